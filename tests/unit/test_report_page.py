@@ -22,8 +22,9 @@ from palimpsest.provenance import digest
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, read_manifest, write_manifest
-from palimpsest.reporting.figures import QUALITY_TICKS, quality_against_utility, relearning_curves, truth_ratio_distributions
+from palimpsest.reporting.figures import quality_against_utility, relearning_curves, truth_ratio_distributions
 from palimpsest.reporting.report import SECTIONS, flatten, write_report
+from palimpsest.reporting.style import QUALITY_TICKS
 from palimpsest.reporting.tables import table1
 from palimpsest.stages import report as stage
 from palimpsest.stages.contract import run_stage

@@ -14,49 +14,22 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from palimpsest.reporting.names import method_name, model_order
+from palimpsest.reporting.style import (
+    COLOURS,
+    DASHED,
+    INK,
+    SOFT,
+    STYLE,
+    colour_of,
+    empty_figure,
+    lowest_tick,
+    marker_of,
+    quality_axis,
+    quality_height,
+    save,
+    size_of,
+)
 from palimpsest.reporting.tables import EPOCH, SIGNIFICANCE, Cell, Row, Table, format_quality, of_block
-
-INK, SOFT = "#222222", "#6b6b6b"
-# Okabe and Ito's palette without its yellow, then Tol's muted one: told apart by all common forms of colour vision.
-COLOURS = {
-    "original": "#000000",
-    "retrain": "#6b6b6b",
-    "ga": "#E69F00",
-    "graddiff": "#56B4E9",
-    "w-graddiff": "#009E73",
-    "idk": "#CC79A7",
-    "dpo-idk": "#882255",
-    "npo": "#0072B2",
-    "simnpo": "#D55E00",
-    "rkld": "#999933",
-    "task-vector": "#332288",
-    "rmu": "#44AA99",
-}
-MARKERS = dict(zip(COLOURS, ["D", "*", "^", "v", "<", "P", "X", "s", "o", "p", "h", "d"], strict=True))
-OTHER_COLOUR, OTHER_MARKER = "#AA4499", "8"
-STYLE: dict[str, Any] = {
-    "svg.hashsalt": "palimpsest",
-    "svg.fonttype": "path",
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": SOFT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#ececec",
-    "grid.linewidth": 0.8,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "figure.constrained_layout.use": True,
-}
-# P-values below the last one are drawn at it: they say the same, and some are 0 by underflow.
-QUALITY_TICKS = (1.0, 0.5, 0.1, 0.01, 1e-3, 1e-5, 1e-10, 1e-20)
-DASHED = (0, (4, 3))
 
 
 def draw_figures(directory: Path, table1: Sequence[Table], relearning: Sequence[Table], truth_ratios: pd.DataFrame) -> None:
@@ -67,17 +40,11 @@ def draw_figures(directory: Path, table1: Sequence[Table], relearning: Sequence[
         save(relearning_curves(relearning, table1), directory / "relearning")
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """Write a figure as SVG and PNG, without the time and the version that the library puts into them."""
-    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
-    figure.savefig(stem.with_suffix(".png"), metadata={"Software": None}, dpi=144)
-
-
 def quality_against_utility(tables: Sequence[Table]) -> Figure:
     """Draw forget quality against model utility: a point a seed, a large one for the mean; a panel a table."""
     tables = [table for table in tables if {"forget_quality", "model_utility"} <= {column.key for column in table.columns}]
     if not tables:
-        return _empty("No model here has both a forget quality and a model utility.")
+        return empty_figure("No model here has both a forget quality and a model utility.")
     columns = min(len(tables), 2)
     figure = Figure(figsize=(2.0 + 4.4 * columns, 3.9 * math.ceil(len(tables) / columns)))
     lowest = _lowest(tables)
@@ -86,8 +53,8 @@ def quality_against_utility(tables: Sequence[Table]) -> Figure:
         axes.set_title(table.title, loc="left", color=INK, pad=10)
         floor = table.value("retrain", "forget_quality_floor")
         if floor is not None:
-            axes.axhspan(_height(floor, lowest), 0, color="#e8efe8", linewidth=0, zorder=0)
-        axes.axhline(_height(SIGNIFICANCE, lowest), color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
+            axes.axhspan(quality_height(floor, lowest), 0, color="#e8efe8", linewidth=0, zorder=0)
+        axes.axhline(quality_height(SIGNIFICANCE, lowest), color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
         for row in reversed(table.rows):
             if {"forget_quality", "model_utility"} <= row.cells.keys():
                 _draw_model(axes, row, lowest)
@@ -95,9 +62,9 @@ def quality_against_utility(tables: Sequence[Table]) -> Figure:
         axes.set_ylabel("Forget quality")
         utilities = [row.cells["model_utility"].mean for row in table.rows if "model_utility" in row.cells]
         axes.set_xlim(-0.02, max(0.4, *utilities) + 0.05)
-        _quality_axis(axes, lowest)
+        quality_axis(axes, lowest)
     handles: list[Any] = [
-        Line2D([], [], linestyle="", marker=_marker(m), color=_colour(m), markersize=_size(m), label=method_name(m))
+        Line2D([], [], linestyle="", marker=marker_of(m), color=colour_of(m), markersize=size_of(m), label=method_name(m))
         for m in _methods(tables)
     ]
     if _has_variants(tables):
@@ -116,7 +83,7 @@ def truth_ratio_distributions(tables: Sequence[Table], truth_ratios: pd.DataFram
     ratios = truth_ratios[(truth_ratios["set"] == "forget") & truth_ratios["truth_ratio"].notna()]
     panels = [(table, samples) for table in tables if len(samples := _samples(ratios, table)) > 1]
     if not panels:
-        return _empty("There are no truth ratios of unlearned models on the forget set here.")
+        return empty_figure("There are no truth ratios of unlearned models on the forget set here.")
     wide = 4
     heights = [math.ceil(len({method for method, _ in samples if method != "retrain"}) / wide) for _, samples in panels]
     figure = Figure(figsize=(10.0, 0.6 + sum(0.35 + 1.9 * height for height in heights)))
@@ -136,7 +103,7 @@ def truth_ratio_distributions(tables: Sequence[Table], truth_ratios: pd.DataFram
 def relearning_curves(tables: Sequence[Table], table1: Sequence[Table]) -> Figure:
     """Draw forget quality and forget probability against the epoch of relearning: a column an attack, a line a model."""
     if not tables:
-        return _empty("No relearning attack was run in this study.")
+        return empty_figure("No relearning attack was run in this study.")
     blocks = list({table.title: [other for other in tables if other.title == table.title] for table in tables}.values())
     wide = max(len(of_one) for of_one in blocks)
     figure = Figure(figsize=(2.2 + 3.4 * wide, 4.6 * len(blocks)))
@@ -148,7 +115,7 @@ def relearning_curves(tables: Sequence[Table], table1: Sequence[Table]) -> Figur
                 _draw_curves(axes, table, metric, lowest)
                 if offset == 0:
                     axes.set_title("\n".join([table.title] * (len(blocks) > 1) + [table.attack]), loc="left", color=INK, pad=10)
-                    _quality_axis(axes, lowest)
+                    quality_axis(axes, lowest)
                 else:
                     _draw_references(axes, table, table1)
                     axes.set_xlabel("Epochs of relearning")
@@ -156,7 +123,7 @@ def relearning_curves(tables: Sequence[Table], table1: Sequence[Table]) -> Figur
                 if place == 0:
                     axes.set_ylabel("Forget quality" if offset == 0 else "Forget probability")
     handles = [
-        Line2D([], [], color=_colour(m), marker=_marker(m), markersize=_size(m) * 0.8, label=method_name(m))
+        Line2D([], [], color=colour_of(m), marker=marker_of(m), markersize=size_of(m) * 0.8, label=method_name(m))
         for m in _methods(tables)
     ]
     handles.append(Line2D([], [], color=COLOURS["retrain"], linestyle=DASHED, linewidth=0.9, label="Retrain"))
@@ -170,15 +137,15 @@ def relearning_curves(tables: Sequence[Table], table1: Sequence[Table]) -> Figur
 
 def _draw_model(axes: Axes, row: Row, lowest: float) -> None:
     utility, quality = row.cells["model_utility"], row.cells["forget_quality"]
-    colour, marker, size = _colour(row.method), _marker(row.method), _size(row.method)
+    colour, marker, size = colour_of(row.method), marker_of(row.method), size_of(row.method)
     is_default = row.is_default
     seeds = sorted(utility.values.keys() & quality.values.keys())
     if len(seeds) > 1:
-        x, y = [utility.values[seed] for seed in seeds], [_height(quality.values[seed], lowest) for seed in seeds]
+        x, y = [utility.values[seed] for seed in seeds], [quality_height(quality.values[seed], lowest) for seed in seeds]
         axes.plot(x, y, linestyle="", marker=marker, color=colour, alpha=0.45, markersize=size * 0.5, clip_on=False)
     axes.plot(
         [utility.mean],
-        [_height(quality.mean, lowest)],
+        [quality_height(quality.mean, lowest)],
         linestyle="",
         marker=marker,
         color=colour if is_default else "white",
@@ -225,7 +192,7 @@ def _draw_distributions(
             axes.plot(
                 grid,
                 _share_below(samples[method, variant], grid),
-                color=_colour(method),
+                color=colour_of(method),
                 linewidth=1.8 if first else 0.7,
                 alpha=1.0 if first else 0.5,
             )
@@ -256,19 +223,19 @@ def _draw_curves(axes: Axes, table: Table, metric: str, lowest: float) -> None:
             continue
 
         def height(value: float, is_quality: bool = is_quality) -> float:
-            return _height(value, lowest) if is_quality else value
+            return quality_height(value, lowest) if is_quality else value
 
         x = [epoch for epoch, _ in known]
         is_default = row is table.default_row(row.method)
-        colour = _colour(row.method)
+        colour = colour_of(row.method)
         axes.plot(
             x,
             [height(cell.mean) for _, cell in known],
             color=colour,
             linestyle="-" if is_default else "--",
             linewidth=1.6 if is_default else 0.9,
-            marker=_marker(row.method) if is_default else "",
-            markersize=_size(row.method) * 0.7,
+            marker=marker_of(row.method) if is_default else "",
+            markersize=size_of(row.method) * 0.7,
             clip_on=False,
             zorder=3,
         )
@@ -292,29 +259,14 @@ def _draw_references(axes: Axes, table: Table, table1: Sequence[Table]) -> None:
     for method, style in (("retrain", DASHED), ("original", ":")):
         values = [other.value(method, "forget_probability") for other in table1 if other.title == table.title]
         if values and values[0] is not None:
-            axes.axhline(values[0], color=_colour(method), linestyle=style, linewidth=0.9, zorder=1)
+            axes.axhline(values[0], color=colour_of(method), linestyle=style, linewidth=0.9, zorder=1)
 
 
 def _lowest(tables: Iterable[Table]) -> float:
     """Return the last tick of an axis that holds the forget quality of every seed."""
     columns = [(table, column.key) for table in tables for column in table.columns if column.is_quality]
     cells = [row.cells[key] for table, key in columns for row in table.rows if key in row.cells]
-    least = min((value for cell in cells for value in cell.values.values()), default=1.0)
-    return next((tick for tick in QUALITY_TICKS[3:] if tick <= least), QUALITY_TICKS[-1])
-
-
-def _height(quality: float, lowest: float) -> float:
-    """Return where a p-value stands: minus the root of its decades, so that 0.5 and 0.99 part as well as 1e-5 and 1e-20."""
-    return -math.sqrt(-math.log10(min(max(quality, lowest), 1.0)))
-
-
-def _quality_axis(axes: Axes, lowest: float) -> None:
-    ticks = [tick for tick in QUALITY_TICKS if tick >= lowest]
-    labels = [f"{tick:g}" if tick >= 0.001 else f"{tick:.0e}" for tick in ticks]
-    if lowest == QUALITY_TICKS[-1]:
-        labels[-1] = f"≤{labels[-1]}"
-    axes.set_yticks([_height(tick, lowest) for tick in ticks], labels)
-    axes.set_ylim(_height(lowest, lowest) * 1.03, 0)
+    return lowest_tick(value for cell in cells for value in cell.values.values())
 
 
 def _has_variants(tables: Iterable[Table]) -> bool:
@@ -323,21 +275,3 @@ def _has_variants(tables: Iterable[Table]) -> bool:
 
 def _methods(tables: Iterable[Table]) -> list[str]:
     return sorted({row.method for table in tables for row in table.rows}, key=lambda method: model_order(method, ""))
-
-
-def _colour(method: str) -> str:
-    return COLOURS.get(method, OTHER_COLOUR)
-
-
-def _marker(method: str) -> str:
-    return MARKERS.get(method, OTHER_MARKER)
-
-
-def _size(method: str) -> float:
-    return {"retrain": 12.0, "original": 7.0}.get(method, 8.0)
-
-
-def _empty(text: str) -> Figure:
-    figure = Figure(figsize=(6.4, 0.9))
-    figure.text(0.5, 0.5, text, ha="center", va="center", color=SOFT)
-    return figure

@@ -11,10 +11,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from palimpsest.reporting import templates
-from palimpsest.reporting.figures import COLOURS, OTHER_COLOUR, draw_figures
+from palimpsest.reporting.figures import draw_figures
 from palimpsest.reporting.findings import findings, models_compared
 from palimpsest.reporting.names import model_label, model_order
 from palimpsest.reporting.study import Block, ReportSpec, Study
+from palimpsest.reporting.style import colour_of
 from palimpsest.reporting.tables import (
     Table,
     clean_summary,
@@ -102,7 +103,7 @@ def render_page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(colour=lambda method: COLOURS.get(method, OTHER_COLOUR), flatten=flatten, groups=groups)
+    environment.globals.update(colour=colour_of, flatten=flatten, groups=groups)
     sections = []
     for section in SECTIONS:
         context = section.build(report)

@@ -11,7 +11,12 @@ Values = dict[str, Any]
 
 
 class Block(Settings):
-    """All that was run of one (benchmark, split, model); methods maps a method to its variants and their settings."""
+    """All that was run of one (benchmark, split, model).
+
+    `methods` maps a method to its variants, `trials` to those of its grid, each to its settings: `training`, `loss`, `start`
+    (the model it starts from) and `reference` (whose log-probabilities it reads). A chosen variant has neither training nor loss
+    settings here: `selections` says how each method's were chosen.
+    """
 
     benchmark: str
     split: str
@@ -19,6 +24,8 @@ class Block(Settings):
     seeds: Annotated[list[int], Field(min_length=1)]
     training: Values
     methods: dict[str, dict[str, Values]]
+    trials: dict[str, dict[str, Values]] = {}
+    selections: dict[str, Values] = {}
     attacks: list[str]
     suites: list[str]
 
@@ -37,6 +44,7 @@ class Study(Settings):
     models: dict[str, Values]
     attacks: dict[str, Values]
     suites: dict[str, Values]
+    references: dict[str, Values] = {}
     blocks: Annotated[list[Block], Field(min_length=1)]
 
     @field_validator("blocks")
