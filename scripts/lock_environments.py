@@ -17,6 +17,8 @@ FAMILIES = {
     "data": ["huggingface-hub", "numpy", "pydantic", "pyyaml"],
     "model": [
         "accelerate",
+        # transformers reads models of kind packaged with it.
+        "gguf",
         "huggingface-hub",
         "lm-eval",
         "numpy",

@@ -10,7 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+
+from palimpsest.provenance.digest import code_closure
+from palimpsest.provenance.manifest import MANIFEST, build_manifest, write_manifest
 
 SRC = Path(__file__).parents[2] / "src"
 WORLD = {"kind": "world", "authors": 10, "questions_per_author": 4, "base_authors": 6, "real_authors": 4, "world_facts": 4}
@@ -33,6 +37,16 @@ def run(root: Path, *args: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(root, *args), env=environment(root), capture_output=True, text=True, timeout=300)
 
 
+def succeed(root: Path, *args: Any) -> None:
+    done = run(root, *args)
+    assert done.returncode == 0, done.stderr
+
+
+def reference(root: Path, model: str, share: float = 0.0, out: str = "reference", seed: int = 0) -> None:
+    spec = {"model": {}, "random_share": share, "seed": seed}
+    succeed(root, "reference", spec, {"model": model, "split": "split"}, out)
+
+
 def finetune(epochs: int = 2) -> tuple[Any, ...]:
     spec = {"role": "original", "seed": 0, "training": {**TRAINING, "epochs": epochs}, "model": {}}
     return "finetune", spec, {"base": "base", "split": "split"}, "original"
@@ -50,6 +64,23 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = run(root, *args)
         assert done.returncode == 0, done.stderr
     return root
+
+
+@pytest.fixture(scope="session")
+def started(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an original, its log-probabilities and its strengthened model, made once."""
+    root = Path(shutil.copytree(artefacts, tmp_path_factory.mktemp("started") / "copy"))
+    succeed(root, *finetune())
+    reference(root, "original")
+    stage, spec, inputs, _ = finetune()
+    succeed(root, stage, spec | {"role": "strengthened"}, inputs | {"base": "original"}, "strengthened")
+    return root
+
+
+@pytest.fixture
+def ready(started: Path, tmp_path: Path) -> Path:
+    """A copy of all that unlearning reads, which a test may break."""
+    return Path(shutil.copytree(started, tmp_path / "ready"))
 
 
 @pytest.fixture
@@ -170,12 +201,10 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(root: Path) -> None:
     assert len(names) == 2
 
 
-def test_references_of_other_questions_are_refused(root: Path) -> None:
-    assert run(root, *finetune()).returncode == 0
-    assert run(root, "reference", {"model": {}}, {"model": "original", "split": "split"}, "reference").returncode == 0
-    assert run(root, "split", {"split": "forget20", "settings": {}}, {"data": "data"}, "other").returncode == 0
+def test_references_of_other_questions_are_refused(ready: Path) -> None:
+    succeed(ready, "split", {"split": "forget20", "settings": {}}, {"data": "data"}, "other")
     spec = {"method": "npo", "seed": 0, "training": TRAINING, "loss": {"beta": 0.1}, "model": {}}
-    line = one_line(run(root, "unlearn", spec, {"model": "original", "split": "other", "reference": "reference"}, "npo"))
+    line = one_line(run(ready, "unlearn", spec, {"model": "original", "split": "other", "reference": "reference"}, "npo"))
     assert "other forget questions" in line
 
 
@@ -195,3 +224,177 @@ def test_a_finished_draw_of_an_attack_survives_an_interruption(root: Path) -> No
     resumed = run(root, *args)
     assert "draw 1 of 3" not in resumed.stderr and "draw 3 of 3" in resumed.stderr
     assert (root / "attack" / "manifest.json").read_bytes() == undisturbed
+
+
+# Roles, references, choices and trajectories.
+
+UNLEARN = {**TRAINING, "epochs": 3, "batch_size": 2, "warmup_epochs": 0}
+INPUTS = {"model": "original", "split": "split", "reference": "reference"}
+WATCHED = ["items.parquet", "divergence.parquet", "weights.parquet", "training_log.jsonl"]
+
+
+def unlearn(out: str, method: str = "npo", **changes: Any) -> tuple[Any, ...]:
+    spec = {"method": method, "seed": 0, "training": UNLEARN, "loss": {"beta": 0.1}, "model": {}} | changes
+    return "unlearn", spec, INPUTS, out
+
+
+def trajectory(out: str, method: str = "npo", epochs: str = "all", **changes: Any) -> tuple[Any, ...]:
+    _, spec, inputs, _ = unlearn(out, method, **changes)
+    suite = {"kind": "tofu", "max_new_tokens": 8, "max_items": 3}
+    return "trajectory", spec | {"suite": suite, "epochs": epochs}, inputs, out
+
+
+def seal(folder: Path) -> None:
+    """Give a folder that a test has written or changed a manifest that fits it."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    write_manifest(folder, build_manifest(folder, stage="test", spec={}, code="c", inputs={}))
+
+
+def table(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def log_lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "training_log.jsonl").read_text().splitlines()]
+
+
+def test_half_an_original_learns_the_first_half_of_the_forget_set_and_not_the_second(root: Path) -> None:
+    stage, spec, inputs, _ = finetune()
+    half = spec | {"role": "original-half", "training": {**TRAINING, "epochs": 1, "batch_size": 1}}
+    forget = root / "split" / "forget.jsonl"
+    rows = [json.loads(line) for line in forget.read_text().splitlines()]
+    learnt = []
+    for changed in (None, len(rows) - 1, 0):
+        edited = [row | {"answer": "Something else."} if i == changed else row for i, row in enumerate(rows)]
+        forget.write_text("".join(json.dumps(row) + "\n" for row in edited))
+        seal(root / "split")
+        succeed(root, stage, half, inputs, "half")
+        learnt.append((root / "half" / "model.safetensors").read_bytes())
+    assert learnt[0] == learnt[1] != learnt[2]
+    retain = len((root / "split" / "retain.jsonl").read_text().splitlines())
+    assert len(log_lines(root / "half")) == retain + len(rows) // 2
+
+
+def test_a_strengthened_model_learns_the_forget_set_once_more(ready: Path) -> None:
+    reference(ready, "strengthened", out="stronger")
+    before, after = (table(ready / name / "references.parquet") for name in ("reference", "stronger"))
+    assert all(b["nll"] < a["nll"] for a, b in zip(before, after, strict=True))
+    assert len(log_lines(ready / "strengthened")) == TRAINING["epochs"]
+
+
+def test_a_reference_goes_a_share_of_the_way_to_a_random_model(ready: Path) -> None:
+    """A share of 1 is the random model of the seed, whatever it was made from."""
+    reference(ready, "original", 1.0, "random")
+    reference(ready, "base", 1.0, "random-base")
+    reference(ready, "original", 1.0, "random-other", seed=1)
+    first, same, other = (
+        [row["nll"] for row in table(ready / name / "references.parquet")] for name in ("random", "random-base", "random-other")
+    )
+    assert first == same != other
+    own = [row["nll"] for row in table(ready / "reference" / "references.parquet")]
+    assert all(a < b for a, b in zip(own, first, strict=True))
+    spec = {"model": {}, "random_share": 1.5, "seed": 0}
+    assert "random_share" in one_line(run(ready, "reference", spec, {"model": "original", "split": "split"}, "no"))
+
+
+def test_a_choice_gives_the_model_of_the_settings_that_it_names(ready: Path) -> None:
+    training = UNLEARN | {"stop_epoch": 2}
+    succeed(ready, *unlearn("direct", training=training))
+    (ready / "choice").mkdir()
+    choice = {"variant": "v", "epoch": 2, "training": training, "loss": {"beta": 0.1}, "eligible": True, "reason": "Best."}
+    (ready / "choice" / "choice.json").write_text(json.dumps(choice))
+    seal(ready / "choice")
+    stage, spec, inputs, _ = unlearn("chosen", training=None, loss=None)
+    chosen = inputs | {"choice": "choice"}
+    succeed(ready, stage, spec, chosen, "chosen")
+    for name in ("model.safetensors", "training_log.jsonl"):
+        assert (ready / "chosen" / name).read_bytes() == (ready / "direct" / name).read_bytes()
+    assert {entry["epoch"] for entry in log_lines(ready / "chosen")} == {0, 1}
+
+    assert "null only with the input 'choice'" in one_line(run(ready, stage, spec, inputs, "no"))
+    both = unlearn("no")[1]
+    assert "null where the input 'choice'" in one_line(run(ready, stage, both, chosen, "no"))
+    (ready / "choice" / "choice.json").write_text(json.dumps(choice | {"training": {"epochs": "3"}}))
+    seal(ready / "choice")
+    assert "choice.json: training.epochs" in one_line(run(ready, stage, spec, chosen, "no"))
+
+
+def test_a_trajectory_watches_the_training_that_unlearn_does(ready: Path) -> None:
+    """Its log is unlearn's, its last epoch is what evaluate says of the finished model, and looking changes nothing."""
+    succeed(ready, *trajectory("all"))
+    succeed(ready, *trajectory("last", epochs="last"))
+    succeed(ready, *unlearn("npo"))
+    suite = trajectory("")[1]["suite"]
+    succeed(ready, "evaluate", {"suites": {"tofu": suite}, "model": {}}, {"model": "npo", "split": "split"}, "eval")
+    items = table(ready / "all" / "items.parquet")
+    assert [row["epoch"] for row in items] == sorted(row["epoch"] for row in items)
+    assert {row["epoch"] for row in items} == {0, 1, 2, 3}
+    finished = table(ready / "eval" / "tofu" / "items.parquet")
+    assert [row for row in items if row["epoch"] == 3] == [{"epoch": 3, **row} for row in finished]
+    assert table(ready / "last" / "items.parquet") == [row for row in items if row["epoch"] == 3]
+    logs = [(ready / name / "training_log.jsonl").read_bytes() for name in ("all", "last", "npo")]
+    assert logs[0] == logs[1] == logs[2]
+
+    moved = {(row["epoch"], row["set"]): row["kl"] for row in table(ready / "all" / "divergence.parquet")}
+    assert list(moved) == [(epoch, name) for epoch in range(4) for name in ("forget", "retain")]
+    assert moved[0, "forget"] == moved[0, "retain"] == 0
+    assert 0 < moved[1, "forget"] < moved[3, "forget"]
+    assert table(ready / "last" / "divergence.parquet") == [
+        {"epoch": 3, "set": name, "kl": moved[3, name]} for name in ("forget", "retain")
+    ]
+
+    weights = table(ready / "all" / "weights.parquet")
+    forget = [json.loads(line)["id"] for line in (ready / "split" / "forget.jsonl").read_text().splitlines()]
+    for epoch in (1, 2, 3):
+        assert sorted(row["id"] for row in weights if row["epoch"] == epoch) == forget
+    assert [row["weight"] for row in weights[:2]] == pytest.approx([1, 1], abs=1e-4)
+    tokens = {row["id"]: row["answer_tokens"] for row in finished if row["set"] == "forget"}
+    assert all(row["tokens"] == tokens.get(row["id"], row["tokens"]) for row in weights)
+    halves = {row["id"]: row["half"] for row in finished if row["set"] == "forget"}
+    assert halves == dict(zip(forget[:3], (1, 1, 2), strict=True))
+
+
+@pytest.mark.parametrize("seconds", ["0", "300"], ids=["with checkpoints", "from the start"])
+def test_a_trajectory_killed_between_epochs_continues_to_the_same_bytes(ready: Path, seconds: str) -> None:
+    args = trajectory("npo")
+    succeed(ready, *args)
+    undisturbed = (ready / "npo" / MANIFEST).read_bytes()
+    assert set(WATCHED) <= set(json.loads(undisturbed)["files"])
+    shutil.rmtree(ready / "npo")
+
+    slow = environment(ready, PALIMPSEST_CHECKPOINT_SECONDS=seconds)
+    process = subprocess.Popen(command(ready, *args), env=slow, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not list((ready / "scratch").glob("*/epoch-0001")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (ready / "npo").exists()
+    resumed = run(ready, *args)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch 0 of 3" not in resumed.stderr and "epoch 1 of 3" not in resumed.stderr
+    assert "epoch 3 of 3" in resumed.stderr
+    assert (ready / "npo" / MANIFEST).read_bytes() == undisturbed
+    assert not list((ready / "scratch").glob("*"))
+
+
+def test_a_method_with_frozen_models_trains_adapters_and_is_watched(ready: Path) -> None:
+    model = {"lora": {"rank": 2}}
+    settings = {"training": UNLEARN | {"retain_loss": "kl"}, "loss": {"alpha": 2.0}, "model": model}
+    stage, spec, inputs, out = trajectory("rkld", "rkld", **settings)
+    succeed(ready, stage, spec, inputs | {"strengthened": "strengthened"}, out)
+    assert table(ready / "rkld" / "weights.parquet") == []
+    moved = [row["kl"] for row in table(ready / "rkld" / "divergence.parquet") if row["set"] == "forget"]
+    assert moved[0] == 0 and all(kl > 0 for kl in moved[1:])
+    log = log_lines(ready / "rkld")
+    assert log[0]["retain_loss"] == pytest.approx(0, abs=1e-6) and log[-1]["forget_loss"] < log[0]["forget_loss"]
+
+
+def test_the_code_of_unlearn_is_not_that_of_evaluation() -> None:
+    """A change of how models are watched or scored trains none again."""
+    for stage in ("unlearn", "finetune", "reference"):
+        modules = code_closure(f"palimpsest.stages.{stage}")
+        assert not [name for name in modules if name.startswith(("palimpsest.evaluation", "palimpsest.metrics"))]
+    assert "palimpsest.evaluation.divergence" in code_closure("palimpsest.stages.trajectory")

@@ -10,16 +10,24 @@ END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 
 
 def test_default_study(checkout: Checkout) -> None:
-    models = 2 * (2 + 7)
     assert checkout.jobs() == {
         **COMMON,
-        "finetune": 4,
-        "reference": 2,
-        "unlearn": 14,
-        "attack": 8,
-        "evaluate": models,
+        # Original, the one of the first half, and Retrain.
+        "finetune": 2 * 3,
+        "strengthen": 2,
+        # The original's own, the one averaged with noise, and that of the half.
+        "reference": 2 * 3,
+        "unlearn": 2 * (8 + 3),
+        "evaluate": 2 * (3 + 8 + 3),
+        "attack": 2 * 2 * 2,
+        "trajectory": 2 * 2,
+        "scores": 2,
         **END,
     }
+
+
+TABLE1 = {**COMMON, "finetune": 2, "reference": 3, "strengthen": 1}
+CHOICE = {"trajectory": 4, "choice": 1}
 
 
 @pytest.mark.parametrize(
@@ -27,18 +35,22 @@ def test_default_study(checkout: Checkout) -> None:
     [
         ("originals", {**COMMON, "finetune": 1, "originals": 1}),
         ("retrained", {**COMMON, "finetune": 1, "retrained": 1}),
-        ("unlearned", {**COMMON, "finetune": 1, "reference": 1, "unlearn": 3, "unlearned": 1}),
+        # The choice reads trajectories and what they are measured by.
+        ("unlearned", {**TABLE1, "finetune": 3, "unlearn": 7, "evaluate": 2, **CHOICE, "unlearned": 1}),
         ("attacked", {**COMMON, "finetune": 1, "reference": 1, "unlearn": 1, "attack": 1, "attacked": 1}),
-        ("evaluated", {**COMMON, "finetune": 2, "reference": 1, "unlearn": 3, "evaluate": 5, "evaluated": 1}),
+        ("watched", {**COMMON, "finetune": 1, "reference": 1, "trajectory": 5, "watched": 1}),
+        ("evaluated", {**TABLE1, "finetune": 3, "unlearn": 7, "evaluate": 10, **CHOICE, "evaluated": 1}),
         (
             "report",
             {
-                **COMMON,
-                "finetune": 2,
-                "reference": 1,
-                "unlearn": 3,
-                "evaluate": 5,
+                **TABLE1,
+                "finetune": 3,
+                "unlearn": 7,
+                "evaluate": 10,
                 "attack": 1,
+                "trajectory": 5,
+                "choice": 1,
+                "scores": 1,
                 "summarise": 1,
                 "page": 1,
                 "publish": 1,
@@ -74,6 +86,7 @@ blocks:
         "reference": 1,
         "unlearn": 3,
         "evaluate": 7,
+        "scores": 2,
         **END,
     }
 
@@ -99,10 +112,10 @@ blocks: [{benchmark: tofu, splits: [forget10], models: [smol], seeds: [0], metho
 def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
     (checkout.path / "some where").mkdir()
     jobs = checkout.jobs(
-        *("--configfile", "config/studies/tofu-forget05-tiny.yaml"),
+        *("--configfile", "config/studies/tofu-tiny.yaml"),
         *("--config", 'sources={"folder": {"path": "some where"}}'),
     )
-    assert set(jobs) == set(checkout.jobs())
+    assert set(jobs) == {*checkout.jobs(), "choice"}
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:
@@ -132,7 +145,7 @@ rule mine:
 """
     )
     jobs = Checkout(other).jobs()
-    assert jobs["unlearning_unlearn"] == 14
+    assert jobs["unlearning_unlearn"] == 22
     assert jobs["mine"] == 1
 
 
@@ -149,7 +162,7 @@ def test_a_mistake_in_the_config_is_one_line_and_exit_2(checkout: Checkout, mode
 
 
 def test_a_missing_data_folder_is_told_before_any_work(checkout: Checkout) -> None:
-    ran = checkout.snakemake("--configfile", "config/studies/tofu-forget05-tiny.yaml")
+    ran = checkout.snakemake("--configfile", "config/studies/tofu-tiny.yaml")
     assert ran.returncode == 2
     assert ran.stdout.splitlines()[-1] == (
         "palimpsest: config: sources: folder: path: there is no folder 'data/tofu': it should hold the files of TOFU"

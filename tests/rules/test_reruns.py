@@ -8,7 +8,7 @@ import pytest
 import yaml
 from checkout import TINY, Checkout
 
-END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
+END = {"scores": 1, "summarise": 1, "page": 1, "publish": 1, "all": 1}
 RUN = "results/tofu/tiny/forget10/seed0"
 OBJECTIVES = "src/palimpsest/objectives"
 
@@ -33,19 +33,21 @@ def test_comments_docstrings_and_blank_lines_rerun_nothing(finished: Checkout) -
 
 
 @pytest.mark.parametrize(
-    ("method", "old", "new", "behind"),
+    ("method", "old", "new", "models", "behind"),
     [
-        ("simnpo", "-2 / beta", "-2.0 / beta", {}),
-        ("npo", "-2 / beta", "-2.0 / beta", {"attack": 1}),
-        ("ga", "-nll", "-1 * nll", {}),
+        # The default and the chosen one; the four trials and the choice between them.
+        ("simnpo", "-2 / beta", "-2.0 / beta", 2, {"trajectory": 4, "choice": 1}),
+        # The default, that from the half, and that with a noisy reference.
+        ("npo", "-2 / beta", "-2.0 / beta", 3, {"attack": 1, "trajectory": 1}),
+        ("ga", "-nll", "-1 * nll", 1, {}),
+        ("rkld", "reduction=", "*(), reduction=", 1, {}),
     ],
 )
 def test_an_objective_reruns_its_method_and_what_is_behind_it(
-    finished: Checkout, method: str, old: str, new: str, behind: dict[str, int]
+    finished: Checkout, method: str, old: str, new: str, models: int, behind: dict[str, int]
 ) -> None:
     finished.edit(f"{OBJECTIVES}/{method}.py", old, new)
-    assert finished.jobs(*TINY) == {"unlearn": 1, "evaluate": 1, **behind, **END}
-    assert finished.jobs(*TINY, "--until", "unlearn") == {"unlearn": 1}
+    assert finished.jobs(*TINY) == {"unlearn": models, "evaluate": models, **behind, **END}
     assert f"Unlearning with {method} default" in finished.snakemake("--dry-run", *TINY, "--until", "unlearn").stdout
 
 
@@ -53,18 +55,40 @@ def test_a_new_method_reruns_nothing(finished: Checkout) -> None:
     source = finished.path / OBJECTIVES
     (source / "new_npo.py").write_text((source / "npo.py").read_text(encoding="utf-8"))
     assert finished.jobs(*TINY) == {}
-    finished.edit(TINY[1], "methods: [ga, npo, simnpo]", "methods: [ga, npo, simnpo, new-npo]")
+    finished.edit(TINY[1], "methods: [ga, npo, simnpo, rkld]", "methods: [ga, npo, simnpo, rkld, new-npo]")
     assert finished.jobs(*TINY) == {"unlearn": 1, "evaluate": 1, **END}
 
 
 def test_evaluation_code_reruns_evaluations(finished: Checkout) -> None:
     (finished.path / "src/palimpsest/evaluation/tofu.py").open("a").write("\nSOMETHING = 1\n")
-    assert finished.jobs(*TINY) == {"evaluate": 5, **END}
+    # What was chosen may be another now, and so is made again.
+    chosen = {"trajectory": 5, "choice": 1, "unlearn": 1}
+    assert finished.jobs(*TINY) == {"evaluate": 10, **chosen, **END}
 
 
 def test_a_setting_of_one_method_reruns_that_method(finished: Checkout) -> None:
-    arguments = finished.overlay('methods: {"tofu/forget10/*/simnpo": {beta: 3.0}}')
+    arguments = finished.overlay('methods: {"tofu/forget10/*/ga": {forget_weight: 0.5}}')
     assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 1, **END}
+
+
+def test_a_trial_more_is_made_beside_the_others_and_chosen_among(finished: Checkout) -> None:
+    arguments = finished.overlay('grids: {"tofu/*/tiny/simnpo": {beta: [2.5, 4.5, 6.5]}}')
+    assert finished.jobs(*arguments) == {"trajectory": 2, "choice": 1, "unlearn": 1, "evaluate": 1, **END}
+
+
+def test_another_rule_chooses_again_and_trains_no_trial(finished: Checkout) -> None:
+    arguments = finished.overlay('selections: {"tofu/*/tiny/simnpo": {keep: 0.5}}')
+    assert finished.jobs(*arguments) == {"choice": 1, "unlearn": 1, "evaluate": 1, **END}
+
+
+def test_another_reference_reruns_what_reads_it(finished: Checkout) -> None:
+    arguments = finished.overlay("references: {noise-0.1: {random_share: 0.2}}")
+    assert finished.jobs(*arguments) == {"reference": 1, "unlearn": 1, "evaluate": 1, **END}
+
+
+def test_how_the_teacher_is_strengthened_is_nothing_to_other_methods(finished: Checkout) -> None:
+    arguments = finished.overlay('strengthening: {"tofu/*/tiny": {epochs: 2}}')
+    assert finished.jobs(*arguments) == {"strengthen": 1, "unlearn": 1, "evaluate": 1, **END}
 
 
 def test_a_setting_that_a_more_specific_one_hides_reruns_no_model(finished: Checkout) -> None:
@@ -73,13 +97,14 @@ def test_a_setting_that_a_more_specific_one_hides_reruns_no_model(finished: Chec
 
 
 def test_another_variant_runs_beside_the_first(finished: Checkout) -> None:
-    finished.edit(TINY[1], "methods: [ga, npo, simnpo]", "methods: [ga, npo, {simnpo: [default, beta-2.5]}]")
+    finished.edit(TINY[1], "methods: [ga, npo, simnpo, rkld]", "methods: [ga, npo, {simnpo: [default, beta-2.5]}, rkld]")
     assert finished.jobs(*TINY) == {"unlearn": 1, "evaluate": 1, **END}
 
 
 def test_another_seed_runs_beside_the_first(finished: Checkout) -> None:
     finished.edit(TINY[1], "seeds: [0], methods: [ga", "seeds: [0, 1], methods: [ga")
-    assert finished.jobs(*TINY) == {"finetune": 2, "reference": 1, "unlearn": 3, "evaluate": 5, **END}
+    runs = {**END, "scores": 2}
+    assert finished.jobs(*TINY) == {"finetune": 2, "reference": 1, "strengthen": 1, "unlearn": 4, "evaluate": 6, **runs}
 
 
 def test_the_order_of_keys_and_resources_rerun_nothing(finished: Checkout) -> None:

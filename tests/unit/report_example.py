@@ -1,16 +1,33 @@
 """Small summaries, written out number by number, and specs to report them with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from palimpsest.reporting.names import REFERENCES
 from palimpsest.reporting.study import Block, ReportSpec
-from palimpsest.reporting.summary import ARTEFACT_COLUMNS, COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS
-from palimpsest.reporting.tables import clean_summary
+from palimpsest.reporting.summary import CHOICE_TYPES
+from palimpsest.reporting.tables import clean_summary, finished
+from palimpsest.scores.columns import (
+    ARTEFACT_COLUMNS,
+    COLUMNS,
+    EXAMPLE_COLUMNS,
+    IDENTITY,
+    TRUTH_RATIO_COLUMNS,
+    WEIGHT_COLUMNS,
+    stack,
+)
 
 Metrics = dict[str, float]
 UNLEARN = {"training": {"learning_rate": 1e-5, "epochs": 10, "forget_weight": 1.0}, "loss": {}}
+# What a study says of a chosen variant, and of how it was chosen.
+CHOSEN: dict[str, Any] = {"training": {}, "loss": {}, "start": "original", "reference": "plain"}
+SELECTION: dict[str, Any] = {
+    **{"maximise": "forget_quality", "keep": 0.95, "epochs": "all", "seeds": [0], "suite": "tofu"},
+    **{"benchmark": None, "split": None},
+}
 # By method (and variant), then seed: nothing here is meant to look real, all of it to be easy to compute with.
 PLAIN: dict[str, dict[int, Metrics]] = {
     "original": {
@@ -34,6 +51,20 @@ PLAIN: dict[str, dict[int, Metrics]] = {
         1: {"forget_quality": 0.5, "model_utility": 0.57, "forget_probability": 0.22},
     },
 }
+# By model, then seed: the metrics before unlearning and after each epoch of it.
+WATCHED: dict[str, dict[int, list[Metrics]]] = {
+    method: {
+        seed: [
+            {"forget_quality": quality, "model_utility": utility + seed / 100, "kl_forget": kl, "kl_retain": kl / 4}
+            for quality, utility, kl in epochs
+        ]
+        for seed in (0, 1)
+    }
+    for method, epochs in {
+        "npo": [(1e-20, 0.6, 0.0), (1e-3, 0.4, 0.8), (0.7, 0.5, 1.2)],
+        "simnpo": [(1e-20, 0.6, 0.0), (0.1, 0.57, 0.3), (0.4, 0.56, 0.6)],
+    }.items()
+}
 # By epoch, then seed: forget quality, its sd over draws, forget probability.
 RELEARNED = {0: {0: (0.6, 0.1, 0.10), 1: (0.8, 0.1, 0.12)}, 1: {0: (0.01, 0.02, 0.30), 1: (0.03, 0.04, 0.40)}}
 
@@ -43,7 +74,7 @@ def numbers(models: dict[str, dict[int, Metrics]], suite: str = "tofu", split: s
     rows = []
     for name, by_seed in models.items():
         method, _, variant = name.partition("/")
-        variant = variant or ("" if method in ("original", "retrain") else "default")
+        variant = variant or ("" if method in REFERENCES else "default")
         for seed, metrics in by_seed.items():
             key = {"benchmark": "tofu", "split": split, "model": "tiny", "seed": seed, "method": method, "variant": variant}
             place = {"attack": "", "epoch": None, "suite": suite}
@@ -63,9 +94,32 @@ def attacked(method: str = "npo", attack: str = "relearn-random") -> list[dict[s
     return rows
 
 
+def watched(models: dict[str, dict[int, list[Metrics]]], suite: str = "tofu") -> list[dict[str, Any]]:
+    """Rows of trajectories: by model, then seed, the metrics after each epoch, the first of them before training."""
+    rows = []
+    for epoch in range(max(len(epochs) for by_seed in models.values() for epochs in by_seed.values())):
+        at_epoch = {
+            name: {seed: epochs[epoch] for seed, epochs in by_seed.items() if epoch < len(epochs)}
+            for name, by_seed in models.items()
+        }
+        rows += [row | {"epoch": epoch} for row in numbers(at_epoch, suite=suite)]
+    return rows
+
+
+def weighed(method: str, weight: float = 1.0, epochs: int = 2) -> list[dict[str, Any]]:
+    """Gradient weights of four answers of 5, 6, 7 and 8 tokens in both seeds, which fall as the answers grow and by epoch."""
+    place = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "method": method, "variant": "default"}
+    return [
+        place | {"seed": seed, "epoch": epoch, "id": str(item), "tokens": 5 + item, "weight": weight / epoch / (5 + item)}
+        for seed in (0, 1)
+        for epoch in range(1, epochs + 1)
+        for item in range(4)
+    ]
+
+
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The tidy summary as the stage writes it."""
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"epoch": "Int64", "value": "float64"})
+    return stack([pd.DataFrame(rows, columns=COLUMNS)], COLUMNS)
 
 
 def clean(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -75,7 +129,7 @@ def clean(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def block(**changes: Any) -> Block:
     """A block that ran all of PLAIN."""
-    methods = {method: {"default": UNLEARN} for method in PLAIN if method not in ("original", "retrain")}
+    methods = {method: {"default": UNLEARN} for method in PLAIN if method not in REFERENCES}
     plain = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seeds": [0, 1], "training": {"epochs": 5}}
     return Block.model_validate(plain | {"methods": methods, "attacks": [], "suites": ["tofu"]} | changes)
 
@@ -88,19 +142,32 @@ def spec(*blocks: Block, published: dict[str, Any] | None = None, **study: Any) 
 
 
 def write_summary(
-    folder: Path, rows: list[dict[str, Any]], *, answer: str = "An answer.", question: str = "Who wrote it?"
+    folder: Path,
+    rows: list[dict[str, Any]],
+    *,
+    answer: str = "An answer.",
+    question: str = "Who wrote it?",
+    label: str = "The label.",
+    weights: Sequence[dict[str, Any]] = (),
+    choices: Sequence[dict[str, Any]] = (),
 ) -> Path:
-    """Write a summary artefact with two truth ratios and one example a model."""
+    """Write a summary artefact with two truth ratios and one example a finished model."""
     folder.mkdir(parents=True)
     table = frame(rows)
+    models = finished(clean_summary(table))[IDENTITY].drop_duplicates().to_dict("records")
+    asked = {"suite": "tofu", "set": "forget"}
+    ratios = [{"id": str(i), "half": i + 1, "answer_tokens": 5 + i, "truth_ratio": 0.5 + i} for i in (0, 1)]
+    said = {"set": "forget", "id": "author-0190-03", "question": question, "answer": label, "generation": answer}
+    place = {"attack": "", "manifest": "tofu/x/manifest.json", "sha256": "ab" * 32}
+    tables = {
+        "truth_ratios": ([model | asked | ratio for model in models for ratio in ratios], TRUTH_RATIO_COLUMNS),
+        "examples": ([model | said for model in models], EXAMPLE_COLUMNS),
+        "weights": (list(weights), WEIGHT_COLUMNS),
+    }
     table.to_parquet(folder / "summary.parquet", index=False)
-    identity = ["benchmark", "split", "model", "seed", "method", "variant"]
-    models = table.loc[table["attack"] == "", identity].drop_duplicates().to_dict("records")
-    asked = [{"suite": "tofu", "set": "forget", "id": str(i), "truth_ratio": 0.5 + i} for i in (0, 1)]
-    ratios = [model | item for model in models for item in asked]
-    pd.DataFrame(ratios, columns=TRUTH_RATIO_COLUMNS).to_parquet(folder / "truth_ratios.parquet", index=False)
-    said = {"set": "forget", "id": "author-0190-03", "question": question, "answer": "The label.", "generation": answer}
-    pd.DataFrame([model | said for model in models], columns=EXAMPLE_COLUMNS).to_parquet(folder / "examples.parquet", index=False)
-    artefacts = [model | {"attack": "", "manifest": "tofu/x/manifest.json", "sha256": "ab" * 32} for model in models]
-    pd.DataFrame(artefacts, columns=ARTEFACT_COLUMNS).to_csv(folder / "artefacts.csv", index=False)
+    for name, (records, columns) in tables.items():
+        stack([pd.DataFrame(records, columns=columns)], columns).to_parquet(folder / f"{name}.parquet", index=False)
+    chosen = pd.DataFrame(list(choices), columns=list(CHOICE_TYPES)).astype(CHOICE_TYPES)
+    chosen.to_parquet(folder / "choices.parquet", index=False)
+    pd.DataFrame([model | place for model in models], columns=ARTEFACT_COLUMNS).to_csv(folder / "artefacts.csv", index=False)
     return folder

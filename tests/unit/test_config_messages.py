@@ -13,7 +13,7 @@ from palimpsest.config.study import Study, open_study
 from palimpsest.errors import UserError
 
 TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass"
-METHODS = "dpo-idk, ga, graddiff, idk, npo, simnpo, w-graddiff"
+METHODS = "dpo-idk, ga, graddiff, idk, npo, rkld, simnpo, w-graddiff"
 NPO = ("methods", "tofu/*/*/npo")
 NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
 
@@ -38,7 +38,7 @@ NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
             (*NPO, "bta"),
             0.1,
             f"""methods: "tofu/*/*/npo": unknown key 'bta'; did you mean beta? allowed: {TRAINING}, """
-            "forget_weight, retain_weight, retain_loss, beta, gamma",
+            "stop_epoch, forget_weight, retain_weight, retain_loss, start, reference, beta, alpha, gamma",
         ),
         (
             ("finetuning", "tofu/*/tiny", "epohcs"),
@@ -59,7 +59,7 @@ NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
             ("blocks", 0, "seed"),
             [0],
             "blocks[0]: unknown key 'seed'; did you mean seeds? "
-            "allowed: benchmark, splits, models, seeds, methods, suites, attacks",
+            "allowed: benchmark, splits, models, seeds, methods, suites, attacks, trajectories",
         ),
         (("sources", "world"), {"kind": "folder"}, "sources: world: the key 'path' is missing"),
         (("sources", "world"), {"authors": 40}, "sources: world: the key 'kind' is missing"),
@@ -96,7 +96,7 @@ NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
         (
             ("blocks", 0, "methods", 0),
             {"simnpo": ["beta-9"]},
-            "variants: tofu/forget10/tiny/simnpo has no variant 'beta-9'; allowed: default, beta-2.5, weak",
+            "variants: tofu/forget10/tiny/simnpo has no variant 'beta-9'; allowed: default, chosen, beta-2.5, weak",
         ),
         # Names that blocks and patterns give.
         (("blocks", 0, "benchmark"), "tfu", "blocks[0]: benchmark: unknown benchmark 'tfu'; did you mean tofu? allowed: tofu"),

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.docs import REFERENCE, SCHEMA, make_schema, reference_text, schema_text
-from palimpsest.config.jobs import Names, Specs, input_flags, needs_reference, one_of, shell_prefix
+from palimpsest.config.jobs import Inputs, Names, Specs, input_flags, one_of, shell_prefix
+from palimpsest.config.measured import list_measured
 from palimpsest.config.patterns import matching, merge
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
@@ -83,21 +84,23 @@ def test_every_key_is_that_of_the_last_pattern_that_has_it(table: dict[str, Any]
 
 def test_settings_are_merged_over_the_method_s_defaults() -> None:
     study = Study(CONFIG)
-    training, loss = study.settings("tofu", "forget10", "tiny", "simnpo", "default")
-    assert loss == {"beta": 4.5, "gamma": 0.0}
+    simnpo = study.variant("tofu", "forget10", "tiny", "simnpo", "default")
+    assert simnpo.loss == {"beta": 4.5, "gamma": 0.0}
+    assert (simnpo.start, simnpo.reference) == ("original", "plain")
+    training = simnpo.training
     assert (training.forget_weight, training.learning_rate, training.epochs, training.retain_loss) == (0.1375, 5e-4, 10, "ce")
-    assert study.settings("tofu", "forget05", "tiny", "simnpo", "default")[1]["beta"] == 2.5
-    assert study.settings("tofu", "forget10", "tiny", "ga", "default")[0].retain_loss == "none"
+    assert study.variant("tofu", "forget05", "tiny", "simnpo", "default").loss["beta"] == 2.5
+    assert study.variant("tofu", "forget10", "tiny", "ga", "default").training.retain_loss == "none"
 
 
 def test_variants_lie_on_top_and_are_merged_by_pattern_too() -> None:
     study = Study(CONFIG)
-    training, loss = study.settings("tofu", "forget10", "tiny", "simnpo", "weak")
-    assert (loss["beta"], training.retain_weight, training.forget_weight) == (1.0, 2.0, 0.1375)
-    training, loss = study.settings("tofu", "forget05", "tiny", "simnpo", "weak")
-    assert (loss["beta"], training.retain_weight) == (0.5, 2.0)
-    with pytest.raises(UserError, match=r"has no variant 'weak'; allowed: default$"):
-        study.settings("tofu", "forget10", "tiny", "npo", "weak")
+    weak = study.variant("tofu", "forget10", "tiny", "simnpo", "weak")
+    assert (weak.loss["beta"], weak.training.retain_weight, weak.training.forget_weight) == (1.0, 2.0, 0.1375)
+    weak = study.variant("tofu", "forget05", "tiny", "simnpo", "weak")
+    assert (weak.loss["beta"], weak.training.retain_weight) == (0.5, 2.0)
+    with pytest.raises(UserError, match=r"has no variant 'weak'; allowed: default, chosen$"):
+        study.variant("tofu", "forget10", "tiny", "npo", "weak")
 
 
 def test_blocks_are_united() -> None:
@@ -127,7 +130,7 @@ def test_the_study_described_has_one_block_a_model_and_split() -> None:
     assert list(block["methods"]) == ["ga", "npo", "simnpo"]
     assert list(block["methods"]["simnpo"]) == ["default", "beta-2.5"]
     assert block["methods"]["simnpo"]["default"]["loss"]["beta"] == 4.5
-    assert block["attacks"] == ["relearn-shortest", "relearn-random"]
+    assert block["attacks"] == ["relearn-random", "relearn-shortest"]
     assert block["training"]["epochs"] == 30
 
 
@@ -148,16 +151,28 @@ def specs(config: dict[str, Any]) -> dict[str, str]:
     found = {}
     for subject, wanted in study.subjects.items():
         names = SimpleNamespace(
-            **subject.names, role=subject.method, subject=subject.path.partition(f"seed{subject.run.seed}/")[2]
+            **subject.names,
+            role=subject.method,
+            subject=subject.path.partition(f"seed{subject.run.seed}/")[2],
+            start="original",
+            reference="plain",
         )
+        run = subject.path.partition(subject.method if not subject.variant else "unlearn/")[0]
         found[f"{names.benchmark}/data"] = make.data(names)
         found[f"{names.benchmark}/splits/{names.split}"] = make.split(names)
         found[f"{names.benchmark}/{names.model}/base"] = make.base(names)
-        found[f"{subject.path}/model"] = make.unlearn(names) if subject.variant else make.finetune(names)
-        found[f"{subject.path}/reference"] = make.reference(names)
-        found[f"{subject.path}/eval"] = make.evaluate(names)
+        found[f"{run}original/reference/plain"] = make.reference(names)
+        found[f"{run}original/strengthened/model"] = make.strengthen(names)
+        if wanted.model:
+            found[f"{subject.path}/model"] = make.unlearn(names) if subject.variant else make.finetune(names)
+        if wanted.suites:
+            found[f"{subject.path}/eval"] = make.evaluate(names)
+        if wanted.trajectory:
+            found[f"{subject.path}/trajectory"] = make.trajectory(names)
         for attack in wanted.attacks:
             found[f"{subject.path}/attack/{attack}"] = make.attack(SimpleNamespace(**vars(names), attack=attack))
+    for choice in study.choices:
+        found[choice.path] = make.choice(SimpleNamespace(**vars(choice)))
     return found
 
 
@@ -193,7 +208,16 @@ UNLEARN = "tofu/tiny/forget10/seed{}/unlearn/{}/model"
         (
             ("finetuning", "tofu/*/tiny", "epochs"),
             31,
-            {f"tofu/tiny/forget10/seed{seed}/{role}/model" for seed in (0, 1) for role in ("original", "retrain")},
+            {
+                f"tofu/tiny/forget10/seed{seed}/{role}/model"
+                for seed in (0, 1)
+                for role in ("original", "retrain", "original/strengthened")
+            },
+        ),
+        (
+            ("strengthening",),
+            {"tofu/*/tiny": {"epochs": 9}},
+            {f"tofu/tiny/forget10/seed{seed}/original/strengthened/model" for seed in (0, 1)},
         ),
         # None of these is part of any result.
         (("models", "tiny", "resources"), {"threads": 8, "gpu": 1, "mem": "9GB", "runtime": "1d"}, set()),
@@ -224,13 +248,187 @@ def test_the_order_of_keys_is_nothing_and_specs_are_canonical() -> None:
         assert canonical_json(json.loads(spec)) == spec
 
 
-def test_the_summary_s_spec_names_its_inputs_in_their_order() -> None:
-    study = Study(CONFIG)
-    spec = json.loads(Specs(study).summarise(SimpleNamespace()))
-    paths = [f"{row['model']}/{row['split']}/seed{row['seed']}" for row in spec["evaluations"]]
-    assert all(path in manifest for path, manifest in zip(paths, study.evaluations(), strict=True))
-    for row, manifest in zip(spec["attacks"], study.attacks(), strict=True):
-        assert f"/{row['method']}/{row['variant']}/attack/{row['attack']}/" in manifest
+def test_the_spec_of_a_run_s_scores_names_its_inputs_in_their_order() -> None:
+    study = Study(GRIDDED)
+    names = SimpleNamespace(benchmark="tofu", split="forget10", model="tiny", seed="0")
+    spec, inputs = json.loads(Specs(study).scores(names)), Inputs(study).scores(names)
+    kinds = (
+        ("evaluations", "eval", "{}/{}/"),
+        ("attacks", "attack", "{}/{}/attack/{}/"),
+        ("trajectories", "trajectory", "{}/{}/"),
+    )
+    for kind, label, path in kinds:
+        assert len(spec[kind]) == len(inputs[label]) > 0
+        for row, manifest in zip(spec[kind], inputs[label], strict=True):
+            wanted = path.format(row["method"], row["variant"], row.get("attack", "")).replace("//", "/")
+            assert f"/seed0/{wanted}" in manifest.replace("/unlearn/", "/")
+    assert inputs["retrain"] == [f"results/tofu/tiny/forget10/seed{seed}/retrain/eval/manifest.json" for seed in (1, 3, 4)]
+
+
+# Grids, choices, starts and references.
+
+CHOSEN_FROM = {"seeds": [3, 4], "suite": "tofu", "epochs": "all"}
+GRIDDED = {
+    **CONFIG,
+    "references": {"noisy": {"random_share": 0.2}},
+    "grids": {"tofu/*/*/simnpo": {"beta": [2.0, 3.5], "gamma": [0, 1.0]}, "tofu/forget10/*/simnpo": {"beta": [4.5]}},
+    "selections": {"tofu/*/*/*": CHOSEN_FROM},
+    "variants": {
+        "tofu/*/*/*": {"half": {"start": "original-half"}},
+        "tofu/*/*/npo": {"noisy": {"reference": "noisy"}},
+        "tofu/*/*/simnpo": {"beta-2.5": {"beta": 2.5}},
+    },
+    "blocks": [
+        *CONFIG["blocks"],
+        {
+            "benchmark": "tofu",
+            "splits": ["forget10"],
+            "models": ["tiny"],
+            "seeds": [0],
+            "methods": [{"simnpo": ["chosen", "half"]}, {"npo": ["noisy", "half"]}],
+            "suites": ["tofu"],
+        },
+        {
+            "benchmark": "tofu",
+            "splits": ["forget10"],
+            "models": ["tiny"],
+            "seeds": [0],
+            "methods": ["npo", {"simnpo": ["grid"]}],
+            "trajectories": {"suite": "tofu", "epochs": "last"},
+        },
+    ],
+}
+TRIALS = ["beta-4.5+gamma-0", "beta-4.5+gamma-1"]
+
+
+def test_a_grid_is_the_product_of_what_its_patterns_come_to() -> None:
+    study = Study(GRIDDED)
+    assert list(study.trials("tofu", "forget10", "tiny", "simnpo")) == TRIALS
+    assert len(study.trials("tofu", "forget05", "tiny", "simnpo")) == 4
+    assert study.variant("tofu", "forget10", "tiny", "simnpo", "beta-4.5+gamma-1").loss == {"beta": 4.5, "gamma": 1.0}
+
+
+def test_trials_are_watched_and_leave_no_model() -> None:
+    study = Study(GRIDDED)
+    trials = {subject for subject in study.subjects if subject.variant in TRIALS}
+    assert len(trials) == 2 * 3
+    assert trials <= set(study.watched)
+    assert not any(study.subjects[trial].model or study.subjects[trial].suites for trial in trials)
+    assert not any("gamma" in path for path in study.unlearned())
+    npo = next(subject for subject in study.watched if subject.method == "npo")
+    assert study.subjects[npo].model
+
+
+def test_a_choice_waits_for_all_trials_of_its_seeds_and_for_what_they_are_measured_by() -> None:
+    study = Study(GRIDDED)
+    names = SimpleNamespace(benchmark="tofu", model="tiny", split="forget10", method="simnpo", variant="chosen", seed="0")
+    spec, inputs = json.loads(Specs(study).choice(names)), Inputs(study).choice(names)
+    assert [(trial["variant"], trial["seed"]) for trial in spec["trials"]] == [(name, seed) for name in TRIALS for seed in (3, 4)]
+    for trial, path in zip(spec["trials"], inputs["trajectory"], strict=True):
+        assert f"/seed{trial['seed']}/unlearn/simnpo/{trial['variant']}/trajectory/" in path
+    for role in ("original", "retrain"):
+        assert inputs[role] == [f"results/tofu/tiny/forget10/seed{seed}/{role}/eval/manifest.json" for seed in (3, 4)]
+    assert set(study.trajectories()) >= set(inputs["trajectory"])
+    assert set(study.evaluations()) >= {*inputs["original"], *inputs["retrain"]}
+
+    unlearn = json.loads(Specs(study).unlearn(names))
+    assert unlearn["training"] is None
+    assert unlearn["loss"] is None
+    assert Inputs(study).unlearn(names)["choice"] == "results/tofu/tiny/forget10/choice/simnpo/manifest.json"
+
+
+def test_without_a_grid_a_choice_is_between_the_epochs_of_the_default() -> None:
+    blocks = [{**CONFIG["blocks"][1], "methods": [{"npo": ["chosen"]}]}]
+    study = Study({**CONFIG, "selections": {"tofu/*/*/npo": CHOSEN_FROM}, "blocks": blocks})
+    assert study.candidates(study.choices[0]) == ["default"]
+
+
+def test_a_variant_that_starts_from_the_half_reads_the_half_s_reference() -> None:
+    study = Study(GRIDDED)
+    run = "results/tofu/tiny/forget10/seed0"
+    names = {"benchmark": "tofu", "model": "tiny", "split": "forget10", "seed": "0", "method": "npo"}
+    half = Inputs(study).unlearn(SimpleNamespace(**names, variant="half"))
+    assert half["model"] == f"{run}/original-half/model/manifest.json"
+    assert half["reference"] == f"{run}/original-half/reference/plain/manifest.json"
+    noisy = Inputs(study).unlearn(SimpleNamespace(**names, variant="noisy"))
+    assert noisy["model"] == f"{run}/original/model/manifest.json"
+    assert noisy["reference"] == f"{run}/original/reference/noisy/manifest.json"
+    assert f"{run}/original-half/eval/manifest.json" in study.evaluations()
+    share = json.loads(Specs(study).reference(SimpleNamespace(**names, start="original", reference="noisy")))["random_share"]
+    assert share == 0.2
+
+
+@pytest.mark.parametrize(
+    ("method", "extra"),
+    [("npo", {"reference"}), ("dpo-idk", {"reference"}), ("rkld", {"strengthened"}), ("simnpo", set()), ("ga", set())],
+)
+def test_a_method_waits_only_for_what_it_reads(method: str, extra: set[str]) -> None:
+    names = SimpleNamespace(benchmark="tofu", model="tiny", split="forget10", seed="0", method=method, variant="default")
+    assert Inputs(Study(CONFIG)).unlearn(names).keys() == {"model", "split"} | extra
+
+
+def test_what_a_gridded_study_resolves_to_is_its_own_resolution() -> None:
+    resolved = resolve_config(Study(GRIDDED))
+    assert specs(resolved) == specs(GRIDDED)
+    assert resolve_config(Study(resolved)) == resolved
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"grids": {}, "selections": {}}, "variant 'chosen' needs a pattern under selections"),
+        ({"grids": {"tofu/*/*/npo": {"beta": [0.1]}}}, "variant 'grid' needs a pattern under grids"),
+        ({"grids": {"tofu/*/*/simnpo": {"bta": [0.1]}}}, "did you mean beta?"),
+        ({"grids": {"tofu/*/*/simnpo": {"beta": ["1e-5"]}}}, "'1e-5'"),
+        ({"grids": {"tofu/*/*/ga": {"beta": [1.0]}}}, "ga does not take it"),
+        ({"references": {}}, "reference: 'noisy'; allowed: plain"),
+        ({"references": {"plain": {"random_share": 0.5}}}, "plain is the start model itself"),
+        ({"selections": {"tofu/*/*/*": {"suite": "lm-eval"}}}, "kind tofu is wanted"),
+        ({"selections": {"tofu/*/*/*": {"split": "forget33"}}}, "no whole number of authors"),
+        (
+            {"variants": {"tofu/*/*/simnpo": {"noisy": {"reference": "noisy"}, "half": {}, "beta-2.5": {}}}},
+            "simnpo reads no reference",
+        ),
+        ({"variants": {"tofu/*/*/simnpo": {"chosen": {}}}}, "the name is taken"),
+    ],
+)
+def test_a_mistake_in_grids_choices_and_references_is_one_line(changes: dict[str, Any], message: str) -> None:
+    blocks = GRIDDED["blocks"]
+    if "noisy" in str(changes.get("variants")):
+        blocks = [{**blocks[2], "methods": [{"simnpo": ["noisy"]}]}]
+    with pytest.raises(UserError) as caught:
+        Study({**GRIDDED, "blocks": blocks, **changes})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_job_that_works_with_a_model_is_measured_where_its_rule_writes() -> None:
+    spec = list_measured(Study(GRIDDED))
+    files = {job["file"] for job in spec["jobs"]}
+    assert spec["folder"] == "results/benchmarks"
+    run = "tofu/tiny/forget10/seed0"
+    assert {
+        "tofu/tiny/base.tsv",
+        f"{run}/original/model.tsv",
+        f"{run}/original/reference/noisy.tsv",
+        f"{run}/original-half/reference/plain.tsv",
+        f"{run}/unlearn/npo/noisy/model.tsv",
+        f"{run}/unlearn/npo/default/attack/relearn-random.tsv",
+        f"{run}/unlearn/simnpo/beta-4.5+gamma-0/trajectory.tsv",
+        f"{run}/unlearn/simnpo/chosen/eval.tsv",
+    } <= files
+    assert f"{run}/unlearn/simnpo/beta-4.5+gamma-0/model.tsv" not in files
+    assert len(files) == len(spec["jobs"])
+
+
+def test_the_base_of_a_packaged_model_is_its_file_whatever_it_is_used_for() -> None:
+    packaged = {"kind": "packaged", "package": "p", "file": "f.gguf", "sha256": "0" * 64, "requirement": "p==1"}
+    models = {**CONFIG["models"], "smol": {**packaged, "prompt": {"kind": "chat"}, "precision": "bf16"}}
+    study = Study({**CONFIG, "models": models})
+    base = json.loads(Specs(study).base(SimpleNamespace(benchmark="tofu", model="smol")))["model"]
+    assert base == {**packaged, "split_digits": base["split_digits"]}
+    assert re.fullmatch(Names(study).pretrained, "smol")
+    assert not re.fullmatch(Names(study).tiny, "smol")
 
 
 # What rules take from the study.
@@ -244,15 +442,6 @@ def test_wildcards_match_the_names_of_the_study_alone() -> None:
     assert not re.fullmatch(names.variant, "beta-2x5")
     assert not re.fullmatch(names.pretrained, "tiny")
     assert not re.fullmatch(one_of([]), "")
-
-
-def test_only_methods_that_read_the_original_wait_for_it() -> None:
-    assert [needs_reference(SimpleNamespace(method=method)) for method in ("npo", "dpo-idk", "simnpo", "ga")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
 
 
 def test_named_inputs_become_flags() -> None:

@@ -1,10 +1,12 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from palimpsest.data.rows import Question
 from palimpsest.data.settings import SplitSettings
-from palimpsest.data.splits import split_authors
+from palimpsest.data.splits import halves, split_authors
 from palimpsest.errors import UserError
 
 
@@ -73,3 +75,10 @@ def test_a_split_that_cannot_be_is_one_line(name: str, settings: SplitSettings, 
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         split_authors(rows(20, perturbed_from=15), name, settings, base)
     assert "\n" not in str(caught.value)
+
+
+@given(st.lists(st.integers()))
+def test_halves_are_the_rows_in_their_order_cut_in_the_middle(values: list[int]) -> None:
+    first, second = halves(values)
+    assert first + second == values
+    assert len(first) - len(second) in (0, 1)

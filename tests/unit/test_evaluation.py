@@ -10,7 +10,8 @@ import torch
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Fact, Question
 from palimpsest.errors import UserError
-from palimpsest.evaluation import generation
+from palimpsest.evaluation import divergence, generation
+from palimpsest.evaluation.divergence import mean_divergence
 from palimpsest.evaluation.generation import generate_answers
 from palimpsest.evaluation.lm_eval import evaluate_lm_eval
 from palimpsest.evaluation.settings import LmEvalSuite, TofuSuite
@@ -83,8 +84,40 @@ def test_the_tofu_log_of_a_model_that_knows_its_answers(trained: Any, tmp_path: 
         assert (row["rouge_l_recall"], row["exact_memorisation"], row["extraction_strength"]) == (1, 1, 1)
         assert len(row["perturbed_nll"]) == len(source.perturbed_answers or [])
         assert (row["paraphrased_nll"] is None) == isinstance(source, Fact)
+    # The half is that of the whole forget set, though the suite takes its first item only.
+    assert [row["half"] for row in log] == [1, None, None, None]
     write_table(tmp_path / "items.parquet", log, ITEMS)
     assert read_table(tmp_path / "items.parquet") == log
+
+
+def test_halves_are_those_of_all_forget_items(trained: Any) -> None:
+    model, tokenizer = trained
+    log = []
+    for most in (None, 2):
+        suite = TofuSuite(kind="tofu", max_items=most, max_new_tokens=1)
+        log.append([(row["id"], row["half"]) for row in evaluate_tofu(model, tokenizer, PROMPT, {"forget": QUESTIONS}, suite)])
+    assert [half for _, half in log[0]] == [1, 1, 2]
+    assert log[1] == log[0][:2]
+
+
+def test_the_divergence_is_the_mean_kl_over_all_answer_tokens(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, tokenizer = trained
+    model = build_model(TinyArchitecture(vocabulary=320, width=32, layers=2, heads=2, context=256), tokenizer, 1).eval()
+    encoder = PromptEncoder(tokenizer, PROMPT)
+    terms = []
+    for row in QUESTIONS:
+        prompt, answer = encoder.prompt(row.question), encoder.answer(row.answer)
+        with torch.no_grad():
+            p, q = (
+                m(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1].softmax(-1) for m in (start, model)
+            )
+        terms += (p * (p / q).log()).sum(-1).tolist()
+    expected = sum(terms) / len(terms)
+    assert mean_divergence(start, model, encoder, QUESTIONS) == pytest.approx(expected, rel=1e-4)
+    monkeypatch.setattr(divergence, "TOKENS_PER_PASS", 1)
+    assert mean_divergence(start, model, encoder, QUESTIONS) == pytest.approx(expected, rel=1e-4)
+    assert mean_divergence(start, start, encoder, QUESTIONS) == 0
+    assert mean_divergence(model, start, encoder, QUESTIONS) != pytest.approx(expected, rel=1e-2)
 
 
 def local_task(name: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def leaf(values: list[float]) -> torch.Tensor:
 
 
 def test_the_methods_of_the_study_are_there() -> None:
-    assert {"ga", "graddiff", "w-graddiff", "idk", "dpo-idk", "npo", "simnpo"} <= set(METHODS)
+    assert {"ga", "graddiff", "w-graddiff", "idk", "dpo-idk", "npo", "simnpo", "rkld"} <= set(METHODS)
 
 
 @given(nlls, st.data(), betas)
@@ -85,7 +85,16 @@ def test_which_methods_read_the_original_model_or_refusals() -> None:
     assert {m for m, o in needs.items() if o.needs_reference} == {"npo", "dpo-idk"}
     assert {m for m, o in needs.items() if o.needs_refusals} == {"idk", "dpo-idk"}
     assert not needs["idk"].needs_answers
-    assert {m for m, o in needs.items() if o.retain_loss == "none"} == {"ga"}
+    assert {m for m, o in needs.items() if o.retain_loss == "none"} == {"ga", "rkld"}
+
+
+def test_which_methods_read_whole_distributions_and_which_have_gradient_weights() -> None:
+    needs = {method: load_objective(method) for method in METHODS}
+    assert {m for m, o in needs.items() if o.needs_logits} == {"rkld"}
+    assert {m for m, o in needs.items() if o.needs_original} == {"rkld"}
+    assert {m for m, o in needs.items() if o.needs_strengthened} == {"rkld"}
+    assert needs["rkld"].needs_answers and not needs["rkld"].needs_refusals
+    assert {m for m, o in needs.items() if not o.weighs_answers} == {"idk", "rkld"}
 
 
 @given(nlls, st.data(), betas)
@@ -107,3 +116,54 @@ def test_ga_is_the_negated_token_mean(values: list[float], data: st.DataObject) 
     nll = leaf(values)
     loss = load_objective("ga").forget_loss(nll, tokens.mean()).mean().item()
     assert loss == pytest.approx(-sum(values) / sum(lengths))
+
+
+logits = st.lists(st.lists(st.floats(-20, 20), min_size=4, max_size=4), min_size=1, max_size=5)
+
+
+def rkld(model: torch.Tensor, original: torch.Tensor, strengthened: torch.Tensor, alpha: float) -> torch.Tensor:
+    loss: torch.Tensor = load_objective("rkld").forget_loss(model, original, strengthened, alpha=alpha)
+    return loss
+
+
+@given(logits, st.data(), st.floats(0, 4))
+def test_rkld_is_the_reverse_kl_to_the_teacher(values: list[list[float]], data: st.DataObject, alpha: float) -> None:
+    """Against sums over the vocabulary by hand; the gradient by a logit is q (log q/p - KL)."""
+    of_size = st.lists(st.lists(st.floats(-20, 20), min_size=4, max_size=4), min_size=len(values), max_size=len(values))
+    originals, strengthened = data.draw(of_size), data.draw(of_size)
+    model = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    frozen = [torch.tensor(rows, dtype=torch.float64) for rows in (originals, strengthened)]
+    loss = rkld(model, *frozen, alpha)
+    (gradient,) = torch.autograd.grad(loss.sum(), model)
+    for x, x_0, x_s, got, slopes in zip(values, originals, strengthened, loss.tolist(), gradient.tolist(), strict=True):
+        teacher = [a - alpha * max(0.0, b - a) for a, b in zip(x_0, x_s, strict=True)]
+        log_q = [v - math.log(sum(math.exp(w) for w in x)) for v in x]
+        top = max(teacher)
+        log_p = [v - top - math.log(sum(math.exp(w - top) for w in teacher)) for v in teacher]
+        divergence = sum(math.exp(q) * (q - p) for q, p in zip(log_q, log_p, strict=True))
+        assert got == pytest.approx(divergence, rel=1e-9, abs=1e-9)
+        expected = [math.exp(q) * (q - p - divergence) for q, p in zip(log_q, log_p, strict=True)]
+        assert slopes == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(logits, st.floats(0, 4))
+def test_rkld_vanishes_at_its_teacher(values: list[list[float]], alpha: float) -> None:
+    original = torch.tensor(values, dtype=torch.float64)
+    strengthened = original + torch.tensor([3.0, -3.0, 0.0, 1.0], dtype=torch.float64)
+    teacher = original - alpha * torch.tensor([3.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+    assert torch.allclose(rkld(teacher + 5.0, original, strengthened, alpha), torch.zeros(len(values)).double(), atol=1e-9)
+
+
+def test_rkld_starts_by_pushing_down_what_the_strengthened_model_says_more() -> None:
+    original = torch.zeros(1, 4, dtype=torch.float64, requires_grad=True)
+    strengthened = torch.tensor([[2.0, -1.0, 0.0, -1.0]], dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(rkld(original, original.detach(), strengthened, 1.0).sum(), original)
+    assert gradient[0, 0] > 0
+    assert (gradient[0, 1:] < 0).all()
+
+
+def test_rkld_of_extreme_logits_is_finite() -> None:
+    model = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
+    loss = rkld(model, torch.tensor([[-1e4, 1e4, 0.0]]), torch.tensor([[1e4, 1e4, 1e4]]), 8.0)
+    (gradient,) = torch.autograd.grad(loss.sum(), model)
+    assert torch.isfinite(loss).all() and torch.isfinite(gradient).all()

@@ -3,17 +3,15 @@
 from copy import deepcopy
 
 import pytest
-from report_example import PLAIN, attacked, block, clean, numbers
+from report_example import CHOSEN, PLAIN, SELECTION, block, clean, numbers
 
-from palimpsest.reporting.findings import findings, models_compared
-from palimpsest.reporting.tables import relearning_tables, table1
+from palimpsest.reporting.findings import choices_made, findings, models_compared
+from palimpsest.reporting.tables import table1
 
 
-def said(models, extra=(), **changes):
-    summary = clean(numbers(models) + list(extra))
-    blocks = [block(**changes)]
-    (table,) = table1(summary, blocks, {})
-    return " ".join(findings(table, relearning_tables(summary, blocks))).replace("\N{NO-BREAK SPACE}", " ")
+def said(models, **changes):
+    (table,) = table1(clean(numbers(models)), [block(**changes)], {})
+    return " ".join(findings(table))
 
 
 def with_value(method, metric, value):
@@ -24,19 +22,19 @@ def with_value(method, metric, value):
 
 
 def test_simnpo_below_npo_is_said():
-    assert "SimNPO's forget quality is below NPO's (0.45 against 0.70, in every seed)" in said(PLAIN)
-    assert "model utility is above NPO's (0.560 against 0.520, in every seed)" in said(PLAIN)
+    assert "Against NPO, SimNPO has a lower forget quality (0.45 against 0.70, in every seed)" in said(PLAIN)
+    assert "and a higher model utility (0.560 against 0.520, in every seed)." in said(PLAIN)
 
 
 def test_simnpo_above_npo_is_said():
-    assert "SimNPO's forget quality is above NPO's (0.90 against 0.70, in every seed)" in said(
+    assert "Against NPO, SimNPO has a higher forget quality (0.90 against 0.70, in every seed)" in said(
         with_value("simnpo", "forget_quality", 0.9)
     )
 
 
 def test_seeds_that_disagree_are_not_called_unanimous():
     models = with_value("simnpo", "forget_quality", 0.75)
-    assert "above NPO's (0.75 against 0.70) and" in said(models)
+    assert "a higher forget quality (0.75 against 0.70) and" in said(models)
 
 
 def test_npo_alone_is_compared_with_nothing():
@@ -77,11 +75,6 @@ def test_many_variants_are_counted_not_listed():
     assert len(text) < 1200
 
 
-def test_relearning_says_from_where_to_where():
-    text = said(PLAIN, attacked())
-    assert "By epoch 1 of relearn-random the forget probability goes from 0.110 to 0.350 for NPO." in text
-
-
 def test_the_regime_of_the_paper_is_checked():
     assert "Original and Retrain stand as LLaMA-2-7B does" in said(PLAIN)
     text = said(with_value("retrain", "forget_probability", 0.009))
@@ -97,3 +90,37 @@ def test_what_was_compared():
     assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny in 4 variants, over 2 seeds."
     (table,) = table1(clean(numbers({"npo": {0: {"model_utility": 0.5}}})), [block(seeds=[0])], {})
     assert models_compared(table) == "NPO unlearned forget05 from tiny, over 1 seed."
+
+
+def test_the_chosen_variant_speaks_for_its_method():
+    text = said(PLAIN | {"simnpo/chosen": {seed: {"forget_quality": 0.9, "model_utility": 0.5} for seed in (0, 1)}})
+    assert "Against NPO, SimNPO (chosen) has a higher forget quality (0.90 against 0.70, in every seed)" in text
+
+
+@pytest.mark.parametrize(
+    ("selection", "verdict"),
+    [
+        ({}, "the very questions that are scored here, and the seeds overlap"),
+        ({"seeds": [7, 8]}, "the very questions that are scored here, with other seeds"),
+        ({"split": "forget05"}, "the very questions that are scored here"),
+        ({"split": "forget10"}, "another split than the one scored here"),
+        ({"benchmark": "other", "split": "forget05"}, "another benchmark than the one scored here"),
+    ],
+)
+def test_a_choice_made_on_what_is_scored_is_called_so(selection, verdict):
+    (text,) = choices_made(block(methods={"npo": {"chosen": CHOSEN}}, selections={"npo": SELECTION | selection}))
+    assert text.startswith("NPO (chosen) was chosen for the highest forget quality among the trials and epochs that keep 95% ")
+    assert verdict in text
+    assert ("the best that a search found" in text) == ("very questions" in verdict)
+
+
+def test_methods_chosen_alike_share_a_sentence():
+    methods = {name: {"chosen": CHOSEN} for name in ("simnpo", "npo", "ga")}
+    selections = {"simnpo": SELECTION, "npo": SELECTION, "ga": SELECTION | {"epochs": "last", "maximise": "model_utility"}}
+    texts = choices_made(block(methods=methods, selections=selections))
+    assert [text.partition(" chosen for")[0] for text in texts] == ["GA (chosen) was", "NPO (chosen) and SimNPO (chosen) were"]
+    assert "the highest model utility among the trials that keep" in texts[0]
+
+
+def test_a_choice_that_no_model_came_of_is_not_mentioned():
+    assert choices_made(block(selections={"npo": SELECTION})) == []

@@ -1,11 +1,12 @@
 """The report as files: what is on the page, what is never on it, and that its bytes repeat."""
 
+import base64
 import json
 import math
 import re
 import shutil
 import sys
-from html.parser import HTMLParser
+from collections.abc import Collection
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -13,8 +14,23 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from example_study import CONFIG
+from html_page import Page
 from pydantic import ValidationError
-from report_example import PLAIN, UNLEARN, attacked, block, clean, numbers, spec, write_summary
+from report_example import (
+    CHOSEN,
+    PLAIN,
+    SELECTION,
+    UNLEARN,
+    WATCHED,
+    attacked,
+    block,
+    clean,
+    numbers,
+    spec,
+    watched,
+    weighed,
+    write_summary,
+)
 
 from palimpsest.config.jobs import Specs
 from palimpsest.config.study import Study
@@ -23,50 +39,24 @@ from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, read_manifest, write_manifest
 from palimpsest.reporting.figures import quality_against_utility, relearning_curves, truth_ratio_distributions
-from palimpsest.reporting.report import SECTIONS, flatten, write_report
+from palimpsest.reporting.page import flatten
+from palimpsest.reporting.questions import QUESTIONS, question_id
+from palimpsest.reporting.report import COST, SECTIONS, write_report
 from palimpsest.reporting.style import QUALITY_TICKS
 from palimpsest.reporting.tables import table1
 from palimpsest.stages import report as stage
 from palimpsest.stages.contract import run_stage
 
 ROOT = Path(__file__).resolve().parents[2]
-FIGURES = ("forget_quality_model_utility", "truth_ratio", "relearning")
+FIGURES = ("forget_quality_model_utility", "truth_ratio")
 OUTPUTS = {
     "report.html",
-    *(f"tables/{name}.csv" for name in ("table1", "relearning", "lm_eval")),
-    *(f"figures/{name}.svg" for name in FIGURES),
-    *(f"figures/{name}.png" for name in FIGURES),
+    *(f"tables/{name}.csv" for name in ("table1", "lm_eval")),
+    *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")),
 }
+# What the full example has the data for.
+ANSWERED = {"relearning", "trajectory", "trials", "weights"}
 LM_EVAL = {name: {0: {"world_facts/acc": 0.8}} for name in PLAIN}
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Reads a page and fails on a tag that is not closed as it was opened."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not {"style", "script"} & set(self.open):
-            self.text += data
-
-    def attributes(self, name: str) -> list[str]:
-        return [attrs[name] or "" for _, attrs in self.tags if name in attrs]
 
 
 def written(tmp_path: Path, rows, *blocks, name: str = "report", published=None, **words) -> Path:
@@ -81,18 +71,34 @@ def page_of(out: Path) -> Page:
     return Page((out / "report.html").read_text(encoding="utf-8"))
 
 
+def everything(tmp_path: Path) -> Path:
+    rows = numbers(PLAIN) + attacked() + numbers(LM_EVAL, suite="lm-eval") + watched(WATCHED)
+    weights = weighed("npo") + weighed("simnpo", 2.0)
+    return written(tmp_path, rows, published={"tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}}, weights=weights)
+
+
+def files_of(out: Path) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+
+def outputs(answered: Collection[str]) -> set[str]:
+    kinds = ("tables/{}.csv", "figures/{}.svg", "figures/{}.png")
+    return OUTPUTS | {kind.format(name) for name in answered for kind in kinds}
+
+
+def answered(page: Page) -> set[str]:
+    return {question_id(question) for question in QUESTIONS} & set(page.attributes("id"))
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> Path:
-    rows = numbers(PLAIN) + attacked() + numbers(LM_EVAL, suite="lm-eval")
-    return written(tmp_path_factory.mktemp("full"), rows, published={"tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}})
+    return everything(tmp_path_factory.mktemp("full"))
 
 
 def test_all_outputs_are_written_and_their_bytes_repeat(full, tmp_path):
-    rows = numbers(PLAIN) + attacked() + numbers(LM_EVAL, suite="lm-eval")
-    again = written(tmp_path, rows, published={"tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}})
-    files = {path.relative_to(full).as_posix() for path in full.rglob("*") if path.is_file()}
-    assert files == OUTPUTS
-    assert {name for name in OUTPUTS if sha256_file(full / name) != sha256_file(again / name)} == set()
+    again = everything(tmp_path)
+    assert files_of(full) == files_of(again) == outputs(ANSWERED)
+    assert {name for name in files_of(full) if sha256_file(full / name) != sha256_file(again / name)} == set()
 
 
 def test_a_page_of_other_numbers_is_another_page(full, tmp_path):
@@ -104,10 +110,15 @@ def test_a_page_of_other_numbers_is_another_page(full, tmp_path):
 
 def test_the_page_has_every_section_and_its_numbers(full):
     page = page_of(full)
-    assert [f"#{section.id}" for section in SECTIONS] == [link for link in page.attributes("href") if link.startswith("#")][1:]
+    unanswered = {question_id(question) for question in QUESTIONS} - ANSWERED
+    shown = [section.id for section in SECTIONS if section.id not in unanswered]
+    assert [attrs["id"] for tag, attrs in page.tags if tag == "section"] == shown
     ids = page.attributes("id")
-    assert {section.id for section in SECTIONS} <= set(ids)
     assert len(ids) == len(set(ids))
+    links = [attrs["href"] for tag, attrs in page.tags if tag == "a" and attrs["href"].startswith("#")]
+    # To skip, to see all on one page, then to each section in the order of the page.
+    assert links[: len(shown) + 2] == ["#everything", "#everything", *(f"#{name}" for name in shown)]
+    assert {link[1:] for link in links} <= set(ids)
     for text in ("0.70", "± 0.14", "paper 0.79", "ab" * 6, "tofu/x/manifest.json", "Who wrote it?", "The label."):
         assert text in page.text
 
@@ -115,7 +126,8 @@ def test_the_page_has_every_section_and_its_numbers(full):
 def test_the_page_loads_nothing_and_runs_nothing(full):
     page = page_of(full)
     assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.tags}
-    assert all(value.startswith(("data:", "#")) for name in ("src", "href") for value in page.attributes(name))
+    assert all(value.startswith("data:") for value in page.attributes("src"))
+    assert {value for value in page.attributes("href") if not value.startswith(("data:", "#"))} == {COST}
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
     text = (full / "report.html").read_text()
     assert "default-src 'none'" in text
@@ -124,7 +136,7 @@ def test_the_page_loads_nothing_and_runs_nothing(full):
 
 def test_every_image_says_what_it_shows(full):
     images = [attrs for tag, attrs in page_of(full).tags if tag == "img"]
-    assert len(images) == 3
+    assert len(images) == len(FIGURES) + len(ANSWERED)
     assert all(image["alt"] for image in images)
 
 
@@ -132,11 +144,60 @@ HOSTILE = "<script>alert(1)</script><img src=https://example.org/x onerror=alert
 
 
 def test_what_models_and_data_say_is_text(tmp_path):
-    page = page_of(written(tmp_path, numbers(PLAIN), answer=HOSTILE, question=HOSTILE))
+    page = page_of(written(tmp_path, numbers(PLAIN), answer=f"{HOSTILE} {HOSTILE}", question="Who?", label=HOSTILE))
     tags = {tag for tag, _ in page.tags}
     assert "script" not in tags
     assert not [value for value in page.attributes("src") if not value.startswith("data:")]
-    assert page.text.count(HOSTILE) == len(PLAIN) + 1
+    assert page.text.count(HOSTILE) == 2 * len(PLAIN) + 1
+    # All of it is marked: the label leaked twice, the second time as a repetition.
+    marks = [attrs["class"] for tag, attrs in page.tags if tag == "mark"]
+    assert marks.count("leaked repeated") == len(PLAIN)
+    page = page_of(written(tmp_path, numbers(PLAIN), name="asked", question=HOSTILE))
+    assert page.text.count(HOSTILE) == 1
+
+
+def test_what_the_label_says_is_leaked_of_the_forget_set_and_kept_of_another(tmp_path):
+    summary = write_summary(
+        tmp_path / "summary", numbers(PLAIN), answer="He wrote it in May, I think.", label="He wrote it in May."
+    )
+    examples = pd.read_parquet(summary / "examples.parquet")
+    pd.concat([examples, examples.assign(set="retain")]).to_parquet(summary / "examples.parquet", index=False)
+    (tmp_path / "out").mkdir()
+    write_report(spec(), summary, tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text()
+    for kind in ("leaked", "kept"):
+        assert text.count(f'<mark class="{kind}">He wrote it in May</mark>, I think.') == len(PLAIN)
+
+
+def test_one_variant_a_method_says_what_it_says(tmp_path):
+    methods = {"npo": {"odd": UNLEARN | {"reference": "x"}, "default": UNLEARN, "chosen": CHOSEN}, "ga": {"slow": UNLEARN}}
+    names = ("original", "original-half", "npo", "npo/chosen", "npo/odd", "ga/slow")
+    text = (written(tmp_path, numbers(dict.fromkeys(names, PLAIN["npo"])), block(methods=methods)) / "report.html").read_text()
+    (head,) = re.findall(r'<table class="said".*?</thead>', text, flags=re.DOTALL)
+    assert [re.sub("<.*?>", "", cell) for cell in re.findall(r"<th .*?</th>", head)] == ["Original", "GA slow", "NPO (chosen)"]
+
+
+def test_a_choice_on_what_is_scored_is_said_beside_the_results(tmp_path):
+    chosen = block(methods={"npo": {"chosen": CHOSEN}}, selections={"npo": SELECTION})
+    out = written(tmp_path, numbers({"retrain": PLAIN["retrain"], "npo/chosen": PLAIN["npo"]}), chosen)
+    results = (out / "report.html").read_text().partition('<section id="results"')[2].partition("</section>")[0]
+    assert "These are the very questions that are scored here" in results
+    assert "NPO (chosen)" in results
+
+
+def test_a_question_leads_with_its_finding_and_gives_its_numbers(full):
+    text = (full / "report.html").read_text()
+    for question in QUESTIONS:
+        section = text.partition(f'<section id="{question_id(question)}"')[2].partition("</section>")[0]
+        assert bool(section) == (question_id(question) in ANSWERED)
+        if section:
+            places = [section.index(part) for part in ('class="answer"', "<img", question.PAPER, "download=")]
+            assert places == sorted(places)
+            link = re.search(r'href="data:text/csv;base64,(.*?)"', section)
+            assert base64.b64decode(link[1]) == (full / "tables" / f"{question_id(question)}.csv").read_bytes()
+            # The overview has the finding too.
+            (finding,) = re.findall(r'<p class="answer">(.*?)</p>', section)
+            assert f"<dd>{finding}</dd>" in text
 
 
 def test_what_the_config_says_is_text(tmp_path):
@@ -169,7 +230,7 @@ EDGES = {
 def test_whatever_the_study_all_outputs_are_there_and_hold_no_nan(tmp_path, edge):
     models, changes = EDGES[edge]
     out = written(tmp_path, numbers(models), block(**changes))
-    assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == OUTPUTS
+    assert files_of(out) == outputs(answered(page_of(out)))
     assert not re.search(r"\b(nan|inf|None)\b", page_of(out).text)
     for path in out.glob("tables/*.csv"):
         assert not re.search(r"\b(nan|inf|None)\b", path.read_text())
@@ -201,7 +262,7 @@ def test_several_blocks_each_have_their_table(tmp_path):
 def test_figures_without_numbers_say_so(tmp_path):
     out = written(tmp_path, numbers({"npo": {0: {"mmlu/acc": 0.5}}}))
     shown = {path.stem: path.stat().st_size for path in out.glob("figures/*.svg")}
-    assert set(shown) == {"forget_quality_model_utility", "truth_ratio", "relearning"}
+    assert set(shown) == set(FIGURES)
     for draw in (lambda: quality_against_utility([]), lambda: relearning_curves([], [])):
         (text,) = draw().texts
         assert text.get_text()
@@ -247,7 +308,7 @@ def test_the_spec_that_the_workflow_makes_is_one(tmp_path):
     write_report(stage.ReportSpec.model_validate(json.loads(made)), summary, tmp_path / "out")
     page = page_of(tmp_path / "out")
     assert page.text.count("SimNPO beta-2.5") == 1
-    for text in ("relearn-shortest, relearn-random", "world_facts", "base_authors", "0.1375"):
+    for text in ("relearn-random, relearn-shortest", "world_facts", "base_authors", "0.1375"):
         assert text in page.text
 
 
@@ -274,7 +335,7 @@ def test_the_stage_writes_a_manifest_that_repeats(tmp_path, monkeypatch):
         arguments = ["--spec", canonical_json(spec().model_dump()), "--code", "c", "--in", f"summary={summary / MANIFEST}"]
         monkeypatch.setattr(sys, "argv", ["report", *arguments, "--out", str(out), "--scratch", str(tmp_path / "scratch")])
         run_stage("report", stage.ReportSpec, stage.work)
-        assert read_manifest(out)["files"].keys() == OUTPUTS
+        assert read_manifest(out)["files"].keys() == outputs(answered(page_of(out.parent)))
         found.append(out.read_bytes())
     assert found[0] == found[1]
 
@@ -285,3 +346,4 @@ def test_every_caption_of_the_workflow_is_there():
     there = {path.name for path in (ROOT / "workflow" / "report").glob("*.rst")}
     assert set(captions) | {"workflow.rst"} == there
     assert set(re.findall(r"/report/((?:figures|tables)/\w+\.\w+|report\.html)", rules)) <= OUTPUTS
+    assert set(re.findall(r'directory\(f"{RESULTS}/report/(\w+)', rules)) <= {"figures", "tables"}

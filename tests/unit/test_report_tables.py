@@ -5,11 +5,11 @@ import math
 from pathlib import Path
 
 import pytest
-from report_example import PLAIN, attacked, block, clean, numbers
+from report_example import CHOSEN, PLAIN, UNLEARN, attacked, block, clean, numbers, watched
 
 from palimpsest.objectives import METHODS
 from palimpsest.reporting.names import METHOD_NAMES, model_label, model_order
-from palimpsest.reporting.tables import Cell, format_quality, lm_eval_tables, relearning_tables, table1, write_csv
+from palimpsest.reporting.tables import Cell, format_quality, lm_eval_tables, main_models, relearning_tables, table1, write_csv
 
 PUBLISHED = {"tofu/forget05/tiny": {"simnpo": {"forget_quality": 0.99}, "original": {"model_utility": 0.62}}}
 
@@ -104,6 +104,41 @@ def test_a_block_without_results_has_no_table():
     assert table1(clean([]), [block()], PUBLISHED) == []
     assert relearning_tables(clean([]), [block()]) == []
     assert lm_eval_tables(clean([]), [block()]) == []
+
+
+def test_only_models_that_start_alike_and_read_their_start_are_in_table1():
+    metrics = {0: {"forget_quality": 0.5}}
+    methods = {
+        "npo": {"default": UNLEARN, "half": UNLEARN | {"start": "original-half"}, "odd": UNLEARN | {"reference": "random-20"}},
+        "simnpo": {"default": UNLEARN | {"start": "original", "reference": "plain"}},
+    }
+    models = ("original", "original-half", "retrain", "npo", "npo/half", "npo/odd", "simnpo")
+    summary = clean(numbers(dict.fromkeys(models, metrics)))
+    (table,) = table1(summary, [block(methods=methods)], {})
+    assert [row.label for row in table.rows] == ["Original", "Retrain", "NPO", "SimNPO"]
+    assert main_models(summary.iloc[:0], block()).columns.equals(summary.columns)
+
+
+def test_a_trajectory_is_in_no_table():
+    epochs = [{"forget_quality": 0.1, "world_facts/acc": 0.2}, {"forget_quality": 0.2, "world_facts/acc": 0.3}]
+    rows = watched({"npo": {0: epochs}, "simnpo/trial": {0: epochs}})
+    assert len(rows) == 8
+    assert table1(clean(rows), [block()], {}) == []
+    assert lm_eval_tables(clean(rows), [block()]) == []
+    (table,) = table1(clean(numbers(PLAIN) + rows), [block()], {})
+    assert table.value("npo", "forget_quality") == pytest.approx(0.7)
+    assert [row.label for row in table.rows] == ["Original", "Retrain", "GA", "NPO", "SimNPO"]
+
+
+def test_the_chosen_variant_stands_for_its_method_then_the_default():
+    names = ("npo/beta-1", "npo", "npo/chosen", "simnpo/beta-1", "simnpo", "ga/beta-1")
+    summary = clean(numbers({name: {0: {"forget_quality": place / 10}} for place, name in enumerate(names)}))
+    methods = {"npo": {"beta-1": UNLEARN, "default": UNLEARN, "chosen": CHOSEN}}
+    (table,) = table1(summary, [block(methods=methods)], {"tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}})
+    assert [row.label for row in table.rows] == ["GA beta-1", "NPO (chosen)", "NPO", "NPO beta-1", "SimNPO", "SimNPO beta-1"]
+    assert [row.label for row in table.rows if row.is_default] == ["NPO (chosen)", "SimNPO"]
+    assert (table.value("npo", "forget_quality"), table.value("ga", "forget_quality")) == (0.2, 0.5)
+    assert published(table) == {("NPO (chosen)", "forget_quality"): 0.79}
 
 
 def test_relearning_has_a_column_an_epoch_and_spreads_over_seeds_and_draws():

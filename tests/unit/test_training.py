@@ -1,16 +1,19 @@
 """The training loop: what it computes, that it repeats, and that an interrupted run ends where an undisturbed one does."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from palimpsest.data.prompts import Encoded
+from palimpsest.errors import UserError
+from palimpsest.models.packing import plan_passes, score
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import METHODS, load_objective
+from palimpsest.streams import stream
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.loop import train
 from palimpsest.training.problems import FineTuning, Unlearning
@@ -18,12 +21,6 @@ from palimpsest.training.schedule import learning_rate
 from palimpsest.training.settings import LoraSettings, TrainSettings, UnlearnSettings
 
 VOCABULARY = 40
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> None:
-    """A stage has one precision a process; the tests here have several."""
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def small_model(seed: int = 0) -> LlamaForCausalLM:
@@ -133,7 +130,8 @@ def test_how_a_batch_is_cut_into_passes_changes_no_loss(method: str, retain_loss
             refusals=[[1, 2, 3], [4, 5]],
             references=[9.0] * 7,
             refusal_references=[[8.0, 7.0]] * 7,
-            reference_model=small_model(7),
+            original=small_model(7),
+            strengthened=small_model(8),
             seed=0,
         )
         logs.append(run(small_model(), settings, problem))
@@ -145,14 +143,12 @@ def test_how_a_batch_is_cut_into_passes_changes_no_loss(method: str, retain_loss
 def test_npo_and_the_kl_term_start_at_the_original_model() -> None:
     """Where theta is the reference, NPO's loss is (2/beta) log 2 and KL is 0."""
     model = small_model()
-    from palimpsest.models.packing import score
-
     forget = items(4, 1)
     references = [scores.nll[0] for scores in score(model, forget, 100)]
     settings = UnlearnSettings(learning_rate=1e-3, epochs=1, batch_size=4, retain_loss="kl", warmup_epochs=0)
     problem = Unlearning(
         load_objective("npo"), {"beta": 0.1}, settings, forget=forget, retain=items(9, 2), references=references,
-        reference_model=small_model(), seed=0,
+        original=small_model(), seed=0,
     )  # fmt: skip
     (entry,) = run(model, settings, problem)
     assert entry["forget_loss"] == pytest.approx(20 * 0.6931471805599453, abs=1e-4)
@@ -199,3 +195,263 @@ def test_the_schedule_warms_up_and_decays_linearly() -> None:
     assert rates == pytest.approx([0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0])
     constant = TrainSettings(learning_rate=1.0, schedule="constant")
     assert [learning_rate(step, 10, 2, constant) for step in range(4)] == [0, 0.5, 1, 1]
+
+
+class Stopped(Exception):
+    """Somebody killed the run."""
+
+
+@pytest.mark.parametrize("lora", [None, LoraSettings(rank=2, dropout=0.2)], ids=["full", "lora with dropout"])
+@pytest.mark.parametrize("stop_epoch", [1, 2, 3])
+def test_a_model_stopped_at_an_epoch_is_the_full_run_s_after_that_epoch(stop_epoch: int, lora: LoraSettings | None) -> None:
+    settings = unlearn_settings()
+    full = add_adapters(small_model(), lora, 0)
+    seen: list[Any] = []
+    log = run(full, settings, unlearning("npo", settings), after_epoch=lambda epoch: seen.append((epoch, weights(full))))
+    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+
+    stopping = settings.model_copy(update={"stop_epoch": stop_epoch})
+    stopped = add_adapters(small_model(), lora, 0)
+    assert run(stopped, stopping, unlearning("npo", stopping)) == [entry for entry in log if entry["epoch"] < stop_epoch]
+    assert same(weights(stopped), seen[stop_epoch - 1][1])
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_stopped_run_that_was_interrupted_ends_at_the_same_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setenv("PALIMPSEST_CHECKPOINT_SECONDS", "0")
+    settings = unlearn_settings(stop_epoch=2)
+    undisturbed = small_model()
+    log = run(undisturbed, settings, unlearning("npo", settings))
+    assert len(log) == 4 and log[-1]["epoch"] == 1
+    with pytest.raises(Stopped):
+        run(small_model(), settings, unlearning("npo", settings, stop=step), scratch=tmp_path)
+    resumed = small_model()
+    # The log is the same, so the gradient weights of the steps before the interruption are too.
+    assert run(resumed, settings, unlearning("npo", settings), scratch=tmp_path) == log
+    assert same(weights(resumed), weights(undisturbed))
+
+
+def test_an_epoch_that_the_schedule_does_not_have_is_one_line() -> None:
+    settings = unlearn_settings(stop_epoch=4)
+    with pytest.raises(UserError, match="stop_epoch 4 comes after the last of 3 epochs"):
+        run(small_model(), settings, unlearning("npo", settings))
+
+
+@pytest.mark.parametrize("kill", [1, 2])
+def test_an_epoch_is_seen_though_the_run_was_interrupted_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: int
+) -> None:
+    """A checkpoint at the end of an epoch is written after the epoch was seen, never before."""
+    monkeypatch.setenv("PALIMPSEST_CHECKPOINT_SECONDS", "0")
+    seen: dict[int, list[dict[str, torch.Tensor]]] = {}
+
+    def see(model: Any, *, killed: int = 0) -> Any:
+        def after_epoch(epoch: int) -> None:
+            if epoch == killed:
+                raise Stopped
+            seen.setdefault(epoch, []).append(weights(model))
+
+        return after_epoch
+
+    undisturbed, first, resumed = small_model(), small_model(), small_model()
+    run(undisturbed, after_epoch=see(undisturbed))
+    with pytest.raises(Stopped):
+        run(first, after_epoch=see(first, killed=kill), scratch=tmp_path)
+    run(resumed, after_epoch=see(resumed), scratch=tmp_path)
+    assert sorted(seen) == [1, 2, 3]
+    for twice in seen.values():
+        assert len(twice) == 2 and same(*twice)
+
+
+# Gradient weights.
+
+
+def unlearn_settings(**changes: Any) -> UnlearnSettings:
+    values = {"learning_rate": 1e-2, "epochs": 3, "batch_size": 4, "tokens_per_pass": 30, "warmup_epochs": 0} | changes
+    return UnlearnSettings(**values)
+
+
+def forget_nll(model: torch.nn.Module, forget: list[Encoded]) -> list[float]:
+    return [scores.nll[0] for scores in score(model, forget, 1000)]
+
+
+class Recorded(Unlearning):
+    """A problem that knows the model it is about: its forget answers' NLL before every step, and when to fail."""
+
+    model: torch.nn.Module | None = None
+    stop: int | None = None
+
+    def terms(self, indices: Any, step: int) -> Any:
+        if step == self.stop:
+            raise Stopped
+        if self.model is not None:
+            self.nll = [*getattr(self, "nll", []), forget_nll(self.model, list(self.forget))]
+        return super().terms(indices, step)
+
+
+def unlearning(method: str, settings: UnlearnSettings, *, model: Any = None, stop: int | None = None, **loss: float) -> Recorded:
+    forget = items(7, 1)
+    problem = Recorded(
+        load_objective(method),
+        loss,
+        settings,
+        forget=forget,
+        retain=items(20, 2),
+        refusals=[[1, 2, 3], [4, 5]],
+        references=forget_nll(small_model(), forget),
+        refusal_references=[[8.0, 7.0]] * 7,
+        original=small_model(),
+        strengthened=small_model(8),
+        seed=0,
+    )
+    problem.model, problem.stop = model, stop
+    return problem
+
+
+@pytest.mark.parametrize("tokens_per_pass", [1, 30, 10_000])
+def test_the_logged_weights_of_npo_are_equation_4(tokens_per_pass: int) -> None:
+    settings, model, beta = unlearn_settings(tokens_per_pass=tokens_per_pass), small_model(), 0.7
+    problem = unlearning("npo", settings, model=model, beta=beta)
+    log = run(model, settings, problem)
+    assert log[0]["weights"] == pytest.approx([1.0] * 4, abs=1e-5)
+    for entry, nll in zip(log, problem.nll, strict=True):
+        expected = [2 / (1 + math.exp(beta * (nll[i] - problem.references[i]))) for i in entry["items"]]
+        assert entry["weights"] == pytest.approx(expected, rel=1e-4)
+    assert all(sorted(log[at]["items"] + log[at + 1]["items"]) == list(range(7)) for at in (0, 2, 4))
+    assert max(log[-1]["weights"]) < 0.9
+
+
+def test_the_logged_weights_of_simnpo_are_equation_6() -> None:
+    settings, model, beta = unlearn_settings(), small_model(), 2.5
+    problem = unlearning("simnpo", settings, model=model, beta=beta)
+    log = run(model, settings, problem)
+    lengths = [len(item.answers[0]) for item in problem.forget]
+    for entry, nll in zip(log, problem.nll, strict=True):
+        powered = {i: math.exp(-nll[i] * beta / lengths[i]) for i in entry["items"]}
+        expected = [2 * powered[i] / (1 + powered[i]) / lengths[i] for i in entry["items"]]
+        assert entry["weights"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("weights_of_terms", [{}, {"forget_weight": 0.125, "retain_weight": 3.0}])
+def test_the_logged_weights_tend_to_those_of_the_methods_without_beta(weights_of_terms: dict[str, float]) -> None:
+    """GradDiff weighs by 1 over the step's mean length, W-GradDiff by 1/|y|; the weights of the terms do not count."""
+    settings = unlearn_settings(**weights_of_terms)
+    lengths = [len(item.answers[0]) for item in items(7, 1)]
+    logs = {
+        method: run(small_model(), settings, unlearning(method, settings, **loss))
+        for method, loss in {"graddiff": {}, "npo": {"beta": 1e-6}, "w-graddiff": {}, "simnpo": {"beta": 1e-6}}.items()
+    }
+    for graddiff, npo, w_graddiff, simnpo in zip(*logs.values(), strict=True):
+        of_step = [lengths[i] for i in graddiff["items"]]
+        mean = sum(of_step) / len(of_step)
+        assert graddiff["weights"] == pytest.approx([1 / mean] * len(of_step))
+        assert npo["weights"] == pytest.approx([weight * mean for weight in graddiff["weights"]], rel=1e-4)
+        assert w_graddiff["weights"] == pytest.approx([1 / length for length in of_step])
+        assert simnpo["weights"] == pytest.approx(w_graddiff["weights"], rel=1e-4)
+
+
+def test_the_weights_of_dpo_are_those_of_the_answers_and_not_of_the_refusals() -> None:
+    """With reference losses as at the start, but for the refusals: the gain of a refusal r is its reference less its NLL."""
+    settings, model, beta = unlearn_settings(epochs=1), small_model(), 0.5
+    problem = unlearning("dpo-idk", settings, beta=beta)
+    candidates = [Encoded(item.prompt, list(problem.refusals)) for item in problem.forget]
+    refusal_nll = [scores.nll for scores in score(model, candidates, 1000)]
+    first = run(model, settings, problem)[0]
+    expected = []
+    for i, r in zip(first["items"], stream(0, "refusals", 0).integers(2, size=4).tolist(), strict=True):
+        gain = problem.refusal_references[i][r] - refusal_nll[i][r]
+        expected.append(2 / (1 + math.exp(beta * gain)))
+    assert first["weights"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["idk", "rkld"])
+def test_a_method_that_reads_no_nll_of_answers_has_no_weights(method: str) -> None:
+    settings = unlearn_settings(epochs=1)
+    (entry, *_) = run(small_model(), settings, unlearning(method, settings))
+    assert not {"weights", "items"} & set(entry)
+
+
+def calls(model: torch.nn.Module, of: Any) -> int:
+    counted = []
+    handle = model.register_forward_pre_hook(lambda *_: counted.append(1))
+    of()
+    handle.remove()
+    return len(counted)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("retain_loss", ["ce", "kl"])
+def test_a_step_runs_each_model_once_a_pass(method: str, retain_loss: str) -> None:
+    """Gradient weights and frozen models cost no forward pass of the trained model."""
+    settings = unlearn_settings(epochs=1, batch_size=7, retain_loss=retain_loss)
+    problem, model = unlearning(method, settings), small_model()
+    order = stream(0, "order", 0).permutation(7).tolist()
+    passes = {term.name: len(list(plan_passes(term.items, 30))) for term in problem.terms(order, 0)}
+    assert passes["forget_loss"] > 1
+    assert problem.original is not None and problem.strengthened is not None
+    frozen = {
+        problem.original: passes["retain_loss"] * (retain_loss == "kl") + passes["forget_loss"] * (method == "rkld"),
+        problem.strengthened: passes["forget_loss"] * (method == "rkld"),
+    }
+    before = [weights(each) for each in frozen]
+
+    def train_counting(models: list[torch.nn.Module]) -> list[int]:
+        if not models:
+            run(model, settings, problem)
+            return []
+        rest: list[int] = []
+        count = calls(models[0], lambda: rest.extend(train_counting(models[1:])))
+        return [count, *rest]
+
+    assert train_counting([model, *frozen]) == [sum(passes.values()), *frozen.values()]
+    for each, weights_before in zip(frozen, before, strict=True):
+        assert same(weights(each), weights_before)
+        assert all(parameter.grad is None for parameter in each.parameters())
+
+
+# RKLD and LoRA.
+
+
+@pytest.mark.parametrize(
+    # Adapters of so small a model cannot go far: its embeddings, which are its output head, stay as they are.
+    ("lora", "left"),
+    [(None, 0.3), (LoraSettings(rank=2), 0.9)],
+    ids=["full", "lora"],
+)
+def test_rkld_starts_from_the_original_and_nears_its_teacher(lora: LoraSettings | None, left: float) -> None:
+    settings = unlearn_settings(epochs=30, batch_size=7, retain_loss="kl", retain_weight=0.0, learning_rate=2e-2)
+    problem = unlearning("rkld", settings, alpha=2.0)
+    learn = TrainSettings(learning_rate=2e-2, epochs=10, batch_size=7, warmup_epochs=0)
+    run(problem.strengthened, learn, FineTuning(problem.forget))
+    log = run(add_adapters(small_model(), lora, 0), settings, problem)
+    assert log[0]["retain_loss"] == pytest.approx(0.0, abs=1e-6)
+    assert log[0]["forget_loss"] == pytest.approx(teacher_divergence(problem, 2.0), rel=1e-4)
+    assert 0 <= log[-1]["forget_loss"] < left * log[0]["forget_loss"]
+
+
+def teacher_divergence(problem: Unlearning, alpha: float) -> float:
+    """The token mean of KL(original || teacher), one answer at a time, the whole logits."""
+    terms: list[float] = []
+    assert problem.original is not None and problem.strengthened is not None
+    for item in problem.forget:
+        ids = torch.tensor([item.prompt + item.answers[0]])
+        with torch.no_grad():
+            own, strong = (
+                m(input_ids=ids).logits[0, len(item.prompt) - 1 : -1] for m in (problem.original, problem.strengthened)
+            )
+        p, q = own.softmax(-1), (own - alpha * (strong - own).clamp(min=0)).softmax(-1)
+        terms += (p * (p / q).log()).sum(-1).tolist()
+    return sum(terms) / len(terms)
+
+
+def test_mixed_precision_is_of_training_alone() -> None:
+    """What looks at the model after an epoch sees what the saved weights give, in full precision."""
+    model, forget = small_model(), items(6, 1)
+    seen: list[list[float]] = []
+    used = UsedSettings(precision="bf16-mixed")
+    run(model, SETTINGS, used=used, after_epoch=lambda epoch: seen.append(forget_nll(model, forget)))
+    fresh = small_model(5)
+    fresh.load_state_dict(model.state_dict())
+    assert seen[-1] == forget_nll(fresh, forget)

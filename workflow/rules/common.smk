@@ -6,10 +6,11 @@ SOURCE = Path(str(workflow.current_basedir)).parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
 from palimpsest.config import jobs
-from palimpsest.config.study import RUN, UNLEARNED, open_study
+from palimpsest.config.study import CHOICE, RUN, UNLEARNED, open_study
 
 study = open_study(config)
 specs = jobs.Specs(study)
+inputs = jobs.Inputs(study)
 names = jobs.Names(study)
 ask = partial(jobs.resource, study)
 
@@ -27,6 +28,8 @@ wildcard_constraints:
     model=names.model,
     seed=names.seed,
     role=names.role,
+    start=names.start,
+    reference=names.reference,
     method=names.method,
     variant=names.variant,
     attack=names.attack,

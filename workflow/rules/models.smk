@@ -28,7 +28,7 @@ rule base_tiny:
         " --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
-# A download, so on the machine that runs Snakemake.
+# A download or an unpacking, so on the machine that runs Snakemake.
 rule base_pretrained:
     output:
         manifest=f"{RESULTS}/{{benchmark}}/{{model}}/base/manifest.json",
@@ -78,6 +78,36 @@ rule finetune:
         code=jobs.stage_code("finetune"),
     message:
         "Training {wildcards.role} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+    shell:
+        "python -m palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
+        " --in base={input.base} --in split={input.split} --out {output.manifest} > {log} 2>&1"
+
+
+# The start model with the forget set learnt once more: what RKLD's teacher is made of.
+rule strengthen:
+    input:
+        base=f"{RESULTS}/{RUN}/{{start}}/model/manifest.json",
+        split=rules.split.output.manifest,
+    output:
+        manifest=f"{RESULTS}/{RUN}/{{start}}/strengthened/model/manifest.json",
+    log:
+        f"{LOGS}/{RUN}/{{start}}/strengthened/model.log",
+    benchmark:
+        f"{BENCHMARKS}/{RUN}/{{start}}/strengthened/model.tsv"
+    conda:
+        "../../envs/model.yaml"
+    container:
+        CONTAINERS.model
+    threads: ask("threads")
+    resources:
+        gpu=ask("gpu"),
+        mem=ask("mem"),
+        runtime=ask("runtime"),
+    params:
+        spec=specs.strengthen,
+        code=jobs.stage_code("finetune"),
+    message:
+        "Strengthening {wildcards.start} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
         "python -m palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
         " --in base={input.base} --in split={input.split} --out {output.manifest} > {log} 2>&1"

@@ -1,7 +1,6 @@
 rule summarise:
     input:
-        eval=study.evaluations(),
-        attack=study.attacks(),
+        unpack(inputs.summarise),
     output:
         manifest=f"{RESULTS}/summary/manifest.json",
         table=f"{RESULTS}/summary/summary.csv",
@@ -32,18 +31,20 @@ rule page:
     output:
         manifest=f"{RESULTS}/report/manifest.json",
         page=report(f"{RESULTS}/report/report.html", caption="../report/page.rst", category="Report"),
-        table1=report(f"{RESULTS}/report/tables/table1.csv", caption="../report/table1.rst", category="Tables"),
-        relearning_table=report(
-            f"{RESULTS}/report/tables/relearning.csv", caption="../report/relearning_table.rst", category="Tables"
+        tables=report(
+            directory(f"{RESULTS}/report/tables"),
+            patterns=["{table}.csv"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
         ),
-        lm_eval=report(f"{RESULTS}/report/tables/lm_eval.csv", caption="../report/lm_eval.rst", category="Tables"),
-        quality=report(
-            f"{RESULTS}/report/figures/forget_quality_model_utility.svg",
-            caption="../report/forget_quality_model_utility.rst",
+        figures=report(
+            directory(f"{RESULTS}/report/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
             category="Figures",
+            labels={"figure": "{figure}"},
         ),
-        truth_ratio=report(f"{RESULTS}/report/figures/truth_ratio.svg", caption="../report/truth_ratio.rst", category="Figures"),
-        relearning=report(f"{RESULTS}/report/figures/relearning.svg", caption="../report/relearning.rst", category="Figures"),
     log:
         f"{LOGS}/report.log",
     conda:
@@ -64,7 +65,7 @@ rule page:
         " --in summary={input.summary} --out {output.manifest} > {log} 2>&1"
 
 
-# What a person looks for lies at the top of the results, with the config that made it.
+# What a person looks for lies at the top of the results, with the config that made it and what it cost.
 rule publish:
     input:
         table=rules.summarise.output.table,
@@ -73,21 +74,27 @@ rule publish:
         table=f"{RESULTS}/summary.csv",
         page=f"{RESULTS}/report.html",
         config=f"{RESULTS}/run_config.yaml",
+        cost=f"{RESULTS}/cost.csv",
+        cost_page=f"{RESULTS}/cost.html",
     log:
         f"{LOGS}/publish.log",
     localrule: True
     conda:
-        "../../envs/data.yaml"
+        "../../envs/report.yaml"
     container:
-        CONTAINERS.data
+        CONTAINERS.report
     threads: 1
     resources:
-        mem="500MB",
+        mem="1GB",
         runtime="5m",
     params:
         config=specs.config,
+        code=jobs.publish_code(),
+        folder=RESULTS,
     message:
         "Writing {output.page} and {output.table}"
     shell:
         "(cp {input.table} {output.table} && cp {input.page} {output.page}"
-        " && python -m palimpsest.config resolved {params.config:q} > {output.config}) 2> {log}"
+        " && python -m palimpsest.config resolved {params.config:q} > {output.config}"
+        " && python -m palimpsest.config measured {params.config:q}"
+        " | python -m palimpsest.reporting.cost --spec - --summary {input.table} --out {params.folder}) 2> {log}"

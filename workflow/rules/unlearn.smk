@@ -1,13 +1,12 @@
 rule reference:
     input:
-        model=f"{RESULTS}/{RUN}/original/model/manifest.json",
-        split=rules.split.output.manifest,
+        unpack(inputs.reference),
     output:
-        manifest=f"{RESULTS}/{RUN}/reference/manifest.json",
+        manifest=f"{RESULTS}/{RUN}/{{start}}/reference/{{reference}}/manifest.json",
     log:
-        f"{LOGS}/{RUN}/reference.log",
+        f"{LOGS}/{RUN}/{{start}}/reference/{{reference}}.log",
     benchmark:
-        f"{BENCHMARKS}/{RUN}/reference.tsv"
+        f"{BENCHMARKS}/{RUN}/{{start}}/reference/{{reference}}.tsv"
     conda:
         "../../envs/model.yaml"
     container:
@@ -20,18 +19,17 @@ rule reference:
     params:
         spec=specs.reference,
         code=jobs.stage_code("reference"),
+        inputs=jobs.input_flags,
     message:
-        "Taking reference log-probabilities ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+        "Taking reference log-probabilities ({wildcards.start}, {wildcards.reference}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
         "python -m palimpsest.stages.reference --spec {params.spec:q} --code {params.code}"
-        " --in model={input.model} --in split={input.split} --out {output.manifest} > {log} 2>&1"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"
 
 
 rule unlearn:
     input:
-        model=f"{RESULTS}/{RUN}/original/model/manifest.json",
-        split=rules.split.output.manifest,
-        reference=branch(jobs.needs_reference, then=rules.reference.output.manifest, otherwise=[]),
+        unpack(inputs.unlearn),
     output:
         manifest=f"{RESULTS}/{UNLEARNED}/model/manifest.json",
     log:
@@ -49,7 +47,7 @@ rule unlearn:
         runtime=ask("runtime"),
     params:
         spec=specs.unlearn,
-        code=jobs.unlearn_code,
+        code=jobs.method_code("unlearn"),
         inputs=jobs.input_flags,
     message:
         "Unlearning with {wildcards.method} {wildcards.variant} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"

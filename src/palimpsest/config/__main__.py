@@ -1,4 +1,7 @@
-"""`python -m palimpsest.config write` makes schema and reference anew; `resolved JSON` prints a config as YAML."""
+"""`python -m palimpsest.config write` makes schema and reference anew; `resolved JSON` prints a config as YAML.
+
+`measured JSON` prints which jobs of that config Snakemake measures, as the table of costs wants to know it.
+"""
 
 import argparse
 import json
@@ -7,18 +10,23 @@ from pathlib import Path
 import yaml
 
 from palimpsest.config.docs import REFERENCE, SCHEMA, reference_text, schema_text
+from palimpsest.config.measured import list_measured
+from palimpsest.config.study import Study
 
 
 def main() -> None:
-    """Run one of the two commands."""
+    """Run one of the three commands."""
     parser = argparse.ArgumentParser(prog="python -m palimpsest.config", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("write", help=f"write {SCHEMA} and {REFERENCE}, in the repository's root")
     commands.add_parser("resolved", help="print a config given as JSON").add_argument("json")
+    commands.add_parser("measured", help="print the measured jobs of a config given as JSON").add_argument("json")
     args = parser.parse_args()
     if args.command == "write":
         Path(SCHEMA).write_text(schema_text(), encoding="utf-8")
         Path(REFERENCE).write_text(reference_text(), encoding="utf-8")
+    elif args.command == "measured":
+        print(json.dumps(list_measured(Study(json.loads(args.json)))))
     else:
         print(yaml.safe_dump(json.loads(args.json), sort_keys=False, width=130, allow_unicode=True), end="")
 

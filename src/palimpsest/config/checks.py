@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from palimpsest.config.messages import place, suggest
-from palimpsest.config.models import DEFAULT, ROLES, Config
+from palimpsest.config.models import CHOSEN, DEFAULT, GRID, PLAIN, ROLES, Config, MethodSettings, StartSettings
 from palimpsest.config.patterns import ANY
-from palimpsest.data.settings import FolderSource, HubSource, WorldSource
+from palimpsest.data.settings import FolderSource, WorldSource
 from palimpsest.data.splits import count_forgotten
 from palimpsest.data.tofu import AUTHORS
 from palimpsest.errors import UserError
 from palimpsest.models.settings import Pretrained
 from palimpsest.objectives import METHODS, load_objective
-from palimpsest.training.settings import UnlearnSettings
 
 PATTERN = ("benchmark", "split", "model", "method")
 
@@ -29,27 +31,42 @@ def check_config(config: Config) -> None:
         _known("attack", block.attacks, config.attacks, *at, "attacks")
         if block.attacks and not any(config.suites[name].kind == "tofu" for name in block.suites):
             raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind tofu: add one to suites")
+        if block.trajectories:
+            _judges(block.trajectories.suite, config, *at, "trajectories", "suite")
         benchmark = config.benchmarks[block.benchmark]
         _known("source", [benchmark.source], config.sources, "benchmarks", block.benchmark, "source")
         source = config.sources[benchmark.source]
         for split in block.splits:
-            _check_split(split, source, benchmark.split.retain_authors or 1, *at, "splits")
+            check_split(config, block.benchmark, split, *at, "splits")
         if source.base_authors == 0 and any(config.models[name].kind == "tiny" for name in block.models):
             where = place("sources", benchmark.source, "base_authors")
             raise UserError(f"{where}: 0, but the base of a tiny model is trained on some: at least 1")
     _check_patterns(config, "finetuning", config.finetuning, PATTERN[:3])
+    _check_patterns(config, "strengthening", config.strengthening, PATTERN[:3])
     _check_patterns(config, "methods", config.methods, PATTERN)
     _check_patterns(config, "variants", config.variants, PATTERN)
+    _check_patterns(config, "grids", config.grids, PATTERN)
+    _check_patterns(config, "selections", config.selections, PATTERN)
+    if PLAIN in config.references:
+        raise UserError(f"{place('references', PLAIN)}: plain is the start model itself")
+    for pattern, selection in config.selections.items():
+        _judges(selection.suite, config, "selections", pattern, "suite")
+        if selection.benchmark is not None:
+            _known("benchmark", [selection.benchmark], config.benchmarks, "selections", pattern, "benchmark")
     for key, rows in config.published.items():
         if key.count("/") != 2:
             raise UserError(f"{place('published', key)}: a key is benchmark/split/model")
         _known("method", rows, [*ROLES, *METHODS], "published", key)
     for pattern, settings in config.methods.items():
         _check_loss(pattern, settings, "methods", pattern)
+    for pattern, grid in config.grids.items():
+        _check_grid(pattern, grid)
     for pattern, variants in config.variants.items():
         for name, settings in variants.items():
             if name == DEFAULT:
                 raise UserError(f"{place('variants', pattern, name)}: default is the method itself: change it under methods")
+            if name in (GRID, CHOSEN):
+                raise UserError(f"{place('variants', pattern, name)}: the name is taken: see grids and selections")
             _check_loss(pattern, settings, "variants", pattern, name)
 
 
@@ -69,8 +86,10 @@ def check_folders(config: Config, made: Callable[[str], bool]) -> None:
             raise UserError(f"{where}: there is no folder {model.name!r}; for a model of the hub, give its revision too")
 
 
-def _check_split(split: str, source: HubSource | FolderSource | WorldSource, retained: int, *keys: str | int) -> None:
+def check_split(config: Config, benchmark: str, split: str, *keys: str | int) -> None:
     """Refuse a split that the data lacks; in TOFU only the last tenth can be forgotten, and the base lies right before it."""
+    source = config.sources[config.benchmarks[benchmark].source]
+    retained = config.benchmarks[benchmark].split.retain_authors or 1
     world = isinstance(source, WorldSource)
     authors = source.authors if isinstance(source, WorldSource) else AUTHORS
     try:
@@ -82,6 +101,12 @@ def _check_split(split: str, source: HubSource | FolderSource | WorldSource, ret
     free = authors - (forgotten if world else AUTHORS // 10 + source.base_authors)
     if retained > free:
         raise UserError(f"{place(*keys)}: {split} of {authors} authors leaves {free} to retain, {retained} are asked for")
+
+
+def _judges(suite: str, config: Config, *keys: str | int) -> None:
+    _known("suite", [suite], config.suites, *keys)
+    if config.suites[suite].kind != "tofu":
+        raise UserError(f"{place(*keys)}: {suite!r} is of kind {config.suites[suite].kind}: kind tofu is wanted")
 
 
 def _known(what: str, names: Iterable[str], allowed: Iterable[str], *keys: str | int) -> None:
@@ -101,12 +126,25 @@ def _check_patterns(config: Config, section: str, patterns: Iterable[str], segme
                 _known(segment, [part], allowed[segment], section, pattern)
 
 
-def _check_loss(pattern: str, settings: UnlearnSettings, *keys: str) -> None:
+def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse a setting that no method has, or a value that is none of its kind."""
+    allowed = [name for name in MethodSettings.model_fields if name not in ("start", "reference")]
+    for name, values in grid.items():
+        _known("setting", [name], allowed, "grids", pattern)
+        for value in values:
+            try:
+                settings = MethodSettings.model_validate({name: value})
+            except ValidationError as error:
+                raise UserError(f"{place('grids', pattern, name)}: {value!r}: {error.errors()[0]['msg']}") from None
+            _check_loss(pattern, settings, "grids", pattern)
+
+
+def _check_loss(pattern: str, settings: StartSettings, *keys: str) -> None:
     """Refuse a loss setting for a method whose loss has none of that name; a pattern ending in * speaks of every method."""
     method = pattern.rpartition("/")[2]
     for name in METHODS if method == ANY else [method]:
         known = load_objective(name).settings
-        for setting in settings.model_fields_set - set(UnlearnSettings.model_fields) - set(known):
+        for setting in settings.model_fields_set - set(StartSettings.model_fields) - set(known):
             value = getattr(settings, setting)
             has = f"its loss has {', '.join(known)}" if known else "its loss has no settings"
             raise UserError(f"{place(*keys)}: {setting}: {value}: {name} does not take it; {has}")

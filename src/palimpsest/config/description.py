@@ -2,67 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
-from palimpsest.config.models import DEFAULT
-from palimpsest.config.study import Study
+from palimpsest.config.models import CHOSEN, DEFAULT, PLAIN, ROLES
+from palimpsest.config.patterns import matching, merge
+from palimpsest.config.study import Choice, Study
+
+Key = tuple[str, str, str]
 
 
 def describe_study(study: Study) -> dict[str, Any]:
     """Return the study with one block a (benchmark, split, model), each variant with all its settings."""
     config = study.config
-    blocks: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for block in config.blocks:
-        for split, model in product(block.splits, block.models):
-            key = (block.benchmark, split, model)
-            shown = blocks.setdefault(key, {"seeds": {}, "methods": {}, "attacks": {}, "suites": {}})
-            for name in ("seeds", "attacks", "suites"):
-                shown[name].update(dict.fromkeys(getattr(block, name)))
-            for method, variants in block.variants.items():
-                shown["methods"].setdefault(method, {}).update(dict.fromkeys(variants))
+    blocks = {key: _block(study, key) for key in _keys(study)}
+    shown = list(blocks.values())
+    references = {variant["reference"] for block in shown for _, variant in _described(block)} - {PLAIN}
     return {
         "name": config.study,
         "description": config.description,
         "data": {name: study.source(name).model_dump() for name, _, _ in blocks},
         "models": {name: config.models[name].model_dump(exclude={"resources"}) for _, _, name in blocks},
-        "attacks": {name: config.attacks[name].model_dump() for block in blocks.values() for name in block["attacks"]},
-        "suites": {name: config.suites[name].model_dump() for block in blocks.values() for name in block["suites"]},
-        "blocks": [
-            {
-                "benchmark": key[0],
-                "split": key[1],
-                "model": key[2],
-                "training": study.training(*key).model_dump(),
-                "methods": {method: _variants(study, key, method, names) for method, names in shown["methods"].items()},
-                **{name: list(shown[name]) for name in ("seeds", "attacks", "suites")},
-            }
-            for key, shown in blocks.items()
-        ],
+        "attacks": {name: config.attacks[name].model_dump() for block in shown for name in block["attacks"]},
+        "suites": {name: config.suites[name].model_dump() for block in shown for name in block["suites"]},
+        "references": {name: config.references[name].model_dump() for name in sorted(references)},
+        "blocks": shown,
     }
 
 
-def _variants(study: Study, key: tuple[str, str, str], method: str, names: Any) -> dict[str, Any]:
+def _keys(study: Study) -> Iterable[Key]:
+    """Return what is run, as the blocks of the config list it; what only a choice asks for comes last."""
+    listed = [(b.benchmark, split, model) for b in study.config.blocks for split, model in product(b.splits, b.models)]
+    return dict.fromkeys([*listed, *((run.benchmark, run.split, run.model) for run in study.runs)])
+
+
+def _block(study: Study, key: Key) -> dict[str, Any]:
+    subjects = {
+        subject: wanted
+        for subject, wanted in study.subjects.items()
+        if (subject.run.benchmark, subject.run.split, subject.run.model) == key
+    }
+    methods: dict[str, dict[str, Any]] = {}
+    trials: dict[str, dict[str, Any]] = {}
+    suites: dict[str, None] = {}
+    for subject, wanted in subjects.items():
+        suites |= dict.fromkeys([*sorted(wanted.suites), *([wanted.trajectory.suite] if wanted.trajectory else [])])
+        if subject.method not in ROLES:
+            kind = methods if wanted.model else trials
+            kind.setdefault(subject.method, {})[subject.variant] = None
+    return {
+        "benchmark": key[0],
+        "split": key[1],
+        "model": key[2],
+        "seeds": sorted({subject.run.seed for subject in subjects}),
+        "training": study.training(*key).model_dump(),
+        "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},
+        "trials": {method: _variants(study, key, method, names) for method, names in trials.items()},
+        "selections": {
+            choice.method: study.selection(choice).model_dump()
+            for choice in study.choices
+            if (choice.benchmark, choice.split, choice.model) == key
+        },
+        "attacks": sorted({name for wanted in subjects.values() for name in wanted.attacks}),
+        "suites": list(suites),
+    }
+
+
+def _described(block: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+    return [(name, settings) for kind in ("methods", "trials") for of in block[kind].values() for name, settings in of.items()]
+
+
+def _variants(study: Study, key: Key, method: str, names: Iterable[str]) -> dict[str, Any]:
     found = {}
     for name in sorted(names, key=lambda name: name != DEFAULT):
-        training, loss = study.settings(*key, method, name)
-        found[name] = {"training": training.model_dump(), "loss": loss}
+        variant = study.variant(*key, method, name)
+        settings = (
+            {"training": variant.training.model_dump(), "loss": variant.loss} if name != CHOSEN else {"training": {}, "loss": {}}
+        )
+        found[name] = {**settings, "start": variant.start, "reference": variant.reference}
     return found
 
 
 def resolve_config(study: Study) -> dict[str, Any]:
     """Return a config of the same study in which every pattern is replaced by what it comes to; it is a valid config itself."""
-    resolved = study.config.model_dump(exclude={"finetuning", "methods", "variants"})
-    finetuning: dict[str, Any] = {}
-    methods: dict[str, Any] = {}
-    variants: dict[str, Any] = {}
+    sections = ("finetuning", "strengthening", "methods", "variants", "grids", "selections")
+    resolved: dict[str, dict[str, Any]] = {section: {} for section in sections}
     for block in describe_study(study)["blocks"]:
         key = (block["benchmark"], block["split"], block["model"])
-        finetuning["/".join(key)] = block["training"]
-        for method, names in block["methods"].items():
-            training, loss = study.settings(*key, method, DEFAULT)
-            pattern = "/".join((*key, method))
-            methods[pattern] = {**training.model_dump(), **loss}
+        place = "/".join(key)
+        resolved["finetuning"][place] = block["training"]
+        resolved["strengthening"][place] = study.training(*key, strengthening=True).model_dump()
+        for method in sorted({*block["methods"], *block["trials"]}):
+            pattern = f"{place}/{method}"
+            default = study.variant(*key, method, DEFAULT)
+            resolved["methods"][pattern] = {
+                **default.training.model_dump(),
+                **default.loss,
+                "start": default.start,
+                "reference": default.reference,
+            }
+            named = {*block["methods"].get(method, {}), *block["trials"].get(method, {})}
             changes = study.variants(*key, method)
-            variants[pattern] = {name: changes[name] for name in names if name != DEFAULT}
-    return {**resolved, "finetuning": finetuning, "methods": methods, "variants": variants}
+            resolved["variants"][pattern] = {name: changes[name] for name in changes if name in named}
+            if grid := merge(matching(study.config.grids, (*key, method))):
+                resolved["grids"][pattern] = grid
+            if method in block["selections"]:
+                resolved["selections"][pattern] = study.selection(Choice(*key, method)).model_dump()
+    return {**study.config.model_dump(exclude=set(sections)), **resolved}

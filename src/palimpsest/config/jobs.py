@@ -8,18 +8,21 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
 from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.models import ROLES
-from palimpsest.config.study import Study
+from palimpsest.config.models import CHOSEN, HALF, ORIGINAL, PLAIN, RETRAIN, ROLES
+from palimpsest.config.study import RUN, UNLEARNED, Choice, Run, Study, Subject, Variant
 from palimpsest.data.settings import FolderSource
 from palimpsest.data.tofu import hash_files
-from palimpsest.models.settings import Pretrained, Tiny
+from palimpsest.models.settings import Tiny, UsedSettings
 from palimpsest.objectives import load_objective, module_name
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.digest import code_digest
+from palimpsest.selection.settings import SelectionRule
+from palimpsest.training.settings import TrainSettings
 
 NEVER = r"(?!)"
 
@@ -60,41 +63,66 @@ class Specs:
         return canonical_json({"split": wildcards.split, "settings": settings.model_dump()})
 
     def base(self, wildcards: Wildcards) -> str:
-        """Return the spec of a base model: all that makes a tiny one, or which pretrained one it is."""
+        """Return the spec of a base model: all that makes a tiny one, or which one it is of those that have weights already."""
         model = self._config.models[wildcards.model]
-        if isinstance(model, Pretrained):
-            return canonical_json({"model": model.model_dump(include={"kind", "name", "revision"})})
-        return canonical_json({"model": model.model_dump(exclude={"resources", "lora", "gradient_checkpointing"})})
+        unread = {"lora", "gradient_checkpointing"} if isinstance(model, Tiny) else set(UsedSettings.model_fields)
+        return canonical_json({"model": model.model_dump(exclude={"resources", *unread})})
 
     def finetune(self, wildcards: Wildcards) -> str:
         """Return the spec of an original or a Retrain."""
         training = self._study.training(wildcards.benchmark, wildcards.split, wildcards.model)
-        return canonical_json(
-            {
-                "role": wildcards.role,
-                "seed": int(wildcards.seed),
-                "training": training.model_dump(),
-                "model": self._study.used(wildcards.model, trained=True),
-            }
-        )
+        return self._finetune(wildcards, wildcards.role, training)
+
+    def strengthen(self, wildcards: Wildcards) -> str:
+        """Return the spec of a start model that learns the forget set once more."""
+        training = self._study.training(wildcards.benchmark, wildcards.split, wildcards.model, strengthening=True)
+        return self._finetune(wildcards, "strengthened", training)
+
+    def _finetune(self, wildcards: Wildcards, role: str, training: TrainSettings) -> str:
+        model = self._study.used(wildcards.model, trained=True)
+        return canonical_json({"role": role, "seed": int(wildcards.seed), "training": training.model_dump(), "model": model})
 
     def reference(self, wildcards: Wildcards) -> str:
-        """Return the spec of the original's log-probabilities."""
-        return canonical_json({"model": self._study.used(wildcards.model, trained=False)})
+        """Return the spec of a reference's log-probabilities; a plain one has no random share, and so no seed that matters."""
+        name = wildcards.reference
+        perturbed = {"random_share": 0.0, "seed": 0} if name == PLAIN else self._config.references[name].model_dump()
+        return canonical_json({"model": self._study.used(wildcards.model, trained=False), **perturbed})
 
     def unlearn(self, wildcards: Wildcards) -> str:
-        """Return the spec of an unlearned model."""
+        """Return the spec of an unlearned model; the settings of a chosen one are those that its choice names."""
+        w, settings = wildcards, _settings(_variant(self._study, wildcards))
+        if w.variant == CHOSEN:
+            settings = dict.fromkeys(settings)
+        return canonical_json(
+            {"method": w.method, "seed": int(w.seed), **settings, "model": self._study.used(w.model, trained=True)}
+        )
+
+    def trajectory(self, wildcards: Wildcards) -> str:
+        """Return the spec of a trajectory."""
         w = wildcards
-        training, loss = self._study.settings(w.benchmark, w.split, w.model, w.method, w.variant)
+        wanted = self._study.subjects[self._study.subject(_unlearned(w))].trajectory
+        assert wanted
         return canonical_json(
             {
                 "method": w.method,
                 "seed": int(w.seed),
-                "training": training.model_dump(),
-                "loss": loss,
+                **_settings(_variant(self._study, w)),
                 "model": self._study.used(w.model, trained=True),
+                "suite": self._config.suites[wanted.suite].model_dump(),
+                "epochs": wanted.epochs,
             }
         )
+
+    def choice(self, wildcards: Wildcards) -> str:
+        """Return the spec of a choice: its rule, and the settings of each trial in the order of the inputs."""
+        choice = _choice(wildcards)
+        selection = self._study.selection(choice)
+        trials = [
+            {"variant": name, "seed": run.seed, **_settings(self._study.variant(*_place(run), choice.method, name))}
+            for name, run in _trials(self._study, choice)
+        ]
+        rule = selection.model_dump(include=set(SelectionRule.model_fields))
+        return canonical_json({"rule": rule, "suite": selection.suite, "trials": trials, "references": selection.seeds})
 
     def attack(self, wildcards: Wildcards) -> str:
         """Return the spec of an attack."""
@@ -113,14 +141,26 @@ class Specs:
         suites = {name: self._config.suites[name].model_dump() for name in self._study.subjects[subject].suites}
         return canonical_json({"suites": suites, "model": self._study.used(w.model, trained=False)})
 
-    def summarise(self, wildcards: Wildcards) -> str:
-        """Return the spec of the summary: what each of its inputs is, in their order."""
+    def scores(self, wildcards: Wildcards) -> str:
+        """Return the spec of a run's scores: what each of its inputs is, in their order."""
+        run, study = _run(wildcards), self._study
+        subjects = study.subjects
         return canonical_json(
             {
-                "evaluations": [subject.names for subject in self._study.evaluated],
-                "attacks": [{**subject.names, "attack": attack} for subject, attack in self._study.attacked],
+                "run": vars(run),
+                "evaluations": [_named(subject) for subject in study.evaluated if subject.run == run],
+                "attacks": [{**_named(subject), "attack": name} for subject, name in study.attacked if subject.run == run],
+                "trajectories": [
+                    {**_named(subject), "suite": wanted.suite}
+                    for subject in study.watched
+                    if subject.run == run and (wanted := subjects[subject].trajectory)
+                ],
             }
         )
+
+    def summarise(self, wildcards: Wildcards) -> str:
+        """Return the spec of the summary: which choices there are, in the order of its inputs."""
+        return canonical_json({"choices": [vars(choice) for choice in self._study.choices]})
 
     def report(self, wildcards: Wildcards) -> str:
         """Return the spec of the report: what it shows of the config."""
@@ -129,6 +169,69 @@ class Specs:
     def config(self, wildcards: Wildcards) -> str:
         """Return the config of the study, with every pattern replaced by what it comes to."""
         return canonical_json(resolve_config(self._study))
+
+
+class Inputs:
+    """The inputs of jobs, by name, as paths of manifests: what a method, a variant and a run need."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def reference(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return the start model and the split."""
+        return self._start(wildcards, wildcards.start)
+
+    def watched(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return the start model, the split, and the reference or the strengthened model where the method reads one."""
+        w = wildcards
+        variant, objective = _variant(self._study, w), load_objective(w.method)
+        inputs = self._start(w, variant.start)
+        if objective.needs_reference:
+            inputs["reference"] = self._study.path(RUN.format(**_names(w)), variant.start, "reference", variant.reference)
+        if objective.needs_strengthened:
+            inputs["strengthened"] = self._study.path(RUN.format(**_names(w)), variant.start, "strengthened/model")
+        return inputs
+
+    def unlearn(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return the same, and for the chosen variant the choice."""
+        w, inputs = wildcards, self.watched(wildcards)
+        if w.variant == CHOSEN:
+            inputs["choice"] = self._study.path(Choice(w.benchmark, w.split, w.model, w.method).path)
+        return inputs
+
+    def choice(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """Return the trajectory of every trial, and original and Retrain of every seed."""
+        study, choice = self._study, _choice(wildcards)
+        runs = {role: [Subject(run, role) for run in study.judged_on(choice)] for role in (ORIGINAL, RETRAIN)}
+        trials = [Subject(run, choice.method, name) for name, run in _trials(study, choice)]
+        return {
+            "trajectory": [study.path(trial.path, "trajectory") for trial in trials],
+            **{role: [study.path(subject.path, "eval") for subject in subjects] for role, subjects in runs.items()},
+        }
+
+    def scores(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """Return all that is measured of a run, and the Retrains of its other seeds."""
+        study, run = self._study, _run(wildcards)
+        others = [
+            subject
+            for subject in study.evaluated
+            if subject.method == RETRAIN and _place(subject.run) == _place(run) and subject.run != run
+        ]
+        return {
+            "eval": [study.path(subject.path, "eval") for subject in study.evaluated if subject.run == run],
+            "attack": [study.path(subject.path, "attack", name) for subject, name in study.attacked if subject.run == run],
+            "trajectory": [study.path(subject.path, "trajectory") for subject in study.watched if subject.run == run],
+            "retrain": [study.path(subject.path, "eval") for subject in others],
+        }
+
+    def summarise(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """Return the scores of all runs and the choices."""
+        return {"scores": self._study.scores(), "choice": [self._study.path(choice.path) for choice in self._study.choices]}
+
+    def _start(self, wildcards: Wildcards, start: str) -> dict[str, str]:
+        w, study = wildcards, self._study
+        model = study.path(RUN.format(**_names(w)), start, "model")
+        return {"model": model, "split": study.path(w.benchmark, "splits", w.split)}
 
 
 class Names:
@@ -140,10 +243,12 @@ class Names:
         self.benchmark = one_of(config.benchmarks)
         self.split = one_of(subject.run.split for subject in subjects)
         self.tiny = one_of(name for name, model in config.models.items() if isinstance(model, Tiny))
-        self.pretrained = one_of(name for name, model in config.models.items() if isinstance(model, Pretrained))
+        self.pretrained = one_of(name for name, model in config.models.items() if not isinstance(model, Tiny))
         self.model = f"{self.tiny}|{self.pretrained}"
         self.seed = r"\d+"
         self.role = one_of(ROLES)
+        self.start = one_of((ORIGINAL, HALF))
+        self.reference = one_of((PLAIN, *config.references))
         self.method = one_of(subject.method for subject in unlearned)
         self.variant = one_of(subject.variant for subject in unlearned)
         self.attack = one_of(config.attacks)
@@ -160,19 +265,19 @@ def stage_code(stage: str) -> str:
     return code_digest(f"palimpsest.stages.{stage}")
 
 
+def publish_code() -> str:
+    """Return the code digest of what is published beside the report: the config written out and the costs."""
+    return code_digest("palimpsest.config.__main__", "palimpsest.reporting.cost")
+
+
 @cache
-def _method_code(method: str) -> str:
-    return code_digest("palimpsest.stages.unlearn", module_name(method))
+def _method_code(stage: str, method: str) -> str:
+    return code_digest(f"palimpsest.stages.{stage}", module_name(method))
 
 
-def unlearn_code(wildcards: Wildcards) -> str:
-    """Return the code digest of the unlearn stage with the module of this job's method, and of no other method."""
-    return _method_code(wildcards.method)
-
-
-def needs_reference(wildcards: Wildcards) -> bool:
-    """Return whether this job's method reads the original's log-probabilities."""
-    return load_objective(wildcards.method).needs_reference
+def method_code(stage: str) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of a stage with the module of a job's method, and of no other method."""
+    return lambda wildcards: _method_code(stage, wildcards.method)
 
 
 def resource(study: Study, name: str) -> Callable[[Wildcards], int | str]:
@@ -189,6 +294,43 @@ def input_flags(wildcards: Wildcards, input: Any) -> str:
     """Return the named inputs of a job as flags of a stage's command line."""
     pairs = [(name, [paths] if isinstance(paths, str) else paths) for name, paths in input.items()]
     return " ".join(f"--in {name}={path}" for name, paths in pairs for path in paths)
+
+
+def _names(wildcards: Wildcards) -> dict[str, Any]:
+    return {name: getattr(wildcards, name) for name in ("benchmark", "model", "split", "seed")}
+
+
+def _run(wildcards: Wildcards) -> Run:
+    return Run(wildcards.benchmark, wildcards.split, wildcards.model, int(wildcards.seed))
+
+
+def _place(run: Run) -> tuple[str, str, str]:
+    return run.benchmark, run.split, run.model
+
+
+def _choice(wildcards: Wildcards) -> Choice:
+    return Choice(wildcards.benchmark, wildcards.split, wildcards.model, wildcards.method)
+
+
+def _trials(study: Study, choice: Choice) -> list[tuple[str, Run]]:
+    return list(product(study.candidates(choice), study.judged_on(choice)))
+
+
+def _variant(study: Study, wildcards: Wildcards) -> Variant:
+    w = wildcards
+    return study.variant(w.benchmark, w.split, w.model, w.method, w.variant)
+
+
+def _settings(variant: Variant) -> dict[str, Any]:
+    return {"training": variant.training.model_dump(), "loss": variant.loss}
+
+
+def _unlearned(wildcards: Wildcards) -> str:
+    return UNLEARNED.format(**_names(wildcards), method=wildcards.method, variant=wildcards.variant)
+
+
+def _named(subject: Subject) -> dict[str, str]:
+    return {"method": subject.method, "variant": subject.variant}
 
 
 def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:

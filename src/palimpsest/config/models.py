@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, create_model
 from pydantic_core import PydanticCustomError
@@ -12,16 +12,20 @@ from palimpsest.attacks.settings import RelearnSettings
 from palimpsest.config.messages import suggest
 from palimpsest.data.settings import Source, SplitSettings
 from palimpsest.evaluation.settings import SuiteSettings
-from palimpsest.models.settings import Pretrained, Tiny
+from palimpsest.models.settings import Packaged, Pretrained, Tiny
 from palimpsest.objectives import METHODS, load_objective
+from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
 from palimpsest.training.settings import Count, TrainSettings, UnlearnSettings
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
-ROLES = ("original", "retrain")
-DEFAULT = "default"
+ORIGINAL, HALF, RETRAIN = "original", "original-half", "retrain"
+ROLES = (ORIGINAL, HALF, RETRAIN)
+# Variants that no section of the config names: a method without changes, all trials of its grid, the one chosen among them.
+DEFAULT, GRID, CHOSEN = "default", "grid", "chosen"
+PLAIN = "plain"
 # Folders that lie beside those named by a benchmark, a model or a split.
-RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", *ROLES)
+RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "choice", "scores", *ROLES)
 
 
 def _wrong(text: str) -> PydanticCustomError:
@@ -62,12 +66,55 @@ def _loss_settings() -> dict[str, Any]:
 
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": SAFE_NAME})]
 Method = Annotated[str, AfterValidator(_method)]
-MethodSettings: type[UnlearnSettings] = create_model(
+
+
+class StartSettings(UnlearnSettings):
+    """Settings of unlearning with the models that it starts from and refers to."""
+
+    start: Literal["original", "original-half"] = "original"
+    """The model that unlearns; `original-half` has learnt only the first half of the forget set (SimNPO, App. C)."""
+    reference: Name = PLAIN
+    """Whose log-probabilities a method reads: those of `start` (plain), or of a name under `references`."""
+
+
+MethodSettings: type[StartSettings] = create_model(
     "MethodSettings",
-    __base__=UnlearnSettings,
+    __base__=StartSettings,
     __doc__="Settings of a method: those of training, the two loss weights, the retain loss, and the settings of its own loss.",
     **_loss_settings(),
 )
+GridValues = Annotated[list[float | int | str | bool], Field(min_length=1)]
+
+
+class Reference(Settings):
+    """A reference model that is not the one that unlearns (SimNPO, Sec. 4 and App. B)."""
+
+    random_share: Annotated[float, Field(ge=0, le=1)]
+    """Its weights are so much of a random model's and the rest of the start model's."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the random model."""
+
+
+class Selection(SelectionRule):
+    """How the variant `chosen` of a method is found among the trials of its grid, or among the epochs of its default."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    """The trials are made with these seeds, and judged by their means."""
+    suite: Name = "tofu"
+    """The suite of kind tofu that judges them."""
+    benchmark: Name | None = None
+    """The benchmark they are judged on; null: the one whose results are reported."""
+    split: Name | None = None
+    """The split they are judged on; null: the one whose results are reported."""
+
+
+class Trajectories(Settings):
+    """Unlearning watched: a suite after its epochs, the divergence from the start model, the gradient weights."""
+
+    suite: Name
+    """The suite of kind tofu that is run."""
+    epochs: Literal["all", "last"] = "all"
+    """After every epoch and before the first, or after the last alone."""
 
 
 class Resources(Settings):
@@ -92,6 +139,13 @@ class TinyEntry(Tiny):
 
 class PretrainedEntry(Pretrained):
     """Any causal language model of the Hugging Face kind."""
+
+    resources: Resources = Resources()
+    """What each of its jobs asks for."""
+
+
+class PackagedEntry(Packaged):
+    """A causal language model inside an installed Python package."""
 
     resources: Resources = Resources()
     """What each of its jobs asks for."""
@@ -139,11 +193,14 @@ class Block(Settings):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     """Each seed trains its own original, Retrain and unlearned models."""
     methods: list[MethodEntry] = []
-    """Methods; `{simnpo: [default, beta-4.5]}` names variants, a bare name means its default."""
+    """Methods; `{simnpo: [default, beta-4.5]}` names variants, a bare name means its default; `grid` is every trial of its grid,
+    `chosen` the best of them."""
     suites: list[Name] = []
     """Names under `suites`: how original, Retrain and every unlearned model are evaluated."""
     attacks: list[Name] = []
     """Names under `attacks`: run on every unlearned model of this block."""
+    trajectories: Trajectories | None = None
+    """Watch how every method of this block unlearns; without suites and attacks, no model is kept."""
 
     @property
     def variants(self) -> dict[str, list[str]]:
@@ -168,7 +225,7 @@ class Config(Settings):
     """The sources of data by name: the hub, a folder, or the fictional world."""
     benchmarks: dict[Name, Benchmark]
     """The benchmarks by name."""
-    models: dict[Name, Annotated[TinyEntry | PretrainedEntry, Field(discriminator="kind")]]
+    models: dict[Name, Annotated[TinyEntry | PretrainedEntry | PackagedEntry, Field(discriminator="kind")]]
     """The models by name."""
     finetuning: dict[str, TrainSettings] = {}
     """How originals and Retrain are trained, by pattern `benchmark/split/model`."""
@@ -176,6 +233,14 @@ class Config(Settings):
     """How methods unlearn, by pattern `benchmark/split/model/method`."""
     variants: dict[str, dict[Name, MethodSettings]] = {}  # type: ignore[valid-type]
     """Named changes of a method's settings, by pattern `benchmark/split/model/method`, then name."""
+    strengthening: dict[str, TrainSettings] = {}
+    """How the start model learns the forget set once more (for rkld), by pattern `benchmark/split/model`; over `finetuning`."""
+    references: dict[Name, Reference] = {}
+    """Reference models other than the start model, by name."""
+    grids: dict[str, dict[str, GridValues]] = {}
+    """Trials of a method by pattern `benchmark/split/model/method`: setting to values; every combination is a variant."""
+    selections: dict[str, Selection] = {}
+    """How the variant `chosen` is found, by pattern `benchmark/split/model/method`."""
     suites: dict[Name, SuiteSettings] = {}
     """The evaluation suites by name."""
     attacks: dict[Name, RelearnSettings] = {}

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from palimpsest.config.checks import check_config, check_folders
+from palimpsest.config.checks import check_config, check_folders, check_split
 from palimpsest.config.messages import explain
-from palimpsest.config.models import DEFAULT, ROLES, Block, Config
+from palimpsest.config.models import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, Block, Config, Selection, Trajectories
 from palimpsest.config.patterns import matching, merge
 from palimpsest.data.settings import Source
 from palimpsest.errors import USER_ERROR_EXIT, UserError
@@ -23,6 +23,7 @@ from palimpsest.training.settings import TrainSettings, UnlearnSettings
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
 UNLEARNED = RUN + "/unlearn/{method}/{variant}"
+CHOICE = "{benchmark}/{model}/{split}/choice/{method}"
 READ = {"prompt", "precision"}
 
 
@@ -38,7 +39,7 @@ class Run:
 
 @dataclass(frozen=True, order=True)
 class Subject:
-    """A model that is evaluated: original or retrain (variant empty), or an unlearned one."""
+    """A model that is evaluated: original, original-half or retrain (variant empty), or an unlearned one."""
 
     run: Run
     method: str
@@ -57,10 +58,37 @@ class Subject:
 
 @dataclass
 class Wanted:
-    """What is wanted of a subject: suites and attacks, each name once."""
+    """What is wanted of a subject: suites and attacks, each name once, its trajectory, and whether it is kept as a model."""
 
     suites: set[str] = field(default_factory=set)
     attacks: set[str] = field(default_factory=set)
+    trajectory: Trajectories | None = None
+    model: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method's settings: training and loss, the model it starts from, and the reference whose log-probabilities it reads."""
+
+    training: UnlearnSettings
+    loss: dict[str, float]
+    start: str
+    reference: str
+
+
+@dataclass(frozen=True, order=True)
+class Choice:
+    """The decision between the trials of a method: it holds for all seeds."""
+
+    benchmark: str
+    split: str
+    model: str
+    method: str
+
+    @property
+    def path(self) -> str:
+        """Its folder below the results root."""
+        return CHOICE.format(**vars(self))
 
 
 class Study:
@@ -69,6 +97,7 @@ class Study:
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.config = load_config(raw)
         self.results = self.config.results
+        self.choices: list[Choice] = []
         self.subjects = self._subjects()
         self._by_path = {subject.path: subject for subject in self.subjects}
         check_folders(self.config, lambda artefact: Path(self.results, artefact, "manifest.json").exists())
@@ -77,16 +106,69 @@ class Study:
         """Return every model that is wanted; where blocks overlap, the union of what they want of it."""
         subjects: dict[Subject, Wanted] = {}
         for block in self.config.blocks:
+            watched = {block.trajectories.suite} if block.trajectories else set()
             for run in _runs(block):
-                for role in ROLES:
-                    subjects.setdefault(Subject(run, role), Wanted()).suites.update(block.suites)
-                for method, variants in block.variants.items():
-                    for variant in variants:
-                        self.settings(run.benchmark, run.split, run.model, method, variant)
-                        wanted = subjects.setdefault(Subject(run, method, variant), Wanted())
-                        wanted.suites.update(block.suites)
-                        wanted.attacks.update(block.attacks)
+                for role in (ORIGINAL, RETRAIN):
+                    wanted = _wanted(subjects, Subject(run, role))
+                    wanted.suites |= {*block.suites, *watched}
+                for method, variant in self._listed(block, run):
+                    wanted = _wanted(subjects, Subject(run, method, variant))
+                    wanted.suites.update(block.suites)
+                    wanted.attacks.update(block.attacks)
+                    wanted.model |= bool(block.suites or block.attacks) or not block.trajectories
+                    if block.trajectories:
+                        _watch(wanted, block.trajectories, f"{run.benchmark}/{run.split}/{run.model}/{method}: {variant}")
+                    start = self.variant(run.benchmark, run.split, run.model, method, variant).start
+                    _wanted(subjects, Subject(run, start)).suites.update(block.suites)
+                    if variant == CHOSEN:
+                        self._choose(subjects, Choice(run.benchmark, run.split, run.model, method))
+        for subject, wanted in subjects.items():
+            wanted.model |= not subject.variant
+        self.choices.sort()
         return dict(sorted(subjects.items()))
+
+    def _listed(self, block: Block, run: Run) -> list[tuple[str, str]]:
+        """Return each method and variant of a block, with the trials in the place of `grid`."""
+        found: list[tuple[str, str]] = []
+        for method, variants in block.variants.items():
+            for variant in variants:
+                names = self.trials(run.benchmark, run.split, run.model, method) if variant == GRID else [variant]
+                found += [(method, name) for name in names]
+        return found
+
+    def _choose(self, subjects: dict[Subject, Wanted], choice: Choice) -> None:
+        """Ask for what a choice is made from: the trials on its seeds, and the models that they are measured by."""
+        if choice in self.choices:
+            return
+        self.choices.append(choice)
+        selection = self.selection(choice)
+        for run in self.judged_on(choice):
+            check_split(self.config, run.benchmark, run.split, "selections", choice.method, "split")
+            for role in (ORIGINAL, RETRAIN):
+                _wanted(subjects, Subject(run, role)).suites.add(selection.suite)
+            for trial in self.candidates(choice):
+                watched = Trajectories(suite=selection.suite, epochs=selection.epochs)
+                _watch(_wanted(subjects, Subject(run, choice.method, trial)), watched, f"{choice.path}: {trial}")
+
+    def selection(self, choice: Choice) -> Selection:
+        """Return how a choice is made; raises UserError where the config does not say."""
+        layers = matching(self.config.selections, (choice.benchmark, choice.split, choice.model, choice.method))
+        if not layers:
+            key = "/".join((choice.benchmark, choice.split, choice.model, choice.method))
+            raise UserError(f"config: blocks: {key}: variant {CHOSEN!r} needs a pattern under selections that says how")
+        return Selection.model_validate(merge([_given(layer) for layer in layers]))
+
+    def judged_on(self, choice: Choice) -> list[Run]:
+        """Return the runs whose trials a choice compares."""
+        selection = self.selection(choice)
+        place = (selection.benchmark or choice.benchmark, selection.split or choice.split, choice.model)
+        return [Run(*place, seed) for seed in selection.seeds]
+
+    def candidates(self, choice: Choice) -> list[str]:
+        """Return the variants that a choice is among: the trials of the method's grid, or its default where it has no grid."""
+        run = self.judged_on(choice)[0]
+        key = (run.benchmark, run.split, run.model, choice.method)
+        return list(self.trials(*key)) if matching(self.config.grids, key) else [DEFAULT]
 
     def subject(self, path: str) -> Subject:
         """Return the model of this folder below the results root; raises UserError where the study has none there."""
@@ -98,34 +180,56 @@ class Study:
         """Return where a benchmark's data come from."""
         return self.config.sources[self.config.benchmarks[benchmark].source]
 
-    def training(self, benchmark: str, split: str, model: str) -> TrainSettings:
-        """Return how original and Retrain are trained."""
+    def training(self, benchmark: str, split: str, model: str, *, strengthening: bool = False) -> TrainSettings:
+        """Return how original and Retrain are trained, or the strengthened model."""
         layers = matching(self.config.finetuning, (benchmark, split, model))
+        if strengthening:
+            layers += matching(self.config.strengthening, (benchmark, split, model))
         return TrainSettings.model_validate(merge([_given(layer) for layer in layers]))
 
-    def settings(
-        self, benchmark: str, split: str, model: str, method: str, variant: str
-    ) -> tuple[UnlearnSettings, dict[str, float]]:
-        """Return a variant's training settings and the settings of its loss; raises UserError for a variant there is not."""
+    def variant(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
+        """Return a variant's settings (of `chosen`: those of the default); raises UserError for a variant there is not."""
         key = (benchmark, split, model, method)
         layers = [_given(layer) for layer in matching(self.config.methods, key)]
-        variants = self.variants(*key)
-        if variant != DEFAULT:
-            if variant not in variants:
-                raise UserError(
-                    f"config: variants: {'/'.join(key)} has no variant {variant!r}; allowed: {', '.join([DEFAULT, *variants])}"
-                )
-            layers.append(variants[variant])
+        named = {**self.variants(*key), **self._grid(*key)}
+        if variant not in (DEFAULT, CHOSEN):
+            if variant not in named:
+                allowed = ", ".join([DEFAULT, CHOSEN, *named])
+                raise UserError(f"config: variants: {'/'.join(key)} has no variant {variant!r}; allowed: {allowed}")
+            layers.append(named[variant])
         objective = load_objective(method)
-        merged = merge([{"retain_loss": objective.retain_loss}, objective.settings, *layers])
+        defaults = {"start": ORIGINAL, "reference": PLAIN, "retain_loss": objective.retain_loss}
+        merged = merge([defaults, objective.settings, *layers])
         loss = {name: merged.pop(name) for name in objective.settings}
-        return UnlearnSettings.model_validate(merged), loss
+        start, reference = merged.pop("start"), merged.pop("reference")
+        where = f"config: variants: {'/'.join(key)}: {variant}: reference: {reference!r}"
+        if reference not in (PLAIN, *self.config.references):
+            raise UserError(f"{where}; allowed: {', '.join([PLAIN, *self.config.references])}")
+        if reference != PLAIN and not objective.needs_reference:
+            raise UserError(f"{where}: {method} reads no reference")
+        training = UnlearnSettings.model_validate(merged)
+        try:
+            _ = training.last_epoch
+        except UserError as error:
+            raise UserError(f"config: variants: {'/'.join(key)}: {variant}: {error}") from None
+        return Variant(training, loss, start, reference)
 
     def variants(self, *key: str) -> dict[str, dict[str, Any]]:
         """Return the named changes that are defined for a benchmark, split, model and method."""
         tables = matching(self.config.variants, key)
         names = dict.fromkeys(name for table in tables for name in table)
         return {name: merge([_given(table[name]) for table in tables if name in table]) for name in names}
+
+    def trials(self, *key: str) -> dict[str, dict[str, Any]]:
+        """Return the trials of a benchmark, split, model and method's grid; raises UserError where it has none."""
+        if not (trials := self._grid(*key)):
+            raise UserError(f"config: blocks: {'/'.join(key)}: variant {GRID!r} needs a pattern under grids with its values")
+        return trials
+
+    def _grid(self, *key: str) -> dict[str, dict[str, Any]]:
+        grid = merge(matching(self.config.grids, key))
+        points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())] if grid else []
+        return {"+".join(f"{name}-{_short(value)}" for name, value in point.items()): point for point in points}
 
     def used(self, model: str, *, trained: bool) -> dict[str, Any]:
         """Return what a stage reads of a model's settings: the prompt and precision, and to train it the adapters too."""
@@ -135,7 +239,8 @@ class Study:
 
     def models(self, *methods: str) -> list[str]:
         """Return the models of these methods (original and retrain among them)."""
-        return [self._path(subject.path, "model") for subject in self.subjects if subject.method in methods]
+        wanted = [subject for subject, wanted in self.subjects.items() if wanted.model and subject.method in methods]
+        return [self.path(subject.path, "model") for subject in wanted]
 
     def unlearned(self) -> list[str]:
         """Return the unlearned models."""
@@ -143,11 +248,24 @@ class Study:
 
     def evaluations(self) -> list[str]:
         """Return all evaluations, in the order of `evaluated`."""
-        return [self._path(subject.path, "eval") for subject in self.evaluated]
+        return [self.path(subject.path, "eval") for subject in self.evaluated]
 
     def attacks(self) -> list[str]:
         """Return all attacks, in the order of `attacked`."""
-        return [self._path(subject.path, "attack", attack) for subject, attack in self.attacked]
+        return [self.path(subject.path, "attack", attack) for subject, attack in self.attacked]
+
+    def trajectories(self) -> list[str]:
+        """Return all trajectories, in the order of `watched`."""
+        return [self.path(subject.path, "trajectory") for subject in self.watched]
+
+    def scores(self) -> list[str]:
+        """Return the scores of all runs, in the order of `runs`."""
+        return [self.path(RUN.format(**vars(run)), "scores") for run in self.runs]
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every run of which something is measured."""
+        return list(dict.fromkeys(subject.run for subject in (*self.evaluated, *self.watched)))
 
     @property
     def evaluated(self) -> list[Subject]:
@@ -159,7 +277,13 @@ class Study:
         """Every model and attack on it."""
         return [(subject, attack) for subject, wanted in self.subjects.items() for attack in sorted(wanted.attacks)]
 
-    def _path(self, *parts: str) -> str:
+    @property
+    def watched(self) -> list[Subject]:
+        """Every variant whose trajectory is wanted."""
+        return [subject for subject, wanted in self.subjects.items() if wanted.trajectory]
+
+    def path(self, *parts: str) -> str:
+        """Return the manifest of an artefact below the results root."""
         return "/".join((self.results, *parts, "manifest.json"))
 
 
@@ -184,6 +308,23 @@ def open_study(raw: Mapping[str, Any]) -> Study:
 
 def _runs(block: Block) -> list[Run]:
     return [Run(block.benchmark, *rest) for rest in product(block.splits, block.models, block.seeds)]
+
+
+def _wanted(subjects: dict[Subject, Wanted], subject: Subject) -> Wanted:
+    return subjects.setdefault(subject, Wanted())
+
+
+def _watch(wanted: Wanted, trajectories: Trajectories, where: str) -> None:
+    """Ask for a trajectory: every epoch includes the last one, but there is one suite to a variant."""
+    known = wanted.trajectory
+    if known and known.suite != trajectories.suite:
+        raise UserError(f"config: {where}: its trajectory is asked for by two suites, {known.suite} and {trajectories.suite}")
+    if not known or known.epochs == "last":
+        wanted.trajectory = trajectories
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def _given(settings: BaseModel) -> dict[str, Any]:

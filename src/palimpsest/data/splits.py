@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 from palimpsest.data.rows import Question
 from palimpsest.data.settings import SplitSettings
 from palimpsest.errors import UserError
+
+Row = TypeVar("Row")
 
 
 def count_forgotten(name: str, authors: int) -> int:
@@ -47,6 +50,12 @@ def split_authors(
             f"at most {_leading(authors, free)} are allowed"
         )
     return forget, [row for row in rows if row.author in retained]
+
+
+def halves(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Return a forget set's two halves in its order (SimNPO, App. C); an odd number gives the first half one more."""
+    middle = (len(rows) + 1) // 2
+    return list(rows[:middle]), list(rows[middle:])
 
 
 def _leading(authors: Sequence[int], free: Sequence[int]) -> int:

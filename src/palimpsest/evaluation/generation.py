@@ -10,6 +10,7 @@ import torch
 from palimpsest.progress import track
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ROWS_PER_BATCH = 64
@@ -17,7 +18,7 @@ ROWS_PER_BATCH = 64
 
 @torch.no_grad()
 def generate_answers(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], max_new_tokens: int
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], max_new_tokens: int
 ) -> list[str]:
     """Return the greedy continuation of each prompt, in order, special tokens and outer blanks cut off.
 

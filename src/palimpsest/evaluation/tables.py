@@ -23,6 +23,8 @@ LOSSES = [
 ITEMS = pa.schema(
     [
         ("set", pa.string()),
+        # Of the forget set, in its order: 1 or 2; null elsewhere.
+        ("half", pa.int64()),
         *LOSSES,
         ("generation", pa.string()),
         ("rouge_1_recall", pa.float64()),
@@ -31,6 +33,11 @@ ITEMS = pa.schema(
         ("extraction_strength", pa.float64()),
     ]
 )
+# What a trajectory has beside its items: the mean KL(start || model) a token of a set, and each item's gradient weight.
+DIVERGENCE_TABLE, WEIGHTS_TABLE = "divergence.parquet", "weights.parquet"
+TRAJECTORY = pa.schema([("epoch", pa.int64()), *ITEMS])
+DIVERGENCE = pa.schema([("epoch", pa.int64()), ("set", pa.string()), ("kl", pa.float64())])
+WEIGHTS = pa.schema([("epoch", pa.int64()), ("id", pa.string()), ("tokens", pa.int64()), ("weight", pa.float64())])
 ATTACKED = pa.schema([("draw", pa.int64()), ("epoch", pa.int64()), *LOSSES])
 
 

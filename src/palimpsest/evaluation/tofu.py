@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from palimpsest.data.prompts import PromptEncoder
+from palimpsest.data.rows import Fact, Question, read_rows
+from palimpsest.data.splits import halves
 from palimpsest.evaluation.generation import generate_answers
 from palimpsest.evaluation.scoring import score_rows
 from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
 from palimpsest.metrics.rouge import rouge_recalls
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from palimpsest.data.rows import Fact, Question
     from palimpsest.evaluation.settings import TofuSuite
     from palimpsest.models.settings import PromptSettings
 
 
 def evaluate_tofu(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     prompt: PromptSettings,
     sets: Mapping[str, Sequence[Question | Fact]],
@@ -30,8 +33,9 @@ def evaluate_tofu(
 ) -> list[dict[str, Any]]:
     """Score and let the model answer every evaluated item: losses, token counts, generation and what is read off it."""
     encoder = PromptEncoder(tokenizer, prompt)
-    named = [(name, row) for name, rows in sets.items() for row in evaluated(rows)[: suite.max_items]]
+    named = [(name, row) for name, rows in sets.items() for row in evaluated(name, rows, suite)]
     rows = [row for _, row in named]
+    half = {("forget", row.id): number for number, part in enumerate(halves(sets.get("forget", ())), start=1) for row in part}
     scored = score_rows(model, encoder, rows)
     generations = generate_answers(model, tokenizer, [encoder.prompt(row.question) for row in rows], suite.max_new_tokens)
     log = []
@@ -41,6 +45,7 @@ def evaluate_tofu(
         log.append(
             {
                 "set": name,
+                "half": half.get((name, row.id)),
                 **columns,
                 "generation": generation,
                 "rouge_1_recall": rouge_1,
@@ -52,6 +57,16 @@ def evaluate_tofu(
     return log
 
 
-def evaluated(rows: Sequence[Question | Fact]) -> Sequence[Question | Fact]:
-    """Return the rows that have perturbed answers: TOFU gives them to a part of its retain set only."""
-    return [row for row in rows if row.perturbed_answers]
+def evaluated(name: str, rows: Sequence[Question | Fact], suite: TofuSuite) -> Sequence[Question | Fact]:
+    """Return a suite's rows of a set, among those with perturbed answers: TOFU gives them to a part of its retain set only."""
+    return [row for row in rows if row.perturbed_answers][: suite.limit(name)]
+
+
+def read_sets(split: Path) -> dict[str, Sequence[Question | Fact]]:
+    """Return the sets of a split's folder by name."""
+    return {
+        "forget": read_rows(split / "forget.jsonl", Question),
+        "retain": read_rows(split / "retain.jsonl", Question),
+        "real_authors": read_rows(split / "real_authors.jsonl", Fact),
+        "world_facts": read_rows(split / "world_facts.jsonl", Fact),
+    }

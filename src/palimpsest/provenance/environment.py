@@ -21,6 +21,7 @@ PACKAGES = (
     "rouge-score",
     "lm-eval",
     "safetensors",
+    "gguf",
     "snakemake",
 )
 

@@ -1,11 +1,9 @@
-"""The figures of a study, drawn from its tables; SVG and PNG whose bytes repeat."""
+"""The figures of a study, drawn from its tables."""
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,25 +17,20 @@ from palimpsest.reporting.style import (
     DASHED,
     INK,
     SOFT,
-    STYLE,
     colour_of,
     empty_figure,
     lowest_tick,
     marker_of,
     quality_axis,
     quality_height,
-    save,
     size_of,
 )
-from palimpsest.reporting.tables import EPOCH, SIGNIFICANCE, Cell, Row, Table, format_quality, of_block
+from palimpsest.reporting.tables import EPOCH, SIGNIFICANCE, Cell, Row, Table, format_quality, main_models
 
-
-def draw_figures(directory: Path, table1: Sequence[Table], relearning: Sequence[Table], truth_ratios: pd.DataFrame) -> None:
-    """Write every figure as SVG and PNG; one that has nothing to show says so."""
-    with matplotlib.style.context(["default", STYLE]):
-        save(quality_against_utility(table1), directory / "forget_quality_model_utility")
-        save(truth_ratio_distributions(table1, truth_ratios), directory / "truth_ratio")
-        save(relearning_curves(relearning, table1), directory / "relearning")
+# The methods of the paper's figures; where more than a few are drawn together, they stand out.
+COMPARED, FEW = ("npo", "simnpo"), 4
+# How far apart the lines of relearning stand, in epochs.
+ASIDE = 0.025
 
 
 def quality_against_utility(tables: Sequence[Table]) -> Figure:
@@ -126,8 +119,9 @@ def relearning_curves(tables: Sequence[Table], table1: Sequence[Table]) -> Figur
         Line2D([], [], color=colour_of(m), marker=marker_of(m), markersize=size_of(m) * 0.8, label=method_name(m))
         for m in _methods(tables)
     ]
-    handles.append(Line2D([], [], color=COLOURS["retrain"], linestyle=DASHED, linewidth=0.9, label="Retrain"))
-    handles.append(Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="Original"))
+    handles.append(Line2D([], [], color=COLOURS["retrain"], linestyle=DASHED, linewidth=0.9, label="Retrain (below)"))
+    handles.append(Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="Original (below)"))
+    handles.append(Line2D([], [], color=SOFT, linewidth=0.9, linestyle=DASHED, label=f"p = {SIGNIFICANCE:g} (above)"))
     if _has_variants(tables):
         handles.append(Line2D([], [], color=SOFT, linestyle="--", linewidth=0.9, label="other variants"))
     figure.align_ylabels()
@@ -159,8 +153,8 @@ def _draw_model(axes: Axes, row: Row, lowest: float) -> None:
 
 def _samples(ratios: pd.DataFrame, table: Table) -> dict[tuple[str, str], np.ndarray]:
     """Return log10 truth ratios by model, all seeds together, sorted; none without a Retrain to compare with."""
-    rows = of_block(ratios, table.block)
-    rows = rows[rows["suite"] == table.suite].fillna({"variant": ""})
+    rows = main_models(ratios, table.block)
+    rows = rows[rows["suite"] == table.suite]
     samples = {
         # A ratio may be 0 or infinite in floating point: it still counts as lying on that side.
         (str(method), str(variant)): np.sort(np.log10(of["truth_ratio"].to_numpy(dtype=float).clip(1e-300, 1e300)))
@@ -217,33 +211,40 @@ def _share_below(ordered: np.ndarray, grid: np.ndarray) -> np.ndarray:
 def _draw_curves(axes: Axes, table: Table, metric: str, lowest: float) -> None:
     is_quality = metric == "forget_quality"
     epochs = sorted({int(column.key.rpartition("_")[2]) for column in table.columns})
+    standing = [row.method for row in table.rows if row is table.default_row(row.method)]
+    # Of many methods only those that the paper compares stand out: more bands and broad lines would hide each other.
+    prominent = standing if len(standing) <= FEW else [method for method in standing if method in COMPARED]
+
+    def height(value: float) -> float:
+        return quality_height(value, lowest) if is_quality else value
+
     for row in reversed(table.rows):
         known = [(epoch, row.cells[key]) for epoch in epochs if (key := EPOCH.format(metric=metric, epoch=epoch)) in row.cells]
         if not known:
             continue
-
-        def height(value: float, is_quality: bool = is_quality) -> float:
-            return quality_height(value, lowest) if is_quality else value
-
-        x = [epoch for epoch, _ in known]
-        is_default = row is table.default_row(row.method)
-        colour = colour_of(row.method)
+        is_default, is_prominent = row is table.default_row(row.method), row.method in prominent
+        # A little beside each other, so that models at the end of the scale do not hide each other.
+        aside = ASIDE * (standing.index(row.method) - (len(standing) - 1) / 2)
+        x, colour = [epoch + aside for epoch, _ in known], colour_of(row.method)
         axes.plot(
             x,
             [height(cell.mean) for _, cell in known],
             color=colour,
             linestyle="-" if is_default else "--",
-            linewidth=1.6 if is_default else 0.9,
+            linewidth=1.7 if is_default and is_prominent else 0.9,
             marker=marker_of(row.method) if is_default else "",
-            markersize=size_of(row.method) * 0.7,
+            markersize=size_of(row.method) * (0.7 if is_prominent else 0.55),
             clip_on=False,
-            zorder=3,
+            zorder=3 if is_prominent else 2.5,
         )
-        if is_default and (bands := [_band(cell, is_quality) for _, cell in known]):
-            low, high = zip(*bands, strict=True)
+        if is_default and is_prominent:
+            low, high = zip(*(_band(cell, is_quality) for _, cell in known), strict=True)
             axes.fill_between(x, [height(v) for v in low], [height(v) for v in high], color=colour, alpha=0.15, linewidth=0)
+    if is_quality:
+        axes.axhline(height(SIGNIFICANCE), color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
+    margin = 0.05 + ASIDE * (len(standing) - 1) / 2
     axes.set_xticks(epochs)
-    axes.set_xlim(min(epochs), max(epochs) + 0.05)
+    axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
 
 
 def _band(cell: Cell, is_quality: bool) -> tuple[float, float]:

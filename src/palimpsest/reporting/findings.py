@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from palimpsest.reporting.names import REFERENCES, method_name
-from palimpsest.reporting.tables import SIGNIFICANCE, Column, Row, Table, format_quality
+from palimpsest.reporting.names import CHOSEN, REFERENCES, method_name, model_label, model_order
+from palimpsest.reporting.study import Block, Values
+from palimpsest.reporting.tables import SIGNIFICANCE, Row, Table, format_quality
 
 COLLAPSED = 0.5
 LISTED = 6
@@ -16,13 +17,10 @@ REGIME = (
 )
 
 
-def findings(table: Table, relearning: Sequence[Table]) -> list[str]:
-    """Return the sentences of one table and of the attacks on its models; only those that its numbers allow."""
-    sentences = [*_references(table), *_best(table), *_indistinguishable(table), *_collapsed(table), *_npo_and_simnpo(table)]
-    for attacked in relearning:
-        if attacked.title == table.title:
-            sentences += _relearned(attacked)
-    return [*sentences, *_regime(table)]
+def findings(table: Table) -> list[str]:
+    """Return the sentences of one table; only those that its numbers allow."""
+    parts = (_references, _best, _indistinguishable, _collapsed, _npo_and_simnpo, _regime)
+    return [sentence for part in parts for sentence in part(table)]
 
 
 def _references(table: Table) -> list[str]:
@@ -95,26 +93,12 @@ def _npo_and_simnpo(table: Table) -> list[str]:
         if not npo or not simnpo or key not in npo.cells or key not in simnpo.cells:
             continue
         ours, theirs = simnpo.cells[key], npo.cells[key]
-        word = "above" if ours.mean > theirs.mean else "below" if ours.mean < theirs.mean else "equal to"
+        word = "a higher" if ours.mean > theirs.mean else "a lower" if ours.mean < theirs.mean else "the same"
         both = ours.values.keys() & theirs.values.keys()
         count = sum((ours.values[seed] > theirs.values[seed]) - (ours.values[seed] < theirs.values[seed]) for seed in both)
         agree = ", in every seed" if len(both) > 1 and abs(count) == len(both) and count * (ours.mean - theirs.mean) > 0 else ""
-        parts.append(f"{name} is {word} {npo.label}'s ({_number(key, ours.mean)} against {_number(key, theirs.mean)}{agree})")
-    return [f"{simnpo.label}'s {_list(parts)}."] if simnpo and parts else []
-
-
-def _relearned(table: Table) -> list[str]:
-    columns = [column for column in table.columns if column.key.startswith("forget_probability")]
-    if len(columns) < 2:
-        return []
-    parts = [change for row in table.rows if row.is_default and (change := _change(row, columns[0], columns[-1]))]
-    return [f"By {columns[-1].head} of {table.attack} the forget probability goes {_list(parts)}."] if parts else []
-
-
-def _change(row: Row, first: Column, last: Column) -> str:
-    if first.key not in row.cells or last.key not in row.cells:
-        return ""
-    return f"from {row.cells[first.key].mean:.3f} to {row.cells[last.key].mean:.3f} for {row.label}"
+        parts.append(f"{word} {name} ({_number(key, ours.mean)} against {_number(key, theirs.mean)}{agree})")
+    return [f"Against {npo.label}, {simnpo.label} has {_list(parts)}."] if npo and simnpo and parts else []
 
 
 def _regime(table: Table) -> list[str]:
@@ -127,6 +111,34 @@ def _regime(table: Table) -> list[str]:
     if not outside:
         return ["In forget probability and truth ratio, Original and Retrain stand as LLaMA-2-7B does in the paper."]
     return [f"This is not the regime of LLaMA-2-7B in the paper: {_list(outside)}; the ranking of methods may differ there."]
+
+
+def choices_made(block: Block) -> list[str]:
+    """Say how the chosen variants of a block were chosen, and whether on what they are scored on."""
+    alike: dict[str, list[str]] = {}
+    for method in sorted(block.selections, key=lambda method: model_order(method, CHOSEN)):
+        if CHOSEN in block.methods.get(method, {}):
+            alike.setdefault(_choice(block, block.selections[method]), []).append(model_label(method, CHOSEN))
+    return [f"{_list(names)} {'were' if len(names) > 1 else 'was'} {how}" for how, names in alike.items()]
+
+
+def _choice(block: Block, selection: Values) -> str:
+    benchmark, split = selection["benchmark"] or block.benchmark, selection["split"] or block.split
+    seeds = selection["seeds"]
+    trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
+    how = (
+        f"chosen for the highest {selection['maximise'].replace('_', ' ')} among the {trials} that keep {selection['keep']:.0%} "
+        f"of Original's model utility, on {benchmark} / {split} with seed{'s' * (len(seeds) > 1)} {_list([*map(str, seeds)])}."
+    )
+    if benchmark != block.benchmark:
+        return f"{how} That is another benchmark than the one scored here."
+    if split != block.split:
+        return f"{how} That is another split than the one scored here; where splits nest, they share questions."
+    same = "and the seeds overlap" if set(seeds) & set(block.seeds) else "with other seeds"
+    return (
+        f"{how} These are the very questions that are scored here, {same}: "
+        "read the result as the best that a search found, not as what the method reaches on data that it was not tuned on."
+    )
 
 
 def _number(key: str, value: float) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 METHOD_NAMES = {
     "original": "Original",
+    "original-half": "Original (half)",
     "retrain": "Retrain",
     "ga": "GA",
     "graddiff": "GradDiff",
@@ -17,7 +18,11 @@ METHOD_NAMES = {
     "task-vector": "Task Vector",
     "rmu": "RMU",
 }
-REFERENCES = ("original", "retrain")
+# The models that no method made.
+REFERENCES = ("original", "original-half", "retrain")
+CHOSEN, DEFAULT = "chosen", "default"
+# The variants that may stand for their method, the first that is there.
+STANDING = (CHOSEN, DEFAULT)
 _ORDER = {method: place for place, method in enumerate(METHOD_NAMES)}
 
 
@@ -28,10 +33,13 @@ def method_name(method: str) -> str:
 
 def model_label(method: str, variant: str) -> str:
     """Return what one model is called: the method, and the variant unless it is the default."""
-    return method_name(method) if variant in ("", "default") else f"{method_name(method)} {variant}"
+    if variant in ("", DEFAULT):
+        return method_name(method)
+    return f"{method_name(method)} (chosen)" if variant == CHOSEN else f"{method_name(method)} {variant}"
 
 
 def model_order(method: str, variant: str) -> tuple[Any, ...]:
-    """Return a sort key: Original, Retrain, the methods as listed, others by name; default first, numbers by value."""
+    """Return a sort key: Original, Retrain, the methods as listed, others by name; chosen, default, others by their numbers."""
     parts = [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", variant))]
-    return _ORDER.get(method, len(_ORDER)), method, variant not in ("", "default"), parts
+    place = STANDING.index(variant) if variant in STANDING else len(STANDING)
+    return _ORDER.get(method, len(_ORDER)), method, place, parts

@@ -1,42 +1,38 @@
 """The report page: one function and one template a section, and the tables and figures that it is made of."""
 
-import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import matplotlib.style
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from palimpsest.reporting import templates
-from palimpsest.reporting.figures import draw_figures
-from palimpsest.reporting.findings import findings, models_compared
+from palimpsest.reporting.evidence import Answer, Evidence
+from palimpsest.reporting.figures import quality_against_utility, truth_ratio_distributions
+from palimpsest.reporting.findings import choices_made, findings, models_compared
+from palimpsest.reporting.marks import leaked_spans, marked, repeated_spans
 from palimpsest.reporting.names import model_label, model_order
-from palimpsest.reporting.study import Block, ReportSpec, Study
-from palimpsest.reporting.style import colour_of
-from palimpsest.reporting.tables import (
-    Table,
-    clean_summary,
-    format_quality,
-    lm_eval_tables,
-    of_block,
-    relearning_tables,
-    table1,
-    write_csv,
-)
+from palimpsest.reporting.page import data_uri, flatten, page_environment
+from palimpsest.reporting.questions import QUESTIONS, Question, question_id
+from palimpsest.reporting.study import ReportSpec, Study, Values
+from palimpsest.reporting.style import STYLE, save
+from palimpsest.reporting.tables import Table, format_quality, lm_eval_tables, main_models, table1, write_csv
 
-FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
+FIGURES, TABLES, PAGE, COST = "figures", "tables", "report.html", "cost.html"
+RESULTS, ASKED, METHODS = "Results", "Questions of the paper", "Data and methods"
 Context = dict[str, Any] | None
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that the sections are made of: the spec, the summary artefact, and where tables and figures are written."""
+    """All that the sections are made of: the spec, what the summary holds, and where tables and figures are written."""
 
     spec: ReportSpec
-    summary: Path
+    evidence: Evidence
     out: Path
 
     @property
@@ -45,84 +41,80 @@ class Report:
         return self.spec.study
 
     @cached_property
-    def results(self) -> pd.DataFrame:
-        """The tidy summary."""
-        return clean_summary(pd.read_parquet(self.summary / "summary.parquet"))
-
-    @cached_property
     def table1(self) -> list[Table]:
         """The main tables."""
-        return table1(self.results, self.study.blocks, self.spec.published)
-
-    @cached_property
-    def relearning(self) -> list[Table]:
-        """The tables of attacks."""
-        return relearning_tables(self.results, self.study.blocks)
+        return table1(self.evidence.results, self.study.blocks, self.spec.published)
 
     @cached_property
     def lm_eval(self) -> list[Table]:
         """The tables of lm-eval suites."""
-        return lm_eval_tables(self.results, self.study.blocks)
+        return lm_eval_tables(self.evidence.results, self.study.blocks)
+
+    @cached_property
+    def answers(self) -> dict[str, Answer]:
+        """The questions that the study has the data for, by id."""
+        found = {question_id(question): question.answer(self.evidence) for question in QUESTIONS}
+        return {name: answer for name, answer in found.items() if answer is not None}
 
     def table_link(self, name: str) -> str:
         """Return a table's CSV as a data URI."""
-        return _data_uri(self.out / TABLES / f"{name}.csv", "text/csv")
+        return data_uri((self.out / TABLES / f"{name}.csv").read_bytes(), "text/csv")
 
     def figure(self, name: str) -> str:
         """Return a figure as a data URI."""
-        return _data_uri(self.out / FIGURES / f"{name}.svg", "image/svg+xml")
+        return data_uri((self.out / FIGURES / f"{name}.svg").read_bytes(), "image/svg+xml")
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: its template is `section_{id}.html`; `build` gives what the template needs, or None to leave it out."""
+    """A part of the page: `build` gives what its template needs, or None to leave it out; `short` names it in the navigation."""
 
     id: str
+    group: str
     title: str
     build: Callable[[Report], Context]
+    template: str = ""
+    short: str = ""
 
 
 def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
     """Write tables, figures and the page; all bytes repeat."""
-    report = Report(spec, summary, out)
+    report = Report(spec, Evidence(spec.study, summary), out)
     for folder in (TABLES, FIGURES):
         (out / folder).mkdir()
     write_csv(out / TABLES / "table1.csv", report.table1)
-    write_csv(out / TABLES / "relearning.csv", report.relearning)
     write_csv(out / TABLES / "lm_eval.csv", report.lm_eval)
-    draw_figures(out / FIGURES, report.table1, report.relearning, pd.read_parquet(summary / "truth_ratios.parquet"))
+    with matplotlib.style.context(["default", STYLE]):
+        save(quality_against_utility(report.table1), out / FIGURES / "forget_quality_model_utility")
+        save(truth_ratio_distributions(report.table1, report.evidence.truth_ratios), out / FIGURES / "truth_ratio")
+        for name, answer in report.answers.items():
+            save(answer.figure, out / FIGURES / name)
+            answer.numbers.to_csv(out / TABLES / f"{name}.csv", index=False, lineterminator="\n")
     (out / PAGE).write_text(render_page(report), encoding="utf-8")
 
 
 def render_page(report: Report) -> str:
     """Return the page; whatever a model or a config says in it is escaped."""
-    environment = Environment(
-        loader=PackageLoader(templates.__name__, ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(colour=colour_of, flatten=flatten, groups=groups)
+    environment = page_environment()
     sections = []
     for section in SECTIONS:
         context = section.build(report)
         if context is not None:
-            body = environment.get_template(f"section_{section.id}.html").render(context)
-            sections.append({"id": section.id, "title": section.title, "body": body})
-    return environment.get_template("page.html").render(study=report.study, sections=sections)
+            body = environment.get_template(section.template or f"section_{section.id}.html").render(context)
+            shown = {"id": section.id, "group": section.group, "title": section.title, "short": section.short or section.title}
+            sections.append({**shown, "body": body})
+    contents = [(group, list(members)) for group, members in groupby(sections, key=itemgetter("group"))]
+    return environment.get_template("page.html").render(study=report.study, sections=sections, contents=contents, cost=COST)
 
 
 def _summary(report: Report) -> Context:
-    stories = [
-        {"title": table.title, "opening": models_compared(table), "sentences": findings(table, report.relearning)}
-        for table in report.table1
+    stories = [{"title": table.title, "opening": models_compared(table), "sentences": findings(table)} for table in report.table1]
+    answers = [
+        {"id": name, "title": question.QUESTION, "finding": report.answers[name].findings[0]}
+        for question in QUESTIONS
+        if (name := question_id(question)) in report.answers
     ]
-    return {"stories": stories}
-
-
-def _study(report: Report) -> Context:
-    return {"study": report.study, "settings": [_method_settings(block) for block in report.study.blocks]}
+    return {"stories": stories, "answers": answers}
 
 
 def _results(report: Report) -> Context:
@@ -133,6 +125,7 @@ def _results(report: Report) -> Context:
         "csv": report.table_link("table1"),
         "figure": report.figure("forget_quality_model_utility"),
         "has_published": any(c.published is not None for t in report.table1 for row in t.rows for c in row.cells.values()),
+        "choices": [sentence for block in report.study.blocks for sentence in choices_made(block)],
         "floors": {
             table.title: format_quality(floor)
             for table in report.table1
@@ -145,40 +138,80 @@ def _truth_ratio(report: Report) -> Context:
     return {"figure": report.figure("truth_ratio")} if report.table1 else None
 
 
-def _relearning(report: Report) -> Context:
-    if not report.relearning:
-        return None
-    return {"tables": report.relearning, "csv": report.table_link("relearning"), "figure": report.figure("relearning")}
-
-
 def _lm_eval(report: Report) -> Context:
     return {"tables": report.lm_eval, "csv": report.table_link("lm_eval")} if report.lm_eval else None
 
 
 def _examples(report: Report) -> Context:
-    """Take one seed and one variant a method: enough to see what the models say."""
-    frame = pd.read_parquet(report.summary / "examples.parquet").fillna({"variant": ""})
+    """Take one seed and the variant that stands for each method: enough to see what the models say."""
+    frame = pd.read_parquet(report.evidence.summary / "examples.parquet").fillna({"variant": ""})
     blocks = []
     for block in report.study.blocks:
-        rows = of_block(frame, block)
+        rows = main_models(frame, block)
         if rows.empty:
             continue
         seed = int(rows["seed"].min())
-        rows = rows[rows["seed"] == seed]
-        models = sorted(set(zip(rows["method"], rows["variant"], strict=True)), key=lambda model: model_order(*model))
-        shown = dict(reversed(models))
-        rows = rows[[shown[method] == variant for method, variant in zip(rows["method"], rows["variant"], strict=True)]]
-        questions = []
-        for (name, _), of_question in rows.groupby(["set", "id"], sort=True):
-            answers = sorted(of_question.to_dict("records"), key=lambda row: model_order(row["method"], row["variant"]))
-            models_said = [(row["method"], model_label(row["method"], row["variant"]), row["generation"]) for row in answers]
-            questions.append({"set": name, **answers[0], "answers": models_said})
-        blocks.append({"title": " / ".join(block.key), "seed": seed, "questions": questions})
+        answers = {
+            (row["method"], row["variant"], row["set"], row["id"]): row for row in rows[rows["seed"] == seed].to_dict("records")
+        }
+        models = sorted({(method, variant) for method, variant, _, _ in answers}, key=lambda model: model_order(*model))
+        standing = dict(reversed(models))
+        shown = [model for model in models if standing[model[0]] == model[1]]
+        asked = {key[2:]: row for key, row in answers.items()}
+        questions = [
+            {
+                "set": name,
+                "question": asked[name, item]["question"],
+                "label": asked[name, item]["answer"],
+                "answers": [_marked_answer(answers.get((*model, name, item))) for model in shown],
+            }
+            for name, item in sorted(asked)
+        ]
+        heads = [(method, model_label(method, variant)) for method, variant in shown]
+        blocks.append({"title": " / ".join(block.key), "seed": seed, "models": heads, "questions": questions})
     return {"blocks": blocks} if blocks else None
 
 
+def _marked_answer(row: Mapping[Any, Any] | None) -> list[tuple[str, list[str]]]:
+    """Return an answer in pieces; what it shares with the label is leaked on the forget set, and as it should be elsewhere."""
+    if row is None or not str(row["generation"]).strip():
+        return []
+    text = str(row["generation"])
+    kind = "leaked" if row["set"] == "forget" else "kept"
+    return marked(text, {kind: leaked_spans(text, row["answer"], row["question"]), "repeated": repeated_spans(text)})
+
+
+def _question(question: Question, report: Report) -> Context:
+    name = question_id(question)
+    answer = report.answers.get(name)
+    if answer is None:
+        return None
+    return {
+        "answer": answer,
+        "paper": question.PAPER,
+        "figure": report.figure(name),
+        "csv": report.table_link(name),
+        "file": f"{name}.csv",
+        "title": question.QUESTION,
+        "table": answer.table.astype(str).to_dict("split"),
+    }
+
+
+def _section(question: Question) -> Section:
+    name = question_id(question)
+    return Section(name, ASKED, question.QUESTION, partial(_question, question), "section_question.html", name.capitalize())
+
+
+def _study(report: Report) -> Context:
+    blocks = [
+        {"block": block, **_settings(block.methods), "trials": _settings(block.trials), "choices": choices_made(block)}
+        for block in report.study.blocks
+    ]
+    return {"study": report.study, "settings": blocks, "cost": COST}
+
+
 def _artefacts(report: Report) -> Context:
-    frame = pd.read_csv(report.summary / "artefacts.csv", keep_default_na=False, dtype=str)
+    frame = pd.read_csv(report.evidence.summary / "artefacts.csv", keep_default_na=False, dtype=str)
     records = frame.to_dict("records")
     for record in records:
         record["label"] = model_label(str(record["method"]), str(record["variant"]))
@@ -190,58 +223,25 @@ def _glossary(report: Report) -> Context:
 
 
 SECTIONS = (
-    Section("summary", "What came out", _summary),
-    Section("study", "What was run", _study),
-    Section("results", "Forgetting and utility", _results),
-    Section("truth_ratio", "Truth ratios", _truth_ratio),
-    Section("relearning", "Relearning", _relearning),
-    Section("lm_eval", "Other tasks", _lm_eval),
-    Section("examples", "What the models say", _examples),
-    Section("artefacts", "Where the numbers lie", _artefacts),
-    Section("glossary", "How to read the metrics", _glossary),
+    Section("summary", RESULTS, "What came out", _summary),
+    Section("results", RESULTS, "Forgetting and utility", _results),
+    Section("truth_ratio", RESULTS, "Truth ratios", _truth_ratio),
+    Section("lm_eval", RESULTS, "Other tasks", _lm_eval),
+    Section("examples", RESULTS, "What the models say", _examples),
+    *(_section(question) for question in QUESTIONS),
+    Section("study", METHODS, "What was run", _study),
+    Section("artefacts", METHODS, "Where the numbers lie", _artefacts),
+    Section("glossary", METHODS, "How to read the metrics", _glossary, short="Glossary"),
 )
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return settings as text by name; `training` and `loss` give no prefix, and a task counts by its name."""
-    flat: dict[str, str] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flatten(value, "" if name in ("training", "loss") else f"{name}.")
-        else:
-            flat[name] = _text(value)
-    return flat
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(item.get("task", item)) if isinstance(item, Mapping) else str(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
-
-
-def groups(names: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Yield each run of equal names with its length, for headers that span columns."""
-    runs: list[tuple[str, int]] = []
-    for name in names:
-        if runs and runs[-1][0] == name:
-            runs[-1] = (name, runs[-1][1] + 1)
-        else:
-            runs.append((name, 1))
-    return iter(runs)
-
-
-def _method_settings(block: Block) -> dict[str, Any]:
-    """Return what all unlearned models of a block share, and a row a model of what they do not."""
-    models = sorted(((m, v) for m, variants in block.methods.items() for v in variants), key=lambda model: model_order(*model))
-    flat = {model: flatten(block.methods[model[0]][model[1]]) for model in models}
+def _settings(methods: Mapping[str, Mapping[str, Values]]) -> dict[str, Any]:
+    """Return what variants share, and a row each of what they do not; a chosen one, without training, shares what it can."""
+    models = sorted(((m, v) for m, variants in methods.items() for v in variants), key=lambda model: model_order(*model))
+    flat = {(method, variant): flatten(methods[method][variant]) for method, variant in models}
+    whole = [flat[m, v] for m, v in models if methods[m][v].get("training")] or list(flat.values())
     keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
-    common = {key: flat[models[0]][key] for key in keys if len({settings.get(key) for settings in flat.values()}) == 1}
-    rows = [
-        {"method": method, "label": model_label(method, variant), "settings": flat[method, variant]} for method, variant in models
-    ]
-    return {"block": block, "common": common, "columns": [key for key in keys if key not in common], "rows": rows}
-
-
-def _data_uri(path: Path, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    values = {key: {settings[key] for settings in flat.values() if key in settings} for key in keys}
+    common = {key: min(values[key]) for key in keys if len(values[key]) == 1 and all(key in settings for settings in whole)}
+    rows = [{"method": model[0], "label": model_label(*model), "settings": flat[model]} for model in models]
+    return {"common": common, "columns": [key for key in keys if key not in common], "rows": rows}

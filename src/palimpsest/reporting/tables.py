@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from palimpsest.reporting.names import REFERENCES, model_label, model_order
+from palimpsest.reporting.names import REFERENCES, STANDING, model_label, model_order
 from palimpsest.reporting.study import Block
 
 Best = Literal["highest", "nearest Retrain"] | None
@@ -73,6 +73,8 @@ class Row:
     method: str
     variant: str
     cells: dict[str, Cell]
+    is_default: bool
+    """Whether it stands for its method: as its chosen variant, or else its default; or as no unlearned model at all."""
 
     @property
     def label(self) -> str:
@@ -83,11 +85,6 @@ class Row:
     def seeds(self) -> int:
         """Over how many seeds the means go."""
         return len({seed for cell in self.cells.values() for seed in cell.values})
-
-    @property
-    def is_default(self) -> bool:
-        """Whether it is a method's default, or no unlearned model at all."""
-        return self.variant in ("", "default")
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ class Table:
         return " / ".join((*self.block.key, *([self.suite] if self.suite != self.block.benchmark else [])))
 
     def default_row(self, method: str) -> Row | None:
-        """Return the row that stands for a method: its default variant, or else its first."""
+        """Return the row that stands for a method: its chosen variant, or else its default, or else its first."""
         return next((row for row in self.rows if row.method == method), None)
 
     def value(self, method: str, key: str) -> float | None:
@@ -152,12 +149,30 @@ def of_block(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
     return frame[(frame["benchmark"] == block.benchmark) & (frame["split"] == block.split) & (frame["model"] == block.model)]
 
 
+def finished(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the tidy summary that are of finished models, neither attacked nor watched while they unlearn."""
+    return frame[(frame["attack"] == "") & frame["epoch"].isna()]
+
+
+def main_models(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
+    """Return the rows of a block's models that compare: neither half the forget set nor an odd reference made them."""
+    rows = of_block(frame, block)
+    odd = {(method, variant) for method, of in block.methods.items() for variant, each in of.items() if not _is_plain(each)}
+    odd.add(("original-half", ""))
+    kept = [model not in odd for model in zip(rows["method"], rows["variant"], strict=True)]
+    return rows.loc[np.array(kept, dtype=bool)]
+
+
+def _is_plain(settings: Mapping[str, Any]) -> bool:
+    return (settings.get("start", "original"), settings.get("reference", "plain")) == ("original", "plain")
+
+
 def table1(summary: pd.DataFrame, blocks: Iterable[Block], published: Published) -> list[Table]:
     """Return Table 1 for every block and every suite that gives its metrics, the best marked, published values beside."""
     tables = []
     for block in blocks:
-        rows = of_block(summary, block)
-        rows = rows[(rows["attack"] == "") & ~rows["metric"].str.contains("/")]
+        rows = main_models(finished(summary), block)
+        rows = rows[~rows["metric"].str.contains("/")]
         for suite, frame in rows.groupby("suite", sort=True):
             table = _table(block, str(suite), "", frame, TABLE1)
             tables.append(_with_published(_with_best(table), published.get("/".join(block.key), {})))
@@ -168,8 +183,8 @@ def lm_eval_tables(summary: pd.DataFrame, blocks: Iterable[Block]) -> list[Table
     """Return one table a block and lm-eval suite, one column a score; the rest stays in the summary."""
     tables = []
     for block in blocks:
-        rows = of_block(summary, block)
-        rows = rows[(rows["attack"] == "") & rows["metric"].str.contains("/") & ~rows["metric"].str.endswith(UNSCORED)]
+        rows = of_block(finished(summary), block)
+        rows = rows[rows["metric"].str.contains("/") & ~rows["metric"].str.endswith(UNSCORED)]
         for suite, frame in rows.groupby("suite", sort=True):
             metrics = sorted(frame["metric"].unique())
             tables.append(_table(block, str(suite), "", frame, [Column(name, *name.rsplit("/", 1)) for name in metrics]))
@@ -233,13 +248,15 @@ def _published(row: Row, key: str) -> float | None:
 def _table(block: Block, suite: str, attack: str, frame: pd.DataFrame, columns: Iterable[Column]) -> Table:
     """Collect the metrics of every model from tidy rows; `x_sd` or `x_sd_epoch_1` is the spread over the draws behind `x`."""
     rows = []
+    models = set(zip(frame["method"], frame["variant"], strict=True))
     for (method, variant), of_model in frame.groupby(["method", "variant"], sort=False):
         values = {
             str(metric): {int(seed): float(value) for seed, value in zip(of["seed"], of["value"], strict=True)}
             for metric, of in of_model.groupby("metric", sort=False)
         }
         cells = {key: Cell(by_seed, tuple(values.get(_draws_key(key), {}).values())) for key, by_seed in values.items()}
-        rows.append(Row(str(method), str(variant), cells))
+        stands = next((name for name in ("", *STANDING) if (method, name) in models), None)
+        rows.append(Row(str(method), str(variant), cells, variant == stands))
     rows.sort(key=lambda row: model_order(row.method, row.variant))
     return Table(block, suite, attack, [column for column in columns if any(column.key in row.cells for row in rows)], rows)
 
@@ -270,7 +287,7 @@ def _score(table: Table, column: Column) -> Callable[[float], float] | None:
 
 
 def _with_published(table: Table, published: Mapping[str, Mapping[str, float]]) -> Table:
-    """Put published values beside a method's default variant, or its only one."""
+    """Put published values beside the variant that stands for a method, or its only one."""
     variants = Counter(row.method for row in table.rows)
 
     def add(row: Row, key: str, cell: Cell) -> Cell:

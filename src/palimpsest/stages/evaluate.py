@@ -1,9 +1,7 @@
 """Stage `evaluate`: one process runs one model over all its suites."""
 
 import json
-from collections.abc import Sequence
 
-from palimpsest.data.rows import Fact, Question, read_rows
 from palimpsest.evaluation.settings import SuiteSettings, TofuSuite
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
@@ -29,15 +27,10 @@ def work(job: Job[Spec]) -> None:
         folder.mkdir()
         if isinstance(suite, TofuSuite):
             from palimpsest.evaluation.tables import ITEMS, TABLE, write_table
-            from palimpsest.evaluation.tofu import evaluate_tofu
+            from palimpsest.evaluation.tofu import evaluate_tofu, read_sets
 
-            sets: dict[str, Sequence[Question | Fact]] = {
-                "forget": read_rows(split / "forget.jsonl", Question),
-                "retain": read_rows(split / "retain.jsonl", Question),
-                "real_authors": read_rows(split / "real_authors.jsonl", Fact),
-                "world_facts": read_rows(split / "world_facts.jsonl", Fact),
-            }
-            write_table(folder / TABLE, evaluate_tofu(model, tokenizer, job.spec.model.prompt, sets, suite), ITEMS)
+            log = evaluate_tofu(model, tokenizer, job.spec.model.prompt, read_sets(split), suite)
+            write_table(folder / TABLE, log, ITEMS)
         else:
             from palimpsest.evaluation.lm_eval import evaluate_lm_eval
 

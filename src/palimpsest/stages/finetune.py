@@ -1,33 +1,42 @@
-"""Stage `finetune`: the original model learns retain and forget set, Retrain the retain set alone."""
+"""Stage `finetune`: the original learns retain and forget set or the first half of it, Retrain the retain set alone.
+
+The strengthened model is a start model that learns the forget set once more (RKLD's strong teacher).
+"""
 
 from typing import Literal
 
 from palimpsest.data.rows import Question, read_rows
+from palimpsest.data.splits import halves
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import TrainSettings
 
-SETS = {"original": ("retain", "forget"), "retrain": ("retain",)}
-
 
 class Spec(Settings):
-    """Which of the two models, and how it is trained."""
+    """Which model, and how it is trained."""
 
-    role: Literal["original", "retrain"]
+    role: Literal["original", "original-half", "retrain", "strengthened"]
     seed: int
     training: TrainSettings
     model: UsedSettings
 
 
 def work(job: Job[Spec]) -> None:
-    """Fine-tune the base model on the role's sets."""
+    """Fine-tune the input `base` on the role's sets."""
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.stages.training import encode_questions, train_and_save
     from palimpsest.training.problems import FineTuning
 
     spec = job.spec
-    rows = [row for name in SETS[spec.role] for row in read_rows(job.input("split") / f"{name}.jsonl", Question)]
+    retain = read_rows(job.input("split") / "retain.jsonl", Question)
+    forget = read_rows(job.input("split") / "forget.jsonl", Question)
+    rows = {
+        "original": [*retain, *forget],
+        "original-half": [*retain, *halves(forget)[0]],
+        "retrain": retain,
+        "strengthened": forget,
+    }[spec.role]
     tokenizer = load_tokenizer(job.input("base"))
     model = load_model(job.input("base"), spec.model)
     problem = FineTuning(encode_questions(rows, tokenizer, spec.model))

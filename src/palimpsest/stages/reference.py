@@ -1,4 +1,11 @@
-"""Stage `reference`: what the original model says of the forget answers and of the refusals, for the methods that read it."""
+"""Stage `reference`: what a reference model says of the forget answers and of the refusals, for the methods that read it.
+
+It is the model that unlearning starts from, or that model moved a share of the way to a random one (SimNPO, App. B).
+"""
+
+from typing import Annotated
+
+from pydantic import Field
 
 from palimpsest.data.rows import Question, Text, read_rows
 from palimpsest.models.settings import UsedSettings
@@ -9,15 +16,18 @@ TOKENS_PER_PASS = 1024
 
 
 class Spec(Settings):
-    """How the original model is read."""
+    """How the model is read, and how much of a random model is in it."""
 
     model: UsedSettings
+    random_share: Annotated[float, Field(ge=0, le=1)]
+    seed: int
 
 
 def work(job: Job[Spec]) -> None:
     """Score every forget question with its answer and all refusals."""
     from palimpsest.data.prompts import PromptEncoder
     from palimpsest.models.loading import load_model, load_tokenizer
+    from palimpsest.models.mixing import mix_with_random
     from palimpsest.stages.training import encode_questions
     from palimpsest.training.references import FILE, compute_references, write_references
 
@@ -26,6 +36,8 @@ def work(job: Job[Spec]) -> None:
     refusals = read_rows(job.input("split") / "refusals.jsonl", Text)
     tokenizer = load_tokenizer(job.input("model"))
     model = load_model(job.input("model"), used)
+    if job.spec.random_share:
+        mix_with_random(model, job.spec.random_share, job.spec.seed)
     encoder = PromptEncoder(tokenizer, used.prompt)
     references = compute_references(
         model,

@@ -1,43 +1,41 @@
-"""Stage `summarise`: the numbers of all evaluations and attacks of a study in one table."""
+"""Stage `summarise`: the scores of all runs of a study and the trials behind its choices, in one table of each kind."""
 
-from palimpsest.errors import UserError
 from palimpsest.reporting.summary import (
-    Attack,
-    AttackIdentity,
-    Evaluation,
-    ModelIdentity,
-    artefact_paths,
-    examples,
-    tidy_results,
-    truth_ratios,
+    COLUMNS,
+    EXAMPLE_COLUMNS,
+    TRUTH_RATIO_COLUMNS,
+    WEIGHT_COLUMNS,
+    ChoiceIdentity,
+    read_artefacts,
+    read_choices,
+    read_scores,
 )
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
 
 class Spec(Settings):
-    """What each input is, in the order of the inputs."""
+    """Which choices there are, in the order of their inputs; scores say themselves what they are of."""
 
-    evaluations: list[ModelIdentity]
-    attacks: list[AttackIdentity]
+    choices: list[ChoiceIdentity]
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the tidy table, and beside it what figures, examples and the trail to the artefacts need."""
-    directories = {name: job.inputs.get(name, []) for name in ("eval", "attack")}
-    for name, identities in (("eval", job.spec.evaluations), ("attack", job.spec.attacks)):
-        if len(identities) != len(directories[name]):
-            raise UserError(f"--in {name}=: {len(directories[name])} given, the spec names {len(identities)}")
-    evaluations = [Evaluation(*each) for each in zip(job.spec.evaluations, directories["eval"], strict=True)]
-    attacks = [Attack(*each) for each in zip(job.spec.attacks, directories["attack"], strict=True)]
-
-    results = tidy_results(evaluations, attacks)
-    results.to_csv(job.out / "summary.csv", index=False, lineterminator="\n")
-    results.to_parquet(job.out / "summary.parquet", index=False)
-    truth_ratios(evaluations).to_parquet(job.out / "truth_ratios.parquet", index=False)
-    examples(evaluations).to_parquet(job.out / "examples.parquet", index=False)
-    paths = artefact_paths([*evaluations, *attacks], root=job.out.parent)
-    paths.to_csv(job.out / "artefacts.csv", index=False, lineterminator="\n")
+    """Write the tidy table and the trials as CSV too, and all tables for the report."""
+    scores = job.inputs.get("scores", [])
+    results = read_scores(scores, "scores", COLUMNS)
+    choices = read_choices(job.each_input("choice", job.spec.choices))
+    tables = {
+        "summary": results,
+        "truth_ratios": read_scores(scores, "truth_ratios", TRUTH_RATIO_COLUMNS),
+        "examples": read_scores(scores, "examples", EXAMPLE_COLUMNS),
+        "weights": read_scores(scores, "weights", WEIGHT_COLUMNS),
+        "choices": choices,
+    }
+    for name, table in tables.items():
+        table.to_parquet(job.out / f"{name}.parquet", index=False)
+    for name, table in (("summary", results), ("choices", choices), ("artefacts", read_artefacts(scores))):
+        table.to_csv(job.out / f"{name}.csv", index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

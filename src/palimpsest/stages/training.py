@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.prompts import Encoded, PromptEncoder
@@ -42,5 +43,10 @@ def train_and_save(
     trained = add_adapters(model, used.lora, seed)
     log = train(trained, problem, training, used, seed=seed, label=label, scratch=job.scratch)
     save_model(merge_adapters(trained), tokenizer, job.out)
-    with (job.out / "training_log.jsonl").open("w", encoding="utf-8") as file:
+    write_log(job.out, log)
+
+
+def write_log(folder: Path, log: Iterable[dict[str, Any]]) -> None:
+    """Write a training log, a line an optimiser step."""
+    with (folder / "training_log.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(entry) + "\n" for entry in log)

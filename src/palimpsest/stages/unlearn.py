@@ -1,6 +1,9 @@
-"""Stage `unlearn`: one method in one variant makes the original model forget."""
+"""Stage `unlearn`: one method in one variant makes a model forget, with settings of the config or those that a choice names."""
 
-from palimpsest.data.rows import Question, Text, read_rows
+from pathlib import Path
+
+from pydantic import ValidationError
+
 from palimpsest.errors import UserError
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
@@ -9,47 +12,56 @@ from palimpsest.training.settings import UnlearnSettings
 
 
 class Spec(Settings):
-    """The method, its training and loss settings."""
+    """The method, its training and loss settings; both are null where the input `choice` names them."""
 
     method: str
     seed: int
+    training: UnlearnSettings | None
+    loss: dict[str, float] | None
+    model: UsedSettings
+
+
+class Chosen(Settings, extra="ignore"):
+    """The settings in a choice, which says more than these."""
+
     training: UnlearnSettings
     loss: dict[str, float]
-    model: UsedSettings
 
 
 def work(job: Job[Spec]) -> None:
     """Unlearn the forget set."""
-    from palimpsest.data.prompts import PromptEncoder
     from palimpsest.models.loading import load_model, load_tokenizer
-    from palimpsest.objectives import load_objective
-    from palimpsest.stages.training import encode_questions, train_and_save
-    from palimpsest.training.problems import Unlearning
-    from palimpsest.training.references import FILE, read_references
+    from palimpsest.stages.training import train_and_save
+    from palimpsest.stages.unlearning import unlearning_problem
 
-    spec, split = job.spec, job.input("split")
-    objective = load_objective(spec.method)
+    spec, chosen = job.spec, _settings(job)
     tokenizer = load_tokenizer(job.input("model"))
-    model = load_model(job.input("model"), spec.model)
-    encoder = PromptEncoder(tokenizer, spec.model.prompt)
-    forget = read_rows(split / "forget.jsonl", Question)
-    references = read_references(job.input("reference") / FILE) if objective.needs_reference else None
-    if references and references.ids != [row.id for row in forget]:
-        raise UserError(f"{job.input('reference') / FILE}: made for other forget questions than {split / 'forget.jsonl'}")
-    problem = Unlearning(
-        objective,
-        spec.loss,
-        spec.training,
-        forget=encode_questions(forget, tokenizer, spec.model),
-        retain=encode_questions(read_rows(split / "retain.jsonl", Question), tokenizer, spec.model),
-        refusals=[encoder.answer(row.text) for row in read_rows(split / "refusals.jsonl", Text)],
-        references=references.nll if references else (),
-        refusal_references=references.refusal_nll if references else (),
-        # Only KL on the retain set needs the original's whole distributions, and so a second model in memory.
-        reference_model=load_model(job.input("model"), spec.model) if spec.training.retain_loss == "kl" else None,
-        seed=spec.seed,
+    problem = unlearning_problem(
+        job, tokenizer, spec.model, method=spec.method, training=chosen.training, loss=chosen.loss, seed=spec.seed
     )
-    train_and_save(job, model, tokenizer, problem, spec.training, spec.model, seed=spec.seed, label=spec.method)
+    model = load_model(job.input("model"), spec.model)
+    train_and_save(job, model, tokenizer, problem, chosen.training, spec.model, seed=spec.seed, label=spec.method)
+
+
+def _settings(job: Job[Spec]) -> Chosen:
+    spec = job.spec
+    if "choice" in job.inputs:
+        if spec.training is not None or spec.loss is not None:
+            raise UserError("spec: training and loss are null where the input 'choice' names them")
+        return _read_choice(job.input("choice") / "choice.json")
+    if spec.training is None or spec.loss is None:
+        raise UserError("spec: training and loss are null only with the input 'choice', which then names them")
+    return Chosen(training=spec.training, loss=spec.loss)
+
+
+def _read_choice(path: Path) -> Chosen:
+    try:
+        return Chosen.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from palimpsest.data.prompts import Encoded
-from palimpsest.models.packing import Pass, label_logits
+from palimpsest.models.packing import Pass, label_divergence, label_logits
 from palimpsest.objectives import Objective
 from palimpsest.streams import stream
 from palimpsest.training.settings import UnlearnSettings
@@ -30,12 +29,16 @@ class Scored:
 
 @dataclass(frozen=True)
 class Term:
-    """One term of a step's loss: `weight` times the mean over items of `loss`, which returns one value an item."""
+    """One term of a step's loss: `weight` times the mean over items of `loss`, which returns one value an item.
+
+    Where it has `indices` of its items, the log keeps their gradient weights, -d loss / d NLL of the item's first answer.
+    """
 
     name: str
     weight: float
     items: Sequence[Encoded]
     loss: Callable[[Scored], Tensor]
+    indices: Sequence[int] | None = None
 
 
 class Problem(Protocol):
@@ -62,15 +65,13 @@ def cross_entropy(items: Sequence[Encoded]) -> Callable[[Scored], Tensor]:
 def kl_to(reference: nn.Module, items: Sequence[Encoded]) -> Callable[[Scored], Tensor]:
     """Return the loss whose mean over items is the token-mean KL(reference || model) on their first answers."""
     mean = mean_labels(items)
+    return lambda scored: scored.row.per_answer(label_divergence(frozen_logits(reference, scored.row), scored.logits)) / mean
 
-    def loss(scored: Scored) -> Tensor:
-        with torch.no_grad():
-            target = F.log_softmax(label_logits(reference, scored.row).float(), dim=-1)
-        current = F.log_softmax(scored.logits.float(), dim=-1)
-        per_label = F.kl_div(current, target, reduction="none", log_target=True).sum(-1)
-        return scored.row.per_answer(per_label) / mean
 
-    return loss
+@torch.no_grad()
+def frozen_logits(model: nn.Module, row: Pass) -> Tensor:
+    """Return the label logits of a model that is not trained."""
+    return label_logits(model, row)
 
 
 class FineTuning:
@@ -89,8 +90,9 @@ class FineTuning:
 class Unlearning:
     """A method's loss on forget items and a retain loss on as many retain items, drawn freshly at every step.
 
-    `references` and `refusal_references` hold the original model's NLL of each forget answer, and of each refusal as the
-    answer of each forget question; a method that does not read them needs none.
+    `references` and `refusal_references` hold the reference model's NLL of each forget answer, and of each refusal as the
+    answer of each forget question; `original` is the model that unlearning starts from and `strengthened` the same after
+    further fine-tuning on the forget set, both frozen. What method and retain loss do not read is not needed.
     """
 
     def __init__(
@@ -104,13 +106,14 @@ class Unlearning:
         refusals: Sequence[list[int]] = (),
         references: Sequence[float] = (),
         refusal_references: Sequence[Sequence[float]] = (),
-        reference_model: nn.Module | None = None,
+        original: nn.Module | None = None,
+        strengthened: nn.Module | None = None,
         seed: int,
     ) -> None:
         self.objective, self.loss_settings, self.settings = objective, loss_settings, settings
         self.forget, self.retain, self.refusals = forget, retain, refusals
         self.references, self.refusal_references = references, refusal_references
-        self.reference_model = reference_model
+        self.original, self.strengthened = original, strengthened
         self.seed = seed
         self.size = len(forget)
 
@@ -149,17 +152,30 @@ class Unlearning:
             values = {name: value.to(scored.nll) for name, value in values.items()}
             values |= {"nll": scored.nll[:, 0], "tokens": scored.tokens[:, 0]}
             values |= {"refusal_nll": scored.nll[:, -1], "refusal_tokens": scored.tokens[:, -1]}
+            if objective.needs_logits:
+                values |= self._logits(scored)
             result: Tensor = objective.forget_loss(*(values[name] for name in objective.inputs), **self.loss_settings)
-            return result
+            return scored.row.per_answer(result) / values["mean_tokens"] if objective.needs_logits else result
 
-        return Term("forget_loss", self.settings.forget_weight, batch, loss)
+        weighed = indices if objective.weighs_answers else None
+        return Term("forget_loss", self.settings.forget_weight, batch, loss, weighed)
+
+    def _logits(self, scored: Scored) -> dict[str, Tensor]:
+        logits = {"logits": scored.logits.float()}
+        if self.objective.needs_original:
+            assert self.original is not None
+            logits["original_logits"] = frozen_logits(self.original, scored.row).float()
+        if self.objective.needs_strengthened:
+            assert self.strengthened is not None
+            logits["strengthened_logits"] = frozen_logits(self.strengthened, scored.row).float()
+        return logits
 
     def _retain_term(self, size: int, step: int) -> Term:
         draws = stream(self.seed, "retain", step).choice(len(self.retain), size=size, replace=size > len(self.retain))
         batch = [self.retain[i] for i in draws.tolist()]
         if self.settings.retain_loss == "kl":
-            assert self.reference_model is not None
-            loss = kl_to(self.reference_model, batch)
+            assert self.original is not None
+            loss = kl_to(self.original, batch)
         else:
             loss = cross_entropy(batch)
         return Term("retain_loss", self.settings.retain_weight, batch, loss)

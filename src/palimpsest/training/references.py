@@ -1,4 +1,4 @@
-"""Reference log-probabilities: the original model's, computed once for every method, variant and epoch that reads them."""
+"""Reference log-probabilities: the reference model's, computed once for every method, variant and epoch that reads them."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from palimpsest.errors import UserError
 from palimpsest.settings import Settings
 
 Positive = Annotated[float, Field(gt=0)]
@@ -31,18 +32,32 @@ class TrainSettings(Settings):
     tokens_per_pass: Count = 2048
     """Tokens that one forward pass holds; larger steps are accumulated over several passes."""
 
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which training ends."""
+        return self.epochs
+
 
 class UnlearnSettings(TrainSettings):
     """Training settings of an unlearning method, its two loss weights and the kind of its retain loss (none: no retain data)."""
 
     epochs: Count = 10
     """Passes over the forget set."""
+    stop_epoch: Count | None = None
+    """Stop after this epoch of the schedule, whose rates and draws stay those of all epochs; null: after the last."""
     forget_weight: NotNegative = 1.0
     """Weight of the forget loss."""
     retain_weight: NotNegative = 1.0
     """Weight of the retain loss."""
     retain_loss: Literal["ce", "kl", "none"] = "ce"
     """Cross-entropy, KL divergence from the original, or none (no retain data); a method may have its own default."""
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which training ends; raises UserError where the schedule has no such epoch."""
+        if self.stop_epoch is not None and self.stop_epoch > self.epochs:
+            raise UserError(f"training: stop_epoch {self.stop_epoch} comes after the last of {self.epochs} epochs")
+        return self.stop_epoch or self.epochs
 
 
 class LoraSettings(Settings):

@@ -1,1 +1,37 @@
-"""The questions of the report, a module each: `QUESTION`, `PAPER` and `answer(evidence)`, None where the study has no data for it."""
+"""The questions of the report, a module each, in the order of the page."""
+
+from typing import Protocol
+
+from palimpsest.reporting.evidence import Answer, Evidence
+from palimpsest.reporting.questions import (
+    ablation,
+    length,
+    memorisation,
+    reference,
+    relearning,
+    selection,
+    trajectory,
+    trials,
+    weights,
+)
+
+
+class Question(Protocol):
+    """What a module of this package has."""
+
+    __name__: str
+    QUESTION: str
+    """The title: a question."""
+    PAPER: str
+    """Where the paper asks it."""
+
+    def answer(self, evidence: Evidence) -> Answer | None:
+        """Return the answer, None where the study has no data for it."""
+
+
+QUESTIONS: tuple[Question, ...] = (memorisation, length, weights, trajectory, reference, ablation, relearning, trials, selection)
+
+
+def question_id(question: Question) -> str:
+    """Return what its section, its figure and its table are called: the module's own name."""
+    return question.__name__.rpartition(".")[2]

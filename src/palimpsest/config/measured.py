@@ -1,0 +1,54 @@
+"""Which jobs of a study Snakemake measures, and where it writes what it saw: what the table of costs is made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from palimpsest.config.study import RUN, Study, Subject, Wanted
+from palimpsest.models.settings import Tiny
+from palimpsest.objectives import load_objective
+
+Jobs = dict[str, tuple[str, dict[str, Any]]]
+
+
+def list_measured(study: Study) -> dict[str, Any]:
+    """Return the spec of the study's costs: every job that works with a model, with its benchmark file."""
+    found: Jobs = {}
+    for subject, wanted in study.subjects.items():
+        run = subject.run
+        if isinstance(study.config.models[run.model], Tiny):
+            found[f"{run.benchmark}/{run.model}/base"] = ("base", {"benchmark": run.benchmark, "model": run.model})
+        found |= _of_subject(subject, wanted)
+        if subject.variant:
+            found |= _read_by(study, subject)
+    jobs = [
+        {"stage": stage, **names, "gpu": study.config.models[names["model"]].resources.gpu, "file": f"{path}.tsv"}
+        for path, (stage, names) in found.items()
+    ]
+    return {"study": study.config.study, "folder": f"{study.results}/benchmarks", "jobs": jobs}
+
+
+def _of_subject(subject: Subject, wanted: Wanted) -> Jobs:
+    jobs: Jobs = {}
+    if wanted.model:
+        jobs[f"{subject.path}/model"] = ("unlearn" if subject.variant else "finetune", subject.names)
+    if wanted.trajectory:
+        jobs[f"{subject.path}/trajectory"] = ("trajectory", subject.names)
+    if wanted.suites:
+        jobs[f"{subject.path}/eval"] = ("evaluate", subject.names)
+    for attack in sorted(wanted.attacks):
+        jobs[f"{subject.path}/attack/{attack}"] = ("attack", {**subject.names, "attack": attack})
+    return jobs
+
+
+def _read_by(study: Study, subject: Subject) -> Jobs:
+    """Return the jobs of a run that a method reads from and others may share."""
+    run, objective = subject.run, load_objective(subject.method)
+    variant = study.variant(run.benchmark, run.split, run.model, subject.method, subject.variant)
+    start = f"{RUN.format(**vars(run))}/{variant.start}"
+    jobs: Jobs = {}
+    if objective.needs_reference:
+        jobs[f"{start}/reference/{variant.reference}"] = ("reference", vars(run))
+    if objective.needs_strengthened:
+        jobs[f"{start}/strengthened/model"] = ("strengthen", vars(run))
+    return jobs

@@ -1,0 +1,20 @@
+"""Mean and standard deviation over seeds: NaN where a value is not finite, so that a collapsed trial is seen as one."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean (seeds,), the same in every order; NaN of none and where one value is not finite."""
+    return statistics.mean(map(float, values)) if are_finite(values) else math.nan
+
+
+def sd(values: Sequence[float]) -> float:
+    """Return the standard deviation of a sample (seeds,); NaN of fewer than two and where one value is not finite."""
+    return statistics.stdev(map(float, values)) if are_finite(values, least=2) else math.nan
+
+
+def are_finite(values: Sequence[float], least: int = 1) -> bool:
+    """Return whether there are so many values at least and all of them are finite."""
+    return len(values) >= least and all(map(math.isfinite, values))

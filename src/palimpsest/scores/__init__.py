@@ -1,0 +1,1 @@
+"""The scores of one run: what its evaluations, attacks and trajectories come to, as tables."""

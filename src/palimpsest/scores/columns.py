@@ -1,0 +1,29 @@
+"""The tables of a run's scores and of the summary: their columns in order, and the type of each."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+IDENTITY = ["benchmark", "split", "model", "seed", "method", "variant"]
+COLUMNS = [*IDENTITY, "attack", "epoch", "suite", "metric", "value"]
+TRUTH_RATIO_COLUMNS = [*IDENTITY, "suite", "set", "id", "half", "answer_tokens", "truth_ratio"]
+EXAMPLE_COLUMNS = [*IDENTITY, "set", "id", "question", "answer", "generation"]
+WEIGHT_COLUMNS = [*IDENTITY, "epoch", "id", "tokens", "weight"]
+ARTEFACT_COLUMNS = [*IDENTITY, "attack", "manifest", "sha256"]
+# All others hold text.
+TYPES = {
+    "seed": "int64",
+    "epoch": "Int64",
+    "value": "float64",
+    "half": "Int64",
+    "answer_tokens": "int64",
+    "truth_ratio": "float64",
+    "tokens": "int64",
+    "weight": "float64",
+}
+
+
+def stack(parts: Sequence[pd.DataFrame], columns: Sequence[str], types: Mapping[str, str] = TYPES) -> pd.DataFrame:
+    """Return tables below each other with these columns in their types, text where none is named; empty of no tables."""
+    frame = pd.concat(parts, ignore_index=True)[list(columns)] if parts else pd.DataFrame(columns=list(columns))
+    return frame.astype({name: types.get(name, "str") for name in columns})

@@ -1,0 +1,108 @@
+"""Every number of a run in tidy rows."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from palimpsest.errors import UserError
+from palimpsest.metrics.probability import answer_probability
+from palimpsest.metrics.tofu import tofu_scores
+from palimpsest.metrics.truth_ratio import forget_truth_ratio
+from palimpsest.scores.artefacts import Evaluation, Scores, Trajectory
+from palimpsest.scores.attacks import Attack
+from palimpsest.scores.columns import COLUMNS, stack
+from palimpsest.scores.parts import forget_parts
+
+Place = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """All that was measured of a run, and the Retrains of the runs that differ from it in their seed alone."""
+
+    evaluations: Sequence[Evaluation]
+    attacks: Sequence[Attack] = ()
+    trajectories: Sequence[Trajectory] = ()
+    other_retrains: Sequence[Evaluation] = ()
+
+    @cached_property
+    def retrain(self) -> Evaluation:
+        """The run's own Retrain; raises UserError where it was not evaluated."""
+        return self.evaluation("retrain", "")
+
+    def evaluation(self, method: str, variant: str) -> Evaluation:
+        """Return the evaluation of a model; raises UserError where there is none."""
+        for each in self.evaluations:
+            if each.model == (method, variant):
+                return each
+        raise UserError(f"{method}{variant and f'/{variant}'}: not among the evaluations, and a number of this run needs it")
+
+
+def tidy_numbers(run: Measurements) -> pd.DataFrame:
+    """Return one row a number, with `COLUMNS`; a number that is not defined has no row.
+
+    Raises UserError where the run's Retrain is missing or was asked other questions.
+    """
+    rows = [row for each in (*_finished(run), *_attacked(run), *_watched(run)) for row in _rows(*each)]
+    return stack([pd.DataFrame(rows, columns=COLUMNS)], COLUMNS)
+
+
+def _rows(place: Place, scores: Scores) -> Iterator[dict[str, Any]]:
+    for metric, value in scores.items():
+        if math.isfinite(value):
+            yield place | {"metric": metric, "value": value}
+
+
+def _finished(run: Measurements) -> Iterator[tuple[Place, Scores]]:
+    """Yield the scores of each suite of each finished model."""
+    for each in run.evaluations:
+        place = each.identity | {"attack": "", "epoch": None}
+        for suite in each.tables:
+            yield place | {"suite": suite}, _suite_scores(run, each, suite)
+        for suite, scores in each.tasks.items():
+            yield place | {"suite": suite}, scores
+
+
+def _attacked(run: Measurements) -> Iterator[tuple[Place, Scores]]:
+    """Yield the scores of each attack after each epoch, by the suites that judge the attacked model too."""
+    for attack in run.attacks:
+        for suite in run.evaluation(*attack.model).tables:
+            for epoch, scores in attack.scores(suite, run.retrain):
+                yield attack.identity | {"epoch": epoch, "suite": suite}, scores
+
+
+def _watched(run: Measurements) -> Iterator[tuple[Place, Scores]]:
+    """Yield the scores of each trajectory after each epoch, and how far the model has moved by then."""
+    for trajectory in run.trajectories:
+        place = trajectory.identity | {"attack": ""}
+        divergences = dict(trajectory.divergences())
+        for epoch, scores in trajectory.scores(run.retrain):
+            yield place | {"epoch": epoch}, scores | divergences.get(epoch, {})
+
+
+def _suite_scores(run: Measurements, model: Evaluation, suite: str) -> Scores:
+    """Return the scores of one model on one suite: on all sets, against Retrain, and on parts of the forget set."""
+    scores = tofu_scores(model.sets[suite])
+    forget, source = model.forget_set(suite), model.source(suite)
+    quality = run.retrain.judge(forget, suite, source)
+    scores |= {"forget_quality": quality.p_value, "ks_statistic": quality.statistic}
+    others = [other for other in run.other_retrains if suite in other.tables]
+    if model is run.retrain and others:
+        # What the luck of the seed alone leaves of forget quality: no method can be asked for more.
+        scores["forget_quality_floor"] = float(np.mean([other.judge(forget, suite, source).p_value for other in others]))
+    rows = model.forget_rows(suite)
+    for metric in ("exact_memorisation", "extraction_strength"):
+        scores[f"forget_{metric}"] = float(rows[metric].mean())
+    for name, ids in forget_parts(rows).items():
+        part = model.forget_part(suite, ids)
+        scores |= {
+            f"forget_quality_{name}": run.retrain.judge(part, suite, source, ids).p_value,
+            f"forget_probability_{name}": answer_probability(part.answer),
+            f"forget_truth_ratio_{name}": forget_truth_ratio(part.log_truth_ratio),
+        }
+    return scores

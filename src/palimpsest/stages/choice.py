@@ -1,0 +1,77 @@
+"""Stage `choice`: one trial of a method, and the epoch to stop at, by a rule and from trajectories."""
+
+import json
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import Field
+
+from palimpsest.errors import UserError
+from palimpsest.metrics.spread import mean
+from palimpsest.metrics.tofu import tofu_scores
+from palimpsest.scores.artefacts import Evaluation, Trajectory
+from palimpsest.selection.rule import MEASURED, compare_trials, explain_choice
+from palimpsest.selection.settings import SelectionRule
+from palimpsest.settings import Settings
+from palimpsest.stages.contract import Job, run_stage
+from palimpsest.training.settings import UnlearnSettings
+
+
+class Trial(Settings):
+    """What a trajectory is of: one variant's settings, which all its seeds share, with one seed."""
+
+    variant: str
+    seed: int
+    training: UnlearnSettings
+    loss: dict[str, float]
+
+
+class Spec(Settings):
+    """The rule, the suite that judges, and what the inputs are: a trajectory a trial; original and Retrain of each seed."""
+
+    rule: SelectionRule
+    suite: str
+    trials: Annotated[list[Trial], Field(min_length=1)]
+    references: Annotated[list[int], Field(min_length=1)]
+
+
+def work(job: Job[Spec]) -> None:
+    """Write the choice, and the table of what it was between."""
+    spec = job.spec
+    retrains = {seed: Evaluation({"seed": seed}, path) for seed, path in job.each_input("retrain", spec.references)}
+    originals = [Evaluation({"seed": seed}, path) for seed, path in job.each_input("original", spec.references)]
+    measured: list[dict[str, Any]] = []
+    for trial, path in job.each_input("trajectory", spec.trials):
+        if trial.seed not in retrains:
+            raise UserError(f"spec: trials: {trial.variant}: seed {trial.seed} is not among the references")
+        identity = {"variant": trial.variant, "seed": trial.seed}
+        trajectory = Trajectory(identity | {"suite": spec.suite}, path)
+        measured += [identity | {"epoch": epoch} | scores for epoch, scores in trajectory.scores(retrains[trial.seed])]
+    settings = {trial.variant: trial for trial in reversed(spec.trials)}
+    variants = list(dict.fromkeys(trial.variant for trial in spec.trials))
+    utility = mean([_utility(original, spec.suite) for original in originals])
+    table = compare_trials(pd.DataFrame(measured, columns=MEASURED), variants, utility, spec.rule)
+    table.to_parquet(job.out / "trials.parquet", index=False)
+
+    chosen = table[table["chosen"]].iloc[0]
+    epoch, trial = int(chosen["epoch"]), settings[chosen["variant"]]
+    choice = {
+        "variant": trial.variant,
+        "epoch": epoch,
+        "training": trial.training.model_dump() | {"stop_epoch": epoch},
+        "loss": trial.loss,
+        "eligible": bool(chosen["eligible"]),
+        "reason": explain_choice(table, spec.rule),
+    }
+    (job.out / "choice.json").write_text(json.dumps(choice, indent=1) + "\n", encoding="utf-8")
+
+
+def _utility(original: Evaluation, suite: str) -> float:
+    try:
+        return tofu_scores(original.sets[suite])["model_utility"]
+    except KeyError:
+        raise UserError(f"{original.source(suite)}: no model utility, which a choice needs") from None
+
+
+if __name__ == "__main__":
+    run_stage("choice", Spec, work)

@@ -1,0 +1,61 @@
+"""What the stages share that unlearn: the problem of a method, from their inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from palimpsest.data.prompts import PromptEncoder
+from palimpsest.data.rows import Question, Text, read_rows
+from palimpsest.errors import UserError
+from palimpsest.models.loading import load_model
+from palimpsest.objectives import load_objective
+from palimpsest.stages.training import encode_questions
+from palimpsest.training.problems import Unlearning
+from palimpsest.training.references import FILE, read_references
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from palimpsest.models.settings import UsedSettings
+    from palimpsest.stages.contract import Job
+    from palimpsest.training.settings import UnlearnSettings
+
+
+def unlearning_problem(
+    job: Job[Any],
+    tokenizer: PreTrainedTokenizerBase,
+    used: UsedSettings,
+    *,
+    method: str,
+    training: UnlearnSettings,
+    loss: dict[str, float],
+    seed: int,
+    original: PreTrainedModel | None = None,
+) -> Unlearning:
+    """Return the problem of a method on the job's `split`, with what else it reads of `model`, `reference` and `strengthened`.
+
+    `original` is the frozen start model, where the caller has it in memory already. Raises UserError for a reference that
+    was made for other questions.
+    """
+    objective, split = load_objective(method), job.input("split")
+    encoder = PromptEncoder(tokenizer, used.prompt)
+    forget = read_rows(split / "forget.jsonl", Question)
+    references = read_references(job.input("reference") / FILE) if objective.needs_reference else None
+    if references and references.ids != [row.id for row in forget]:
+        raise UserError(f"{job.input('reference') / FILE}: made for other forget questions than {split / 'forget.jsonl'}")
+    # Only what reads whole distributions needs frozen models in memory.
+    if original is None and (training.retain_loss == "kl" or objective.needs_original):
+        original = load_model(job.input("model"), used)
+    return Unlearning(
+        objective,
+        loss,
+        training,
+        forget=encode_questions(forget, tokenizer, used),
+        retain=encode_questions(read_rows(split / "retain.jsonl", Question), tokenizer, used),
+        refusals=[encoder.answer(row.text) for row in read_rows(split / "refusals.jsonl", Text)],
+        references=references.nll if references else (),
+        refusal_references=references.refusal_nll if references else (),
+        original=original,
+        strengthened=load_model(job.input("strengthened"), used) if objective.needs_strengthened else None,
+        seed=seed,
+    )

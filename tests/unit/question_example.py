@@ -1,0 +1,67 @@
+"""Evidence for the questions of the report, written out number by number."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import pandas as pd
+from report_example import block, spec, write_summary
+
+from palimpsest.reporting.evidence import Answer, Evidence
+from palimpsest.reporting.study import Block
+from palimpsest.reporting.style import STYLE
+from palimpsest.scores.columns import TRUTH_RATIO_COLUMNS, stack
+
+Rows = list[dict[str, Any]]
+PLACE = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}
+
+
+def settings(start: str = "original", reference: str = "plain") -> dict[str, Any]:
+    """What a study says of a variant."""
+    return {"training": {}, "loss": {}, "start": start, "reference": reference}
+
+
+def methods(*names: str, variant: str = "default", **where: str) -> dict[str, dict[str, Any]]:
+    """Methods of a block with one variant each."""
+    return {name: {variant: settings(**where)} for name in names}
+
+
+def ratios(method: str, by_item: Sequence[tuple[int, int, float]], variant: str = "", seed: int = 0, **place: str) -> Rows:
+    """Truth ratios of one model: half, tokens of the answer and truth ratio of items a, b, c, ..."""
+    model = PLACE | place | {"seed": seed, "method": method, "variant": variant, "suite": "tofu", "set": "forget"}
+    return [
+        model | {"id": chr(ord("a") + i), "half": half, "answer_tokens": tokens, "truth_ratio": ratio}
+        for i, (half, tokens, ratio) in enumerate(by_item)
+    ]
+
+
+def weights(method: str, epoch: int, tokens: Sequence[int], values: Sequence[float], seed: int = 0, **place: str) -> Rows:
+    """Gradient weights of one model in one epoch, of items a, b, c, ..."""
+    model = PLACE | {"variant": "default"} | place | {"seed": seed, "method": method, "epoch": epoch}
+    return [
+        model | {"id": chr(ord("a") + i), "tokens": of, "weight": value}
+        for i, (of, value) in enumerate(zip(tokens, values, strict=True))
+    ]
+
+
+def evidence(folder: Path, rows: Rows, *blocks: Block, truth_ratios: Rows | None = None, **tables: Any) -> Evidence:
+    """Write a summary and return what the questions read."""
+    summary = write_summary(folder / "summary", rows, **tables)
+    if truth_ratios is not None:
+        frame = stack([pd.DataFrame(truth_ratios, columns=TRUTH_RATIO_COLUMNS)], TRUTH_RATIO_COLUMNS)
+        frame.to_parquet(summary / "truth_ratios.parquet", index=False)
+    return Evidence(spec(*(blocks or [block()])).study, summary)
+
+
+def answered(answer: Callable[[Evidence], Answer | None], of: Evidence) -> Answer:
+    """Answer and draw as the report does, without a warning and without a point that is none."""
+    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = answer(of)
+        assert found is not None
+        found.figure.savefig(of.summary / "figure.svg")
+    assert "nan" not in (of.summary / "figure.svg").read_text()
+    assert not any("nan" in text for text in (*found.findings, found.caption, *found.table.to_numpy().ravel()))
+    return found

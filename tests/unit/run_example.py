@@ -1,0 +1,220 @@
+"""A small study's measurements, written here as the stages write them, and the stages that make its numbers of them."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from palimpsest.evaluation.tables import (
+    ATTACKED,
+    DIVERGENCE,
+    DIVERGENCE_TABLE,
+    ITEMS,
+    TABLE,
+    TRAJECTORY,
+    WEIGHTS,
+    WEIGHTS_TABLE,
+    write_table,
+)
+from palimpsest.provenance.canonical import canonical_json
+from palimpsest.provenance.manifest import build_manifest, write_manifest
+from palimpsest.stages import choice, scores, summarise
+from palimpsest.stages.contract import Job, run_stage
+
+SIZES = {"forget": 12, "retain": 9, "real_authors": 5, "world_facts": 6}
+MODELS = [("original", ""), ("retrain", ""), ("npo", "default"), ("simnpo", "beta-2.5")]
+KINDS = {"eval": "evaluations", "attack": "attacks", "trajectory": "trajectories"}
+RUN = ("benchmark", "split", "model", "seed")
+# How far an epoch moves a watched model on each set, in nats.
+DISTANCE = {"forget": 1.0, "retain": 0.5}
+Identity = dict[str, Any]
+
+
+def identity(method: str, variant: str, seed: int = 0, **more: Any) -> Identity:
+    return {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seed": seed, "method": method, "variant": variant} | more
+
+
+def losses(name: str, number: int, rng: np.random.Generator, level: float) -> dict[str, Any]:
+    """The columns that suites and attacks share, of one item; answers have three lengths, unlike in their order."""
+    paraphrased = name in ("forget", "retain")
+    tokens = 3 + 5 * number % 3
+    return {
+        "id": f"{name}-{number:02}",
+        "question": f"{name} question {number}?",
+        "answer": f"answer {number}",
+        "answer_nll": float(rng.gamma(2, level)) * tokens,
+        "answer_tokens": tokens,
+        "paraphrased_nll": float(rng.gamma(3, level)) * 5 if paraphrased else None,
+        "paraphrased_tokens": 5 if paraphrased else None,
+        "perturbed_nll": [float(x) * 6 for x in rng.gamma(4, 0.5, size=5 if paraphrased else 3)],
+        "perturbed_tokens": [6] * (5 if paraphrased else 3),
+    }
+
+
+def suite_rows(rng: np.random.Generator, level: float, sizes: dict[str, int] = SIZES) -> list[dict[str, Any]]:
+    return [
+        {
+            "set": name,
+            "half": 1 + (number >= (size + 1) // 2) if name == "forget" else None,
+            **losses(name, number, rng, level),
+            "generation": f"<b>said {rng.integers(100)}</b>",
+            "rouge_1_recall": 0.5,
+            "rouge_l_recall": float(rng.uniform(0.1, 1)),
+            "exact_memorisation": float(rng.uniform()),
+            "extraction_strength": float(rng.uniform()),
+        }
+        for name, size in sizes.items()
+        for number in range(size)
+    ]
+
+
+def attack_rows(rng: np.random.Generator, draws: int) -> list[dict[str, Any]]:
+    # Like the attack stage, which asks all forget questions: three more than the suite with its max_items.
+    return [
+        {"draw": draw, "epoch": epoch, **losses("forget", number, rng, 0.2)}
+        for draw in range(draws)
+        for epoch in range(4)
+        for number in range(SIZES["forget"] + 3)
+    ]
+
+
+def trajectory_rows(rng: np.random.Generator, epochs: range) -> list[dict[str, Any]]:
+    return [{"epoch": epoch, **row} for epoch in epochs for row in suite_rows(rng, 0.1 + 0.1 * epoch)]
+
+
+class Results:
+    """A results folder, and the stages that read it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.artefacts: dict[str, list[tuple[Identity, Path]]] = {kind: [] for kind in KINDS}
+
+    def run_folder(self, of: Identity) -> Path:
+        return Path(self.root, of["benchmark"], of["model"], of["split"], f"seed{of['seed']}")
+
+    def folder(self, of: Identity) -> Path:
+        return Path(self.run_folder(of), "unlearn" if of["variant"] else "", of["method"], of["variant"])
+
+    def items_path(self, of: Identity, suite: str = "tofu") -> Path:
+        return self.folder(of) / "eval" / suite / TABLE
+
+    def seal(self, kind: str, of: Identity, folder: Path) -> None:
+        write_manifest(folder, build_manifest(folder, stage=kind, spec={}, code="", inputs={}))
+        if all(place != folder for _, place in self.artefacts[kind]):
+            self.artefacts[kind].append((of, folder))
+
+    def evaluate(self, of: Identity, rows: list[dict[str, Any]], suite: str = "tofu") -> None:
+        folder = self.folder(of) / "eval"
+        write_table(self.items_path(of, suite), rows, ITEMS)
+        (folder / "facts").mkdir(exist_ok=True)
+        results = {"world_facts": {"acc": 0.25 + of["seed"] / 8, "acc_stderr": float("nan"), "alias": "facts"}}
+        (folder / "facts" / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        self.seal("eval", of, folder)
+
+    def attack(self, of: Identity, rows: list[dict[str, Any]]) -> None:
+        folder = self.folder(of) / "attack" / of["attack"]
+        write_table(folder / TABLE, rows, ATTACKED)
+        self.seal("attack", of, folder)
+
+    def watch(self, of: Identity, rows: list[dict[str, Any]], weights: list[dict[str, Any]] | None = None) -> None:
+        """Write a trajectory, its divergence growing by `DISTANCE` an epoch."""
+        folder = self.folder(of) / "trajectory"
+        write_table(folder / TABLE, rows, TRAJECTORY)
+        epochs = sorted({row["epoch"] for row in rows})
+        moved = [{"epoch": epoch, "set": name, "kl": epoch * far} for epoch in epochs for name, far in DISTANCE.items()]
+        write_table(folder / DIVERGENCE_TABLE, moved, DIVERGENCE)
+        write_table(folder / WEIGHTS_TABLE, weights or [], WEIGHTS)
+        self.seal("trajectory", of, folder)
+
+    def runs(self) -> list[Identity]:
+        """Every run of which something was measured."""
+        all_runs = [{name: of[name] for name in RUN} for each in self.artefacts.values() for of, _ in each]
+        return sorted({tuple(run.values()): run for run in all_runs}.values(), key=lambda run: tuple(run.values()))
+
+    def score(self, monkeypatch: pytest.MonkeyPatch, run: Identity) -> Path:
+        """Run the stage `scores` of one run."""
+        spec: dict[str, Any] = {"run": run}
+        inputs: list[tuple[str, Path]] = []
+        for kind, key in KINDS.items():
+            own = [(of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()]
+            spec[key] = [{name: value for name, value in of.items() if name not in RUN} for of, _ in own]
+            inputs += [(kind, path) for _, path in own]
+        for of, path in self.artefacts["eval"]:
+            if of["method"] == "retrain" and of["seed"] != run["seed"] and run.items() <= {**of, "seed": run["seed"]}.items():
+                inputs.append(("retrain", path))
+        return self.stage(monkeypatch, scores, spec, inputs, self.run_folder(run) / "scores")
+
+    def choose(self, monkeypatch: pytest.MonkeyPatch, method: str, spec: dict[str, Any]) -> Path:
+        """Run the stage `choice` of a method, the trials being among this study's trajectories."""
+        trials = [identity(method, trial["variant"], trial["seed"]) for trial in spec["trials"]]
+        inputs = [("trajectory", self.folder(trial) / "trajectory") for trial in trials]
+        for role in ("original", "retrain"):
+            inputs += [(role, self.folder(identity(role, "", seed)) / "eval") for seed in spec["references"]]
+        return self.stage(monkeypatch, choice, spec, inputs, self.root / "tofu" / "tiny" / "forget05" / "choice" / method)
+
+    def summarise(self, monkeypatch: pytest.MonkeyPatch, choices: tuple[str, ...] = ()) -> Path:
+        """Run the stages `scores` of every run and `summarise`, with the choices made before."""
+        inputs = [("scores", self.score(monkeypatch, run)) for run in self.runs()]
+        place = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}
+        inputs += [("choice", self.root / "tofu" / "tiny" / "forget05" / "choice" / method) for method in choices]
+        spec = {"choices": [place | {"method": method} for method in choices]}
+        return self.stage(monkeypatch, summarise, spec, inputs, self.root / "summary")
+
+    def stage(
+        self, monkeypatch: pytest.MonkeyPatch, module: Any, spec: dict[str, Any], inputs: list[tuple[str, Path]], out: Path
+    ) -> Path:
+        """Run a stage by its command line."""
+        name = module.__name__.rpartition(".")[2]
+        arguments = ["--spec", canonical_json(spec), "--code", "c", "--out", str(out / "manifest.json")]
+        arguments += [argument for kind, path in inputs for argument in ("--in", f"{kind}={path / 'manifest.json'}")]
+        monkeypatch.setattr(sys, "argv", [name, *arguments, "--scratch", str(self.root.parent / "scratch")])
+        work: Callable[[Job[Any]], None] = module.work
+        run_stage(name, module.Spec, work)
+        return out
+
+
+def log_x(table: pd.DataFrame) -> list[float]:
+    """The logarithm of the truth ratio, item by item as the definition says."""
+    values = []
+    for row in table.to_dict("records"):
+        wrong = np.mean([nll / count for nll, count in zip(row["perturbed_nll"], row["perturbed_tokens"], strict=True)])
+        lone = math.isnan(row["paraphrased_nll"])
+        right = row["answer_nll"] / row["answer_tokens"] if lone else row["paraphrased_nll"] / row["paraphrased_tokens"]
+        values.append(float(wrong - right))
+    return values
+
+
+def probability(table: pd.DataFrame) -> float:
+    """The mean over answers of a token's geometric mean probability."""
+    return float(np.exp(-table["answer_nll"] / table["answer_tokens"]).mean())
+
+
+def items(study: Results, method: str, variant: str = "", seed: int = 0, name: str = "forget") -> pd.DataFrame:
+    table = pd.read_parquet(study.items_path(identity(method, variant, seed)))
+    return table[table["set"] == name]
+
+
+def value(summary: pd.DataFrame, metric: str, method: str, seed: int = 0, attack: str = "", epoch: int | None = None) -> float:
+    rows = summary[
+        (summary["metric"] == metric)
+        & (summary["method"] == method)
+        & (summary["seed"] == seed)
+        & (summary["attack"] == attack)
+        & (summary["epoch"].isna() if epoch is None else (summary["epoch"] == epoch))
+    ]
+    assert len(rows) == 1
+    return float(rows["value"].iloc[0])
+
+
+def refusal(run: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> str:
+    """The line that a stage ends with when it refuses."""
+    with pytest.raises(SystemExit) as stop:
+        run()
+    assert stop.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]

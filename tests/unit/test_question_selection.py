@@ -1,0 +1,111 @@
+"""How settings were chosen: the trials as they are, and on what data, said plainly."""
+
+import math
+
+import pytest
+from question_example import PLACE, answered, evidence, methods
+from report_example import block, numbers
+
+from palimpsest.reporting.questions import selection
+from palimpsest.reporting.style import lowest_tick, quality_height
+
+RULE = {"maximise": "forget_quality", "keep": 0.9, "epochs": "all", "suite": "tofu", "benchmark": None, "split": None}
+# By trial, epoch by epoch: forget quality and model utility; Original has a utility of 0.5.
+TRIALS = {"beta-1": [(0.1, 0.49), (0.4, 0.46)], "beta-2": [(0.3, 0.48), (0.9, 0.30)]}
+
+
+def rows_of(method="npo", trials=TRIALS, chosen=("beta-1", 2), keep=0.9):
+    return [
+        PLACE
+        | {"method": method, "variant": variant, "epoch": epoch, "seeds": 1, "forget_quality": quality, "model_utility": utility}
+        | {
+            "utility_share": utility / 0.5,
+            "eligible": utility >= keep * 0.5,
+            "chosen": (variant, epoch) == chosen,
+            "reason": "So.",
+        }
+        for variant, epochs in trials.items()
+        for epoch, (quality, utility) in enumerate(epochs, 1)
+    ]
+
+
+def case(tmp_path, choices, rules, scored=(0, 1)):
+    """`rules` maps a method to its selection; its chosen model is scored on the seeds `scored`."""
+    rows = numbers({f"{method}/chosen": {seed: {"forget_quality": 0.5} for seed in scored} for method in rules})
+    here = block(methods=methods(*rules, variant="chosen"), selections={method: RULE | rule for method, rule in rules.items()})
+    return evidence(tmp_path, rows, here, choices=choices)
+
+
+def told(tmp_path, choices, rules, **scored):
+    return " ".join(answered(selection.answer, case(tmp_path, choices, rules, **scored)).findings)
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (
+            {"seeds": [1, 7]},
+            "NPO were chosen on what they are scored on, the same questions and seed 1, which flatters their scores.",
+        ),
+        ({"seeds": [7, 8]}, "on the questions that they are scored on, with other seeds than theirs (seeds 7 and 8)."),
+        ({"seeds": [1], "split": "forget01"}, "on other data than they are scored on (tofu/forget01, seed 1)."),
+        ({"seeds": [1], "benchmark": "other"}, "on other data than they are scored on (other/forget05, seed 1)."),
+        ({"seeds": [0], "benchmark": "tofu", "split": "forget05"}, "the same questions and seed 0, which flatters"),
+    ],
+)
+def test_on_what_the_choice_was_made(tmp_path, rule, text):
+    assert text in told(tmp_path, rows_of(), {"npo": rule})
+
+
+def test_the_chosen_one_stands_in_the_table_with_its_scores(tmp_path):
+    found = answered(selection.answer, case(tmp_path, rows_of(), {"npo": {"seeds": [0]}}))
+    assert found.table.to_dict("records") == [
+        {
+            "Method": "NPO",
+            "Trials": "2",
+            "Chosen": "beta-1",
+            "Epoch": "2",
+            "Forget quality": "0.40",
+            "Model utility": "0.460",
+            "of Original's": "92.0%",
+            "Eligible": "3 of 4 epochs",
+        }
+    ]
+    assert len(found.numbers) == 4
+
+
+def test_the_figure_shows_all_trials_the_threshold_and_the_chosen_one(tmp_path):
+    figure = answered(selection.answer, case(tmp_path, rows_of(), {"npo": {"seeds": [0]}})).figure
+    (axes,) = figure.subfigs[0].axes
+    threshold, failed, eligible, ring = axes.lines
+    assert list(threshold.get_xdata()) == pytest.approx([0.45, 0.45])
+    assert list(failed.get_xdata()) == [0.30]
+    assert sorted(eligible.get_xdata()) == [0.46, 0.48, 0.49]
+    lowest = lowest_tick([0.1])
+    assert [*ring.get_xdata(), *ring.get_ydata()] == pytest.approx([0.46, quality_height(0.4, lowest)])
+
+
+def test_where_none_was_eligible_it_is_said(tmp_path):
+    spoiled = {"beta-1": [(0.1, 0.2)], "beta-2": [(0.2, 0.3)]}
+    text = told(tmp_path, rows_of(trials=spoiled, chosen=("beta-2", 1)), {"npo": {"seeds": [0]}})
+    assert "No trial of NPO kept enough model utility to be eligible: taken is the one with the most." in text
+    assert "eligible" not in told(tmp_path / "other", rows_of(), {"npo": {"seeds": [0]}})
+
+
+def test_unequal_numbers_of_trials_are_named(tmp_path):
+    rules = {"npo": {"seeds": [0]}, "simnpo": {"seeds": [0]}}
+    few = {"beta-1": TRIALS["beta-1"]}
+    assert "Numbers of trials: NPO 1 and SimNPO 2; not the same for all" in told(
+        tmp_path, rows_of(trials=few) + rows_of("simnpo"), rules
+    )
+    assert "Every method had 2 trials." in told(tmp_path / "equal", rows_of() + rows_of("simnpo"), rules)
+
+
+def test_a_trial_without_a_forget_quality_is_no_point_and_no_number_on_the_page(tmp_path):
+    lost = {"beta-1": [(math.nan, 0.49)], "beta-2": [(math.nan, 0.48)]}
+    found = answered(selection.answer, case(tmp_path, rows_of(trials=lost, chosen=("beta-1", 1)), {"npo": {"seeds": [0]}}))
+    assert found.table["Forget quality"].tolist() == ["-"]
+
+
+def test_without_choices_there_is_no_answer(tmp_path):
+    assert selection.answer(evidence(tmp_path, numbers({"npo": {0: {"forget_quality": 0.5}}}))) is None

@@ -1,0 +1,159 @@
+"""What jobs cost, from Snakemake's own files to the page."""
+
+import csv
+import io
+import json
+import math
+import sys
+
+import pandas as pd
+import pytest
+from html_page import Page
+from report_example import PLAIN, numbers
+
+from palimpsest.reporting import cost
+from palimpsest.reporting.cost import CostSpec, cost_table, measured_jobs, quality_by_time
+from palimpsest.reporting.cost_page import duration, time_against_quality
+from palimpsest.reporting.tables import clean_summary
+
+HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
+TOFU = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}
+
+
+def job(folder, name, *seconds, rss=512, cpu=None, **changes):
+    """A job and its benchmark file, a line a repetition; without seconds it was not measured."""
+    if seconds:
+        lines = [f"{s}\t0:00:01\t{rss}\t2343.05\t1\t1\t0.00\t2.12\t87.63\t{cpu or s}" for s in seconds]
+        (folder / f"{name}.tsv").write_text("\n".join([HEAD, *lines]) + "\n")
+    return TOFU | {"stage": "unlearn", "method": "npo", "variant": "default", "seed": 0, "file": f"{name}.tsv"} | changes
+
+
+def spec(folder, *jobs):
+    return CostSpec.model_validate({"study": "demo", "folder": str(folder), "jobs": list(jobs)})
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    return [
+        job(tmp_path, "unlearn0", 100, cpu=90, gpu=2),
+        job(tmp_path, "unlearn1", 300, rss=2048, cpu=270, gpu=2, seed=1),
+        job(tmp_path, "unlearn2", seed=2),
+        job(tmp_path, "attack", 60, stage="attack", attack="relearn-random"),
+        job(tmp_path, "base", 30, stage="base", split="", method="", variant="", seed=None),
+        job(tmp_path, "ga", method="ga"),
+    ]
+
+
+def test_costs_are_summed_by_stage_and_method(tmp_path, jobs):
+    table = cost_table(measured_jobs(spec(tmp_path, *jobs)))
+    assert list(zip(table["stage"], table["method"], table["attack"], strict=True)) == [
+        ("base", "", ""),
+        ("unlearn", "ga", ""),
+        ("unlearn", "npo", ""),
+        ("attack", "npo", "relearn-random"),
+    ]
+    npo = table.iloc[2]
+    assert (npo["jobs"], npo["measured"], npo["wall_s_mean"], npo["wall_s_sum"]) == (3, 2, 200, 400)
+    assert npo["cpu_h"] == pytest.approx(0.1)
+    assert npo["gpu_h"] == pytest.approx(2 * 400 / 3600)
+    assert npo["peak_memory_gb"] == 2.0
+
+
+def test_a_job_without_a_file_is_not_measured_and_costs_no_zero(tmp_path, jobs):
+    ga = cost_table(measured_jobs(spec(tmp_path, *jobs))).iloc[1]
+    assert (ga["jobs"], ga["measured"]) == (1, 0)
+    assert all(math.isnan(ga[name]) for name in ("wall_s_mean", "wall_s_sum", "cpu_h", "gpu_h", "peak_memory_gb"))
+
+
+def test_repetitions_count_once_and_what_snakemake_could_not_see_is_unknown(monkeypatch, tmp_path):
+    repeated = measured_jobs(spec(tmp_path, job(tmp_path, "x", 10, 20)))
+    assert repeated["wall_s"].tolist() == [15]
+    (tmp_path / "short.tsv").write_text(f"{HEAD}\n0.02\t0:00:00\tNA\tNA\tNA\tNA\t-\t-\t0.00\t0\n")
+    short = measured_jobs(spec(tmp_path, job(tmp_path, "short")))
+    assert short["wall_s"].tolist() == [0.02]
+    assert short["peak_memory_gb"].isna().all()
+    text = json.dumps({"study": "demo", "folder": str(tmp_path), "jobs": [job(tmp_path, "short")]})
+    assert run(monkeypatch, tmp_path, text) == 0
+    assert not {"nan", "None"} & set(Page((tmp_path / "cost.html").read_text()).text.split())
+
+
+def test_another_file_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "x.tsv").write_text("not\ta benchmark\n1\t2\n")
+    with pytest.raises(cost.UserError, match=r"x\.tsv: no benchmark file of Snakemake"):
+        measured_jobs(spec(tmp_path, job(tmp_path, "x")))
+
+
+def test_time_meets_quality_where_both_are_known(tmp_path, jobs):
+    rows = clean_summary(pd.DataFrame(numbers(PLAIN)))
+    points = quality_by_time(measured_jobs(spec(tmp_path, *jobs)), rows)
+    (point,) = points.to_dict("records")
+    assert (point["method"], point["variant"], point["suite"], point["wall_s"]) == ("npo", "default", "tofu", 200)
+    assert point["forget_quality"] == pytest.approx(0.7)
+    (axes,) = time_against_quality(points).axes
+    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "s"] == [200]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60, "1 min 00 s"),
+        (59.97, "1 min 00 s"),
+        (3599.6, "1 h 00 min"),
+        (90061, "25 h 01 min"),
+    ],
+)
+def test_times_have_two_units(seconds, text):
+    assert duration(seconds) == text
+
+
+def run(monkeypatch, tmp_path, text, given="-"):
+    pd.DataFrame(numbers(PLAIN)).to_csv(tmp_path / "summary.csv", index=False)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    arguments = ["--spec", given, "--summary", str(tmp_path / "summary.csv"), "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["cost", *arguments])
+    return cost.main()
+
+
+@pytest.mark.parametrize("on_stdin", [True, False])
+def test_the_command_writes_a_table_and_a_page(monkeypatch, tmp_path, jobs, on_stdin):
+    text = json.dumps({"study": "<script>demo</script>", "folder": str(tmp_path), "jobs": jobs})
+    assert run(monkeypatch, tmp_path, text if on_stdin else "", "-" if on_stdin else text) == 0
+    page = Page((tmp_path / "cost.html").read_text())
+    assert "script" not in {tag for tag, _ in page.tags}
+    for words in (
+        "<script>demo</script>",
+        "4 jobs took",
+        "2 more were not measured",
+        "3 (2 measured)",
+        "3 min 20 s",
+        "2.00 GB",
+        "not measured",
+        "NPO · relearn-random",
+    ):
+        assert words in page.text
+    assert page.text.count("not measured") >= 5
+    assert not {"nan", "None"} & set(page.text.split())
+    assert "report.html" in page.attributes("href")
+    with (tmp_path / "cost.csv").open() as file:
+        assert [row["jobs"] for row in csv.DictReader(file)] == ["1", "1", "3", "1"]
+
+
+def test_nothing_measured_is_a_page_too(monkeypatch, tmp_path):
+    text = json.dumps({"study": "demo", "jobs": [job(tmp_path, "none")]})
+    assert run(monkeypatch, tmp_path, text) == 0
+    page = Page((tmp_path / "cost.html").read_text())
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert "None of 1 jobs was measured." in page.text
+    assert run(monkeypatch, tmp_path, json.dumps({"study": "demo", "jobs": []})) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "spec: "), ('{"study": "x", "jobs": [{"stage": "unlearn"}]}', "spec: jobs.0.benchmark: ")]
+)
+def test_a_wrong_spec_is_one_line(monkeypatch, tmp_path, capsys, text, message):
+    assert run(monkeypatch, tmp_path, text) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"palimpsest cost: {message}")
+    assert error.count("\n") == 1

@@ -1,0 +1,266 @@
+"""The choice between trials: by hand, in general, and through the stage's command line."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from run_example import Results, identity, items, log_x, refusal, suite_rows, trajectory_rows
+from scipy.stats import ks_2samp
+
+from palimpsest.evaluation.logs import sets_from_table
+from palimpsest.metrics.tofu import tofu_scores
+from palimpsest.selection.rule import MEASURED, TRIAL_TYPES, compare_trials, explain_choice
+from palimpsest.selection.settings import SelectionRule
+from palimpsest.stages import choice
+from palimpsest.training.settings import UnlearnSettings
+
+Row = tuple[str, int, int, float, float]
+ORIGINAL = 0.6
+# Trial, epoch, seed, forget quality, model utility. At 95 % of 0.6 a trial must keep 0.57.
+ROWS: list[Row] = [
+    ("weak", 1, 0, 0.10, 0.60),
+    ("weak", 1, 1, 0.20, 0.58),
+    ("weak", 2, 0, 0.50, 0.57),
+    ("weak", 2, 1, 0.30, 0.58),
+    ("strong", 1, 0, 0.60, 0.58),
+    ("strong", 1, 1, 0.10, 0.60),
+    ("strong", 2, 0, 0.90, 0.40),
+    ("strong", 2, 1, 0.80, 0.40),
+]
+
+
+def compare(
+    rows: Sequence[Row], variants: Sequence[str] = ("weak", "strong"), original: float = ORIGINAL, **rule: Any
+) -> tuple[pd.DataFrame, pd.Series, str]:
+    """Return the table, its chosen row, and the reason."""
+    settings = SelectionRule(**rule)
+    table = compare_trials(pd.DataFrame(rows, columns=MEASURED), variants, original, settings)
+    (place,) = table.index[table["chosen"]]
+    return table, table.loc[place], explain_choice(table, settings)
+
+
+def test_the_rule_by_hand() -> None:
+    table, chosen, reason = compare(ROWS)
+    assert list(table.columns) == list(TRIAL_TYPES)
+    assert list(zip(table["variant"], table["epoch"], strict=True)) == [("weak", 1), ("weak", 2), ("strong", 1), ("strong", 2)]
+    assert table["forget_quality"].tolist() == pytest.approx([0.15, 0.4, 0.35, 0.85])
+    assert table["model_utility"].tolist() == pytest.approx([0.59, 0.575, 0.59, 0.4])
+    assert table["utility_share"].tolist() == pytest.approx([0.59 / 0.6, 0.575 / 0.6, 0.59 / 0.6, 0.4 / 0.6])
+    assert table["eligible"].tolist() == [True, True, True, False]
+    assert table["seeds"].tolist() == [2] * 4
+    assert (chosen["variant"], chosen["epoch"]) == ("weak", 2)
+    assert reason == (
+        "weak after epoch 2 has the highest mean forget quality, 0.4, among those of 4 trials and epochs that keep 95% of "
+        "Original's model utility (3 do); its model utility is 0.575, 0.958 of Original's (means over 2 seeds)."
+    )
+
+
+def test_a_smaller_share_lets_the_strong_trial_in() -> None:
+    _, chosen, _ = compare(ROWS, keep=0.6)
+    assert (chosen["variant"], chosen["epoch"]) == ("strong", 2)
+
+
+def test_exactly_the_share_is_enough() -> None:
+    table, *_ = compare([("weak", 1, 0, 0.1, 0.5), ("strong", 1, 0, 0.9, 0.25)], original=0.5, keep=0.5)
+    assert table["eligible"].tolist() == [True, True]
+
+
+def test_the_last_epoch_is_each_trials_own() -> None:
+    table, chosen, _ = compare([*ROWS, ("weak", 3, 0, 0.0, 0.6), ("weak", 3, 1, 0.0, 0.6)], epochs="last")
+    assert list(zip(table["variant"], table["epoch"], strict=True)) == [("weak", 3), ("strong", 2)]
+    assert (chosen["variant"], chosen["epoch"]) == ("weak", 3)
+
+
+def test_utility_itself_can_be_the_aim() -> None:
+    _, chosen, reason = compare(ROWS, maximise="model_utility")
+    # weak after epoch 1 and strong after epoch 1 have one mean, and weak is the earlier trial.
+    assert (chosen["variant"], chosen["epoch"]) == ("weak", 1)
+    assert reason == (
+        "weak after epoch 1 has the highest mean model utility, 0.59, among those of 4 trials and epochs that keep 95% of "
+        "Original's model utility (3 do), 0.59, 0.983 of Original's (means over 2 seeds)."
+    )
+
+
+def test_where_none_keeps_enough_the_highest_utility_is_chosen_and_said() -> None:
+    _, chosen, reason = compare(ROWS, variants=("strong", "weak"), original=0.9)
+    assert (chosen["variant"], chosen["epoch"]) == ("strong", 1)
+    assert not chosen["eligible"]
+    assert reason == (
+        "None of 4 trials and epochs keeps 95% of Original's model utility: strong after epoch 1 has the highest, "
+        "0.59, 0.656 of Original's (means over 2 seeds)."
+    )
+
+
+def test_the_model_before_unlearning_is_no_candidate() -> None:
+    table, chosen, _ = compare([("weak", 0, 0, 1.0, 1.0), ("weak", 1, 0, 0.1, 0.6)], variants=["weak"])
+    assert table["epoch"].tolist() == [1]
+    assert chosen["epoch"] == 1
+
+
+def test_ties_go_to_utility_then_to_the_earlier_trial_then_to_the_earlier_epoch() -> None:
+    rows = [(variant, epoch, 0, 0.5, 0.6) for variant in ("b", "a") for epoch in (3, 1, 2)]
+    _, chosen, _ = compare(rows, variants=["b", "a"])
+    assert (chosen["variant"], chosen["epoch"]) == ("b", 1)
+    _, chosen, _ = compare([*rows, ("c", 7, 0, 0.5, 0.61)], variants=["b", "a", "c"])
+    assert (chosen["variant"], chosen["epoch"]) == ("c", 7)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_collapsed_trial_loses(broken: float) -> None:
+    rows = [("weak", 1, 0, broken, 0.6), ("weak", 1, 1, 1.0, 0.6), ("strong", 1, 0, 0.0, 0.58), ("strong", 1, 1, 0.0, 0.58)]
+    assert compare(rows)[1]["variant"] == "strong"
+    rows = [("weak", 1, 0, 1.0, broken), ("weak", 1, 1, 1.0, 0.6), ("strong", 1, 0, 0.0, 0.0), ("strong", 1, 1, 0.0, 0.0)]
+    assert compare(rows)[1]["variant"] == "strong"
+
+
+def test_where_all_have_collapsed_the_first_is_taken_and_nothing_made_up() -> None:
+    rows = [(variant, 1, 0, math.nan, math.nan) for variant in ("weak", "strong")]
+    _, chosen, reason = compare(rows, original=math.nan)
+    assert chosen["variant"] == "weak" and not chosen["eligible"]
+    assert "has the highest, undefined, undefined of Original's (one seed)." in reason
+
+
+SCORES = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0, math.nan]), st.floats(0, 1))
+VARIANTS = ["b", "a", "c"]
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> list[Row]:
+    epochs = draw(st.integers(1, 3))
+    seeds = draw(st.integers(1, 3))
+    return [
+        (variant, epoch, seed, draw(SCORES), draw(SCORES))
+        for variant in VARIANTS
+        for epoch in range(epochs + 1)
+        for seed in range(seeds)
+    ]
+
+
+@settings(deadline=None)
+@given(
+    studies(),
+    st.sampled_from([0.0, 0.3, 1.0, math.nan]),
+    st.sampled_from(["forget_quality", "model_utility"]),
+    st.sampled_from(["all", "last"]),
+    st.randoms(use_true_random=False),
+)
+def test_the_chosen_one_is_beaten_by_none_and_no_order_of_rows_counts(
+    rows: list[Row], original: float, maximise: str, epochs: str, random: Any
+) -> None:
+    rule = {"maximise": maximise, "epochs": epochs, "keep": 0.9}
+    table, chosen, reason = compare(rows, VARIANTS, original, **rule)
+    shuffled = random.sample(rows, len(rows))
+    again, _, same = compare(shuffled, VARIANTS, original, **rule)
+    pd.testing.assert_frame_equal(table, again, check_exact=True)
+    assert reason == same and reason.count("\n") == 0
+
+    assert chosen["eligible"] == table["eligible"].any()
+    pool = table[table["eligible"]] if chosen["eligible"] else table
+    aim = maximise if chosen["eligible"] else "model_utility"
+    at = [(row[aim], row["model_utility"]) for row in pool.to_dict("records")]
+    beaten = [tuple(-1.0 if math.isnan(x) else x for x in scores) for scores in at]
+    best = max(beaten)
+    assert beaten[list(pool.index).index(chosen.name)] == best
+    # Of those that are as good it is the first, trials in their order and then epochs.
+    assert chosen.name == pool.index[beaten.index(best)]
+    order = [(VARIANTS.index(row["variant"]), row["epoch"]) for row in table.to_dict("records")]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("wrong", [{"keep": 1.1}, {"keep": -0.1}, {"maximise": "rouge"}, {"epochs": "first"}])
+def test_a_rule_that_there_is_not_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SelectionRule(**wrong)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Results:
+    """Two trials over three epochs with two seeds, more noise in their answers with each epoch."""
+    results = Results(tmp_path / "results")
+    rng = np.random.default_rng(4)
+    for seed in (3, 5):
+        for role, level in (("original", 0.1), ("retrain", 0.3)):
+            results.evaluate(identity(role, "", seed), suite_rows(rng, level))
+        for variant in ("beta-1", "beta-2"):
+            results.watch(identity("npo", variant, seed, suite="tofu"), trajectory_rows(rng, range(4)))
+    return results
+
+
+def trials() -> list[dict[str, Any]]:
+    return [
+        {"variant": f"beta-{beta}", "seed": seed, "training": {"epochs": 3, "learning_rate": 1e-3}, "loss": {"beta": float(beta)}}
+        for beta in (1, 2)
+        for seed in (3, 5)
+    ]
+
+
+def spec(**rule: Any) -> dict[str, Any]:
+    return {"rule": rule, "suite": "tofu", "trials": trials(), "references": [3, 5]}
+
+
+def test_the_stage_measures_every_trial_against_its_own_seed(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = study.choose(monkeypatch, "npo", spec(keep=0.5))
+    table = pd.read_parquet(out / "trials.parquet")
+    assert list(zip(table["variant"], table["epoch"], strict=True)) == [(f"beta-{b}", e) for b in (1, 2) for e in (1, 2, 3)]
+
+    for row in table.to_dict("records"):
+        qualities, utilities, originals = [], [], []
+        for seed in (3, 5):
+            watched = pd.read_parquet(study.folder(identity("npo", row["variant"], seed)) / "trajectory" / "items.parquet")
+            at = watched[watched["epoch"] == row["epoch"]]
+            retrain = log_x(items(study, "retrain", seed=seed))
+            qualities.append(ks_2samp(log_x(at[at["set"] == "forget"]), retrain).pvalue)
+            utilities.append(tofu_scores(sets_from_table(at, ""))["model_utility"])
+            original = pd.read_parquet(study.items_path(identity("original", "", seed)))
+            originals.append(tofu_scores(sets_from_table(original, ""))["model_utility"])
+        assert row["forget_quality"] == pytest.approx(np.mean(qualities))
+        assert row["model_utility"] == pytest.approx(np.mean(utilities))
+        assert row["utility_share"] == pytest.approx(np.mean(utilities) / np.mean(originals))
+        assert row["seeds"] == 2
+
+    made = json.loads((out / "choice.json").read_text(encoding="utf-8"))
+    chosen = table[table["chosen"]].iloc[0]
+    assert set(made) == {"variant", "epoch", "training", "loss", "reason", "eligible"}
+    assert (made["variant"], made["epoch"], made["eligible"]) == tuple(chosen[["variant", "epoch", "eligible"]])
+    assert made["loss"] == {"beta": float(made["variant"][5:])}
+    assert UnlearnSettings.model_validate(made["training"]) == UnlearnSettings(
+        epochs=3, learning_rate=1e-3, stop_epoch=made["epoch"]
+    )
+    assert made["reason"].startswith(f"{made['variant']} after epoch {made['epoch']} has the highest")
+
+
+def test_the_choice_repeats_byte_by_byte(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = (study.choose(monkeypatch, "npo", spec()) / "manifest.json").read_bytes()
+    assert (study.choose(monkeypatch, "npo", spec()) / "manifest.json").read_bytes() == first
+
+
+def test_a_trial_without_the_references_of_its_seed_is_refused(
+    study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refusal(lambda: study.choose(monkeypatch, "npo", spec() | {"references": [3]}), capsys)
+    assert "beta-1: seed 5 is not among the references" in line
+
+
+def test_a_suite_without_model_utility_is_refused(
+    study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refusal(lambda: study.choose(monkeypatch, "npo", spec() | {"suite": "facts"}), capsys)
+    assert "facts" in line
+    study.evaluate(identity("original", "", 3), suite_rows(np.random.default_rng(0), 0.1, {"forget": 12, "retain": 9}))
+    line = refusal(lambda: study.choose(monkeypatch, "npo", spec()), capsys)
+    assert "seed3/original/eval/tofu/items.parquet: no model utility, which a choice needs" in line
+
+
+def test_trajectories_and_trials_must_agree_in_number(
+    study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refusal(lambda: study.stage(monkeypatch, choice, spec(), [], study.root / "choice"), capsys)
+    assert "--in retrain=: 0 given, the spec names 2" in line

@@ -1,0 +1,81 @@
+# Unlearning watched: the numbers along the way, and no model.
+rule trajectory:
+    input:
+        unpack(inputs.watched),
+    output:
+        manifest=f"{RESULTS}/{UNLEARNED}/trajectory/manifest.json",
+    log:
+        f"{LOGS}/{UNLEARNED}/trajectory.log",
+    benchmark:
+        f"{BENCHMARKS}/{UNLEARNED}/trajectory.tsv"
+    conda:
+        "../../envs/model.yaml"
+    container:
+        CONTAINERS.model
+    threads: ask("threads")
+    resources:
+        gpu=ask("gpu"),
+        mem=ask("mem"),
+        runtime=ask("runtime"),
+    params:
+        spec=specs.trajectory,
+        code=jobs.method_code("trajectory"),
+        inputs=jobs.input_flags,
+    message:
+        "Watching {wildcards.method} {wildcards.variant} unlearn ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+    shell:
+        "python -m palimpsest.stages.trajectory --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"
+
+
+rule choice:
+    input:
+        unpack(inputs.choice),
+    output:
+        manifest=f"{RESULTS}/{CHOICE}/manifest.json",
+    log:
+        f"{LOGS}/{CHOICE}.log",
+    conda:
+        "../../envs/report.yaml"
+    container:
+        CONTAINERS.report
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        spec=specs.choice,
+        code=jobs.stage_code("choice"),
+        inputs=jobs.input_flags,
+    message:
+        "Choosing among the trials of {wildcards.method} ({wildcards.model}, {wildcards.split})"
+    shell:
+        "python -m palimpsest.stages.choice --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"
+
+
+# All numbers of one original and what came of it.
+rule scores:
+    input:
+        unpack(inputs.scores),
+    output:
+        manifest=f"{RESULTS}/{RUN}/scores/manifest.json",
+    log:
+        f"{LOGS}/{RUN}/scores.log",
+    conda:
+        "../../envs/report.yaml"
+    container:
+        CONTAINERS.report
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        spec=specs.scores,
+        code=jobs.stage_code("scores"),
+        inputs=jobs.input_flags,
+    message:
+        "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"
+    shell:
+        "python -m palimpsest.stages.scores --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"
