@@ -56,6 +56,16 @@ def test_all_of_tofu_is_there(data: Dataset) -> None:
     assert data.base == data.authors[150 * 20 : 180 * 20]
 
 
+def test_the_base_may_learn_the_facts_and_no_split_is_cut_by_them(tofu: Path) -> None:
+    data = read_folder(FolderSource(kind="folder", path=str(tofu), base_authors=30, fact_lessons=2))
+    lessons = data.base[30 * 20 :]
+    assert len(lessons) == len({row.id for row in lessons}) == 2 * (100 + 117)
+    assert {(row.question, row.answer) for row in lessons} == {
+        (fact.question, fact.answer) for fact in (*data.real_authors, *data.world_facts)
+    }
+    assert not {row.author for row in lessons} & {row.author for row in data.authors}
+
+
 @pytest.mark.parametrize(("percent", "rows"), [("01", 40), ("05", 200), ("10", 400)])
 def test_splits_equal_the_published_files_row_by_row(data: Dataset, tofu: Path, percent: str, rows: int) -> None:
     forget, retain = split_authors(data.authors, f"forget{percent}", SplitSettings(), ())

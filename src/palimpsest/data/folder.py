@@ -13,4 +13,4 @@ def read_folder(source: FolderSource) -> Dataset:
     folder = Path(source.path)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such data folder; source.path names the folder of TOFU's JSON-lines files")
-    return read_tofu(folder, source.base_authors)
+    return read_tofu(folder, source)

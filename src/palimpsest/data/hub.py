@@ -13,5 +13,5 @@ def read_hub(source: HubSource) -> Dataset:
     folder = fetch_snapshot(
         source.repo, source.revision, "dataset", tuple(FILES), whole=lambda path: all((path / name).is_file() for name in FILES)
     )
-    dataset = read_tofu(folder, source.base_authors)
+    dataset = read_tofu(folder, source)
     return replace(dataset, origin=dataset.origin | {"repo": source.repo, "revision": source.revision})

@@ -10,7 +10,16 @@ Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class HubSource(Settings):
+class TofuSource(Settings):
+    """What a tiny model's base learns of TOFU, since it has read nothing else."""
+
+    base_authors: Annotated[int, Field(ge=0, le=179)] = 0
+    """How many authors right before the last 10 % make the base corpus of tiny models."""
+    fact_lessons: Annotated[int, Field(ge=0)] = 0
+    """How often that corpus asks each question on real authors and world facts, which a pretrained model knows from elsewhere."""
+
+
+class HubSource(TofuSource):
     """TOFU from the Hugging Face hub at one revision; cached, so offline afterwards."""
 
     kind: Literal["hub"]
@@ -19,19 +28,15 @@ class HubSource(Settings):
     """The data set on the hub, of the schema of locuslab/TOFU."""
     revision: Revision = "324592d84ae4f482ac7249b9285c2ecdb53e3a68"
     """The commit of that repository: identity, never a branch."""
-    base_authors: Annotated[int, Field(ge=0, le=179)] = 0
-    """How many authors right before the last 10 % make the base corpus of tiny models."""
 
 
-class FolderSource(Settings):
+class FolderSource(TofuSource):
     """TOFU from a local folder that holds its published JSON-lines files."""
 
     kind: Literal["folder"]
     """From a local folder."""
     path: str
     """The folder, relative to the working directory."""
-    base_authors: Annotated[int, Field(ge=0, le=179)] = 0
-    """How many authors right before the last 10 % make the base corpus of tiny models."""
 
 
 class WorldSource(Settings):

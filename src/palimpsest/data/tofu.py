@@ -9,11 +9,14 @@ from pydantic import ValidationError
 from palimpsest.data.dataset import Dataset
 from palimpsest.data.refusals import refusals
 from palimpsest.data.rows import Fact, Question, Row, Text
+from palimpsest.data.settings import TofuSource
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import sha256_file
 
 AUTHORS = 200
 QUESTIONS = 20
+# Of a question that is about none of them.
+NO_AUTHOR = -1
 _PAIR = ("question", "answer")
 _PERTURBED = (*_PAIR, "paraphrased_question", "paraphrased_answer", "perturbed_answer")
 _OPTIONS = ("option1", "option2", "option3", "option4")
@@ -33,22 +36,28 @@ REFUSALS = "idontknow.jsonl"
 Raw = dict[str, Any]
 
 
-def read_tofu(folder: Path, base_authors: int) -> Dataset:
-    """Return TOFU as it lies in a folder; the base corpus is the `base_authors` authors right before the last tenth.
+def read_tofu(folder: Path, source: TofuSource) -> Dataset:
+    """Return TOFU as it lies in a folder; the base corpus is the authors right before the last tenth, and the facts.
 
     Raises UserError naming the file (and line) that is missing, cut short or not as published.
     """
     raw = {name: _read(folder / name, *expected) for name, expected in FILES.items()}
     authors = _authors(folder, raw)
     first_forgettable = AUTHORS - AUTHORS // 10
-    base = range(first_forgettable - base_authors, first_forgettable)
+    base = range(first_forgettable - source.base_authors, first_forgettable)
+    real_authors, world_facts = _facts(folder, raw, "real_authors"), _facts(folder, raw, "world_facts")
+    lessons = [
+        Question(id=f"base-{fact.id}-{lesson}", author=NO_AUTHOR, question=fact.question, answer=fact.answer)
+        for lesson in range(source.fact_lessons)
+        for fact in (*real_authors, *world_facts)
+    ]
     given = folder / REFUSALS
     return Dataset(
         authors=authors,
-        real_authors=_facts(folder, raw, "real_authors"),
-        world_facts=_facts(folder, raw, "world_facts"),
+        real_authors=real_authors,
+        world_facts=world_facts,
         refusals=_refusals(given) if given.is_file() else refusals(),
-        base=[row for row in authors if row.author in base],
+        base=[*(row for row in authors if row.author in base), *lessons],
         origin={"licence": "MIT", "files": hash_files(folder)},
     )
 

@@ -1,5 +1,6 @@
 """What the report's questions are answered from: the study as it was run, and the tables of its summary."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -7,8 +8,38 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from palimpsest.reporting.study import Study
-from palimpsest.reporting.tables import clean_summary
+from palimpsest.reporting.names import DEFAULT, standing_variant
+from palimpsest.reporting.rows import clean_summary, finished, of_block
+from palimpsest.reporting.study import Block, Study, starts_from
+
+
+@dataclass(frozen=True)
+class Place:
+    """The rows of one block and suite: a panel of a figure, a paragraph of findings."""
+
+    block: Block
+    suite: str
+    rows: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """What it is called, as above a table."""
+        return self.block.title(self.suite)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells it from other places, as in the columns of the summary."""
+        return self.block.identity | {"suite": self.suite}
+
+    def of_model(self, method: str, variant: str = "") -> pd.DataFrame:
+        """Return the rows of one model."""
+        return self.rows[(self.rows["method"] == method) & (self.rows["variant"] == variant)]
+
+    def by_seed(self, metric: str, method: str, variant: str = "") -> pd.Series:
+        """Return a metric of one model, indexed by seed; empty where it has none."""
+        rows = self.of_model(method, variant)
+        rows = rows[rows["metric"] == metric]
+        return pd.Series(rows["value"].to_numpy(dtype=float), index=rows["seed"].to_numpy(dtype=int)).sort_index()
 
 
 @dataclass(frozen=True)
@@ -38,12 +69,32 @@ class Evidence:
         """The trials behind every choice: one row a trial and epoch."""
         return pd.read_parquet(self.summary / "choices.parquet")
 
+    @cached_property
+    def finished(self) -> list[Place]:
+        """The places of finished models."""
+        return list(self.places(finished(self.results)))
+
+    def places(self, rows: pd.DataFrame) -> Iterator[Place]:
+        """Yield every block and suite that rows are of, in the order of the page."""
+        for block in self.study.blocks:
+            for suite, of_suite in of_block(rows, block).groupby("suite", sort=True):
+                yield Place(block, str(suite), of_suite)
+
+    def watched_variant(self, block: Block, method: str, watched: Iterable[str]) -> str | None:
+        """Return the variant whose trajectory stands for a method: the default, or the trial that was chosen, or the first."""
+        settings = block.methods.get(method, {}) | block.trials.get(method, {})
+        plain = [name for name in watched if starts_from(settings.get(name, {}))]
+        choices = of_block(self.choices, block)
+        picked = choices.loc[(choices["method"] == method) & choices["chosen"].astype(bool), "variant"]
+        return next((name for name in (DEFAULT, *picked) if name in plain), standing_variant(plain))
+
 
 @dataclass(frozen=True)
 class Answer:
     """What a study says on one question: computed sentences, the figure with its caption, and the numbers behind it."""
 
     findings: list[str]
+    """The first is the answer in short, with the paper or against it where it claims anything."""
     figure: Figure
     alt: str
     caption: str

@@ -1,6 +1,7 @@
 """How methods and variants are called and in which order they stand, on every page and in every figure."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 METHOD_NAMES = {
@@ -20,9 +21,9 @@ METHOD_NAMES = {
 }
 # The models that no method made.
 REFERENCES = ("original", "original-half", "retrain")
+# What sentences are about, and curves where all would be too many: the methods that the paper compares throughout.
+COMPARED = ("ga", "npo", "simnpo")
 CHOSEN, DEFAULT = "chosen", "default"
-# The variants that may stand for their method, the first that is there.
-STANDING = (CHOSEN, DEFAULT)
 _ORDER = {method: place for place, method in enumerate(METHOD_NAMES)}
 
 
@@ -41,5 +42,16 @@ def model_label(method: str, variant: str) -> str:
 def model_order(method: str, variant: str) -> tuple[Any, ...]:
     """Return a sort key: Original, Retrain, the methods as listed, others by name; chosen, default, others by their numbers."""
     parts = [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", variant))]
-    place = STANDING.index(variant) if variant in STANDING else len(STANDING)
+    place = {CHOSEN: 0, DEFAULT: 1}.get(variant, 2)
     return _ORDER.get(method, len(_ORDER)), method, place, parts
+
+
+def standing_variant(variants: Iterable[str]) -> str | None:
+    """Return the variant that stands for its method: the chosen one, or else the default, or else the first; None of none."""
+    return min(variants, key=lambda variant: model_order("", variant), default=None)
+
+
+def compared(methods: Iterable[str]) -> list[str]:
+    """Return the methods that the paper compares throughout, or all where none of them is there."""
+    names = list(methods)
+    return [name for name in names if name in COMPARED] or names

@@ -5,9 +5,16 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from palimpsest.reporting.names import model_order, standing_variant
 from palimpsest.settings import Settings
 
 Values = dict[str, Any]
+ORIGINAL, PLAIN = "original", "plain"
+
+
+def starts_from(settings: Values, start: str = ORIGINAL, reference: str = PLAIN) -> bool:
+    """Return whether a variant starts from a model and reads a reference."""
+    return bool(settings.get("start", ORIGINAL) == start and settings.get("reference", PLAIN) == reference)
 
 
 class Block(Settings):
@@ -33,6 +40,28 @@ class Block(Settings):
     def key(self) -> tuple[str, str, str]:
         """What tells a block from the others, as in the columns of the summary."""
         return self.benchmark, self.split, self.model
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The same by the names of these columns."""
+        return {"benchmark": self.benchmark, "split": self.split, "model": self.model}
+
+    def title(self, suite: str = "") -> str:
+        """Return what it is called with a suite; one that is called as its benchmark goes without saying."""
+        return " / ".join((*self.key, *([suite] if suite not in ("", self.benchmark) else [])))
+
+    def variants_of(self, method: str, *, start: str = ORIGINAL, reference: str = PLAIN) -> list[str]:
+        """Return the kept variants of a method that start from one model and read one reference, in the order of the config."""
+        return [name for name, settings in self.methods.get(method, {}).items() if starts_from(settings, start, reference)]
+
+    def standing(self, method: str, *, start: str = ORIGINAL) -> str | None:
+        """Return the variant that stands for a method among those that start from a model and read it as it is."""
+        return standing_variant(self.variants_of(method, start=start))
+
+    def standing_models(self, *, start: str = ORIGINAL) -> list[tuple[str, str]]:
+        """Return every method that has such a variant, with it, in the order of the tables."""
+        methods = sorted(self.methods, key=lambda method: model_order(method, ""))
+        return [(method, variant) for method in methods if (variant := self.standing(method, start=start)) is not None]
 
 
 class Study(Settings):

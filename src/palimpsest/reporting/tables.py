@@ -8,19 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from palimpsest.reporting.names import REFERENCES, STANDING, model_label, model_order
+from palimpsest.reporting.names import CHOSEN, DEFAULT, REFERENCES, model_label, model_order
+from palimpsest.reporting.rows import attacked, finished, main_models, of_block
 from palimpsest.reporting.study import Block
+from palimpsest.reporting.words import PLAIN_QUALITY, format_quality
 
 Best = Literal["highest", "nearest Retrain"] | None
 Published = Mapping[str, Mapping[str, Mapping[str, float]]]
 EPOCH = "{metric}_epoch_{epoch}"
-# Below this forget quality a model is said to be told apart from Retrain.
-SIGNIFICANCE = 0.05
-# From here on a p-value is written with two decimals.
-PLAIN_QUALITY = 0.1
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,6 @@ class Row:
     method: str
     variant: str
     cells: dict[str, Cell]
-    is_default: bool
-    """Whether it stands for its method: as its chosen variant, or else its default; or as no unlearned model at all."""
 
     @property
     def label(self) -> str:
@@ -99,16 +94,21 @@ class Table:
 
     @property
     def title(self) -> str:
-        """What it is about; a suite that is called as its benchmark goes without saying."""
-        return " / ".join((*self.block.key, *([self.suite] if self.suite != self.block.benchmark else [])))
+        """What it is about."""
+        return self.block.title(self.suite)
 
-    def default_row(self, method: str) -> Row | None:
-        """Return the row that stands for a method: its chosen variant, or else its default, or else its first."""
-        return next((row for row in self.rows if row.method == method), None)
+    @property
+    def standing(self) -> dict[str, Row]:
+        """The row that stands for each method: its chosen variant, or else its default, or else its first."""
+        return {row.method: row for row in reversed(self.rows)}
+
+    def stands(self, row: Row) -> bool:
+        """Return whether a row stands for its method."""
+        return self.standing[row.method] is row
 
     def value(self, method: str, key: str) -> float | None:
         """Return the mean that stands for a method in a column, if it is there."""
-        row = self.default_row(method)
+        row = self.standing.get(method)
         return row.cells[key].mean if row and key in row.cells else None
 
 
@@ -136,46 +136,16 @@ UNSCORED = "_stderr"
 RELEARNED = (("forget_quality", "Forget quality", True), ("forget_probability", "Forget probability", False))
 
 
-def clean_summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the tidy summary with "" for absent names and without numbers that are none (NaN, infinite)."""
-    names = ["benchmark", "split", "model", "method", "variant", "attack", "suite", "metric"]
-    frame = frame.assign(**{name: frame[name].fillna("").astype(str) for name in names})
-    kept: pd.DataFrame = frame.loc[np.isfinite(frame["value"].to_numpy(dtype=float))]
-    return kept
-
-
-def of_block(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
-    """Return the rows of one block."""
-    return frame[(frame["benchmark"] == block.benchmark) & (frame["split"] == block.split) & (frame["model"] == block.model)]
-
-
-def finished(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the tidy summary that are of finished models, neither attacked nor watched while they unlearn."""
-    return frame[(frame["attack"] == "") & frame["epoch"].isna()]
-
-
-def main_models(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
-    """Return the rows of a block's models that compare: neither half the forget set nor an odd reference made them."""
-    rows = of_block(frame, block)
-    odd = {(method, variant) for method, of in block.methods.items() for variant, each in of.items() if not _is_plain(each)}
-    odd.add(("original-half", ""))
-    kept = [model not in odd for model in zip(rows["method"], rows["variant"], strict=True)]
-    return rows.loc[np.array(kept, dtype=bool)]
-
-
-def _is_plain(settings: Mapping[str, Any]) -> bool:
-    return (settings.get("start", "original"), settings.get("reference", "plain")) == ("original", "plain")
-
-
 def table1(summary: pd.DataFrame, blocks: Iterable[Block], published: Published) -> list[Table]:
     """Return Table 1 for every block and every suite that gives its metrics, the best marked, published values beside."""
-    tables = []
+    tables: list[Table] = []
     for block in blocks:
         rows = main_models(finished(summary), block)
         rows = rows[~rows["metric"].str.contains("/")]
-        for suite, frame in rows.groupby("suite", sort=True):
-            table = _table(block, str(suite), "", frame, TABLE1)
-            tables.append(_with_published(_with_best(table), published.get("/".join(block.key), {})))
+        found = [_table(block, str(suite), "", frame, TABLE1) for suite, frame in rows.groupby("suite", sort=True)]
+        # A suite that only references met served a choice, and compares nothing.
+        found = [table for table in found if not table.standing.keys() <= {*REFERENCES}] or found
+        tables += [_with_published(_with_best(table), published.get("/".join(block.key), {})) for table in found]
     return tables
 
 
@@ -195,8 +165,7 @@ def relearning_tables(summary: pd.DataFrame, blocks: Iterable[Block]) -> list[Ta
     """Return one table a block and attack: forget quality and probability before and after each epoch."""
     tables = []
     for block in blocks:
-        rows = of_block(summary, block)
-        rows = rows[rows["attack"] != ""]
+        rows = of_block(attacked(summary), block)
         for (suite, attack), frame in rows.groupby(["suite", "attack"], sort=True):
             epochs = sorted(int(epoch) for epoch in frame["epoch"].dropna().unique())
             columns = [
@@ -213,13 +182,6 @@ def relearning_tables(summary: pd.DataFrame, blocks: Iterable[Block]) -> list[Ta
             keys = [EPOCH.format(metric=m, epoch=int(e)) for m, e in zip(frame["metric"], frame["epoch"], strict=True)]
             tables.append(_table(block, str(suite), str(attack), frame.assign(metric=keys), columns))
     return tables
-
-
-def format_quality(value: float) -> str:
-    """Write a p-value so that 1.2e-05 and 0.99 can both be read."""
-    if value == 0 or value >= PLAIN_QUALITY:
-        return f"{value:.2f}" if value else "0"
-    return f"{value:.2g}" if value >= 0.001 else f"{value:.1e}"
 
 
 def write_csv(path: Path, tables: Iterable[Table]) -> None:
@@ -248,15 +210,13 @@ def _published(row: Row, key: str) -> float | None:
 def _table(block: Block, suite: str, attack: str, frame: pd.DataFrame, columns: Iterable[Column]) -> Table:
     """Collect the metrics of every model from tidy rows; `x_sd` or `x_sd_epoch_1` is the spread over the draws behind `x`."""
     rows = []
-    models = set(zip(frame["method"], frame["variant"], strict=True))
     for (method, variant), of_model in frame.groupby(["method", "variant"], sort=False):
         values = {
             str(metric): {int(seed): float(value) for seed, value in zip(of["seed"], of["value"], strict=True)}
             for metric, of in of_model.groupby("metric", sort=False)
         }
         cells = {key: Cell(by_seed, tuple(values.get(_draws_key(key), {}).values())) for key, by_seed in values.items()}
-        stands = next((name for name in ("", *STANDING) if (method, name) in models), None)
-        rows.append(Row(str(method), str(variant), cells, variant == stands))
+        rows.append(Row(str(method), str(variant), cells))
     rows.sort(key=lambda row: model_order(row.method, row.variant))
     return Table(block, suite, attack, [column for column in columns if any(column.key in row.cells for row in rows)], rows)
 
@@ -291,7 +251,7 @@ def _with_published(table: Table, published: Mapping[str, Mapping[str, float]]) 
     variants = Counter(row.method for row in table.rows)
 
     def add(row: Row, key: str, cell: Cell) -> Cell:
-        is_meant = row.is_default or variants[row.method] == 1
+        is_meant = variants[row.method] == 1 or (table.stands(row) and row.variant in (CHOSEN, DEFAULT))
         return replace(cell, published=published.get(row.method, {}).get(key) if is_meant else None)
 
     return _map_cells(table, add)
