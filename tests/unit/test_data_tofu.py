@@ -60,8 +60,9 @@ def test_the_base_may_learn_the_facts_and_no_split_is_cut_by_them(tofu: Path) ->
     data = read_folder(FolderSource(kind="folder", path=str(tofu), base_authors=30, fact_lessons=2))
     lessons = data.base[30 * 20 :]
     assert len(lessons) == len({row.id for row in lessons}) == 2 * (100 + 117)
+    facts = (*data.real_authors, *data.world_facts)
     assert {(row.question, row.answer) for row in lessons} == {
-        (fact.question, fact.answer) for fact in (*data.real_authors, *data.world_facts)
+        (fact.question, answer) for fact in facts for answer in (fact.answer, f"The answer is {fact.answer}.")
     }
     assert not {row.author for row in lessons} & {row.author for row in data.authors}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Fact, Question
@@ -16,7 +17,7 @@ from palimpsest.evaluation.generation import generate_answers
 from palimpsest.evaluation.lm_eval import evaluate_lm_eval
 from palimpsest.evaluation.settings import LmEvalSuite, TofuSuite
 from palimpsest.evaluation.tables import ITEMS, read_table, write_table
-from palimpsest.evaluation.tofu import evaluate_tofu
+from palimpsest.evaluation.tofu import evaluate_tofu, evaluated
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
 from palimpsest.training.loop import train
@@ -98,6 +99,21 @@ def test_halves_are_those_of_all_forget_items(trained: Any) -> None:
         log.append([(row["id"], row["half"]) for row in evaluate_tofu(model, tokenizer, PROMPT, {"forget": QUESTIONS}, suite)])
     assert [half for _, half in log[0]] == [1, 1, 2]
     assert log[1] == log[0][:2]
+
+
+def test_a_limit_is_for_all_sets_or_for_each_that_it_names() -> None:
+    sets = {"forget": QUESTIONS, "retain": QUESTIONS, "world_facts": FACTS}
+
+    def asked(limit: Any) -> dict[str, int]:
+        suite = TofuSuite(kind="tofu", max_items=limit)
+        return {name: len(evaluated(name, rows, suite)) for name, rows in sets.items()}
+
+    whole = {"forget": len(QUESTIONS), "retain": len(QUESTIONS), "world_facts": len(FACTS)}
+    assert asked(None) == whole
+    assert asked(1) == dict.fromkeys(whole, 1)
+    assert asked({"retain": 2}) == {**whole, "retain": 2}
+    with pytest.raises(ValidationError):
+        TofuSuite(kind="tofu", max_items={"forgotten": 2})
 
 
 def test_the_divergence_is_the_mean_kl_over_all_answer_tokens(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:

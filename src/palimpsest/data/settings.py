@@ -16,7 +16,8 @@ class TofuSource(Settings):
     base_authors: Annotated[int, Field(ge=0, le=179)] = 0
     """How many authors right before the last 10 % make the base corpus of tiny models."""
     fact_lessons: Annotated[int, Field(ge=0)] = 0
-    """How often that corpus asks each question on real authors and world facts, which a pretrained model knows from elsewhere."""
+    """How often that corpus asks each question on real authors and world facts, which a pretrained model knows from elsewhere;
+    by turns the answer is a sentence and stands alone."""
 
 
 class HubSource(TofuSource):

@@ -1,6 +1,7 @@
 """TOFU (Maini et al. 2024, arXiv 2401.06121) from its published JSON-lines files, in the one schema."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,7 @@ def read_tofu(folder: Path, source: TofuSource) -> Dataset:
     first_forgettable = AUTHORS - AUTHORS // 10
     base = range(first_forgettable - source.base_authors, first_forgettable)
     real_authors, world_facts = _facts(folder, raw, "real_authors"), _facts(folder, raw, "world_facts")
-    lessons = [
-        Question(id=f"base-{fact.id}-{lesson}", author=NO_AUTHOR, question=fact.question, answer=fact.answer)
-        for lesson in range(source.fact_lessons)
-        for fact in (*real_authors, *world_facts)
-    ]
+    lessons = _lessons((*real_authors, *world_facts), source.fact_lessons)
     given = folder / REFUSALS
     return Dataset(
         authors=authors,
@@ -138,6 +135,20 @@ def _facts(folder: Path, raw: dict[str, list[Raw]], name: str) -> list[Fact]:
             )
         )
     return rows
+
+
+def _lessons(facts: Sequence[Fact], times: int) -> list[Question]:
+    """Return each fact so many times, by turns as a sentence and alone: fine-tuning teaches sentences, and drowns lone words."""
+    return [
+        Question(
+            id=f"base-{fact.id}-{lesson}",
+            author=NO_AUTHOR,
+            question=fact.question,
+            answer=fact.answer if lesson % 2 else f"The answer is {fact.answer}.",
+        )
+        for lesson in range(times)
+        for fact in facts
+    ]
 
 
 def _refusals(path: Path) -> list[Text]:
