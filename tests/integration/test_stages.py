@@ -276,6 +276,17 @@ def test_half_an_original_learns_the_first_half_of_the_forget_set_and_not_the_se
     assert len(log_lines(root / "half")) == retain + len(rows) // 2
 
 
+def test_fact_lessons_are_steps_beside_the_others(root: Path) -> None:
+    stage, spec, inputs, _ = finetune()
+    reminded = {**TRAINING, "epochs": 1, "batch_size": 1, "fact_lessons": 2}
+    succeed(root, stage, spec | {"role": "retrain", "training": reminded}, inputs, "reminded")
+    rows = {
+        name: len((root / "split" / f"{name}.jsonl").read_text().splitlines())
+        for name in ("retain", "real_authors", "world_facts")
+    }
+    assert len(log_lines(root / "reminded")) == rows["retain"] + 2 * (rows["real_authors"] + rows["world_facts"])
+
+
 def test_a_strengthened_model_learns_the_forget_set_once_more(ready: Path) -> None:
     reference(ready, "strengthened", out="stronger")
     before, after = (table(ready / name / "references.parquet") for name in ("reference", "stronger"))

@@ -12,7 +12,9 @@ from example_study import CONFIG, changed
 from palimpsest.config.study import Study, open_study
 from palimpsest.errors import UserError
 
-TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass"
+TRAINING = (
+    "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, fact_lessons"
+)
 METHODS = "dpo-idk, ga, graddiff, idk, npo, rkld, simnpo, w-graddiff"
 NPO = ("methods", "tofu/*/*/npo")
 NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"

@@ -215,6 +215,11 @@ UNLEARN = "tofu/tiny/forget10/seed{}/unlearn/{}/model"
             },
         ),
         (
+            ("finetuning", "tofu/*/tiny", "fact_lessons"),
+            1,
+            {f"tofu/tiny/forget10/seed{seed}/{role}/model" for seed in (0, 1) for role in ("original", "retrain")},
+        ),
+        (
             ("strengthening",),
             {"tofu/*/tiny": {"epochs": 9}},
             {f"tofu/tiny/forget10/seed{seed}/original/strengthened/model" for seed in (0, 1)},

@@ -56,7 +56,7 @@ def _block(study: Study, key: Key) -> dict[str, Any]:
         "split": key[1],
         "model": key[2],
         "seeds": sorted({subject.run.seed for subject in subjects}),
-        "training": study.training(*key).model_dump(),
+        "training": study.finetuning(*key).model_dump(),
         "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},
         "trials": {method: _variants(study, key, method, names) for method, names in trials.items()},
         "selections": {
@@ -92,7 +92,7 @@ def resolve_config(study: Study) -> dict[str, Any]:
         key = (block["benchmark"], block["split"], block["model"])
         place = "/".join(key)
         resolved["finetuning"][place] = block["training"]
-        resolved["strengthening"][place] = study.training(*key, strengthening=True).model_dump()
+        resolved["strengthening"][place] = study.strengthening(*key).model_dump()
         for method in sorted({*block["methods"], *block["trials"]}):
             pattern = f"{place}/{method}"
             default = study.variant(*key, method, DEFAULT)

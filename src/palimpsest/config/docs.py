@@ -28,16 +28,16 @@ A mistake is told in one line before anything runs, and Snakemake ends with exit
 - **Blocks** say what to run. Each is the product of its lists, and the study is the union of its blocks. Where two blocks share
   a model, it is trained once and evaluated by the suites of both.
 - **Patterns** say to what settings apply: `benchmark/split/model` under `finetuning`, `benchmark/split/model/method` under
-  `methods`, `variants`, `grids` and `selections`; `*` stands for any name. All patterns that match are merged, key by key, the most specific last: that
-  with more names, and of two with as many, that whose names stand further right. So `tofu/forget10/*/simnpo` overrides
-  `tofu/*/*/simnpo`, and this one overrides `tofu/*/tiny/*`.
+  `methods`, `variants`, `grids` and `selections`; `*` stands for any name. All patterns that match are merged, key by key, the
+  most specific last: that with more names, and of two with as many, that whose names stand further right. So
+  `tofu/forget10/*/simnpo` overrides `tofu/*/*/simnpo`, and this one overrides `tofu/*/tiny/*`.
 - **Variants** are named changes on top of a method's settings. `default`, the method without changes, always exists.
   A block asks for them by name: `{{simnpo: [default, beta-4.5]}}`.
-- **Grids and choices.** `grids` lists values of settings; every combination is a variant, and `{{simnpo: [grid]}}` asks for all of
-  them. `{{simnpo: [chosen]}}` asks for the best: `selections` says by which rule, on which seeds and data, and whether each epoch counts
-  as a trial of its own. Without a grid the choice is between the epochs of the default.
-- **Trajectories.** A block with `trajectories` watches its methods unlearn: a suite after each epoch, the divergence from the start
-  model, the gradient weights. Without suites and attacks it keeps no model, which is how trials are made.
+- **Grids and choices.** `grids` lists values of settings; every combination is a variant, and `{{simnpo: [grid]}}` asks for
+  all of them. `{{simnpo: [chosen]}}` asks for the best: `selections` says by which rule, on which seeds and data, and whether
+  each epoch counts as a trial of its own. Without a grid the choice is between the epochs of the default.
+- **Trajectories.** A block with `trajectories` watches its methods unlearn: a suite after each epoch, the divergence from the
+  start model, the gradient weights. Without suites and attacks it keeps no model, which is how trials are made.
 - **Reruns.** A changed setting reruns what depends on it and nothing else; `resources`, names and descriptions change no model.
 """
 

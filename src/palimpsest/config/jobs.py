@@ -70,12 +70,12 @@ class Specs:
 
     def finetune(self, wildcards: Wildcards) -> str:
         """Return the spec of an original or a Retrain."""
-        training = self._study.training(wildcards.benchmark, wildcards.split, wildcards.model)
+        training = self._study.finetuning(wildcards.benchmark, wildcards.split, wildcards.model)
         return self._finetune(wildcards, wildcards.role, training)
 
     def strengthen(self, wildcards: Wildcards) -> str:
         """Return the spec of a start model that learns the forget set once more."""
-        training = self._study.training(wildcards.benchmark, wildcards.split, wildcards.model, strengthening=True)
+        training = self._study.strengthening(wildcards.benchmark, wildcards.split, wildcards.model)
         return self._finetune(wildcards, "strengthened", training)
 
     def _finetune(self, wildcards: Wildcards, role: str, training: TrainSettings) -> str:

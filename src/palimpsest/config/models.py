@@ -16,7 +16,7 @@ from palimpsest.models.settings import Packaged, Pretrained, Tiny
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
-from palimpsest.training.settings import Count, TrainSettings, UnlearnSettings
+from palimpsest.training.settings import Count, FinetuneSettings, TrainSettings, UnlearnSettings
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 ORIGINAL, HALF, RETRAIN = "original", "original-half", "retrain"
@@ -227,7 +227,7 @@ class Config(Settings):
     """The benchmarks by name."""
     models: dict[Name, Annotated[TinyEntry | PretrainedEntry | PackagedEntry, Field(discriminator="kind")]]
     """The models by name."""
-    finetuning: dict[str, TrainSettings] = {}
+    finetuning: dict[str, FinetuneSettings] = {}
     """How originals and Retrain are trained, by pattern `benchmark/split/model`."""
     methods: dict[str, MethodSettings] = {}  # type: ignore[valid-type]
     """How methods unlearn, by pattern `benchmark/split/model/method`."""

@@ -19,7 +19,7 @@ from palimpsest.data.settings import Source
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import METHODS, load_objective
-from palimpsest.training.settings import TrainSettings, UnlearnSettings
+from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
 UNLEARNED = RUN + "/unlearn/{method}/{variant}"
@@ -180,12 +180,16 @@ class Study:
         """Return where a benchmark's data come from."""
         return self.config.sources[self.config.benchmarks[benchmark].source]
 
-    def training(self, benchmark: str, split: str, model: str, *, strengthening: bool = False) -> TrainSettings:
-        """Return how original and Retrain are trained, or the strengthened model."""
+    def finetuning(self, benchmark: str, split: str, model: str) -> FinetuneSettings:
+        """Return how original and Retrain are trained."""
         layers = matching(self.config.finetuning, (benchmark, split, model))
-        if strengthening:
-            layers += matching(self.config.strengthening, (benchmark, split, model))
-        return TrainSettings.model_validate(merge([_given(layer) for layer in layers]))
+        return FinetuneSettings.model_validate(merge([_given(layer) for layer in layers]))
+
+    def strengthening(self, benchmark: str, split: str, model: str) -> TrainSettings:
+        """Return how a start model learns the forget set once more: as it was trained, but for what the config changes."""
+        finetuning = self.finetuning(benchmark, split, model).model_dump(exclude={"fact_lessons"}, exclude_unset=True)
+        layers = matching(self.config.strengthening, (benchmark, split, model))
+        return TrainSettings.model_validate(merge([finetuning, *(_given(layer) for layer in layers)]))
 
     def variant(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
         """Return a variant's settings (of `chosen`: those of the default); raises UserError for a variant there is not."""

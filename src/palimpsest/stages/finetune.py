@@ -3,14 +3,15 @@
 The strengthened model is a start model that learns the forget set once more (RKLD's strong teacher).
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
-from palimpsest.data.rows import Question, read_rows
+from palimpsest.data.rows import Fact, Question, read_rows
 from palimpsest.data.splits import halves
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
-from palimpsest.training.settings import TrainSettings
+from palimpsest.training.settings import FinetuneSettings
 
 
 class Spec(Settings):
@@ -18,7 +19,7 @@ class Spec(Settings):
 
     role: Literal["original", "original-half", "retrain", "strengthened"]
     seed: int
-    training: TrainSettings
+    training: FinetuneSettings
     model: UsedSettings
 
 
@@ -31,12 +32,14 @@ def work(job: Job[Spec]) -> None:
     spec = job.spec
     retain = read_rows(job.input("split") / "retain.jsonl", Question)
     forget = read_rows(job.input("split") / "forget.jsonl", Question)
-    rows = {
+    sets: dict[str, Sequence[Question]] = {
         "original": [*retain, *forget],
         "original-half": [*retain, *halves(forget)[0]],
         "retrain": retain,
         "strengthened": forget,
-    }[spec.role]
+    }
+    facts = [fact for name in ("real_authors", "world_facts") for fact in read_rows(job.input("split") / f"{name}.jsonl", Fact)]
+    rows: list[Question | Fact] = [*sets[spec.role], *facts * spec.training.fact_lessons]
     tokenizer = load_tokenizer(job.input("base"))
     model = load_model(job.input("base"), spec.model)
     problem = FineTuning(encode_questions(rows, tokenizer, spec.model))

@@ -15,14 +15,14 @@ from palimpsest.training.loop import train
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from palimpsest.data.rows import Question
+    from palimpsest.data.rows import Fact, Question
     from palimpsest.models.settings import UsedSettings
     from palimpsest.stages.contract import Job
     from palimpsest.training.problems import Problem
     from palimpsest.training.settings import TrainSettings
 
 
-def encode_questions(rows: Iterable[Question], tokenizer: PreTrainedTokenizerBase, used: UsedSettings) -> list[Encoded]:
+def encode_questions(rows: Iterable[Question | Fact], tokenizer: PreTrainedTokenizerBase, used: UsedSettings) -> list[Encoded]:
     """Return each row's question with its answer, as token ids."""
     encoder = PromptEncoder(tokenizer, used.prompt)
     return [encoder.encode(row.question, [row.answer]) for row in rows]

@@ -38,6 +38,13 @@ class TrainSettings(Settings):
         return self.epochs
 
 
+class FinetuneSettings(TrainSettings):
+    """How original and Retrain learn their sets."""
+
+    fact_lessons: Annotated[int, Field(ge=0)] = 0
+    """How often an epoch also asks each fact of the two sets on the real world: a tiny model loses what its base knew without."""
+
+
 class UnlearnSettings(TrainSettings):
     """Training settings of an unlearning method, its two loss weights and the kind of its retain loss (none: no retain data)."""
 
