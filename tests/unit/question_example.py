@@ -60,7 +60,7 @@ def answered(answer: Callable[[Evidence], Answer | None], of: Evidence) -> Answe
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.simplefilter("error")
         found = answer(of)
-        assert found is not None
+        assert found is not None and found.findings
         found.figure.savefig(of.summary / "figure.svg")
     assert "nan" not in (of.summary / "figure.svg").read_text()
     assert not any("nan" in text for text in (*found.findings, found.caption, *found.table.to_numpy().ravel()))

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from palimpsest.reporting.names import REFERENCES
+from palimpsest.reporting.rows import clean_summary, finished
 from palimpsest.reporting.study import Block, ReportSpec
 from palimpsest.reporting.summary import CHOICE_TYPES
-from palimpsest.reporting.tables import clean_summary, finished
 from palimpsest.scores.columns import (
     ARTEFACT_COLUMNS,
     COLUMNS,

@@ -12,9 +12,7 @@ from example_study import CONFIG, changed
 from palimpsest.config.study import Study, open_study
 from palimpsest.errors import UserError
 
-TRAINING = (
-    "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, fact_lessons"
-)
+TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass"
 METHODS = "dpo-idk, ga, graddiff, idk, npo, rkld, simnpo, w-graddiff"
 NPO = ("methods", "tofu/*/*/npo")
 NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
@@ -45,7 +43,7 @@ NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
         (
             ("finetuning", "tofu/*/tiny", "epohcs"),
             3,
-            f"""finetuning: "tofu/*/tiny": unknown key 'epohcs'; did you mean epochs? allowed: {TRAINING}""",
+            f"""finetuning: "tofu/*/tiny": unknown key 'epohcs'; did you mean epochs? allowed: {TRAINING}, fact_lessons""",
         ),
         (
             ("attacks", "relearn-random", "training", "lr"),

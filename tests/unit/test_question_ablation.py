@@ -67,16 +67,28 @@ def test_the_map_shows_each_number_and_outlines_the_default(tmp_path):
 def test_sentences_follow_the_settings(tmp_path):
     text = said(grid_case(tmp_path))
     assert "forget quality lies between 0.20 (beta 1, gamma 1) and 0.80 (beta 2, gamma 0)" in text
-    assert "From beta 1 to 2 SimNPO's forget quality rises at all 2 values of gamma and model utility falls at all 2" in text
-    assert "From gamma 0 to 1 SimNPO's forget quality falls at all 2 values of beta and model utility rises at all 2" in text
-    assert "The highest forget quality is at gamma 0; the paper keeps gamma at 0, as here." in text
+    assert "From beta 1 to 2 SimNPO's forget quality rises at every gamma and model utility falls at every gamma." in text
+    assert "From gamma 0 to 1 SimNPO's forget quality falls at every beta and model utility rises at every beta." in text
+    assert "As in the paper, SimNPO's forget quality is highest at gamma 0." in text
 
 
 def test_sentences_flip_with_the_numbers(tmp_path):
     flipped = dict(zip(QUALITIES, (0.6, 0.8, 0.2, 0.9), strict=True))
     text = said(grid_case(tmp_path, flipped))
     assert "From beta 1 to 2 SimNPO's forget quality rises at 1 of 2 and falls at 1 of 2 values of gamma" in text
-    assert "The highest forget quality is at gamma 1; the paper keeps gamma at 0, unlike here." in text
+    assert "Unlike in the paper, SimNPO's forget quality is highest at gamma 1." in text
+
+
+def test_trials_that_are_all_alike_have_no_best(tmp_path):
+    text = said(grid_case(tmp_path, dict.fromkeys(QUALITIES, 0.5)))
+    assert "Over 4 trials of SimNPO forget quality is 0.50 throughout and model utility lies between" in text
+    assert "From beta 1 to 2 SimNPO's forget quality stays the same and" in text
+    assert "highest" not in text
+
+
+def test_a_trend_at_one_value_names_it(tmp_path):
+    text = said(grid_case(tmp_path, {name: QUALITIES[name] for name in ("b1.0-g0.0", "b1.0-g1.0", "b2.0-g0.0")}))
+    assert "From beta 1 to 2 SimNPO's forget quality rises at gamma 0 and model utility falls at gamma 0." in text
 
 
 def test_one_setting_is_a_line_and_more_than_two_are_skipped_with_a_sentence(tmp_path):
@@ -150,3 +162,4 @@ def test_whether_length_normalisation_helps(tmp_path, graddiff, normalised, simn
 
 def test_without_trials_and_neighbours_there_is_no_answer(tmp_path):
     assert ablation.answer(neighbours(tmp_path, npo=(0.1, 0.2), graddiff=(0.1, 0.2))) is None
+    assert ablation.answer(neighbours(tmp_path / "other", npo=(0.1, 0.2), w_graddiff=(0.1, 0.2))) is None

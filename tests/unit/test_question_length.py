@@ -52,8 +52,14 @@ def test_the_set_is_halved_by_length_then_id(tmp_path):
         ([(0.4, 0.7), (0.8, 0.5)], "short answers worse than long ones is left open: forget quality 0.60 on the shorter half"),
     ],
 )
-def test_which_half_npo_forgets_worse(tmp_path, npo, text):
-    assert text in said(tmp_path, {"npo": npo})
+def test_which_half_npo_forgets_worse_comes_first(tmp_path, npo, text):
+    assert text in answered(length.answer, case(tmp_path, {"npo": npo})).findings[0]
+
+
+def test_two_halves_that_both_fail_are_called_so(tmp_path):
+    assert "1.0e-09 on the shorter half and 1.0e-05 on the longer, both told apart from Retrain (paper" in said(
+        tmp_path, {"npo": [(1e-9, 1e-5)]}
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +68,7 @@ def test_which_half_npo_forgets_worse(tmp_path, npo, text):
         ([(0.8, 0.7), (0.7, 0.9)], "As in the paper, NPO depends more on the length than SimNPO"),
         ([(0.1, 0.9), (0.2, 0.9)], "Unlike in the paper, NPO depends less on the length than SimNPO"),
         ([(0.1, 0.9), (0.9, 0.9)], "more on the length than SimNPO is left open"),
-        ([(0.01, 0.001), (0.0, 0.0)], "Both halves of SimNPO are told apart from Retrain"),
+        ([(0.01, 0.001), (0.0, 0.0)], "is left open: both halves of SimNPO are told apart from Retrain"),
     ],
 )
 def test_who_depends_more_on_the_length(tmp_path, simnpo, text):
@@ -83,7 +89,7 @@ def test_many_methods_have_all_their_names(tmp_path):
     found = answered(length.answer, case(tmp_path, {name: [(0.2, 0.6), (0.0, 1.0)] for name in names}))
     quality = found.figure.subfigs[0].axes[0]
     assert len({label.get_text() for label in quality.get_xticklabels()}) == len(names) == len(found.table)
-    assert "RMU" not in found.findings[0]
+    assert "RMU" not in found.findings[-1] and "SimNPO" in found.findings[-1]
 
 
 def test_no_answer_without_the_halves(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from question_example import answered, evidence, methods, ratios
 from report_example import block, numbers
 
+from palimpsest.reporting.drawing import quality_height
 from palimpsest.reporting.questions import memorisation
-from palimpsest.reporting.style import quality_height
 
 HALF = methods("npo", "simnpo", variant="weak", start="original-half")
 # Two items a half, all of 10 tokens; Retrain's truth ratios are all 1, so the shift is the mean of the logs.
@@ -59,8 +59,8 @@ def test_numbers_are_those_of_each_half(tmp_path):
     }.items():
         assert rows.loc[(method, half, 0), "shift"] == pytest.approx(shift)
     assert found.table.set_index("Method").loc["NPO", "Apart"] == "0.25 (0.10 to 0.40)"
-    assert "0.50 lower on the learnt and 1.00 lower on the unseen half for NPO and 0.10 higher" in " ".join(found.findings)
-    assert "0.30 and 0.55 for NPO and 0.55 and 0.60 for SimNPO (mean over 2 seeds)" in found.findings[0]
+    assert "-0.50 on the learnt and -1.00 on the unseen half for NPO and +0.10 on the learnt" in found.findings[3]
+    assert "0.30 and 0.55 for NPO and 0.55 and 0.60 for SimNPO (mean over 2 seeds)" in found.findings[2]
 
 
 def test_the_shift_is_against_retrain(tmp_path):
@@ -89,12 +89,16 @@ UNEVEN, EVEN = [(0.1, 0.6), (0.1, 0.7)], [(0.5, 0.55), (0.6, 0.7)]
             [EVEN[0], UNEVEN[1]],
             "less evenly than SimNPO is left open: the halves' forget qualities are 0.30",
         ),
-        ([UNEVEN[0]], [EVEN[0]], "in the only seed, so that no spread is known"),
-        ([(0.0, 1e-9)] * 2, UNEVEN, "Both halves of NPO are told apart from Retrain (below 0.05): their gap is not compared."),
+        ([UNEVEN[0]], [EVEN[0]], "0.50 apart for NPO, 0.05 for SimNPO, in the only seed."),
+        (
+            [(0.0, 1e-9)] * 2,
+            UNEVEN,
+            "less evenly than SimNPO is left open: both halves of NPO are told apart from Retrain (below 0.05).",
+        ),
     ],
 )
-def test_the_gap_is_judged_by_all_seeds(tmp_path, npo, simnpo, text):
-    assert text in said(tmp_path, npo, simnpo)
+def test_the_gap_is_judged_by_all_seeds_and_comes_first(tmp_path, npo, simnpo, text):
+    assert text in answered(memorisation.answer, case(tmp_path, npo, simnpo)).findings[0]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,9 @@ def test_collapsed_models_are_drawn_and_have_numbers(tmp_path):
 def test_one_of_the_two_is_not_compared(tmp_path):
     text = said(tmp_path, UNEVEN, [])
     assert "0.10 and 0.65 for NPO" in text
-    assert "SimNPO; not both are here" in text
+    assert text.startswith(
+        "Whether NPO forgets the two halves less evenly than SimNPO is left open: not both were unlearned from this start."
+    )
 
 
 def test_two_blocks_have_a_panel_row_and_a_name_each(tmp_path):
@@ -136,7 +142,7 @@ def test_two_blocks_have_a_panel_row_and_a_name_each(tmp_path):
     found = answered(memorisation.answer, type(of)(of.study.model_copy(update={"blocks": blocks}), of.summary))
     assert [part.get_suptitle() for part in found.figure.subfigs] == ["tofu / forget05 / tiny", "tofu / forget10 / tiny"]
     assert all(sentence.startswith("tofu / forget") for sentence in found.findings)
-    assert set(found.table["Study"]) == {"tofu / forget05 / tiny", "tofu / forget10 / tiny"}
+    assert set(found.table["Block"]) == {"tofu / forget05 / tiny", "tofu / forget10 / tiny"}
 
 
 def test_no_answer_without_a_model_that_started_so(tmp_path):

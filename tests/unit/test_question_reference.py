@@ -69,7 +69,7 @@ def test_the_claim_is_about_the_largest_share_and_the_others_are_told_beside(tmp
 def test_where_nothing_was_forgotten_it_is_said(tmp_path):
     text = said(tmp_path, {"npo": [(1e-6, 0.5)], "npo/half": [(0.0, 0.4)]})
     assert "goes from 1.0e-06 to 0, both told apart from Retrain (paper" in text
-    assert "in the only seed, so that no spread is known" in text
+    assert "in the only seed." in text
 
 
 def test_simnpo_is_the_level_without_a_reference(tmp_path):
@@ -93,3 +93,21 @@ def test_a_changed_reference_is_compared_with_the_variant_that_else_is_the_same(
 def test_without_a_changed_reference_there_is_no_answer(tmp_path):
     assert reference.answer(case(tmp_path, {"npo": PLAIN})) is None
     assert reference.answer(case(tmp_path / "alone", {"npo/half": PLAIN})) is None
+
+
+def test_a_suite_without_the_two_scores_is_no_place_of_the_question(tmp_path):
+    of = case(tmp_path, {"npo": PLAIN, "npo/half": PLAIN})
+    other = [row | {"suite": "lm-eval", "metric": "mmlu/acc"} for row in of.results.to_dict("records")]
+    study = evidence(tmp_path / "both", of.results.to_dict("records") + other, *of.study.blocks)
+    found = answered(reference.answer, Evidence(of.study, study.summary))
+    assert set(found.numbers["suite"]) == {"tofu"}
+
+
+def test_only_npo_answers_the_question(tmp_path):
+    rkld = {"default": settings(), "half": settings(reference="half-random")}
+    models = {"rkld": PLAIN, "rkld/half": [(0.2, 0.5), (0.4, 0.52)]}
+    findings = answered(reference.answer, case(tmp_path, models, entries={"rkld": rkld})).findings
+    assert findings[0] == "Whether NPO depends on its reference model is left open: it was run with one alone."
+    assert findings[1].startswith(
+        "With a reference that is 50% random, RKLD's forget quality goes from 0.80 to 0.30 (in both seeds)"
+    )

@@ -40,10 +40,14 @@ WEAK, STRONG = [(0.6, 0.2, 0.1), (0.8, 0.4, 0.1)], [(0.7, 0.6, 0.5), (0.9, 0.8, 
         (
             WEAK,
             STRONG,
-            "As in the paper, SimNPO is more robust than NPO to relearn-random: forget quality 0.80 against 0.70 before, "
-            "0.70 against 0.30 after epoch 1 and 0.60 against 0.10 after epoch 2, in both seeds.",
+            "As in the paper, SimNPO is more robust than NPO to relearn-random: SimNPO's forget quality (NPO's) is "
+            "0.80 (0.70) before, 0.70 (0.30) after epoch 1 and 0.60 (0.10) after epoch 2, in both seeds.",
         ),
-        (STRONG, WEAK, "Unlike in the paper, NPO is more robust than SimNPO to relearn-random: forget quality 0.70 against 0.80"),
+        (
+            STRONG,
+            WEAK,
+            "Unlike in the paper, NPO is more robust than SimNPO to relearn-random: SimNPO's forget quality (NPO's) is 0.70",
+        ),
         ([WEAK[0], STRONG[1]], [STRONG[0], WEAK[1]], "Whether SimNPO is more robust than NPO to relearn-random is left open"),
     ],
 )
@@ -54,8 +58,8 @@ def test_who_is_more_robust(tmp_path, npo, simnpo, text):
 def test_p_values_of_next_to_nothing_decide_nothing(tmp_path):
     npo, simnpo = [(0.6, 1e-9), (0.6, 1e-9)], [(0.6, 1e-5), (0.6, 1e-5)]
     text = said(tmp_path, random={"npo": npo, "simnpo": simnpo})
-    assert "Against relearn-random NPO and SimNPO are both told apart from Retrain after every epoch" in text
-    assert "the paper" not in text
+    assert text.startswith("Whether SimNPO is more robust than NPO to relearn-random is left open: SimNPO's")
+    assert "both told apart from Retrain after every epoch." in text
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,10 @@ def test_against_which_attack_the_lead_is_larger(tmp_path, shortest, text):
 
 
 def test_one_method_alone_leaves_the_question_open(tmp_path):
-    assert said(tmp_path, random={"npo": WEAK}).startswith("relearn-random did not meet both NPO and SimNPO")
+    assert said(tmp_path, random={"npo": WEAK}) == (
+        "Whether SimNPO is more robust than NPO to relearn-random is left open: not both were attacked with the same seed. "
+        "After epoch 2 of relearn-random a mean forget quality above 0.05 is left to NPO (0.10)."
+    )
 
 
 def test_what_is_left_after_the_last_epoch(tmp_path):

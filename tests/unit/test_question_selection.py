@@ -6,8 +6,8 @@ import pytest
 from question_example import PLACE, answered, evidence, methods
 from report_example import block, numbers
 
+from palimpsest.reporting.drawing import lowest_tick, quality_height
 from palimpsest.reporting.questions import selection
-from palimpsest.reporting.style import lowest_tick, quality_height
 
 RULE = {"maximise": "forget_quality", "keep": 0.9, "epochs": "all", "suite": "tofu", "benchmark": None, "split": None}
 # By trial, epoch by epoch: forget quality and model utility; Original has a utility of 0.5.
@@ -104,7 +104,7 @@ def test_unequal_numbers_of_trials_are_named(tmp_path):
 def test_a_trial_without_a_forget_quality_is_no_point_and_no_number_on_the_page(tmp_path):
     lost = {"beta-1": [(math.nan, 0.49)], "beta-2": [(math.nan, 0.48)]}
     found = answered(selection.answer, case(tmp_path, rows_of(trials=lost, chosen=("beta-1", 1)), {"npo": {"seeds": [0]}}))
-    assert found.table["Forget quality"].tolist() == ["-"]
+    assert found.table["Forget quality"].tolist() == [""]
 
 
 def test_without_choices_there_is_no_answer(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 from question_example import answered, evidence, methods, settings
 from report_example import PLAIN, block, numbers, watched
 
+from palimpsest.reporting.drawing import quality_height
 from palimpsest.reporting.questions import trajectory
-from palimpsest.reporting.style import quality_height
 
 
 def course(utility, **others):
@@ -45,10 +45,13 @@ STAYS_DOWN = [0.6, 0.3, 0.3, 0.3, 0.31]
         ([FLAT], "Unlike in the paper, NPO's model utility does not drop: 95% of it is left after epoch 4"),
         (
             [STAYS_DOWN],
-            "drops in early epochs, but unlike in the paper it does not recover: 50% of it is left after epoch 1, 52%",
+            "Unlike in the paper, NPO's model utility drops in early epochs and does not recover: 50% of it is left",
         ),
-        ([DIP, DIP, [0.6, 0.3, 0.3, 0.3, 0.2]], "unlike in the paper it does not recover"),
-        ([DIP[:3]], "2 epochs are too few to tell whether NPO's model utility recovers."),
+        (
+            [DIP, DIP, [0.6, 0.3, 0.3, 0.3, 0.2]],
+            "left open: 50% of it is left after epoch 1, 74% at the end (mean over 3 seeds); not all seeds agree.",
+        ),
+        ([DIP[:3]], "Whether NPO's model utility drops and recovers is left open: 2 epochs are too few to tell."),
     ],
 )
 def test_whether_npo_drops_and_recovers(tmp_path, seeds, text):
@@ -103,8 +106,8 @@ def test_seeds_that_disagree_leave_it_open(tmp_path):
 @pytest.mark.parametrize(
     ("end", "text"),
     [
-        (0.1, "As in the paper, GA collapses: 20% of Original's model utility is left after epoch 2."),
-        (0.4, "Unlike in the paper, GA does not collapse: 80% of Original's model utility is left after epoch 2."),
+        (0.1, "As in the paper, GA collapses: 20% of Original's model utility is left after epoch 2 (one seed)."),
+        (0.4, "Unlike in the paper, GA does not collapse: 80% of Original's model utility is left after epoch 2 (one seed)."),
     ],
 )
 def test_whether_ga_collapses_is_measured_by_original(tmp_path, end, text):
@@ -156,7 +159,9 @@ def test_an_epoch_that_a_seed_has_not_is_no_gap(tmp_path):
 
 def test_a_model_that_is_nothing_from_the_start(tmp_path):
     models = {name: {0: course([0.0] * 5)} for name in ("ga", "npo")}
-    assert "collapses" not in said(tmp_path, models)
+    text = said(tmp_path, models)
+    assert text.startswith("Whether NPO's model utility drops and recovers is left open: it has none to begin with.")
+    assert "Whether GA collapses is left open: there is no model utility to lose." in text
 
 
 def test_the_default_is_followed_and_trials_are_not(tmp_path):
@@ -172,7 +177,7 @@ def test_each_suite_has_its_panels_and_its_own_references(tmp_path):
     found = answered(trajectory.answer, evidence(tmp_path, rows, block(methods=methods("npo"))))
     titles = {part.get_suptitle(): len(part.axes[0].lines) for part in found.figure.subfigs}
     assert titles == {"tofu / forget05 / tiny": 2, "tofu / forget05 / tiny / short": 1}
-    assert set(found.table["Study"]) == set(titles)
+    assert set(found.table["Block"]) == set(titles)
 
 
 def test_a_trajectory_of_its_last_epoch_alone_is_none(tmp_path):

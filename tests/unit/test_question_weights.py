@@ -60,7 +60,7 @@ def test_numbers_are_those_of_hand(tmp_path):
     rows = found.numbers.set_index(["method", "epoch", "seed"])
     assert rows.loc[("simnpo", 1, 0), ["answers", "mean", "median", "share_shorter_half"]].tolist() == [4, 2.5, 2.5, 0.7]
     assert rows.loc[("simnpo", 1, 1), "mean"] == 5
-    assert "the shorter half of the answers gets 70% in epoch 1 (r = -1.00) (mean over 2 seeds)" in found.findings[0]
+    assert "the shorter half of the answers gets 70% in epoch 1 (r = -1.00) (mean over 2 seeds)" in found.findings[1]
 
 
 def test_the_shorter_half_goes_by_tokens_then_id(tmp_path):
@@ -71,7 +71,7 @@ def test_the_shorter_half_goes_by_tokens_then_id(tmp_path):
 def test_r_is_the_mean_of_the_seeds_and_points_are_means(tmp_path):
     rows = [weights("simnpo", 1, TOKENS, RISING), weights("simnpo", 1, TOKENS, [40.0, 30.0, 20.0, 10.0], seed=1)]
     found = answered(question.answer, case(tmp_path, *rows))
-    assert "(r = +0.00)" in found.findings[0]
+    assert "(r = +0.00)" in found.findings[1]
     (points,) = found.figure.subfigs[0].axes[0].lines
     assert list(zip(*points.get_data(), strict=True)) == [(10, 20.5), (20, 16), (30, 11.5), (40, 7)]
 
@@ -88,8 +88,11 @@ def test_the_first_the_middle_and_the_last_epoch_are_shown(tmp_path):
 @pytest.mark.parametrize(
     ("first", "text"),
     [
-        (EQUAL, "As in the paper, NPO's weights are uniform at first: in epoch 1 nine in ten lie between 1 and 1"),
-        ([0.95, 1.0, 1.0, 1.05], "As in the paper, NPO's weights are uniform at first"),
+        (EQUAL, "As in the paper, NPO's weights are uniform at first: in epoch 1 nine in ten are 1, in the only seed"),
+        (
+            [0.95, 1.0, 1.0, 1.05],
+            "As in the paper, NPO's weights are uniform at first: in epoch 1 nine in ten lie between 0.958 and 1.04",
+        ),
         ([0.5, 1.0, 1.0, 1.0], "Unlike in the paper, NPO's weights are not uniform at first"),
         ([0.5] * 4, "Unlike in the paper, NPO's weights are not uniform at first"),
     ],
@@ -106,9 +109,15 @@ def test_one_uneven_seed_is_enough_not_to_be_uniform(tmp_path):
 @pytest.mark.parametrize(
     ("last", "text"),
     [
-        ([1e-30] * 4, "As in the paper, NPO's weights collapse together: from epoch 1 to 2 their median goes to 1e-30 times"),
+        (
+            [1e-30] * 4,
+            "As in the paper, NPO's weights collapse together: from epoch 1 to 2 the median is multiplied by 1e-30, the",
+        ),
         ([0.01, 0.01, 0.01, 1.0], "NPO's weights collapse, but unlike in the paper not together"),
-        ([0.5] * 4, "Unlike in the paper, NPO's weights do not collapse: from epoch 1 to 2 their median goes to 0.5 times"),
+        (
+            [0.5] * 4,
+            "Unlike in the paper, NPO's weights do not collapse: from epoch 1 to 2 the median is multiplied by 0.5, the",
+        ),
         ([0.0] * 4, "As in the paper, NPO's weights collapse together"),
     ],
 )
@@ -124,10 +133,10 @@ def test_weights_of_zero_from_the_first_epoch_on(tmp_path):
 @pytest.mark.parametrize(
     ("first", "last", "text"),
     [
-        (FALLING, FALLING, "As in the paper, SimNPO favours short answers, at each of these epochs in the only seed"),
-        (RISING, RISING, "Unlike in the paper, SimNPO favours long answers, at each of these epochs"),
-        (FALLING, RISING, "here it favours short answers in epoch 1 and long answers in epoch 2."),
-        (EQUAL, EQUAL, "here it favours neither in all seeds in epochs 1 and 2."),
+        (FALLING, FALLING, "As in the paper, SimNPO favours short answers in epochs 1 and 2, in the only seed."),
+        (RISING, RISING, "Unlike in the paper, SimNPO favours long answers in epochs 1 and 2, in"),
+        (FALLING, RISING, "Unlike in the paper, SimNPO favours short answers in epoch 1 and long answers in epoch 2, in the"),
+        (EQUAL, EQUAL, "Whether SimNPO favours short answers is left open: it favours neither in epochs 1 and 2."),
     ],
 )
 def test_whom_simnpo_favours(tmp_path, first, last, text):

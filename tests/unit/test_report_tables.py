@@ -9,7 +9,9 @@ from report_example import CHOSEN, PLAIN, UNLEARN, attacked, block, clean, numbe
 
 from palimpsest.objectives import METHODS
 from palimpsest.reporting.names import METHOD_NAMES, model_label, model_order
-from palimpsest.reporting.tables import Cell, format_quality, lm_eval_tables, main_models, relearning_tables, table1, write_csv
+from palimpsest.reporting.rows import main_models
+from palimpsest.reporting.tables import Cell, lm_eval_tables, relearning_tables, table1, write_csv
+from palimpsest.reporting.words import format_quality
 
 PUBLISHED = {"tofu/forget05/tiny": {"simnpo": {"forget_quality": 0.99}, "original": {"model_utility": 0.62}}}
 
@@ -26,10 +28,10 @@ def test_table1_has_mean_and_sd_over_seeds():
     (table,) = table1(clean(numbers(PLAIN)), [block()], {})
     assert [row.label for row in table.rows] == ["Original", "Retrain", "GA", "NPO", "SimNPO"]
     assert [column.key for column in table.columns] == ["forget_quality", "model_utility", "forget_probability"]
-    cell = table.default_row("npo").cells["forget_quality"]
+    cell = table.standing["npo"].cells["forget_quality"]
     assert cell.mean == pytest.approx(0.7, abs=1e-15)
     assert cell.sd == pytest.approx(math.sqrt(0.02), abs=1e-15)
-    assert table.default_row("original").cells["forget_quality"].mean == pytest.approx(2e-20)
+    assert table.standing["original"].cells["forget_quality"].mean == pytest.approx(2e-20)
     assert table.value("retrain", "forget_quality_floor") == pytest.approx(0.85)
 
 
@@ -93,6 +95,12 @@ def test_every_suite_has_its_own_table():
     assert full.value("npo", "model_utility") == pytest.approx(0.52)
 
 
+def test_a_suite_that_only_references_met_has_no_table_beside_another():
+    quick = numbers({name: PLAIN[name] for name in ("original", "retrain")}, suite="quick")
+    assert [table.suite for table in table1(clean(numbers(PLAIN) + quick), [block()], {})] == ["tofu"]
+    assert [table.suite for table in table1(clean(quick), [block()], {})] == ["quick"]
+
+
 def test_numbers_that_are_none_are_left_out():
     models = {"npo": {0: {"model_utility": math.nan, "forget_quality": 0.5}, 1: {"model_utility": math.inf}}}
     (table,) = table1(clean(numbers(models)), [block()], {})
@@ -136,7 +144,7 @@ def test_the_chosen_variant_stands_for_its_method_then_the_default():
     methods = {"npo": {"beta-1": UNLEARN, "default": UNLEARN, "chosen": CHOSEN}}
     (table,) = table1(summary, [block(methods=methods)], {"tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}})
     assert [row.label for row in table.rows] == ["GA beta-1", "NPO (chosen)", "NPO", "NPO beta-1", "SimNPO", "SimNPO beta-1"]
-    assert [row.label for row in table.rows if row.is_default] == ["NPO (chosen)", "SimNPO"]
+    assert [row.label for row in table.standing.values()] == ["GA beta-1", "NPO (chosen)", "SimNPO"]
     assert (table.value("npo", "forget_quality"), table.value("ga", "forget_quality")) == (0.2, 0.5)
     assert published(table) == {("NPO (chosen)", "forget_quality"): 0.79}
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, wilcoxon
 
+from palimpsest.metrics.seeds import bootstrap_interval, compare_pairs
 from palimpsest.metrics.spread import mean, sd
-from palimpsest.metrics.trials import bootstrap_interval, compare_pairs
 
 VALUES = st.floats(0, 1)
 SAMPLES = st.lists(VALUES, min_size=2, max_size=8)

@@ -11,14 +11,13 @@ from pydantic import ValidationError
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.reporting.cost_page import write_page
 from palimpsest.reporting.names import model_order
-from palimpsest.reporting.tables import clean_summary, finished
+from palimpsest.reporting.rows import KEY, clean_summary, finished
 from palimpsest.settings import Settings
 
 CSV, PAGE = "cost.csv", "cost.html"
 # In the order of the pipeline; a stage that is not listed comes last.
 STAGES = ("data", "split", "base", "finetune", "strengthen", "reference", "unlearn", "trajectory", "choice", "attack", "evaluate")
-PLACE = ["benchmark", "split", "model"]
-GROUP = ["stage", *PLACE, "method", "attack"]
+GROUP = ["stage", *KEY, "method", "attack"]
 # Snakemake's column, ours, and how many of its units one of ours has.
 MEASURES = {"s": ("wall_s", 1.0), "cpu_time": ("cpu_h", 3600.0), "max_rss": ("peak_memory_gb", 1024.0)}
 
@@ -58,9 +57,7 @@ def write_cost(spec: CostSpec, summary: Path, out: Path) -> None:
 
 def _read_summary(path: Path) -> pd.DataFrame:
     """Return the tidy summary; a column of names that is empty throughout is one of names all the same."""
-    return clean_summary(
-        pd.read_csv(path, dtype=dict.fromkeys(("method", "variant", "attack", "suite", "metric", *PLACE), "str"))
-    )
+    return clean_summary(pd.read_csv(path, dtype=dict.fromkeys(("method", "variant", "attack", "suite", "metric", *KEY), "str")))
 
 
 def measured_jobs(spec: CostSpec) -> pd.DataFrame:
@@ -97,7 +94,7 @@ def cost_table(jobs: pd.DataFrame) -> pd.DataFrame:
         .reset_index()
     )
     order = [
-        (_stage_order(row["stage"]), *(row[name] for name in PLACE), model_order(row["method"], ""), row["attack"])
+        (_stage_order(row["stage"]), *(row[name] for name in KEY), model_order(row["method"], ""), row["attack"])
         for row in table.to_dict("records")
     ]
     return table.iloc[sorted(range(len(table)), key=order.__getitem__)].reset_index(drop=True)
@@ -114,7 +111,7 @@ def _stage_order(stage: str) -> tuple[int, str]:
 
 def quality_by_time(jobs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """Return for every unlearned model with both: mean seconds of unlearning and mean forget quality over seeds, by suite."""
-    model = [*PLACE, "method", "variant"]
+    model = [*KEY, "method", "variant"]
     times = jobs[jobs["stage"] == "unlearn"].groupby(model)["wall_s"].mean().dropna()
     rows = finished(summary)
     qualities = rows[rows["metric"] == "forget_quality"].groupby([*model, "suite"])["value"].mean().rename("forget_quality")

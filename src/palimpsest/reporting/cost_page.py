@@ -11,21 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from palimpsest.reporting.names import STANDING, method_name, model_label, model_order
+from palimpsest.reporting.drawing import draw_significance, lowest_tick, method_handle, quality_axis, quality_height
+from palimpsest.reporting.names import model_label, model_order, standing_variant
 from palimpsest.reporting.page import data_uri, page_environment
-from palimpsest.reporting.style import (
-    DASHED,
-    INK,
-    SOFT,
-    STYLE,
-    colour_of,
-    lowest_tick,
-    marker_of,
-    quality_axis,
-    quality_height,
-    size_of,
-)
-from palimpsest.reporting.tables import SIGNIFICANCE
+from palimpsest.reporting.style import INK, SOFT, STYLE, colour_of, marker_of, size_of
 
 HEADS = ("Jobs", "Wall time, mean", "Wall time, sum", "CPU time", "GPU time", "Peak memory")
 NOT_MEASURED = "not measured"
@@ -60,13 +49,15 @@ def time_against_quality(points: pd.DataFrame) -> Figure:
     panels = list(points.groupby(["benchmark", "split", "model", "suite"], sort=False))
     figure = Figure(figsize=(6.4, 3.4 * max(len(panels), 1)))
     lowest = lowest_tick(points["forget_quality"])
+    has_others = False
     for index, (place, rows) in enumerate(panels):
         axes = figure.add_subplot(len(panels), 1, index + 1)
         axes.set_title(" / ".join(map(str, place)), loc="left", color=INK, pad=10)
-        axes.axhline(quality_height(SIGNIFICANCE, lowest), color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
-        variants = rows.groupby("method")["variant"].apply(set)
+        draw_significance(axes, lowest)
+        standing = {method: standing_variant(variants) for method, variants in rows.groupby("method")["variant"]}
         for row in rows.to_dict("records"):
-            stands = row["variant"] == next((name for name in STANDING if name in variants[row["method"]]), None)
+            stands = row["variant"] == standing[row["method"]]
+            has_others = has_others or not stands
             colour = colour_of(row["method"])
             axes.plot(
                 [row["wall_s"]],
@@ -84,11 +75,8 @@ def time_against_quality(points: pd.DataFrame) -> Figure:
         axes.set_ylabel("Forget quality")
         quality_axis(axes, lowest)
     methods = sorted(set(points["method"]), key=lambda method: model_order(method, ""))
-    handles = [
-        Line2D([], [], linestyle="", marker=marker_of(m), color=colour_of(m), markersize=size_of(m), label=method_name(m))
-        for m in methods
-    ]
-    if not points["variant"].isin(STANDING).all():
+    handles = [method_handle(method, line=False) for method in methods]
+    if has_others:
         handles.append(Line2D([], [], linestyle="", marker="o", color=SOFT, markerfacecolor="white", label="other variants"))
     figure.legend(handles=handles, loc="outside right upper")
     return figure

@@ -11,31 +11,39 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from palimpsest.reporting.names import method_name, model_order
-from palimpsest.reporting.style import (
-    COLOURS,
-    DASHED,
-    INK,
-    SOFT,
-    colour_of,
+from palimpsest.reporting.drawing import (
+    dotted_handle,
+    draw_ratio_references,
+    draw_significance,
     empty_figure,
+    log_ratios,
     lowest_tick,
-    marker_of,
+    method_handle,
+    panel_rows,
     quality_axis,
     quality_height,
-    size_of,
+    ratio_grid,
+    retrain_patch,
+    share_below,
+    significance_handle,
 )
-from palimpsest.reporting.tables import EPOCH, SIGNIFICANCE, Cell, Row, Table, format_quality, main_models
+from palimpsest.reporting.names import method_name, model_order
+from palimpsest.reporting.rows import main_models
+from palimpsest.reporting.style import COLOURS, DASHED, DOTTED, INK, SOFT, colour_of, marker_of, size_of
+from palimpsest.reporting.tables import EPOCH, RELEARNED, Cell, Row, Table
+from palimpsest.reporting.words import QUALITY, UTILITY, format_quality
 
-# The methods of the paper's figures; where more than a few are drawn together, they stand out.
-COMPARED, FEW = ("npo", "simnpo"), 4
+# Where more than a few methods are drawn together, these stand out.
+PROMINENT, FEW = ("npo", "simnpo"), 4
+# Panels beside each other in the figure of truth ratios.
+WIDE = 4
 # How far apart the lines of relearning stand, in epochs.
 ASIDE = 0.025
 
 
 def quality_against_utility(tables: Sequence[Table]) -> Figure:
     """Draw forget quality against model utility: a point a seed, a large one for the mean; a panel a table."""
-    tables = [table for table in tables if {"forget_quality", "model_utility"} <= {column.key for column in table.columns}]
+    tables = [table for table in tables if {QUALITY, UTILITY} <= {column.key for column in table.columns}]
     if not tables:
         return empty_figure("No model here has both a forget quality and a model utility.")
     columns = min(len(tables), 2)
@@ -47,26 +55,23 @@ def quality_against_utility(tables: Sequence[Table]) -> Figure:
         floor = table.value("retrain", "forget_quality_floor")
         if floor is not None:
             axes.axhspan(quality_height(floor, lowest), 0, color="#e8efe8", linewidth=0, zorder=0)
-        axes.axhline(quality_height(SIGNIFICANCE, lowest), color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
+        draw_significance(axes, lowest)
         for row in reversed(table.rows):
-            if {"forget_quality", "model_utility"} <= row.cells.keys():
-                _draw_model(axes, row, lowest)
+            if {QUALITY, UTILITY} <= row.cells.keys():
+                _draw_model(axes, row, table.stands(row), lowest)
         axes.set_xlabel("Model utility")
         axes.set_ylabel("Forget quality")
-        utilities = [row.cells["model_utility"].mean for row in table.rows if "model_utility" in row.cells]
+        utilities = [row.cells[UTILITY].mean for row in table.rows if UTILITY in row.cells]
         axes.set_xlim(-0.02, max(0.4, *utilities) + 0.05)
         quality_axis(axes, lowest)
-    handles: list[Any] = [
-        Line2D([], [], linestyle="", marker=marker_of(m), color=colour_of(m), markersize=size_of(m), label=method_name(m))
-        for m in _methods(tables)
-    ]
+    handles: list[Any] = [method_handle(method, line=False) for method in _methods(tables)]
     if _has_variants(tables):
         handles.append(Line2D([], [], linestyle="", marker="o", color=SOFT, markerfacecolor="white", label="other variants"))
     if any(row.seeds > 1 for table in tables for row in table.rows):
         handles.append(Line2D([], [], linestyle="", marker="o", color=SOFT, alpha=0.45, markersize=3.5, label="single seeds"))
-    handles.append(Line2D([], [], color=SOFT, linewidth=0.9, linestyle=DASHED, label=f"p = {SIGNIFICANCE:g}"))
+    handles.append(significance_handle())
     if any(table.value("retrain", "forget_quality_floor") is not None for table in tables):
-        handles.append(Patch(color="#dfe9df", label="Retrain against Retrain"))
+        handles.append(Patch(color="#e8efe8", label="Retrain against Retrain"))
     figure.legend(handles=handles, loc="outside right upper")
     return figure
 
@@ -77,19 +82,19 @@ def truth_ratio_distributions(tables: Sequence[Table], truth_ratios: pd.DataFram
     panels = [(table, samples) for table in tables if len(samples := _samples(ratios, table)) > 1]
     if not panels:
         return empty_figure("There are no truth ratios of unlearned models on the forget set here.")
-    wide = 4
-    heights = [math.ceil(len({method for method, _ in samples if method != "retrain"}) / wide) for _, samples in panels]
+    heights = [math.ceil(len({method for method, _ in samples if method != "retrain"}) / WIDE) for _, samples in panels]
     figure = Figure(figsize=(10.0, 0.6 + sum(0.35 + 1.9 * height for height in heights)))
-    subfigures = figure.subfigures(len(panels), 1, height_ratios=[0.2 + height for height in heights], squeeze=False)
-    for part, height, (table, samples) in zip(subfigures[:, 0], heights, panels, strict=True):
-        _draw_distributions(part, table, samples, height, wide)
+    parts = panel_rows(figure, [table.title for table, _ in panels], [0.2 + height for height in heights])
+    for part, height, (table, samples) in zip(parts, heights, panels, strict=True):
+        _draw_distributions(part, table, samples, height)
     handles: list[Any] = [
-        Patch(facecolor="#e3e3e3", edgecolor=COLOURS["retrain"], label="Retrain"),
-        Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="Original"),
+        retrain_patch(),
+        dotted_handle("original"),
         Line2D([], [], color=COLOURS["simnpo"], linewidth=1.8, label="method of the panel"),
-        Line2D([], [], color=COLOURS["simnpo"], linewidth=0.7, alpha=0.5, label="its other variants"),
     ]
-    figure.legend(handles=handles if _has_variants(tables) else handles[:3], loc="outside lower center", ncols=4)
+    if _has_variants(tables):
+        handles.append(Line2D([], [], color=COLOURS["simnpo"], linewidth=0.7, alpha=0.5, label="its other variants"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -103,7 +108,7 @@ def relearning_curves(tables: Sequence[Table], table1: Sequence[Table]) -> Figur
     lowest = _lowest(tables)
     for line, of_one in enumerate(blocks):
         for place, table in enumerate(of_one):
-            for offset, metric in enumerate(("forget_quality", "forget_probability")):
+            for offset, metric in enumerate(RELEARNED):
                 axes = figure.add_subplot(2 * len(blocks), wide, (2 * line + offset) * wide + place + 1)
                 _draw_curves(axes, table, metric, lowest)
                 if offset == 0:
@@ -114,14 +119,11 @@ def relearning_curves(tables: Sequence[Table], table1: Sequence[Table]) -> Figur
                     axes.set_xlabel("Epochs of relearning")
                     axes.set_ylim(0, 1)
                 if place == 0:
-                    axes.set_ylabel("Forget quality" if offset == 0 else "Forget probability")
-    handles = [
-        Line2D([], [], color=colour_of(m), marker=marker_of(m), markersize=size_of(m) * 0.8, label=method_name(m))
-        for m in _methods(tables)
-    ]
+                    axes.set_ylabel(RELEARNED[metric])
+    handles = [method_handle(method, scale=0.8) for method in _methods(tables)]
     handles.append(Line2D([], [], color=COLOURS["retrain"], linestyle=DASHED, linewidth=0.9, label="Retrain (below)"))
-    handles.append(Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="Original (below)"))
-    handles.append(Line2D([], [], color=SOFT, linewidth=0.9, linestyle=DASHED, label=f"p = {SIGNIFICANCE:g} (above)"))
+    handles.append(dotted_handle("original", "Original (below)"))
+    handles.append(significance_handle(" (above)"))
     if _has_variants(tables):
         handles.append(Line2D([], [], color=SOFT, linestyle="--", linewidth=0.9, label="other variants"))
     figure.align_ylabels()
@@ -129,10 +131,9 @@ def relearning_curves(tables: Sequence[Table], table1: Sequence[Table]) -> Figur
     return figure
 
 
-def _draw_model(axes: Axes, row: Row, lowest: float) -> None:
-    utility, quality = row.cells["model_utility"], row.cells["forget_quality"]
+def _draw_model(axes: Axes, row: Row, stands: bool, lowest: float) -> None:
+    utility, quality = row.cells[UTILITY], row.cells[QUALITY]
     colour, marker, size = colour_of(row.method), marker_of(row.method), size_of(row.method)
-    is_default = row.is_default
     seeds = sorted(utility.values.keys() & quality.values.keys())
     if len(seeds) > 1:
         x, y = [utility.values[seed] for seed in seeds], [quality_height(quality.values[seed], lowest) for seed in seeds]
@@ -142,78 +143,50 @@ def _draw_model(axes: Axes, row: Row, lowest: float) -> None:
         [quality_height(quality.mean, lowest)],
         linestyle="",
         marker=marker,
-        color=colour if is_default else "white",
-        markeredgecolor="white" if is_default else colour,
-        markeredgewidth=0.7 if is_default else 1.2,
-        markersize=size if is_default else size * 0.75,
+        color=colour if stands else "white",
+        markeredgecolor="white" if stands else colour,
+        markeredgewidth=0.7 if stands else 1.2,
+        markersize=size if stands else size * 0.75,
         clip_on=False,
-        zorder=4 if is_default else 3,
+        zorder=4 if stands else 3,
     )
 
 
 def _samples(ratios: pd.DataFrame, table: Table) -> dict[tuple[str, str], np.ndarray]:
-    """Return log10 truth ratios by model, all seeds together, sorted; none without a Retrain to compare with."""
+    """Return log10 truth ratios by model, all seeds together; none without a Retrain to compare with."""
     rows = main_models(ratios, table.block)
     rows = rows[rows["suite"] == table.suite]
-    samples = {
-        # A ratio may be 0 or infinite in floating point: it still counts as lying on that side.
-        (str(method), str(variant)): np.sort(np.log10(of["truth_ratio"].to_numpy(dtype=float).clip(1e-300, 1e300)))
-        for (method, variant), of in rows.groupby(["method", "variant"])
-    }
+    samples = {(str(m), str(v)): log_ratios(of["truth_ratio"]) for (m, v), of in rows.groupby(["method", "variant"])}
     return dict(sorted(samples.items(), key=lambda item: model_order(*item[0]))) if ("retrain", "") in samples else {}
 
 
-def _draw_distributions(
-    part: SubFigure, table: Table, samples: dict[tuple[str, str], np.ndarray], height: int, wide: int
-) -> None:
+def _draw_distributions(part: SubFigure, table: Table, samples: dict[tuple[str, str], np.ndarray], height: int) -> None:
     retrain, original = samples["retrain", ""], samples.get(("original", ""))
-    usual = np.concatenate([retrain] if original is None else [retrain, original])
-    # A collapsed model's ratios may lie decades away; they show as a curve that starts or ends away from 0 and 1.
-    left, right = np.quantile(usual, [0.002, 0.998]) + np.array([-0.25, 0.25])
-    part.suptitle(table.title, x=0.01, ha="left", fontsize=9.5, color=INK)
-    grid = np.linspace(left, right, 181)
+    grid = ratio_grid(np.concatenate([retrain] if original is None else [retrain, original]))
     methods = list(dict.fromkeys(method for method, _ in samples if method != "retrain"))
-    ticks = [value for value in (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100) if left <= math.log10(value) <= right]
     for index, method in enumerate(methods):
-        axes = part.add_subplot(height, wide, index + 1)
-        axes.fill_between(grid, _share_below(retrain, grid), color="#e3e3e3", linewidth=0)
-        axes.plot(grid, _share_below(retrain, grid), color=COLOURS["retrain"], linewidth=0.8)
-        if original is not None and method != "original":
-            axes.plot(grid, _share_below(original, grid), color="black", linestyle=":", linewidth=1.2)
+        axes = part.add_subplot(height, WIDE, index + 1)
+        draw_ratio_references(axes, grid, retrain, None if method == "original" else original, "original")
         variants = [variant for name, variant in samples if name == method]
         for variant in reversed(variants):
             first = variant == variants[0]
-            axes.plot(
-                grid,
-                _share_below(samples[method, variant], grid),
-                color=colour_of(method),
-                linewidth=1.8 if first else 0.7,
-                alpha=1.0 if first else 0.5,
-            )
-        quality = table.value(method, "forget_quality")
+            below = share_below(samples[method, variant], grid)
+            axes.plot(grid, below, color=colour_of(method), linewidth=1.8 if first else 0.7, alpha=1.0 if first else 0.5)
+        quality = table.value(method, QUALITY)
         axes.set_title(method_name(method), loc="left", color=INK, fontsize=9)
         if quality is not None:
             axes.set_title(f"FQ {format_quality(quality)}", loc="right", color=SOFT, fontsize=8)
-        axes.set_xlim(left, right)
-        axes.set_ylim(0, 1)
-        axes.set_xticks([math.log10(value) for value in ticks], [f"{value:g}" for value in ticks])
-        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"] if index % wide == 0 else [])
-        if index + wide >= len(methods):
+        axes.tick_params(labelleft=index % WIDE == 0, labelbottom=index + WIDE >= len(methods))
+        if index + WIDE >= len(methods):
             axes.set_xlabel("Truth ratio", fontsize=8)
-        else:
-            axes.tick_params(labelbottom=False)
-
-
-def _share_below(ordered: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    return np.searchsorted(ordered, grid, side="right") / len(ordered)
 
 
 def _draw_curves(axes: Axes, table: Table, metric: str, lowest: float) -> None:
-    is_quality = metric == "forget_quality"
+    is_quality = metric == QUALITY
     epochs = sorted({int(column.key.rpartition("_")[2]) for column in table.columns})
-    standing = [row.method for row in table.rows if row is table.default_row(row.method)]
+    standing = list(table.standing)
     # Of many methods only those that the paper compares stand out: more bands and broad lines would hide each other.
-    prominent = standing if len(standing) <= FEW else [method for method in standing if method in COMPARED]
+    prominent = standing if len(standing) <= FEW else [method for method in standing if method in PROMINENT]
 
     def height(value: float) -> float:
         return quality_height(value, lowest) if is_quality else value
@@ -222,7 +195,7 @@ def _draw_curves(axes: Axes, table: Table, metric: str, lowest: float) -> None:
         known = [(epoch, row.cells[key]) for epoch in epochs if (key := EPOCH.format(metric=metric, epoch=epoch)) in row.cells]
         if not known:
             continue
-        is_default, is_prominent = row is table.default_row(row.method), row.method in prominent
+        stands, is_prominent = table.stands(row), row.method in prominent
         # A little beside each other, so that models at the end of the scale do not hide each other.
         aside = ASIDE * (standing.index(row.method) - (len(standing) - 1) / 2)
         x, colour = [epoch + aside for epoch, _ in known], colour_of(row.method)
@@ -230,18 +203,18 @@ def _draw_curves(axes: Axes, table: Table, metric: str, lowest: float) -> None:
             x,
             [height(cell.mean) for _, cell in known],
             color=colour,
-            linestyle="-" if is_default else "--",
-            linewidth=1.7 if is_default and is_prominent else 0.9,
-            marker=marker_of(row.method) if is_default else "",
+            linestyle="-" if stands else "--",
+            linewidth=1.7 if stands and is_prominent else 0.9,
+            marker=marker_of(row.method) if stands else "",
             markersize=size_of(row.method) * (0.7 if is_prominent else 0.55),
             clip_on=False,
             zorder=3 if is_prominent else 2.5,
         )
-        if is_default and is_prominent:
+        if stands and is_prominent:
             low, high = zip(*(_band(cell, is_quality) for _, cell in known), strict=True)
             axes.fill_between(x, [height(v) for v in low], [height(v) for v in high], color=colour, alpha=0.15, linewidth=0)
     if is_quality:
-        axes.axhline(height(SIGNIFICANCE), color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
+        draw_significance(axes, lowest)
     margin = 0.05 + ASIDE * (len(standing) - 1) / 2
     axes.set_xticks(epochs)
     axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
@@ -257,7 +230,7 @@ def _band(cell: Cell, is_quality: bool) -> tuple[float, float]:
 
 def _draw_references(axes: Axes, table: Table, table1: Sequence[Table]) -> None:
     """Draw the forget probability of Retrain and Original, which no relearning starts from."""
-    for method, style in (("retrain", DASHED), ("original", ":")):
+    for method, style in (("retrain", DASHED), ("original", DOTTED)):
         values = [other.value(method, "forget_probability") for other in table1 if other.title == table.title]
         if values and values[0] is not None:
             axes.axhline(values[0], color=colour_of(method), linestyle=style, linewidth=0.9, zorder=1)
@@ -265,13 +238,13 @@ def _draw_references(axes: Axes, table: Table, table1: Sequence[Table]) -> None:
 
 def _lowest(tables: Iterable[Table]) -> float:
     """Return the last tick of an axis that holds the forget quality of every seed."""
-    columns = [(table, column.key) for table in tables for column in table.columns if column.is_quality]
+    columns = [(table, column.key) for table in tables for column in table.columns if column.key.startswith(QUALITY)]
     cells = [row.cells[key] for table, key in columns for row in table.rows if key in row.cells]
     return lowest_tick(value for cell in cells for value in cell.values.values())
 
 
 def _has_variants(tables: Iterable[Table]) -> bool:
-    return any(not row.is_default for table in tables for row in table.rows)
+    return any(not table.stands(row) for table in tables for row in table.rows)
 
 
 def _methods(tables: Iterable[Table]) -> list[str]:

@@ -1,10 +1,9 @@
 """What came out, as sentences computed from the tables: never written before the numbers are there."""
 
-from collections.abc import Sequence
-
 from palimpsest.reporting.names import CHOSEN, REFERENCES, method_name, model_label, model_order
 from palimpsest.reporting.study import Block, Values
-from palimpsest.reporting.tables import SIGNIFICANCE, Row, Table, format_quality
+from palimpsest.reporting.tables import Row, Table
+from palimpsest.reporting.words import SIGNIFICANCE, format_quality, format_score, joined
 
 COLLAPSED = 0.5
 LISTED = 6
@@ -53,12 +52,13 @@ def _best(table: Table) -> list[str]:
             continue
         top = rivals[0].cells[key].mean
         if top == rivals[-1].cells[key].mean:
-            sentences.append(f"All have the same {name}, {_number(key, top)}.")
+            sentences.append(f"All have the same {name}, {format_score(key, top)}.")
             continue
         winners = [row for row in rivals if row.cells[key].mean == top]
         other = winners[0].cells.get(other_key)
-        beside = f", at a {other_name} of {_number(other_key, other.mean)}" if other and len(winners) == 1 else ""
-        sentences.append(f"The highest {name} is that of {_list([row.label for row in winners])}: {_number(key, top)}{beside}.")
+        beside = f", at a {other_name} of {format_score(other_key, other.mean)}" if other and len(winners) == 1 else ""
+        labels = joined([row.label for row in winners])
+        sentences.append(f"The highest {name} is that of {labels}: {format_score(key, top)}{beside}.")
     return sentences
 
 
@@ -73,7 +73,7 @@ def _indistinguishable(table: Table) -> list[str]:
         return [f"Every mean forget quality is above {SIGNIFICANCE:g}."]
     if len(passed) > LISTED:
         return [f"A mean forget quality above {SIGNIFICANCE:g} is that of {len(passed)} of {len(rivals)} unlearned models."]
-    return [f"A mean forget quality above {SIGNIFICANCE:g}, not told apart from Retrain at that level: {_list(passed)}."]
+    return [f"A mean forget quality above {SIGNIFICANCE:g}, not told apart from Retrain at that level: {joined(passed)}."]
 
 
 def _collapsed(table: Table) -> list[str]:
@@ -82,12 +82,12 @@ def _collapsed(table: Table) -> list[str]:
     lost = [row for row in rivals if original and row.cells["model_utility"].mean < COLLAPSED * original]
     if not lost or original is None:
         return []
-    names = _list([f"{row.label} ({row.cells['model_utility'].mean:.3f})" for row in lost])
+    names = joined([f"{row.label} ({row.cells['model_utility'].mean:.3f})" for row in lost])
     return [f"Less than half of Original's model utility of {original:.3f} is left to {names}."]
 
 
 def _npo_and_simnpo(table: Table) -> list[str]:
-    npo, simnpo = table.default_row("npo"), table.default_row("simnpo")
+    npo, simnpo = table.standing.get("npo"), table.standing.get("simnpo")
     parts = []
     for key, name in (("forget_quality", "forget quality"), ("model_utility", "model utility")):
         if not npo or not simnpo or key not in npo.cells or key not in simnpo.cells:
@@ -97,8 +97,8 @@ def _npo_and_simnpo(table: Table) -> list[str]:
         both = ours.values.keys() & theirs.values.keys()
         count = sum((ours.values[seed] > theirs.values[seed]) - (ours.values[seed] < theirs.values[seed]) for seed in both)
         agree = ", in every seed" if len(both) > 1 and abs(count) == len(both) and count * (ours.mean - theirs.mean) > 0 else ""
-        parts.append(f"{word} {name} ({_number(key, ours.mean)} against {_number(key, theirs.mean)}{agree})")
-    return [f"Against {npo.label}, {simnpo.label} has {_list(parts)}."] if npo and simnpo and parts else []
+        parts.append(f"{word} {name} ({format_score(key, ours.mean)} against {format_score(key, theirs.mean)}{agree})")
+    return [f"Against {npo.label}, {simnpo.label} has {joined(parts)}."] if npo and simnpo and parts else []
 
 
 def _regime(table: Table) -> list[str]:
@@ -110,7 +110,7 @@ def _regime(table: Table) -> list[str]:
     ]
     if not outside:
         return ["In forget probability and truth ratio, Original and Retrain stand as LLaMA-2-7B does in the paper."]
-    return [f"This is not the regime of LLaMA-2-7B in the paper: {_list(outside)}; the ranking of methods may differ there."]
+    return [f"This is not the regime of LLaMA-2-7B in the paper: {joined(outside)}; the ranking of methods may differ there."]
 
 
 def choices_made(block: Block) -> list[str]:
@@ -119,7 +119,7 @@ def choices_made(block: Block) -> list[str]:
     for method in sorted(block.selections, key=lambda method: model_order(method, CHOSEN)):
         if CHOSEN in block.methods.get(method, {}):
             alike.setdefault(_choice(block, block.selections[method]), []).append(model_label(method, CHOSEN))
-    return [f"{_list(names)} {'were' if len(names) > 1 else 'was'} {how}" for how, names in alike.items()]
+    return [f"{joined(names)} {'were' if len(names) > 1 else 'was'} {how}" for how, names in alike.items()]
 
 
 def _choice(block: Block, selection: Values) -> str:
@@ -128,7 +128,7 @@ def _choice(block: Block, selection: Values) -> str:
     trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
     how = (
         f"chosen for the highest {selection['maximise'].replace('_', ' ')} among the {trials} that keep {selection['keep']:.0%} "
-        f"of Original's model utility, on {benchmark} / {split} with seed{'s' * (len(seeds) > 1)} {_list([*map(str, seeds)])}."
+        f"of Original's model utility, on {benchmark} / {split} with seed{'s' * (len(seeds) > 1)} {joined([*map(str, seeds)])}."
     )
     if benchmark != block.benchmark:
         return f"{how} That is another benchmark than the one scored here."
@@ -141,19 +141,11 @@ def _choice(block: Block, selection: Values) -> str:
     )
 
 
-def _number(key: str, value: float) -> str:
-    return format_quality(value) if key == "forget_quality" else f"{value:.3f}"
-
-
-def _list(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
 def models_compared(table: Table) -> str:
     """Return what was compared: how many methods on which split, over how many seeds."""
     methods = list(dict.fromkeys(method_name(row.method) for row in table.rows if row.method not in REFERENCES))
     models = sum(row.method not in REFERENCES for row in table.rows)
     seeds = len(table.block.seeds)
-    what = f"{_list(methods)} unlearned" if methods else "No method unlearned"
+    what = f"{joined(methods)} unlearned" if methods else "No method unlearned"
     variants = f" in {models} variants" if models > len(methods) else ""
     return f"{what} {table.block.split} from {table.block.model}{variants}, over {seeds} seed{'s' * (seeds > 1)}."

@@ -18,11 +18,13 @@ from palimpsest.reporting.marks import leaked_spans, marked, repeated_spans
 from palimpsest.reporting.names import model_label, model_order
 from palimpsest.reporting.page import data_uri, flatten, page_environment
 from palimpsest.reporting.questions import QUESTIONS, Question, question_id
+from palimpsest.reporting.rows import main_models
 from palimpsest.reporting.study import ReportSpec, Study, Values
 from palimpsest.reporting.style import STYLE, save
-from palimpsest.reporting.tables import Table, format_quality, lm_eval_tables, main_models, table1, write_csv
+from palimpsest.reporting.tables import Table, lm_eval_tables, table1, write_csv
+from palimpsest.reporting.words import format_quality
 
-FIGURES, TABLES, PAGE, COST = "figures", "tables", "report.html", "cost.html"
+FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
 RESULTS, ASKED, METHODS = "Results", "Questions of the paper", "Data and methods"
 Context = dict[str, Any] | None
 
@@ -104,7 +106,7 @@ def render_page(report: Report) -> str:
             shown = {"id": section.id, "group": section.group, "title": section.title, "short": section.short or section.title}
             sections.append({**shown, "body": body})
     contents = [(group, list(members)) for group, members in groupby(sections, key=itemgetter("group"))]
-    return environment.get_template("page.html").render(study=report.study, sections=sections, contents=contents, cost=COST)
+    return environment.get_template("page.html").render(study=report.study, sections=sections, contents=contents)
 
 
 def _summary(report: Report) -> Context:
@@ -143,7 +145,7 @@ def _lm_eval(report: Report) -> Context:
 
 
 def _examples(report: Report) -> Context:
-    """Take one seed and the variant that stands for each method: enough to see what the models say."""
+    """Take one seed and the variant that stands for each method, its first: enough to see what the models say."""
     frame = pd.read_parquet(report.evidence.summary / "examples.parquet").fillna({"variant": ""})
     blocks = []
     for block in report.study.blocks:
@@ -155,8 +157,7 @@ def _examples(report: Report) -> Context:
             (row["method"], row["variant"], row["set"], row["id"]): row for row in rows[rows["seed"] == seed].to_dict("records")
         }
         models = sorted({(method, variant) for method, variant, _, _ in answers}, key=lambda model: model_order(*model))
-        standing = dict(reversed(models))
-        shown = [model for model in models if standing[model[0]] == model[1]]
+        shown = [next(of) for _, of in groupby(models, key=itemgetter(0))]
         asked = {key[2:]: row for key, row in answers.items()}
         questions = [
             {
@@ -168,7 +169,7 @@ def _examples(report: Report) -> Context:
             for name, item in sorted(asked)
         ]
         heads = [(method, model_label(method, variant)) for method, variant in shown]
-        blocks.append({"title": " / ".join(block.key), "seed": seed, "models": heads, "questions": questions})
+        blocks.append({"title": block.title(), "seed": seed, "models": heads, "questions": questions})
     return {"blocks": blocks} if blocks else None
 
 
@@ -207,7 +208,7 @@ def _study(report: Report) -> Context:
         {"block": block, **_settings(block.methods), "trials": _settings(block.trials), "choices": choices_made(block)}
         for block in report.study.blocks
     ]
-    return {"study": report.study, "settings": blocks, "cost": COST}
+    return {"study": report.study, "settings": blocks}
 
 
 def _artefacts(report: Report) -> Context:
@@ -216,10 +217,6 @@ def _artefacts(report: Report) -> Context:
     for record in records:
         record["label"] = model_label(str(record["method"]), str(record["variant"]))
     return {"artefacts": records} if records else None
-
-
-def _glossary(report: Report) -> Context:
-    return {}
 
 
 SECTIONS = (
@@ -231,7 +228,7 @@ SECTIONS = (
     *(_section(question) for question in QUESTIONS),
     Section("study", METHODS, "What was run", _study),
     Section("artefacts", METHODS, "Where the numbers lie", _artefacts),
-    Section("glossary", METHODS, "How to read the metrics", _glossary, short="Glossary"),
+    Section("glossary", METHODS, "How to read the metrics", lambda report: {}, short="Glossary"),
 )
 
 

@@ -1,17 +1,16 @@
-"""How every figure looks: colours and marks of the methods, the axis of forget quality, SVG and PNG whose bytes repeat."""
+"""How every figure looks: colours and marks of the methods, SVG and PNG whose bytes repeat."""
 
-import math
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, SOFT = "#222222", "#6b6b6b"
-# Okabe and Ito's palette without its yellow, then Tol's muted one: told apart by all common forms of colour vision.
+# Dark ones for the references, then Okabe and Ito's palette without its yellow, then Tol's muted one: told apart by all common
+# forms of colour vision.
 COLOURS = {
     "original": "#000000",
+    "original-half": "#5C4033",
     "retrain": "#6b6b6b",
     "ga": "#E69F00",
     "graddiff": "#56B4E9",
@@ -24,7 +23,7 @@ COLOURS = {
     "task-vector": "#332288",
     "rmu": "#44AA99",
 }
-MARKERS = dict(zip(COLOURS, ["D", "*", "^", "v", "<", "P", "X", "s", "o", "p", "h", "d"], strict=True))
+MARKERS = dict(zip(COLOURS, ["D", "d", "*", "^", "v", "<", "P", "X", "s", "o", "p", "h", ">"], strict=True))
 OTHER_COLOUR, OTHER_MARKER = "#AA4499", "8"
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "palimpsest",
@@ -46,9 +45,8 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "figure.constrained_layout.use": True,
 }
-# P-values below the last one are drawn at it: they say the same, and some are 0 by underflow.
-QUALITY_TICKS = (1.0, 0.5, 0.1, 0.01, 1e-3, 1e-5, 1e-10, 1e-20)
 DASHED = (0, (4, 3))
+DOTTED: Literal[":"] = ":"
 
 
 def save(figure: Figure, stem: Path) -> None:
@@ -69,32 +67,4 @@ def marker_of(method: str) -> str:
 
 def size_of(method: str) -> float:
     """Return the size of a method's marker, in points."""
-    return {"retrain": 12.0, "original": 7.0}.get(method, 8.0)
-
-
-def lowest_tick(qualities: Iterable[float]) -> float:
-    """Return the last tick of an axis that holds all these forget qualities."""
-    least = min(qualities, default=1.0)
-    return next((tick for tick in QUALITY_TICKS[3:] if tick <= least), QUALITY_TICKS[-1])
-
-
-def quality_height(quality: float, lowest: float) -> float:
-    """Return where a p-value stands: minus the root of its decades, so that 0.5 and 0.99 part as well as 1e-5 and 1e-20."""
-    return -math.sqrt(-math.log10(min(max(quality, lowest), 1.0)))
-
-
-def quality_axis(axes: Axes, lowest: float) -> None:
-    """Give an axis the ticks of forget quality down to `lowest`, one of QUALITY_TICKS."""
-    ticks = [tick for tick in QUALITY_TICKS if tick >= lowest]
-    labels = [f"{tick:g}" if tick >= 0.001 else f"{tick:.0e}" for tick in ticks]
-    if lowest == QUALITY_TICKS[-1]:
-        labels[-1] = f"≤{labels[-1]}"
-    axes.set_yticks([quality_height(tick, lowest) for tick in ticks], labels)
-    axes.set_ylim(quality_height(lowest, lowest) * 1.03, 0)
-
-
-def empty_figure(text: str) -> Figure:
-    """Return a figure that says why there is nothing to show."""
-    figure = Figure(figsize=(6.4, 0.9))
-    figure.text(0.5, 0.5, text, ha="center", va="center", color=SOFT)
-    return figure
+    return {"retrain": 12.0, "original": 7.0, "original-half": 9.0}.get(method, 8.0)

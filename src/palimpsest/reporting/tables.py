@@ -5,15 +5,17 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from palimpsest.reporting.names import CHOSEN, DEFAULT, REFERENCES, model_label, model_order
 from palimpsest.reporting.rows import attacked, finished, main_models, of_block
 from palimpsest.reporting.study import Block
-from palimpsest.reporting.words import PLAIN_QUALITY, format_quality
+from palimpsest.reporting.words import QUALITY, SCORES, UTILITY, format_score, format_sd
 
 Best = Literal["highest", "nearest Retrain"] | None
 Published = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -22,21 +24,20 @@ EPOCH = "{metric}_epoch_{epoch}"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: the key of its values, its group and head on the page, what is best in it, how numbers are written."""
+    """One column: the key of its values, its group and head on the page, what is best in it."""
 
     key: str
     group: str
     head: str
     best: Best = None
-    is_quality: bool = False
 
     def text(self, value: float) -> str:
         """Write one number of this column."""
-        return format_quality(value) if self.is_quality else f"{value:.3f}"
+        return format_score(self.key, value)
 
     def spread(self, mean: float, sd: float) -> str:
-        """Write an sd with the decimals of its mean."""
-        return f"{sd:.2f}" if self.is_quality and mean >= PLAIN_QUALITY else self.text(sd)
+        """Write an sd of this column."""
+        return format_sd(self.key, mean, sd)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Cell:
 
     @property
     def sd(self) -> float | None:
-        """The sd of one trial: between seeds (n - 1), and between the draws within them; none where there is one trial."""
+        """The sd of one value: between seeds (n - 1), and between the draws within them; none where there is one of each."""
         count = len(self.values)
         if count == 1 and not self.draw_sds:
             return None
@@ -84,7 +85,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of one block and suite, and of one attack if it is about one."""
+    """One table of one block and suite, and of one attack if it is about one; the rows of a method stand together."""
 
     block: Block
     suite: str
@@ -100,7 +101,7 @@ class Table:
     @property
     def standing(self) -> dict[str, Row]:
         """The row that stands for each method: its chosen variant, or else its default, or else its first."""
-        return {row.method: row for row in reversed(self.rows)}
+        return {method: next(rows) for method, rows in groupby(self.rows, key=attrgetter("method"))}
 
     def stands(self, row: Row) -> bool:
         """Return whether a row stands for its method."""
@@ -113,8 +114,8 @@ class Table:
 
 
 TABLE1 = (
-    Column("forget_quality", "", "Forget quality\N{NO-BREAK SPACE}↑", "highest", is_quality=True),
-    Column("model_utility", "", "Model utility\N{NO-BREAK SPACE}↑", "highest"),
+    Column(QUALITY, "", "Forget quality\N{NO-BREAK SPACE}↑", "highest"),
+    Column(UTILITY, "", "Model utility\N{NO-BREAK SPACE}↑", "highest"),
     *(
         Column(f"forget_{key}", "Forget set (nearest Retrain)", head, "nearest Retrain")
         for key, head in (
@@ -133,7 +134,7 @@ TABLE1 = (
 )
 # What lm-eval gives beside a score.
 UNSCORED = "_stderr"
-RELEARNED = (("forget_quality", "Forget quality", True), ("forget_probability", "Forget probability", False))
+RELEARNED = {QUALITY: SCORES[QUALITY], "forget_probability": "Forget probability"}
 
 
 def table1(summary: pd.DataFrame, blocks: Iterable[Block], published: Published) -> list[Table]:
@@ -173,10 +174,8 @@ def relearning_tables(summary: pd.DataFrame, blocks: Iterable[Block]) -> list[Ta
                     EPOCH.format(metric=metric, epoch=epoch),
                     group,
                     f"epoch\N{NO-BREAK SPACE}{epoch}" if epoch else "before",
-                    None,
-                    is_quality,
                 )
-                for metric, group, is_quality in RELEARNED
+                for metric, group in RELEARNED.items()
                 for epoch in epochs
             ]
             keys = [EPOCH.format(metric=m, epoch=int(e)) for m, e in zip(frame["metric"], frame["epoch"], strict=True)]

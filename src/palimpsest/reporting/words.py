@@ -38,8 +38,13 @@ def format_quality(value: float) -> str:
 
 
 def format_score(metric: str, value: float) -> str:
-    """Write a forget quality as a p-value, any other score with three decimals."""
-    return format_quality(value) if metric == QUALITY else f"{value:.3f}"
+    """Write a forget quality, in whatever epoch, as a p-value, any other score with three decimals."""
+    return format_quality(value) if metric.startswith(QUALITY) else f"{value:.3f}"
+
+
+def format_sd(metric: str, mean: float, sd: float) -> str:
+    """Write an sd with the decimals of its mean."""
+    return f"{sd:.2f}" if metric.startswith(QUALITY) and mean >= PLAIN_QUALITY else format_score(metric, sd)
 
 
 def format_range(values: pd.Series, write: Callable[[float], str], absent: str = "") -> str:
@@ -87,7 +92,7 @@ def against_paper(differences: pd.Series, claim: str, contrary: str, numbers: st
     if sign:
         return f"{f'As in the paper, {claim}' if sign > 0 else f'Unlike in the paper, {contrary}'}: {numbers}, {in_all(count)}."
     if (differences == 0).all():
-        return f"Whether {claim} is left open: {numbers}, no difference {in_all(count)}."
+        return f"Whether {claim} is left open: {numbers}, no difference in {'the only' if count == 1 else 'any'} seed."
     held = int((differences > 0).sum())
     return f"Whether {claim} is left open: {numbers}; it holds in {held} of {count} seeds, within their spread."
 

@@ -1,4 +1,4 @@
-"""The questions of the report, a module each, in the order of the page."""
+"""The questions of the report, a module each, in the order of the page; a module with an underscore serves some of them."""
 
 from typing import Protocol
 
@@ -9,9 +9,9 @@ from palimpsest.reporting.questions import (
     memorisation,
     reference,
     relearning,
+    seeds,
     selection,
     trajectory,
-    trials,
     weights,
 )
 
@@ -29,7 +29,7 @@ class Question(Protocol):
         """Return the answer, None where the study has no data for it."""
 
 
-QUESTIONS: tuple[Question, ...] = (memorisation, length, weights, trajectory, reference, ablation, relearning, trials, selection)
+QUESTIONS: tuple[Question, ...] = (memorisation, length, weights, trajectory, reference, ablation, relearning, seeds, selection)
 
 
 def question_id(question: Question) -> str:

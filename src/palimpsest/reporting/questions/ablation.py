@@ -12,39 +12,39 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
-from palimpsest.reporting.evidence import Answer, Evidence
+from palimpsest.reporting.drawing import (
+    draw_seeds,
+    draw_spread,
+    lowest_tick,
+    name_methods,
+    score_axis,
+    score_height,
+)
+from palimpsest.reporting.evidence import Answer, Evidence, Place
 from palimpsest.reporting.names import CHOSEN, DEFAULT, method_name, model_order
-from palimpsest.reporting.questions.common import (
-    KEY,
-    REFERENCE,
-    START,
-    Place,
+from palimpsest.reporting.rows import finished
+from palimpsest.reporting.study import Values, starts_from
+from palimpsest.reporting.style import INK, SOFT, colour_of, marker_of, size_of
+from palimpsest.reporting.words import (
+    QUALITY,
+    SCORES,
+    UTILITY,
     against_paper,
-    default_variant,
-    finished,
+    both_fail,
+    format_quality,
+    format_score,
     joined,
-    places,
     spread,
     under_titles,
     variants_shown,
 )
-from palimpsest.reporting.questions.scores import (
-    QUALITY,
-    SCORES,
-    UTILITY,
-    both_fail,
-    draw_seeds,
-    draw_spread,
-    number,
-    score_axis,
-    score_height,
-)
-from palimpsest.reporting.style import INK, SOFT, colour_of, lowest_tick, marker_of, size_of
 
 QUESTION = "What do beta, gamma and length normalisation do?"
 PAPER = "Figs. A2 and A3"
 UNNORMALISED, NORMALISED, SIMPLE = "graddiff", "w-graddiff", "simnpo"
-COMPARED = (UNNORMALISED, NORMALISED, "npo", SIMPLE)
+BESIDE = (UNNORMALISED, NORMALISED, "npo", SIMPLE)
+# A setting that a trial does not have, or has as null.
+ABSENT = "none"
 # So many columns leave room for another heat map beside.
 SMALL = 4
 # Light enough that dark numbers can be read on all of it.
@@ -97,7 +97,7 @@ def answer(evidence: Evidence) -> Answer | None:
     """Show what the settings of trials do, and W-GradDiff beside its neighbours; None where neither was run."""
     results = evidence.results
     grids, sentences = [], []
-    for place in places(evidence.study, results[results["attack"] == ""]):
+    for place in evidence.places(results[results["attack"] == ""]):
         for method in sorted({*place.block.trials, *place.block.methods}, key=lambda name: model_order(name, "")):
             found = _grid(place, method)
             if isinstance(found, Grid):
@@ -107,7 +107,7 @@ def answer(evidence: Evidence) -> Answer | None:
                 sentences.append((place.title, found))
         if foreign := _foreign([grid for grid in grids if grid.place is place]):
             sentences.append((place.title, foreign))
-    compared = [each for place in places(evidence.study, finished(results)) if (each := _comparison(place))]
+    compared = [each for place in evidence.finished if (each := _comparison(place))]
     if not grids and not compared:
         return None
     # The paper's claim first.
@@ -142,25 +142,23 @@ def _grid(place: Place, method: str) -> Grid | str:
     return f"The trials of {method_name(method)} vary {varied}: too much at once to say what each does." if more else ""
 
 
-def _plain(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+def _plain(variants: Mapping[str, Values]) -> dict[str, Values]:
     """Return the variants with settings of their own that start from the original and read no other reference."""
-    usual = (START, REFERENCE)
-    return {
-        name: each
-        for name, each in variants.items()
-        if name != CHOSEN and (each.get("start", START), each.get("reference", REFERENCE)) == usual
-    }
+    return {name: each for name, each in variants.items() if name != CHOSEN and starts_from(each)}
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of training and loss by name; one that is no number or word as text."""
+    """Return the settings of training and loss by name; one that is no number or word as text, null as none."""
     flat = {**(entry.get("training") or {}), **(entry.get("loss") or {})}
-    return {name: value if isinstance(value, int | float | str) else json.dumps(value) for name, value in flat.items()}
+    return {
+        name: ABSENT if value is None else value if isinstance(value, int | float | str) else json.dumps(value)
+        for name, value in flat.items()
+    }
 
 
 def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     names = dict.fromkeys(name for each in settings for name in each)
-    return [name for name in names if len({each.get(name) for each in settings}) > 1]
+    return [name for name in names if len({each.get(name, ABSENT) for each in settings}) > 1]
 
 
 def _last(place: Place, method: str, variant: str) -> pd.DataFrame:
@@ -177,7 +175,9 @@ def _points(place: Place, method: str, names: list[str], settings: Mapping[str, 
     for variant, values in settings.items():
         scores = _last(place, method, variant)
         means = scores.groupby("metric")["value"].mean().to_dict()
-        rows.append({name: values.get(name) for name in names} | {"variant": variant, "seeds": scores["seed"].nunique()} | means)
+        rows.append(
+            {name: values.get(name, ABSENT) for name in names} | {"variant": variant, "seeds": scores["seed"].nunique()} | means
+        )
     return pd.DataFrame(rows).drop_duplicates(names).reset_index(drop=True)
 
 
@@ -194,26 +194,31 @@ def _ranges(grid: Grid) -> Iterator[str]:
     """Yield between which trials each score lies and how it goes along each setting, where a setting of the loss varies."""
     if not grid.own:
         return
-    parts = []
-    for metric, name in SCORES.items():
-        known = grid.points.dropna(subset=[metric]) if metric in grid.points else grid.points.iloc[:0]
-        if len(known):
-            low, high = known.sort_values(metric, kind="stable").iloc[[0, -1]].to_dict("records")
-            parts.append(
-                f"{name.lower()} lies between {number(metric, low[metric])} ({_at(grid, low)}) "
-                f"and {number(metric, high[metric])} ({_at(grid, high)})"
-            )
+    parts = [_range(grid, metric) for metric in SCORES if metric in grid.points and grid.points[metric].notna().any()]
     if parts:
-        yield f"Over {len(grid.points)} trials of {grid.label}, {joined(parts)}."
+        yield f"Over {len(grid.points)} trials of {grid.label} {joined(parts)}."
     for name in grid.own:
         trends = [text for metric in SCORES if metric in grid.points and (text := _trend(grid, name, metric))]
         if trends:
             first, *_, last = grid.values(name)
             yield f"From {name} {_text(first)} to {_text(last)} {grid.label}'s {joined(trends)}."
     if grid.method == SIMPLE and "gamma" in grid.names and QUALITY in grid.points:
-        gamma = grid.points.sort_values(QUALITY, kind="stable")["gamma"].dropna().iloc[-1]
-        here = "as here" if gamma == 0 else "unlike here"
-        yield f"The highest forget quality is at gamma {_text(gamma)}; the paper keeps gamma at 0, {here}."
+        best = grid.points[grid.points["gamma"] != ABSENT].groupby("gamma")[QUALITY].max()
+        top = best.index[best == best.max()].tolist()
+        # The paper keeps gamma at 0; where all are alike nothing speaks for any.
+        if len(best) > len(top):
+            agrees = "As" if top == [0] else "Unlike"
+            yield f"{agrees} in the paper, SimNPO's forget quality is highest at gamma {joined([_text(gamma) for gamma in top])}."
+
+
+def _range(grid: Grid, metric: str) -> str:
+    """Say between which trials a score lies."""
+    known = grid.points.dropna(subset=[metric])
+    low, high = known.sort_values(metric, kind="stable").iloc[[0, -1]].to_dict("records")
+    least, most = format_score(metric, low[metric]), format_score(metric, high[metric])
+    if least == most:
+        return f"{SCORES[metric].lower()} is {most} throughout"
+    return f"{SCORES[metric].lower()} lies between {least} ({_at(grid, low)}) and {most} ({_at(grid, high)})"
 
 
 def _at(grid: Grid, row: Mapping[Hashable, Any]) -> str:
@@ -230,21 +235,29 @@ def _trend(grid: Grid, name: str, metric: str) -> str:
     )
     if change.empty:
         return ""
+    score = SCORES[metric].lower()
     words = [(word, count) for word, count in (("rises", int((change > 0).sum())), ("falls", int((change < 0).sum()))) if count]
-    if not words or not others:
-        return f"{SCORES[metric].lower()} {words[0][0] if words else 'stays'}"
-    parts = [f"{word} at {'all' if count == len(change) else f'{count} of'} {len(change)}" for word, count in words]
-    return f"{SCORES[metric].lower()} {joined(parts)} values of {_words(others[0])}"
+    if not words:
+        return f"{score} stays the same"
+    if not others:
+        return f"{score} {words[0][0]}"
+    other = _words(others[0])
+    if len(change) == 1:
+        return f"{score} {words[0][0]} at {other} {_text(change.index[0])}"
+    if words[0][1] == len(change):
+        return f"{score} {words[0][0]} at every {other}"
+    return f"{score} {joined([f'{word} at {count} of {len(change)}' for word, count in words])} values of {other}"
 
 
 def _comparison(place: Place) -> Comparison | None:
-    """Return the models to compare; None without W-GradDiff or without anything beside it."""
+    """Return the models to compare; None without W-GradDiff or without any that the paper compares it with."""
     models = [
         (method, variant)
-        for method in COMPARED
-        if (variant := default_variant(place.block, method)) is not None and len(place.by_seed(QUALITY, method, variant))
+        for method in BESIDE
+        if (variant := place.block.standing(method)) is not None and len(place.by_seed(QUALITY, method, variant))
     ]
-    return Comparison(place, models) if NORMALISED in dict(models) and len(models) > 1 else None
+    methods = {method for method, _ in models}
+    return Comparison(place, models) if NORMALISED in methods and methods & {UNNORMALISED, SIMPLE} else None
 
 
 def _normalisation(of: Comparison) -> Iterator[str]:
@@ -254,18 +267,19 @@ def _normalisation(of: Comparison) -> Iterator[str]:
         (SIMPLE, NORMALISED, "the weights that beta adds to it"),
         (SIMPLE, UNNORMALISED, "both together"),
     ):
-        ours, theirs = of.at(QUALITY, better), of.at(QUALITY, worse)
-        both = ours.index.intersection(theirs.index)
-        if len(both):
-            utilities = [number(UTILITY, by_seed.mean()) for m in (better, worse) if len(by_seed := of.at(UTILITY, m))]
-            cost = f", at model utilities of {joined(utilities)}" if len(utilities) == 2 else ""
-            means = ours[both].mean(), theirs[both].mean()
-            yield against_paper(
-                ours[both] - theirs[both],
-                f"{method_name(better)} forgets better than {method_name(worse)} ({because})",
-                f"{method_name(better)} does not forget better than {method_name(worse)} ({because})",
-                f"forget quality {number(QUALITY, means[0])} against {number(QUALITY, means[1])}{both_fail(*means)}{cost}",
-            )
+        if not {better, worse} <= dict(of.models).keys():
+            continue
+        ours, theirs = of.at(QUALITY, better).align(of.at(QUALITY, worse), join="inner")
+        utilities = [format_score(UTILITY, by_seed.mean()) for m in (better, worse) if len(by_seed := of.at(UTILITY, m))]
+        cost = f", at model utilities of {joined(utilities)}" if len(utilities) == 2 else ""
+        means = ours.mean(), theirs.mean()
+        numbers = f"forget quality {format_quality(means[0])} against {format_quality(means[1])}"
+        yield against_paper(
+            ours - theirs,
+            f"{method_name(better)} forgets better than {method_name(worse)} ({because})",
+            f"{method_name(better)} does not forget better than {method_name(worse)} ({because})",
+            f"{numbers}{both_fail(*means)}{cost}",
+        )
 
 
 def _caption(grids: Sequence[Grid], compared: Sequence[Comparison]) -> str:
@@ -276,7 +290,7 @@ def _caption(grids: Sequence[Grid], compared: Sequence[Comparison]) -> str:
             "last epoch of its trajectory; outlined: the default setting."
         )
     if compared:
-        parts.append("Methods: large marks are means over seeds, bars their range, small marks single seeds.")
+        parts.append("Methods: large marks are means over seeds, bars their range, small marks single seeds, where several.")
     return " ".join(parts) + variants_shown(model for each in compared for model in each.models)
 
 
@@ -324,7 +338,7 @@ def _draw_map(axes: Axes, grid: Grid, metric: str, points: pd.DataFrame, lowest:
     heights = np.full((len(up), len(across)), np.nan)
     for x, y, value in zip(points[grid.names[0]], points[grid.names[1]], points[metric], strict=True):
         heights[up.index(y), across.index(x)] = score_height(metric, value, lowest)
-        axes.text(across.index(x), up.index(y), number(metric, value), ha="center", va="center", fontsize=7.5, color=INK)
+        axes.text(across.index(x), up.index(y), format_score(metric, value), ha="center", va="center", fontsize=7.5, color=INK)
     # Forget quality has the same colours in all panels; utility, which differs little, those of its own range.
     ends = (score_height(metric, lowest, lowest), 0.0) if metric == QUALITY else (None, None)
     axes.imshow(np.ma.masked_invalid(heights), cmap=SHADES, vmin=ends[0], vmax=ends[1], origin="lower", aspect="auto")
@@ -367,9 +381,8 @@ def _draw_comparison(part: SubFigure, of: Comparison, lowest: float) -> None:
             if len(by_seed := of.at(metric, method)):
                 draw_spread(axes, x, metric, lowest, method, spread(by_seed))
                 draw_seeds(axes, x + 0.1, metric, lowest, method, by_seed)
-        axes.set_xticks(range(len(of.models)), [method_name(method) for method, _ in of.models])
+        name_methods(axes, [method for method, _ in of.models], len(BESIDE))
         axes.set_xlim(-0.5, len(of.models) - 0.5)
-        axes.grid(visible=False, axis="x")
         score_axis(axes, metric, lowest)
 
 
@@ -387,21 +400,15 @@ def _numbers(grids: Sequence[Grid], compared: Sequence[Comparison]) -> pd.DataFr
     for grid in grids:
         for point in grid.points.to_dict("records"):
             settings = ", ".join(f"{name}={_text(point[name])}" for name in grid.names)
-            row = _identity(grid.place) | {
-                "method": grid.method,
-                "variant": point["variant"],
-                "settings": settings,
-                "seeds": point["seeds"],
-            }
-            rows += [row | {"metric": metric, "value": point[metric]} for metric in SCORES if metric in point]
+            trial = {"method": grid.method, "variant": point["variant"], "settings": settings, "seeds": point["seeds"]}
+            rows += [
+                grid.place.identity | trial | {"metric": metric, "value": point[metric]} for metric in SCORES if metric in point
+            ]
     for each in compared:
         for method, variant in each.models:
-            row = _identity(each.place) | {"method": method, "variant": variant, "settings": ""}
+            model = {"method": method, "variant": variant, "settings": ""}
             for metric in SCORES:
                 if len(by_seed := each.at(metric, method)):
-                    rows.append(row | {"seeds": len(by_seed), "metric": metric, "value": by_seed.mean()})
+                    values = {"seeds": len(by_seed), "metric": metric, "value": by_seed.mean()}
+                    rows.append(each.place.identity | model | values)
     return pd.DataFrame(rows)
-
-
-def _identity(place: Place) -> dict[str, Any]:
-    return dict(zip(KEY, place.block.key, strict=True)) | {"suite": place.suite}

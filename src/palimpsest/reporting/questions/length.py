@@ -3,12 +3,11 @@
 import pandas as pd
 
 from palimpsest.reporting.evidence import Answer, Evidence
-from palimpsest.reporting.questions.common import against_paper, under_titles, variants_shown
-from palimpsest.reporting.questions.halves import Halved, Halving, draw, gap_sentence, halved, quality_sentence, text_table
-from palimpsest.reporting.tables import format_quality
+from palimpsest.reporting.questions._halves import Halved, Halving, draw, gap_sentence, halved, quality_sentence, text_table
+from palimpsest.reporting.words import QUALITY, against_paper, both_fail, format_quality, under_titles, variants_shown
 
 QUESTION = "Does forgetting depend on the length of the answer?"
-PAPER = "Sec. 4, Fig. 2"
+PAPER = "Fig. 2"
 HALVING = Halving(("shortest", "longest"), ("shorter", "longer"), "original")
 
 
@@ -30,27 +29,20 @@ def answer(evidence: Evidence) -> Answer | None:
 
 
 def _sentences(of: Halved) -> list[str]:
-    sentences = [quality_sentence(of)]
+    sentences = []
     if of.has("npo"):
-        short, long = (of.by_seed("forget_quality", "npo", side) for side in (0, 1))
+        short, long = (of.by_seed(QUALITY, "npo", side) for side in (0, 1))
         sentences.append(
             against_paper(
                 (long - short).dropna(),
                 "NPO forgets short answers worse than long ones",
                 "NPO forgets long answers worse than short ones",
                 f"forget quality {format_quality(short.mean())} on the shorter half and {format_quality(long.mean())} on the "
-                "longer (in the paper 0.58 and 0.81)",
+                f"longer{both_fail(short.mean(), long.mean())} (paper: 0.58 and 0.81)",
             )
         )
-    if not of.has("npo", "simnpo"):
-        return [*sentences, "The paper compares NPO with SimNPO; not both are here, so which depends more on the length is open."]
     return [
         *sentences,
-        gap_sentence(
-            of,
-            "NPO depends more on the length than SimNPO",
-            "NPO depends less on the length than SimNPO",
-            above="npo",
-            below="simnpo",
-        ),
+        gap_sentence(of, "NPO depends more on the length than SimNPO", "NPO depends less on the length than SimNPO"),
+        quality_sentence(of),
     ]

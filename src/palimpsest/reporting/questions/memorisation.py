@@ -3,9 +3,8 @@
 import pandas as pd
 
 from palimpsest.reporting.evidence import Answer, Evidence
-from palimpsest.reporting.names import method_name
-from palimpsest.reporting.questions.common import against_paper, compared, joined, under_titles, variants_shown
-from palimpsest.reporting.questions.halves import (
+from palimpsest.reporting.names import compared, method_name
+from palimpsest.reporting.questions._halves import (
     SIDES,
     Halved,
     Halving,
@@ -15,9 +14,10 @@ from palimpsest.reporting.questions.halves import (
     quality_sentence,
     text_table,
 )
+from palimpsest.reporting.words import against_paper, joined, under_titles, variants_shown
 
 QUESTION = "Does NPO waste power on weakly memorised data?"
-PAPER = "App. C, Fig. 1b and Table A2"
+PAPER = "App. C"
 HALVING = Halving(("first_half", "second_half"), ("learnt", "unseen"), "original-half")
 
 
@@ -28,7 +28,7 @@ def answer(evidence: Evidence) -> Answer | None:
         return None
     return Answer(
         findings=under_titles([(of.place.title, sentence) for of in found for sentence in _sentences(of)]),
-        figure=draw(found, "before unlearning"),
+        figure=draw(found, "Before unlearning"),
         alt="Forget quality and truth ratios of each method on the half of the forget set that its start model had learnt, "
         "and on the half that it had never seen.",
         caption="Unlearning the whole forget set from a model that learnt its first half alone (D_f1, learnt) and never saw "
@@ -42,35 +42,29 @@ def answer(evidence: Evidence) -> Answer | None:
 
 
 def _sentences(of: Halved) -> list[str]:
-    sentences = [quality_sentence(of), _shift_sentence(of)]
-    if not of.has("npo", "simnpo"):
-        return [*sentences, "The paper compares NPO with SimNPO; not both are here, so its claim cannot be checked."]
-    npo, simnpo = (of.by_seed("shift", method, 1).abs() for method in ("npo", "simnpo"))
-    return [
-        *sentences,
+    sentences = [
         gap_sentence(
             of,
             "NPO forgets the two halves less evenly than SimNPO",
             "NPO forgets the two halves more evenly than SimNPO",
-            above="npo",
-            below="simnpo",
-        ),
-        against_paper(
-            (npo - simnpo).dropna(),
-            "NPO pushes what was never memorised further from Retrain than SimNPO does",
-            "NPO leaves what was never memorised nearer to Retrain than SimNPO does",
-            f"on the unseen half its mean log truth ratio is {npo.mean():.2f} away from Retrain's, SimNPO's {simnpo.mean():.2f}",
-        ),
+        )
     ]
+    if of.has("npo", "simnpo"):
+        npo, simnpo = (of.by_seed("shift", method, 1).abs() for method in ("npo", "simnpo"))
+        sentences.append(
+            against_paper(
+                (npo - simnpo).dropna(),
+                "NPO pushes what was never memorised further from Retrain than SimNPO does",
+                "NPO leaves what was never memorised nearer to Retrain than SimNPO does",
+                f"on the unseen half the mean log truth ratio is {npo.mean():.2f} and {simnpo.mean():.2f} away from Retrain's",
+            )
+        )
+    return [*sentences, quality_sentence(of), _shift_sentence(of)]
 
 
 def _shift_sentence(of: Halved) -> str:
     parts = []
     for method in compared(method for method, _ in of.models):
-        first, second = (of.mean("shift", method, side) for side in SIDES)
-        parts.append(f"{_away(first)} on the learnt and {_away(second)} on the unseen half for {method_name(method)}")
-    return f"The mean log truth ratio is, against Retrain's, {joined(parts)} ({of.over_seeds}); lower means that less is known."
-
-
-def _away(shift: float) -> str:
-    return f"{abs(shift):.2f} {'higher' if shift > 0 else 'lower'}"
+        learnt, unseen = (f"{of.mean('shift', method, side):+z.2f}" for side in SIDES)
+        parts.append(f"{learnt} on the learnt and {unseen} on the unseen half for {method_name(method)}")
+    return f"The mean log truth ratio less Retrain's is {joined(parts)} ({of.over_seeds}); less than 0 means knowing less."

@@ -8,38 +8,34 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from palimpsest.reporting.evidence import Answer, Evidence
-from palimpsest.reporting.names import method_name, model_label
-from palimpsest.reporting.questions.common import (
-    Place,
-    against_paper,
-    default_variant,
-    finished,
-    joined,
-    methods_of,
-    places,
-    spread,
-    standing,
-    under_titles,
-    variants_of,
-)
-from palimpsest.reporting.questions.scores import (
-    QUALITY,
-    SCORES,
-    UTILITY,
-    both_fail,
+from palimpsest.reporting.drawing import (
     draw_seeds,
     draw_spread,
-    in_seeds,
-    number,
+    lowest_tick,
+    method_handle,
+    panel_rows,
     score_axis,
     score_height,
 )
+from palimpsest.reporting.evidence import Answer, Evidence, Place
+from palimpsest.reporting.names import method_name, model_label, standing_variant
 from palimpsest.reporting.study import Study
-from palimpsest.reporting.style import DASHED, INK, colour_of, lowest_tick, marker_of, size_of
+from palimpsest.reporting.style import DASHED, colour_of
+from palimpsest.reporting.words import (
+    QUALITY,
+    SCORES,
+    UTILITY,
+    against_paper,
+    both_fail,
+    format_score,
+    in_seeds,
+    joined,
+    spread,
+    under_titles,
+)
 
 QUESTION = "Does NPO depend on its reference model?"
-PAPER = "Sec. 4, App. B"
+PAPER = "the experiment with a perturbed reference model"
 CLAIMED, FREE = "npo", "simnpo"
 CLAIMS = {QUALITY: ("forgets worse", "forgets better"), UTILITY: ("keeps less utility", "keeps more utility")}
 # NPO whose reference is the start model, and NPO whose reference is perturbed.
@@ -76,11 +72,15 @@ class Line:
 
 def answer(evidence: Evidence) -> Answer | None:
     """Compare methods told by a partly random reference with themselves; None where no reference was changed."""
-    lines = [line for place in places(evidence.study, finished(evidence.results)) for line in _lines(evidence.study, place)]
+    lines = [line for place in evidence.finished for line in _lines(evidence.study, place)]
     if not lines:
         return None
     here = list({line.place.title: line.place for line in lines}.values())
-    sentences = [(line.place.title, text) for tell in (_claims, _changes) for line in lines for text in tell(line)]
+    sentences = [(line.place.title, text) for line in lines for text in _claims(line)]
+    if not sentences:
+        untold = "Whether NPO depends on its reference model is left open: it was run with one alone."
+        sentences = [(place.title, untold) for place in here]
+    sentences += [(line.place.title, text) for line in lines for text in _changes(line)]
     sentences += [(place.title, text) for place in here for text in _free(place)]
     return Answer(
         findings=under_titles(sentences),
@@ -88,30 +88,34 @@ def answer(evidence: Evidence) -> Answer | None:
         alt="Forget quality and model utility against the share of random weights in the reference model, beside SimNPO's level.",
         caption=(
             "Forget quality (left) and model utility (right) of models told by a reference model of whose weights that share is "
-            "random; at 0% it is the model that unlearning starts from. Large marks: means over seeds; bars: their range; small "
-            "marks: single seeds. Dashed: SimNPO, which reads no reference, and the range of its seeds."
+            "random; at 0% it is the model that unlearning starts from. Large marks: means over seeds; bars and bands: their "
+            "range; small marks: single seeds. Dashed: SimNPO, which reads no reference, where it was run."
         ),
         numbers=_numbers(lines),
     )
 
 
 def _lines(study: Study, place: Place) -> Iterator[Line]:
-    for method in methods_of(place.block):
+    for method, _ in place.block.standing_models():
         changed: dict[str, list[tuple[float, str]]] = {}
         for name, reference in study.references.items():
-            for variant in variants_of(place.block, method, reference=name):
+            for variant in place.block.variants_of(method, reference=name):
                 plain = _plain(place, method, variant)
-                if plain is not None and len(place.of_model(method, plain)) and len(place.of_model(method, variant)):
+                if plain is not None and _is_scored(place, method, plain) and _is_scored(place, method, variant):
                     changed.setdefault(plain, []).append((float(reference["random_share"]), variant))
         for plain, points in changed.items():
             yield Line(place, method, plain, sorted(points))
 
 
+def _is_scored(place: Place, method: str, variant: str) -> bool:
+    return bool(place.of_model(method, variant)["metric"].isin(SCORES).any())
+
+
 def _plain(place: Place, method: str, variant: str) -> str | None:
     """Return the variant that differs from this one in its reference alone, or else the one that stands for the method."""
     bare = {name: {**each, "reference": None} for name, each in place.block.methods[method].items()}
-    alike = standing(name for name in variants_of(place.block, method) if bare[name] == bare[variant])
-    return alike or default_variant(place.block, method)
+    alike = standing_variant(name for name in place.block.variants_of(method) if bare[name] == bare[variant])
+    return alike or place.block.standing(method)
 
 
 def _claims(line: Line) -> Iterator[str]:
@@ -121,15 +125,14 @@ def _claims(line: Line) -> Iterator[str]:
     share, variant = line.changed[-1]
     for metric, (worse, better) in CLAIMS.items():
         before, after = line.both(metric, variant)
-        if len(before):
-            was, became = PUBLISHED[metric]
-            failed = both_fail(before.mean(), after.mean()) if metric == QUALITY else ""
-            yield against_paper(
-                before - after,
-                f"NPO {worse} where its reference is perturbed",
-                f"NPO {better} where its reference is perturbed",
-                f"with {share * 100:g}% of it random {_move(metric, before, after)}{failed} (paper: {was:.2f} to {became:.2f})",
-            )
+        was, became = PUBLISHED[metric]
+        failed = both_fail(before.mean(), after.mean()) if metric == QUALITY else ""
+        yield against_paper(
+            before - after,
+            f"NPO {worse} where its reference is perturbed",
+            f"NPO {better} where its reference is perturbed",
+            f"with {share * 100:g}% of it random {_move(metric, before, after)}{failed} (paper: {was:.2f} to {became:.2f})",
+        )
 
 
 def _changes(line: Line) -> Iterator[str]:
@@ -145,43 +148,46 @@ def _changes(line: Line) -> Iterator[str]:
 
 
 def _move(metric: str, before: pd.Series, after: pd.Series) -> str:
-    return f"{SCORES[metric].lower()} goes from {number(metric, before.mean())} to {number(metric, after.mean())}"
+    return f"{SCORES[metric].lower()} goes from {format_score(metric, before.mean())} to {format_score(metric, after.mean())}"
+
+
+def _free_scores(place: Place, metric: str) -> pd.Series:
+    """Return a metric by seed of the method that reads no reference; empty where it was not run."""
+    return place.by_seed(metric, FREE, place.block.standing(FREE) or "")
 
 
 def _free(place: Place) -> Iterator[str]:
     """Yield where the method stands that reads no reference."""
-    variant = default_variant(place.block, FREE)
-    values = {metric: place.by_seed(metric, FREE, variant) for metric in SCORES} if variant else {}
+    values = {metric: _free_scores(place, metric) for metric in SCORES}
     parts = [
-        f"a {SCORES[metric].lower()} of {number(metric, by_seed.mean())}" for metric, by_seed in values.items() if len(by_seed)
+        f"a {SCORES[metric].lower()} of {format_score(metric, by_seed.mean())}"
+        for metric, by_seed in values.items()
+        if len(by_seed)
     ]
-    if variant and parts:
-        yield f"{model_label(FREE, variant)}, which reads no reference, has {joined(parts)}."
+    if parts:
+        yield f"{model_label(FREE, place.block.standing(FREE) or '')}, which reads no reference, has {joined(parts)}."
 
 
 def _draw(here: list[Place], lines: list[Line]) -> Figure:
     """Draw a row a place: forget quality and model utility against the random share."""
     figure = Figure(figsize=(9.0, 0.3 + 2.9 * len(here)))
-    rows = figure.subfigures(len(here), 1, squeeze=False)[:, 0]
     lowest = lowest_tick(value for line in lines for _, variant in line.points for value in line.at(QUALITY, variant))
-    for place, part in zip(here, rows, strict=True):
-        part.suptitle(place.title, x=0.01, ha="left", fontsize=9.5, color=INK)
+    for place, part in zip(here, panel_rows(figure, [place.title for place in here]), strict=True):
         for axes, metric in zip(part.subplots(1, 2), SCORES, strict=True):
             _draw_free(axes, place, metric, lowest)
             _draw_lines(axes, [line for line in lines if line.place is place], metric, lowest)
             score_axis(axes, metric, lowest)
             axes.set_xlabel("Random share of the reference's weights")
-    handles = [
-        Line2D([], [], color=colour_of(method), marker=marker_of(method), markersize=size_of(method) * 0.8, label=label)
-        for method, label in dict.fromkeys((line.method, line.label) for line in lines)
-    ]
-    handles.append(Line2D([], [], color=colour_of(FREE), linestyle=DASHED, linewidth=1.2, label=method_name(FREE)))
+    models = dict.fromkeys((line.method, line.label) for line in lines)
+    handles = [method_handle(method, label, scale=0.8) for method, label in models]
+    if any(len(_free_scores(place, metric)) for place in here for metric in SCORES):
+        handles.append(Line2D([], [], color=colour_of(FREE), linestyle=DASHED, linewidth=1.2, label=method_name(FREE)))
     figure.legend(handles=handles, loc="outside right upper")
     return figure
 
 
 def _draw_free(axes: Axes, place: Place, metric: str, lowest: float) -> None:
-    values = place.by_seed(metric, FREE, default_variant(place.block, FREE) or "")
+    values = _free_scores(place, metric)
     if len(values):
         low, mean, high = (score_height(metric, value, lowest) for value in (values.min(), values.mean(), values.max()))
         axes.axhspan(low, high, color=colour_of(FREE), alpha=0.1, linewidth=0)
@@ -207,11 +213,8 @@ def _draw_lines(axes: Axes, lines: list[Line], metric: str, lowest: float) -> No
 
 def _numbers(lines: list[Line]) -> pd.DataFrame:
     return pd.DataFrame(
-        {
-            "benchmark": line.place.block.benchmark,
-            "split": line.place.block.split,
-            "model": line.place.block.model,
-            "suite": line.place.suite,
+        line.place.identity
+        | {
             "method": line.method,
             "variant": variant,
             "random_share": share,

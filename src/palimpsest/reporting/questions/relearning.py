@@ -8,10 +8,19 @@ import pandas as pd
 from palimpsest.reporting.evidence import Answer, Evidence
 from palimpsest.reporting.figures import relearning_curves
 from palimpsest.reporting.names import method_name
-from palimpsest.reporting.questions.common import against_paper, joined, under_titles, variants_shown
-from palimpsest.reporting.questions.scores import QUALITY, number
+from palimpsest.reporting.rows import attacked
 from palimpsest.reporting.study import Study
-from palimpsest.reporting.tables import EPOCH, RELEARNED, SIGNIFICANCE, Table, relearning_tables, table1
+from palimpsest.reporting.tables import EPOCH, RELEARNED, Table, relearning_tables, table1
+from palimpsest.reporting.words import (
+    QUALITY,
+    SIGNIFICANCE,
+    against_paper,
+    format_quality,
+    joined,
+    table_of,
+    under_titles,
+    variants_shown,
+)
 
 QUESTION = "Does the forgotten come back?"
 PAPER = "Fig. 6"
@@ -35,8 +44,8 @@ def answer(evidence: Evidence) -> Answer | None:
     if not tables:
         return None
     results = evidence.results
-    standing = [(row.method, row.variant) for table in tables for row in table.rows if row.is_default]
-    metrics = [name for metric, *_ in RELEARNED for name in (metric, f"{metric}_sd")]
+    standing = [(row.method, row.variant) for table in tables for row in table.standing.values()]
+    metrics = [name for metric in RELEARNED for name in (metric, f"{metric}_sd")]
     return Answer(
         findings=under_titles(list(_sentences(evidence.study, tables))),
         figure=relearning_curves(tables, table1(results, blocks, {})),
@@ -44,9 +53,9 @@ def answer(evidence: Evidence) -> Answer | None:
         caption=(
             "The unlearned models are trained again on a part of the forget set, and asked the whole of it: forget quality "
             "(above) and probability of the forget answers (below) after each epoch. Bands: above the range of the seeds, below "
-            "mean ± sd; of more than a few methods, only NPO and SimNPO have one." + variants_shown(standing)
+            "mean ± sd; among many methods only NPO and SimNPO have one." + variants_shown(standing)
         ),
-        numbers=results[(results["attack"] != "") & results["metric"].isin(metrics)].reset_index(drop=True),
+        numbers=attacked(results[results["metric"].isin(metrics)]).reset_index(drop=True),
         table=_text_table(tables),
     )
 
@@ -56,14 +65,14 @@ def _sentences(study: Study, tables: Sequence[Table]) -> Iterator[tuple[str, str
     leads = []
     for table in tables:
         lead = _lead(study, table)
+        claim, contrary = (f"{one} is more robust than {two} to {table.attack}" for one, two in (NAMES, NAMES[::-1]))
         if lead is None:
-            yield table.title, f"{table.attack} did not meet both NPO and SimNPO, so which of them is more robust to it is open."
+            yield table.title, f"Whether {claim} is left open: not both were attacked with the same seed."
         elif lead.by_seed.empty:
-            last = "NPO and SimNPO are both told apart from Retrain after every epoch, so which is more robust cannot be said"
-            yield table.title, f"Against {table.attack} {last}: {_numbers(table)}."
+            numbers = f"{_numbers(table)}, both told apart from Retrain after every epoch"
+            yield table.title, f"Whether {claim} is left open: {numbers}."
         else:
             leads.append(lead)
-            claim, contrary = (f"{one} is more robust than {two} to {table.attack}" for one, two in (NAMES, NAMES[::-1]))
             yield table.title, against_paper(lead.by_seed, claim, contrary, _numbers(table))
     for hard in leads:
         for easy in leads:
@@ -76,7 +85,7 @@ def _sentences(study: Study, tables: Sequence[Table]) -> Iterator[tuple[str, str
 
 def _at(table: Table, method: str, epoch: int) -> pd.Series:
     """Return the forget quality of the variant that stands for a method by seed; empty where there is none."""
-    row, key = table.default_row(method), EPOCH.format(metric=QUALITY, epoch=epoch)
+    row, key = table.standing.get(method), EPOCH.format(metric=QUALITY, epoch=epoch)
     return pd.Series(row.cells[key].values if row and key in row.cells else {}, dtype=float)
 
 
@@ -107,8 +116,8 @@ def _numbers(table: Table) -> str:
         ours, theirs = _at(table, ROBUST, epoch).align(_at(table, OTHER, epoch), join="inner")
         if len(ours):
             when = f"after epoch {epoch}" if epoch else "before"
-            parts.append(f"{number(QUALITY, ours.mean())} against {number(QUALITY, theirs.mean())} {when}")
-    return f"forget quality {joined(parts)}"
+            parts.append(f"{format_quality(ours.mean())} ({format_quality(theirs.mean())}) {when}")
+    return f"SimNPO's forget quality (NPO's) is {joined(parts)}"
 
 
 def _hardest(hard: Lead, easy: Lead) -> str:
@@ -132,24 +141,24 @@ def _left(table: Table) -> str:
     if not means:
         return ""
     after = f"After epoch {last} of {table.attack}"
-    kept = [f"{method_name(method)} ({number(QUALITY, mean)})" for method, mean in means.items() if mean > SIGNIFICANCE]
+    kept = [f"{method_name(method)} ({format_quality(mean)})" for method, mean in means.items() if mean > SIGNIFICANCE]
     if kept:
-        return f"{after} a mean forget quality above {SIGNIFICANCE:g} is left to {joined(kept)}, of {len(means)} attacked."
+        among = f", of {len(means)} methods attacked" if len(means) > 1 else ""
+        return f"{after} a mean forget quality above {SIGNIFICANCE:g} is left to {joined(kept)}{among}."
     best = max(means, key=lambda method: means[method])
-    highest = f"the highest is {method_name(best)}'s, {number(QUALITY, means[best])}"
+    highest = f"the highest is {method_name(best)}'s, {format_quality(means[best])}"
     return f"{after} no mean forget quality is above {SIGNIFICANCE:g}; {highest}."
 
 
 def _text_table(tables: Sequence[Table]) -> pd.DataFrame:
     """Return a row a model and attack: mean ± sd before relearning and after each epoch."""
-    many = len({table.title for table in tables}) > 1
     lines = []
     for table in tables:
         for row in table.rows:
-            line = ({"Block": table.title} if many else {}) | {"Attack": table.attack, "Model": row.label}
+            line = {"Model": row.label, "Attack": table.attack}
             for column in table.columns:
                 cell = row.cells.get(column.key)
                 spread = f" ± {column.spread(cell.mean, cell.sd)}" if cell and cell.sd is not None else ""
                 line[f"{column.group}, {column.head}"] = f"{column.text(cell.mean)}{spread}" if cell else ""
-            lines.append(line)
-    return pd.DataFrame(lines).fillna("")
+            lines.append((table.title, line))
+    return table_of(lines)

@@ -10,16 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from palimpsest.reporting.drawing import lowest_tick, panel_rows, quality_axis, quality_height
 from palimpsest.reporting.evidence import Answer, Evidence
 from palimpsest.reporting.names import CHOSEN, method_name, model_order
-from palimpsest.reporting.questions.common import joined, under_titles
-from palimpsest.reporting.questions.scores import QUALITY, SCORES, UTILITY, number
+from palimpsest.reporting.rows import of_block
 from palimpsest.reporting.study import Block
-from palimpsest.reporting.style import DASHED, INK, SOFT, colour_of, lowest_tick, marker_of, quality_axis, quality_height
-from palimpsest.reporting.tables import of_block
+from palimpsest.reporting.style import DASHED, INK, SOFT, colour_of, marker_of
+from palimpsest.reporting.words import QUALITY, SCORES, UTILITY, format_score, joined, table_of, under_titles
 
 QUESTION = "Which settings were chosen, and on what?"
-PAPER = "the grids of its experimental setup"
+PAPER = "its grids of settings, and the best epoch"
 WIDE = 3
 RING: dict[str, Any] = {
     "linestyle": "",
@@ -43,7 +43,7 @@ class Choice:
     @property
     def title(self) -> str:
         """The block it is of."""
-        return " / ".join(self.block.key)
+        return self.block.title()
 
     @property
     def chosen(self) -> pd.Series:
@@ -93,7 +93,7 @@ def answer(evidence: Evidence) -> Answer | None:
             "keeps the share of Original's model utility that is asked for (dashed line). Ring: chosen."
         ),
         numbers=pd.concat([choice.rows for choice in choices], ignore_index=True),
-        table=pd.DataFrame([({"Block": choice.title} if len(blocks) > 1 else {}) | _line(choice) for choice in choices]),
+        table=table_of([(choice.title, _line(choice)) for choice in choices]),
     )
 
 
@@ -128,7 +128,7 @@ def _sentences(choices: Sequence[Choice]) -> Iterator[str]:
 
 
 def _line(choice: Choice) -> dict[str, str]:
-    """Return a choice as a line of the table; a mean that is not defined as a dash."""
+    """Return a choice as a line of the table; empty where a number is not defined."""
     chosen, count = choice.chosen, int(choice.rows["eligible"].sum())
     share = chosen["utility_share"]
     return {
@@ -136,8 +136,10 @@ def _line(choice: Choice) -> dict[str, str]:
         "Trials": str(choice.trials),
         "Chosen": str(chosen["variant"]),
         "Epoch": str(chosen["epoch"]),
-        **{name: number(metric, chosen[metric]) if math.isfinite(chosen[metric]) else "-" for metric, name in SCORES.items()},
-        "of Original's": f"{share:.1%}" if math.isfinite(share) else "-",
+        **{
+            name: format_score(metric, chosen[metric]) if math.isfinite(chosen[metric]) else "" for metric, name in SCORES.items()
+        },
+        "of Original's": f"{share:.1%}" if math.isfinite(share) else "",
         "Eligible": f"{count} of {len(choice.rows)} epochs" if count else "none",
     }
 
@@ -151,11 +153,11 @@ def _draw(choices: Sequence[Choice], of_blocks: Mapping[str, Sequence[Choice]]) 
     """Draw a panel a method, the blocks below each other."""
     wide = min(WIDE, max(map(len, of_blocks.values())))
     heights = [math.ceil(len(of_one) / wide) for of_one in of_blocks.values()]
-    figure = Figure(figsize=(1.8 + 2.6 * wide, sum(0.4 + 2.3 * height for height in heights)))
-    parts = figure.subfigures(len(heights), 1, height_ratios=[0.4 + 2.3 * height for height in heights], squeeze=False)[:, 0]
+    inches = [0.4 + 2.3 * height for height in heights]
+    figure = Figure(figsize=(1.8 + 2.6 * wide, sum(inches)))
     lowest = lowest_tick(value for choice in choices for value in choice.rows[QUALITY].dropna())
-    for part, height, (title, of_one) in zip(parts, heights, of_blocks.items(), strict=True):
-        part.suptitle(title, x=0.01, ha="left", fontsize=9.5, color=INK)
+    parts = panel_rows(figure, list(of_blocks), inches)
+    for part, height, of_one in zip(parts, heights, of_blocks.values(), strict=True):
         for place, choice in enumerate(of_one):
             axes = part.add_subplot(height, wide, place + 1)
             _draw_choice(axes, choice, lowest)

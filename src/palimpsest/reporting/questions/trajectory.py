@@ -11,38 +11,35 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from palimpsest.reporting.evidence import Answer, Evidence
+from palimpsest.reporting.drawing import lowest_tick, method_handle, panel_rows, quality_axis, score_height
+from palimpsest.reporting.evidence import Answer, Evidence, Place
 from palimpsest.reporting.findings import COLLAPSED
-from palimpsest.reporting.names import method_name, model_label, model_order
-from palimpsest.reporting.questions.common import (
-    KEY,
-    Place,
+from palimpsest.reporting.names import compared, method_name, model_label, model_order
+from palimpsest.reporting.rows import KEY, along_trajectories
+from palimpsest.reporting.style import DASHED, DOTTED, INK, colour_of, marker_of, size_of
+from palimpsest.reporting.words import (
+    QUALITY,
+    SCORES,
+    UTILITY,
     against_paper,
-    along_trajectories,
-    compared,
-    finished,
+    format_quality,
+    format_score,
     joined,
     over_seeds,
-    places,
     sign_over_seeds,
     table_of,
     under_titles,
     variants_shown,
-    watched_variant,
 )
-from palimpsest.reporting.style import DASHED, INK, colour_of, lowest_tick, marker_of, quality_axis, quality_height, size_of
-from palimpsest.reporting.tables import format_quality
 
 QUESTION = "What happens while a method unlearns?"
-PAPER = "Sec. 5, Figs. 3c-d and A4"
-METRICS = {
-    "forget_quality": "Forget quality",
-    "model_utility": "Model utility",
+PAPER = "Figs. 3c-d and A4"
+METRICS = SCORES | {
     "kl_forget": "KL to the start, forget set",
     "kl_retain": "KL to the start, retain set",
 }
 # Models whose level stands behind the courses, each with its line.
-LEVELS: dict[str, Any] = {"retrain": DASHED, "original": ":"}
+LEVELS: dict[str, Any] = {"retrain": DASHED, "original": DOTTED}
 # A fall of model utility by less than this share of its first value is no sharp drop.
 DROP = 0.1
 # From here on a divergence (nats) is drawn on a scale that is linear below its tenth and logarithmic above.
@@ -67,11 +64,11 @@ class Course:
 
 @dataclass(frozen=True)
 class Watched:
-    """One place with the courses of its methods, and its finished models."""
+    """One place with the courses of its methods, and the finished models there, if any are."""
 
     place: Place
     courses: list[Course]
-    finished: Place
+    finished: Place | None
 
     def course(self, method: str, metric: str) -> pd.DataFrame | None:
         """Return a metric of a method by epoch and seed, if it is there."""
@@ -84,17 +81,14 @@ class Watched:
 
     def level(self, role: str, metric: str) -> float | None:
         """Return the mean of Original's or Retrain's metric over seeds, if it is there."""
-        values = self.finished.by_seed(metric, role)
-        return None if values.empty else float(values.mean())
+        values = self.finished.by_seed(metric, role) if self.finished else None
+        return None if values is None or values.empty else float(values.mean())
 
 
 def answer(evidence: Evidence) -> Answer | None:
     """Follow every method that was watched over all its epochs."""
-    found = [
-        watched
-        for place in places(evidence.study, along_trajectories(evidence.results))
-        if (watched := _watched(evidence, place))
-    ]
+    places = evidence.places(along_trajectories(evidence.results))
+    found = [watched for place in places if (watched := _watched(evidence, place))]
     if not found:
         return None
     models = [(course.method, course.variant) for watched in found for course in watched.courses]
@@ -118,7 +112,7 @@ def _watched(evidence: Evidence, place: Place) -> Watched | None:
         of_method = rows[rows["method"] == method]
         # Where only the last epoch was looked at there is no course to follow.
         epochs = of_method.groupby("variant")["epoch"].nunique()
-        variant = watched_variant(evidence, place.block, method, epochs.index[epochs > 1])
+        variant = evidence.watched_variant(place.block, method, epochs.index[epochs > 1])
         if variant is None:
             continue
         of_variant = of_method[of_method["variant"] == variant]
@@ -127,56 +121,56 @@ def _watched(evidence: Evidence, place: Place) -> Watched | None:
             for metric, of_metric in of_variant.groupby("metric")
         }
         courses.append(Course(method, variant, metrics))
-    rows = finished(evidence.results)
-    same = Place(
-        place.block, place.suite, next((p.rows for p in places(evidence.study, rows) if p.title == place.title), rows[:0])
-    )
-    return Watched(place, courses, same) if courses else None
+    done = next((other for other in evidence.finished if other.title == place.title), None)
+    return Watched(place, courses, done) if courses else None
 
 
 def _sentences(watched: Watched) -> list[str]:
-    return _ends(watched) + _npo(watched) + _simnpo(watched) + _ga(watched)
+    verdicts = _npo(watched) + _simnpo(watched) + _ga(watched)
+    return (verdicts or ["What the paper says of NPO, SimNPO and GA is left open: none was watched here."]) + _ends(watched)
 
 
 def _ends(watched: Watched) -> list[str]:
     """Say where every method ends."""
     sentences, told = [], compared(course.method for course in watched.courses)
-    for metric, name in (("model_utility", "model utility"), ("forget_quality", "forget quality")):
-        ends = [
-            (course.label, frame.iloc[-1].mean())
+    for metric, name in SCORES.items():
+        parts = [
+            f"{format_score(metric, frame.iloc[-1].mean())} for {course.label}"
             for course in watched.courses
             if course.method in told and (frame := course.metrics.get(metric)) is not None
         ]
-        parts = [f"{format_quality(end) if metric == 'forget_quality' else f'{end:.3f}'} for {label}" for label, end in ends]
         if parts:
-            sentences.append(f"After the last epoch {name} is {joined(parts)} ({over_seeds(watched.seeds)}).")
+            sentences.append(f"After the last epoch {name.lower()} is {joined(parts)} ({over_seeds(watched.seeds)}).")
     return sentences
 
 
 def _npo(watched: Watched) -> list[str]:
-    utility = watched.course("npo", "model_utility")
+    utility = watched.course("npo", UTILITY)
     if utility is None:
         return []
     means = utility.mean(axis=1)
     lowest, last, start = _lowest_epoch(means), int(means.index[-1]), float(means.iloc[0])
     if start <= 0:
-        return []
+        return ["Whether NPO's model utility drops and recovers is left open: it has none to begin with."]
     if last < FEW_EPOCHS:
-        return [f"{last} epochs are too few to tell whether NPO's model utility recovers."]
+        return [f"Whether NPO's model utility drops and recovers is left open: {last} epochs are too few to tell."]
     lost, regained = start - means.min(), utility.iloc[-1] - utility.iloc[int(means.argmin())]
-    shares = f"{means.min() / start:.0%} of it is left after epoch {lowest}, {means.iloc[-1] / start:.0%} at the end"
+    left = f"{means.min() / start:.0%} of it is left after epoch {lowest}, {means.iloc[-1] / start:.0%} at the end"
+    shares = f"{left} ({over_seeds(utility.shape[1])})"
     if lost < DROP * start:
         return [f"Unlike in the paper, NPO's model utility does not drop: {shares}."]
     if lowest > last / 2:
         return [f"Unlike in the paper, NPO's model utility keeps falling until late: {shares}."]
-    if regained.mean() < RECOVERED * lost or sign_over_seeds(regained) < 1:
-        return [f"NPO's model utility drops in early epochs, but unlike in the paper it does not recover: {shares}."]
+    if regained.mean() < RECOVERED * lost:
+        return [f"Unlike in the paper, NPO's model utility drops in early epochs and does not recover: {shares}."]
+    if sign_over_seeds(regained) < 1:
+        return [f"Whether NPO's model utility recovers from an early drop is left open: {shares}; not all seeds agree."]
     return [f"As in the paper, NPO's model utility drops in early epochs and then recovers: {shares}."]
 
 
 def _simnpo(watched: Watched) -> list[str]:
     sentences = []
-    utilities = [watched.course(method, "model_utility") for method in ("simnpo", "npo")]
+    utilities = [watched.course(method, UTILITY) for method in ("simnpo", "npo")]
     simnpo, npo = (None if frame is None else frame.min() for frame in utilities)
     if simnpo is not None and npo is not None:
         sentences.append(
@@ -203,14 +197,15 @@ def _simnpo(watched: Watched) -> list[str]:
 
 
 def _ga(watched: Watched) -> list[str]:
-    utility = watched.course("ga", "model_utility")
+    utility = watched.course("ga", UTILITY)
     if utility is None:
         return []
-    original = watched.level("original", "model_utility") or float(utility.iloc[0].mean())
+    original = watched.level("original", UTILITY) or float(utility.iloc[0].mean())
     if original <= 0:
-        return []
+        return ["Whether GA collapses is left open: there is no model utility to lose."]
     left = utility.iloc[-1].mean() / original
-    numbers = f"{left:.0%} of Original's model utility is left after epoch {utility.index[-1]}"
+    seeds = over_seeds(utility.shape[1])
+    numbers = f"{left:.0%} of Original's model utility is left after epoch {utility.index[-1]} ({seeds})"
     if left < COLLAPSED:
         return [f"As in the paper, GA collapses: {numbers}."]
     return [f"Unlike in the paper, GA does not collapse: {numbers}."]
@@ -226,11 +221,11 @@ def _table(found: Sequence[Watched]) -> pd.DataFrame:
     rows = []
     for watched in found:
         for course in watched.courses:
-            row = {"Study": watched.place.title, "Method": course.label}
+            row = {"Method": course.label}
             for metric, head, write in TABLE:
                 means = course.metrics[metric].mean(axis=1) if metric in course.metrics else None
                 row[head] = "" if means is None else write(means)
-            rows.append(row)
+            rows.append((watched.place.title, row))
     return table_of(rows)
 
 
@@ -239,10 +234,10 @@ def _lowest_epoch(means: pd.Series) -> int:
 
 
 TABLE: tuple[tuple[str, str, Callable[[pd.Series], str]], ...] = (
-    ("model_utility", "Model utility, lowest", lambda means: f"{means.min():.3f} (epoch {_lowest_epoch(means)})"),
-    ("model_utility", "Model utility, at the end", lambda means: f"{means.iloc[-1]:.3f}"),
-    ("forget_quality", "Forget quality, highest", lambda means: f"{format_quality(means.max())} (epoch {_lowest_epoch(-means)})"),
-    ("forget_quality", "Forget quality, at the end", lambda means: format_quality(means.iloc[-1])),
+    (UTILITY, "Model utility, lowest", lambda means: f"{means.min():.3f} (epoch {_lowest_epoch(means)})"),
+    (UTILITY, "Model utility, at the end", lambda means: f"{means.iloc[-1]:.3f}"),
+    (QUALITY, "Forget quality, highest", lambda means: f"{format_quality(means.max())} (epoch {_lowest_epoch(-means)})"),
+    (QUALITY, "Forget quality, at the end", lambda means: format_quality(means.iloc[-1])),
     ("kl_forget", "KL, forget set, at the end", lambda means: f"{means.iloc[-1]:.2g}"),
     ("kl_retain", "KL, retain set, at the end", lambda means: f"{means.iloc[-1]:.2g}"),
 )
@@ -251,20 +246,15 @@ TABLE: tuple[tuple[str, str, Callable[[pd.Series], str]], ...] = (
 def _draw(found: Sequence[Watched]) -> Figure:
     metrics = [metric for metric in METRICS if any(metric in course.metrics for watched in found for course in watched.courses)]
     figure = Figure(figsize=(0.6 + 2.6 * len(metrics), 0.4 + 2.9 * len(found)))
-    parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
-    for part, watched in zip(parts, found, strict=True):
-        part.suptitle(watched.place.title, x=0.01, ha="left", fontsize=9.5, color=INK)
+    for part, watched in zip(panel_rows(figure, [watched.place.title for watched in found]), found, strict=True):
         for axes, metric in zip(part.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
             _draw_panel(axes, watched, metric)
             axes.set_xlabel("Epoch")
     models = sorted(
         {(course.method, course.label) for watched in found for course in watched.courses},
-        key=lambda model: model_order(model[0], model[1]),
+        key=lambda model: model_order(*model),
     )
-    handles: list[Any] = [
-        Line2D([], [], color=colour_of(method), marker=marker_of(method), markersize=size_of(method) * 0.7, label=label)
-        for method, label in models
-    ]
+    handles = [method_handle(method, label, 0.7) for method, label in models]
     handles += [
         Line2D([], [], color=colour_of(role), linestyle=style, linewidth=1.1, label=method_name(role))
         for role, style in LEVELS.items()
@@ -275,7 +265,6 @@ def _draw(found: Sequence[Watched]) -> Figure:
 
 
 def _draw_panel(axes: Axes, watched: Watched, metric: str) -> None:
-    is_quality = metric == "forget_quality"
     courses = [(course.method, course.metrics[metric]) for course in watched.courses if metric in course.metrics]
     levels = [(role, watched.level(role, metric)) for role in LEVELS]
     known = [value for _, frame in courses for value in frame.to_numpy(dtype=float).ravel() if not math.isnan(value)] + [
@@ -284,7 +273,7 @@ def _draw_panel(axes: Axes, watched: Watched, metric: str) -> None:
     lowest = lowest_tick(known)
 
     def heights(values: pd.Series) -> list[float]:
-        return [quality_height(value, lowest) if is_quality else value for value in values]
+        return [score_height(metric, value, lowest) for value in values]
 
     for role, level in levels:
         if level is not None:
@@ -306,11 +295,11 @@ def _draw_panel(axes: Axes, watched: Watched, metric: str) -> None:
         )
     axes.set_title(METRICS[metric], loc="left", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    if is_quality:
+    if metric == QUALITY:
         quality_axis(axes, lowest)
         return
     greatest = max(known, default=0.0)
-    if metric != "model_utility" and greatest > WIDE_KL:
+    if metric != UTILITY and greatest > WIDE_KL:
         axes.set_yscale("symlog", linthresh=WIDE_KL / 10)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylim(0, greatest * 1.08 or 1.0)

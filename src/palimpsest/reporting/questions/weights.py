@@ -12,26 +12,25 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.stats import pearsonr
 
 from palimpsest.data.splits import halves
+from palimpsest.reporting.drawing import panel_rows
 from palimpsest.reporting.evidence import Answer, Evidence
 from palimpsest.reporting.names import model_label
-from palimpsest.reporting.questions.common import (
-    KEY,
+from palimpsest.reporting.rows import KEY, of_block
+from palimpsest.reporting.study import Block
+from palimpsest.reporting.style import INK, SOFT, colour_of
+from palimpsest.reporting.words import (
+    format_range,
     in_all,
     joined,
     over_seeds,
     sign_over_seeds,
-    spread,
     table_of,
     under_titles,
     variants_shown,
-    watched_variant,
 )
-from palimpsest.reporting.study import Block
-from palimpsest.reporting.style import INK, SOFT, colour_of
-from palimpsest.reporting.tables import of_block
 
 QUESTION = "Where does each method spend its gradient?"
-PAPER = "Sec. 4 and 5, Figs. 3a-b and 4"
+PAPER = "Figs. 3a-b and 4"
 SYMBOLS = {"npo": "w", "simnpo": "w'"}
 QUANTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 NUMBERS = [*KEY, "seed", "method", "variant", "epoch", "answers", "mean", *QUANTILES, "pearson_r", "share_shorter_half"]
@@ -54,11 +53,6 @@ class Weights:
     variant: str
     items: pd.DataFrame
     numbers: pd.DataFrame
-
-    @property
-    def title(self) -> str:
-        """What its block is called."""
-        return " / ".join(self.block.key)
 
     @property
     def label(self) -> str:
@@ -96,7 +90,7 @@ def answer(evidence: Evidence) -> Answer | None:
         return None
     seeds = max(weights.numbers["seed"].nunique() for weights in found)
     return Answer(
-        findings=under_titles([(weights.title, sentence) for weights in found for sentence in _sentences(weights)]),
+        findings=under_titles([(weights.block.title(), sentence) for weights in found for sentence in _sentences(weights)]),
         figure=_draw(found),
         alt="The gradient weight of each forget answer against its length at the first, a middle and the last epoch, and box "
         "plots over all epochs.",
@@ -122,11 +116,11 @@ def correlation(lengths: np.ndarray, weights: np.ndarray) -> float:
 def _weights(evidence: Evidence, block: Block, method: str) -> Weights | None:
     rows = of_block(evidence.weights, block)
     rows = rows[rows["method"] == method].dropna(subset="weight")
-    variant = watched_variant(evidence, block, method, rows["variant"].unique())
+    variant = evidence.watched_variant(block, method, rows["variant"].unique())
     if variant is None:
         return None
     items = rows[rows["variant"] == variant]
-    key = dict(zip(KEY, block.key, strict=True)) | {"method": method, "variant": variant}
+    key = block.identity | {"method": method, "variant": variant}
     numbers = [
         key | {"seed": seed, "epoch": epoch} | _statistics(of_epoch)
         for (seed, epoch), of_epoch in items.groupby(["seed", "epoch"])
@@ -150,31 +144,28 @@ def _statistics(items: pd.DataFrame) -> dict[str, float]:
 
 def _sentences(weights: Weights) -> list[str]:
     first, last = weights.shown[0], weights.shown[-1]
-    sentences = [_length_sentence(weights)]
-    if weights.method == "npo":
-        sentences.append(_uniform_sentence(weights, first))
-        if last > first:
-            sentences.append(_collapse_sentence(weights, first, last))
-    else:
-        sentences.append(_favour_sentence(weights))
-    return sentences
+    if weights.method != "npo":
+        return [_favour_sentence(weights), _length_sentence(weights)]
+    collapse = [_collapse_sentence(weights, first, last)] if last > first else []
+    return [_uniform_sentence(weights, first), *collapse, _length_sentence(weights)]
 
 
 def _length_sentence(weights: Weights) -> str:
     shares = [f"{weights.mean('share_shorter_half', epoch):.0%} in epoch {epoch}{_r(weights, epoch)}" for epoch in weights.shown]
     seeds = over_seeds(weights.numbers["seed"].nunique())
-    return f"Of the weight of {weights.label} the shorter half of the answers gets {joined(shares)} ({seeds})."
+    return f"Of {weights.label}'s weight the shorter half of the answers gets {joined(shares)} ({seeds})."
 
 
 def _r(weights: Weights, epoch: int) -> str:
     values = weights.by_seed("pearson_r", epoch)
-    return " (all alike)" if values.empty else f" (r = {values.mean():+.2f})"
+    return " (all alike)" if values.empty else f" (r = {values.mean():+z.2f})"
 
 
 def _uniform_sentence(weights: Weights, first: int) -> str:
     low, high = weights.by_seed("p05", first).min(), weights.by_seed("p95", first).max()
-    seeds = in_all(weights.by_seed("p05", first).size)
-    between = f"in epoch {first} nine in ten lie between {low:.3g} and {high:.3g}, {seeds}"
+    bounds = list(dict.fromkeys((f"{low:.3g}", f"{high:.3g}")))
+    between = f"in epoch {first} nine in ten {'lie between' if len(bounds) > 1 else 'are'} {joined(bounds)}"
+    between = f"{between}, {in_all(weights.by_seed('p05', first).size)}"
     if low >= 1 - UNIFORM and high <= 1 + UNIFORM:
         return f"As in the paper, {weights.label}'s weights are uniform at first: {between}."
     return f"Unlike in the paper, {weights.label}'s weights are not uniform at first: {between}."
@@ -184,9 +175,7 @@ def _collapse_sentence(weights: Weights, first: int, last: int) -> str:
     if weights.mean("median", first) <= 0:
         return f"Most of {weights.label}'s weights are 0 from epoch {first} on."
     median, top = (weights.mean(name, last) / weights.mean(name, first) for name in ("median", "p95"))
-    numbers = (
-        f"from epoch {first} to {last} their median goes to {median:.2g} times what it was, their 95th percentile to {top:.2g}"
-    )
+    numbers = f"from epoch {first} to {last} the median is multiplied by {median:.2g}, the 95th percentile by {top:.2g}"
     if top < COLLAPSED:
         return f"As in the paper, {weights.label}'s weights collapse together: {numbers}."
     if median < COLLAPSED:
@@ -197,18 +186,19 @@ def _collapse_sentence(weights: Weights, first: int, last: int) -> str:
 def _favour_sentence(weights: Weights) -> str:
     excess = weights.numbers["share_shorter_half"] - weights.numbers["answers"].map(_even_share)
     signs = [sign_over_seeds(excess[weights.numbers["epoch"] == epoch]) for epoch in weights.shown]
+    seeds = weights.numbers["seed"].nunique()
     told = {sign: [str(epoch) for epoch, found in zip(weights.shown, signs, strict=True) if found == sign] for sign in (1, 0, -1)}
-    seeds = in_all(weights.numbers["seed"].nunique())
-    if len(told[1]) == len(signs):
-        return f"As in the paper, {weights.label} favours short answers, at each of these epochs {seeds}."
-    if len(told[-1]) == len(signs):
-        return f"Unlike in the paper, {weights.label} favours long answers, at each of these epochs {seeds}."
     parts = [
         f"{what} in epoch{'s' * (len(told[sign]) > 1)} {joined(told[sign])}"
-        for sign, what in ((1, "short answers"), (-1, "long answers"), (0, "neither in all seeds"))
+        for sign, what in ((1, "short answers"), (-1, "long answers"), (0, "neither" if seeds == 1 else "neither in all seeds"))
         if told[sign]
     ]
-    return f"The paper finds that {weights.label} favours short answers; here it favours {joined(parts)}."
+    favours = f"{joined(parts)}, {in_all(seeds)}"
+    if len(told[1]) == len(signs):
+        return f"As in the paper, {weights.label} favours {favours}."
+    if told[-1]:
+        return f"Unlike in the paper, {weights.label} favours {favours}."
+    return f"Whether {weights.label} favours short answers is left open: it favours {joined(parts)}."
 
 
 def _even_share(answers: int) -> float:
@@ -219,35 +209,27 @@ def _even_share(answers: int) -> float:
 def _table(found: Sequence[Weights]) -> pd.DataFrame:
     rows = [
         {
-            "Study": weights.title,
             "Method": weights.label,
             "Epoch": str(epoch),
             "Median weight": f"{weights.mean('median', epoch):.3g}",
             "5 % to 95 %": f"{weights.mean('p05', epoch):.3g} to {weights.mean('p95', epoch):.3g}",
-            "r with length": _ranged(weights.by_seed("pearson_r", epoch), "+.2f"),
-            "On the shorter half": _ranged(weights.by_seed("share_shorter_half", epoch), ".0%"),
+            "r with length": format_range(weights.by_seed("pearson_r", epoch), "{:+z.2f}".format, "all alike"),
+            "On the shorter half": format_range(weights.by_seed("share_shorter_half", epoch), "{:.0%}".format),
         }
         for weights in found
         for epoch in weights.shown
     ]
-    return table_of(rows)
-
-
-def _ranged(values: pd.Series, form: str) -> str:
-    if values.empty:
-        return "all alike"
-    mean, low, high = spread(values)
-    return f"{mean:{form}}" if len(values) == 1 else f"{mean:{form}} ({low:{form}} to {high:{form}})"
+    titles = [weights.block.title() for weights in found for _ in weights.shown]
+    return table_of(list(zip(titles, rows, strict=True)))
 
 
 def _draw(found: Sequence[Weights]) -> Figure:
-    titles = list(dict.fromkeys(weights.title for weights in found))
-    groups = [[weights for weights in found if weights.title == title] for title in titles]
-    figure = Figure(figsize=(10.0, sum(0.3 + 2.2 * len(group) for group in groups)))
-    parts = figure.subfigures(len(groups), 1, height_ratios=[0.3 + 2.2 * len(group) for group in groups], squeeze=False)[:, 0]
+    titles = list(dict.fromkeys(weights.block.title() for weights in found))
+    groups = [[weights for weights in found if weights.block.title() == title] for title in titles]
+    heights = [0.3 + 2.2 * len(group) for group in groups]
+    figure = Figure(figsize=(10.0, sum(heights)))
     wide = max(len(weights.shown) for weights in found)
-    for part, group in zip(parts, groups, strict=True):
-        part.suptitle(group[0].title, x=0.01, ha="left", fontsize=9.5, color=INK)
+    for part, group in zip(panel_rows(figure, titles, heights), groups, strict=True):
         grid = part.subplots(len(group), wide + 1, width_ratios=[1.0] * wide + [1.3], squeeze=False)
         for line, weights in enumerate(group):
             is_last = line == len(group) - 1
@@ -276,7 +258,7 @@ def _draw_scatter(axes: Axes, weights: Weights, epoch: int) -> None:
     )
     axes.set_title(f"Epoch {epoch}", loc="left", color=INK, fontsize=9)
     r = weights.by_seed("pearson_r", epoch)
-    axes.set_title("all alike" if r.empty else f"r = {r.mean():+.2f}", loc="right", color=SOFT, fontsize=8)
+    axes.set_title("all alike" if r.empty else f"r = {r.mean():+z.2f}", loc="right", color=SOFT, fontsize=8)
     # From zero on: what looks uneven is uneven.
     axes.set_ylim(0, 1.08 * (float(items["weight"].max()) or 1.0))
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
