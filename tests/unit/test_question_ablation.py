@@ -133,7 +133,7 @@ def neighbours(tmp_path, **qualities):
             (0.8, 0.9),
             (
                 "W-GradDiff forgets better than GradDiff (length normalisation alone): forget quality 0.45 against 0.15",
-                "As in the paper, SimNPO forgets better than W-GradDiff",
+                "SimNPO forgets better than W-GradDiff",
                 "As in the paper, SimNPO forgets better than GradDiff",
             ),
         ),
@@ -142,8 +142,8 @@ def neighbours(tmp_path, **qualities):
             (0.1, 0.2),
             (0.0, 0.1),
             (
-                "Unlike in the paper, W-GradDiff does not forget better than GradDiff",
-                "Unlike in the paper, SimNPO does not forget better than W-GradDiff",
+                "W-GradDiff does not forget better than GradDiff",
+                "SimNPO does not forget better than W-GradDiff",
                 "Unlike in the paper, SimNPO does not forget better than GradDiff",
             ),
         ),

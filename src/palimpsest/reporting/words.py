@@ -84,13 +84,19 @@ def sign_over_seeds(differences: pd.Series) -> int:
     return 1 if (differences > 0).all() else -1 if (differences < 0).all() else 0
 
 
-def against_paper(differences: pd.Series, claim: str, contrary: str, numbers: str) -> str:
-    """Say whether the seeds bear out the paper's claim that a difference is positive, with the numbers it is between."""
+def against_paper(differences: pd.Series, claim: str, contrary: str, numbers: str, *, claimed: bool = True) -> str:
+    """Say whether the seeds bear out the paper's claim that a difference is positive, with the numbers it is between.
+
+    With `claimed` false the paper says nothing of it, and is not named.
+    """
     if differences.empty:
         return f"Whether {claim} is left open: no seed has both numbers."
     count, sign = len(differences), sign_over_seeds(differences)
     if sign:
-        return f"{f'As in the paper, {claim}' if sign > 0 else f'Unlike in the paper, {contrary}'}: {numbers}, {in_all(count)}."
+        said = ("As in the paper, ", "Unlike in the paper, ") if claimed else ("", "")
+        return (
+            f"{said[0]}{claim}: {numbers}, {in_all(count)}." if sign > 0 else f"{said[1]}{contrary}: {numbers}, {in_all(count)}."
+        )
     if (differences == 0).all():
         return f"Whether {claim} is left open: {numbers}, no difference in {'the only' if count == 1 else 'any'} seed."
     held = int((differences > 0).sum())

@@ -17,7 +17,7 @@ from palimpsest.reporting.questions._halves import (
 from palimpsest.reporting.words import against_paper, joined, under_titles, variants_shown
 
 QUESTION = "Does NPO waste power on weakly memorised data?"
-PAPER = "App. C"
+PAPER = "App. C, Fig. 1b and Table A2"
 HALVING = Halving(("first_half", "second_half"), ("learnt", "unseen"), "original-half")
 
 

@@ -35,7 +35,7 @@ from palimpsest.reporting.words import (
 )
 
 QUESTION = "Does NPO depend on its reference model?"
-PAPER = "the experiment with a perturbed reference model"
+PAPER = "Sec. 4 and App. B"
 CLAIMED, FREE = "npo", "simnpo"
 CLAIMS = {QUALITY: ("forgets worse", "forgets better"), UTILITY: ("keeps less utility", "keeps more utility")}
 # NPO whose reference is the start model, and NPO whose reference is perturbed.
