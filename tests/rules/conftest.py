@@ -6,13 +6,6 @@ import pytest
 from checkout import TINY, Checkout, clone
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what works on the one finished study in one process, which then makes it once."""
-    for item in items:
-        if {"finished", "finished_once"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("finished"))
-
-
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
     """A fresh clone, nothing run."""
