@@ -89,7 +89,11 @@ UNEVEN, EVEN = [(0.1, 0.6), (0.1, 0.7)], [(0.5, 0.55), (0.6, 0.7)]
             [EVEN[0], UNEVEN[1]],
             "less evenly than SimNPO is left open: the halves' forget qualities are 0.30",
         ),
-        ([UNEVEN[0]], [EVEN[0]], "0.50 apart for NPO, 0.05 for SimNPO, in the only seed."),
+        (
+            [UNEVEN[0]],
+            [EVEN[0]],
+            "is left open by one seed, in which it holds: the halves' forget qualities are 0.50 apart for NPO, 0.05",
+        ),
         (
             [(0.0, 1e-9)] * 2,
             UNEVEN,

@@ -69,7 +69,7 @@ def test_the_claim_is_about_the_largest_share_and_the_others_are_told_beside(tmp
 def test_where_nothing_was_forgotten_it_is_said(tmp_path):
     text = said(tmp_path, {"npo": [(1e-6, 0.5)], "npo/half": [(0.0, 0.4)]})
     assert "goes from 1.0e-06 to 0, both told apart from Retrain (paper" in text
-    assert "in the only seed." in text
+    assert "is left open by one seed, in which it holds" in text
 
 
 def test_simnpo_is_the_level_without_a_reference(tmp_path):

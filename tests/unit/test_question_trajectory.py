@@ -73,7 +73,7 @@ NEAR, FAR = [0.0, 0.1, 0.2, 0.2, 0.3], [0.0, 1.0, 2.0, 1.5, 1.0]
     ],
 )
 def test_who_keeps_more_utility(tmp_path, npo, simnpo, text):
-    assert text in said(tmp_path, {"npo": {0: course(npo)}, "simnpo": {0: course(simnpo)}})
+    assert text in said(tmp_path, {"npo": dict.fromkeys((0, 1), course(npo)), "simnpo": dict.fromkeys((0, 1), course(simnpo))})
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,8 @@ def test_who_keeps_more_utility(tmp_path, npo, simnpo, text):
     ],
 )
 def test_who_stays_nearer(tmp_path, npo, simnpo, text):
-    models = {"npo": {0: course(DIP, kl_retain=npo)}, "simnpo": {0: course(FLAT, kl_retain=simnpo)}}
+    seeds = {"npo": course(DIP, kl_retain=npo), "simnpo": course(FLAT, kl_retain=simnpo)}
+    models = {method: dict.fromkeys((0, 1), of) for method, of in seeds.items()}
     assert text in said(tmp_path, models)
 
 

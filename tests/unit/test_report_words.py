@@ -15,7 +15,8 @@ from palimpsest.reporting.words import against_paper, format_range, joined, tabl
         ([0.3, 0.0], "Whether up is left open: 1 to 2; it holds in 1 of 2 seeds, within their spread."),
         ([0.0, 0.0], "Whether up is left open: 1 to 2, no difference in any seed."),
         ([0.0], "Whether up is left open: 1 to 2, no difference in the only seed."),
-        ([0.1], "As in the paper, up: 1 to 2, in the only seed."),
+        ([0.1], "Whether up is left open by one seed, in which it holds: 1 to 2."),
+        ([-0.1], "Whether up is left open by one seed, in which it does not: 1 to 2."),
         ([], "Whether up is left open: no seed has both numbers."),
     ],
 )

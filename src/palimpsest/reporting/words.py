@@ -92,6 +92,9 @@ def against_paper(differences: pd.Series, claim: str, contrary: str, numbers: st
     if differences.empty:
         return f"Whether {claim} is left open: no seed has both numbers."
     count, sign = len(differences), sign_over_seeds(differences)
+    if count == 1 and sign:
+        # How far apart two seeds would lie is not known, so neither is whether the difference means anything.
+        return f"Whether {claim} is left open by one seed, in which it {'holds' if sign > 0 else 'does not'}: {numbers}."
     if sign:
         said = ("As in the paper, ", "Unlike in the paper, ") if claimed else ("", "")
         return (
