@@ -72,6 +72,15 @@ def test_the_shift_is_against_retrain(tmp_path):
     assert rows.loc[("npo", "first_half"), "shift"] == pytest.approx(-0.5 - math.log(2))
 
 
+def test_the_seeds_counted_are_those_of_the_models_shown(tmp_path):
+    of = case(tmp_path, [(0.2, 0.6)], [(0.5, 0.5)])
+    retrain = of.truth_ratios[of.truth_ratios["method"] == "retrain"]
+    pd.concat([of.truth_ratios, retrain.assign(seed=1)]).to_parquet(of.summary / "truth_ratios.parquet")
+    found = answered(memorisation.answer, type(of)(of.study, of.summary))
+    assert found.numbers["seed"].nunique() == 2
+    assert found.findings[2].endswith("(one seed).")
+
+
 UNEVEN, EVEN = [(0.1, 0.6), (0.1, 0.7)], [(0.5, 0.55), (0.6, 0.7)]
 
 

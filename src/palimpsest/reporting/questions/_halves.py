@@ -83,8 +83,9 @@ class Halved:
 
     @property
     def over_seeds(self) -> str:
-        """Over how many seeds its means go."""
-        return over_seeds(self.numbers["seed"].nunique())
+        """Over how many seeds the means of its models go; their start and Retrain may have more."""
+        ours = self.numbers["method"].isin({method for method, _ in self.models})
+        return over_seeds(self.numbers.loc[ours, "seed"].nunique())
 
     def has(self, *methods: str) -> bool:
         """Return whether these methods are all there."""
