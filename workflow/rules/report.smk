@@ -90,11 +90,10 @@ rule publish:
     params:
         config=specs.config,
         code=jobs.publish_code(),
-        folder=RESULTS,
     message:
         "Writing {output.page} and {output.table}"
     shell:
         "(cp {input.table} {output.table} && cp {input.page} {output.page}"
         " && python -m palimpsest.config resolved {params.config:q} > {output.config}"
         " && python -m palimpsest.config measured {params.config:q}"
-        " | python -m palimpsest.reporting.cost --spec - --summary {input.table} --out {params.folder}) 2> {log}"
+        " | python -m palimpsest.reporting.cost --spec - --summary {input.table} --out $(dirname {output.cost})) 2> {log}"
