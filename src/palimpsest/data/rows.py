@@ -1,4 +1,4 @@
-"""The one schema of question/answer data, whatever its source, as JSON lines."""
+"""The one schema of texts, questions and answers, whatever their source, as JSON lines."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -34,10 +34,26 @@ class Fact(Settings):
 
 
 class Text(Settings):
-    """A refusal, or any other lone text."""
+    """A refusal, a document of a corpus, or any other lone text."""
 
     id: str
     text: str
+
+
+class Pair(Settings):
+    """A question with its answer, and nothing else."""
+
+    id: str
+    question: str
+    answer: str
+
+
+class Excerpt(Settings):
+    """A text cut in two: what a model is given, and how the text goes on."""
+
+    id: str
+    prompt: str
+    continuation: str
 
 
 Row = TypeVar("Row", bound=Settings)

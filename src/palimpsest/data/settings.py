@@ -66,6 +66,109 @@ class WorldSource(Settings):
 Source = Annotated[HubSource | FolderSource | WorldSource, Field(discriminator="kind")]
 
 
+class MuseHubSource(Settings):
+    """A corpus of MUSE from the Hugging Face hub at one revision; cached, so offline afterwards."""
+
+    kind: Literal["muse-hub"]
+    """From the Hugging Face hub."""
+    repo: str
+    """The data set on the hub, of the schema of muse-bench/MUSE-News."""
+    revision: Revision
+    """The commit of that repository: identity, never a branch."""
+
+
+class MuseFolderSource(Settings):
+    """A corpus of MUSE from a local folder, laid out as the data sets on the hub are."""
+
+    kind: Literal["muse-folder"]
+    """From a local folder."""
+    path: str
+    """The folder, relative to the working directory."""
+
+
+class MuseWorldSource(Settings):
+    """Long texts about the people of the fictional world, with questions about them."""
+
+    kind: Literal["muse-world"]
+    """Made here, offline."""
+    seed: int = 0
+    """Seed of the world: other seeds, other people."""
+    texts: Annotated[int, Field(ge=2)] = 10
+    """Texts, each about one person, in the forget set, in each further request, and in each part that is not forgotten."""
+    parts: Annotated[int, Field(ge=1, le=8)] = 4
+    """Forget sets: the first, and so many requests and sizes less one."""
+    base_texts: Annotated[int, Field(ge=1)] = 40
+    """Texts about other people, whom only the base of a tiny model learns."""
+
+
+class AustenSource(Settings):
+    """The six novels of Jane Austen, in the public domain, from a package of data for R."""
+
+    kind: Literal["austen"]
+    """From an unpacked package, offline."""
+    path: str = "data/austen"
+    """Folder that holds the package's data files, found below it."""
+    forget: str = "Persuasion"
+    """The novel to forget."""
+    retain: list[str] = ["Emma"]
+    """Novels that unlearning may look at."""
+    kept: list[str] = ["Pride and Prejudice"]
+    """Novels that are learnt too, and that no unlearning sees."""
+    holdout: str = "Mansfield Park"
+    """The novel that nobody learns."""
+    words: Annotated[int, Field(ge=1000)] = 8000
+    """Words taken of each novel, the first ones of its text."""
+    base_words: Annotated[int, Field(ge=1000)] = 40000
+    """Words of the two other novels together, which the base of a tiny model learns."""
+
+
+class WmdpHubSource(Settings):
+    """WMDP's corpora from the Hugging Face hub at one revision each; the one of biology is gated."""
+
+    kind: Literal["wmdp-hub"]
+    """From the Hugging Face hub."""
+    subject: Literal["bio", "cyber"]
+    """Which corpora."""
+    repo: str = "cais/wmdp-corpora"
+    """The data set of the open corpora."""
+    revision: Revision = "daf89fa9b618b63a624228061a9cebacca88009c"
+    """Its commit."""
+    gated_repo: str = "cais/wmdp-bio-forget-corpus"
+    """The data set of the forget corpus of biology."""
+    gated_revision: Revision | None = None
+    """Its commit, which is shown to those who have access."""
+    max_texts: Annotated[int, Field(ge=1)] | None = None
+    """Texts taken of each corpus, the first ones; null: all."""
+
+
+class WmdpFolderSource(Settings):
+    """WMDP's corpora from a local folder that holds forget.jsonl and retain.jsonl, an object with `text` a line."""
+
+    kind: Literal["wmdp-folder"]
+    """From a local folder."""
+    path: str
+    """The folder, relative to the working directory."""
+    max_texts: Annotated[int, Field(ge=1)] | None = None
+    """Texts taken of each corpus, the first ones; null: all."""
+
+
+class WmdpWorldSource(Settings):
+    """A harmless stand-in for hazardous knowledge: invented substances of the fictional world, with questions about them."""
+
+    kind: Literal["wmdp-world"]
+    """Made here, offline."""
+    seed: int = 0
+    """Seed of the world."""
+    hazards: Annotated[int, Field(ge=4, le=400)] = 20
+    """Substances to forget."""
+    harmless: Annotated[int, Field(ge=4, le=400)] = 20
+    """Things of the same kind to retain."""
+
+
+MuseSource = Annotated[MuseHubSource | MuseFolderSource | MuseWorldSource | AustenSource, Field(discriminator="kind")]
+WmdpSource = Annotated[WmdpHubSource | WmdpFolderSource | WmdpWorldSource, Field(discriminator="kind")]
+
+
 class SplitSettings(Settings):
     """How many authors are retained, counted from the first; none means all that are neither forgotten nor in the base."""
 

@@ -25,6 +25,21 @@ class TofuSuite(Settings):
         return self.max_items.get(name) if isinstance(self.max_items, dict) else self.max_items
 
 
+class MuseSuite(Settings):
+    """The MUSE evaluation: what a model recites, what it knows, and what its losses give away (arXiv 2407.06460, Sec. 3)."""
+
+    kind: Literal["muse"]
+    """The MUSE evaluation."""
+    max_items: Count | None = None
+    """Items a set, the first ones; null: all."""
+    verbatim_tokens: Count = 128
+    """Tokens of a continuation, generated and true."""
+    knowledge_tokens: Count = 32
+    """Longest generated answer, in tokens."""
+    min_k: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of a text's tokens, the least likely ones, whose mean log-probability tells members from others."""
+
+
 class LmEvalSuite(Settings):
     """Tasks of lm-eval: names of stock tasks, or whole task configs, where {data} in a path is the data artefact."""
 
@@ -36,4 +51,4 @@ class LmEvalSuite(Settings):
     """Questions a task, the first ones; null: all."""
 
 
-SuiteSettings = Annotated[TofuSuite | LmEvalSuite, Field(discriminator="kind")]
+SuiteSettings = Annotated[TofuSuite | MuseSuite | LmEvalSuite, Field(discriminator="kind")]
