@@ -15,11 +15,11 @@ from typing import Any, Protocol
 from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.models import CHOSEN, HALF, ORIGINAL, PLAIN, RETRAIN, ROLES, ChainEntry
 from palimpsest.config.patterns import ANY
-from palimpsest.config.study import Choice, Run, Study, Subject, Variant
-from palimpsest.data.settings import FolderSource
-from palimpsest.data.tofu import hash_files
+from palimpsest.config.study import PIECES, Choice, Run, Study, Subject, Variant
+from palimpsest.data.settings import LocalSource
+from palimpsest.data.sources import hash_folder
 from palimpsest.markov.settings import ChainModel, ChainSettings
-from palimpsest.models.settings import Tiny, UsedSettings
+from palimpsest.models.settings import Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.objectives import load_objective, module_name
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.digest import code_digest
@@ -53,10 +53,10 @@ class Specs:
         A folder that is gone counts as what its data artefact was made from.
         """
         source = self._study.source(wildcards.benchmark)
-        if not isinstance(source, FolderSource):
+        if not isinstance(source, LocalSource):
             return ""
         folder, made = Path(source.path), Path(self._study.results, wildcards.benchmark, "data", "source.json")
-        hashes = hash_files(folder) if folder.is_dir() else json.loads(made.read_text(encoding="utf-8"))["files"]
+        hashes = hash_folder(source) if folder.is_dir() else json.loads(made.read_text(encoding="utf-8"))["files"]
         return canonical_json(hashes)
 
     def split(self, wildcards: Wildcards) -> str:
@@ -64,11 +64,25 @@ class Specs:
         settings = self._study.tofu(wildcards.benchmark).split
         return canonical_json({"split": wildcards.split, "settings": settings.model_dump()})
 
+    def text_split(self, wildcards: Wildcards) -> str:
+        """Return the spec of a split of texts."""
+        return canonical_json({"split": wildcards.split})
+
     def base(self, wildcards: Wildcards) -> str:
         """Return the spec of a base model: all that makes a tiny one, or which one it is of those that have weights already."""
         model = self._config.models[wildcards.model]
         unread = {"lora", "gradient_checkpointing"} if isinstance(model, Tiny) else set(UsedSettings.model_fields)
-        return canonical_json({"model": model.model_dump(exclude={"resources", *unread})})
+        if isinstance(model, Tiny) and not self._study.is_texts(wildcards.benchmark):
+            unread |= PIECES
+        return canonical_json({"model": model.model_dump(exclude={"resources", "original", "retrain", *unread})})
+
+    def given(self, wildcards: Wildcards) -> str:
+        """Return the spec of a finished original or Retrain, whose tokenizer is the model's."""
+        model = self._config.models[wildcards.model]
+        assert isinstance(model, Pretrained)
+        own = model.tokenizer or Repository(name=model.name, revision=model.revision)
+        finished = getattr(model, wildcards.role).model_dump()
+        return canonical_json({"model": {"kind": "pretrained", **finished, "tokenizer": own.model_dump()}})
 
     def finetune(self, wildcards: Wildcards) -> str:
         """Return the spec of an original or a Retrain."""
@@ -81,20 +95,21 @@ class Specs:
         return self._finetune(wildcards, "strengthened", training)
 
     def _finetune(self, wildcards: Wildcards, role: str, training: TrainSettings) -> str:
-        model = self._study.used(wildcards.model, trained=True)
+        model = self._study.used(wildcards.benchmark, wildcards.model, trained=True)
         return canonical_json({"role": role, "seed": int(wildcards.seed), "training": training.model_dump(), "model": model})
 
     def reference(self, wildcards: Wildcards) -> str:
         """Return the spec of a reference's log-probabilities; a plain one has no random share, and so no seed that matters."""
         name = wildcards.reference
         perturbed = {"random_share": 0.0, "seed": 0} if name == PLAIN else self._config.references[name].model_dump()
-        return canonical_json({"model": self._study.used(wildcards.model, trained=False), **perturbed})
+        used = self._study.used(wildcards.benchmark, wildcards.model, trained=False)
+        return canonical_json({"model": used, **perturbed})
 
     def unlearn(self, wildcards: Wildcards) -> str:
         """Return the spec of an unlearned model; the settings of a chosen one are those that its choice names."""
         w, variant = wildcards, _variant(self._study, wildcards)
         settings = dict.fromkeys(variant.settings) if w.variant == CHOSEN else variant.settings
-        model = self._study.used(w.model, trained=variant.training is not None)
+        model = self._study.used(w.benchmark, w.model, trained=variant.training is not None)
         return canonical_json({"method": w.method, "seed": int(w.seed), **settings, "model": model})
 
     def trajectory(self, wildcards: Wildcards) -> str:
@@ -107,7 +122,7 @@ class Specs:
                 "method": w.method,
                 "seed": int(w.seed),
                 **_variant(self._study, w).settings,
-                "model": self._study.used(w.model, trained=True),
+                "model": self._study.used(w.benchmark, w.model, trained=True),
                 "suite": self._config.suites[wanted.suite].model_dump(),
                 "epochs": wanted.epochs,
             }
@@ -130,7 +145,7 @@ class Specs:
             {
                 "attack": self._config.attacks[wildcards.attack].model_dump(),
                 "seed": int(wildcards.seed),
-                "model": self._study.used(wildcards.model, trained=True),
+                "model": self._study.used(wildcards.benchmark, wildcards.model, trained=True),
             }
         )
 
@@ -139,7 +154,7 @@ class Specs:
         w = wildcards
         subject = self._study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
         suites = {name: self._config.suites[name].model_dump() for name in self._study.subjects[subject].suites}
-        return canonical_json({"suites": suites, "model": self._study.used(w.model, trained=False)})
+        return canonical_json({"suites": suites, "model": self._study.used(w.benchmark, w.model, trained=False)})
 
     def markov_data(self, wildcards: Wildcards) -> str:
         """Return the spec of a seed's sequences."""
@@ -189,9 +204,10 @@ class Specs:
     def scores(self, wildcards: Wildcards) -> str:
         """Return the spec of a run's scores: what each of its inputs is, in their order."""
         run, study = _run(wildcards), self._study
-        subjects = study.subjects
+        subjects, benchmark = study.subjects, study.config.benchmarks[run.benchmark]
         return canonical_json(
             {
+                **({"retrain_auc": getattr(benchmark, "retrain_auc", None)} if study.is_texts(run.benchmark) else {}),
                 "run": vars(run),
                 "evaluations": [_named(subject) for subject in study.evaluated if subject.run == run],
                 "attacks": [{**_named(subject), "attack": name} for subject, name in study.attacked if subject.run == run],
@@ -222,9 +238,24 @@ class Inputs:
     def __init__(self, study: Study) -> None:
         self._study = study
 
+    def finetune(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return the base and the split."""
+        return self._with_split(wildcards, base=f"{wildcards.benchmark}/{wildcards.model}/base")
+
+    def strengthen(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return the start model, which learns more, and the split."""
+        return self._with_split(wildcards, base=self._study.start_folder(_run(wildcards), wildcards.start))
+
     def reference(self, wildcards: Wildcards) -> dict[str, str]:
         """Return the start model and the split."""
-        return self._with_split(wildcards, model=f"{_run(wildcards).path}/{wildcards.start}/model")
+        return self._with_split(wildcards, model=self._study.start_folder(_run(wildcards), wildcards.start))
+
+    def evaluate(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return a model, and the split whose sets it is evaluated on: of texts always the first."""
+        w, study = wildcards, self._study
+        subject = study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
+        split = study.split_folder(w.benchmark, study.home(subject.run).split)
+        return {"model": study.path(study.model_folder(subject)), "split": study.path(split)}
 
     def watched(self, wildcards: Wildcards) -> dict[str, str]:
         """Return the start model, the reference or strengthened model where the method reads one, and the split to train on."""
@@ -257,25 +288,32 @@ class Inputs:
         return {"model": study.path(model), "data": study.path(f"{w.benchmark}/seed{w.seed}/data")}
 
     def scores(self, wildcards: Wildcards) -> dict[str, list[str]]:
-        """Return all that is measured of a run, and the Retrains of its other seeds."""
+        """Return all that is measured of a run, and the Retrains that it is compared with beside its own.
+
+        Of questions these are the Retrains of its other seeds, of texts the one that all splits share.
+        """
         study, run = self._study, _run(wildcards)
-        # Against the Retrain of another seed nothing is tested where the truth is known.
-        others = [] if study.is_markov(run.benchmark) else study.evaluated
-        siblings = [subject for subject in others if subject.run.place == run.place and subject.run != run]
+        retrains = [subject for subject in study.evaluated if subject.method == RETRAIN]
+        if study.is_texts(run.benchmark):
+            siblings = [subject for subject in retrains if subject.run == study.home(run)]
+        elif study.is_markov(run.benchmark):
+            siblings = []
+        else:
+            siblings = [subject for subject in retrains if subject.run.place == run.place and subject.run != run]
         return {
             "eval": [study.path(subject.path, "eval") for subject in study.evaluated if subject.run == run],
             "attack": [study.path(subject.path, "attack", name) for subject, name in study.attacked if subject.run == run],
             "trajectory": [study.path(subject.path, "trajectory") for subject in study.watched if subject.run == run],
-            "retrain": [study.path(subject.path, "eval") for subject in siblings if subject.method == RETRAIN],
+            "retrain": [study.path(subject.path, "eval") for subject in siblings],
         }
 
     def summarise(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """Return the scores of all runs and the choices."""
         return {"scores": self._study.scores(), "choice": [self._study.path(choice.path) for choice in self._study.choices]}
 
-    def _with_split(self, wildcards: Wildcards, *, model: str, **folders: str) -> dict[str, str]:
-        split = f"{wildcards.benchmark}/splits/{wildcards.split}"
-        return {name: self._study.path(folder) for name, folder in {"model": model, "split": split, **folders}.items()}
+    def _with_split(self, wildcards: Wildcards, **folders: str) -> dict[str, str]:
+        split = self._study.split_folder(wildcards.benchmark, wildcards.split)
+        return {name: self._study.path(folder) for name, folder in {**folders, "split": split}.items()}
 
 
 class Names:
@@ -285,19 +323,24 @@ class Names:
         config, subjects = study.config, list(study.subjects)
         unlearned = [subject for subject in subjects if subject.method not in ROLES]
         self.markov = one_of(name for name in config.benchmarks if study.is_markov(name))
-        self.benchmark = one_of(name for name in config.benchmarks if not study.is_markov(name))
+        self.texts = one_of(name for name in config.benchmarks if study.is_texts(name))
+        self.tofu = one_of(name for name in config.benchmarks if not (study.is_markov(name) or study.is_texts(name)))
+        self.benchmark = f"{self.tofu}|{self.texts}"
         self.split = one_of(subject.run.split for subject in subjects)
         self.tiny = one_of(name for name, model in config.models.items() if isinstance(model, Tiny))
         self.pretrained = one_of(name for name, model in config.models.items() if not isinstance(model, Tiny | ChainEntry))
+        self.given = one_of(name for name in config.models if study.is_given(name))
+        self.taught = one_of(name for name in config.models if not study.is_given(name))
         self.model = one_of(config.models)
         self.seed = r"\d+"
         self.role = one_of(ROLES)
-        self.start = one_of((ORIGINAL, HALF))
         self.reference = one_of((PLAIN, *config.references))
         self.method = one_of(subject.method for subject in unlearned)
         self.variant = one_of(subject.variant for subject in unlearned)
         self.attack = one_of(config.attacks)
-        self.subject = f"{self.role}|unlearn/(?:{self.method})/(?:{self.variant})"
+        unlearned_folder = f"unlearn/(?:{self.method})/(?:{self.variant})"
+        self.subject = f"{self.role}|{unlearned_folder}"
+        self.start = f"{one_of((ORIGINAL, HALF))}|{unlearned_folder}"
 
 
 def one_of(names: Iterable[str]) -> str:

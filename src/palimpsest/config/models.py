@@ -13,7 +13,7 @@ from palimpsest.config.messages import suggest
 from palimpsest.data.settings import Source, SplitSettings
 from palimpsest.evaluation.settings import SuiteSettings
 from palimpsest.markov.settings import ChainModel, ChainSettings, ChainSplit
-from palimpsest.models.settings import Packaged, Pretrained, Tiny
+from palimpsest.models.settings import Packaged, Pretrained, Repository, Tiny
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
@@ -25,6 +25,8 @@ ROLES = (ORIGINAL, HALF, RETRAIN)
 # Variants that no section of the config names: a method without changes, all trials of its grid, the one chosen among them.
 DEFAULT, GRID, CHOSEN = "default", "grid", "chosen"
 PLAIN = "plain"
+# The split of texts that is the data itself: its original and Retrain serve all splits of a benchmark.
+FORGET = "forget"
 # Folders that lie beside those named by a benchmark, a model or a split.
 RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "choice", "scores", *ROLES)
 
@@ -100,7 +102,7 @@ class Selection(SelectionRule):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     """The trials are made with these seeds, and judged by their means."""
     suite: Name = "tofu"
-    """The suite of kind tofu that judges them."""
+    """The suite of kind tofu or muse that judges them."""
     benchmark: Name | None = None
     """The benchmark they are judged on; null: the one whose results are reported."""
     split: Name | None = None
@@ -111,7 +113,7 @@ class Trajectories(Settings):
     """Unlearning watched: a suite after its epochs, the divergence from the start model, the gradient weights."""
 
     suite: Name
-    """The suite of kind tofu that is run."""
+    """The suite of kind tofu or muse that is run."""
     epochs: Literal["all", "last"] = "all"
     """After every epoch and before the first, or after the last alone."""
 
@@ -139,6 +141,10 @@ class TinyEntry(Tiny):
 class PretrainedEntry(Pretrained):
     """Any causal language model of the Hugging Face kind."""
 
+    original: Repository | None = None
+    """On benchmarks of kind muse, a finished original in the place of one trained here; its tokenizer is the model's."""
+    retrain: Repository | None = None
+    """The same for Retrain: both or neither."""
     resources: Resources = Resources()
     """What each of its jobs asks for."""
 
@@ -179,6 +185,33 @@ class MarkovBenchmark(ChainSettings):
     """The experiments by name."""
 
 
+class MuseBenchmark(Settings):
+    """Texts to forget, recited, known and given away (MUSE, arXiv 2407.06460)."""
+
+    kind: Literal["muse"]
+    """Texts, in the form of MUSE."""
+    source: Name
+    """A name under `sources`, of a kind that gives such texts."""
+    retrain_auc: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Retrain's AUC as published (News 0.4772, Books 0.5393): PrivLeak is then also given against it, beside that against the
+    study's own Retrain."""
+
+
+class WmdpBenchmark(Settings):
+    """Hazardous knowledge to forget, judged by multiple choice (WMDP, arXiv 2403.03218); there is no Retrain."""
+
+    kind: Literal["wmdp"]
+    """Corpora, in the form of WMDP."""
+    source: Name
+    """A name under `sources`, of a kind that gives such corpora."""
+    original: Literal["base", "finetuned"] = "base"
+    """The model that unlearns: the base itself, which knows the hazards, or the base fine-tuned on the source's lessons."""
+    forget_task: str
+    """The task of lm-eval that asks for what is to be forgotten."""
+    utility_task: str
+    """The task of lm-eval that asks for what is to stay."""
+
+
 class Containers(Settings):
     """Images for `--software-deployment-method apptainer`, one a stage family: `docker://...@sha256:...` or a `.sif` file."""
 
@@ -206,8 +239,9 @@ class Block(Settings):
     benchmark: Name
     """A name under `benchmarks`."""
     splits: Annotated[list[Name], Field(min_length=1)]
-    """What is to be forgotten: forget01, forget05, forget10 ... (that many per cent of the authors, the last ones); of Markov
-    chains, the names of their splits."""
+    """What is to be forgotten. Of kind tofu: forget01, forget05, forget10 ... (that many per cent of the authors, the last
+    ones). Of kind muse and wmdp: forget; of kind muse also scale2, scale3 ... (larger forget sets) and request2, request3 ...
+    (requests one after another, each made of the model that came of the one before). Of kind markov: the names of its splits."""
     models: Annotated[list[Name], Field(min_length=1)]
     """Names under `models`."""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -242,8 +276,10 @@ class Config(Settings):
     results: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$")] = "results"
     """Where everything goes: a path below the working directory."""
     sources: dict[Name, Source]
-    """The sources of data by name: the hub, a folder, or the fictional world."""
-    benchmarks: dict[Name, Annotated[TofuBenchmark | MarkovBenchmark, Field(discriminator="kind")]]
+    """The sources of data by name: the hub, a folder, a package, or the fictional world."""
+    benchmarks: dict[
+        Name, Annotated[TofuBenchmark | MuseBenchmark | WmdpBenchmark | MarkovBenchmark, Field(discriminator="kind")]
+    ]
     """The benchmarks by name."""
     models: dict[Name, Annotated[TinyEntry | PretrainedEntry | PackagedEntry | ChainEntry, Field(discriminator="kind")]]
     """The models by name."""

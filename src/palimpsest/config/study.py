@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from palimpsest.config.checks import check_chain_method, check_config, check_folders, check_split, check_training
+from palimpsest.config.checks import check_chain_method, check_config, check_folders, check_judged, check_training
 from palimpsest.config.messages import explain
 from palimpsest.config.models import (
     CHOSEN,
     DEFAULT,
+    FORGET,
     GRID,
     ORIGINAL,
     PLAIN,
     RETRAIN,
+    ROLES,
     Block,
     Config,
     MarkovBenchmark,
+    MuseBenchmark,
+    PretrainedEntry,
     Selection,
     TofuBenchmark,
     Trajectories,
+    WmdpBenchmark,
 )
 from palimpsest.config.patterns import matching, merge
+from palimpsest.config.texts import predecessor
 from palimpsest.data.settings import Source
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.models.settings import UsedSettings
@@ -38,6 +44,8 @@ RUN = "{benchmark}/{model}/{split}/seed{seed}"
 UNLEARNED = RUN + "/unlearn/{method}/{variant}"
 CHOICE = "{benchmark}/{model}/{split}/choice/{method}"
 READ = {"prompt", "precision"}
+# What only texts are cut by.
+PIECES = {"piece_tokens", "pieces_per_text"}
 
 
 @dataclass(frozen=True, order=True)
@@ -149,10 +157,12 @@ class Study:
                 continue
             watched = {block.trajectories.suite} if block.trajectories else set()
             for run in _runs(block):
-                for role in (ORIGINAL, RETRAIN):
-                    wanted = _wanted(subjects, Subject(run, role))
+                for role in self.roles(run.benchmark):
+                    wanted = _wanted(subjects, Subject(self.home(run), role))
                     wanted.suites |= {*block.suites, *watched}
                 for method, variant in self._listed(block, run):
+                    for before in self._requests_before(run):
+                        _wanted(subjects, Subject(before, method, variant)).model = True
                     wanted = _wanted(subjects, Subject(run, method, variant))
                     wanted.suites.update(block.suites)
                     wanted.attacks.update(block.attacks)
@@ -160,7 +170,7 @@ class Study:
                     if block.trajectories:
                         _watch(wanted, block.trajectories, f"{'/'.join(run.place)}/{method}: {variant}")
                     start = self.variant(*run.place, method, variant).start
-                    _wanted(subjects, Subject(run, start)).suites.update(block.suites)
+                    _wanted(subjects, Subject(self.home(run), start)).suites.update(block.suites)
                     if variant == CHOSEN:
                         self._choose(subjects, Choice(*run.place, method))
         for subject, wanted in subjects.items():
@@ -195,7 +205,7 @@ class Study:
         self.choices.append(choice)
         selection = self.selection(choice)
         for run in self.judged_on(choice):
-            check_split(self.config, run.benchmark, run.split, "selections", choice.method, "split")
+            check_judged(self.config, run.benchmark, run.split, selection.suite, "selections", choice.method)
             for role in (ORIGINAL, RETRAIN):
                 _wanted(subjects, Subject(run, role)).suites.add(selection.suite)
             for trial in self.candidates(choice):
@@ -227,12 +237,40 @@ class Study:
         return self._by_path[path]
 
     def source(self, benchmark: str) -> Source:
-        """Return where the questions of a benchmark come from."""
-        return self.config.sources[self.tofu(benchmark).source]
+        """Return where the data of a benchmark come from, which is not of kind markov."""
+        settings = self.config.benchmarks[benchmark]
+        assert not isinstance(settings, MarkovBenchmark)
+        return self.config.sources[settings.source]
 
     def is_markov(self, benchmark: str) -> bool:
         """Return whether a benchmark is of kind markov, where a run has nothing but distances from the truth."""
         return isinstance(self.config.benchmarks[benchmark], MarkovBenchmark)
+
+    def is_texts(self, benchmark: str) -> bool:
+        """Return whether a benchmark is of texts, kind muse or wmdp, whose data is the split `forget` itself."""
+        return isinstance(self.config.benchmarks[benchmark], MuseBenchmark | WmdpBenchmark)
+
+    def is_given(self, model: str) -> bool:
+        """Return whether a model comes with a finished original and Retrain."""
+        settings = self.config.models[model]
+        return isinstance(settings, PretrainedEntry) and settings.original is not None
+
+    def roles(self, benchmark: str) -> tuple[str, ...]:
+        """Return the models that every method of a benchmark is compared with."""
+        return (ORIGINAL,) if isinstance(self.config.benchmarks[benchmark], WmdpBenchmark) else (ORIGINAL, RETRAIN)
+
+    def home(self, run: Run) -> Run:
+        """Return the run that a run's original and Retrain are of: all splits of texts share those of the first."""
+        return replace(run, split=FORGET) if self.is_texts(run.benchmark) else run
+
+    def _requests_before(self, run: Run) -> list[Run]:
+        """Return the runs whose unlearned models lead to a run's, the latest first."""
+        before = predecessor(run.split) if self.is_texts(run.benchmark) else None
+        return [earlier, *self._requests_before(earlier)] if before and (earlier := replace(run, split=before)) else []
+
+    def split_folder(self, benchmark: str, split: str) -> str:
+        """Return where a split's sets lie below the results root."""
+        return f"{benchmark}/data" if self.is_texts(benchmark) and split == FORGET else f"{benchmark}/splits/{split}"
 
     def tofu(self, benchmark: str) -> TofuBenchmark:
         """Return a benchmark that is of kind tofu."""
@@ -286,7 +324,7 @@ class Study:
         if not objective.is_trained:
             return Variant(None, loss, start, reference)
         training = UnlearnSettings.model_validate(merged)
-        check_training(where, method, training, model, adapted=bool(self.used(model, trained=True).get("lora")))
+        check_training(where, method, training, model, adapted=bool(getattr(self.config.models[model], "lora", None)))
         return Variant(training, loss, start, reference)
 
     def variants(self, *key: str) -> dict[str, dict[str, Any]]:
@@ -313,17 +351,24 @@ class Study:
     def read_by(self, run: Run, method: str, variant: str) -> dict[str, str]:
         """Return the folders that unlearning reads of its run: the start model, and what lies beside it that the method needs."""
         settings, objective = self.variant(*run.place, method, variant), load_objective(method)
-        start = f"{run.path}/{settings.start}"
-        folders = {"model": f"{start}/model"}
+        start = f"unlearn/{method}/{variant}" if self._requests_before(run) else settings.start
+        folders = {"model": self.start_folder(run, start)}
         if objective.needs_reference:
-            folders["reference"] = f"{start}/reference/{settings.reference}"
+            folders["reference"] = f"{run.path}/{start}/reference/{settings.reference}"
         if objective.needs_strengthened:
-            folders["strengthened"] = f"{start}/strengthened/model"
+            folders["strengthened"] = f"{run.path}/{start}/strengthened/model"
         return folders
 
-    def used(self, model: str, *, trained: bool) -> dict[str, Any]:
+    def start_folder(self, run: Run, start: str) -> str:
+        """Return the folder of the model that a run starts from: a role's, or the one that the request before has left."""
+        if start in ROLES:
+            return self.model_folder(Subject(self.home(run), start))
+        return f"{self._requests_before(run)[0].path}/{start}/model"
+
+    def used(self, benchmark: str, model: str, *, trained: bool) -> dict[str, Any]:
         """Return what a stage reads of a model's settings: the prompt and precision, and to train it the adapters too."""
-        return self.config.models[model].model_dump(include=set(UsedSettings.model_fields) if trained else READ)
+        fields = set(UsedSettings.model_fields) if trained else READ | PIECES
+        return self.config.models[model].model_dump(include=fields if self.is_texts(benchmark) else fields - PIECES)
 
     # Artefacts by stage, as paths of manifests.
 
@@ -333,10 +378,12 @@ class Study:
         return list(dict.fromkeys(self.path(self.model_folder(subject)) for subject in wanted))
 
     def model_folder(self, subject: Subject) -> str:
-        """Return where a model lies below the results root; the splits of Markov chains share one Retrain."""
-        run = subject.run
-        if self.is_markov(run.benchmark) and subject.method == RETRAIN:
+        """Return where a model lies below the results root: Markov chains share one Retrain, and the base may be the original."""
+        run, benchmark = subject.run, self.config.benchmarks[subject.run.benchmark]
+        if isinstance(benchmark, MarkovBenchmark) and subject.method == RETRAIN:
             return f"{run.benchmark}/{run.model}/seed{run.seed}/{RETRAIN}/model"
+        if isinstance(benchmark, WmdpBenchmark) and benchmark.original == "base" and subject.method == ORIGINAL:
+            return f"{run.benchmark}/{run.model}/base"
         return f"{subject.path}/model"
 
     def unlearned(self) -> list[str]:

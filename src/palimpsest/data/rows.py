@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from palimpsest.errors import UserError
 from palimpsest.settings import Settings
@@ -57,6 +57,8 @@ class Excerpt(Settings):
 
 
 Row = TypeVar("Row", bound=Settings)
+# What a model can be trained on.
+Lesson = Question | Fact | Pair | Text
 
 
 def write_rows(path: Path, rows: Iterable[Settings]) -> None:
@@ -68,12 +70,21 @@ def write_rows(path: Path, rows: Iterable[Settings]) -> None:
 
 def read_rows(path: Path, kind: type[Row]) -> Sequence[Row]:
     """Read the rows of a JSON-lines file; raises UserError naming file and line for anything else."""
+    return _read(path, TypeAdapter(kind), kind.__name__)
+
+
+def read_lessons(path: Path) -> Sequence[Lesson]:
+    """Read rows to train on, each of which says by its fields what it is; raises UserError as above."""
+    return _read(path, TypeAdapter(Lesson), "text or question")
+
+
+def _read(path: Path, kind: TypeAdapter[Row], name: str) -> list[Row]:
     rows = []
     # By the file's own lines: str.splitlines would also cut at separators inside a text.
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
-                rows.append(kind.model_validate_json(line))
+                rows.append(kind.validate_json(line))
             except ValidationError as error:
-                raise UserError(f"{path}:{number}: not a {kind.__name__}: {error.errors()[0]['msg']}") from None
+                raise UserError(f"{path}:{number}: not a {name}: {error.errors()[0]['msg']}") from None
     return rows

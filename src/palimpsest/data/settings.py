@@ -63,7 +63,7 @@ class WorldSource(Settings):
     """Share of answers that are long sentences; the others are short."""
 
 
-Source = Annotated[HubSource | FolderSource | WorldSource, Field(discriminator="kind")]
+TofuSources = HubSource | FolderSource | WorldSource
 
 
 class MuseHubSource(Settings):
@@ -165,12 +165,6 @@ class WmdpWorldSource(Settings):
     """Things of the same kind to retain."""
 
 
-MuseSource = Annotated[MuseHubSource | MuseFolderSource | MuseWorldSource | AustenSource, Field(discriminator="kind")]
-WmdpSource = Annotated[WmdpHubSource | WmdpFolderSource | WmdpWorldSource, Field(discriminator="kind")]
-
-
-class SplitSettings(Settings):
-    """How many authors are retained, counted from the first; none means all that are neither forgotten nor in the base."""
-
-    retain_authors: Annotated[int, Field(ge=1)] | None = None
-    """Authors in the retain set, counted from the first; null: all others."""
+MuseSources = MuseHubSource | MuseFolderSource | MuseWorldSource | AustenSource
+WmdpSources = WmdpHubSource | WmdpFolderSource | WmdpWorldSource
+Source = Annotated[TofuSources | MuseSources | WmdpSources, Field(discriminator="kind")]

@@ -61,6 +61,15 @@ class Tiny(UsedSettings):
     """Seed of its base, which all of a study's seeds share."""
 
 
+class Repository(Settings):
+    """A repository of the hub at one revision, or a folder."""
+
+    name: str
+    """Name on the hub, or a folder."""
+    revision: Revision | None = None
+    """Commit of the hub repository; null only for a folder."""
+
+
 class Pretrained(UsedSettings):
     """Any causal language model of the Hugging Face kind: a hub name at a pinned revision, or a folder."""
 
@@ -70,6 +79,8 @@ class Pretrained(UsedSettings):
     """Name on the hub, or a folder."""
     revision: Revision | None = None
     """Commit of the hub repository; null only for a folder."""
+    tokenizer: Repository | None = None
+    """Where the tokenizer comes from; null: from the same place."""
 
 
 class Packaged(UsedSettings):

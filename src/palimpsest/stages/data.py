@@ -3,7 +3,20 @@
 import json
 
 from palimpsest.data.dataset import Dataset
-from palimpsest.data.settings import FolderSource, HubSource, Source, WorldSource
+from palimpsest.data.settings import (
+    AustenSource,
+    FolderSource,
+    HubSource,
+    MuseFolderSource,
+    MuseHubSource,
+    MuseWorldSource,
+    Source,
+    WmdpFolderSource,
+    WmdpHubSource,
+    WmdpWorldSource,
+    WorldSource,
+)
+from palimpsest.data.texts import MuseData, WmdpData
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
@@ -15,7 +28,7 @@ class DataSpec(Settings):
     source: Source
 
 
-def load(source: Source) -> Dataset:
+def load(source: Source) -> Dataset | MuseData | WmdpData:
     """Return the data set of a source; imports only what that source needs."""
     match source:
         case WorldSource():
@@ -30,6 +43,34 @@ def load(source: Source) -> Dataset:
             from palimpsest.data.hub import read_hub
 
             return read_hub(source)
+        case MuseWorldSource():
+            from palimpsest.data.world_texts import make_muse_world
+
+            return make_muse_world(source)
+        case MuseFolderSource():
+            from palimpsest.data.muse import read_muse_folder
+
+            return read_muse_folder(source)
+        case MuseHubSource():
+            from palimpsest.data.muse import read_muse_hub
+
+            return read_muse_hub(source)
+        case AustenSource():
+            from palimpsest.data.austen import read_austen
+
+            return read_austen(source)
+        case WmdpWorldSource():
+            from palimpsest.data.world_hazards import make_wmdp_world
+
+            return make_wmdp_world(source)
+        case WmdpFolderSource():
+            from palimpsest.data.wmdp import read_wmdp_folder
+
+            return read_wmdp_folder(source)
+        case WmdpHubSource():
+            from palimpsest.data.wmdp import read_wmdp_hub
+
+            return read_wmdp_hub(source)
 
 
 def work(job: Job[DataSpec]) -> None:

@@ -54,6 +54,8 @@ def train(
 
     per_epoch = math.ceil(problem.size / settings.batch_size)
     steps, end = settings.epochs * per_epoch, settings.last_epoch * per_epoch
+    if settings.max_steps is not None and settings.max_steps < end:
+        steps = end = settings.max_steps
     warmup_steps = round(settings.warmup_epochs * per_epoch)
     log = checkpoints.restore() if checkpoints else []
     for step in track(range(len(log), end), label, total=end, done=len(log)):

@@ -31,6 +31,8 @@ class TrainSettings(Settings):
     """Gradients are clipped to this norm; null: never."""
     tokens_per_pass: Count = 2048
     """Tokens that one forward pass holds; larger steps are accumulated over several passes."""
+    max_steps: Count | None = None
+    """Stop after so many optimiser steps, over which the schedule then runs; null: after all epochs."""
 
     @property
     def last_epoch(self) -> int:
