@@ -23,7 +23,7 @@ from transformers.activations import NewGELUActivation
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Question, read_rows
 from palimpsest.data.settings import WorldSource
-from palimpsest.data.world import make_world
+from palimpsest.data.world import read_world
 from palimpsest.markov.data import draw
 from palimpsest.markov.models import ChainTraining, encode
 from palimpsest.markov.models import build_model as build_chain_model
@@ -110,7 +110,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
 
-    rows = list(read_rows(args.data / "forget.jsonl", Question)) if args.data else make_world(WorldSource(kind="world")).authors
+    rows = list(read_rows(args.data / "forget.jsonl", Question)) if args.data else read_world(WorldSource(kind="world")).authors
     rows = rows[: args.items]
     texts = [text for row in rows for text in (row.question, row.answer, *(row.perturbed_answers or ()))]
     tokenizer = train_tokenizer(texts, 2048)

@@ -62,6 +62,8 @@ rule scores:
         manifest=f"{RESULTS}/{RUN}/scores/manifest.json",
     log:
         f"{LOGS}/{RUN}/scores.log",
+    wildcard_constraints:
+        benchmark=names.tofu,
     conda:
         "../../envs/report.yaml"
     container:
@@ -78,4 +80,33 @@ rule scores:
         "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"
     shell:
         "python -m palimpsest.stages.scores --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"
+
+
+# The same of texts.
+rule text_scores:
+    input:
+        unpack(inputs.scores),
+    output:
+        manifest=f"{RESULTS}/{RUN}/scores/manifest.json",
+    log:
+        f"{LOGS}/{RUN}/scores.log",
+    wildcard_constraints:
+        benchmark=names.texts,
+    conda:
+        "../../envs/report.yaml"
+    container:
+        CONTAINERS.report
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        spec=specs.scores,
+        code=jobs.stage_code("text_scores"),
+        inputs=jobs.input_flags,
+    message:
+        "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"
+    shell:
+        "python -m palimpsest.stages.text_scores --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --out {output.manifest} > {log} 2>&1"

@@ -16,7 +16,7 @@ rule data:
     params:
         spec=specs.data,
         files=specs.files,
-        code=jobs.stage_code("data"),
+        code=jobs.data_code(study),
     message:
         "Getting the data of {wildcards.benchmark}"
     shell:
@@ -30,6 +30,8 @@ rule split:
         manifest=f"{RESULTS}/{{benchmark}}/splits/{{split}}/manifest.json",
     log:
         f"{LOGS}/{{benchmark}}/splits/{{split}}.log",
+    wildcard_constraints:
+        benchmark=names.tofu,
     conda:
         "../../envs/data.yaml"
     container:
@@ -45,4 +47,32 @@ rule split:
         "Splitting {wildcards.benchmark}: {wildcards.split}"
     shell:
         "python -m palimpsest.stages.split --spec {params.spec:q} --code {params.code}"
+        " --in data={input.data} --out {output.manifest} > {log} 2>&1"
+
+
+# Of texts the first split is the data itself; these are larger forget sets and further requests.
+rule text_split:
+    input:
+        data=rules.data.output.manifest,
+    output:
+        manifest=f"{RESULTS}/{{benchmark}}/splits/{{split}}/manifest.json",
+    log:
+        f"{LOGS}/{{benchmark}}/splits/{{split}}.log",
+    wildcard_constraints:
+        benchmark=names.texts,
+    conda:
+        "../../envs/data.yaml"
+    container:
+        CONTAINERS.data
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        spec=specs.text_split,
+        code=jobs.stage_code("text_split"),
+    message:
+        "Splitting {wildcards.benchmark}: {wildcards.split}"
+    shell:
+        "python -m palimpsest.stages.text_split --spec {params.spec:q} --code {params.code}"
         " --in data={input.data} --out {output.manifest} > {log} 2>&1"

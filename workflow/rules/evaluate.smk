@@ -1,8 +1,7 @@
 # One rule serves every model: `subject` is original, retrain or unlearn/{method}/{variant}.
 rule evaluate:
     input:
-        model=f"{RESULTS}/{RUN}/{{subject}}/model/manifest.json",
-        split=rules.split.output.manifest,
+        unpack(inputs.evaluate),
     output:
         manifest=f"{RESULTS}/{RUN}/{{subject}}/eval/manifest.json",
     log:
@@ -21,8 +20,9 @@ rule evaluate:
     params:
         spec=specs.evaluate,
         code=jobs.stage_code("evaluate"),
+        inputs=jobs.input_flags,
     message:
         "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
         "python -m palimpsest.stages.evaluate --spec {params.spec:q} --code {params.code}"
-        " --in model={input.model} --in split={input.split} --out {output.manifest} > {log} 2>&1"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"

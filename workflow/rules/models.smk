@@ -56,14 +56,15 @@ rule base_pretrained:
 
 rule finetune:
     input:
-        base=f"{RESULTS}/{{benchmark}}/{{model}}/base/manifest.json",
-        split=rules.split.output.manifest,
+        unpack(inputs.finetune),
     output:
         manifest=f"{RESULTS}/{RUN}/{{role}}/model/manifest.json",
     log:
         f"{LOGS}/{RUN}/{{role}}/model.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/{{role}}/model.tsv"
+    wildcard_constraints:
+        model=names.taught,
     conda:
         "../../envs/model.yaml"
     container:
@@ -76,18 +77,33 @@ rule finetune:
     params:
         spec=specs.finetune,
         code=jobs.stage_code("finetune"),
+        inputs=jobs.input_flags,
     message:
         "Training {wildcards.role} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
         "python -m palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
-        " --in base={input.base} --in split={input.split} --out {output.manifest} > {log} 2>&1"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"
+
+
+# A finished original or Retrain in the place of one trained here.
+use rule base_pretrained as given with:
+    output:
+        manifest=f"{RESULTS}/{RUN}/{{role}}/model/manifest.json",
+    log:
+        f"{LOGS}/{RUN}/{{role}}/model.log",
+    wildcard_constraints:
+        model=names.given,
+    params:
+        spec=specs.given,
+        code=jobs.stage_code("base"),
+    message:
+        "Fetching {wildcards.role} of {wildcards.model}"
 
 
 # The start model with the forget set learnt once more: what RKLD's teacher and task vectors are made of.
 rule strengthen:
     input:
-        base=f"{RESULTS}/{RUN}/{{start}}/model/manifest.json",
-        split=rules.split.output.manifest,
+        unpack(inputs.strengthen),
     output:
         manifest=f"{RESULTS}/{RUN}/{{start}}/strengthened/model/manifest.json",
     log:
@@ -106,8 +122,9 @@ rule strengthen:
     params:
         spec=specs.strengthen,
         code=jobs.stage_code("finetune"),
+        inputs=jobs.input_flags,
     message:
         "Strengthening {wildcards.start} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
         "python -m palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
-        " --in base={input.base} --in split={input.split} --out {output.manifest} > {log} 2>&1"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"

@@ -12,20 +12,25 @@ from palimpsest.config.messages import place, suggest
 from palimpsest.config.models import (
     CHOSEN,
     DEFAULT,
+    FORGET,
     GRID,
     ORIGINAL,
     PLAIN,
+    RETRAIN,
     ROLES,
     Block,
     ChainEntry,
     Config,
     MarkovBenchmark,
     MethodSettings,
+    MuseBenchmark,
     StartSettings,
     TofuBenchmark,
+    WmdpBenchmark,
 )
 from palimpsest.config.patterns import ANY
-from palimpsest.data.settings import FolderSource, WorldSource
+from palimpsest.config.texts import is_split, number
+from palimpsest.data.settings import LocalSource, TofuSources, WorldSource
 from palimpsest.data.splits import count_forgotten
 from palimpsest.data.tofu import AUTHORS
 from palimpsest.errors import UserError
@@ -34,6 +39,21 @@ from palimpsest.objectives import METHODS, load_objective
 from palimpsest.training.settings import UnlearnSettings
 
 PATTERN = ("benchmark", "split", "model", "method")
+# By kind of benchmark: the kinds of its suites and of its sources, and whose suite says how far a model has forgotten.
+SUITES = {"tofu": ("tofu", "lm-eval"), "muse": ("muse", "lm-eval"), "wmdp": ("lm-eval",)}
+SOURCES = {
+    "tofu": ("world", "folder", "hub"),
+    "muse": ("muse-world", "muse-folder", "muse-hub", "austen"),
+    "wmdp": ("wmdp-world", "wmdp-folder", "wmdp-hub"),
+}
+JUDGED = ("tofu", "muse")
+WITHOUT_BASE = ("muse-folder", "muse-hub", "wmdp-folder", "wmdp-hub")
+HOLDS = {
+    "folder": "the files of TOFU",
+    "muse-folder": "the files of MUSE, laid out as on the hub",
+    "wmdp-folder": "forget.jsonl and retain.jsonl",
+    "austen": "the files of the R package janeaustenr (make books-austen fetches them)",
+}
 
 
 def check_config(config: Config) -> None:
@@ -43,10 +63,13 @@ def check_config(config: Config) -> None:
         _known("benchmark", [block.benchmark], config.benchmarks, *at, "benchmark")
         _known("model", block.models, config.models, *at, "models")
         benchmark = config.benchmarks[block.benchmark]
-        if isinstance(benchmark, MarkovBenchmark):
-            _check_chains(config, block, benchmark, *at)
-        else:
-            _check_questions(config, block, benchmark, *at)
+        match benchmark:
+            case MarkovBenchmark():
+                _check_chains(config, block, benchmark, *at)
+            case TofuBenchmark():
+                _check_questions(config, block, benchmark, *at)
+            case _:
+                _check_texts(config, block, benchmark, *at)
     _check_patterns(config, "finetuning", config.finetuning, PATTERN[:3])
     _check_patterns(config, "strengthening", config.strengthening, PATTERN[:3])
     _check_patterns(config, "methods", config.methods, PATTERN)
@@ -56,7 +79,7 @@ def check_config(config: Config) -> None:
     if PLAIN in config.references:
         raise UserError(f"{place('references', PLAIN)}: plain is the start model itself")
     for pattern, selection in config.selections.items():
-        _judges(selection.suite, config, "selections", pattern, "suite")
+        _known("suite", [selection.suite], config.suites, "selections", pattern, "suite")
         if selection.benchmark is not None:
             _known("benchmark", [selection.benchmark], config.benchmarks, "selections", pattern, "benchmark")
     for key, rows in config.published.items():
@@ -81,23 +104,94 @@ def check_config(config: Config) -> None:
 
 
 def _check_questions(config: Config, block: Block, benchmark: TofuBenchmark, *at: str | int) -> None:
-    _known("model", block.models, [name for name, model in config.models.items() if not _is_chain(model)], *at, "models")
-    _known("suite", block.suites, config.suites, *at, "suites")
+    _check_measured(config, block, benchmark, *at)
+    given = next((name for name in block.models if getattr(config.models[name], "original", None)), None)
+    if given is not None:
+        raise UserError(
+            f"{place('models', given, 'original')}: {block.benchmark} is of kind tofu, where a split has its own: null"
+        )
     _known("attack", block.attacks, config.attacks, *at, "attacks")
     if block.attacks and not any(config.suites[name].kind == "tofu" for name in block.suites):
         raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind tofu: add one to suites")
+    for split in block.splits:
+        check_split(config, block.benchmark, split, *at, "splits")
+    source = config.sources[benchmark.source]
+    assert isinstance(source, TofuSources)
+    if source.base_authors == 0 and any(config.models[name].kind == "tiny" for name in block.models):
+        where = place("sources", benchmark.source, "base_authors")
+        raise UserError(f"{where}: 0, but the base of a tiny model is trained on some: at least 1")
+
+
+def _check_measured(
+    config: Config, block: Block, benchmark: TofuBenchmark | MuseBenchmark | WmdpBenchmark, *at: str | int
+) -> None:
+    """Refuse what is not of the block's benchmark: models of chains, suites and sources of other kinds."""
+    _known("model", block.models, [name for name, model in config.models.items() if not _is_chain(model)], *at, "models")
+    _known("suite", block.suites, config.suites, *at, "suites")
+    for name in block.suites:
+        if config.suites[name].kind not in SUITES[benchmark.kind]:
+            allowed = " or ".join(SUITES[benchmark.kind])
+            raise UserError(f"{place(*at, 'suites')}: {name!r} is of kind {config.suites[name].kind}: kind {allowed} is wanted")
     if block.trajectories:
-        _judges(block.trajectories.suite, config, *at, "trajectories", "suite")
+        _judges(config, block.benchmark, block.trajectories.suite, *at, "trajectories", "suite")
     for method, variants in block.variants.items():
         if block.trajectories or {GRID, CHOSEN} & {*variants}:
             _check_epochs(method, *at, "methods")
     _known("source", [benchmark.source], config.sources, "benchmarks", block.benchmark, "source")
+    kind = config.sources[benchmark.source].kind
+    if kind not in SOURCES[benchmark.kind]:
+        allowed = ", ".join(SOURCES[benchmark.kind])
+        where = place("benchmarks", block.benchmark, "source")
+        raise UserError(f"{where}: {benchmark.source!r} is of kind {kind}; for kind {benchmark.kind} allowed: {allowed}")
+
+
+def _check_texts(config: Config, block: Block, benchmark: MuseBenchmark | WmdpBenchmark, *at: str | int) -> None:
+    _check_measured(config, block, benchmark, *at)
+    if block.attacks:
+        raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes none")
+    for method in block.variants:
+        if load_objective(method).needs_refusals:
+            raise UserError(f"{place(*at, 'methods')}: {method} answers questions with refusals, and texts ask none")
     for split in block.splits:
-        check_split(config, block.benchmark, split, *at, "splits")
-    source = config.sources[benchmark.source]
-    if source.base_authors == 0 and any(config.models[name].kind == "tiny" for name in block.models):
-        where = place("sources", benchmark.source, "base_authors")
-        raise UserError(f"{where}: 0, but the base of a tiny model is trained on some: at least 1")
+        check_text_split(config, block.benchmark, split, *at, "splits")
+        if block.trajectories and split != FORGET:
+            raise UserError(f"{place(*at, 'trajectories')}: of texts only split {FORGET} is watched, not {split}")
+    for name in block.models:
+        model = config.models[name]
+        roles = [getattr(model, role, None) for role in (ORIGINAL, RETRAIN)]
+        if any(roles) and (benchmark.kind != "muse" or not all(roles)):
+            raise UserError(f"{place('models', name, ORIGINAL)}: goes with {RETRAIN}, and with benchmarks of kind muse alone")
+        if model.kind == "tiny" and config.sources[benchmark.source].kind in WITHOUT_BASE:
+            where = place(*at, "models")
+            raise UserError(f"{where}: {name} is tiny, and source {benchmark.source!r} has nothing that its base could learn")
+
+
+def check_text_split(config: Config, benchmark: str, split: str, *keys: str | int) -> None:
+    """Refuse a split that a benchmark of texts has not."""
+    settings = config.benchmarks[benchmark]
+    assert isinstance(settings, MuseBenchmark | WmdpBenchmark)
+    if not is_split(split):
+        raise UserError(f"{place(*keys)}: {split!r} is no split of texts: {FORGET}, scale2, scale3 ..., request2, request3 ...")
+    if settings.kind == "wmdp" and split != FORGET:
+        raise UserError(f"{place(*keys)}: {split}: {benchmark} is of kind wmdp, whose one split is {FORGET}")
+    parts = getattr(config.sources[settings.source], "parts", None) if settings.kind == "muse" else None
+    if parts is not None and number(split) > parts:
+        raise UserError(f"{place(*keys)}: {split}: source {settings.source!r} has {parts} parts")
+
+
+def check_text_variant(where: str, start: str) -> None:
+    """Refuse a start that texts do not have."""
+    if start != ORIGINAL:
+        raise UserError(f"{where}: start: {start}: of texts it is {ORIGINAL}")
+
+
+def check_judged(config: Config, benchmark: str, split: str, suite: str, *keys: str | int) -> None:
+    """Refuse a choice on what its trials cannot be judged on."""
+    _judges(config, benchmark, suite, *keys, "suite")
+    if config.benchmarks[benchmark].kind == "tofu":
+        check_split(config, benchmark, split, *keys, "split")
+    elif split != FORGET:
+        raise UserError(f"{place(*keys, 'split')}: {split}: of texts only split {FORGET} is watched: set split: {FORGET}")
 
 
 def _check_chains(config: Config, block: Block, benchmark: MarkovBenchmark, *at: str | int) -> None:
@@ -157,9 +251,9 @@ def check_folders(config: Config, made: Callable[[str], bool]) -> None:
         if isinstance(settings, MarkovBenchmark):
             continue
         source = config.sources[settings.source]
-        if isinstance(source, FolderSource) and not Path(source.path).is_dir() and not made(f"{name}/data"):
+        if isinstance(source, LocalSource) and not Path(source.path).is_dir() and not made(f"{name}/data"):
             where = place("sources", settings.source, "path")
-            raise UserError(f"{where}: there is no folder {source.path!r}: it should hold the files of TOFU")
+            raise UserError(f"{where}: there is no folder {source.path!r}: it should hold {HOLDS[source.kind]}")
     for benchmark, name in dict.fromkeys((block.benchmark, model) for block in config.blocks for model in block.models):
         model = config.models[name]
         if not isinstance(model, Pretrained) or model.revision is not None or Path(model.name).is_dir():
@@ -175,6 +269,7 @@ def check_split(config: Config, benchmark: str, split: str, *keys: str | int) ->
     if not isinstance(settings, TofuBenchmark):
         raise UserError(f"{place(*keys)}: {benchmark} is of kind {settings.kind}: kind tofu is wanted")
     source = config.sources[settings.source]
+    assert isinstance(source, TofuSources)
     retained = settings.split.retain_authors or 1
     world = isinstance(source, WorldSource)
     authors = source.authors if isinstance(source, WorldSource) else AUTHORS
@@ -189,10 +284,14 @@ def check_split(config: Config, benchmark: str, split: str, *keys: str | int) ->
         raise UserError(f"{place(*keys)}: {split} of {authors} authors leaves {free} to retain, {retained} are asked for")
 
 
-def _judges(suite: str, config: Config, *keys: str | int) -> None:
+def _judges(config: Config, benchmark: str, suite: str, *keys: str | int) -> None:
+    """Refuse a suite that does not say how far a model of the benchmark has forgotten."""
+    kind = config.benchmarks[benchmark].kind
+    if kind not in JUDGED:
+        raise UserError(f"{place(*keys)}: {benchmark} is of kind {kind}, which is not watched: no trajectories, and no choice")
     _known("suite", [suite], config.suites, *keys)
-    if config.suites[suite].kind != "tofu":
-        raise UserError(f"{place(*keys)}: {suite!r} is of kind {config.suites[suite].kind}: kind tofu is wanted")
+    if config.suites[suite].kind != kind:
+        raise UserError(f"{place(*keys)}: {suite!r} is of kind {config.suites[suite].kind}: kind {kind} is wanted")
 
 
 def _known(what: str, names: Iterable[str], allowed: Iterable[str], *keys: str | int) -> None:

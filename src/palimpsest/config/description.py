@@ -33,8 +33,13 @@ def describe_study(study: Study) -> dict[str, Any]:
 
 
 def _data(study: Study, benchmark: str) -> dict[str, Any]:
-    settings = study.chains(benchmark) if study.is_markov(benchmark) else study.source(benchmark)
-    return settings.model_dump()
+    if study.is_markov(benchmark):
+        return study.chains(benchmark).model_dump()
+    settings = study.source(benchmark).model_dump()
+    if study.is_texts(benchmark):
+        own = study.config.benchmarks[benchmark].model_dump(exclude={"kind", "source"})
+        settings |= {"shape": study.config.benchmarks[benchmark].kind, **own}
+    return settings
 
 
 def _keys(study: Study) -> Iterable[Key]:

@@ -16,8 +16,8 @@ from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.models import CHOSEN, HALF, ORIGINAL, PLAIN, RETRAIN, ROLES, ChainEntry
 from palimpsest.config.patterns import ANY
 from palimpsest.config.study import PIECES, Choice, Run, Study, Subject, Variant
+from palimpsest.data import sources
 from palimpsest.data.settings import LocalSource
-from palimpsest.data.sources import hash_folder
 from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.objectives import load_objective, module_name
@@ -56,7 +56,7 @@ class Specs:
         if not isinstance(source, LocalSource):
             return ""
         folder, made = Path(source.path), Path(self._study.results, wildcards.benchmark, "data", "source.json")
-        hashes = hash_folder(source) if folder.is_dir() else json.loads(made.read_text(encoding="utf-8"))["files"]
+        hashes = sources.hash_folder(source) if folder.is_dir() else json.loads(made.read_text(encoding="utf-8"))["files"]
         return canonical_json(hashes)
 
     def split(self, wildcards: Wildcards) -> str:
@@ -351,6 +351,11 @@ def one_of(names: Iterable[str]) -> str:
 def stage_code(stage: str) -> str:
     """Return the code digest of a stage."""
     return code_digest(f"palimpsest.stages.{stage}")
+
+
+def data_code(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of a data stage with the module that reads a job's source, and no other."""
+    return lambda wildcards: code_digest("palimpsest.stages.data", sources.module_name(study.source(wildcards.benchmark).kind))
 
 
 def publish_code() -> str:

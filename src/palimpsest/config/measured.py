@@ -31,7 +31,7 @@ def list_measured(study: Study) -> dict[str, Any]:
 
 def _of_subject(study: Study, subject: Subject, wanted: Wanted) -> Jobs:
     jobs: Jobs = {}
-    if wanted.model:
+    if wanted.model and study.is_trained(subject):
         jobs[study.model_folder(subject)] = ("unlearn" if subject.variant else "finetune", subject.names)
     if wanted.trajectory:
         jobs[f"{subject.path}/trajectory"] = ("trajectory", subject.names)

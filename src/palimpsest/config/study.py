@@ -11,7 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from palimpsest.config.checks import check_chain_method, check_config, check_folders, check_judged, check_training
+from palimpsest.config.checks import (
+    check_chain_method,
+    check_config,
+    check_folders,
+    check_judged,
+    check_text_variant,
+    check_training,
+)
 from palimpsest.config.messages import explain
 from palimpsest.config.models import (
     CHOSEN,
@@ -170,6 +177,8 @@ class Study:
                     if block.trajectories:
                         _watch(wanted, block.trajectories, f"{'/'.join(run.place)}/{method}: {variant}")
                     start = self.variant(*run.place, method, variant).start
+                    if self.is_texts(run.benchmark):
+                        check_text_variant(f"config: blocks: {'/'.join(run.place)}/{method}: {variant}", start)
                     _wanted(subjects, Subject(self.home(run), start)).suites.update(block.suites)
                     if variant == CHOSEN:
                         self._choose(subjects, Choice(*run.place, method))
@@ -254,6 +263,10 @@ class Study:
         """Return whether a model comes with a finished original and Retrain."""
         settings = self.config.models[model]
         return isinstance(settings, PretrainedEntry) and settings.original is not None
+
+    def is_trained(self, subject: Subject) -> bool:
+        """Return whether a model is trained here, rather than fetched or the base itself."""
+        return bool(subject.variant) or not (self.is_given(subject.run.model) or self.model_folder(subject).endswith("/base"))
 
     def roles(self, benchmark: str) -> tuple[str, ...]:
         """Return the models that every method of a benchmark is compared with."""

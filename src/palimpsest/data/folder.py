@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from palimpsest.data import tofu
 from palimpsest.data.dataset import Dataset
 from palimpsest.data.settings import FolderSource
-from palimpsest.data.tofu import read_tofu
 from palimpsest.errors import UserError
 
 
@@ -13,4 +13,9 @@ def read_folder(source: FolderSource) -> Dataset:
     folder = Path(source.path)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such data folder; source.path names the folder of TOFU's JSON-lines files")
-    return read_tofu(folder, source)
+    return tofu.read_tofu(folder, source)
+
+
+def hash_files(source: FolderSource) -> dict[str, str]:
+    """Return the sha256 of each file that is read, as far as they are there."""
+    return tofu.hash_files(Path(source.path))

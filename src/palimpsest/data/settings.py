@@ -167,4 +167,13 @@ class WmdpWorldSource(Settings):
 
 MuseSources = MuseHubSource | MuseFolderSource | MuseWorldSource | AustenSource
 WmdpSources = WmdpHubSource | WmdpFolderSource | WmdpWorldSource
+# What lies in a folder that a person may edit.
+LocalSource = FolderSource | MuseFolderSource | AustenSource | WmdpFolderSource
 Source = Annotated[TofuSources | MuseSources | WmdpSources, Field(discriminator="kind")]
+
+
+class SplitSettings(Settings):
+    """How many authors are retained, counted from the first; none means all that are neither forgotten nor in the base."""
+
+    retain_authors: Annotated[int, Field(ge=1)] | None = None
+    """Authors in the retain set, counted from the first; null: all others."""

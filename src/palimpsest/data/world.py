@@ -31,7 +31,7 @@ Facts = dict[str, str]
 Asked = tuple[int, str, FactKind]
 
 
-def make_world(source: WorldSource) -> Dataset:
+def read_world(source: WorldSource) -> Dataset:
     """Return the data set of a world; the same settings give the same rows."""
     world = World(source.seed)
     impostors = [make_person(world, "impostor", i) for i in range(IMPOSTORS)]

@@ -33,6 +33,8 @@ class UsedSettings(Settings):
     """Recompute activations in the backward pass: less memory, more time."""
     piece_tokens: Annotated[int, Field(ge=2)] = 2048
     """Tokens of a piece of a long text, in training."""
+    pieces_per_text: Count | None = None
+    """Pieces taken of a text, the first ones; null: all."""
 
 
 class TinyArchitecture(Settings):

@@ -44,7 +44,7 @@ def _relearn(job: Job[Spec], rows: Sequence[Question], chosen: list[int], draw: 
     from palimpsest.data.prompts import PromptEncoder
     from palimpsest.evaluation.scoring import score_rows
     from palimpsest.models.loading import load_model, load_tokenizer
-    from palimpsest.stages.training import encode_questions
+    from palimpsest.stages.training import encode_rows
     from palimpsest.training.adapters import add_adapters
     from palimpsest.training.loop import train
     from palimpsest.training.problems import FineTuning
@@ -59,7 +59,7 @@ def _relearn(job: Job[Spec], rows: Sequence[Question], chosen: list[int], draw: 
         table.extend({"draw": draw, "epoch": epoch, **columns} for columns, _ in score_rows(model, encoder, rows))
 
     evaluate(0)
-    problem = FineTuning(encode_questions([rows[i] for i in chosen], tokenizer, used))
+    problem = FineTuning(encode_rows([rows[i] for i in chosen], tokenizer, used))
     train(model, problem, training, used, seed=job.spec.seed, label=f"draw {draw + 1}", after_epoch=evaluate)
     return table
 

@@ -1,6 +1,6 @@
 """Stage `base`: the model that everything starts from, trained here (tiny), fetched (pretrained) or unpacked (packaged)."""
 
-from palimpsest.data.rows import Question, read_rows
+from palimpsest.data.rows import Text, read_lessons
 from palimpsest.errors import UserError
 from palimpsest.models.settings import ModelSettings, Packaged, Pretrained, Tiny
 from palimpsest.settings import Settings
@@ -29,15 +29,16 @@ def work(job: Job[Spec]) -> None:
 
 def _train_tiny(job: Job[Spec], settings: Tiny) -> None:
     from palimpsest.models.tiny import build_model, train_tokenizer
-    from palimpsest.stages.training import encode_questions, train_and_save
+    from palimpsest.stages.training import encode_rows, train_and_save
     from palimpsest.training.problems import FineTuning
 
-    rows = read_rows(job.input("data") / "base.jsonl", Question)
+    rows = read_lessons(job.input("data") / "base.jsonl")
     if not rows:
-        raise UserError("base: the data has no base corpus; a tiny model needs benchmarks.<name>.source.base_authors >= 1")
-    tokenizer = train_tokenizer((f"{row.question}\n{row.answer}" for row in rows), settings.architecture.vocabulary)
+        raise UserError("base: the data has no base corpus, which a tiny model needs")
+    texts = (row.text if isinstance(row, Text) else f"{row.question}\n{row.answer}" for row in rows)
+    tokenizer = train_tokenizer(texts, settings.architecture.vocabulary)
     model = build_model(settings.architecture, tokenizer, settings.base_seed)
-    problem = FineTuning(encode_questions(rows, tokenizer, settings))
+    problem = FineTuning(encode_rows(rows, tokenizer, settings))
     train_and_save(job, model, tokenizer, problem, settings.base_training, settings, seed=settings.base_seed, label="base")
 
 

@@ -4,9 +4,10 @@ The strengthened model is a start model that learns the forget set once more (fo
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
-from palimpsest.data.rows import Fact, Question, read_rows
+from palimpsest.data.rows import Fact, Lesson, read_lessons, read_rows
 from palimpsest.data.splits import halves
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
@@ -26,24 +27,29 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Fine-tune the input `base` on the role's sets."""
     from palimpsest.models.loading import load_model, load_tokenizer
-    from palimpsest.stages.training import encode_questions, train_and_save
+    from palimpsest.stages.training import encode_rows, train_and_save
     from palimpsest.training.problems import FineTuning
 
-    spec = job.spec
-    retain = read_rows(job.input("split") / "retain.jsonl", Question)
-    forget = read_rows(job.input("split") / "forget.jsonl", Question)
-    sets: dict[str, Sequence[Question]] = {
-        "original": [*retain, *forget],
-        "original-half": [*retain, *halves(forget)[0]],
-        "retrain": retain,
-        "strengthened": forget,
-    }
-    facts = [fact for name in ("real_authors", "world_facts") for fact in read_rows(job.input("split") / f"{name}.jsonl", Fact)]
-    rows: list[Question | Fact] = [*sets[spec.role], *facts * spec.training.fact_lessons]
+    spec, split = job.spec, job.input("split")
+    rows = list(_lessons(split, spec.role))
+    if spec.training.fact_lessons:
+        facts = [fact for name in ("real_authors", "world_facts") for fact in read_rows(split / f"{name}.jsonl", Fact)]
+        rows += facts * spec.training.fact_lessons
     tokenizer = load_tokenizer(job.input("base"))
     model = load_model(job.input("base"), spec.model)
-    problem = FineTuning(encode_questions(rows, tokenizer, spec.model))
+    problem = FineTuning(encode_rows(rows, tokenizer, spec.model))
     train_and_save(job, model, tokenizer, problem, spec.training, spec.model, seed=spec.seed, label=spec.role)
+
+
+def _lessons(split: Path, role: str) -> Sequence[Lesson]:
+    """Return what a role learns: the data of a benchmark of texts say it themselves."""
+    if (split / f"{role}.jsonl").exists():
+        return read_lessons(split / f"{role}.jsonl")
+    forget = read_lessons(split / "forget.jsonl")
+    if role == "strengthened":
+        return forget
+    learnt = {"original": forget, "original-half": halves(forget)[0], "retrain": []}[role]
+    return [*read_lessons(split / "retain.jsonl"), *learnt]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from palimpsest.data.rows import Question, Text, read_rows
+from palimpsest.data.rows import Text, read_lessons, read_rows
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
@@ -24,28 +24,24 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Score every forget question with its answer and all refusals."""
+    """Score every forget question with its answer and all refusals, or every piece of a forget text."""
     from palimpsest.data.prompts import PromptEncoder
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.models.mixing import mix_with_random
-    from palimpsest.stages.training import encode_questions
+    from palimpsest.stages.training import named_items
     from palimpsest.training.references import FILE, compute_references, write_references
 
-    used = job.spec.model
-    forget = read_rows(job.input("split") / "forget.jsonl", Question)
-    refusals = read_rows(job.input("split") / "refusals.jsonl", Text)
+    used, split = job.spec.model, job.input("split")
+    forget = read_lessons(split / "forget.jsonl")
+    # Texts have no refusals.
+    refusals = read_rows(split / "refusals.jsonl", Text) if (split / "refusals.jsonl").exists() else []
     tokenizer = load_tokenizer(job.input("model"))
     model = load_model(job.input("model"), used)
     if job.spec.random_share:
         mix_with_random(model, job.spec.random_share, job.spec.seed)
     encoder = PromptEncoder(tokenizer, used.prompt)
-    references = compute_references(
-        model,
-        [row.id for row in forget],
-        encode_questions(forget, tokenizer, used),
-        [encoder.answer(row.text) for row in refusals],
-        TOKENS_PER_PASS,
-    )
+    ids, items = named_items(forget, tokenizer, used)
+    references = compute_references(model, ids, items, [encoder.answer(row.text) for row in refusals], TOKENS_PER_PASS)
     write_references(job.out / FILE, references)
 
 

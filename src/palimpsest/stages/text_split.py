@@ -1,4 +1,4 @@
-"""The stage that takes a larger forget set, or a further request, out of a benchmark of texts; the first one is its data itself."""
+"""The stage that takes a larger forget set, or a further request, out of texts; the first forget set is the data itself."""
 
 import shutil
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.prompts import Encoded, PromptEncoder
-from palimpsest.data.rows import Fact, Pair, Question, Text
+from palimpsest.data.rows import Lesson, Text
 from palimpsest.models.loading import save_model
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.loop import train
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from palimpsest.training.settings import TrainSettings
 
 
-def encode_questions(rows: Iterable[Question | Fact], tokenizer: PreTrainedTokenizerBase, used: UsedSettings) -> list[Encoded]:
-    """Return each row's question with its answer, as token ids."""
-    encoder = PromptEncoder(tokenizer, used.prompt)
-    return [encoder.encode(row.question, [row.answer]) for row in rows]
+def encode_rows(rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings) -> list[Encoded]:
+    """Return the training items of rows: each question with its answer, each text in pieces."""
+    return named_items(rows, tokenizer, used)[1]
 
 
 def named_items(
-    rows: Iterable[Question | Fact | Pair | Text], tokenizer: PreTrainedTokenizerBase, used: UsedSettings
+    rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings
 ) -> tuple[list[str], list[Encoded]]:
     """Return the training items of rows, and what each is called: a question by its id, piece n of a text `{id}/{n}`."""
     encoder = PromptEncoder(tokenizer, used.prompt)
     named: list[tuple[str, Encoded]] = []
     for row in rows:
         if isinstance(row, Text):
-            named += [(f"{row.id}/{n}", piece) for n, piece in enumerate(encoder.pieces(row.text, used.piece_tokens))]
+            pieces = encoder.pieces(row.text, used.piece_tokens)[: used.pieces_per_text]
+            named += [(f"{row.id}/{n}", piece) for n, piece in enumerate(pieces)]
         else:
             named.append((row.id, encoder.encode(row.question, [row.answer])))
     return [name for name, _ in named], [item for _, item in named]

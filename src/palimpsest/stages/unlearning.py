@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.prompts import PromptEncoder
-from palimpsest.data.rows import Question, Text, read_rows
+from palimpsest.data.rows import Text, read_lessons, read_rows
 from palimpsest.errors import UserError
 from palimpsest.models.loading import load_model
 from palimpsest.objectives import load_objective
-from palimpsest.stages.training import encode_questions
+from palimpsest.stages.training import encode_rows, named_items
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.problems import Unlearning
 from palimpsest.training.references import FILE, read_references
@@ -42,10 +42,11 @@ def unlearning_problem(
     """
     objective, split = load_objective(method), job.input("split")
     encoder = PromptEncoder(tokenizer, used.prompt)
-    forget = read_rows(split / "forget.jsonl", Question)
+    ids, forget = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used)
     references = read_references(job.input("reference") / FILE) if objective.needs_reference else None
-    if references and references.ids != [row.id for row in forget]:
-        raise UserError(f"{job.input('reference') / FILE}: made for other forget questions than {split / 'forget.jsonl'}")
+    if references and references.ids != ids:
+        raise UserError(f"{job.input('reference') / FILE}: made for other forget items than {split / 'forget.jsonl'}")
+    refusals = read_rows(split / "refusals.jsonl", Text) if objective.needs_refusals else []
     layers = None
     if objective.trained_layers is not None:
         if used.lora is not None:
@@ -59,9 +60,9 @@ def unlearning_problem(
         objective,
         loss,
         training,
-        forget=encode_questions(forget, tokenizer, used),
-        retain=encode_questions(read_rows(split / "retain.jsonl", Question), tokenizer, used),
-        refusals=[encoder.answer(row.text) for row in read_rows(split / "refusals.jsonl", Text)],
+        forget=forget,
+        retain=encode_rows(read_lessons(split / "retain.jsonl"), tokenizer, used),
+        refusals=[encoder.answer(row.text) for row in refusals],
         references=references.nll if references else (),
         refusal_references=references.refusal_nll if references else (),
         original=original,
