@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -110,7 +111,8 @@ def test_methods_are_watched_and_leave_no_model() -> None:
 
 def test_rules_of_texts_and_of_chains_do_not_meet() -> None:
     names = Names(Study(config()))
-    assert (names.benchmark, names.markov) == ("tofu", "markov")
+    assert (names.tofu, names.markov) == ("tofu", "markov")
+    assert not re.fullmatch(names.benchmark, "markov") and re.fullmatch(names.benchmark, "tofu")
     assert "gpt2" not in (names.tiny, names.pretrained)
 
 
@@ -191,7 +193,7 @@ METHODS = ("methods", "markov/*/gpt2/*")
         (
             ("benchmarks", "markov", "kind"),
             "markow",
-            "benchmarks: markov: unknown kind 'markow'; did you mean markov? allowed: tofu, markov",
+            "benchmarks: markov: unknown kind 'markow'; did you mean markov? allowed: tofu, muse, wmdp, markov",
         ),
         (
             ("benchmarks", "markov", "watchd"),

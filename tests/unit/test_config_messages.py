@@ -12,7 +12,7 @@ from example_study import CONFIG, changed
 from palimpsest.config.study import Study, open_study
 from palimpsest.errors import UserError
 
-TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass"
+TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, max_steps"
 METHODS = "dpo-idk, ga, graddiff, idk, npo, rkld, rmu, simnpo, task-vector, w-graddiff"
 NPO = ("methods", "tofu/*/*/npo")
 NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
@@ -75,7 +75,11 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "cee",
             """methods: "tofu/*/*/npo": retain_loss: unknown value 'cee'; did you mean ce? allowed: ce, kl, none, activations""",
         ),
-        (("suites", "tofu", "kind"), "muse", "suites: tofu: unknown kind 'muse'; allowed: tofu, lm-eval"),
+        (
+            ("suites", "tofu", "kind"),
+            "tofy",
+            "suites: tofu: unknown kind 'tofy'; did you mean tofu? allowed: tofu, muse, lm-eval",
+        ),
         # Methods and the settings of their losses.
         (("blocks", 0, "methods", 0), "gaa", f"blocks[0]: methods[0]: unknown method 'gaa'; did you mean ga? allowed: {METHODS}"),
         (

@@ -8,46 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from palimpsest.config.messages import place, suggest
-from palimpsest.config.models import (
-    CHOSEN,
-    DEFAULT,
-    FORGET,
-    GRID,
-    ORIGINAL,
-    PLAIN,
-    RETRAIN,
-    ROLES,
-    Block,
-    ChainEntry,
-    Config,
-    MarkovBenchmark,
-    MethodSettings,
-    MuseBenchmark,
-    StartSettings,
-    TofuBenchmark,
-    WmdpBenchmark,
-)
+from palimpsest.config.blocks import check_block, check_epochs, known
+from palimpsest.config.messages import place
+from palimpsest.config.models import CHOSEN, DEFAULT, GRID, PLAIN, ROLES, Config, MarkovBenchmark, MethodSettings, StartSettings
 from palimpsest.config.patterns import ANY
-from palimpsest.config.texts import is_split, number
-from palimpsest.data.settings import LocalSource, TofuSources, WorldSource
-from palimpsest.data.splits import count_forgotten
-from palimpsest.data.tofu import AUTHORS
+from palimpsest.data.settings import LocalSource
 from palimpsest.errors import UserError
 from palimpsest.models.settings import Pretrained
 from palimpsest.objectives import METHODS, load_objective
-from palimpsest.training.settings import UnlearnSettings
 
 PATTERN = ("benchmark", "split", "model", "method")
-# By kind of benchmark: the kinds of its suites and of its sources, and whose suite says how far a model has forgotten.
-SUITES = {"tofu": ("tofu", "lm-eval"), "muse": ("muse", "lm-eval"), "wmdp": ("lm-eval",)}
-SOURCES = {
-    "tofu": ("world", "folder", "hub"),
-    "muse": ("muse-world", "muse-folder", "muse-hub", "austen"),
-    "wmdp": ("wmdp-world", "wmdp-folder", "wmdp-hub"),
-}
-JUDGED = ("tofu", "muse")
-WITHOUT_BASE = ("muse-folder", "muse-hub", "wmdp-folder", "wmdp-hub")
 HOLDS = {
     "folder": "the files of TOFU",
     "muse-folder": "the files of MUSE, laid out as on the hub",
@@ -59,17 +29,7 @@ HOLDS = {
 def check_config(config: Config) -> None:
     """Raise UserError with one line for the first mistake."""
     for index, block in enumerate(config.blocks):
-        at = ("blocks", index)
-        _known("benchmark", [block.benchmark], config.benchmarks, *at, "benchmark")
-        _known("model", block.models, config.models, *at, "models")
-        benchmark = config.benchmarks[block.benchmark]
-        match benchmark:
-            case MarkovBenchmark():
-                _check_chains(config, block, benchmark, *at)
-            case TofuBenchmark():
-                _check_questions(config, block, benchmark, *at)
-            case _:
-                _check_texts(config, block, benchmark, *at)
+        check_block(config, block, "blocks", index)
     _check_patterns(config, "finetuning", config.finetuning, PATTERN[:3])
     _check_patterns(config, "strengthening", config.strengthening, PATTERN[:3])
     _check_patterns(config, "methods", config.methods, PATTERN)
@@ -79,13 +39,13 @@ def check_config(config: Config) -> None:
     if PLAIN in config.references:
         raise UserError(f"{place('references', PLAIN)}: plain is the start model itself")
     for pattern, selection in config.selections.items():
-        _known("suite", [selection.suite], config.suites, "selections", pattern, "suite")
+        known("suite", [selection.suite], config.suites, "selections", pattern, "suite")
         if selection.benchmark is not None:
-            _known("benchmark", [selection.benchmark], config.benchmarks, "selections", pattern, "benchmark")
+            known("benchmark", [selection.benchmark], config.benchmarks, "selections", pattern, "benchmark")
     for key, rows in config.published.items():
         if key.count("/") != 2:
             raise UserError(f"{place('published', key)}: a key is benchmark/split/model")
-        _known("method", rows, [*ROLES, *METHODS], "published", key)
+        known("method", rows, [*ROLES, *METHODS], "published", key)
     for pattern, settings in config.methods.items():
         _check_loss(pattern, settings, "methods", pattern)
     for pattern, grid in config.grids.items():
@@ -93,7 +53,7 @@ def check_config(config: Config) -> None:
     for section in ("grids", "selections"):
         for pattern in getattr(config, section):
             if (method := pattern.rpartition("/")[2]) != ANY:
-                _check_epochs(method, section, pattern)
+                check_epochs(method, section, pattern)
     for pattern, variants in config.variants.items():
         for name, settings in variants.items():
             if name == DEFAULT:
@@ -101,147 +61,6 @@ def check_config(config: Config) -> None:
             if name in (GRID, CHOSEN):
                 raise UserError(f"{place('variants', pattern, name)}: the name is taken: see grids and selections")
             _check_loss(pattern, settings, "variants", pattern, name)
-
-
-def _check_questions(config: Config, block: Block, benchmark: TofuBenchmark, *at: str | int) -> None:
-    _check_measured(config, block, benchmark, *at)
-    given = next((name for name in block.models if getattr(config.models[name], "original", None)), None)
-    if given is not None:
-        raise UserError(
-            f"{place('models', given, 'original')}: {block.benchmark} is of kind tofu, where a split has its own: null"
-        )
-    _known("attack", block.attacks, config.attacks, *at, "attacks")
-    if block.attacks and not any(config.suites[name].kind == "tofu" for name in block.suites):
-        raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind tofu: add one to suites")
-    for split in block.splits:
-        check_split(config, block.benchmark, split, *at, "splits")
-    source = config.sources[benchmark.source]
-    assert isinstance(source, TofuSources)
-    if source.base_authors == 0 and any(config.models[name].kind == "tiny" for name in block.models):
-        where = place("sources", benchmark.source, "base_authors")
-        raise UserError(f"{where}: 0, but the base of a tiny model is trained on some: at least 1")
-
-
-def _check_measured(
-    config: Config, block: Block, benchmark: TofuBenchmark | MuseBenchmark | WmdpBenchmark, *at: str | int
-) -> None:
-    """Refuse what is not of the block's benchmark: models of chains, suites and sources of other kinds."""
-    _known("model", block.models, [name for name, model in config.models.items() if not _is_chain(model)], *at, "models")
-    _known("suite", block.suites, config.suites, *at, "suites")
-    for name in block.suites:
-        if config.suites[name].kind not in SUITES[benchmark.kind]:
-            allowed = " or ".join(SUITES[benchmark.kind])
-            raise UserError(f"{place(*at, 'suites')}: {name!r} is of kind {config.suites[name].kind}: kind {allowed} is wanted")
-    if block.trajectories:
-        _judges(config, block.benchmark, block.trajectories.suite, *at, "trajectories", "suite")
-    for method, variants in block.variants.items():
-        if block.trajectories or {GRID, CHOSEN} & {*variants}:
-            _check_epochs(method, *at, "methods")
-    _known("source", [benchmark.source], config.sources, "benchmarks", block.benchmark, "source")
-    kind = config.sources[benchmark.source].kind
-    if kind not in SOURCES[benchmark.kind]:
-        allowed = ", ".join(SOURCES[benchmark.kind])
-        where = place("benchmarks", block.benchmark, "source")
-        raise UserError(f"{where}: {benchmark.source!r} is of kind {kind}; for kind {benchmark.kind} allowed: {allowed}")
-
-
-def _check_texts(config: Config, block: Block, benchmark: MuseBenchmark | WmdpBenchmark, *at: str | int) -> None:
-    _check_measured(config, block, benchmark, *at)
-    if block.attacks:
-        raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes none")
-    for method in block.variants:
-        if load_objective(method).needs_refusals:
-            raise UserError(f"{place(*at, 'methods')}: {method} answers questions with refusals, and texts ask none")
-    for split in block.splits:
-        check_text_split(config, block.benchmark, split, *at, "splits")
-        if block.trajectories and split != FORGET:
-            raise UserError(f"{place(*at, 'trajectories')}: of texts only split {FORGET} is watched, not {split}")
-    for name in block.models:
-        model = config.models[name]
-        roles = [getattr(model, role, None) for role in (ORIGINAL, RETRAIN)]
-        if any(roles) and (benchmark.kind != "muse" or not all(roles)):
-            raise UserError(f"{place('models', name, ORIGINAL)}: goes with {RETRAIN}, and with benchmarks of kind muse alone")
-        if model.kind == "tiny" and config.sources[benchmark.source].kind in WITHOUT_BASE:
-            where = place(*at, "models")
-            raise UserError(f"{where}: {name} is tiny, and source {benchmark.source!r} has nothing that its base could learn")
-
-
-def check_text_split(config: Config, benchmark: str, split: str, *keys: str | int) -> None:
-    """Refuse a split that a benchmark of texts has not."""
-    settings = config.benchmarks[benchmark]
-    assert isinstance(settings, MuseBenchmark | WmdpBenchmark)
-    if not is_split(split):
-        raise UserError(f"{place(*keys)}: {split!r} is no split of texts: {FORGET}, scale2, scale3 ..., request2, request3 ...")
-    if settings.kind == "wmdp" and split != FORGET:
-        raise UserError(f"{place(*keys)}: {split}: {benchmark} is of kind wmdp, whose one split is {FORGET}")
-    parts = getattr(config.sources[settings.source], "parts", None) if settings.kind == "muse" else None
-    if parts is not None and number(split) > parts:
-        raise UserError(f"{place(*keys)}: {split}: source {settings.source!r} has {parts} parts")
-
-
-def check_text_variant(where: str, start: str) -> None:
-    """Refuse a start that texts do not have."""
-    if start != ORIGINAL:
-        raise UserError(f"{where}: start: {start}: of texts it is {ORIGINAL}")
-
-
-def check_judged(config: Config, benchmark: str, split: str, suite: str, *keys: str | int) -> None:
-    """Refuse a choice on what its trials cannot be judged on."""
-    _judges(config, benchmark, suite, *keys, "suite")
-    if config.benchmarks[benchmark].kind == "tofu":
-        check_split(config, benchmark, split, *keys, "split")
-    elif split != FORGET:
-        raise UserError(f"{place(*keys, 'split')}: {split}: of texts only split {FORGET} is watched: set split: {FORGET}")
-
-
-def _check_chains(config: Config, block: Block, benchmark: MarkovBenchmark, *at: str | int) -> None:
-    _known("model of kind gpt2", block.models, [name for name, model in config.models.items() if _is_chain(model)], *at, "models")
-    _known("split", block.splits, benchmark.splits, *at, "splits")
-    for name in ("suites", "attacks", "trajectories"):
-        if getattr(block, name):
-            raise UserError(f"{place(*at, name)}: {block.benchmark} is of kind markov, which takes none: it measures itself")
-    for name, split in benchmark.splits.items():
-        if (split.forget2_length or 0) > benchmark.length:
-            where = place("benchmarks", block.benchmark, "splits", name, "forget2_length")
-            raise UserError(f"{where}: {split.forget2_length}: sequences have {benchmark.length} states")
-    for name in block.models:
-        model = config.models[name]
-        if isinstance(model, ChainEntry) and model.width % model.heads:
-            raise UserError(f"{place('models', name, 'width')}: {model.width} cannot be shared by {model.heads} heads")
-
-
-def check_chain_method(where: str, method: str, variant: str, retain_loss: str, start: str, reference: str) -> None:
-    """Refuse what Markov chains do not have: refusals, frozen models, retain data, choices."""
-    objective = load_objective(method)
-    if objective.needs_refusals or objective.needs_logits or objective.needs_activations or not objective.is_trained:
-        raise UserError(f"{where}: a method of Markov chains reads log-probabilities of the forget sequences alone")
-    if variant == CHOSEN:
-        raise UserError(f"{where}: choices are made among models that a suite judges, and Markov chains have none")
-    for name, value, wanted in (
-        ("retain_loss", retain_loss, "none"),
-        ("start", start, ORIGINAL),
-        ("reference", reference, PLAIN),
-    ):
-        if value != wanted:
-            raise UserError(f"{where}: {name}: {value}: on Markov chains it is {wanted}")
-
-
-def check_training(where: str, method: str, training: UnlearnSettings, model: str, *, adapted: bool) -> None:
-    """Refuse a stop after an epoch that is not there, a retain loss of other methods, and adapters that a method cannot train."""
-    objective = load_objective(method)
-    try:
-        _ = training.last_epoch
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-    if training.retain_loss not in objective.retain_losses:
-        allowed = ", ".join(objective.retain_losses)
-        raise UserError(f"{where}: retain_loss: {training.retain_loss}: {method} does not take it; allowed: {allowed}")
-    if adapted and objective.trained_layers is not None:
-        raise UserError(f"{where}: {method} trains weights of the model, not adapters: {model} has lora")
-
-
-def _is_chain(model: object) -> bool:
-    return isinstance(model, ChainEntry)
 
 
 def check_folders(config: Config, made: Callable[[str], bool]) -> None:
@@ -263,49 +82,6 @@ def check_folders(config: Config, made: Callable[[str], bool]) -> None:
             raise UserError(f"{where}: there is no folder {model.name!r}; for a model of the hub, give its revision too")
 
 
-def check_split(config: Config, benchmark: str, split: str, *keys: str | int) -> None:
-    """Refuse a split that the data lacks; in TOFU only the last tenth can be forgotten, and the base lies right before it."""
-    settings = config.benchmarks[benchmark]
-    if not isinstance(settings, TofuBenchmark):
-        raise UserError(f"{place(*keys)}: {benchmark} is of kind {settings.kind}: kind tofu is wanted")
-    source = config.sources[settings.source]
-    assert isinstance(source, TofuSources)
-    retained = settings.split.retain_authors or 1
-    world = isinstance(source, WorldSource)
-    authors = source.authors if isinstance(source, WorldSource) else AUTHORS
-    try:
-        forgotten = count_forgotten(split, authors)
-    except UserError as error:
-        raise UserError(f"{place(*keys)}: {error}") from None
-    if not world and forgotten > AUTHORS // 10:
-        raise UserError(f"{place(*keys)}: {split}: in TOFU 10 % of the authors can be forgotten at most")
-    free = authors - (forgotten if world else AUTHORS // 10 + source.base_authors)
-    if retained > free:
-        raise UserError(f"{place(*keys)}: {split} of {authors} authors leaves {free} to retain, {retained} are asked for")
-
-
-def _judges(config: Config, benchmark: str, suite: str, *keys: str | int) -> None:
-    """Refuse a suite that does not say how far a model of the benchmark has forgotten."""
-    kind = config.benchmarks[benchmark].kind
-    if kind not in JUDGED:
-        raise UserError(f"{place(*keys)}: {benchmark} is of kind {kind}, which is not watched: no trajectories, and no choice")
-    _known("suite", [suite], config.suites, *keys)
-    if config.suites[suite].kind != kind:
-        raise UserError(f"{place(*keys)}: {suite!r} is of kind {config.suites[suite].kind}: kind {kind} is wanted")
-
-
-def _known(what: str, names: Iterable[str], allowed: Iterable[str], *keys: str | int) -> None:
-    for name in names:
-        if name not in allowed:
-            raise UserError(f"{place(*keys)}: {suggest(what, name, allowed)}")
-
-
-def _check_epochs(method: str, *keys: str | int) -> None:
-    if not load_objective(method).is_trained:
-        without = "has no epochs: no trajectories, no grid, no choice; settings to compare are variants"
-        raise UserError(f"{place(*keys)}: {method} edits weights once and {without}")
-
-
 def _check_patterns(config: Config, section: str, patterns: Iterable[str], segments: tuple[str, ...]) -> None:
     allowed: dict[str, Iterable[str]] = {"benchmark": config.benchmarks, "model": config.models, "method": METHODS}
     for pattern in patterns:
@@ -314,14 +90,14 @@ def _check_patterns(config: Config, section: str, patterns: Iterable[str], segme
             raise UserError(f"{place(section, pattern)}: a pattern is {'/'.join(segments)}, each a name or *")
         for segment, part in zip(segments, parts, strict=True):
             if part != ANY and segment in allowed:
-                _known(segment, [part], allowed[segment], section, pattern)
+                known(segment, [part], allowed[segment], section, pattern)
 
 
 def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
     """Refuse a setting that no method has, or a value that is none of its kind."""
     allowed = [name for name in MethodSettings.model_fields if name not in ("start", "reference")]
     for name, values in grid.items():
-        _known("setting", [name], allowed, "grids", pattern)
+        known("setting", [name], allowed, "grids", pattern)
         for value in values:
             try:
                 settings = MethodSettings.model_validate({name: value})

@@ -11,14 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from palimpsest.config.checks import (
-    check_chain_method,
-    check_config,
-    check_folders,
-    check_judged,
-    check_text_variant,
-    check_training,
-)
+from palimpsest.config.blocks import check_chain_method, check_judged, check_text_variant, check_training
+from palimpsest.config.checks import check_config, check_folders
 from palimpsest.config.messages import explain
 from palimpsest.config.models import (
     CHOSEN,
