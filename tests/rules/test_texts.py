@@ -1,0 +1,120 @@
+"""Studies of texts as a DAG: what their splits share, what requests reuse, what reruns, and what numbers they give."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkout import Checkout, clone
+
+from palimpsest.provenance.canonical import sha256_file
+
+STUDY = ("--configfile", "config/test/texts.yaml")
+END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
+MUSE = {"verbmem_f", "knowmem_f", "knowmem_r", "auc_min_k", "privleak"}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The study, run to its report: once for all tests, which work on copies."""
+    checkout = clone(tmp_path_factory.mktemp("texts") / "clone")
+    finished = checkout.snakemake(*STUDY)
+    assert finished.returncode == 0, finished.stdout
+    return checkout
+
+
+@pytest.fixture
+def finished(ran: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished study."""
+    return ran.copy(tmp_path / "copy")
+
+
+def changed(checkout: Checkout, text: str) -> dict[str, int]:
+    (checkout.path / "overlay.yaml").write_text(text, encoding="utf-8")
+    return checkout.jobs("--configfile", STUDY[1], "overlay.yaml")
+
+
+def test_the_numbers_of_a_study(ran: Checkout) -> None:
+    numbers = pd.read_csv(ran.path / "results/summary.csv", keep_default_na=False)
+    finished = numbers[numbers["epoch"] == ""]
+    of = {(row.benchmark, row.split, row.method, row.variant): set(each["metric"]) for row, each in _by_model(finished)}
+    muse = {metric for name in MUSE for metric in (name, f"{name}_low", f"{name}_high")}
+    assert {key for key in of if key[0] == "muse"} == {
+        ("muse", "forget", "original", ""),
+        ("muse", "forget", "retrain", ""),
+        ("muse", "forget", "npo", "default"),
+        ("muse", "forget", "simnpo", "chosen"),
+        ("muse", "forget", "task-vector", "default"),
+        ("muse", "request2", "npo", "default"),
+    }
+    assert all(metrics == muse for key, metrics in of.items() if key[0] == "muse")
+    assert {key[2]: metrics for key, metrics in of.items() if key[0] == "wmdp"}.keys() == {"original", "rmu", "npo"}
+    assert all({"hazards/acc", "general/acc"} <= metrics for key, metrics in of.items() if key[0] == "wmdp")
+    retrain = finished[(finished["method"] == "retrain") & (finished["metric"] == "privleak")]
+    assert retrain["value"].astype(float).tolist() == [0.0]
+    cost = pd.read_csv(ran.path / "results/cost.csv")
+    assert cost["measured"].sum() == cost["jobs"].sum()
+
+
+def test_the_pages_of_texts_are_there(ran: Checkout) -> None:
+    page = (ran.path / "results/report.html").read_text(encoding="utf-8")
+    for name in ("muse", "requests", "wmdp"):
+        assert f'id="{name}"' in page
+        assert (ran.path / f"results/report/tables/{name}.csv").exists()
+
+
+def test_four_steps_are_four_steps(ran: Checkout) -> None:
+    log = (ran.path / "results/wmdp/tiny/forget/seed0/unlearn/npo/default/model/training_log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [0, 1, 2, 3]
+
+
+def test_the_choice_is_among_epochs(ran: Checkout) -> None:
+    choice = json.loads((ran.path / "results/muse/tiny/forget/choice/simnpo/choice.json").read_text())
+    assert choice["epoch"] in (1, 2) and "privacy" in choice["reason"].lower()
+
+
+def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
+    assert finished.jobs(*STUDY) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "jobs"),
+    [
+        # What a request is unlearned with says nothing of the one before.
+        ('methods: {"muse/request2/tiny/npo": {beta: 0.3}}', {"unlearn": 1, "evaluate": 1, "text_scores": 1}),
+        # But the one before says what the request starts from, and so what its reference is.
+        ('methods: {"muse/forget/tiny/npo": {beta: 0.3}}', {"unlearn": 2, "reference": 1, "evaluate": 2, "text_scores": 2}),
+        ('methods: {"wmdp/*/tiny/rmu": {steering: 3.0}}', {"unlearn": 1, "evaluate": 1, "text_scores": 1}),
+        ("benchmarks: {muse: {retrain_auc: 0.5}}", {"text_scores": 2}),
+        ('selections: {"muse/*/tiny/simnpo": {keep: 0.5}}', {"choice": 1, "unlearn": 1, "evaluate": 1, "text_scores": 1}),
+    ],
+)
+def test_what_reruns(finished: Checkout, text: str, jobs: dict[str, int]) -> None:
+    assert changed(finished, text) == {**jobs, **END}
+
+
+@pytest.mark.parametrize("split", ["request3", "scale2"])
+def test_one_more_split_takes_what_is_there(finished: Checkout, split: str) -> None:
+    """A further request goes on from the last one's model, a larger forget set from the original; both have their Retrain."""
+    finished.edit(STUDY[1], "splits: [request2]", f"splits: [request2, {split}]")
+    made = {"text_split": 1, "reference": 1, "unlearn": 1, "evaluate": 1, "text_scores": 1}
+    assert finished.jobs(*STUDY) == {**made, **END}
+
+
+def test_only_what_reads_a_source_depends_on_its_code(finished: Checkout) -> None:
+    finished.edit("src/palimpsest/data/world_hazards.py", "def read_wmdp_world", "CHANGED = 1\n\n\ndef read_wmdp_world")
+    jobs = finished.jobs(*STUDY)
+    assert jobs["data"] == jobs["base_tiny"] == 1 and "finetune" not in jobs
+
+
+def test_retrain_cannot_be_another(finished: Checkout) -> None:
+    """The manifest of scores names the very Retrain that PrivLeak was taken against."""
+    folder = finished.path / "results/muse/tiny"
+    scores = json.loads((folder / "request2/seed0/scores/manifest.json").read_text())
+    evaluated = folder / "forget/seed0/retrain/eval/manifest.json"
+    assert scores["inputs"]["retrain"] == sha256_file(evaluated)
+
+
+def _by_model(rows: pd.DataFrame) -> list[tuple[pd.Series, pd.DataFrame]]:
+    groups = rows.groupby(["benchmark", "split", "method", "variant"])
+    return [(each.iloc[0], each) for _, each in groups]
