@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from palimpsest.data.prompts import PromptEncoder
-from palimpsest.models.settings import PromptSettings
+from palimpsest.data.prompts import Encoded, PromptEncoder
+from palimpsest.data.rows import Pair, Text
+from palimpsest.models.settings import PromptSettings, UsedSettings
 from palimpsest.models.tiny import train_tokenizer
+from palimpsest.stages.training import named_items
 
 TEXTS = [
     "Question: Who wrote the book?\nAnswer: Mira Tolvane wrote the book.",
@@ -38,9 +40,11 @@ def metaspace(closes_texts: bool) -> PreTrainedTokenizerFast:
 
 @cache
 def tokenizer(name: str) -> Any:
-    if name == "byte-level":
+    if name.startswith("byte-level"):
         made = train_tokenizer(TEXTS, 400)
         made.chat_template = CHAT
+        if name.endswith("without BOS"):
+            made.bos_token = None
         return made
     return metaspace(name == "metaspace closing texts")
 
@@ -53,7 +57,9 @@ CASES = {
     "llama-2": ("metaspace", PromptSettings(template="[INST] {question} [/INST]", answer_prefix="")),
     "closing": ("metaspace closing texts", PromptSettings(template="[INST] {question} [/INST]", answer_prefix="")),
 }
-texts = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+characters = st.characters(codec="utf-8", exclude_categories=["C", "Z"])
+# What spells a special token is one.
+texts = st.text(characters, min_size=1, max_size=12).filter(lambda text: "s>" not in text)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -97,3 +103,34 @@ def test_the_prompt_is_what_the_template_says() -> None:
     # Braces in a question are text, not a format string.
     encoder = PromptEncoder(tokenizer("byte-level"), PromptSettings())
     assert "Question: {answer} {0}\n" in encoder.tokenizer.decode(encoder.prompt("{answer} {0}"))
+
+
+@pytest.mark.parametrize("name", ["byte-level", "byte-level without BOS", "metaspace", "metaspace closing texts"])
+@given(text=texts.map(lambda text: f"{text} {text} {text}"), tokens=st.integers(2, 9))
+@settings(deadline=None, max_examples=40)
+def test_the_labels_of_all_pieces_are_the_text(name: str, text: str, tokens: int) -> None:
+    made = tokenizer(name)
+    ids = made(text, add_special_tokens=False)["input_ids"]
+    pieces = PromptEncoder(made, PromptSettings()).pieces(text, tokens)
+    assert all(len(piece.prompt) == len(piece.answers) == 1 and 2 <= piece.tokens <= tokens for piece in pieces)
+    assert all(piece.tokens == tokens for piece in pieces[:-1])
+    if made.bos_token_id is None:
+        # A last piece of one token would have no label.
+        whole = [id for piece in pieces for id in piece.prompt + piece.answers[0]]
+        assert whole == (ids[:-1] if len(ids) % tokens == 1 else ids)
+    else:
+        assert {tuple(piece.prompt) for piece in pieces} == {(made.bos_token_id,)}
+        assert [id for piece in pieces for id in piece.answers[0]] == ids
+        assert made.eos_token_id not in ids
+
+
+def test_items_are_named_by_row_and_piece() -> None:
+    made = tokenizer("byte-level")
+    encoder = PromptEncoder(made, PromptSettings())
+    long = Text(id="t", text="Mira wrote the book. " * 4)
+    rows = [Pair(id="q", question="Who?", answer="Mira"), long, Text(id="none", text="")]
+    names, items = named_items(rows, made, UsedSettings(piece_tokens=5))
+    pieces = encoder.pieces(long.text, 5)
+    assert len(pieces) > 2
+    assert names == ["q", *(f"t/{n}" for n in range(len(pieces)))]
+    assert items == [Encoded(encoder.prompt("Who?"), [encoder.answer("Mira")]), *pieces]

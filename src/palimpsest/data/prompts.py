@@ -1,4 +1,4 @@
-"""Questions and answers as token ids: the boundary between them is exact, because they are tokenised apart."""
+"""Texts as token ids: questions with answers, tokenised apart so that the boundary is exact, and long texts cut into pieces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A question and the answers to score after it, as token ids; every answer ends in EOS and has at least that label."""
+    """A question and the answers to score after it, as token ids; every answer has a label, and EOS is its last one.
+
+    A piece of a text is one too: its answer is the piece but for the first token, and goes without EOS, as the text goes on.
+    """
 
     prompt: list[int]
     answers: list[list[int]]
@@ -57,3 +60,14 @@ class PromptEncoder:
     def encode(self, question: str, answers: Iterable[str]) -> Encoded:
         """Return a question with the answers to score after it."""
         return Encoded(self.prompt(question), [self.answer(answer) for answer in answers])
+
+    def pieces(self, text: str, tokens: int) -> list[Encoded]:
+        """Return a text, in order, as pieces of at most `tokens` tokens, of which the first is no label.
+
+        It is BOS where the tokenizer has one, so that every token of the text is a label.
+        """
+        ids = list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
+        taken = tokens - len(bos)
+        pieces = [bos + ids[start : start + taken] for start in range(0, len(ids), taken)]
+        return [Encoded(piece[:1], [piece[1:]]) for piece in pieces if len(piece) > 1]

@@ -31,6 +31,8 @@ class UsedSettings(Settings):
     """Train low-rank adapters in place of all weights; null: all weights."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
+    piece_tokens: Annotated[int, Field(ge=2)] = 2048
+    """Tokens of a piece of a long text, in training."""
 
 
 class TinyArchitecture(Settings):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.prompts import Encoded, PromptEncoder
+from palimpsest.data.rows import Fact, Pair, Question, Text
 from palimpsest.models.loading import save_model
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.loop import train
@@ -15,7 +16,6 @@ from palimpsest.training.loop import train
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from palimpsest.data.rows import Fact, Question
     from palimpsest.models.settings import UsedSettings
     from palimpsest.stages.contract import Job
     from palimpsest.training.problems import Problem
@@ -26,6 +26,20 @@ def encode_questions(rows: Iterable[Question | Fact], tokenizer: PreTrainedToken
     """Return each row's question with its answer, as token ids."""
     encoder = PromptEncoder(tokenizer, used.prompt)
     return [encoder.encode(row.question, [row.answer]) for row in rows]
+
+
+def named_items(
+    rows: Iterable[Question | Fact | Pair | Text], tokenizer: PreTrainedTokenizerBase, used: UsedSettings
+) -> tuple[list[str], list[Encoded]]:
+    """Return the training items of rows, and what each is called: a question by its id, piece n of a text `{id}/{n}`."""
+    encoder = PromptEncoder(tokenizer, used.prompt)
+    named: list[tuple[str, Encoded]] = []
+    for row in rows:
+        if isinstance(row, Text):
+            named += [(f"{row.id}/{n}", piece) for n, piece in enumerate(encoder.pieces(row.text, used.piece_tokens))]
+        else:
+            named.append((row.id, encoder.encode(row.question, [row.answer])))
+    return [name for name, _ in named], [item for _, item in named]
 
 
 def train_and_save(
