@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, wilcoxon
 
-from palimpsest.metrics.seeds import bootstrap_interval, compare_pairs
+from palimpsest.metrics.intervals import bootstrap_interval
+from palimpsest.metrics.seeds import compare_pairs
 from palimpsest.metrics.spread import mean, sd
 
 VALUES = st.floats(0, 1)

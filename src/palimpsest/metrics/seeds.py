@@ -5,22 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap, permutation_test
+from scipy.stats import permutation_test
 
+from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.spread import are_finite, mean
 from palimpsest.streams import stream
 
-LEVEL = 0.95
-RESAMPLES = 9999
 # Up to so many seeds every way to flip signs is tried.
 EXACT_SEEDS = 16
-
-
-class Interval(NamedTuple):
-    """Bounds of a number; NaN where it has none."""
-
-    low: float
-    high: float
 
 
 class Comparison(NamedTuple):
@@ -34,27 +26,6 @@ class Comparison(NamedTuple):
     """Two-sided, of flipping the signs of the differences; of n seeds at least 2 / 2**n."""
     higher: int
     """In how many seeds the first is higher."""
-
-
-def bootstrap_interval(values: Sequence[float]) -> Interval:
-    """Return the 95 % percentile interval of the mean of values (seeds,) drawn with replacement (Efron, 1979).
-
-    The same values give the same interval, and equal values one without width. NaN as for `sd`.
-    """
-    if not are_finite(values, least=2):
-        return Interval(math.nan, math.nan)
-    if len(set(values)) == 1:
-        return Interval(float(values[0]), float(values[0]))
-    # Sorted, so that the order of the seeds does not count.
-    drawn = bootstrap(
-        (np.sort(values),),
-        np.mean,
-        n_resamples=RESAMPLES,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=stream(0, "bootstrap"),
-    )
-    return Interval(float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
 
 
 def compare_pairs(first: Sequence[float], second: Sequence[float]) -> Comparison:

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from palimpsest.metrics.seeds import Comparison, bootstrap_interval, compare_pairs
+from palimpsest.metrics.intervals import bootstrap_interval
+from palimpsest.metrics.seeds import Comparison, compare_pairs
 from palimpsest.metrics.spread import mean, sd
 from palimpsest.reporting.drawing import (
     UPRIGHT,

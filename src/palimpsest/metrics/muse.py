@@ -1,0 +1,52 @@
+"""The scores of the MUSE suite (arXiv 2407.06460, Sec. 3.1), composed from the metrics beside this module."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from palimpsest.metrics.intervals import bootstrap_interval
+from palimpsest.metrics.privacy import auc_interval, membership_auc, priv_leak, priv_leak_interval
+from palimpsest.metrics.spread import mean
+from palimpsest.metrics.truth_ratio import Array
+
+# The metric of each set that is read off ROUGE-L F, in percent.
+ROUGE_METRICS = {"verbatim": "verbmem_f", "knowledge_forget": "knowmem_f", "knowledge_retain": "knowmem_r"}
+LOSS_SETS = ("members", "nonmembers")
+
+
+@dataclass(frozen=True)
+class MuseItems:
+    """What one model makes of the sets: ROUGE-L F of each of `ROUGE_METRICS`, Min-K losses in nats of the texts; all (items,)."""
+
+    rouge: dict[str, Array]
+    members: Array
+    nonmembers: Array
+    texts: tuple[tuple[str, ...], tuple[str, ...]]
+    """The ids of members and of nonmembers, in the order of their losses."""
+
+
+def muse_scores(items: MuseItems, retrain: MuseItems, published_auc: float | None = None) -> dict[str, float]:
+    """Return VerbMem and KnowMem in percent, the AUC, and PrivLeak in percent against Retrain, which has read the same texts.
+
+    Where an AUC was published for a Retrain, PrivLeak against that one too.
+    """
+    auc = float(membership_auc(items.members, items.nonmembers))
+    scores = {metric: 100 * mean(items.rouge[name].tolist()) for name, metric in ROUGE_METRICS.items()}
+    scores |= {"auc_min_k": auc, "privleak": float(priv_leak(auc, membership_auc(retrain.members, retrain.nonmembers)))}
+    if published_auc is not None:
+        scores["privleak_published"] = float(priv_leak(auc, published_auc))
+    return scores
+
+
+def muse_intervals(items: MuseItems, retrain: MuseItems, published_auc: float | None = None) -> dict[str, float]:
+    """Return the bounds of each of `muse_scores`, called so with `_low` and `_high`, the items being drawn anew."""
+    auc = auc_interval(items.members, items.nonmembers)
+    leak = priv_leak_interval((items.members, retrain.members), (items.nonmembers, retrain.nonmembers))
+    bounds = {metric: 100 * np.array(bootstrap_interval(items.rouge[name].tolist())) for name, metric in ROUGE_METRICS.items()}
+    bounds |= {"auc_min_k": np.array(auc), "privleak": np.array(leak)}
+    if published_auc is not None:
+        # What was published is a constant: the model's own AUC alone varies.
+        bounds["privleak_published"] = priv_leak(auc, published_auc)
+    return {
+        f"{metric}_{end}": float(at) for metric, ends in bounds.items() for end, at in zip(("low", "high"), ends, strict=True)
+    }
