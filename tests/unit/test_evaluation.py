@@ -129,11 +129,12 @@ def test_the_divergence_is_the_mean_kl_over_all_answer_tokens(trained: Any, monk
             )
         terms += (p * (p / q).log()).sum(-1).tolist()
     expected = sum(terms) / len(terms)
-    assert mean_divergence(start, model, encoder, QUESTIONS) == pytest.approx(expected, rel=1e-4)
+    items = [encoder.encode(row.question, [row.answer]) for row in QUESTIONS]
+    assert mean_divergence(start, model, items) == pytest.approx(expected, rel=1e-4)
     monkeypatch.setattr(divergence, "TOKENS_PER_PASS", 1)
-    assert mean_divergence(start, model, encoder, QUESTIONS) == pytest.approx(expected, rel=1e-4)
-    assert mean_divergence(start, start, encoder, QUESTIONS) == 0
-    assert mean_divergence(model, start, encoder, QUESTIONS) != pytest.approx(expected, rel=1e-2)
+    assert mean_divergence(start, model, items) == pytest.approx(expected, rel=1e-4)
+    assert mean_divergence(start, start, items) == 0
+    assert mean_divergence(model, start, items) != pytest.approx(expected, rel=1e-2)
 
 
 def local_task(name: str) -> dict[str, Any]:

@@ -33,11 +33,11 @@ def alike(draw: st.DrawFn) -> list[Encoded]:
 MODELS = {name: build(name, 2, tied=False) for name in ("llama", "gpt2", "qwen2")}
 
 
-def alone(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> float:
-    """The plain way: one sequence, the whole logits, the prompt's labels left out."""
+def alone(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> torch.Tensor:
+    """The plain way, label by label: one sequence, the whole logits, the prompt's labels left out."""
     ids = torch.tensor([prompt + answer])
     logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1]
-    return float(F.cross_entropy(logits, torch.tensor(answer), reduction="sum"))
+    return F.cross_entropy(logits, torch.tensor(answer), reduction="none")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -48,7 +48,9 @@ def test_every_answer_scores_as_if_alone(name: str, items: list[Encoded], budget
     with torch.no_grad():
         for item, scores in zip(items, score(model, items, budget), strict=True):
             expected = [alone(model, item.prompt, answer) for answer in item.answers]
-            assert scores.nll == pytest.approx(expected, abs=1e-4, rel=1e-5)
+            assert scores.nll == pytest.approx([float(losses.sum()) for losses in expected], abs=1e-4, rel=1e-5)
+            for own, losses in zip(scores.losses, expected, strict=True):
+                assert own == pytest.approx(losses.tolist(), abs=1e-4, rel=1e-5)
             assert scores.tokens == [len(answer) for answer in item.answers]
 
 

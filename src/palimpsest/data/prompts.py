@@ -47,9 +47,12 @@ class PromptEncoder:
             messages = [{"role": "user", "content": question}]
             text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        text = self.settings.template.replace("{question}", question)
-        ids = list(self.tokenizer(text)["input_ids"])
-        # Some tokenizers close every text with EOS; the answer has not begun yet.
+        return self.opening(self.settings.template.replace("{question}", question))
+
+    def opening(self, text: str) -> list[int]:
+        """Return the ids of a text that goes on, with the special tokens that the tokenizer begins with."""
+        ids = list(self.tokenizer(text, verbose=False)["input_ids"])
+        # Some tokenizers close every text with EOS.
         return ids[:-1] if ids and ids[-1] == self.eos else ids
 
     def answer(self, text: str) -> list[int]:

@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from palimpsest.data.prompts import PromptEncoder
-    from palimpsest.data.rows import Fact, Question
+    from palimpsest.data.prompts import Encoded
 
 
 @torch.no_grad()
-def mean_divergence(start: nn.Module, model: nn.Module, encoder: PromptEncoder, rows: Sequence[Question | Fact]) -> float:
-    """Return the mean over all answer tokens of KL(start || model) in nats; NaN where there are no rows."""
-    items = [encoder.encode(row.question, [row.answer]) for row in rows]
+def mean_divergence(start: nn.Module, model: nn.Module, items: Sequence[Encoded]) -> float:
+    """Return the mean over all labels of KL(start || model) in nats; NaN where there are no items."""
     device = next(model.parameters()).device
     total, labels = 0.0, 0
     runs = list(plan_passes(items, TOKENS_PER_PASS))

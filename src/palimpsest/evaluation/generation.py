@@ -1,4 +1,4 @@
-"""Greedy answers to questions."""
+"""Greedy continuations: answers to questions, and texts as they go on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 64
 
 
-@torch.no_grad()
 def generate_answers(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], max_new_tokens: int
 ) -> list[str]:
-    """Return the greedy continuation of each prompt, in order, special tokens and outer blanks cut off.
+    """Return the greedy continuation of each prompt as `continue_texts` does, outer blanks cut off."""
+    return [text.strip() for text in continue_texts(model, tokenizer, prompts, max_new_tokens)]
+
+
+@torch.no_grad()
+def continue_texts(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], max_new_tokens: int
+) -> list[str]:
+    """Return the greedy continuation of each prompt, in order, special tokens cut off.
 
     Prompts of like length share a batch, padded on the left; a batch ends when its last row has met EOS.
     """
-    answers = [""] * len(prompts)
+    texts = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     batches = [order[start : start + ROWS_PER_BATCH] for start in range(0, len(order), ROWS_PER_BATCH)]
     for batch in track(batches, "generate", total=len(batches)):
@@ -46,5 +53,5 @@ def generate_answers(
             pad_token_id=tokenizer.pad_token_id,
         )
         for index, row in zip(batch, output[:, width:], strict=True):
-            answers[index] = str(tokenizer.decode(row, skip_special_tokens=True)).strip()
-    return answers
+            texts[index] = str(tokenizer.decode(row, skip_special_tokens=True))
+    return texts

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# The per-item log of a TOFU suite or of an attack, in its folder.
-TABLE = "items.parquet"
+# The per-item log of a TOFU suite or of an attack, in its folder, and that of a MUSE suite.
+TABLE, MUSE_TABLE = "items.parquet", "muse.parquet"
 LOSSES = [
     ("id", pa.string()),
     ("question", pa.string()),
@@ -33,9 +33,23 @@ ITEMS = pa.schema(
         ("extraction_strength", pa.float64()),
     ]
 )
+# Of what is said the texts and ROUGE, in [0, 1]; of a text that is read its labels and their Min-K loss, in nats.
+MUSE = pa.schema(
+    [
+        ("set", pa.string()),
+        ("id", pa.string()),
+        ("prompt", pa.string()),
+        ("answer", pa.string()),
+        ("generation", pa.string()),
+        ("rouge_l_f", pa.float64()),
+        ("tokens", pa.int64()),
+        ("min_k_loss", pa.float64()),
+    ]
+)
 # What a trajectory has beside its items: the mean KL(start || model) a token of a set, and each item's gradient weight.
 DIVERGENCE_TABLE, WEIGHTS_TABLE = "divergence.parquet", "weights.parquet"
 TRAJECTORY = pa.schema([("epoch", pa.int64()), *ITEMS])
+MUSE_TRAJECTORY = pa.schema([("epoch", pa.int64()), *MUSE])
 DIVERGENCE = pa.schema([("epoch", pa.int64()), ("set", pa.string()), ("kl", pa.float64())])
 WEIGHTS = pa.schema([("epoch", pa.int64()), ("id", pa.string()), ("tokens", pa.int64()), ("weight", pa.float64())])
 ATTACKED = pa.schema([("draw", pa.int64()), ("epoch", pa.int64()), *LOSSES])

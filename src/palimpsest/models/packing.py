@@ -135,10 +135,14 @@ def label_divergence(reference: Tensor, logits: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Scores:
-    """What scoring leaves of one item: for each answer the summed NLL, the number of labels, and its argmax hits."""
+    """What scoring leaves of one item: for each answer the summed NLL and the number of labels, and of each label the NLL.
+
+    And whether it is hit, that is the argmax.
+    """
 
     nll: list[float]
     tokens: list[int]
+    losses: list[list[float]]
     hits: list[list[bool]]
 
 
@@ -149,10 +153,12 @@ def score(model: nn.Module, items: Sequence[Encoded], tokens_per_pass: int) -> I
     for run in plan_passes(items, tokens_per_pass):
         row = pack(items[run]).to(device)
         logits = label_logits(model, row)
-        nll = row.per_answer(token_nll(logits, row).double()).tolist()
+        label_nll = token_nll(logits, row).double()
+        nll = row.per_answer(label_nll).tolist()
+        losses = [part.tolist() for part in label_nll.split(row.lengths)]
         hits = [part.tolist() for part in (logits.argmax(-1) == row.labels).split(row.lengths)]
         start = 0
         for item in items[run]:
             part = slice(start, start + len(item.answers))
-            yield Scores(nll[part], row.lengths[part], hits[part])
+            yield Scores(nll[part], row.lengths[part], losses[part], hits[part])
             start = part.stop

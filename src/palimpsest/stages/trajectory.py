@@ -1,8 +1,12 @@
-"""Stage `trajectory`: unlearning again, watched: a TOFU suite, the divergence and the gradient weights over its epochs."""
+"""Stage `trajectory`: unlearning again, watched: a suite, the divergence and the gradient weights over its epochs."""
 
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from palimpsest.evaluation.settings import TofuSuite
+from pydantic import Field
+
+from palimpsest.data.rows import Text, read_rows
+from palimpsest.evaluation.settings import MuseSuite, TofuSuite
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, log, run_stage
@@ -17,32 +21,45 @@ class Spec(Settings):
     training: UnlearnSettings
     loss: dict[str, float]
     model: UsedSettings
-    suite: TofuSuite
+    suite: Annotated[TofuSuite | MuseSuite, Field(discriminator="kind")]
     epochs: Literal["all", "last"]
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the tables of the watched epochs and the training log; a watched epoch survives an interruption."""
-    from palimpsest.data.prompts import PromptEncoder
-    from palimpsest.evaluation import tables
+    """Write the tables of the watched epochs and the training log; a watched epoch survives an interruption.
+
+    Texts are evaluated on the sets of the input `data`, where the split is not the data itself.
+    """
+    from palimpsest.evaluation import muse, tables, tofu
     from palimpsest.evaluation.divergence import mean_divergence
-    from palimpsest.evaluation.tofu import evaluate_tofu, evaluated, read_sets
     from palimpsest.models.loading import load_model, load_tokenizer
-    from palimpsest.stages.training import write_log
+    from palimpsest.stages.training import named_items, write_log
     from palimpsest.stages.unlearning import unlearning_problem
     from palimpsest.training.adapters import add_adapters
     from palimpsest.training.loop import train
 
     spec, used, training = job.spec, job.spec.model, job.spec.training
+    split, suite = job.input("split"), spec.suite
     tokenizer = load_tokenizer(job.input("model"))
-    encoder = PromptEncoder(tokenizer, used.prompt)
     start = load_model(job.input("model"), used)
     plain = load_model(job.input("model"), used)
     problem = unlearning_problem(
         job, tokenizer, used, plain, method=spec.method, training=training, loss=spec.loss, seed=spec.seed, original=start
     )
     model = add_adapters(plain, used.lora, spec.seed)
-    sets = read_sets(job.input("split"))
+    if isinstance(suite, MuseSuite):
+        table, schema = tables.MUSE_TABLE, tables.MUSE_TRAJECTORY
+        data = job.input("data") if "data" in job.inputs else split
+        evaluate = partial(muse.evaluate_muse, model, tokenizer, used, muse.read_sets(data), suite)
+        compared = {"forget": problem.forget[: suite.max_items], "retain": problem.retain[: suite.max_items]}
+        names, _ = named_items(read_rows(split / "forget.jsonl", Text), tokenizer, used)
+    else:
+        table, schema = tables.TABLE, tables.TRAJECTORY
+        sets = tofu.read_sets(split)
+        evaluate = partial(tofu.evaluate_tofu, model, tokenizer, used.prompt, sets, suite)
+        rows = {name: tofu.evaluated(name, sets[name], suite) for name in ("forget", "retain")}
+        compared = {name: named_items(of_set, tokenizer, used)[1] for name, of_set in rows.items()}
+        names, _ = named_items(sets["forget"], tokenizer, used)
     last = training.last_epoch
     watched = range(0 if spec.epochs == "all" else last, last + 1)
     parts = {epoch: job.scratch / f"epoch-{epoch:04d}" for epoch in watched}
@@ -51,21 +68,19 @@ def work(job: Job[Spec]) -> None:
         if epoch not in parts or parts[epoch].exists():
             return
         log.info("trajectory: epoch %d of %d", epoch, last)
-        partial = parts[epoch].with_suffix(".partial")
-        items = evaluate_tofu(model, tokenizer, used.prompt, sets, spec.suite)
-        tables.write_table(partial / tables.TABLE, [{"epoch": epoch, **item} for item in items], tables.TRAJECTORY)
+        unfinished = parts[epoch].with_suffix(".partial")
+        tables.write_table(unfinished / table, [{"epoch": epoch, **item} for item in evaluate()], schema)
         divergences = [
-            {"epoch": epoch, "set": name, "kl": mean_divergence(start, model, encoder, evaluated(name, sets[name], spec.suite))}
-            for name in ("forget", "retain")
+            {"epoch": epoch, "set": name, "kl": mean_divergence(start, model, items)} for name, items in compared.items()
         ]
-        tables.write_table(partial / tables.DIVERGENCE_TABLE, divergences, tables.DIVERGENCE)
-        partial.rename(parts[epoch])
+        tables.write_table(unfinished / tables.DIVERGENCE_TABLE, divergences, tables.DIVERGENCE)
+        unfinished.rename(parts[epoch])
 
     watch(0)
     entries = train(model, problem, training, used, seed=spec.seed, label=spec.method, scratch=job.scratch, after_epoch=watch)
-    for name, schema in ((tables.TABLE, tables.TRAJECTORY), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
-        tables.write_table(job.out / name, [row for part in parts.values() for row in tables.read_table(part / name)], schema)
-    answers = [(row.id, len(item.answers[0])) for row, item in zip(sets["forget"], problem.forget, strict=True)]
+    for name, of_table in ((table, schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
+        tables.write_table(job.out / name, [row for part in parts.values() for row in tables.read_table(part / name)], of_table)
+    answers = [(name, len(item.answers[0])) for name, item in zip(names, problem.forget, strict=True)]
     tables.write_table(job.out / tables.WEIGHTS_TABLE, _weights(entries, answers), tables.WEIGHTS)
     write_log(job.out, entries)
 

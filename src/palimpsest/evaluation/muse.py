@@ -1,0 +1,133 @@
+"""The MUSE suite (arXiv 2407.06460, Sec. 3.1): what a model recites of its texts, what it knows of them, what its losses say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palimpsest.data.prompts import PromptEncoder
+from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
+from palimpsest.evaluation.generation import continue_texts
+from palimpsest.evaluation.scoring import TOKENS_PER_PASS
+from palimpsest.metrics.privacy import min_k_loss
+from palimpsest.metrics.rouge import rouge_l_f
+from palimpsest.models.packing import score
+from palimpsest.progress import track
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from palimpsest.evaluation.settings import MuseSuite
+    from palimpsest.models.settings import UsedSettings
+
+# After its answer a model goes on as the examples before the question do: with a blank line and the next question.
+_ANSWER_END = re.compile(r"\n[^\S\n]*\n|\nQuestion|Question:")
+
+
+@dataclass(frozen=True)
+class MuseSets:
+    """What a model is asked, as `MuseData` writes it."""
+
+    verbatim: Sequence[Excerpt]
+    knowledge_forget: Sequence[Pair]
+    examples_forget: Sequence[Pair]
+    knowledge_retain: Sequence[Pair]
+    examples_retain: Sequence[Pair]
+    members: Sequence[Text]
+    nonmembers: Sequence[Text]
+
+
+def read_sets(data: Path) -> MuseSets:
+    """Return the sets of a data artefact's folder."""
+    return MuseSets(
+        verbatim=read_rows(data / "verbatim.jsonl", Excerpt),
+        knowledge_forget=read_rows(data / "knowledge_forget.jsonl", Pair),
+        examples_forget=read_rows(data / "examples_forget.jsonl", Pair),
+        knowledge_retain=read_rows(data / "knowledge_retain.jsonl", Pair),
+        examples_retain=read_rows(data / "examples_retain.jsonl", Pair),
+        members=read_rows(data / "members.jsonl", Text),
+        nonmembers=read_rows(data / "nonmembers.jsonl", Text),
+    )
+
+
+def evaluate_muse(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, used: UsedSettings, sets: MuseSets, suite: MuseSuite
+) -> list[dict[str, Any]]:
+    """Let the model continue every excerpt, answer every question and read every text: one row an item."""
+    encoder, most = PromptEncoder(tokenizer, used.prompt), suite.max_items
+
+    def go_on(texts: Sequence[str], tokens: int) -> list[str]:
+        return continue_texts(model, tokenizer, [encoder.opening(text) for text in texts], tokens)
+
+    excerpts = sets.verbatim[:most]
+    recited = go_on([row.prompt for row in excerpts], suite.verbatim_tokens)
+    log = [
+        _said("verbatim", row.id, row.prompt, *alike_long(encoder, row.prompt, row.continuation, text, suite.verbatim_tokens))
+        for row, text in zip(excerpts, recited, strict=True)
+    ]
+    for name, pairs, examples in (
+        ("knowledge_forget", sets.knowledge_forget[:most], sets.examples_forget),
+        ("knowledge_retain", sets.knowledge_retain[:most], sets.examples_retain),
+    ):
+        answers = go_on([knowledge_prompt(examples, row.question) for row in pairs], suite.knowledge_tokens)
+        log += [_said(name, row.id, row.question, row.answer, cut_answer(text)) for row, text in zip(pairs, answers, strict=True)]
+    texts = [(name, row) for name, rows in (("members", sets.members), ("nonmembers", sets.nonmembers)) for row in rows[:most]]
+    losses = text_losses(model, encoder, [row.text for _, row in texts], used.piece_tokens)
+    for (name, row), of_text in zip(texts, track(losses, "read", total=len(texts)), strict=True):
+        log.append({"set": name, "id": row.id, "tokens": len(of_text), "min_k_loss": min_k_loss(of_text, suite.min_k)})
+    return log
+
+
+def alike_long(encoder: PromptEncoder, prompt: str, truth: str, generation: str, most: int) -> tuple[str, str]:
+    """Return how a text goes on and what a model made of it, both cut to `most` tokens and the second to the first's number.
+
+    Against a longer truth even a perfect recital would fall short, and against a shorter one it would say too much.
+    """
+    expected = _ids_behind(encoder, prompt, truth)[:most]
+    said = _ids_behind(encoder, prompt, generation)[: len(expected)]
+    decode = encoder.tokenizer.decode
+    return str(decode(expected, skip_special_tokens=True)).strip(), str(decode(said, skip_special_tokens=True)).strip()
+
+
+def knowledge_prompt(examples: Sequence[Pair], question: str) -> str:
+    """Return a question behind examples of how to answer.
+
+    Without a blank at its end: with a byte-level BPE it would be a token that no answer begins after.
+    """
+    shown = "".join(f"Question: {row.question}\nAnswer: {row.answer}\n\n" for row in examples)
+    return f"{shown}Question: {question}\nAnswer:"
+
+
+def cut_answer(text: str) -> str:
+    """Return what a generated text says before a blank line or the next question; a text that begins with one says nothing."""
+    return _ANSWER_END.split(text, maxsplit=1)[0].strip()
+
+
+def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], piece_tokens: int) -> Iterator[list[float]]:
+    """Yield the NLL of each token of each text, in nats and in order, read in pieces as it was in training.
+
+    The first of a piece is no label, which is BOS where there is one.
+    """
+    pieces = [encoder.pieces(text, piece_tokens) for text in texts]
+    scored = score(model, [piece for of_text in pieces for piece in of_text], TOKENS_PER_PASS)
+    for of_text in pieces:
+        yield [loss for _ in of_text for loss in next(scored).losses[0]]
+
+
+def _ids_behind(encoder: PromptEncoder, prompt: str, text: str) -> list[int]:
+    """Return the tokens of how a prompt goes on, in which a word has the blank before it, be it that neither part holds it."""
+    given = encoder.opening(prompt)
+    blank = "" if prompt[-1:].isspace() or text[:1].isspace() else " "
+    whole = encoder.opening(prompt + blank + text)
+    if whole[: len(given)] == given:
+        return whole[len(given) :]
+    return list(encoder.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def _said(name: str, id: str, prompt: str, answer: str, generation: str) -> dict[str, Any]:
+    said = {"set": name, "id": id, "prompt": prompt, "answer": answer, "generation": generation}
+    return {**said, "rouge_l_f": rouge_l_f(generation, answer)}
