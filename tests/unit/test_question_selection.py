@@ -115,3 +115,39 @@ def test_a_trial_without_a_forget_quality_is_no_point_and_no_number_on_the_page(
 
 def test_without_choices_there_is_no_answer(tmp_path):
     assert selection.answer(evidence(tmp_path, numbers({"npo": {0: {"forget_quality": 0.5}}}))) is None
+
+
+def of_texts(tmp_path, keep=0.9):
+    """A choice among trials of texts: -|PrivLeak| and KnowMem; Original knows 50."""
+    trials = {"beta-1": [(-80.0, 49.0), (-20.25, 46.0)], "beta-2": [(-5.0, 20.0), (math.nan, 10.0)]}
+    rows = [
+        row
+        | {"forget_quality": math.nan, "model_utility": math.nan}
+        | {"privacy": row["forget_quality"], "knowmem_r": row["model_utility"]}
+        | {"utility_share": row["model_utility"] / 50, "eligible": row["model_utility"] >= keep * 50}
+        for row in rows_of(trials=trials)
+    ]
+    return case(tmp_path, rows, {"npo": {"seeds": [0], "maximise": "privacy", "keep": keep}})
+
+
+def test_a_choice_among_trials_of_texts_shows_what_decided_it(tmp_path):
+    found = answered(selection.answer, of_texts(tmp_path))
+    (row,) = found.table.to_dict("records")
+    assert (row["Chosen"], row["Epoch"], row["|PrivLeak|"], row["KnowMem, retain"]) == ("beta-1", "2", "20.2", "46.0")
+    assert (row["of Original's"], row["Eligible"]) == ("92.0%", "2 of 4 epochs")
+    assert "Forget quality" not in row
+    (axes,) = found.figure.subfigs[0].axes
+    threshold, failed, eligible, ring = axes.lines
+    assert list(threshold.get_xdata()) == pytest.approx([45, 45])
+    assert [*failed.get_xdata(), *failed.get_ydata()] == [20, -5]
+    assert [*eligible.get_xdata(), *eligible.get_ydata()] == [49, 46, -80, -20.25]
+    assert [*ring.get_xdata(), *ring.get_ydata()] == [46, -20.25]
+    # Retrain's leak of 0 is at the top, and distances have no sign.
+    assert axes.get_ylim()[0] < -80 and axes.get_ylim()[1] == 0
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("|PrivLeak|", "KnowMem, retain")
+    assert axes.yaxis.get_major_formatter()(-80, 0) == "80"
+
+
+def test_where_no_trial_of_texts_was_eligible_it_is_said_of_what(tmp_path):
+    text = " ".join(answered(selection.answer, of_texts(tmp_path, keep=1.0)).findings)
+    assert "No trial of NPO kept enough KnowMem of the retain set to be eligible: taken is the one with the most." in text

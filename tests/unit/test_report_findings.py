@@ -114,6 +114,14 @@ def test_a_choice_made_on_what_is_scored_is_called_so(selection, verdict):
     assert ("the best that a search found" in text) == ("very questions" in verdict)
 
 
+def test_a_choice_among_trials_of_texts_is_called_by_its_scores():
+    selections = {"npo": SELECTION | {"maximise": "privacy", "benchmark": "muse-news", "split": "forget"}}
+    (text,) = choices_made(block(methods={"npo": {"chosen": CHOSEN}}, selections=selections))
+    assert (
+        "chosen for the smallest |PrivLeak| among the trials and epochs that keep 95% of Original's KnowMem of the retain" in text
+    )
+
+
 def test_methods_chosen_alike_share_a_sentence():
     methods = {name: {"chosen": CHOSEN} for name in ("simnpo", "npo", "ga")}
     selections = {"simnpo": SELECTION, "npo": SELECTION, "ga": SELECTION | {"epochs": "last", "maximise": "model_utility"}}

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from muse_example import Texts, muse_rows, place
 from pydantic import ValidationError
 from run_example import Results, identity, items, log_x, refusal, suite_rows, trajectory_rows
 from scipy.stats import ks_2samp
 
 from palimpsest.evaluation.logs import sets_from_table
+from palimpsest.metrics.privacy import membership_auc
 from palimpsest.metrics.tofu import tofu_scores
 from palimpsest.selection.rule import MEASURED, TRIAL_TYPES, compare_trials, explain_choice
 from palimpsest.selection.settings import SelectionRule
@@ -42,7 +44,7 @@ def compare(
 ) -> tuple[pd.DataFrame, pd.Series, str]:
     """Return the table, its chosen row, and the reason."""
     settings = SelectionRule(**rule)
-    table = compare_trials(pd.DataFrame(rows, columns=MEASURED), variants, original, settings)
+    table = compare_trials(pd.DataFrame(rows, columns=[*MEASURED, *settings.judged]), variants, original, settings)
     (place,) = table.index[table["chosen"]]
     return table, table.loc[place], explain_choice(table, settings)
 
@@ -181,6 +183,28 @@ def test_a_rule_that_there_is_not_is_refused(wrong: dict[str, Any]) -> None:
         SelectionRule(**wrong)
 
 
+def test_a_trial_of_texts_is_chosen_for_the_smallest_leak_on_either_side() -> None:
+    # Trial, epoch, seed, -|PrivLeak| and KnowMem of the retain set.
+    rows = [("weak", 1, 0, -80.0, 50.0), ("weak", 2, 0, -30.0, 48.0), ("strong", 1, 0, -12.5, 40.0), ("strong", 2, 0, -5.0, 20.0)]
+    table, chosen, reason = compare(rows, original=50.0, maximise="privacy", keep=0.75)
+    assert list(table.columns) == list(TRIAL_TYPES)
+    assert table[["forget_quality", "model_utility"]].isna().all(axis=None)
+    assert table["privacy"].tolist() == [-80, -30, -12.5, -5]
+    assert table["knowmem_r"].tolist() == [50, 48, 40, 20]
+    assert table["eligible"].tolist() == [True, True, True, False]
+    assert (chosen["variant"], chosen["epoch"]) == ("strong", 1)
+    assert reason == (
+        "strong after epoch 1 has the smallest mean |PrivLeak|, 12.5, among those of 4 trials and epochs that keep 75% of "
+        "Original's KnowMem of the retain set (3 do); its KnowMem of the retain set is 40, 0.8 of Original's (one seed)."
+    )
+    _, chosen, reason = compare(rows, original=50.0, maximise="knowmem_r")
+    assert (chosen["variant"], chosen["epoch"]) == ("weak", 1)
+    assert reason.startswith("weak after epoch 1 has the highest mean KnowMem of the retain set, 50, among")
+    _, chosen, reason = compare(rows, original=90.0, maximise="privacy")
+    assert (chosen["variant"], chosen["epoch"], chosen["eligible"]) == ("weak", 1, False)
+    assert reason.startswith("None of 4 trials and epochs keeps 95% of Original's KnowMem of the retain set: weak after epoch 1")
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Results:
     """Two trials over three epochs with two seeds, more noise in their answers with each epoch."""
@@ -264,3 +288,73 @@ def test_trajectories_and_trials_must_agree_in_number(
 ) -> None:
     line = refusal(lambda: study.stage(monkeypatch, choice, spec(), [], study.root / "choice"), capsys)
     assert "--in retrain=: 0 given, the spec names 2" in line
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Texts:
+    """Two trials over two epochs with two seeds: one forgets too little, one too much, but less far from Retrain."""
+    results = Texts(tmp_path / "results")
+    rng = np.random.default_rng(11)
+    for seed in (3, 5):
+        for role, gap, rouge in (("original", -3.0, 0.8), ("retrain", 0.0, 0.8)):
+            results.evaluate_texts(place(role, "", seed), muse_rows(rng, gap, rouge))
+        for variant, gaps in (("beta-1", (-3.0, -2.5)), ("beta-2", (0.2, 0.9))):
+            results.watch_texts(place("npo", variant, seed), [muse_rows(rng, gap, 0.8) for gap in (-3.0, *gaps)])
+    return results
+
+
+def choose_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch, **rule: Any) -> Path:
+    inputs = [("trajectory", texts.folder(place("npo", trial["variant"], trial["seed"])) / "trajectory") for trial in trials()]
+    for role in ("original", "retrain"):
+        inputs += [(role, texts.folder(place(role, "", seed)) / "eval") for seed in (3, 5)]
+    return texts.stage(monkeypatch, choice, spec(**rule) | {"suite": "muse"}, inputs, texts.root / "choice" / "npo")
+
+
+def test_the_stage_chooses_among_trials_of_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = choose_texts(texts, monkeypatch, maximise="privacy", keep=0.5)
+    table = pd.read_parquet(out / "trials.parquet")
+
+    def auc(rows: pd.DataFrame) -> float:
+        members, nonmembers = (rows.loc[rows["set"] == name, "min_k_loss"].to_numpy() for name in ("members", "nonmembers"))
+        return float(membership_auc(members, nonmembers))
+
+    def knowledge(rows: pd.DataFrame) -> float:
+        return 100 * float(rows.loc[rows["set"] == "knowledge_retain", "rouge_l_f"].mean())
+
+    def finished(role: str, seed: int) -> pd.DataFrame:
+        return pd.read_parquet(texts.folder(place(role, "", seed)) / "eval" / "muse" / "muse.parquet")
+
+    for row in table.to_dict("records"):
+        leaks, known, originals = [], [], []
+        for seed in (3, 5):
+            watched = pd.read_parquet(texts.folder(place("npo", row["variant"], seed)) / "trajectory" / "muse.parquet")
+            at = watched[watched["epoch"] == row["epoch"]]
+            leaks.append(-abs(100 * (auc(at) / auc(finished("retrain", seed)) - 1)))
+            known.append(knowledge(at))
+            originals.append(knowledge(finished("original", seed)))
+        assert row["privacy"] == pytest.approx(np.mean(leaks))
+        assert row["knowmem_r"] == pytest.approx(np.mean(known))
+        assert row["utility_share"] == pytest.approx(np.mean(known) / np.mean(originals))
+        assert math.isnan(row["forget_quality"])
+    made = json.loads((out / "choice.json").read_text(encoding="utf-8"))
+    assert (made["variant"], made["epoch"]) == ("beta-2", 1)
+    assert "the smallest mean |PrivLeak|" in made["reason"]
+
+
+def test_a_rule_of_another_kind_of_suite_is_refused(
+    study: Results, texts: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refusal(lambda: choose_texts(texts, monkeypatch), capsys)
+    assert line == "palimpsest choice: spec: rule: maximise: forget_quality is no score of muse, the suite that judges"
+    line = refusal(lambda: study.choose(monkeypatch, "npo", spec(maximise="privacy")), capsys)
+    assert line == "palimpsest choice: spec: rule: maximise: privacy is no score of tofu, the suite that judges"
+
+
+def test_an_original_without_the_suite_is_refused(
+    texts: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = texts.folder(place("original", "", 3)) / "eval"
+    (folder / "muse" / "muse.parquet").rename(folder / "muse" / "other.parquet")
+    texts.seal("eval", place("original", "", 3), folder)
+    line = refusal(lambda: choose_texts(texts, monkeypatch, maximise="privacy"), capsys)
+    assert "original/eval/muse/muse.parquet: missing, and a choice needs what Original knows" in line

@@ -147,9 +147,10 @@ def test_csv_and_parquet_hold_the_same_values(study: Results, monkeypatch: pytes
     watch_and_choose(study, monkeypatch)
     out = study.summarise(monkeypatch, ("simnpo",))
     for name in ("summary", "choices"):
-        # An empty name is a name; an empty epoch is none.
+        # An empty name is a name; an empty epoch is none, nor is a score that only trials of texts have.
         types = {"epoch": pd.read_parquet(out / f"{name}.parquet")["epoch"].dtype}
-        read = pd.read_csv(out / f"{name}.csv", dtype=types, keep_default_na=False, na_values={"epoch": [""]})
+        none = {column: [""] for column in ("epoch", "privacy", "knowmem_r")}
+        read = pd.read_csv(out / f"{name}.csv", dtype=types, keep_default_na=False, na_values=none)
         pd.testing.assert_frame_equal(read, pd.read_parquet(out / f"{name}.parquet"), check_exact=True)
     header, first = (out / "summary.csv").read_text(encoding="utf-8").splitlines()[:2]
     assert header == "benchmark,split,model,seed,method,variant,attack,epoch,suite,metric,value"

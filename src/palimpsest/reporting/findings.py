@@ -4,6 +4,8 @@ from palimpsest.reporting.names import CHOSEN, REFERENCES, method_name, model_la
 from palimpsest.reporting.study import Block, Values
 from palimpsest.reporting.tables import Row, Table
 from palimpsest.reporting.words import SIGNIFICANCE, format_quality, format_score, joined
+from palimpsest.selection.rule import NAMES
+from palimpsest.selection.settings import SelectionRule
 
 COLLAPSED = 0.5
 LISTED = 6
@@ -126,9 +128,12 @@ def _choice(block: Block, selection: Values) -> str:
     benchmark, split = selection["benchmark"] or block.benchmark, selection["split"] or block.split
     seeds = selection["seeds"]
     trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
+    rule = SelectionRule(maximise=selection["maximise"])
+    most = "smallest" if rule.maximise == "privacy" else "highest"
+    seeds_named = f"seed{'s' * (len(seeds) > 1)} {joined([*map(str, seeds)])}"
     how = (
-        f"chosen for the highest {selection['maximise'].replace('_', ' ')} among the {trials} that keep {selection['keep']:.0%} "
-        f"of Original's model utility, on {benchmark} / {split} with seed{'s' * (len(seeds) > 1)} {joined([*map(str, seeds)])}."
+        f"chosen for the {most} {NAMES[rule.maximise]} among the {trials} that keep {selection['keep']:.0%} "
+        f"of Original's {NAMES[rule.judged.utility]}, on {benchmark} / {split} with {seeds_named}."
     )
     if benchmark != block.benchmark:
         return f"{how} That is another benchmark than the one scored here."

@@ -11,9 +11,11 @@ import pandas as pd
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation.logs import question_mismatch, read_frame, sets_from_table
-from palimpsest.evaluation.tables import DIVERGENCE_TABLE, TABLE, WEIGHTS_TABLE
+from palimpsest.evaluation.tables import DIVERGENCE_TABLE, MUSE_TABLE, TABLE, WEIGHTS_TABLE
 from palimpsest.metrics.forget_quality import ForgetQuality
+from palimpsest.metrics.muse import MuseItems, muse_scores
 from palimpsest.metrics.tofu import Items, compare_forget_sets, tofu_scores
+from palimpsest.scores.muse import muse_items, said_in_table
 from palimpsest.scores.parts import select_items
 
 Scores = dict[str, float]
@@ -46,6 +48,21 @@ class Evaluation(Artefact):
         return {suite: sets_from_table(table, self.source(suite)) for suite, table in self.tables.items()}
 
     @cached_property
+    def muse_tables(self) -> dict[str, pd.DataFrame]:
+        """The items of each MUSE suite."""
+        return {path.parent.name: read_frame(path) for path in sorted(self.directory.glob(f"*/{MUSE_TABLE}"))}
+
+    @cached_property
+    def muse(self) -> dict[str, MuseItems]:
+        """What the scores of each MUSE suite are read off."""
+        return {suite: muse_items(table, self.muse_source(suite)) for suite, table in self.muse_tables.items()}
+
+    @cached_property
+    def said(self) -> dict[str, pd.DataFrame]:
+        """Question, answer and generation of the items of each suite in which the model says something."""
+        return self.tables | {suite: said_in_table(table) for suite, table in self.muse_tables.items()}
+
+    @cached_property
     def tasks(self) -> dict[str, Scores]:
         """The numbers of each lm-eval suite, by task and metric."""
         suites = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(self.directory.glob("*/results.json"))}
@@ -62,6 +79,21 @@ class Evaluation(Artefact):
     def source(self, suite: str) -> Path:
         """Return where the items of a TOFU suite lie."""
         return self.directory / suite / TABLE
+
+    def muse_source(self, suite: str) -> Path:
+        """Return where the items of a MUSE suite lie."""
+        return self.directory / suite / MUSE_TABLE
+
+    def muse_beside(self, items: MuseItems, suite: str, source: Path) -> MuseItems:
+        """Return the items of a MUSE suite, this being Retrain, to which those of a model are compared.
+
+        Raises UserError for other texts, and where Retrain has no such suite; `source` is where the model's items lie.
+        """
+        if suite not in self.muse:
+            raise UserError(f"{self.muse_source(suite)}: missing, and PrivLeak needs Retrain's losses")
+        if items.texts != self.muse[suite].texts:
+            raise UserError(f"{source}: other texts than Retrain in {self.muse_source(suite)}")
+        return self.muse[suite]
 
     def forget_set(self, suite: str) -> Items:
         """Return the forget set of a suite; raises UserError where there is none."""
@@ -98,8 +130,27 @@ class Trajectory(Artefact):
         """The suite that was run after its epochs."""
         return str(self.identity["suite"])
 
+    @cached_property
+    def is_muse(self) -> bool:
+        """Whether that is a MUSE suite."""
+        return self.muse_source.exists()
+
+    @property
+    def muse_source(self) -> Path:
+        """Where the items of a MUSE suite lie."""
+        return self.directory / MUSE_TABLE
+
+    def muse(self) -> Iterator[tuple[int, MuseItems]]:
+        """Yield each epoch with the items of a MUSE suite."""
+        for epoch, rows in read_frame(self.muse_source).groupby("epoch"):
+            yield int(str(epoch)), muse_items(rows, self.muse_source)
+
     def scores(self, retrain: Evaluation) -> Iterator[tuple[int, Scores]]:
-        """Yield each epoch with the suite's scores and forget quality."""
+        """Yield each epoch with the suite's scores, and how close to Retrain the model is: its forget quality or PrivLeak."""
+        if self.is_muse:
+            for number, items in self.muse():
+                yield number, muse_scores(items, retrain.muse_beside(items, self.suite, self.muse_source))
+            return
         path = self.directory / TABLE
         for epoch, rows in read_frame(path).groupby("epoch"):
             sets = sets_from_table(rows, path)

@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from palimpsest.errors import UserError
+from palimpsest.metrics.muse import MuseItems, muse_intervals, muse_scores
 from palimpsest.metrics.probability import answer_probability
 from palimpsest.metrics.tofu import tofu_scores
 from palimpsest.metrics.truth_ratio import forget_truth_ratio
@@ -23,17 +25,22 @@ Place = dict[str, Any]
 
 @dataclass(frozen=True)
 class Measurements:
-    """All that was measured of a run, and the Retrains of the runs that differ from it in their seed alone."""
+    """All that was measured of a run, and the Retrains of the runs that differ from it in their seed alone.
+
+    `shared_retrain` is that of a run of texts, which all splits share, and `published_auc` that of a Retrain in print.
+    """
 
     evaluations: Sequence[Evaluation]
     attacks: Sequence[Attack] = ()
     trajectories: Sequence[Trajectory] = ()
     other_retrains: Sequence[Evaluation] = ()
+    shared_retrain: Evaluation | None = None
+    published_auc: float | None = None
 
     @cached_property
     def retrain(self) -> Evaluation:
-        """The run's own Retrain; raises UserError where it was not evaluated."""
-        return self.evaluation("retrain", "")
+        """The run's Retrain; raises UserError where it was not evaluated."""
+        return self.shared_retrain or self.evaluation("retrain", "")
 
     def evaluation(self, method: str, variant: str) -> Evaluation:
         """Return the evaluation of a model; raises UserError where there is none."""
@@ -64,6 +71,8 @@ def _finished(run: Measurements) -> Iterator[tuple[Place, Scores]]:
         place = each.identity | {"attack": "", "epoch": None}
         for suite in each.tables:
             yield place | {"suite": suite}, _suite_scores(run, each, suite)
+        for suite, items in each.muse.items():
+            yield place | {"suite": suite}, _muse_scores(run, items, suite, each.muse_source(suite))
         for suite, scores in each.tasks.items():
             yield place | {"suite": suite}, scores
 
@@ -81,8 +90,15 @@ def _watched(run: Measurements) -> Iterator[tuple[Place, Scores]]:
     for trajectory in run.trajectories:
         place = trajectory.identity | {"attack": ""}
         divergences = dict(trajectory.divergences())
-        for epoch, scores in trajectory.scores(run.retrain):
+        for epoch, scores in _epochs(run, trajectory):
             yield place | {"epoch": epoch}, scores | divergences.get(epoch, {})
+
+
+def _epochs(run: Measurements, trajectory: Trajectory) -> Iterator[tuple[int, Scores]]:
+    if not trajectory.is_muse:
+        return trajectory.scores(run.retrain)
+    suite, source = trajectory.suite, trajectory.muse_source
+    return ((epoch, _muse_scores(run, items, suite, source)) for epoch, items in trajectory.muse())
 
 
 def _suite_scores(run: Measurements, model: Evaluation, suite: str) -> Scores:
@@ -106,3 +122,9 @@ def _suite_scores(run: Measurements, model: Evaluation, suite: str) -> Scores:
             f"forget_truth_ratio_{name}": forget_truth_ratio(part.log_truth_ratio),
         }
     return scores
+
+
+def _muse_scores(run: Measurements, items: MuseItems, suite: str, source: Path) -> Scores:
+    """Return the scores of one model on one MUSE suite with their intervals."""
+    retrain = run.retrain.muse_beside(items, suite, source)
+    return muse_scores(items, retrain, run.published_auc) | muse_intervals(items, retrain, run.published_auc)

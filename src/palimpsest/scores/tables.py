@@ -13,7 +13,33 @@ from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.scores.artefacts import Artefact, Evaluation, Trajectory
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS, stack
 
-EXAMPLES_PER_SET = 4
+# How many examples are taken of each set of a suite, and in which set they are shown: what was to be forgotten, or to be kept.
+EXAMPLES = {
+    "forget": (4, "forget"),
+    "retain": (4, "retain"),
+    "verbatim": (2, "forget"),
+    "knowledge_forget": (2, "forget"),
+    "knowledge_retain": (4, "retain"),
+}
+
+
+def write_tables(
+    out: Path,
+    artefacts: Sequence[Artefact],
+    numbers: pd.DataFrame,
+    evaluations: Sequence[Evaluation] = (),
+    trajectories: Sequence[Trajectory] = (),
+) -> None:
+    """Write the numbers of a run, and what stands behind them; its folder is four levels below the results root."""
+    artefact_paths(artefacts, root=out.parents[4]).to_csv(out / "artefacts.csv", index=False, lineterminator="\n")
+    tables = {
+        "scores": numbers,
+        "truth_ratios": truth_ratios(evaluations),
+        "examples": examples(evaluations),
+        "weights": weights(trajectories),
+    }
+    for name, table in tables.items():
+        table.to_parquet(out / f"{name}.parquet", index=False)
 
 
 def truth_ratios(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
@@ -28,18 +54,22 @@ def weights(trajectories: Sequence[Trajectory]) -> pd.DataFrame:
 
 
 def examples(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
-    """Return what the models say to a few forget and retain questions, the same for all, with `EXAMPLE_COLUMNS`.
+    """Return what the models say to a few questions on the forget and the retain set, the same for all, with `EXAMPLE_COLUMNS`.
 
     They are of the suite that most models have; a model without it shows nothing.
     """
-    counts = Counter(suite for each in evaluations for suite in each.tables)
+    counts = Counter(suite for each in evaluations for suite in each.said)
     suite = min(counts, key=lambda name: (-counts[name], name), default="")
-    tables = [(each.identity, each.tables[suite]) for each in evaluations if suite in each.tables]
-    chosen = []
-    for name in ("forget", "retain"):
+    tables = [(each.identity, each.said[suite]) for each in evaluations if suite in each.said]
+    chosen: set[tuple[str, str]] = set()
+    for name, (count, _) in EXAMPLES.items():
         asked = [set(table.loc[table["set"] == name, "id"]) for _, table in tables]
-        chosen += _spread(set.intersection(*asked)) if asked else []
-    parts = [table[table["id"].isin(chosen)].sort_values(["set", "id"]).assign(**identity) for identity, table in tables]
+        chosen |= {(name, id) for id in _spread(set.intersection(*asked), count)} if asked else set()
+    shown_in = {name: shown for name, (_, shown) in EXAMPLES.items()}
+    parts = []
+    for identity, table in tables:
+        rows = table[[item in chosen for item in zip(table["set"], table["id"], strict=True)]].sort_values(["set", "id"])
+        parts.append(rows.assign(**identity, set=rows["set"].map(shown_in)))
     return stack(parts, EXAMPLE_COLUMNS)
 
 
@@ -68,8 +98,8 @@ def _ratios(evaluation: Evaluation, suite: str) -> pd.DataFrame:
     return pd.concat(sets)
 
 
-def _spread(ids: set[str]) -> list[str]:
+def _spread(ids: set[str], most: int) -> list[str]:
     """Return a few ids, evenly apart in their order."""
     ordered = sorted(ids)
-    count = min(EXAMPLES_PER_SET, len(ordered))
+    count = min(most, len(ordered))
     return [ordered[place * len(ordered) // count] for place in range(count)]

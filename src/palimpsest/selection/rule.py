@@ -6,29 +6,38 @@ from collections.abc import Sequence
 import pandas as pd
 
 from palimpsest.metrics.spread import mean
-from palimpsest.selection.settings import SelectionRule
+from palimpsest.selection.settings import MUSE, TOFU, SelectionRule
 
-# One row a trial, epoch and seed.
-MEASURED = ["variant", "epoch", "seed", "forget_quality", "model_utility"]
-# One row a trial and epoch.
+# Whose scores a row of what is measured has.
+MEASURED = ["variant", "epoch", "seed"]
+# One row a trial and epoch; scores of another suite than the one that judges are missing. Privacy is -|PrivLeak|, in percent.
 TRIAL_TYPES = {
     "variant": "str",
     "epoch": "int64",
     "seeds": "int64",
     "forget_quality": "float64",
     "model_utility": "float64",
+    "privacy": "float64",
+    "knowmem_r": "float64",
     "utility_share": "float64",
     "eligible": "bool",
     "chosen": "bool",
+}
+# How a score is called in a sentence.
+NAMES = {
+    "forget_quality": "forget quality",
+    "model_utility": "model utility",
+    "privacy": "|PrivLeak|",
+    "knowmem_r": "KnowMem of the retain set",
 }
 
 
 def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_utility: float, rule: SelectionRule) -> pd.DataFrame:
     """Return one row a candidate, that is a trial stopped after an epoch: means over seeds, and which one is `chosen`.
 
-    `measured` has the columns `MEASURED`, its rows in any order; `variants` is the order of the trials. Epoch 0, the model
-    before unlearning, is no candidate. A mean of what is not all finite is NaN, and loses to every number. The columns are
-    those of `TRIAL_TYPES`.
+    `measured` has the columns `MEASURED` and the two scores of the rule, its rows in any order; `variants` is the order of the
+    trials. Epoch 0, the model before unlearning, is no candidate. A mean of what is not all finite is NaN, and loses to every
+    number. The columns are those of `TRIAL_TYPES`.
     """
     rows = measured[measured["epoch"] > 0]
     if rule.epochs == "last":
@@ -38,38 +47,41 @@ def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_uti
             "variant": variant,
             "epoch": epoch,
             "seeds": len(of_seeds),
-            "forget_quality": mean(of_seeds["forget_quality"].tolist()),
-            "model_utility": mean(of_seeds["model_utility"].tolist()),
+            **dict.fromkeys((*TOFU, *MUSE), math.nan),
+            **{score: mean(of_seeds[score].tolist()) for score in rule.judged},
         }
         for (variant, epoch), of_seeds in rows.groupby(["variant", "epoch"])
     ]
     candidates.sort(key=lambda row: (variants.index(row["variant"]), row["epoch"]))
     table = pd.DataFrame(candidates)
-    table["utility_share"] = [_share(utility, original_utility) for utility in table["model_utility"]]
-    table["eligible"] = table["model_utility"] >= rule.keep * original_utility
+    utilities = table[rule.judged.utility]
+    table["utility_share"] = [_share(utility, original_utility) for utility in utilities]
+    table["eligible"] = utilities >= rule.keep * original_utility
     table["chosen"] = table.index == _best(table, rule)
     return table.astype(TRIAL_TYPES)[list(TRIAL_TYPES)]
 
 
 def explain_choice(table: pd.DataFrame, rule: SelectionRule) -> str:
     """Return a sentence that says why the chosen one of `compare_trials` is chosen."""
-    chosen = table[table["chosen"]].iloc[0]
+    chosen, of_utility = table[table["chosen"]].iloc[0], rule.judged.utility
     candidate = f"{chosen['variant']} after epoch {chosen['epoch']}"
-    kept = f"{rule.keep:.0%} of Original's model utility"
-    utility = f"{_number(chosen['model_utility'])}, {_number(chosen['utility_share'])} of Original's"
+    kept = f"{rule.keep:.0%} of Original's {NAMES[of_utility]}"
+    utility = f"{_number(chosen[of_utility])}, {_number(chosen['utility_share'])} of Original's"
     means = f"(means over {chosen['seeds']} seeds)" if chosen["seeds"] > 1 else "(one seed)"
     if not chosen["eligible"]:
         return f"None of {len(table)} trials and epochs keeps {kept}: {candidate} has the highest, {utility} {means}."
-    own = f"; its model utility is {utility} {means}" if rule.maximise != "model_utility" else f", {utility} {means}"
-    best = f"the highest mean {rule.maximise.replace('_', ' ')}, {_number(chosen[rule.maximise])}"
+    own = f"; its {NAMES[of_utility]} is {utility} {means}" if rule.maximise != of_utility else f", {utility} {means}"
+    # A score that is a distance is the higher, the smaller the distance is.
+    most, value = ("smallest", -chosen["privacy"]) if rule.maximise == "privacy" else ("highest", chosen[rule.maximise])
+    best = f"the {most} mean {NAMES[rule.maximise]}, {_number(value)}"
     among = f"among those of {len(table)} trials and epochs that keep {kept} ({table['eligible'].sum()} do)"
     return f"{candidate} has {best}, {among}{own}."
 
 
 def _best(table: pd.DataFrame, rule: SelectionRule) -> int:
     """Return the row of the chosen one; the rows are in the order in which they win ties."""
-    eligible = table[table["eligible"]]
-    pool, aims = (table, ["model_utility"]) if eligible.empty else (eligible, [rule.maximise, "model_utility"])
+    eligible, utility = table[table["eligible"]], rule.judged.utility
+    pool, aims = (table, [utility]) if eligible.empty else (eligible, [rule.maximise, utility])
     scores = pool[aims].fillna(-math.inf)
     return max(map(int, scores.index), key=lambda row: (*scores.loc[row], -row))
 

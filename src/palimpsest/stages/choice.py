@@ -7,11 +7,12 @@ import pandas as pd
 from pydantic import Field
 
 from palimpsest.errors import UserError
+from palimpsest.metrics.muse import muse_scores
 from palimpsest.metrics.spread import mean
 from palimpsest.metrics.tofu import tofu_scores
-from palimpsest.scores.artefacts import Evaluation, Trajectory
+from palimpsest.scores.artefacts import Evaluation, Scores, Trajectory
 from palimpsest.selection.rule import MEASURED, compare_trials, explain_choice
-from palimpsest.selection.settings import SelectionRule
+from palimpsest.selection.settings import MUSE, SelectionRule
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import UnlearnSettings
@@ -46,11 +47,14 @@ def work(job: Job[Spec]) -> None:
             raise UserError(f"spec: trials: {trial.variant}: seed {trial.seed} is not among the references")
         identity = {"variant": trial.variant, "seed": trial.seed}
         trajectory = Trajectory(identity | {"suite": spec.suite}, path)
-        measured += [identity | {"epoch": epoch} | scores for epoch, scores in trajectory.scores(retrains[trial.seed])]
+        if trajectory.is_muse != (spec.rule.judged == MUSE):
+            raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is no score of {spec.suite}, the suite that judges")
+        for epoch, scores in trajectory.scores(retrains[trial.seed]):
+            measured.append(identity | {"epoch": epoch, **scores} | _privacy(scores))
     settings = {trial.variant: trial for trial in reversed(spec.trials)}
     variants = list(dict.fromkeys(trial.variant for trial in spec.trials))
-    utility = mean([_utility(original, spec.suite) for original in originals])
-    table = compare_trials(pd.DataFrame(measured, columns=MEASURED), variants, utility, spec.rule)
+    utility = mean([_utility(original, spec.suite, spec.rule) for original in originals])
+    table = compare_trials(pd.DataFrame(measured, columns=[*MEASURED, *spec.rule.judged]), variants, utility, spec.rule)
     table.to_parquet(job.out / "trials.parquet", index=False)
 
     chosen = table[table["chosen"]].iloc[0]
@@ -66,9 +70,18 @@ def work(job: Job[Spec]) -> None:
     (job.out / "choice.json").write_text(json.dumps(choice, indent=1) + "\n", encoding="utf-8")
 
 
-def _utility(original: Evaluation, suite: str) -> float:
+def _privacy(scores: Scores) -> Scores:
+    """Return PrivLeak without its sign, more of it being worse: over seeds, too little forgotten makes up for no too much."""
+    return {"privacy": -abs(scores["privleak"])} if "privleak" in scores else {}
+
+
+def _utility(original: Evaluation, suite: str, rule: SelectionRule) -> float:
+    if rule.judged == MUSE:
+        if suite not in original.muse:
+            raise UserError(f"{original.muse_source(suite)}: missing, and a choice needs what Original knows")
+        return muse_scores(original.muse[suite], original.muse[suite])[rule.judged.utility]
     try:
-        return tofu_scores(original.sets[suite])["model_utility"]
+        return tofu_scores(original.sets[suite])[rule.judged.utility]
     except KeyError:
         raise UserError(f"{original.source(suite)}: no model utility, which a choice needs") from None
 

@@ -5,7 +5,7 @@ import pandas as pd
 from palimpsest.markov.tables import tidy_distances
 from palimpsest.scores.artefacts import Artefact
 from palimpsest.scores.columns import COLUMNS, stack
-from palimpsest.scores.tables import artefact_paths, examples, truth_ratios, weights
+from palimpsest.scores.tables import write_tables
 from palimpsest.stages.contract import Job, run_stage
 from palimpsest.stages.scores import Spec
 
@@ -20,16 +20,7 @@ def work(job: Job[Spec]) -> None:
         for each, path in given
     ]
     numbers = [row | each.identity | {"attack": ""} for each in artefacts for row in tidy_distances(each.directory)]
-    paths = artefact_paths(artefacts, root=job.out.parents[4])
-    paths.to_csv(job.out / "artefacts.csv", index=False, lineterminator="\n")
-    tables = {
-        "scores": stack([pd.DataFrame(numbers, columns=COLUMNS)], COLUMNS),
-        "truth_ratios": truth_ratios(()),
-        "examples": examples(()),
-        "weights": weights(()),
-    }
-    for name, table in tables.items():
-        table.to_parquet(job.out / f"{name}.parquet", index=False)
+    write_tables(job.out, artefacts, stack([pd.DataFrame(numbers, columns=COLUMNS)], COLUMNS))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Stage `scores`: all numbers of one run, and what its figures, examples and the trail to its artefacts need."""
 
+from dataclasses import replace
 from typing import Any
 
 from palimpsest.scores.artefacts import Evaluation, Trajectory
 from palimpsest.scores.attacks import Attack
 from palimpsest.scores.numbers import Measurements, tidy_numbers
-from palimpsest.scores.tables import artefact_paths, examples, truth_ratios, weights
+from palimpsest.scores.tables import write_tables
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
@@ -49,25 +50,28 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Write the tables of the run."""
-    spec = job.spec
+    other = {"method": "retrain", "variant": ""}
+    write(job, replace(measured(job), other_retrains=[Evaluation(other, path) for path in job.inputs.get("retrain", [])]))
+
+
+def measured(job: Job[Any]) -> Measurements:
+    """Return what the inputs are of which the spec says whose they are."""
+    spec: Spec = job.spec
 
     def identity(subject: Subject) -> dict[str, Any]:
         return spec.run.model_dump() | subject.model_dump()
 
-    others = Subject(method="retrain", variant="")
-    run = Measurements(
+    return Measurements(
         evaluations=[Evaluation(identity(each), path) for each, path in job.each_input("eval", spec.evaluations)],
         attacks=[Attack(identity(each), path) for each, path in job.each_input("attack", spec.attacks)],
         trajectories=[Trajectory(identity(each), path) for each, path in job.each_input("trajectory", spec.trajectories)],
-        other_retrains=[Evaluation(others.model_dump(), path) for path in job.inputs.get("retrain", [])],
     )
-    # The run's folder is four levels below the results root.
-    paths = artefact_paths([*run.evaluations, *run.attacks, *run.trajectories], root=job.out.parents[4])
-    paths.to_csv(job.out / "artefacts.csv", index=False, lineterminator="\n")
-    tidy_numbers(run).to_parquet(job.out / "scores.parquet", index=False)
-    truth_ratios(run.evaluations).to_parquet(job.out / "truth_ratios.parquet", index=False)
-    examples(run.evaluations).to_parquet(job.out / "examples.parquet", index=False)
-    weights(run.trajectories).to_parquet(job.out / "weights.parquet", index=False)
+
+
+def write(job: Job[Any], run: Measurements) -> None:
+    """Write the tables of what was measured of a run."""
+    artefacts = [*run.evaluations, *run.attacks, *run.trajectories]
+    write_tables(job.out, artefacts, tidy_numbers(run), run.evaluations, run.trajectories)
 
 
 if __name__ == "__main__":

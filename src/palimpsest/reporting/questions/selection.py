@@ -16,11 +16,15 @@ from palimpsest.reporting.names import CHOSEN, method_name, model_order
 from palimpsest.reporting.rows import of_block
 from palimpsest.reporting.study import Block
 from palimpsest.reporting.style import DASHED, INK, SOFT, colour_of, marker_of
-from palimpsest.reporting.words import QUALITY, SCORES, UTILITY, format_score, joined, table_of, under_titles
+from palimpsest.reporting.words import QUALITY, SCORES, format_score, joined, table_of, under_titles
+from palimpsest.selection.rule import NAMES
+from palimpsest.selection.settings import Judged, SelectionRule
 
 QUESTION = "Which settings were chosen, and on what?"
 PAPER = "its grids of settings, and the best epoch"
 WIDE = 3
+# What columns and axes are called; the first two are those of questions, the others those of MUSE.
+HEADS = {**SCORES, "privacy": "|PrivLeak|", "knowmem_r": "KnowMem, retain"}
 RING: dict[str, Any] = {
     "linestyle": "",
     "marker": "o",
@@ -46,6 +50,12 @@ class Choice:
         return self.block.title()
 
     @property
+    def scores(self) -> Judged:
+        """The scores that decided, those of questions or those of MUSE."""
+        rule = self.block.selections.get(self.method, {})
+        return SelectionRule(maximise=rule.get("maximise", QUALITY)).judged
+
+    @property
     def chosen(self) -> pd.Series:
         """The row that was chosen."""
         return self.rows[self.rows["chosen"]].iloc[0]
@@ -57,12 +67,12 @@ class Choice:
 
     @property
     def threshold(self) -> float | None:
-        """The model utility that a trial must have to be eligible; None where no trial has any."""
+        """The utility that a trial must have to be eligible; None where no trial has any."""
         known = self.rows[self.rows["utility_share"] > 0]
         keep = self.block.selections.get(self.method, {}).get("keep")
         if known.empty or keep is None:
             return None
-        return float(keep) * float((known[UTILITY] / known["utility_share"]).iloc[0])
+        return float(keep) * float((known[self.scores.utility] / known["utility_share"]).iloc[0])
 
     @property
     def judged(self) -> str:
@@ -87,10 +97,10 @@ def answer(evidence: Evidence) -> Answer | None:
     return Answer(
         findings=under_titles([(title, sentence) for title, of_one in of_blocks.items() for sentence in _sentences(of_one)]),
         figure=_draw(choices, of_blocks),
-        alt="Forget quality against model utility of every trial and epoch, a panel a method, the chosen one marked.",
+        alt="How close to Retrain every trial and epoch is, against its utility, a panel a method, the chosen one marked.",
         caption=(
             "Every trial after every epoch that could be chosen, means over the seeds of the choice. Filled: eligible, for it "
-            "keeps the share of Original's model utility that is asked for (dashed line). Ring: chosen."
+            "keeps the share of Original's utility that is asked for (dashed line). Ring: chosen."
         ),
         numbers=pd.concat([choice.rows for choice in choices], ignore_index=True),
         table=table_of([(choice.title, _line(choice)) for choice in choices]),
@@ -124,7 +134,8 @@ def _sentences(choices: Sequence[Choice]) -> Iterator[str]:
     failed = [choice for choice in choices if not choice.chosen["eligible"]]
     if failed:
         names = joined([method_name(choice.method) for choice in failed])
-        yield f"No trial of {names} kept enough model utility to be eligible: taken is the one with the most."
+        what = NAMES[failed[0].scores.utility]
+        yield f"No trial of {names} kept enough {what} to be eligible: taken is the one with the most."
 
 
 def _line(choice: Choice) -> dict[str, str]:
@@ -137,12 +148,15 @@ def _line(choice: Choice) -> dict[str, str]:
         "Trials": str(choice.trials),
         "Chosen": str(chosen["variant"]),
         "Epoch": str(chosen["epoch"]),
-        **{
-            name: format_score(metric, chosen[metric]) if math.isfinite(chosen[metric]) else "" for metric, name in SCORES.items()
-        },
+        **{HEADS[score]: _written(score, chosen[score]) if math.isfinite(chosen[score]) else "" for score in choice.scores},
         "of Original's": f"{share:.1%}" if math.isfinite(share) else "",
         "Eligible": f"{count} of {len(choice.rows)} {among}" if count else "none",
     }
+
+
+def _written(score: str, value: float) -> str:
+    """Write a score as a table does: those of MUSE in percent, and PrivLeak as the distance that it is."""
+    return format_score(score, value) if score in SCORES else f"{abs(value):.1f}"
 
 
 def _seeds(seeds: Iterable[int]) -> str:
@@ -162,8 +176,8 @@ def _draw(choices: Sequence[Choice], of_blocks: Mapping[str, Sequence[Choice]]) 
         for place, choice in enumerate(of_one):
             axes = part.add_subplot(height, wide, place + 1)
             _draw_choice(axes, choice, lowest)
-            axes.set_ylabel("Forget quality" if place % wide == 0 else "")
-            axes.set_xlabel("Model utility" if place + wide >= len(of_one) else "")
+            axes.set_ylabel(HEADS[choice.scores.closeness] if place % wide == 0 else "")
+            axes.set_xlabel(HEADS[choice.scores.utility] if place + wide >= len(of_one) else "")
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": SOFT, "markersize": 4.5}
     handles = [
         Line2D([], [], **dot, label="eligible"),
@@ -180,11 +194,11 @@ def _draw_choice(axes: Axes, choice: Choice, lowest: float) -> None:
     axes.set_title(f"{choice.trials} trial{'s' * (choice.trials > 1)}", loc="right", color=SOFT, fontsize=8, pad=8)
     if choice.threshold is not None:
         axes.axvline(choice.threshold, color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
-    colour = colour_of(choice.method)
-    for eligible, rows in choice.rows.dropna(subset=[QUALITY, UTILITY]).groupby("eligible"):
+    colour, (closeness, utility) = colour_of(choice.method), choice.scores
+    for eligible, rows in choice.rows.dropna(subset=[closeness, utility]).groupby("eligible"):
         axes.plot(
-            rows[UTILITY],
-            [quality_height(value, lowest) for value in rows[QUALITY]],
+            rows[utility],
+            [_height(closeness, value, lowest) for value in rows[closeness]],
             linestyle="",
             marker=marker_of(choice.method),
             color=colour if eligible else "white",
@@ -195,7 +209,17 @@ def _draw_choice(axes: Axes, choice: Choice, lowest: float) -> None:
             clip_on=False,
             zorder=3 if eligible else 2,
         )
-    if math.isfinite(choice.chosen[QUALITY]):
-        axes.plot([choice.chosen[UTILITY]], [quality_height(choice.chosen[QUALITY], lowest)], **RING, clip_on=False, zorder=4)
+    if math.isfinite(choice.chosen[closeness]):
+        height = _height(closeness, choice.chosen[closeness], lowest)
+        axes.plot([choice.chosen[utility]], [height], **RING, clip_on=False, zorder=4)
     axes.margins(x=0.08)
-    quality_axis(axes, lowest)
+    if closeness == QUALITY:
+        quality_axis(axes, lowest)
+    else:
+        axes.set_ylim(min(axes.get_ylim()[0], -1.0), 0)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+
+
+def _height(closeness: str, value: float, lowest: float) -> float:
+    """Return where a trial stands: the nearer to Retrain, the higher."""
+    return quality_height(value, lowest) if closeness == QUALITY else value

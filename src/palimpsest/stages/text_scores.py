@@ -1,0 +1,29 @@
+"""Stage `text_scores`: all numbers of one run of a benchmark of texts, in the form of `scores`."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from palimpsest.scores.artefacts import Evaluation
+from palimpsest.stages import scores
+from palimpsest.stages.contract import Job, run_stage
+
+
+class Spec(scores.Spec):
+    """What `scores` reads, and the AUC that was published for a Retrain, where there is one."""
+
+    retrain_auc: Annotated[float, Field(gt=0, le=1)] | None
+
+
+def work(job: Job[Spec]) -> None:
+    """Write the tables of the run; the input `retrain` is the Retrain that the splits share, of which WMDP has none."""
+    run = scores.measured(job)
+    if "retrain" in job.inputs:
+        retrain = Evaluation({"method": "retrain", "variant": ""}, job.input("retrain"))
+        run = replace(run, shared_retrain=retrain)
+    scores.write(job, replace(run, published_auc=job.spec.retrain_auc))
+
+
+if __name__ == "__main__":
+    run_stage("text_scores", Spec, work)

@@ -1,0 +1,75 @@
+"""A small study of texts, its measurements written as the stages write them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from run_example import RUN, Identity, Results
+
+from palimpsest.evaluation.tables import (
+    DIVERGENCE,
+    DIVERGENCE_TABLE,
+    MUSE,
+    MUSE_TABLE,
+    MUSE_TRAJECTORY,
+    WEIGHTS,
+    WEIGHTS_TABLE,
+    write_table,
+)
+
+SAID = {"verbatim": 5, "knowledge_forget": 6, "knowledge_retain": 7}
+READ = {"members": 12, "nonmembers": 10}
+
+
+def place(method: str, variant: str, seed: int = 0, split: str = "forget", **more: Any) -> Identity:
+    run = {"benchmark": "muse-world", "split": split, "model": "tiny", "seed": seed}
+    return run | {"method": method, "variant": variant} | more
+
+
+def muse_rows(rng: np.random.Generator, gap: float, rouge: float = 0.5) -> list[dict[str, Any]]:
+    """Rows of a model whose losses of members lie `gap` above those of others, and which says about a share `rouge` right."""
+    said = [
+        {"set": name, "id": f"{number}", "prompt": f"{name} {number}?", "answer": f"answer {number}"}
+        | {"generation": f"said {rng.integers(100)}", "rouge_l_f": float(np.clip(rng.normal(rouge, 0.1), 0, 1))}
+        for name, count in SAID.items()
+        for number in range(count)
+    ]
+    read = [
+        {"set": name, "id": f"{number}", "tokens": 90, "min_k_loss": float(rng.normal(3 + gap * (name == "members"), 1))}
+        for name, count in READ.items()
+        for number in range(count)
+    ]
+    return said + read
+
+
+class Texts(Results):
+    """The results of text benchmarks."""
+
+    def evaluate_texts(self, of: Identity, rows: list[dict[str, Any]], suite: str = "muse") -> Path:
+        folder = self.folder(of) / "eval"
+        write_table(folder / suite / MUSE_TABLE, rows, MUSE)
+        self.seal("eval", of, folder)
+        return folder
+
+    def watch_texts(self, of: Identity, epochs: list[list[dict[str, Any]]]) -> None:
+        folder = self.folder(of) / "trajectory"
+        rows = [{"epoch": epoch, **row} for epoch, of_epoch in enumerate(epochs) for row in of_epoch]
+        write_table(folder / MUSE_TABLE, rows, MUSE_TRAJECTORY)
+        moved = [
+            {"epoch": epoch, "set": name, "kl": 0.5 * epoch} for epoch in range(len(epochs)) for name in ("forget", "retain")
+        ]
+        write_table(folder / DIVERGENCE_TABLE, moved, DIVERGENCE)
+        write_table(folder / WEIGHTS_TABLE, [{"epoch": 1, "id": "t/0", "tokens": 90, "weight": 0.5}], WEIGHTS)
+        self.seal("trajectory", of, folder)
+
+    def spec(self, run: Identity, retrain_auc: float | None = None) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
+        """Return what the stage of a run's scores is told: its own measurements, in their order."""
+        own = {
+            kind: [(of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()]
+            for kind in ("eval", "trajectory")
+        }
+        named = {
+            kind: [{key: value for key, value in of.items() if key not in RUN} for of, _ in each] for kind, each in own.items()
+        }
+        spec = {"run": run, "evaluations": named["eval"], "attacks": [], "trajectories": named["trajectory"]}
+        return spec | {"retrain_auc": retrain_auc}, [(kind, path) for kind, each in own.items() for _, path in each]
