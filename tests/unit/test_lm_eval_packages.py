@@ -26,7 +26,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """
     folder = tmp_path / "site" / "some_questions"
     for subject, choices in (("plants", ["red", "green", "blue", "grey"]), ("old_towns", ["north", "south"])):
-        rows = [{"question": "Where?", "subject": subject, "choices": choices, "answer": i} for i in range(len(choices))]
+        rows = [
+            {"question": "Where?", "subject": subject, "choices": choices, "answer": i, "task": i} for i in range(len(choices))
+        ]
         table = pa.Table.from_pylist(rows)
         (folder / "data" / subject).mkdir(parents=True)
         with pa.OSFile(str(folder / "data" / subject / "test.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as out:
@@ -84,6 +86,10 @@ def test_a_task_of_a_group_may_have_keys_of_its_own(package: Path, tmp_path: Pat
     only_first = {"task": "old_towns", "doc_to_choice": ["north"], "doc_to_target": "0"}
     results = evaluate(tmp_path, group(task=["plants", only_first]))
     assert (results["quiz_plants"]["acc"], results["quiz_old_towns"]["acc"]) == (0.25, 1.0)
+
+
+def test_a_field_of_the_question_is_no_place_to_fill(package: Path, tmp_path: Path) -> None:
+    assert evaluate(tmp_path, group(doc_to_target="{{task}}"))["quiz_plants"]["acc"] == 0.25
 
 
 def test_a_group_of_stock_tasks_is_refused(package: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,8 @@ def _filled(value: Any, places: dict[str, str]) -> Any:
         return [_filled(inner, places) for inner in value]
     if isinstance(value, str):
         for place, path in places.items():
-            value = value.replace(place, path)
+            # In a pair of braces stands a field of the question.
+            value = re.sub(r"(?<!\{)" + re.escape(place), path.replace("\\", r"\\"), value)
     return value
 
 
