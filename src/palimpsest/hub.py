@@ -20,6 +20,11 @@ NAMES = {"dataset": "data set", "model": "model"}
 TIMEOUT = 10.0
 
 
+def page(repo: str, kind: Kind) -> str:
+    """Return the address of a repository's page, where access is granted."""
+    return f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repo}"
+
+
 def fetch_snapshot(repo: str, revision: str, kind: Kind, patterns: Sequence[str], *, whole: Callable[[Path], bool]) -> Path:
     """Return the folder of a repository's files at a revision; `whole` says whether a cached folder has all that is needed.
 
@@ -45,8 +50,7 @@ def fetch_snapshot(repo: str, revision: str, kind: Kind, patterns: Sequence[str]
         HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=TIMEOUT)
         return snapshot(local_files_only=False)
     except GatedRepoError:
-        page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repo}"
-        raise UserError(f"{place}: gated; ask for access at {page} and log in with `hf auth login`") from None
+        raise UserError(f"{place}: gated; ask for access at {page(repo, kind)} and log in with `hf auth login`") from None
     except RevisionNotFoundError:
         raise UserError(f"{place}: the hub has no such revision; it must be a commit of this {NAMES[kind]}") from None
     except RepositoryNotFoundError:

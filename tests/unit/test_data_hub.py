@@ -1,17 +1,15 @@
 """The hub source against a hub of our own on this machine, so that nothing depends on a network."""
 
-import hashlib
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_hub import NOBODY, Hub, serving
 
 from palimpsest.data.refusals import refusals
 from palimpsest.data.settings import HubSource
@@ -19,82 +17,18 @@ from palimpsest.data.tofu import FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = HubSource(kind="hub")
-NOBODY = "http://127.0.0.1:9"
-
-
-class Hub(http.server.ThreadingHTTPServer):
-    """As much of the hub as fetching one data set needs; with `error` it refuses everything by that code."""
-
-    def __init__(self, folder: Path | None, error: tuple[int, str] | None = None) -> None:
-        self.folder, self.error, self.fetched = folder, error, set[str]()
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def answer(self, *, body: bool) -> None:
-        path = self.path.split("?")[0]
-        if self.server.error:
-            status, code = self.server.error
-            return self.send(status, b"{}", body=body, headers={"X-Error-Code": code, "X-Error-Message": f"{code} it is"})
-        assert self.server.folder
-        files = {file.name: file.read_bytes() for file in sorted(self.server.folder.iterdir())}
-        if path == f"/api/datasets/{SOURCE.repo}/revision/{SOURCE.revision}":
-            siblings = [{"rfilename": name} for name in files]
-            return self.send_json({"id": SOURCE.repo, "sha": SOURCE.revision, "siblings": siblings}, body=body)
-        if path.startswith(f"/api/datasets/{SOURCE.repo}/tree/{SOURCE.revision}"):
-            tree = [
-                {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-                for name, content in files.items()
-            ]
-            return self.send_json(tree, body=body)
-        name = path.removeprefix(f"/datasets/{SOURCE.repo}/resolve/{SOURCE.revision}/")
-        if name not in files:
-            return self.send(404, b"", body=body, headers={"X-Error-Code": "EntryNotFound"})
-        self.server.fetched.add(name)
-        etag = f'"{hashlib.sha1(files[name]).hexdigest()}"'
-        return self.send(200, files[name], body=body, headers={"ETag": etag, "X-Repo-Commit": SOURCE.revision})
-
-    def send_json(self, value: Any, *, body: bool) -> None:
-        self.send(200, json.dumps(value).encode(), body=body, headers={"Content-Type": "application/json"})
-
-    def send(self, status: int, content: bytes, *, body: bool, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-def serve(hub: Hub) -> Iterator[Hub]:
-    thread = threading.Thread(target=hub.serve_forever, daemon=True)
-    thread.start()
-    yield hub
-    hub.shutdown()
-    hub.server_close()
-    thread.join()
 
 
 @pytest.fixture
 def hub(shared: Path) -> Iterator[Hub]:
-    yield from serve(Hub(shared / "data" / "tofu"))
+    with serving(Hub({SOURCE.repo: (SOURCE.revision, shared / "data" / "tofu")})) as hub:
+        yield hub
 
 
 @pytest.fixture
 def refusing(request: pytest.FixtureRequest) -> Iterator[Hub]:
-    yield from serve(Hub(None, request.param))
+    with serving(Hub({}, request.param)) as hub:
+        yield hub
 
 
 def run_data(tmp_path: Path, endpoint: str, out: str = "data", **more: str) -> subprocess.CompletedProcess[str]:

@@ -1,13 +1,14 @@
 """What a data set is: its source, and how a split cuts it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from palimpsest.settings import Settings
 
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Novel = Literal["Sense and Sensibility", "Pride and Prejudice", "Mansfield Park", "Emma", "Northanger Abbey", "Persuasion"]
 
 
 class TofuSource(Settings):
@@ -102,24 +103,46 @@ class MuseWorldSource(Settings):
 
 
 class AustenSource(Settings):
-    """The six novels of Jane Austen, in the public domain, from a package of data for R."""
+    """The six novels of Jane Austen, in the public domain, from a Debian package of data for R (r-cran-janeaustenr).
+
+    A novel that plays no part is for the base of a tiny model.
+    """
 
     kind: Literal["austen"]
     """From an unpacked package, offline."""
     path: str = "data/austen"
-    """Folder that holds the package's data files, found below it."""
-    forget: str = "Persuasion"
-    """The novel to forget."""
-    retain: list[str] = ["Emma"]
+    """Folder that the package was unpacked into; its file Rdata.rdb is found below it."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = "8fb5198960d0da724b1562f96e4221e5c1b41ff455000280b02c55980c3d8f21"
+    """Hash of that file: identity of the texts. The default is that of version 1.0.0-1."""
+    forget: Novel = "Persuasion"
+    """The novel to forget, cut into `parts`."""
+    retain: Annotated[list[Novel], Field(min_length=1)] = ["Emma"]
     """Novels that unlearning may look at."""
-    kept: list[str] = ["Pride and Prejudice"]
-    """Novels that are learnt too, and that no unlearning sees."""
-    holdout: str = "Mansfield Park"
+    kept: Annotated[list[Novel], Field(min_length=1)] = ["Pride and Prejudice"]
+    """Novels that are learnt too, and that no unlearning sees; questions on what is to stay are about them."""
+    holdout: Novel = "Mansfield Park"
     """The novel that nobody learns."""
-    words: Annotated[int, Field(ge=1000)] = 8000
+    words: Annotated[int, Field(ge=1000)] = 16000
     """Words taken of each novel, the first ones of its text."""
+    text_words: Annotated[int, Field(ge=60, le=2000)] = 100
+    """Words of a text; what is left of a novel's words is not used."""
+    questions: bool = True
+    """Whether a text ends with the question that is asked about it, as a school reader prints them: from prose alone no tiny
+    model learns to answer."""
+    parts: Annotated[int, Field(ge=1, le=8)] = 4
+    """Forget sets: the first, and so many requests and sizes less one."""
     base_words: Annotated[int, Field(ge=1000)] = 40000
-    """Words of the two other novels together, which the base of a tiny model learns."""
+    """Words of the novels without a part together, which the base of a tiny model learns."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        novels = [self.forget, *self.retain, *self.kept, self.holdout]
+        twice = next((novel for novel in novels if novels.count(novel) > 1), None)
+        if twice:
+            raise ValueError(f"{twice} is named twice: a novel plays one part")
+        if self.words < self.parts * self.text_words:
+            raise ValueError(f"words: {self.words} are not enough for {self.parts} parts of one text of {self.text_words} words")
+        return self
 
 
 class WmdpHubSource(Settings):

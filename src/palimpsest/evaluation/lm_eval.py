@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest.errors import UserError
+from palimpsest.evaluation.packages import package_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -18,16 +20,20 @@ BATCH_SIZE = 16
 def evaluate_lm_eval(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suite: LmEvalSuite, data: Path, cache: Path
 ) -> dict[str, dict[str, float]]:
-    """Return every task's numbers, {task: {metric: value}}; `{data}` in a task config becomes the data folder.
+    """Return the numbers of every task and group, {task: {metric: value}}.
 
+    In a task config `{data}` becomes the data folder, and `{package:NAME}` the folder of a package that the suite names.
     `cache` takes what `datasets` makes of local files, so that no run reads what another left.
-    Raises UserError for a task that lm-eval does not know.
+    Raises UserError for a task that lm-eval does not know, and for a package that is missing or of another version.
     """
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    tasks = [task if isinstance(task, str) else _local(task, data, cache) for task in suite.tasks]
+    places = {"{data}": str(data)} | {
+        f"{{package:{name}}}": str(package_folder(name, requirement)) for name, requirement in suite.packages.items()
+    }
+    tasks = [task if isinstance(task, str) else _local(task, places, cache) for task in suite.tasks]
     named = [task for task in tasks if isinstance(task, str)]
     # The index of all stock tasks takes 10-20 s to read, so only a suite that names one pays for it.
     manager = TaskManager(include_defaults=bool(named))
@@ -39,17 +45,43 @@ def evaluate_lm_eval(
     return {task: _numbers(values) for task, values in sorted(result["results"].items())}
 
 
-def _local(task: dict[str, Any], data: Path, cache: Path) -> Any:
-    filled = _filled(task, data)
-    return {**filled, "dataset_kwargs": {**filled.get("dataset_kwargs", {}), "cache_dir": str(cache)}}
+def _local(config: dict[str, Any], places: dict[str, str], cache: Path) -> Any:
+    """Return the config of a task with its places filled in, or a group made from its config."""
+    if "group" in config:
+        return _group(config, places, cache)
+    return _filled({**config, "dataset_kwargs": {**config.get("dataset_kwargs", {}), "cache_dir": str(cache)}}, places)
 
 
-def _filled(value: Any, data: Path) -> Any:
+def _group(config: dict[str, Any], places: dict[str, str], cache: Path) -> Any:
+    """Return a group of local tasks, made here because lm-eval hands a group's own keys on to its tasks and then refuses them.
+
+    The group's other keys are those of all its tasks; `{task}` is the name of each, which the group's name precedes.
+    """
+    from lm_eval.api.group import Group
+    from lm_eval.api.task import ConfigurableTask
+
+    own = {key: config[key] for key in ("group", "group_alias", "aggregate_metric_list", "metadata") if key in config}
+    shared = {key: value for key, value in config.items() if key not in own}
+    group = Group.from_config(own)
+    for member in config["task"]:
+        task = {**shared, **({"task": member} if isinstance(member, str) else member)}
+        if "dataset_path" not in task:
+            raise UserError(f"suites: group {group.name}: task {task['task']} has no dataset_path: a group is of local tasks")
+        named = {**task, "task": f"{group.name}_{task['task']}"}
+        group.add(ConfigurableTask(config=_local(named, {**places, "{task}": task["task"]}, cache)))
+    return group
+
+
+def _filled(value: Any, places: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _filled(inner, data) for key, inner in value.items()}
+        return {key: _filled(inner, places) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_filled(inner, data) for inner in value]
-    return value.replace("{data}", str(data)) if isinstance(value, str) else value
+        return [_filled(inner, places) for inner in value]
+    if isinstance(value, str):
+        for place, path in places.items():
+            # In a pair of braces stands a field of the question.
+            value = re.sub(r"(?<!\{)" + re.escape(place), path.replace("\\", r"\\"), value)
+    return value
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:

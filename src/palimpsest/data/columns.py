@@ -1,0 +1,99 @@
+"""Columns of text in the files of a corpus: parquet in shards, as the hub has it, or JSON lines; and names of texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from palimpsest.data.rows import Text
+from palimpsest.errors import UserError
+from palimpsest.provenance.canonical import sha256_file, sha256_text
+
+_COUNT = re.compile(r"-\d{5}-of-(\d{5})\.parquet$")
+
+
+def list_files(folder: Path, name: str) -> list[Path]:
+    """Return the files of a set that are there: `{name}-*.parquet` in order, or else `{name}.jsonl`."""
+    lines = folder / f"{name}.jsonl"
+    return sorted(folder.glob(f"{name}-*.parquet")) or ([lines] if lines.is_file() else [])
+
+
+def missing_file(folder: Path, name: str) -> Path | None:
+    """Return the first file that a set lacks: each shard's name says how many there are."""
+    files = list_files(folder, name)
+    last = files[-1].name if files else f"{name}-00000-of-00001.parquet"
+    count = _COUNT.search(last)
+    shards = [f"{name}-{i:05d}-of-{count[1]}.parquet" for i in range(int(count[1]))] if count else [last]
+    return next((folder / shard for shard in shards if not (folder / shard).is_file()), None)
+
+
+def read_columns(folder: Path, name: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a set in order, null as a blank text.
+
+    Raises UserError naming the file (and row) that is missing, broken or lacks a column.
+    """
+    missing = missing_file(folder, name)
+    if missing and not list_files(folder, name):
+        raise UserError(f"{missing}: missing, and there is no {name}.jsonl; columns wanted: {', '.join(columns)}")
+    if missing:
+        raise UserError(f"{missing}: missing; the other files of {name} are there")
+    for path in list_files(folder, name):
+        rows = _read_lines(path) if path.suffix == ".jsonl" else _read_parquet(path, columns)
+        for number, row in enumerate(rows, start=1):
+            wrong = next((column for column in columns if not isinstance(row.get(column, 0), str | None)), None)
+            if wrong:
+                raise UserError(f"{path}:{number}: no text in column {wrong}; columns wanted: {', '.join(columns)}")
+            yield {column: row[column] or "" for column in columns}
+
+
+def name_texts(texts: Iterable[str]) -> list[Text]:
+    """Return texts with ids of their contents: one text has one id in every set, and a number where a set has it again."""
+    times = Counter[str]()
+    named = []
+    for text in texts:
+        name = f"text-{sha256_text(text)[:16]}"
+        times[name] += 1
+        named.append(Text(id=name if times[name] == 1 else f"{name}-{times[name]}", text=text))
+    return named
+
+
+def hash_sets(folder: Path, sets: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the sha256 of each file of sets, given as subfolder and name, by its path in the folder."""
+    files = (path for config, name in sets for path in list_files(folder / config, name))
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+
+
+def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(path) as file:
+            found = file.schema_arrow.names
+            lacking = next((column for column in columns if column not in found), None)
+            if lacking:
+                raise UserError(f"{path}: no column {lacking}, only {', '.join(found)}; columns wanted: {', '.join(columns)}")
+            for batch in file.iter_batches(columns=list(columns)):
+                yield from batch.to_pylist()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no readable parquet: {str(error).splitlines()[0]}") from None
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise UserError(f"{path}:{number}: no JSON object; each line is one")
+                yield row
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8: {error}") from None
+    except ValueError:
+        raise UserError(f"{path}:{number}: no JSON; each line is an object, or the file is cut short") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,83 @@
+"""As much of the hub as fetching data sets needs, on this machine, so that nothing depends on a network."""
+
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# Where nobody answers.
+NOBODY = "http://127.0.0.1:9"
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """Data sets by name, each a revision and its folder; with `error` it refuses everything by that code."""
+
+    def __init__(self, data_sets: dict[str, tuple[str, Path]], error: tuple[int, str] | None = None) -> None:
+        self.data_sets, self.error, self.fetched = data_sets, error, set[str]()
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, *, body: bool) -> None:
+        path = self.path.split("?")[0]
+        if self.server.error:
+            status, code = self.server.error
+            return self.send(status, b"{}", body=body, headers={"X-Error-Code": code, "X-Error-Message": f"{code} it is"})
+        for repo, (revision, folder) in self.server.data_sets.items():
+            found = sorted(file for file in folder.rglob("*") if file.is_file())
+            files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
+            if path == f"/api/datasets/{repo}/revision/{revision}":
+                siblings = [{"rfilename": name} for name in files]
+                return self.send_json({"id": repo, "sha": revision, "siblings": siblings}, body=body)
+            if path.startswith(f"/api/datasets/{repo}/tree/{revision}"):
+                tree = [
+                    {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                    for name, content in files.items()
+                ]
+                return self.send_json(tree, body=body)
+            name = path.removeprefix(f"/datasets/{repo}/resolve/{revision}/")
+            if name in files:
+                self.server.fetched.add(name)
+                etag = f'"{hashlib.sha1(files[name]).hexdigest()}"'
+                return self.send(200, files[name], body=body, headers={"ETag": etag, "X-Repo-Commit": revision})
+        return self.send(404, b"", body=body, headers={"X-Error-Code": "EntryNotFound"})
+
+    def send_json(self, value: Any, *, body: bool) -> None:
+        self.send(200, json.dumps(value).encode(), body=body, headers={"Content-Type": "application/json"})
+
+    def send(self, status: int, content: bytes, *, body: bool, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def serving(hub: Hub) -> Iterator[Hub]:
+    """Serve a hub as long as the context lasts."""
+    thread = threading.Thread(target=hub.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        hub.server_close()
+        thread.join()

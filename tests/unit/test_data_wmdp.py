@@ -1,0 +1,162 @@
+"""WMDP's corpora from files of our own: a folder, and a hub on this machine."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from local_hub import NOBODY, Hub, serving
+from pydantic import ValidationError
+
+from palimpsest.data.settings import WmdpFolderSource, WmdpHubSource
+from palimpsest.data.wmdp import SHORT, hash_files, read_wmdp_folder, read_wmdp_hub
+from palimpsest.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = [f"Text {i} says something harmless at a length that is above the shortest one." for i in range(6)]
+OPEN, GATED = "cais/wmdp-corpora", "cais/wmdp-bio-forget-corpus"
+REVISION, GATED_REVISION = "a" * 40, "b" * 40
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, texts in (("forget", LONG[:2]), ("retain", LONG[2:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return tmp_path
+
+
+def source(folder: Path, **more: Any) -> WmdpFolderSource:
+    return WmdpFolderSource(kind="wmdp-folder", path=str(folder), **more)
+
+
+def test_a_folder_gives_both_corpora(folder: Path, tmp_path: Path) -> None:
+    data = read_wmdp_folder(source(folder))
+    assert [text.text for text in data.forget] == LONG[:2] and [text.text for text in data.retain] == LONG[2:]
+    assert len({text.id for text in (*data.forget, *data.retain)}) == 6
+    assert (
+        data.origin["files"]
+        == hash_files(source(folder))
+        == {f"{name}.jsonl": hashlib.sha256((folder / f"{name}.jsonl").read_bytes()).hexdigest() for name in ("forget", "retain")}
+    )
+    (tmp_path / "out").mkdir()
+    assert data.write(tmp_path / "out")["retain"] == 4
+
+
+def test_short_and_blank_texts_are_left_out_before_texts_are_counted(folder: Path) -> None:
+    rows = ["x" * SHORT, " " * 99, None, LONG[0], "y" * (SHORT + 1), LONG[1]]
+    (folder / "forget.jsonl").write_text("\n".join(json.dumps({"text": text, "title": 3}) for text in rows))
+    assert [text.text for text in read_wmdp_folder(source(folder)).forget] == [LONG[0], "y" * 51, LONG[1]]
+    capped = read_wmdp_folder(source(folder, max_texts=2))
+    assert [text.text for text in capped.forget] == [LONG[0], "y" * 51] and len(capped.retain) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("forget", None, r"missing, and there is no forget\.jsonl; columns wanted: text$"),
+        ("retain", '{"text": "abc"}', r"no text of more than 50 characters in retain$"),
+        ("retain", '{"text": 3}', r"retain\.jsonl:1: no text in column text; columns wanted: text$"),
+        ("retain", '{"text": "a', r"retain\.jsonl:1: no JSON; each line is an object, or the file is cut short$"),
+    ],
+)
+def test_a_broken_folder_is_one_line(folder: Path, name: str, content: str | None, message: str) -> None:
+    (folder / f"{name}.jsonl").unlink()
+    if content:
+        (folder / f"{name}.jsonl").write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_wmdp_folder(source(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no-wmdp: no such data folder; source.path names the folder of forget\.jsonl and"):
+        read_wmdp_folder(source(tmp_path / "no-wmdp"))
+
+
+def test_the_gated_corpus_without_its_commit_says_where_to_ask_and_which_key_to_set() -> None:
+    with pytest.raises(UserError) as caught:
+        read_wmdp_hub(WmdpHubSource(kind="wmdp-hub", subject="bio"))
+    said = str(caught.value)
+    assert said.startswith(f"source.gated_revision: {GATED} is gated: ask for access at ") and "\n" not in said
+    assert said.endswith(f"/datasets/{GATED}, set this key to the commit shown there, and log in with `hf auth login`")
+
+
+def test_a_branch_is_no_commit() -> None:
+    with pytest.raises(ValidationError, match="gated_revision"):
+        WmdpHubSource(kind="wmdp-hub", subject="bio", gated_revision="main")
+
+
+def write(folder: Path, name: str, texts: list[str], shards: int = 1, **more: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in range(shards):
+        table = pa.table({column: values[shard::shards] for column, values in {**more, "text": texts}.items()})
+        pq.write_table(table, folder / f"{name}-{shard:05d}-of-{shards:05d}.parquet")
+
+
+@pytest.fixture
+def data_sets(tmp_path: Path) -> dict[str, tuple[str, Path]]:
+    """Both data sets as they lie on the hub, the gated one with its other columns, and with splits that must not be read."""
+    corpora, gated = tmp_path / "corpora", tmp_path / "gated"
+    for config, texts in (("bio-retain", LONG[:2]), ("cyber-forget", LONG[2:3]), ("cyber-retain", LONG[3:4])):
+        write(corpora / f"{config}-corpus", "train", texts, shards=len(texts))
+        write(corpora / f"{config}-corpus", "test", ["A test split, which lm-eval asks about, is long enough to be a text."])
+    write(gated / "data", "train", LONG[4:], shards=2, **{name: ["?", "?"] for name in ("title", "abstract", "doi")})
+    return {OPEN: (REVISION, corpora), GATED: (GATED_REVISION, gated)}
+
+
+FETCH = """
+import sys
+from palimpsest.data.settings import WmdpHubSource
+from palimpsest.data.wmdp import read_wmdp_hub
+from palimpsest.errors import UserError
+try:
+    data = read_wmdp_hub(WmdpHubSource.model_validate_json(sys.argv[1]))
+except UserError as error:
+    sys.exit(str(error))
+print([text.text for text in data.forget], [text.text for text in data.retain])
+"""
+
+
+def fetch(place: Path, endpoint: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Read the corpora of a hub in a process of its own, since the hub's address is read on import."""
+    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    environment |= {"HF_HOME": str(place / "hf"), "HF_ENDPOINT": endpoint, "PYTHONPATH": str(ROOT / "src")}
+    environment |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    asked = WmdpHubSource(kind="wmdp-hub", revision=REVISION, **settings).model_dump_json()
+    command = [sys.executable, "-c", FETCH, asked]
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "texts"),
+    [
+        ({"subject": "cyber"}, (LONG[2:3], LONG[3:4])),
+        ({"subject": "bio", "gated_revision": GATED_REVISION}, (LONG[4:], LONG[:2])),
+    ],
+)
+def test_the_corpora_of_a_subject_are_fetched_once(
+    data_sets: dict[str, tuple[str, Path]], settings: dict[str, str], texts: tuple[list[str], list[str]], tmp_path: Path
+) -> None:
+    with serving(Hub(data_sets)) as hub:
+        done = fetch(tmp_path, hub.url, **settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{texts[0]} {texts[1]}\n"
+    assert not [name for name in hub.fetched if "test" in name]
+    assert fetch(tmp_path, NOBODY, **settings).stdout == done.stdout
+    # A cache that lacks a shard is no cache.
+    next((tmp_path / "hf").rglob("train-00000-of-*.parquet")).unlink()
+    assert "not in the cache, and the hub cannot be reached" in fetch(tmp_path, NOBODY, **settings).stderr
+
+
+def test_who_has_no_access_is_told_which_page_grants_it(tmp_path: Path) -> None:
+    with serving(Hub({}, (403, "GatedRepo"))) as hub:
+        done = fetch(tmp_path, hub.url, subject="bio", gated_revision=GATED_REVISION)
+    assert done.returncode == 1
+    said = f"{GATED} at {GATED_REVISION}: gated; ask for access at {hub.url}/datasets/{GATED} and log in with `hf auth login`\n"
+    assert done.stderr == said
