@@ -1,6 +1,7 @@
 """The contract every stage keeps: checked inputs, a temporary sibling renamed at the end, the manifest written last."""
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -53,11 +54,16 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     for library in ("absl", "lm_eval", "datasets"):
         logging.getLogger(library).setLevel(logging.WARNING)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # What torch and transformers import stays: to look for garbage in it, again and again, takes a quarter of a short stage.
+    gc.set_threshold(700, 10, 1000)
     try:
         _run(name, spec_type, work)
     except UserError as error:
         print(f"palimpsest {name}: {error}", file=sys.stderr)
         sys.exit(USER_ERROR_EXIT)
+    finally:
+        # Nor is it looked through when the process ends.
+        gc.freeze()
 
 
 def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
