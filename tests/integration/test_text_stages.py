@@ -10,7 +10,7 @@ from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.data.texts import MuseData
 
 TINY = {"kind": "tiny", "architecture": {"vocabulary": 300, "width": 32, "layers": 2, "heads": 2}, "base_training": TRAINING}
-USED = {"piece_tokens": 40}
+USED = {"piece_tokens": 16}
 SUITE = {"kind": "muse", "verbatim_tokens": 6, "knowledge_tokens": 6, "max_items": 3}
 UNLEARN = {**TRAINING, "epochs": 3, "batch_size": 2, "warmup_epochs": 0}
 
