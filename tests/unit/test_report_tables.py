@@ -111,7 +111,7 @@ def test_numbers_that_are_none_are_left_out():
 def test_a_block_without_results_has_no_table():
     assert table1(clean([]), [block()], PUBLISHED) == []
     assert relearning_tables(clean([]), [block()]) == []
-    assert lm_eval_tables(clean([]), [block()]) == []
+    assert lm_eval_tables(clean([]), [block()], {}) == []
 
 
 def test_only_models_that_start_alike_and_read_their_start_are_in_table1():
@@ -132,7 +132,7 @@ def test_a_trajectory_is_in_no_table():
     rows = watched({"npo": {0: epochs}, "simnpo/trial": {0: epochs}})
     assert len(rows) == 8
     assert table1(clean(rows), [block()], {}) == []
-    assert lm_eval_tables(clean(rows), [block()]) == []
+    assert lm_eval_tables(clean(rows), [block()], {}) == []
     (table,) = table1(clean(numbers(PLAIN) + rows), [block()], {})
     assert table.value("npo", "forget_quality") == pytest.approx(0.7)
     assert [row.label for row in table.rows] == ["Original", "Retrain", "GA", "NPO", "SimNPO"]
@@ -180,7 +180,7 @@ def test_the_sd_is_that_of_one_trial(cell, sd):
 
 def test_lm_eval_has_a_column_a_score():
     metrics = {0: {"world_facts/acc": 0.8, "world_facts/acc_stderr": 0.1, "mmlu/acc": 0.4}}
-    (table,) = lm_eval_tables(clean(numbers({"npo": metrics, "ga": metrics}, suite="lm-eval")), [block()])
+    (table,) = lm_eval_tables(clean(numbers({"npo": metrics, "ga": metrics}, suite="lm-eval")), [block()], {})
     assert [(column.group, column.head) for column in table.columns] == [("mmlu", "acc"), ("world_facts", "acc")]
     assert table.title == "tofu / forget05 / tiny / lm-eval"
     assert best(table) == set()
