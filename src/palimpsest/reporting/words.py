@@ -112,22 +112,26 @@ def against_paper(differences: pd.Series, claim: str, contrary: str, numbers: st
     return f"Whether {claim} is left open: {numbers}; it holds in {held} of {count} seeds, within their spread."
 
 
-class Tested(NamedTuple):
+class PaperClaim(NamedTuple):
     """A claim of the paper that a number is larger, and by how much it is in each seed, with the numbers in words."""
 
     claim: str
     contrary: str
     differences: pd.Series
     numbers: str
+    but: str = ""
+    """Why it is left open whatever the differences are; "" where it is not."""
 
     @property
     def sign(self) -> int:
         """1 or -1 where all of several seeds are for the claim or against it, else 0."""
-        return sign_over_seeds(self.differences) if len(self.differences) > 1 else 0
+        return 0 if self.but or len(self.differences) < 2 else sign_over_seeds(self.differences)
 
     @property
     def sentence(self) -> str:
         """Whether the seeds bear it out."""
+        if self.but:
+            return f"Whether {self.claim} is left open: {self.numbers}, but {self.but}."
         return against_paper(self.differences, self.claim, self.contrary, self.numbers)
 
 

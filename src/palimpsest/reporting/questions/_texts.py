@@ -5,6 +5,7 @@ from itertools import groupby
 
 from palimpsest.reporting.evidence import Place
 from palimpsest.reporting.findings import choices_made
+from palimpsest.reporting.names import method_name
 from palimpsest.reporting.tables import Row, Table, that_compare
 from palimpsest.reporting.words import format_score, joined
 
@@ -31,6 +32,36 @@ def named(rows: Sequence[Row], key: str) -> str:
     return joined([f"{row.label} ({format_score(key, row.cells[key].mean)})" for row in rows])
 
 
+def beside_paper(table: Table, key: str, pair: Sequence[str]) -> str:
+    """Return a score of two methods with what was published of both, where it was; the means are over the seeds of both."""
+    ours, theirs = (table.by_seed(method, key) for method in pair)
+    ours, theirs = ours.align(theirs, join="inner")
+    known = [f"{value:.2f}" for method in pair if (value := table.standing[method].cells[key].published) is not None]
+    paper = f" (paper: {joined(known)})" if len(known) == len(pair) else ""
+    return f"{format_score(key, ours.mean())} against {format_score(key, theirs.mean())}{paper}"
+
+
+def hardly_forgotten(table: Table, key: str, goal: float | None, goal_name: str, score: str) -> str:
+    """Name those of SimNPO and NPO that are nearer to Original than to what forgetting comes to: who does little harms little.
+
+    "" where none is, or it cannot be said.
+    """
+    original = table.value("original", key)
+    if original is None or goal is None:
+        return ""
+    rows = [table.standing[name] for name in (WORSE, BETTER) if name in table.standing and key in table.standing[name].cells]
+    near = [row for row in rows if (row.cells[key].mean - (original + goal) / 2) * (original - goal) > 0]
+    ends = f"{score} {format_score(key, original)} to {format_score(key, goal)}"
+    return f"{named(near, key)} went less than half the way from Original to {goal_name} ({ends})" if near else ""
+
+
+def not_told(tables: Sequence[Table]) -> str:
+    """Say why nothing can be said of SimNPO and NPO."""
+    missing = [method_name(name) for name in (WORSE, BETTER) if not any(name in table.standing for table in tables)]
+    why = f"{joined(missing)} {'were' if len(missing) > 1 else 'was'} not run" if missing else "there is no score that both have"
+    return f"What the paper says of SimNPO and NPO is left open: {why}."
+
+
 def left_of_original(table: Table, key: str, what: str) -> str:
     """Say which share of a score of Original's is left to each method; "" where that cannot be said."""
     original = table.value("original", key)
@@ -49,10 +80,10 @@ def with_choices(table: Table, sentences: Iterable[str]) -> list[tuple[str, str]
 
 def how_to_read(tables: Sequence[Table], best: str) -> str:
     """Say what stands in the cells of these tables."""
-    cells = [(cell, row) for table in tables for row in table.rows for cell in row.cells.values()]
-    parts = [f"Bold: {best}"] if any(cell.is_best for cell, _ in cells) else []
-    if any(cell.sd is None and cell.interval for cell, _ in cells):
+    cells = [cell for table in tables for row in table.rows for cell in row.cells.values()]
+    parts = [f"Bold: {best}"] if any(cell.is_best for cell in cells) else []
+    if any(cell.sd is None and cell.interval for cell in cells):
         parts.append("Below a number of one seed: its 95 % interval over the items.")
-    if any(cell.published is not None for cell, _ in cells):
+    if any(cell.published is not None for cell in cells):
         parts.append("“paper”: the value published for this benchmark, split and model.")
     return " ".join(parts)

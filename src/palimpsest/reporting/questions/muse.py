@@ -21,15 +21,18 @@ from palimpsest.reporting.questions._texts import (
     NAMES,
     VERBATIM,
     WORSE,
+    beside_paper,
+    hardly_forgotten,
     how_to_read,
     left_of_original,
     named,
+    not_told,
     tables_that_compare,
     with_choices,
 )
 from palimpsest.reporting.style import COLOURS, DASHED, DOTTED, GOOD, INK, SOFT, colour_of, marker_of, size_of
 from palimpsest.reporting.tables import Column, Row, Table, numbers_of, table_of_place
-from palimpsest.reporting.words import Tested, format_score, joined, under_titles, variants_shown, verdict
+from palimpsest.reporting.words import PaperClaim, format_score, joined, under_titles, variants_shown, verdict
 
 QUESTION = "What is left of the texts: recited, known, given away?"
 PAPER = "Table 2"
@@ -61,7 +64,7 @@ def answer(evidence: Evidence) -> Answer | None:
     claims = [(of.claim, of.sign) for _, each in tested for of in each]
     sentences = [pair for each, of in tested for pair in with_choices(each, _sentences(each, of))]
     return Answer(
-        findings=[verdict(claims) if claims else _untested(tables), *under_titles(sentences)],
+        findings=[verdict(claims) if claims else not_told(tables), *under_titles(sentences)],
         figure=_draw(tables),
         alt="VerbMem and KnowMem on the forget set, KnowMem on the retain set and PrivLeak of every model, beside Retrain's.",
         caption=_caption(tables),
@@ -71,8 +74,12 @@ def answer(evidence: Evidence) -> Answer | None:
     )
 
 
-def _tested(table: Table) -> Iterator[Tested]:
+def _tested(table: Table) -> Iterator[PaperClaim]:
     """Yield the paper's claims on SimNPO and NPO, by the scores that both have."""
+    original, retrain = (table.value(role, VERBATIM) for role in ("original", "retrain"))
+    # Of an Original that recites no more than Retrain there is nothing to forget.
+    goal = retrain if original is not None and retrain is not None and original > retrain else None
+    but = hardly_forgotten(table, VERBATIM, goal, "Retrain", "VerbMem")
     for metric, claim, contrary in (
         (_leak(table), "SimNPO's PrivLeak is nearer to 0 than NPO's", "SimNPO's PrivLeak is further from 0 than NPO's"),
         (KEPT, "SimNPO keeps more KnowMem on the retain set than NPO", "SimNPO keeps less KnowMem on the retain set than NPO"),
@@ -80,9 +87,8 @@ def _tested(table: Table) -> Iterator[Tested]:
         ours, theirs = table.by_seed(BETTER, metric), table.by_seed(WORSE, metric)
         if ours.empty or theirs.empty:
             continue
-        ours, theirs = ours.align(theirs, join="inner")
-        numbers = f"{format_score(metric, ours.mean())} against {format_score(metric, theirs.mean())}{_published(table, metric)}"
-        yield Tested(claim, contrary, ours - theirs if metric == KEPT else theirs.abs() - ours.abs(), numbers)
+        differences = ours - theirs if metric == KEPT else theirs.abs() - ours.abs()
+        yield PaperClaim(claim, contrary, differences.dropna(), beside_paper(table, metric, (BETTER, WORSE)), but)
 
 
 def _leak(table: Table) -> str:
@@ -90,19 +96,7 @@ def _leak(table: Table) -> str:
     return LEAK if any(column.key == LEAK for column in table.columns) else LEAK_PUBLISHED
 
 
-def _published(table: Table, key: str) -> str:
-    both = [table.standing[method].cells[key].published for method in (BETTER, WORSE)]
-    known = [f"{value:.2f}" for value in both if value is not None]
-    return f" (paper: {joined(known)})" if len(known) == len(both) else ""
-
-
-def _untested(tables: Sequence[Table]) -> str:
-    missing = [name for name in (WORSE, BETTER) if not any(name in table.standing for table in tables)]
-    why = f"{joined([method_name(name) for name in missing])} did not unlearn these texts" if missing else "no score of both"
-    return f"What the paper says of SimNPO and NPO is left open: {why}."
-
-
-def _sentences(table: Table, tested: Sequence[Tested]) -> Iterator[str]:
+def _sentences(table: Table, tested: Sequence[PaperClaim]) -> Iterator[str]:
     yield from (of.sentence for of in tested)
     yield _beside_retrain(table, VERBATIM, "Recited of the forget set (VerbMem)")
     yield _beside_retrain(table, KNOWN, "Known of the forget set (KnowMem)")
@@ -119,14 +113,14 @@ def _beside_retrain(table: Table, key: str, what: str) -> str:
     """Say where the references stand, and which methods are below Retrain and which above."""
     rows, level = [row for row in table.rivals if key in row.cells], table.value("retrain", key)
     stand = [f"{method_name(name)} {text}" for name in ("original", "retrain") if (text := _text(table, name, key))]
-    groups = {"methods": rows}
+    groups = {"": rows}
     if level is not None:
         groups = {
-            "below Retrain": [row for row in rows if row.cells[key].mean < level],
-            "as Retrain": [row for row in rows if row.cells[key].mean == level],
-            "above Retrain": [row for row in rows if row.cells[key].mean > level],
+            "below Retrain: ": [row for row in rows if row.cells[key].mean < level],
+            "as Retrain: ": [row for row in rows if row.cells[key].mean == level],
+            "above Retrain: ": [row for row in rows if row.cells[key].mean > level],
         }
-    parts = [", ".join(stand), *(f"{where}: {named(of, key)}" for where, of in groups.items() if of)]
+    parts = [", ".join(stand), *(f"{where}{named(of, key)}" for where, of in groups.items() if of)]
     return f"{what}: {'; '.join(part for part in parts if part)}." if rows else ""
 
 

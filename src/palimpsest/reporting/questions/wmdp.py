@@ -12,20 +12,23 @@ from matplotlib.lines import Line2D
 
 from palimpsest.reporting.drawing import method_handle
 from palimpsest.reporting.evidence import WMDP, Answer, Evidence, Place
-from palimpsest.reporting.names import method_name, model_order
+from palimpsest.reporting.names import model_order
 from palimpsest.reporting.questions._texts import (
     BETTER,
     WORSE,
+    beside_paper,
+    hardly_forgotten,
     how_to_read,
     left_of_original,
     named,
+    not_told,
     tables_that_compare,
     with_choices,
 )
 from palimpsest.reporting.study import Block
 from palimpsest.reporting.style import DASHED, INK, SOFT, colour_of, marker_of, size_of
 from palimpsest.reporting.tables import Column, Row, Table, numbers_of, table_of_place
-from palimpsest.reporting.words import Tested, format_score, joined, under_titles, variants_shown, verdict
+from palimpsest.reporting.words import PaperClaim, format_score, under_titles, variants_shown, verdict
 
 QUESTION = "Is hazardous knowledge gone, and what went with it?"
 PAPER = "Table A4"
@@ -56,7 +59,7 @@ def answer(evidence: Evidence) -> Answer | None:
     claims = [(of.claim, of.sign) for each in tables if (of := _against_npo(each))]
     sentences = [pair for each in tables for pair in with_choices(each, _sentences(each))]
     return Answer(
-        findings=[verdict(claims) if claims else _untested(tables), *under_titles(sentences)],
+        findings=[verdict(claims) if claims else not_told(tables), *under_titles(sentences)],
         figure=_draw(tables),
         alt="1 - accuracy on what is to be forgotten against accuracy on what is to stay, a mark a method, beside chance.",
         caption=_caption(tables),
@@ -109,10 +112,10 @@ def _task(table: Table, key: str) -> str:
     return next(column.group for column in table.columns if column.key == key)
 
 
-def _against_npo(table: Table) -> Tested | None:
+def _against_npo(table: Table) -> PaperClaim | None:
     """Return the paper's claim on what SimNPO and NPO keep; None where not both were scored."""
     utility, forget = _task(table, KEPT), _task(table, FORGOTTEN)
-    return _tested(
+    claim = _claim(
         table,
         KEPT,
         (BETTER, WORSE),
@@ -121,12 +124,13 @@ def _against_npo(table: Table) -> Tested | None:
         FORGOTTEN,
         f"at a {WRONG} on {forget} of",
     )
+    return claim and claim._replace(but=hardly_forgotten(table, FORGOTTEN, CHANCE, "chance", WRONG))
 
 
-def _against_rmu(table: Table) -> Tested | None:
+def _against_rmu(table: Table) -> PaperClaim | None:
     """Return what the paper's numbers say of SimNPO and RMU; None where not both were scored."""
     utility, forget = _task(table, KEPT), _task(table, FORGOTTEN)
-    return _tested(
+    return _claim(
         table,
         FORGOTTEN,
         (BETTER, EDITED),
@@ -137,26 +141,16 @@ def _against_rmu(table: Table) -> Tested | None:
     )
 
 
-def _tested(table: Table, key: str, pair: tuple[str, str], claim: str, contrary: str, other: str, beside: str) -> Tested | None:
+def _claim(
+    table: Table, key: str, pair: tuple[str, str], claim: str, contrary: str, other: str, beside: str
+) -> PaperClaim | None:
     """Return a claim that the first of two methods has more of a score, with the other score of both beside."""
     ours, theirs = (table.by_seed(method, key) for method in pair)
     if ours.empty or theirs.empty:
         return None
-    ours, theirs = ours.align(theirs, join="inner")
-    others = [value for method in pair if (value := table.value(method, other)) is not None]
-    numbers = f"{format_score(key, ours.mean())} against {format_score(key, theirs.mean())}"
-    if len(others) == len(pair):
-        numbers += f", {beside} {' against '.join(format_score(other, value) for value in others)}"
-    published = [table.standing[method].cells[key].published for method in pair]
-    known = [f"{value:.2f}" for value in published if value is not None]
-    numbers += f" (paper: {joined(known)})" if len(known) == len(pair) else ""
-    return Tested(claim, contrary, ours - theirs, numbers)
-
-
-def _untested(tables: Sequence[Table]) -> str:
-    missing = [method_name(name) for name in (WORSE, BETTER) if not any(name in table.standing for table in tables)]
-    why = f"{joined(missing)} did not unlearn here" if missing else "they have no score in common"
-    return f"What the paper says of SimNPO and NPO is left open: {why}."
+    others = [format_score(other, value) for method in pair if (value := table.value(method, other)) is not None]
+    there = f", {beside} {' against '.join(others)}" if len(others) == len(pair) else ""
+    return PaperClaim(claim, contrary, (ours - theirs).dropna(), f"{beside_paper(table, key, pair)}{there}")
 
 
 def _sentences(table: Table) -> Iterator[str]:
