@@ -46,13 +46,21 @@ def weights(method: str, epoch: int, tokens: Sequence[int], values: Sequence[flo
     ]
 
 
-def evidence(folder: Path, rows: Rows, *blocks: Block, truth_ratios: Rows | None = None, **tables: Any) -> Evidence:
+def evidence(
+    folder: Path,
+    rows: Rows,
+    *blocks: Block,
+    truth_ratios: Rows | None = None,
+    data: dict[str, Any] | None = None,
+    published: dict[str, Any] | None = None,
+    **tables: Any,
+) -> Evidence:
     """Write a summary and return what the questions read."""
     summary = write_summary(folder / "summary", rows, **tables)
     if truth_ratios is not None:
         frame = stack([pd.DataFrame(truth_ratios, columns=TRUTH_RATIO_COLUMNS)], TRUTH_RATIO_COLUMNS)
         frame.to_parquet(summary / "truth_ratios.parquet", index=False)
-    return Evidence(spec(*(blocks or [block()])).study, summary)
+    return Evidence(spec(*(blocks or [block()]), data=data or {}).study, summary, published or {})
 
 
 def answered(answer: Callable[[Evidence], Answer | None], of: Evidence) -> Answer:

@@ -3,7 +3,9 @@
 import pytest
 from question_example import evidence, settings
 from report_example import block, numbers
+from text_example import DATA, NPO, rows, texts
 
+from palimpsest.reporting.evidence import MUSE, WMDP
 from palimpsest.reporting.names import METHOD_NAMES, standing_variant
 from palimpsest.reporting.style import COLOURS, MARKERS
 
@@ -63,6 +65,18 @@ def test_a_place_is_a_block_and_a_suite(tmp_path):
     assert [place.title for place in found] == ["tofu / forget05 / tiny / short", "tofu / forget05 / tiny"]
     assert found[0].by_seed("model_utility", "npo", "default").to_dict() == {0: 0.4, 1: 0.5}
     assert found[0].by_seed("forget_quality", "npo", "default").empty
+
+
+def test_places_are_told_apart_by_what_they_are_of(tmp_path):
+    found = numbers({"npo": {0: {"model_utility": 0.5}}}) + rows({"npo": [NPO]}) + rows({"npo": [(0.3, 0.5)]}, benchmark="bio")
+    of = evidence(
+        tmp_path, found, block(), texts(), texts(benchmark="bio"), data=DATA, published={"news/forget/tiny": {"npo": {}}}
+    )
+    assert [place.title for place in of.finished] == ["tofu / forget05 / tiny"]
+    assert [place.title for place in of.texts(MUSE)] == ["news / forget / tiny / muse"]
+    assert [place.title for place in of.texts(WMDP)] == ["bio / forget / tiny / hazards"]
+    assert of.chains == []
+    assert [of.published_for(each) for each in of.study.blocks] == [{}, {"npo": {}}, {}]
 
 
 def test_every_model_has_a_look_of_its_own():

@@ -10,7 +10,16 @@ from report_example import CHOSEN, PLAIN, UNLEARN, attacked, block, clean, numbe
 from palimpsest.objectives import METHODS
 from palimpsest.reporting.names import METHOD_NAMES, model_label, model_order
 from palimpsest.reporting.rows import main_models
-from palimpsest.reporting.tables import Cell, lm_eval_tables, relearning_tables, table1, write_csv
+from palimpsest.reporting.tables import (
+    Cell,
+    Column,
+    lm_eval_tables,
+    numbers_of,
+    relearning_tables,
+    table1,
+    table_of_place,
+    write_csv,
+)
 from palimpsest.reporting.words import format_quality
 
 PUBLISHED = {"tofu/forget05/tiny": {"simnpo": {"forget_quality": 0.99}, "original": {"model_utility": 0.62}}}
@@ -111,7 +120,7 @@ def test_numbers_that_are_none_are_left_out():
 def test_a_block_without_results_has_no_table():
     assert table1(clean([]), [block()], PUBLISHED) == []
     assert relearning_tables(clean([]), [block()]) == []
-    assert lm_eval_tables(clean([]), [block()]) == []
+    assert lm_eval_tables(clean([]), [block()], {}) == []
 
 
 def test_only_models_that_start_alike_and_read_their_start_are_in_table1():
@@ -132,7 +141,7 @@ def test_a_trajectory_is_in_no_table():
     rows = watched({"npo": {0: epochs}, "simnpo/trial": {0: epochs}})
     assert len(rows) == 8
     assert table1(clean(rows), [block()], {}) == []
-    assert lm_eval_tables(clean(rows), [block()]) == []
+    assert lm_eval_tables(clean(rows), [block()], {}) == []
     (table,) = table1(clean(numbers(PLAIN) + rows), [block()], {})
     assert table.value("npo", "forget_quality") == pytest.approx(0.7)
     assert [row.label for row in table.rows] == ["Original", "Retrain", "GA", "NPO", "SimNPO"]
@@ -180,10 +189,49 @@ def test_the_sd_is_that_of_one_trial(cell, sd):
 
 def test_lm_eval_has_a_column_a_score():
     metrics = {0: {"world_facts/acc": 0.8, "world_facts/acc_stderr": 0.1, "mmlu/acc": 0.4}}
-    (table,) = lm_eval_tables(clean(numbers({"npo": metrics, "ga": metrics}, suite="lm-eval")), [block()])
+    (table,) = lm_eval_tables(clean(numbers({"npo": metrics, "ga": metrics}, suite="lm-eval")), [block()], {})
     assert [(column.group, column.head) for column in table.columns] == [("mmlu", "acc"), ("world_facts", "acc")]
     assert table.title == "tofu / forget05 / tiny / lm-eval"
     assert best(table) == set()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "columns"),
+    [
+        (["mmlu"], ["arc/acc", "mmlu/acc", "mmlux/acc"]),
+        (["mmlu", "mmlu_law"], ["arc/acc", "mmlu/acc", "mmlu_law/acc", "mmlux/acc"]),
+        ([{"task": "mmlu_law"}], ["arc/acc", "mmlu/acc", "mmlu_law/acc", "mmlux/acc"]),
+        (["mm"], ["arc/acc", "mmlu/acc", "mmlu_law/acc", "mmlux/acc"]),
+        ([], ["arc/acc", "mmlu/acc", "mmlu_law/acc", "mmlux/acc"]),
+    ],
+)
+def test_parts_of_a_task_that_has_a_score_have_no_column(tasks, columns):
+    metrics = {0: {f"{task}/acc": 0.5 for task in ("mmlu", "mmlu_law", "mmlux", "arc")}}
+    found = lm_eval_tables(clean(numbers({"npo": metrics}, suite="x")), [block()], {"x": {"tasks": tasks}})
+    assert [column.key for column in found[0].columns] == columns
+
+
+def test_an_interval_is_of_one_seed_alone():
+    ends = {"m": 0.5, "m_low": 0.4, "m_high": 0.7}
+    columns = [Column("m", "", "M", "nearest 0")]
+    rows = clean(numbers({"npo": {0: ends}, "simnpo": {0: ends, 1: {"m": -0.1}}, "ga": {0: {"m": 0.3, "m_low": 0.1}}}))
+    table = table_of_place(block(), "tofu", rows, columns, {"npo": {"m": 0.6}})
+    cells = {row.method: row.cells["m"] for row in table.rows}
+    assert [(name, cell.interval, cell.ends) for name, cell in cells.items()] == [
+        ("ga", None, (0.3, 0.3)),
+        ("npo", (0.4, 0.7), (0.4, 0.7)),
+        ("simnpo", None, (-0.1, 0.5)),
+    ]
+    assert best(table) == {("SimNPO", "m")}
+    assert published(table) == {("NPO", "m"): 0.6}
+    told = numbers_of([table]).set_index("method")
+    assert told.loc["npo", ["seeds", "mean", "low", "high", "published"]].tolist() == [1, 0.5, 0.4, 0.7, 0.6]
+    assert told.loc["simnpo", "mean"] == pytest.approx(0.2)
+
+
+def test_attacks_that_were_not_asked_about_the_forget_set_have_no_table():
+    rows = [row | {"metric": "verbmem_f"} for row in attacked()]
+    assert relearning_tables(clean(rows), [block()]) == []
 
 
 @pytest.mark.parametrize(

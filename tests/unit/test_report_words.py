@@ -3,7 +3,17 @@
 import pandas as pd
 import pytest
 
-from palimpsest.reporting.words import against_paper, format_range, joined, table_of, under_titles
+from palimpsest.reporting.words import (
+    PaperClaim,
+    against_paper,
+    format_range,
+    format_score,
+    format_sd,
+    joined,
+    table_of,
+    under_titles,
+    verdict,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +55,41 @@ def test_a_range_stands_behind_a_mean_of_several_seeds():
     assert format_range(pd.Series([-0.001]), write) == "+0.00"
     assert format_range(pd.Series([0.1, 0.4]), write) == "+0.25 (+0.10 to +0.40)"
     assert format_range(pd.Series(dtype=float), write, "none") == "none"
+
+
+@pytest.mark.parametrize(
+    ("signs", "text"),
+    [
+        ([("a", 1)], "This run supports the paper's claim that a."),
+        ([("a", 1), ("b", 1)], "This run supports the paper's claims that a and that b."),
+        ([("a", -1), ("b", 1)], "This run supports the paper's claim that b and contradicts its claim that a."),
+        ([("a", 1), ("a", 0)], "This run leaves open the paper's claim that a."),
+        ([("a", 1), ("a", -1), ("b", -1)], "This run contradicts the paper's claim that b and leaves open its claim that a."),
+    ],
+)
+def test_a_claim_holds_where_all_that_test_it_bear_it_out(signs, text):
+    assert verdict(signs) == text
+
+
+@pytest.mark.parametrize(("differences", "sign"), [([1.0, 2.0], 1), ([-1.0, -2.0], -1), ([1.0, -1.0], 0), ([1.0], 0), ([], 0)])
+def test_one_seed_is_neither_for_a_claim_nor_against_it(differences, sign):
+    claim = PaperClaim("a", "b", pd.Series(differences, dtype=float), "1 to 2")
+    assert claim.sign == sign
+    undone = claim._replace(but="neither forgot")
+    assert (undone.sign, undone.sentence) == (0, "Whether a is left open: 1 to 2, but neither forgot.")
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("verbmem_f", 20.75, "20.8"),
+        ("knowmem_r", 0.0, "0.0"),
+        ("privleak", 72.93, "+72.9"),
+        ("privleak_published", -99.81, "-99.8"),
+        ("privleak", -0.03, "0.0"),
+        ("auc_min_k", 0.4772, "0.477"),
+    ],
+)
+def test_scores_of_texts_are_percentages_and_privleak_has_a_sign(metric, value, text):
+    assert format_score(metric, value) == text
+    assert format_sd("privleak", 72.93, 2.91) == "2.9"

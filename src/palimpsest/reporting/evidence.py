@@ -1,6 +1,6 @@
 """What the report's questions are answered from: the study as it was run, and the tables of its summary."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,12 @@ from matplotlib.figure import Figure
 from palimpsest.reporting.names import DEFAULT, standing_variant
 from palimpsest.reporting.rows import clean_summary, finished, of_block
 from palimpsest.reporting.study import Block, Study, starts_from
+from palimpsest.reporting.tables import Published, Table
 
 # How far a model of Markov chains is from the truth on each chain: its summary has these metrics and no other's has the last two.
 RETAIN, FORGET1, FORGET2 = "kl_retain", "kl_forget1", "kl_forget2"
+# What a place is of, and so which questions it answers: questions and answers, as in TOFU; chains; texts of one of two shapes.
+QUESTIONS, CHAINS, MUSE, WMDP = "", "chains", "muse", "wmdp"
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables of the summary artefact in `summary`, read once each."""
+    """The tables of the summary artefact in `summary`, read once each; `published` is as in the report's spec."""
 
     study: Study
     summary: Path
+    published: Published = field(default_factory=dict)
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -74,20 +78,29 @@ class Evidence:
 
     @cached_property
     def finished(self) -> list[Place]:
-        """The places of finished models."""
+        """The places of finished models that were asked questions."""
         return list(self.places(finished(self.results)))
 
     @cached_property
     def chains(self) -> list[Place]:
         """The places of Markov chains, with the rows of finished models and of those that were watched."""
-        return list(self.places(self.results[self.results["attack"] == ""], chains=True))
+        return list(self.places(self.results[self.results["attack"] == ""], CHAINS))
 
-    def places(self, rows: pd.DataFrame, *, chains: bool = False) -> Iterator[Place]:
-        """Yield every block and suite that rows are of, in the order of the page: those of Markov chains, or all others."""
+    def texts(self, shape: str) -> list[Place]:
+        """Return the places of finished models of a benchmark of texts, MUSE or WMDP."""
+        return list(self.places(finished(self.results), shape))
+
+    def places(self, rows: pd.DataFrame, kind: str = QUESTIONS) -> Iterator[Place]:
+        """Yield every block and suite of one kind that rows are of, in the order of the page."""
         for block in self.study.blocks:
             for suite, of_suite in of_block(rows, block).groupby("suite", sort=True):
-                if of_suite["metric"].isin([FORGET1, FORGET2]).any() == chains:
+                is_chain = of_suite["metric"].isin([FORGET1, FORGET2]).any()
+                if (CHAINS if is_chain else self.study.shape(block)) == kind:
                     yield Place(block, str(suite), of_suite)
+
+    def published_for(self, block: Block) -> Mapping[str, Mapping[str, float]]:
+        """Return the values published for a block: method to metric to value."""
+        return self.published.get("/".join(block.key), {})
 
     def watched_variant(self, block: Block, method: str, watched: Iterable[str]) -> str | None:
         """Return the variant whose trajectory stands for a method: the default, or the trial that was chosen, or the first."""
@@ -110,3 +123,7 @@ class Answer:
     numbers: pd.DataFrame
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
     """A short table of text for the page, heads as they are shown; empty where the figure says it all."""
+    tables: list[Table] = field(default_factory=list)
+    """Tables of numbers, where the figure is drawn from such."""
+    note: str = ""
+    """How these are to be read."""

@@ -29,7 +29,7 @@ from palimpsest.reporting.drawing import (
 )
 from palimpsest.reporting.names import method_name, model_order
 from palimpsest.reporting.rows import main_models
-from palimpsest.reporting.style import COLOURS, DASHED, DOTTED, INK, SOFT, colour_of, marker_of, size_of
+from palimpsest.reporting.style import COLOURS, DASHED, DOTTED, GOOD, INK, SOFT, colour_of, marker_of, size_of
 from palimpsest.reporting.tables import EPOCH, RELEARNED, Cell, Row, Table
 from palimpsest.reporting.words import QUALITY, UTILITY, format_quality
 
@@ -54,7 +54,7 @@ def quality_against_utility(tables: Sequence[Table]) -> Figure:
         axes.set_title(table.title, loc="left", color=INK, pad=10)
         floor = table.value("retrain", "forget_quality_floor")
         if floor is not None:
-            axes.axhspan(quality_height(floor, lowest), 0, color="#e8efe8", linewidth=0, zorder=0)
+            axes.axhspan(quality_height(floor, lowest), 0, color=GOOD, linewidth=0, zorder=0)
         draw_significance(axes, lowest)
         for row in reversed(table.rows):
             if {QUALITY, UTILITY} <= row.cells.keys():
@@ -71,7 +71,7 @@ def quality_against_utility(tables: Sequence[Table]) -> Figure:
         handles.append(Line2D([], [], linestyle="", marker="o", color=SOFT, alpha=0.45, markersize=3.5, label="single seeds"))
     handles.append(significance_handle())
     if any(table.value("retrain", "forget_quality_floor") is not None for table in tables):
-        handles.append(Patch(color="#e8efe8", label="Retrain against Retrain"))
+        handles.append(Patch(color=GOOD, label="Retrain against Retrain"))
     figure.legend(handles=handles, loc="outside right upper")
     return figure
 

@@ -1,6 +1,6 @@
 """The report page: one function and one template a section, and the tables and figures that it is made of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import groupby
@@ -17,16 +17,20 @@ from palimpsest.reporting.findings import choices_made, findings, models_compare
 from palimpsest.reporting.marks import leaked_spans, marked, repeated_spans
 from palimpsest.reporting.names import model_label, model_order
 from palimpsest.reporting.page import data_uri, flatten, page_environment
-from palimpsest.reporting.questions import QUESTIONS, Question, question_id
+from palimpsest.reporting.questions import LEADING, QUESTIONS, Question, question_id
 from palimpsest.reporting.rows import main_models
 from palimpsest.reporting.study import ReportSpec, Study, Values
 from palimpsest.reporting.style import STYLE, save
 from palimpsest.reporting.tables import Table, lm_eval_tables, table1, write_csv
-from palimpsest.reporting.words import format_quality
+from palimpsest.reporting.words import format_quality, under_titles
 
 FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
 RESULTS, ASKED, METHODS = "Results", "Questions of the paper", "Data and methods"
 Context = dict[str, Any] | None
+# Questions that are called as their benchmark is.
+ACRONYMS = ("muse", "wmdp")
+# Of a prompt or a label so many characters are shown.
+LONG = 400
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Report:
     @cached_property
     def lm_eval(self) -> list[Table]:
         """The tables of lm-eval suites."""
-        return lm_eval_tables(self.evidence.results, self.study.blocks)
+        return lm_eval_tables(self.evidence.results, self.study.blocks, self.study.suites)
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
@@ -81,7 +85,7 @@ class Section:
 
 def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
     """Write tables, figures and the page; all bytes repeat."""
-    report = Report(spec, Evidence(spec.study, summary), out)
+    report = Report(spec, Evidence(spec.study, summary, spec.published), out)
     for folder in (TABLES, FIGURES):
         (out / folder).mkdir()
     write_csv(out / TABLES / "table1.csv", report.table1)
@@ -111,12 +115,22 @@ def render_page(report: Report) -> str:
 
 def _summary(report: Report) -> Context:
     stories = [{"title": table.title, "opening": models_compared(table), "sentences": findings(table)} for table in report.table1]
-    answers = [
-        {"id": name, "title": question.QUESTION, "finding": report.answers[name].findings[0]}
-        for question in QUESTIONS
-        if (name := question_id(question)) in report.answers
+    others = [question for question in QUESTIONS if question not in LEADING]
+    return {"leading": _answers(report, LEADING), "stories": stories, "answers": _answers(report, others)}
+
+
+def _answers(report: Report, questions: Iterable[Question]) -> list[dict[str, Any]]:
+    """Return what questions were answered in short, and what was compared where their tables tell."""
+    return [
+        {
+            "id": name,
+            "title": question.QUESTION,
+            "compared": under_titles([(table.title, models_compared(table)) for table in answer.tables]),
+            "finding": answer.findings[0],
+        }
+        for question in questions
+        if (answer := report.answers.get(name := question_id(question))) is not None
     ]
-    return {"stories": stories, "answers": answers}
 
 
 def _results(report: Report) -> Context:
@@ -127,7 +141,9 @@ def _results(report: Report) -> Context:
         "csv": report.table_link("table1"),
         "figure": report.figure("forget_quality_model_utility"),
         "has_published": any(c.published is not None for t in report.table1 for row in t.rows for c in row.cells.values()),
-        "choices": [sentence for block in report.study.blocks for sentence in choices_made(block)],
+        "choices": [
+            sentence for block in {t.block.key: t.block for t in report.table1}.values() for sentence in choices_made(block)
+        ],
         "floors": {
             table.title: format_quality(floor)
             for table in report.table1
@@ -162,15 +178,27 @@ def _examples(report: Report) -> Context:
         questions = [
             {
                 "set": name,
-                "question": asked[name, item]["question"],
-                "label": asked[name, item]["answer"],
+                "question": _shortened(asked[name, item]["question"], ends=True),
+                "label": _shortened(asked[name, item]["answer"]),
                 "answers": [_marked_answer(answers.get((*model, name, item))) for model in shown],
             }
             for name, item in sorted(asked)
         ]
         heads = [(method, model_label(method, variant)) for method, variant in shown]
         blocks.append({"title": block.title(), "seed": seed, "models": heads, "questions": questions})
-    return {"blocks": blocks} if blocks else None
+    texts = any(report.study.shape(block) for block in report.study.blocks)
+    return {"blocks": blocks, "texts": texts} if blocks else None
+
+
+def _shortened(text: str, *, ends: bool = False) -> str:
+    """Return the beginning of a long text, or its end, which is what goes on in the label; cut between words where it has any."""
+    if len(text) <= LONG:
+        return text
+    if ends:
+        kept = text[-LONG:]
+        return f"… {kept.partition(' ')[2] or kept}"
+    kept = text[:LONG]
+    return f"{kept.rpartition(' ')[0] or kept} …"
 
 
 def _marked_answer(row: Mapping[Any, Any] | None) -> list[tuple[str, list[str]]]:
@@ -200,7 +228,8 @@ def _question(question: Question, report: Report) -> Context:
 
 def _section(question: Question) -> Section:
     name = question_id(question)
-    return Section(name, ASKED, question.QUESTION, partial(_question, question), "section_question.html", name.capitalize())
+    short = name.upper() if name in ACRONYMS else name.capitalize()
+    return Section(name, ASKED, question.QUESTION, partial(_question, question), "section_question.html", short)
 
 
 def _study(report: Report) -> Context:

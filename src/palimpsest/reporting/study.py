@@ -76,6 +76,10 @@ class Study(Settings):
     references: dict[str, Values] = {}
     blocks: Annotated[list[Block], Field(min_length=1)]
 
+    def shape(self, block: Block) -> str:
+        """Return of what shape a block's benchmark of texts is, muse or wmdp; "" of any other benchmark."""
+        return str(self.data.get(block.benchmark, {}).get("shape", ""))
+
     @field_validator("blocks")
     @classmethod
     def _one_block_a_key(cls, blocks: list[Block]) -> list[Block]:

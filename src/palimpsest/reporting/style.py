@@ -6,6 +6,8 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 INK, SOFT = "#222222", "#6b6b6b"
+# The light green behind what is good.
+GOOD = "#e8efe8"
 # Dark ones for the references, then Okabe and Ito's palette without its yellow, then Tol's muted one: told apart by all common
 # forms of colour vision.
 COLOURS = {

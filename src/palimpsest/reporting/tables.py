@@ -1,9 +1,9 @@
-"""The tables of a study, from the tidy summary: Table 1 of the SimNPO paper, relearning, lm-eval; and their CSV form."""
+"""The tables of a study, from the tidy summary: Table 1 of the SimNPO paper, relearning, lm-eval; and what others are made of."""
 
 import csv
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -14,10 +14,10 @@ import pandas as pd
 
 from palimpsest.reporting.names import CHOSEN, DEFAULT, REFERENCES, model_label, model_order
 from palimpsest.reporting.rows import attacked, finished, main_models, of_block
-from palimpsest.reporting.study import Block
+from palimpsest.reporting.study import Block, Values
 from palimpsest.reporting.words import QUALITY, SCORES, UTILITY, format_score, format_sd
 
-Best = Literal["highest", "nearest Retrain"] | None
+Best = Literal["highest", "nearest 0", "nearest Retrain"] | None
 Published = Mapping[str, Mapping[str, Mapping[str, float]]]
 EPOCH = "{metric}_epoch_{epoch}"
 
@@ -48,6 +48,8 @@ class Cell:
     draw_sds: tuple[float, ...] = ()
     is_best: bool = False
     published: float | None = None
+    interval: tuple[float, float] | None = None
+    """The 95 % interval over items, of one seed; over several the sd says more."""
 
     @property
     def mean(self) -> float:
@@ -62,6 +64,11 @@ class Cell:
             return None
         between = math.fsum((value - self.mean) ** 2 for value in self.values.values()) / max(count - 1, 1)
         return math.sqrt(between + math.fsum(sd**2 for sd in self.draw_sds) / count)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the greatest value over seeds; of one seed its interval, where it has one."""
+        return self.interval or (min(self.values.values()), max(self.values.values()))
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,22 @@ class Table:
         row = self.standing.get(method)
         return row.cells[key].mean if row and key in row.cells else None
 
+    def by_seed(self, method: str, key: str) -> pd.Series:
+        """Return what stands for a method in a column, indexed by seed; empty where it is not there."""
+        row = self.standing.get(method)
+        return pd.Series(row.cells[key].values if row and key in row.cells else {}, dtype=float)
+
+    @property
+    def rivals(self) -> list[Row]:
+        """The rows that stand for the methods, without the references."""
+        return [row for method, row in self.standing.items() if method not in REFERENCES]
+
+    @property
+    def caption(self) -> str:
+        """What stands above it: what it is about, and over how many seeds."""
+        seeds = len(self.block.seeds)
+        return f"{self.title}, mean ± sd over {seeds} seeds" if seeds > 1 else f"{self.title}, one seed"
+
 
 TABLE1 = (
     Column(QUALITY, "", "Forget quality\N{NO-BREAK SPACE}↑", "highest"),
@@ -144,22 +167,53 @@ def table1(summary: pd.DataFrame, blocks: Iterable[Block], published: Published)
         rows = main_models(finished(summary), block)
         rows = rows[~rows["metric"].str.contains("/")]
         of_suites = [_table(block, str(suite), "", frame, TABLE1) for suite, frame in rows.groupby("suite", sort=True)]
-        found = [table for table in of_suites if table.columns]
-        # A suite that only references met served a choice, and compares nothing.
-        found = [table for table in found if not table.standing.keys() <= {*REFERENCES}] or found
-        tables += [_with_published(_with_best(table), published.get("/".join(block.key), {})) for table in found]
+        tables += [
+            _with_published(_with_best(table), published.get("/".join(block.key), {})) for table in that_compare(of_suites)
+        ]
     return tables
 
 
-def lm_eval_tables(summary: pd.DataFrame, blocks: Iterable[Block]) -> list[Table]:
-    """Return one table a block and lm-eval suite, one column a score; the rest stays in the summary."""
+def that_compare(tables: Sequence[Table]) -> list[Table]:
+    """Return those of one block's tables that have columns; a suite that only references met served a choice, and is left out."""
+    found = [table for table in tables if table.columns]
+    return [table for table in found if table.rivals] or found
+
+
+def table_of_place(
+    block: Block, suite: str, rows: pd.DataFrame, columns: Iterable[Column], published: Mapping[str, Mapping[str, float]]
+) -> Table:
+    """Return the rows of one block's finished models as a table, the best marked, published values beside."""
+    return _with_published(_with_best(_table(block, suite, "", main_models(rows, block), columns)), published)
+
+
+def numbers_of(tables: Iterable[Table]) -> pd.DataFrame:
+    """Return a row a model and column: mean, sd over seeds, interval over the items of one seed, published value."""
+    rows = [
+        table.block.identity
+        | {"suite": table.suite, "method": row.method, "variant": row.variant, "metric": column.key, "seeds": len(cell.values)}
+        | dict(zip(("mean", "sd", "low", "high"), (cell.mean, cell.sd, *(cell.interval or (None, None))), strict=True))
+        | {"published": cell.published}
+        for table in tables
+        for row in table.rows
+        for column in table.columns
+        if (cell := row.cells.get(column.key))
+    ]
+    return pd.DataFrame(rows)
+
+
+def lm_eval_tables(summary: pd.DataFrame, blocks: Iterable[Block], suites: Mapping[str, Values]) -> list[Table]:
+    """Return one table a block and lm-eval suite, one column a score; the rest stays in the summary.
+
+    A part of a task that has a score of its own (mmlu_anatomy of mmlu) has no column, unless the suite names it.
+    """
     tables = []
     for block in blocks:
         rows = of_block(finished(summary), block)
         rows = rows[rows["metric"].str.contains("/") & ~rows["metric"].str.endswith(UNSCORED)]
         for suite, frame in rows.groupby("suite", sort=True):
-            metrics = sorted(frame["metric"].unique())
-            tables.append(_table(block, str(suite), "", frame, [Column(name, *name.rsplit("/", 1)) for name in metrics]))
+            metrics = _without_parts(sorted(frame["metric"].unique()), suites.get(str(suite), {}).get("tasks", []))
+            columns = [Column(name, name.rpartition("/")[0], name.rpartition("/")[2]) for name in metrics]
+            tables.append(_table(block, str(suite), "", frame, columns))
     return tables
 
 
@@ -181,7 +235,7 @@ def relearning_tables(summary: pd.DataFrame, blocks: Iterable[Block]) -> list[Ta
             ]
             keys = [EPOCH.format(metric=m, epoch=int(e)) for m, e in zip(frame["metric"], frame["epoch"], strict=True)]
             tables.append(_table(block, str(suite), str(attack), frame.assign(metric=keys), columns))
-    return tables
+    return [table for table in tables if table.columns]
 
 
 def write_csv(path: Path, tables: Iterable[Table]) -> None:
@@ -203,22 +257,40 @@ def write_csv(path: Path, tables: Iterable[Table]) -> None:
                 writer.writerow([*table.block.key, table.suite, table.attack, row.method, row.variant, row.seeds, *numbers])
 
 
+def _without_parts(metrics: Iterable[str], asked: Iterable[str | Mapping[str, str]]) -> list[str]:
+    scored = {metric.rsplit("/", 1)[0]: metric for metric in metrics}
+    named = {task if isinstance(task, str) else task["task"] for task in asked} & scored.keys()
+    parts = {task for task in scored.keys() - named if any(task.startswith(f"{name}_") for name in named)}
+    return [metric for metric in metrics if metric.rsplit("/", 1)[0] not in parts]
+
+
 def _published(row: Row, key: str) -> float | None:
     return row.cells[key].published if key in row.cells else None
 
 
 def _table(block: Block, suite: str, attack: str, frame: pd.DataFrame, columns: Iterable[Column]) -> Table:
-    """Collect the metrics of every model from tidy rows; `x_sd` or `x_sd_epoch_1` is the spread over the draws behind `x`."""
+    """Collect the metrics of every model from tidy rows.
+
+    `x_sd` or `x_sd_epoch_1` is the spread over the draws behind `x`, `x_low` and `x_high` its interval over items.
+    """
     rows = []
     for (method, variant), of_model in frame.groupby(["method", "variant"], sort=False):
         values = {
-            str(metric): {int(seed): float(value) for seed, value in zip(of["seed"], of["value"], strict=True)}
+            str(metric): {int(seed): float(value) for seed, value in sorted(zip(of["seed"], of["value"], strict=True))}
             for metric, of in of_model.groupby("metric", sort=False)
         }
-        cells = {key: Cell(by_seed, tuple(values.get(_draws_key(key), {}).values())) for key, by_seed in values.items()}
+        cells = {
+            key: Cell(by_seed, tuple(values.get(_draws_key(key), {}).values()), interval=_interval(values, key))
+            for key, by_seed in values.items()
+        }
         rows.append(Row(str(method), str(variant), cells))
     rows.sort(key=lambda row: model_order(row.method, row.variant))
     return Table(block, suite, attack, [column for column in columns if any(column.key in row.cells for row in rows)], rows)
+
+
+def _interval(values: Mapping[str, Mapping[int, float]], key: str) -> tuple[float, float] | None:
+    ends = [[*values.get(f"{key}_{end}", {}).values()] for end in ("low", "high")]
+    return (ends[0][0], ends[1][0]) if len(values[key]) == len(ends[0]) == len(ends[1]) == 1 else None
 
 
 def _draws_key(key: str) -> str:
@@ -242,7 +314,7 @@ def _score(table: Table, column: Column) -> Callable[[float], float] | None:
     """Return how good a value of this column is, if that can be said."""
     if column.best == "highest":
         return lambda value: value
-    target = table.value("retrain", column.key)
+    target = table.value("retrain", column.key) if column.best == "nearest Retrain" else 0.0 if column.best else None
     return None if target is None else lambda value: -abs(value - target)
 
 

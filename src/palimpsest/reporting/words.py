@@ -10,6 +10,8 @@ from palimpsest.reporting.names import DEFAULT, model_label
 QUALITY, UTILITY = "forget_quality", "model_utility"
 # The two scores of unlearning, as they are called in figures and tables.
 SCORES = {QUALITY: "Forget quality", UTILITY: "Model utility"}
+# The scores of MUSE, which go to 100, and the one of them that has a sign.
+PERCENT, SIGNED = ("verbmem", "knowmem", "privleak"), "privleak"
 # Below this forget quality a model is said to be told apart from Retrain.
 SIGNIFICANCE = 0.05
 # From here on a p-value is written with two decimals.
@@ -38,12 +40,16 @@ def format_quality(value: float) -> str:
 
 
 def format_score(metric: str, value: float) -> str:
-    """Write a forget quality, in whatever epoch, as a p-value, any other score with three decimals."""
+    """Write a forget quality, in whatever epoch, as a p-value, a percentage with one decimal, any other score with three."""
+    if metric.startswith(PERCENT):
+        return f"{value:+.1f}" if metric.startswith(SIGNED) and round(value, 1) else f"{value:z.1f}"
     return format_quality(value) if metric.startswith(QUALITY) else f"{value:.3f}"
 
 
 def format_sd(metric: str, mean: float, sd: float) -> str:
     """Write an sd with the decimals of its mean."""
+    if metric.startswith(PERCENT):
+        return f"{sd:.1f}"
     return f"{sd:.2f}" if metric.startswith(QUALITY) and mean >= PLAIN_QUALITY else format_score(metric, sd)
 
 
@@ -104,6 +110,43 @@ def against_paper(differences: pd.Series, claim: str, contrary: str, numbers: st
         return f"Whether {claim} is left open: {numbers}, no difference in {'the only' if count == 1 else 'any'} seed."
     held = int((differences > 0).sum())
     return f"Whether {claim} is left open: {numbers}; it holds in {held} of {count} seeds, within their spread."
+
+
+class PaperClaim(NamedTuple):
+    """A claim of the paper that a number is larger, and by how much it is in each seed, with the numbers in words."""
+
+    claim: str
+    contrary: str
+    differences: pd.Series
+    numbers: str
+    but: str = ""
+    """Why it is left open whatever the differences are; "" where it is not."""
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where all of several seeds are for the claim or against it, else 0."""
+        return 0 if self.but or len(self.differences) < 2 else sign_over_seeds(self.differences)
+
+    @property
+    def sentence(self) -> str:
+        """Whether the seeds bear it out."""
+        if self.but:
+            return f"Whether {self.claim} is left open: {self.numbers}, but {self.but}."
+        return against_paper(self.differences, self.claim, self.contrary, self.numbers)
+
+
+def verdict(claims: Iterable[tuple[str, int]]) -> str:
+    """Say in short what becomes of the paper's claims, each with its sign; one that several blocks test holds in all or not."""
+    signs: dict[str, set[int]] = {}
+    for claim, sign in claims:
+        signs.setdefault(claim, set()).add(sign)
+    parts: list[str] = []
+    for verb, sign in (("supports", 1), ("contradicts", -1), ("leaves open", 0)):
+        these = [f"that {claim}" for claim, each in signs.items() if (min(each) if len(each) == 1 else 0) == sign]
+        if these:
+            whose = "its" if parts else "the paper's"
+            parts.append(f"{verb} {whose} claim{'s' * (len(these) > 1)} {joined(these)}")
+    return f"This run {joined(parts)}."
 
 
 def both_fail(first: float, second: float) -> str:

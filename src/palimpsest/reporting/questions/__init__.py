@@ -8,12 +8,15 @@ from palimpsest.reporting.questions import (
     length,
     markov,
     memorisation,
+    muse,
     reference,
     relearning,
+    requests,
     seeds,
     selection,
     trajectory,
     weights,
+    wmdp,
 )
 
 
@@ -40,8 +43,13 @@ QUESTIONS: tuple[Question, ...] = (
     relearning,
     seeds,
     selection,
+    muse,
+    requests,
+    wmdp,
     markov,
 )
+# What came out on a benchmark that has no other table: their findings open the page.
+LEADING: tuple[Question, ...] = (muse, requests, wmdp)
 
 
 def question_id(question: Question) -> str:

@@ -27,6 +27,7 @@ from palimpsest.reporting.words import (
     table_of,
     under_titles,
     variants_shown,
+    verdict,
 )
 
 QUESTION = "Do Markov chains show the same, where the truth is known?"
@@ -162,19 +163,10 @@ def _numbers(done: Place, paths: Paths, shown: Sequence[Model]) -> pd.DataFrame:
 
 def _verdict(found: Sequence[Chains]) -> str:
     """Say in short what becomes of the paper's claims; one that several blocks test holds where it holds in all of them."""
-    signs: dict[str, set[int]] = {}
-    for of in found:
-        if of.claim:
-            signs.setdefault(of.claim.text, set()).add(_sign(of, of.claim))
-    if not signs:
+    claims = [(of.claim.text, _sign(of, of.claim)) for of in found if of.claim]
+    if not claims:
         return f"The paper's claims are left open: they are about the splits {joined([*CLAIMS])}, and neither was run."
-    parts: list[str] = []
-    for verb, sign in (("supports", 1), ("contradicts", -1), ("leaves open", 0)):
-        claims = [f"that {text}" for text, each in signs.items() if (min(each) if len(each) == 1 else 0) == sign]
-        if claims:
-            whose = "its" if parts else "the paper's"
-            parts.append(f"{verb} {whose} claim{'s' * (len(claims) > 1)} {joined(claims)}")
-    return f"This run {joined(parts)}."
+    return verdict(claims)
 
 
 def _sign(of: Chains, claim: Claim) -> int:

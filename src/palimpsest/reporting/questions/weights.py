@@ -83,6 +83,8 @@ def answer(evidence: Evidence) -> Answer | None:
     found = [
         weights
         for block in evidence.study.blocks
+        # Texts are cut into pieces of one length, and this question is about answers of many.
+        if not evidence.study.shape(block)
         for method in SYMBOLS
         if (weights := _weights(evidence, block, method)) is not None
     ]
