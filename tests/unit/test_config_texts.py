@@ -43,7 +43,7 @@ suites:
   muse: {{kind: muse}}
   hazards: {{kind: lm-eval, tasks: [{{task: hazards}}, {{task: general}}]}}
 selections:
-  "muse/*/tiny/simnpo": {{suite: muse}}
+  "muse/*/tiny/simnpo": {{suite: muse, maximise: privacy}}
 """
 )
 MUSE = {"benchmark": "muse", "splits": ["forget"], "models": ["tiny"], "seeds": [0], "methods": ["npo"], "suites": ["muse"]}
@@ -264,6 +264,16 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
             {"splits": ["request2"], "methods": [{"simnpo": ["chosen"]}]},
             [],
             "selections: simnpo: split: request2: of texts only split forget is watched: set split: forget",
+        ),
+        (
+            {"methods": [{"simnpo": ["chosen"]}]},
+            [(("selections", "muse/*/tiny/simnpo", "maximise"), "forget_quality")],
+            "selections: simnpo: maximise: forget_quality: suites of kind muse give privacy, knowmem_r",
+        ),
+        (
+            {"trajectories": {"suite": "muse"}},
+            [(("methods", "muse/*/*/npo"), {"max_steps": 100})],
+            "blocks: muse/forget/tiny/npo: max_steps: 100: what is watched or chosen is trained by epochs: null",
         ),
         (
             {"methods": [{"npo": ["half"]}]},

@@ -17,6 +17,7 @@ from palimpsest.config.models import (
     Config,
     MarkovBenchmark,
     MuseBenchmark,
+    Selection,
     TofuBenchmark,
     WmdpBenchmark,
 )
@@ -26,6 +27,7 @@ from palimpsest.data.splits import count_forgotten
 from palimpsest.data.tofu import AUTHORS
 from palimpsest.errors import UserError
 from palimpsest.objectives import load_objective
+from palimpsest.selection.settings import MUSE, TOFU
 from palimpsest.training.settings import UnlearnSettings
 
 # By kind of benchmark: the kinds of its suites and of its sources, and whose suite says how far a model has forgotten.
@@ -35,7 +37,7 @@ SOURCES = {
     "muse": ("muse-world", "muse-folder", "muse-hub", "austen"),
     "wmdp": ("wmdp-world", "wmdp-folder", "wmdp-hub"),
 }
-JUDGED = ("tofu", "muse")
+JUDGED = {"tofu": TOFU, "muse": MUSE}
 WITHOUT_BASE = ("muse-folder", "muse-hub", "wmdp-folder", "wmdp-hub")
 
 
@@ -209,9 +211,19 @@ def check_training(where: str, method: str, training: UnlearnSettings, model: st
         raise UserError(f"{where}: {method} trains weights of the model, not adapters: {model} has lora")
 
 
-def check_judged(config: Config, benchmark: str, split: str, suite: str, *keys: str | int) -> None:
-    """Refuse a choice on what its trials cannot be judged on."""
-    _judges(config, benchmark, suite, *keys, "suite")
+def check_watched(where: str, training: UnlearnSettings | None) -> None:
+    """Refuse to watch by epochs what is trained by steps."""
+    if training and training.max_steps is not None:
+        raise UserError(f"{where}: max_steps: {training.max_steps}: what is watched or chosen is trained by epochs: null")
+
+
+def check_judged(config: Config, benchmark: str, split: str, selection: Selection, *keys: str | int) -> None:
+    """Refuse a choice on what its trials cannot be judged on, or by."""
+    _judges(config, benchmark, selection.suite, *keys, "suite")
+    kind = config.benchmarks[benchmark].kind
+    if selection.maximise not in JUDGED[kind]:
+        allowed = ", ".join(JUDGED[kind])
+        raise UserError(f"{place(*keys, 'maximise')}: {selection.maximise}: suites of kind {kind} give {allowed}")
     if config.benchmarks[benchmark].kind == "tofu":
         check_split(config, benchmark, split, *keys, "split")
     elif split != FORGET:

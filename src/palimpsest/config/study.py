@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from palimpsest.config.blocks import check_chain_method, check_judged, check_text_variant, check_training
+from palimpsest.config.blocks import check_chain_method, check_judged, check_text_variant, check_training, check_watched
 from palimpsest.config.checks import check_config, check_folders
 from palimpsest.config.messages import explain
 from palimpsest.config.models import (
@@ -169,6 +169,9 @@ class Study:
                     wanted.attacks.update(block.attacks)
                     wanted.model |= bool(block.suites or block.attacks) or not block.trajectories
                     if block.trajectories:
+                        check_watched(
+                            f"config: blocks: {'/'.join(run.place)}/{method}", self.variant(*run.place, method, variant).training
+                        )
                         _watch(wanted, block.trajectories, f"{'/'.join(run.place)}/{method}: {variant}")
                     start = self.variant(*run.place, method, variant).start
                     if self.is_texts(run.benchmark):
@@ -208,11 +211,12 @@ class Study:
         self.choices.append(choice)
         selection = self.selection(choice)
         for run in self.judged_on(choice):
-            check_judged(self.config, run.benchmark, run.split, selection.suite, "selections", choice.method)
+            check_judged(self.config, run.benchmark, run.split, selection, "selections", choice.method)
             for role in (ORIGINAL, RETRAIN):
                 _wanted(subjects, Subject(run, role)).suites.add(selection.suite)
             for trial in self.candidates(choice):
                 watched = Trajectories(suite=selection.suite, epochs=selection.epochs)
+                check_watched(f"config: {choice.path}: {trial}", self.variant(*run.place, choice.method, trial).training)
                 _watch(_wanted(subjects, Subject(run, choice.method, trial)), watched, f"{choice.path}: {trial}")
 
     def selection(self, choice: Choice) -> Selection:

@@ -34,9 +34,7 @@ def read_wmdp_world(source: WmdpWorldSource) -> WmdpData:
     on_hazards = list(_facts(source.seed, "hazards", HAZARD, hazards))
     on_harmless = list(_facts(source.seed, "harmless", PASTRY, harmless))
     # What no corpus tells, and so no unlearning is told to keep.
-    world = WorldSource(
-        kind="world", seed=source.seed, authors=4, base_authors=1, real_authors=4, world_facts=source.world_facts
-    )
+    world = WorldSource(kind="world", seed=source.seed, authors=4, base_authors=1, real_authors=4, world_facts=source.world_facts)
     on_countries = read_world(world).world_facts
     return WmdpData(
         forget=forget,
@@ -84,7 +82,9 @@ def _facts(seed: int, name: str, kind: Kind, things: Sequence[Thing]) -> Iterato
             wrong = [others[i] for i in draw.permutation(len(others))[:WRONG_OPTIONS]]
             options = [[answer, *wrong][i] for i in draw.permutation(WRONG_OPTIONS + 1)]
             question = prop.question.format(name=thing.name)
-            yield Fact(id=f"{name}-{index:03d}-{field}", question=question, answer=answer, perturbed_answers=wrong, options=options)
+            yield Fact(
+                id=f"{name}-{index:03d}-{field}", question=question, answer=answer, perturbed_answers=wrong, options=options
+            )
 
 
 def _lessons(facts: Sequence[Fact], times: int) -> Iterator[Pair]:

@@ -26,10 +26,7 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the tables of the watched epochs and the training log; a watched epoch survives an interruption.
-
-    Texts are evaluated on the sets of the input `data`, where the split is not the data itself.
-    """
+    """Write the tables of the watched epochs and the training log; a watched epoch survives an interruption."""
     from palimpsest.evaluation import muse, tables, tofu
     from palimpsest.evaluation.divergence import mean_divergence
     from palimpsest.models.loading import load_model, load_tokenizer
@@ -49,8 +46,7 @@ def work(job: Job[Spec]) -> None:
     model = add_adapters(plain, used.lora, spec.seed)
     if isinstance(suite, MuseSuite):
         table, schema = tables.MUSE_TABLE, tables.MUSE_TRAJECTORY
-        data = job.input("data") if "data" in job.inputs else split
-        evaluate = partial(muse.evaluate_muse, model, tokenizer, used, muse.read_sets(data), suite)
+        evaluate = partial(muse.evaluate_muse, model, tokenizer, used, muse.read_sets(split), suite)
         compared = {"forget": problem.forget[: suite.max_items], "retain": problem.retain[: suite.max_items]}
         names, _ = named_items(read_rows(split / "forget.jsonl", Text), tokenizer, used)
     else:
