@@ -19,7 +19,7 @@ rule trajectory:
         runtime=ask("runtime"),
     params:
         spec=specs.trajectory,
-        code=jobs.method_code("trajectory"),
+        code=jobs.trajectory_code(study),
         inputs=jobs.input_flags,
     message:
         "Watching {wildcards.method} {wildcards.variant} unlearn ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"

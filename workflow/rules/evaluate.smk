@@ -19,7 +19,7 @@ rule evaluate:
         runtime=ask("runtime"),
     params:
         spec=specs.evaluate,
-        code=jobs.stage_code("evaluate"),
+        code=jobs.evaluate_code(study),
         inputs=jobs.input_flags,
     message:
         "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"

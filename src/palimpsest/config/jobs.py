@@ -18,6 +18,7 @@ from palimpsest.config.patterns import ANY
 from palimpsest.config.study import PIECES, Choice, Run, Study, Subject, Variant
 from palimpsest.data import sources
 from palimpsest.data.settings import LocalSource
+from palimpsest.evaluation import suites
 from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.objectives import load_objective, module_name
@@ -153,8 +154,8 @@ class Specs:
         """Return the spec of an evaluation: all suites that some block wants of this model."""
         w = wildcards
         subject = self._study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
-        suites = {name: self._config.suites[name].model_dump() for name in self._study.subjects[subject].suites}
-        return canonical_json({"suites": suites, "model": self._study.used(w.benchmark, w.model, trained=False)})
+        listed = {name: self._config.suites[name].model_dump() for name in self._study.subjects[subject].suites}
+        return canonical_json({"suites": listed, "model": self._study.used(w.benchmark, w.model, trained=False)})
 
     def markov_data(self, wildcards: Wildcards) -> str:
         """Return the spec of a seed's sequences."""
@@ -355,7 +356,7 @@ def stage_code(stage: str) -> str:
 
 def data_code(study: Study) -> Callable[[Wildcards], str]:
     """Return a function that gives the code digest of a data stage with the module that reads a job's source, and no other."""
-    return lambda wildcards: code_digest("palimpsest.stages.data", sources.module_name(study.source(wildcards.benchmark).kind))
+    return lambda wildcards: _code("data", sources.module_name(study.source(wildcards.benchmark).kind))
 
 
 def publish_code() -> str:
@@ -364,13 +365,37 @@ def publish_code() -> str:
 
 
 @cache
-def _method_code(stage: str, method: str) -> str:
-    return code_digest(f"palimpsest.stages.{stage}", module_name(method))
+def _code(stage: str, *modules: str) -> str:
+    return code_digest(f"palimpsest.stages.{stage}", *modules)
 
 
 def method_code(stage: str) -> Callable[[Wildcards], str]:
     """Return a function that gives the code digest of a stage with the module of a job's method, and of no other method."""
-    return lambda wildcards: _method_code(stage, wildcards.method)
+    return lambda wildcards: _code(stage, module_name(wildcards.method))
+
+
+def evaluate_code(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of an evaluation with the modules of its kinds of suites, and of no other."""
+
+    def code(wildcards: Wildcards) -> str:
+        w = wildcards
+        subject = study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
+        kinds = sorted({study.config.suites[name].kind for name in study.subjects[subject].suites})
+        return _code("evaluate", *map(suites.module_name, kinds))
+
+    return code
+
+
+def trajectory_code(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of a trajectory with the modules of its method and its kind of suite."""
+
+    def code(wildcards: Wildcards) -> str:
+        w = wildcards
+        wanted = study.subjects[Subject(_run(w), w.method, w.variant)].trajectory
+        assert wanted
+        return _code("trajectory", module_name(w.method), suites.module_name(study.config.suites[wanted.suite].kind))
+
+    return code
 
 
 def resource(study: Study, name: str) -> Callable[[Wildcards], int | str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,23 @@ from palimpsest.errors import UserError
 from palimpsest.evaluation.packages import package_folder
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from palimpsest.evaluation.settings import LmEvalSuite
+    from palimpsest.evaluation.suites import Subject
 
 BATCH_SIZE = 16
 
 
+def run(subject: Subject, suite: LmEvalSuite, split: Path, out: Path, scratch: Path) -> None:
+    """Write the numbers of every task and group."""
+    results = evaluate_lm_eval(subject.model, subject.tokenizer, suite, split, cache=scratch)
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
 def evaluate_lm_eval(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suite: LmEvalSuite, data: Path, cache: Path
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, suite: LmEvalSuite, data: Path, cache: Path
 ) -> dict[str, dict[str, float]]:
     """Return the numbers of every task and group, {task: {metric: value}}.
 

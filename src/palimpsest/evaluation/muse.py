@@ -12,6 +12,8 @@ from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
 from palimpsest.evaluation.generation import continue_texts
 from palimpsest.evaluation.scoring import TOKENS_PER_PASS
+from palimpsest.evaluation.suites import Subject, Watched
+from palimpsest.evaluation.tables import MUSE, MUSE_TABLE, MUSE_TRAJECTORY, write_table
 from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.metrics.rouge import rouge_l_f
 from palimpsest.models.packing import score
@@ -80,6 +82,23 @@ def evaluate_muse(
     for (name, row), of_text in zip(texts, track(losses, "read", total=len(texts)), strict=True):
         log.append({"set": name, "id": row.id, "tokens": len(of_text), "min_k_loss": min_k_loss(of_text, suite.min_k)})
     return log
+
+
+def run(subject: Subject, suite: MuseSuite, split: Path, out: Path, scratch: Path) -> None:
+    """Write the table of a model's items."""
+    log = evaluate_muse(subject.model, subject.tokenizer, subject.used, read_sets(split), suite)
+    write_table(out / MUSE_TABLE, log, MUSE)
+
+
+def watch(subject: Subject, suite: MuseSuite, split: Path) -> Watched:
+    """Return the suite as a trajectory runs it; the model is compared on as many texts as are asked about."""
+    sets = read_sets(split)
+    return Watched(
+        lambda: evaluate_muse(subject.model, subject.tokenizer, subject.used, sets, suite),
+        MUSE_TABLE,
+        MUSE_TRAJECTORY,
+        {name: read_rows(split / f"{name}.jsonl", Text)[: suite.max_items] for name in ("forget", "retain")},
+    )
 
 
 def alike_long(encoder: PromptEncoder, prompt: str, truth: str, generation: str, most: int) -> tuple[str, str]:

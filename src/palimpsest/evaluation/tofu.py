@@ -13,6 +13,8 @@ from palimpsest.data.rows import Fact, Question, read_rows
 from palimpsest.data.splits import halves
 from palimpsest.evaluation.generation import generate_answers
 from palimpsest.evaluation.scoring import score_rows
+from palimpsest.evaluation.suites import Subject, Watched
+from palimpsest.evaluation.tables import ITEMS, TABLE, TRAJECTORY, write_table
 from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
 from palimpsest.metrics.rouge import rouge_recalls
 
@@ -55,6 +57,23 @@ def evaluate_tofu(
             }
         )
     return log
+
+
+def run(subject: Subject, suite: TofuSuite, split: Path, out: Path, scratch: Path) -> None:
+    """Write the table of a model's items."""
+    log = evaluate_tofu(subject.model, subject.tokenizer, subject.used.prompt, read_sets(split), suite)
+    write_table(out / TABLE, log, ITEMS)
+
+
+def watch(subject: Subject, suite: TofuSuite, split: Path) -> Watched:
+    """Return the suite as a trajectory runs it; the model is compared on the answers that are asked."""
+    sets = read_sets(split)
+    return Watched(
+        lambda: evaluate_tofu(subject.model, subject.tokenizer, subject.used.prompt, sets, suite),
+        TABLE,
+        TRAJECTORY,
+        {name: evaluated(name, sets[name], suite) for name in ("forget", "retain")},
+    )
 
 
 def evaluated(name: str, rows: Sequence[Question | Fact], suite: TofuSuite) -> Sequence[Question | Fact]:

@@ -1,12 +1,12 @@
 """Stage `trajectory`: unlearning again, watched: a suite, the divergence and the gradient weights over its epochs."""
 
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from palimpsest.data.rows import Text, read_rows
+from palimpsest.data.rows import read_lessons
 from palimpsest.evaluation.settings import MuseSuite, TofuSuite
+from palimpsest.evaluation.suites import Subject, load_suite
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, log, run_stage
@@ -27,16 +27,15 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Write the tables of the watched epochs and the training log; a watched epoch survives an interruption."""
-    from palimpsest.evaluation import muse, tables, tofu
+    from palimpsest.evaluation import tables
     from palimpsest.evaluation.divergence import mean_divergence
     from palimpsest.models.loading import load_model, load_tokenizer
-    from palimpsest.stages.training import named_items, write_log
+    from palimpsest.stages.training import encode_rows, named_items, write_log
     from palimpsest.stages.unlearning import unlearning_problem
     from palimpsest.training.adapters import add_adapters
     from palimpsest.training.loop import train
 
-    spec, used, training = job.spec, job.spec.model, job.spec.training
-    split, suite = job.input("split"), spec.suite
+    spec, used, training, split = job.spec, job.spec.model, job.spec.training, job.input("split")
     tokenizer = load_tokenizer(job.input("model"))
     start = load_model(job.input("model"), used)
     plain = load_model(job.input("model"), used)
@@ -44,18 +43,8 @@ def work(job: Job[Spec]) -> None:
         job, tokenizer, used, plain, method=spec.method, training=training, loss=spec.loss, seed=spec.seed, original=start
     )
     model = add_adapters(plain, used.lora, spec.seed)
-    if isinstance(suite, MuseSuite):
-        table, schema = tables.MUSE_TABLE, tables.MUSE_TRAJECTORY
-        evaluate = partial(muse.evaluate_muse, model, tokenizer, used, muse.read_sets(split), suite)
-        compared = {"forget": problem.forget[: suite.max_items], "retain": problem.retain[: suite.max_items]}
-        names, _ = named_items(read_rows(split / "forget.jsonl", Text), tokenizer, used)
-    else:
-        table, schema = tables.TABLE, tables.TRAJECTORY
-        sets = tofu.read_sets(split)
-        evaluate = partial(tofu.evaluate_tofu, model, tokenizer, used.prompt, sets, suite)
-        rows = {name: tofu.evaluated(name, sets[name], suite) for name in ("forget", "retain")}
-        compared = {name: named_items(of_set, tokenizer, used)[1] for name, of_set in rows.items()}
-        names, _ = named_items(sets["forget"], tokenizer, used)
+    suite = load_suite(spec.suite.kind).watch(Subject(model, tokenizer, used), spec.suite, split)
+    compared = {name: encode_rows(rows, tokenizer, used) for name, rows in suite.compared.items()}
     last = training.last_epoch
     watched = range(0 if spec.epochs == "all" else last, last + 1)
     parts = {epoch: job.scratch / f"epoch-{epoch:04d}" for epoch in watched}
@@ -65,7 +54,7 @@ def work(job: Job[Spec]) -> None:
             return
         log.info("trajectory: epoch %d of %d", epoch, last)
         unfinished = parts[epoch].with_suffix(".partial")
-        tables.write_table(unfinished / table, [{"epoch": epoch, **item} for item in evaluate()], schema)
+        tables.write_table(unfinished / suite.table, [{"epoch": epoch, **item} for item in suite.evaluate()], suite.schema)
         divergences = [
             {"epoch": epoch, "set": name, "kl": mean_divergence(start, model, items)} for name, items in compared.items()
         ]
@@ -74,8 +63,9 @@ def work(job: Job[Spec]) -> None:
 
     watch(0)
     entries = train(model, problem, training, used, seed=spec.seed, label=spec.method, scratch=job.scratch, after_epoch=watch)
-    for name, of_table in ((table, schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
-        tables.write_table(job.out / name, [row for part in parts.values() for row in tables.read_table(part / name)], of_table)
+    for name, schema in ((suite.table, suite.schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
+        tables.write_table(job.out / name, [row for part in parts.values() for row in tables.read_table(part / name)], schema)
+    names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used)
     answers = [(name, len(item.answers[0])) for name, item in zip(names, problem.forget, strict=True)]
     tables.write_table(job.out / tables.WEIGHTS_TABLE, _weights(entries, answers), tables.WEIGHTS)
     write_log(job.out, entries)
