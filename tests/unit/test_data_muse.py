@@ -230,7 +230,7 @@ def fetch(place: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_a_corpus_is_fetched_once_and_a_cache_without_its_parts_is_not_whole(news: Path, tmp_path: Path) -> None:
+def test_a_corpus_is_fetched_once_and_a_cache_that_lost_files_is_completed(news: Path, tmp_path: Path) -> None:
     write(news, "train", "forget", {"text": ["read by nobody"]})
     with serving(Hub({SOURCE.repo: (SOURCE.revision, news)})) as hub:
         done = fetch(tmp_path, hub.url)
@@ -239,11 +239,12 @@ def test_a_corpus_is_fetched_once_and_a_cache_without_its_parts_is_not_whole(new
         assert hub.fetched == {"README.md", *hash_files(MuseFolderSource(kind="muse-folder", path=str(news)))}
         first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
         assert (len(first), fetch(tmp_path, NOBODY).returncode) == (18, 0)
-        # As an interrupted download leaves it: no part is there, and without its description nobody would miss them.
-        for path in (tmp_path / "hf").rglob("scal/*.parquet"):
-            path.unlink()
-        alone = fetch(tmp_path, NOBODY)
-        assert alone.returncode == 1 and alone.stderr.count("\n") == 1
-        assert f"{SOURCE.repo} at {SOURCE.revision}: not in the cache, and the hub cannot be reached" in alone.stderr
-        assert fetch(tmp_path, hub.url).returncode == 0
+        # As an interrupted download leaves it: all that a corpus must have is there, and no part.
+        for lost in ("scal/*.parquet", "knowmem/*.parquet"):
+            for path in (tmp_path / "hf").rglob(lost):
+                path.unlink()
+            alone = fetch(tmp_path, NOBODY)
+            assert alone.returncode == 1 and alone.stderr.count("\n") == 1
+            assert f"{SOURCE.repo} at {SOURCE.revision}: not in the cache, and the hub cannot be reached" in alone.stderr
+            assert fetch(tmp_path, hub.url).returncode == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first

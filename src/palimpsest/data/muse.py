@@ -57,10 +57,8 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Return whether a cached folder has all that its data set has: only its description says whether that has parts."""
-    description = _describe(folder)
-    needed = [*_REQUIRED, *((config, name) for config, name in _OPTIONAL if f"{config}/{name}-" in description)]
-    return bool(description) and not any(missing_file(folder / config, name) for config, name in needed)
+    """Return whether a cached folder has what every corpus has; of its other files the hub's cache keeps a list."""
+    return not any(missing_file(folder / config, name) for config, name in _REQUIRED)
 
 
 def _describe(folder: Path) -> str:
