@@ -132,14 +132,17 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
 
 def broken_cases() -> Iterator[tuple[str, str, str]]:
     for config, columns in (("raw", "text"), ("verbmem", "prompt, gt"), ("privleak", "text")):
-        path = f"{config}/forget-00000-of-00001.parquet"
-        yield path, "gone", rf"{path}: missing, and there is no forget\.jsonl; columns wanted: {columns}$"
+        name = "forget-00000-of-00001.parquet"
+        path = f"{config}/{name}"
+        yield path, "gone", rf"{config}: neither {name} nor forget\.jsonl is there; columns wanted: {columns}$"
         yield path, "cut", rf"{path}: no readable parquet: "
     for name in PAIRS:
-        path = f"knowmem/{name}-00000-of-00001.parquet"
-        yield path, "gone", rf"{path}: missing, and there is no {name}\.jsonl; columns wanted: question, answer$"
-    yield "scal/forget_1-00000-of-00001.parquet", "gone", r"scal/forget_1-00000-of-00001\.parquet: missing"
-    yield "sust/forget_3-00000-of-00001.parquet", "gone", r"sust/forget_3-00000-of-00001\.parquet: missing"
+        file = f"{name}-00000-of-00001.parquet"
+        said = rf"knowmem: neither {file} nor {name}\.jsonl is there; columns wanted: question, answer$"
+        yield f"knowmem/{file}", "gone", said
+    for config, part in (("scal", 1), ("sust", 3)):
+        file = f"forget_{part}-00000-of-00001.parquet"
+        yield f"{config}/{file}", "gone", rf"{config}: neither {file} nor forget_{part}\.jsonl is there"
 
 
 @pytest.mark.parametrize(("path", "fault", "message"), list(broken_cases()))
