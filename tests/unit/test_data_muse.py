@@ -132,14 +132,17 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
 
 def broken_cases() -> Iterator[tuple[str, str, str]]:
     for config, columns in (("raw", "text"), ("verbmem", "prompt, gt"), ("privleak", "text")):
-        path = f"{config}/forget-00000-of-00001.parquet"
-        yield path, "gone", rf"{path}: missing, and there is no forget\.jsonl; columns wanted: {columns}$"
+        name = "forget-00000-of-00001.parquet"
+        path = f"{config}/{name}"
+        yield path, "gone", rf"{config}: neither {name} nor forget\.jsonl is there; columns wanted: {columns}$"
         yield path, "cut", rf"{path}: no readable parquet: "
     for name in PAIRS:
-        path = f"knowmem/{name}-00000-of-00001.parquet"
-        yield path, "gone", rf"{path}: missing, and there is no {name}\.jsonl; columns wanted: question, answer$"
-    yield "scal/forget_1-00000-of-00001.parquet", "gone", r"scal/forget_1-00000-of-00001\.parquet: missing"
-    yield "sust/forget_3-00000-of-00001.parquet", "gone", r"sust/forget_3-00000-of-00001\.parquet: missing"
+        file = f"{name}-00000-of-00001.parquet"
+        said = rf"knowmem: neither {file} nor {name}\.jsonl is there; columns wanted: question, answer$"
+        yield f"knowmem/{file}", "gone", said
+    for config, part in (("scal", 1), ("sust", 3)):
+        file = f"forget_{part}-00000-of-00001.parquet"
+        yield f"{config}/{file}", "gone", rf"{config}: neither {file} nor forget_{part}\.jsonl is there"
 
 
 @pytest.mark.parametrize(("path", "fault", "message"), list(broken_cases()))
@@ -230,7 +233,7 @@ def fetch(place: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_a_corpus_is_fetched_once_and_a_cache_without_its_parts_is_not_whole(news: Path, tmp_path: Path) -> None:
+def test_a_corpus_is_fetched_once_and_a_cache_that_lost_files_is_completed(news: Path, tmp_path: Path) -> None:
     write(news, "train", "forget", {"text": ["read by nobody"]})
     with serving(Hub({SOURCE.repo: (SOURCE.revision, news)})) as hub:
         done = fetch(tmp_path, hub.url)
@@ -239,11 +242,12 @@ def test_a_corpus_is_fetched_once_and_a_cache_without_its_parts_is_not_whole(new
         assert hub.fetched == {"README.md", *hash_files(MuseFolderSource(kind="muse-folder", path=str(news)))}
         first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
         assert (len(first), fetch(tmp_path, NOBODY).returncode) == (18, 0)
-        # As an interrupted download leaves it: no part is there, and without its description nobody would miss them.
-        for path in (tmp_path / "hf").rglob("scal/*.parquet"):
-            path.unlink()
-        alone = fetch(tmp_path, NOBODY)
-        assert alone.returncode == 1 and alone.stderr.count("\n") == 1
-        assert f"{SOURCE.repo} at {SOURCE.revision}: not in the cache, and the hub cannot be reached" in alone.stderr
-        assert fetch(tmp_path, hub.url).returncode == 0
+        # As an interrupted download leaves it: all that a corpus must have is there, and no part.
+        for lost in ("scal/*.parquet", "knowmem/*.parquet"):
+            for path in (tmp_path / "hf").rglob(lost):
+                path.unlink()
+            alone = fetch(tmp_path, NOBODY)
+            assert alone.returncode == 1 and alone.stderr.count("\n") == 1
+            assert f"{SOURCE.repo} at {SOURCE.revision}: not in the cache, and the hub cannot be reached" in alone.stderr
+            assert fetch(tmp_path, hub.url).returncode == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first

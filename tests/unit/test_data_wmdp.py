@@ -59,7 +59,7 @@ def test_short_and_blank_texts_are_left_out_before_texts_are_counted(folder: Pat
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("forget", None, r"missing, and there is no forget\.jsonl; columns wanted: text$"),
+        ("forget", None, r"neither forget-00000-of-00001\.parquet nor forget\.jsonl is there; columns wanted: text$"),
         ("retain", '{"text": "abc"}', r"no text of more than 50 characters in retain$"),
         ("retain", '{"text": 3}', r"retain\.jsonl:1: no text in column text; columns wanted: text$"),
         ("retain", '{"text": "a', r"retain\.jsonl:1: no JSON; each line is an object, or the file is cut short$"),

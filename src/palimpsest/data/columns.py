@@ -38,7 +38,7 @@ def read_columns(folder: Path, name: str, columns: Sequence[str]) -> Iterator[di
     """
     missing = missing_file(folder, name)
     if missing and not list_files(folder, name):
-        raise UserError(f"{missing}: missing, and there is no {name}.jsonl; columns wanted: {', '.join(columns)}")
+        raise UserError(f"{folder}: neither {missing.name} nor {name}.jsonl is there; columns wanted: {', '.join(columns)}")
     if missing:
         raise UserError(f"{missing}: missing; the other files of {name} are there")
     for path in list_files(folder, name):

@@ -57,15 +57,15 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Return whether a cached folder has all that its data set has: only its description says whether that has parts."""
-    description = _describe(folder)
-    needed = [*_REQUIRED, *((config, name) for config, name in _OPTIONAL if f"{config}/{name}-" in description)]
-    return bool(description) and not any(missing_file(folder / config, name) for config, name in needed)
+    """Return whether a cached folder has what every corpus has; of its other files the hub's cache keeps a list."""
+    return not any(missing_file(folder / config, name) for config, name in _REQUIRED)
 
 
-def _describe(folder: Path) -> str:
+def _licence(folder: Path) -> str:
+    """Return the licence that the description of a data set names."""
     path = folder / README
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    found = re.search(r"^license: *(\S+)", path.read_text(encoding="utf-8", errors="replace"), re.M) if path.is_file() else None
+    return found[1] if found else "not stated"
 
 
 def _read(folder: Path) -> MuseData:
@@ -74,7 +74,6 @@ def _read(folder: Path) -> MuseData:
     for number, (smaller, larger) in enumerate(pairwise([forget, *scales]), start=2):
         if _ids(smaller) - _ids(larger):
             raise UserError(f"{folder / SCALES}: forget_{number} lacks texts of forget_{number - 1}, which it should hold")
-    licence = re.search(r"^license: *(\S+)", _describe(folder), re.MULTILINE)
     return MuseData(
         forget=forget,
         retain=_texts(folder, "raw", "retain1"),
@@ -92,7 +91,7 @@ def _read(folder: Path) -> MuseData:
         nonmembers=name_texts(row["text"] for row in _items(folder, "privleak", "holdout", "text")),
         scales=scales,
         requests=_parts(folder, REQUESTS, forget),
-        origin={"licence": licence[1] if licence else "not stated", "files": _hashes(folder)},
+        origin={"licence": _licence(folder), "files": _hashes(folder)},
     )
 
 
