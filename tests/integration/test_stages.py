@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import forked
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -27,8 +29,7 @@ TINY = {"kind": "tiny", "architecture": {"vocabulary": 400, "width": 32, "layers
 def command(root: Path, stage: str, spec: Any, inputs: dict[str, str], out: str) -> list[str]:
     text = spec if isinstance(spec, str) else json.dumps(spec)
     given = [f"--in={name}={root / path}/manifest.json" for name, path in inputs.items()]
-    module = f"palimpsest.stages.{stage}"
-    return [sys.executable, "-m", module, "--spec", text, "--code", "c", *given, "--out", f"{root / out}/manifest.json"]
+    return ["-m", f"palimpsest.stages.{stage}", "--spec", text, "--code", "c", *given, "--out", f"{root / out}/manifest.json"]
 
 
 def environment(root: Path, **more: str) -> dict[str, str]:
@@ -36,12 +37,28 @@ def environment(root: Path, **more: str) -> dict[str, str]:
 
 
 def run(root: Path, *args: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(root, *args), env=environment(root), capture_output=True, text=True, timeout=300)
+    return forked.run(command(root, *args), environment(root))
+
+
+def run_alone(root: Path, *args: Any) -> subprocess.CompletedProcess[str]:
+    """The same by a Python of its own."""
+    line = [sys.executable, *command(root, *args)]
+    return subprocess.run(line, env=environment(root), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
 
 
 def succeed(root: Path, *args: Any) -> None:
     done = run(root, *args)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout
+
+
+def kill_when_there_is(pattern: str, root: Path, *args: Any, **more: str) -> None:
+    """Start a stage, and kill it when its scratch folder holds something of that name."""
+    process = forked.start(command(root, *args), environment(root, **more))
+    deadline = time.monotonic() + 200
+    while not list((root / "scratch").glob(f"*/{pattern}")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    assert process.kill() == -signal.SIGKILL
 
 
 def reference(root: Path, model: str, share: float = 0.0, out: str = "reference", seed: int = 0) -> None:
@@ -63,8 +80,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("split", {"split": "forget10", "settings": {}}, {"data": "data"}, "split"),
         ("base", {"model": TINY}, {"data": "data"}, "base"),
     ):
-        done = run(root, *args)
-        assert done.returncode == 0, done.stderr
+        succeed(root, *args)
     return root
 
 
@@ -92,9 +108,9 @@ def root(artefacts: Path, tmp_path: Path) -> Path:
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 2, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("palimpsest ")]
-    assert len(lines) == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 2, done.stdout
+    lines = [line for line in done.stdout.splitlines() if line.startswith("palimpsest ")]
+    assert len(lines) == 1 and "Traceback" not in done.stdout
     return lines[0]
 
 
@@ -166,22 +182,15 @@ def test_kill_9_in_the_middle_of_training_and_again_gives_the_same_bytes(root: P
     undisturbed = (root / "original" / "manifest.json").read_bytes()
     shutil.rmtree(root / "original")
 
-    often = environment(root, PALIMPSEST_CHECKPOINT_SECONDS="0")
-    process = subprocess.Popen(command(root, *args), env=often, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
     # Some steps in: past the first checkpoint, before the last step.
-    while not list((root / "scratch").glob("*/step-00000001*")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_when_there_is("step-00000001*", root, *args, PALIMPSEST_CHECKPOINT_SECONDS="0")
     assert not (root / "original").exists()
     (checkpoint,) = (root / "scratch").glob("*")
     steps_before = max(int(path.name[5:]) for path in checkpoint.glob("step-*"))
     assert 0 < steps_before < 60
 
-    resumed = run(root, *args)
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = run_alone(root, *args)
+    assert resumed.returncode == 0, resumed.stdout
     assert (root / "original" / "manifest.json").read_bytes() == undisturbed
     assert not list((root / "scratch").glob("*"))
 
@@ -192,14 +201,12 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(root: Path) -> None:
     names = set()
     for change in ({}, {"learning_rate": 0.002}):
         changed = {**spec, "training": {**spec["training"], **change}}
-        process = subprocess.Popen(
-            command(root, stage, changed, inputs, out),
-            env=environment(root, PALIMPSEST_CHECKPOINT_SECONDS="0"),
-            stderr=subprocess.DEVNULL,
-        )
+        often = environment(root, PALIMPSEST_CHECKPOINT_SECONDS="0")
+        process = forked.start(command(root, stage, changed, inputs, out), often)
         while process.poll() is None:
             names.update(path.name for path in (root / "scratch").glob("*"))
             time.sleep(0.01)
+        assert process.wait() == 0
     assert len(names) == 2
 
 
@@ -217,14 +224,9 @@ def test_a_finished_draw_of_an_attack_survives_an_interruption(root: Path) -> No
     undisturbed = (root / "attack" / "manifest.json").read_bytes()
     shutil.rmtree(root / "attack")
 
-    process = subprocess.Popen(command(root, *args), env=environment(root), stderr=subprocess.DEVNULL)
-    while not list((root / "scratch").glob("*/draw-0.parquet")):
-        assert process.poll() is None
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_when_there_is("draw-0.parquet", root, *args)
     resumed = run(root, *args)
-    assert "draw 1 of 3" not in resumed.stderr and "draw 3 of 3" in resumed.stderr
+    assert "draw 1 of 3" not in resumed.stdout and "draw 3 of 3" in resumed.stdout
     assert (root / "attack" / "manifest.json").read_bytes() == undisturbed
 
 
@@ -368,6 +370,20 @@ def test_a_trajectory_watches_the_training_that_unlearn_does(ready: Path) -> Non
     assert halves == dict(zip(forget[:3], (1, 1, 2), strict=True))
 
 
+def test_a_fork_writes_and_says_what_a_python_of_its_own_does(ready: Path) -> None:
+    """The other tests run stages as forks of a process that has imported torch."""
+    said, manifests = [], []
+    for way in (run, run_alone):
+        done = way(ready, *trajectory("watched"))
+        assert done.returncode == 0, done.stdout
+        manifests.append((ready / "watched" / MANIFEST).read_bytes())
+        said.append(re.sub(r"\d\d:\d\d:\d\d|[\d.]+ s\b", "", done.stdout))
+        shutil.rmtree(ready / "watched")
+        said.append(one_line(way(ready, *trajectory("no", training=UNLEARN | {"stop_epoch": 9}))))
+    assert manifests[0] == manifests[1]
+    assert said[:2] == said[2:]
+
+
 @pytest.mark.parametrize("seconds", ["0", "300"], ids=["with checkpoints", "from the start"])
 def test_a_trajectory_killed_between_epochs_continues_to_the_same_bytes(ready: Path, seconds: str) -> None:
     args = trajectory("npo")
@@ -376,19 +392,12 @@ def test_a_trajectory_killed_between_epochs_continues_to_the_same_bytes(ready: P
     assert set(WATCHED) <= set(json.loads(undisturbed)["files"])
     shutil.rmtree(ready / "npo")
 
-    slow = environment(ready, PALIMPSEST_CHECKPOINT_SECONDS=seconds)
-    process = subprocess.Popen(command(ready, *args), env=slow, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while not list((ready / "scratch").glob("*/epoch-0001")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_when_there_is("epoch-0001", ready, *args, PALIMPSEST_CHECKPOINT_SECONDS=seconds)
     assert not (ready / "npo").exists()
     resumed = run(ready, *args)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "epoch 0 of 3" not in resumed.stderr and "epoch 1 of 3" not in resumed.stderr
-    assert "epoch 3 of 3" in resumed.stderr
+    assert resumed.returncode == 0, resumed.stdout
+    assert "epoch 0 of 3" not in resumed.stdout and "epoch 1 of 3" not in resumed.stdout
+    assert "epoch 3 of 3" in resumed.stdout
     assert (ready / "npo" / MANIFEST).read_bytes() == undisturbed
     assert not list((ready / "scratch").glob("*"))
 
