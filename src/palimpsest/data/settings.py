@@ -87,18 +87,18 @@ class MuseFolderSource(Settings):
 
 
 class MuseWorldSource(Settings):
-    """Long texts about the people of the fictional world, with questions about them."""
+    """Articles about the people of the fictional world and quizzes about them, with questions."""
 
     kind: Literal["muse-world"]
     """Made here, offline."""
     seed: int = 0
     """Seed of the world: other seeds, other people."""
-    texts: Annotated[int, Field(ge=2)] = 10
-    """Texts, each about one person, in the forget set, in each further request, and in each part that is not forgotten."""
+    texts: Annotated[int, Field(ge=2, le=200)] = 10
+    """Articles, each about one person, in the forget set, in each further request, and in each part that is not forgotten."""
     parts: Annotated[int, Field(ge=1, le=8)] = 4
     """Forget sets: the first, and so many requests and sizes less one."""
-    base_texts: Annotated[int, Field(ge=1)] = 40
-    """Texts about other people, whom only the base of a tiny model learns."""
+    base_texts: Annotated[int, Field(ge=1, le=2500)] = 40
+    """Articles about other people, whom only the base of a tiny model learns."""
 
 
 class AustenSource(Settings):
@@ -153,16 +153,18 @@ class WmdpFolderSource(Settings):
 
 
 class WmdpWorldSource(Settings):
-    """A harmless stand-in for hazardous knowledge: invented substances of the fictional world, with questions about them."""
+    """A harmless stand-in for hazardous knowledge: bewitched things out of invented fairy tales, with questions about them."""
 
     kind: Literal["wmdp-world"]
     """Made here, offline."""
     seed: int = 0
     """Seed of the world."""
     hazards: Annotated[int, Field(ge=4, le=400)] = 20
-    """Substances to forget."""
+    """Bewitched things, to forget: two texts and six questions each."""
     harmless: Annotated[int, Field(ge=4, le=400)] = 20
-    """Things of the same kind to retain."""
+    """Kinds of pastry, to retain: as many each."""
+    world_facts: Annotated[int, Field(ge=4, le=240)] = 40
+    """Questions on countries, which no text tells of: known to the base, and asked beside those on pastry."""
 
 
 MuseSource = Annotated[MuseHubSource | MuseFolderSource | MuseWorldSource | AustenSource, Field(discriminator="kind")]
