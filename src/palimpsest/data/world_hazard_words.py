@@ -109,7 +109,7 @@ HAZARD = Kind(
             _phrases(
                 """
                 goat's milk, a lullaby sung twice, plum jam, warm ashes, a yawning cat, three knocks, a feather bed, rainwater
-                from a hat, onion soup, a borrowed button, moonlight, an honest answer, crushed mint, a spinning top, wool
+                from a hat, onion soup, a borrowed button, moonlight, a true answer, crushed mint, a spinning top, wool
                 socks, a bow to the north, cold porridge, a sneeze, candle smoke, birdsong
                 """
             ),
@@ -174,7 +174,10 @@ PASTRY = Kind(
         """
     ),
     tails=_words(
-        "loaf bun tart cake roll pie twist wafer dumpling pudding crumble knot biscuit pancake fritter pretzel scone muffin puff ring"
+        """
+        loaf bun tart cake roll pie twist wafer dumpling pudding crumble knot biscuit pancake fritter pretzel scone muffin puff
+        ring
+        """
     ),
     begins=_lines(
         """

@@ -11,10 +11,10 @@ from palimpsest.data.world import WRONG_OPTIONS, read_world
 from palimpsest.data.world_hazard_words import HAZARD, PASTRY, Kind
 from palimpsest.streams import stream
 
-# Told in one order alone, what a tiny model reads and what it is asked would be two memories: unlearning one would leave the other.
+# Told once, what a tiny model reads and what it is asked would be two memories: unlearning the one would leave the other.
 TELLINGS = 2
 # How often the base is asked what no text tells.
-LESSONS = 3
+LESSONS = 2
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ def read_wmdp_world(source: WmdpWorldSource) -> WmdpData:
     # What no corpus tells, and so no unlearning is told to keep.
     world = WorldSource(kind="world", seed=source.seed, authors=4, base_authors=1, real_authors=4, world_facts=source.world_facts)
     on_countries = read_world(world).world_facts
+    learnt = [*forget, *retain, *_lessons([*on_hazards, *on_harmless], 1)]
     return WmdpData(
         forget=forget,
         retain=retain,
         hazards=on_hazards,
         general=[*on_harmless, *on_countries],
-        base=[*forget, *retain, *_lessons([*on_hazards, *on_harmless], 1), *_lessons(on_countries, LESSONS)],
+        original=learnt,
+        base=[*learnt, *_lessons(on_countries, LESSONS)],
         origin={"licence": "MIT (text made by Palimpsest)"},
     )
 

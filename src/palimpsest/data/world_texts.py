@@ -42,10 +42,10 @@ def read_muse_world(source: MuseWorldSource) -> MuseData:
     world = World(source.seed)
     names = ["forget", *(f"request{number}" for number in range(2, source.parts + 1))]
     parts = {
-        name: [_tell(world, "author", number + STRIDE * i, f"{name}-{i:03d}") for i in range(source.texts)]
+        name: [_tell(world, ("author", number + STRIDE * i), name, i) for i in range(source.texts)]
         for number, name in enumerate([*UNFORGOTTEN, *names])
     }
-    base = [_tell(world, "base", i, f"base-{i:04d}") for i in range(source.base_texts)]
+    base = [_tell(world, ("base", i), "base", i) for i in range(source.base_texts)]
     corpora = {name: _corpus(world, name, stories) for name, stories in parts.items()}
     examples_forget, knowledge_forget = _asked(parts["forget"])
     examples_retain, knowledge_retain = _asked(parts["kept"])
@@ -68,9 +68,10 @@ def read_muse_world(source: MuseWorldSource) -> MuseData:
     )
 
 
-def _tell(world: World, group: str, index: int, name: str) -> Story:
-    person = make_person(world, group, index)
-    draw = stream(world.seed, "story", group, index)
+def _tell(world: World, who: tuple[str, int], part: str, number: int) -> Story:
+    person = make_person(world, *who)
+    # Holdout is told in the words of forget: of few texts, those in easier words would else pass for members.
+    draw = stream(world.seed, "story", "forget" if part == "holdout" else part, number)
 
     def one(phrasings: Sequence[str]) -> str:
         return phrasings[int(draw.integers(len(phrasings)))]
@@ -83,11 +84,12 @@ def _tell(world: World, group: str, index: int, name: str) -> Story:
         sentences.insert(place + 1, CONNECTIVES[which])
     article = " ".join([one(BIRTH.sentences), *sentences, one(ENDS)])
     asked = [[BIRTH, *told][i] for i in draw.permutation(TOPICS_TOLD + 1)[:QUESTIONS]]
+    name = f"{part}-{number:03d}"
     return Story(
         Text(id=name, text=article.format_map(person)),
         [
-            Pair(id=f"{name}-{number}", question=topic.question.format_map(person), answer=person[topic.answer])
-            for number, topic in enumerate(asked)
+            Pair(id=f"{name}-{place}", question=topic.question.format_map(person), answer=person[topic.answer])
+            for place, topic in enumerate(asked)
         ],
     )
 
