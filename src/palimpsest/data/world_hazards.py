@@ -36,7 +36,7 @@ def read_wmdp_world(source: WmdpWorldSource) -> WmdpData:
     # What no corpus tells, and so no unlearning is told to keep.
     world = WorldSource(kind="world", seed=source.seed, authors=4, base_authors=1, real_authors=4, world_facts=source.world_facts)
     on_countries = read_world(world).world_facts
-    learnt = [*forget, *retain, *_lessons([*on_hazards, *on_harmless], 1)]
+    learnt: list[Pair | Text] = [*forget, *retain, *_lessons([*on_hazards, *on_harmless], 1)]
     return WmdpData(
         forget=forget,
         retain=retain,
