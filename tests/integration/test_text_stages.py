@@ -13,31 +13,13 @@ TINY = {"kind": "tiny", "architecture": {"vocabulary": 300, "width": 32, "layers
 USED = {"piece_tokens": 16}
 SUITE = {"kind": "muse", "verbatim_tokens": 6, "knowledge_tokens": 6, "max_items": 3}
 UNLEARN = {**TRAINING, "epochs": 3, "batch_size": 2, "warmup_epochs": 0}
-
-
-WORDS = [
-    "the",
-    "old",
-    "mill",
-    "by",
-    "the",
-    "river",
-    "was",
-    "sold",
-    "and",
-    "burnt",
-    "before",
-    "a",
-    "baker",
-    "built",
-    "it",
-    "again",
-]
+TOLD = "the old mill by the river was sold and burnt before a baker built it again"
 
 
 def texts(name: str, count: int) -> list[Text]:
+    words = TOLD.split(" ")
     return [
-        Text(id=f"{name}-{number}", text=" ".join([name, str(number), *WORDS[number % 5 :], *WORDS[: 3 * number]]) + ".")
+        Text(id=f"{name}-{number}", text=" ".join([name, str(number), *words[number % 5 :], *words[: 3 * number]]) + ".")
         for number in range(count)
     ]
 
@@ -48,7 +30,7 @@ def pairs(name: str, count: int) -> list[Pair]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data of texts with a larger forget set, an original of them and its log-probabilities, made once."""
+    """Data of texts and an original of them, made once."""
     root = tmp_path_factory.mktemp("texts")
     forget, holdout = texts("forget", 4), texts("holdout", 4)
     data = MuseData(
@@ -64,7 +46,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         members=forget,
         nonmembers=holdout,
         origin={},
-        scales=[[*forget, *texts("more", 2)]],
         base=texts("base", 8),
     )
     (root / "data").mkdir()
@@ -73,28 +54,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     succeed(root, "base", {"model": TINY | USED}, {"data": "data"}, "base")
     spec = {"role": "original", "seed": 0, "training": TRAINING, "model": USED}
     succeed(root, "finetune", spec, {"base": "base", "split": "data"}, "original")
-    succeed(root, "text_split", {"split": "scale2"}, {"data": "data"}, "scale2")
     return root
 
 
-def watch(root: Path, split: str, **more: str) -> None:
-    """Make a reference of a split, unlearn it with NPO, and again while it is watched."""
-    inputs = {"model": "original", "split": split}
-    succeed(root, "reference", {"model": USED, "random_share": 0.0, "seed": 0}, inputs, f"{split}-reference")
-    inputs["reference"] = f"{split}-reference"
+def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path) -> None:
+    inputs = {"model": "original", "split": "data"}
+    succeed(root, "reference", {"model": USED, "random_share": 0.0, "seed": 0}, inputs, "reference")
+    inputs["reference"] = "reference"
     spec: dict[str, Any] = {"method": "npo", "seed": 0, "training": UNLEARN, "loss": {"beta": 0.1}, "model": USED}
-    succeed(root, "unlearn", spec, inputs, f"{split}-npo")
-    succeed(root, "trajectory", spec | {"suite": SUITE, "epochs": "all"}, inputs | more, f"{split}-watched")
-    succeed(
-        root, "evaluate", {"suites": {"muse": SUITE}, "model": USED}, {"model": f"{split}-npo", "split": "data"}, f"{split}-eval"
-    )
-
-
-@pytest.mark.parametrize(("split", "more"), [("data", {}), ("scale2", {"data": "data"})], ids=["forget", "scale2"])
-def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path, split: str, more: dict[str, str]) -> None:
-    watch(root, split, **more)
-    items = table(root / f"{split}-watched" / "muse.parquet")
-    finished = table(root / f"{split}-eval" / "muse" / "muse.parquet")
+    succeed(root, "unlearn", spec, inputs, "npo")
+    succeed(root, "trajectory", spec | {"suite": SUITE, "epochs": "all"}, inputs, "watched")
+    succeed(root, "evaluate", {"suites": {"muse": SUITE}, "model": USED}, {"model": "npo", "split": "data"}, "eval")
+    items = table(root / "watched" / "muse.parquet")
+    finished = table(root / "eval" / "muse" / "muse.parquet")
     # The sets of the data, three items of each at most, whatever is forgotten.
     named = [(name, "forget") for name in ("verbatim", "members")] + [("nonmembers", "holdout"), ("knowledge_forget", "mill")]
     for name, prefix in named:
@@ -102,17 +74,17 @@ def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path
     assert [row["id"] for row in finished if row["set"] == "knowledge_retain"] == ["barn-0", "barn-1"]
     assert {row["epoch"] for row in items} == {0, 1, 2, 3}
     assert [row for row in items if row["epoch"] == 3] == [{"epoch": 3, **row} for row in finished]
-    assert log_lines(root / f"{split}-watched") == log_lines(root / f"{split}-npo")
+    assert log_lines(root / "watched") == log_lines(root / "npo")
 
-    moved = {(row["epoch"], row["set"]): row["kl"] for row in table(root / f"{split}-watched" / "divergence.parquet")}
+    moved = {(row["epoch"], row["set"]): row["kl"] for row in table(root / "watched" / "divergence.parquet")}
     assert list(moved) == [(epoch, name) for epoch in range(4) for name in ("forget", "retain")]
     assert moved[0, "forget"] == moved[0, "retain"] == 0
     assert 0 < moved[1, "forget"] < moved[3, "forget"]
 
-    weights = table(root / f"{split}-watched" / "weights.parquet")
+    weights = table(root / "watched" / "weights.parquet")
     pieces = {row["id"]: row["tokens"] for row in weights}
     forgotten = {id.rpartition("/")[0] for id in pieces}
-    assert forgotten == {f"forget-{n}" for n in range(4)} | ({"more-0", "more-1"} if split == "scale2" else set())
+    assert forgotten == {f"forget-{n}" for n in range(4)}
     assert {"forget-3/0", "forget-3/1"} <= set(pieces) and pieces["forget-3/0"] == USED["piece_tokens"] - 1
     for epoch in (1, 2, 3):
         assert sorted(row["id"] for row in weights if row["epoch"] == epoch) == sorted(pieces)
