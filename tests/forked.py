@@ -14,11 +14,11 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
 LIBRARIES = (
     "torch",
@@ -58,12 +58,12 @@ SETTINGS = {
 class Command:
     """A Python command line that runs, shown as subprocess.Popen shows one."""
 
-    def __init__(self, server: str, arguments: Sequence[str], env: Mapping[str, str], cwd: str, files: Sequence[int]) -> None:
+    def __init__(self, server: Path, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, files: Sequence[int]) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(server)
+        self._socket.connect(str(server))
         socket.send_fds(self._socket, [b"."], files)
         self._lines = self._socket.makefile("rw")
-        print(json.dumps([list(arguments), dict(env), cwd]), file=self._lines, flush=True)
+        print(json.dumps([list(arguments), dict(env), str(cwd)]), file=self._lines, flush=True)
         self.pid = int(self._lines.readline())
         self._code: int | None = None
 
@@ -89,23 +89,22 @@ class Command:
 
 
 @cache
-def server() -> str:
+def server() -> Path:
     """Return the socket of the process that is forked, which starts once and ends with this one."""
     import atexit
     import subprocess
     import tempfile
 
-    folder = tempfile.mkdtemp(prefix="forked-")
-    path = os.path.join(folder, "socket")
+    path = Path(tempfile.mkdtemp(prefix="forked-"), "socket")
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | SETTINGS
     # Nothing is ever written to its standard input, which ends when this process does, however it does.
     process = subprocess.Popen([sys.executable, __file__, path], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    atexit.register(_stop, process, folder)
+    atexit.register(_stop, process, path.parent)
     assert process.stdout and process.stdout.readline() == b"ready\n"
     return path
 
 
-def _stop(process: subprocess.Popen[bytes], folder: str) -> None:
+def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
     import shutil
 
     assert process.stdin
@@ -114,22 +113,21 @@ def _stop(process: subprocess.Popen[bytes], folder: str) -> None:
     shutil.rmtree(folder)
 
 
-def shell() -> str:
+def shell() -> Path:
     """Return a file in which `python` is this module, for shells that read it from BASH_ENV."""
-    path = server() + ".sh"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f'python() {{ {shlex.join([sys.executable, "-ES", __file__, server()])} "$@"; }}\n')
+    path = server().with_name("python.sh")
+    path.write_text(f'python() {{ {shlex.join([sys.executable, "-ES", __file__, str(server())])} "$@"; }}\n', encoding="utf-8")
     return path
 
 
-def start(arguments: Sequence[str], env: Mapping[str, str], cwd: str | Path = ".", said: int | None = None) -> Command:
+def start(arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None = None, said: int | None = None) -> Command:
     """Start `python {arguments}`; all that it says goes to a file descriptor, or nowhere."""
-    with open(os.devnull, "r+") as nothing:
+    with Path(os.devnull).open("r+") as nothing:
         said = nothing.fileno() if said is None else said
-        return Command(server(), arguments, env, os.path.abspath(cwd), [nothing.fileno(), said, said])
+        return Command(server(), arguments, env, (cwd or Path()).absolute(), [nothing.fileno(), said, said])
 
 
-def run(arguments: Sequence[str], env: Mapping[str, str], cwd: str | Path = ".") -> subprocess.CompletedProcess[str]:
+def run(arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run `python {arguments}` to its end; stderr is in stdout."""
     import subprocess
     import tempfile
@@ -140,9 +138,10 @@ def run(arguments: Sequence[str], env: Mapping[str, str], cwd: str | Path = ".")
         return subprocess.CompletedProcess(list(arguments), code, file.read())
 
 
-def serve(path: str) -> None:
+def serve(path: Path) -> None:
     """Import the libraries, then fork a child for each command until standard input ends."""
     import gc
+    from contextlib import suppress
     from importlib import import_module
     from multiprocessing import get_context
     from multiprocessing.connection import wait
@@ -151,18 +150,19 @@ def serve(path: str) -> None:
         import_module(name)
     gc.collect()
     gc.freeze()
-    assert len(os.listdir("/proc/self/task")) == 1, "a process with threads cannot be forked"
-    running: dict[int, object] = {}
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads cannot be forked"
+    running: dict[object, Any] = {}
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
+        listener.bind(str(path))
         listener.listen()
         print("ready", flush=True)
         while 0 not in (ready := wait([0, listener.fileno(), *running])):
-            for ended in [sentinel for sentinel in ready if sentinel in running]:
+            for ended in running.keys() & ready:
                 process, lines = running.pop(ended)
                 process.join()
-                print(process.exitcode, file=lines, flush=True)
-                lines.close()
+                # Who asked may be gone.
+                with suppress(BrokenPipeError), lines:
+                    print(process.exitcode, file=lines)
             if listener.fileno() in ready:
                 connection, _ = listener.accept()
                 with connection:
@@ -177,25 +177,24 @@ def serve(path: str) -> None:
 
 
 def _execute(files: Sequence[int], arguments: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
-    """Be `python -m MODULE ...` in this child."""
+    """Be `python -m MODULE ...`."""
     import runpy
 
     for place, file in enumerate(files):
         os.dup2(file, place)
-    sys.stdin = open(0)
+    sys.stdin = os.fdopen(0)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
-    sys.path[0] = cwd
-    sys.path[1:1] = [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[:1] = [cwd, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
     option, module, *rest = arguments
     assert option == "-m"
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _stand_in(path: str, arguments: Sequence[str]) -> None:
-    code = Command(path, arguments, os.environ, os.getcwd(), [0, 1, 2]).wait()
+def _stand_in(path: Path, arguments: Sequence[str]) -> None:
+    code = Command(path, arguments, os.environ, Path.cwd(), [0, 1, 2]).wait()
     if code < 0:
         os.kill(os.getpid(), -code)
     sys.exit(code)
@@ -203,6 +202,6 @@ def _stand_in(path: str, arguments: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) == 2:
-        serve(sys.argv[1])
+        serve(Path(sys.argv[1]))
     else:
-        _stand_in(sys.argv[1], sys.argv[2:])
+        _stand_in(Path(sys.argv[1]), sys.argv[2:])

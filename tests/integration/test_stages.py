@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import forked
 import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import forked
 from palimpsest.provenance.digest import code_closure
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, write_manifest
 

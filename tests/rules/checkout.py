@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import forked
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("Snakefile", "config.yaml", "config", "envs", "profiles", "src", "workflow")
 TINY = ("--configfile", "config/test/tiny.yaml")
@@ -21,18 +23,22 @@ class Checkout:
 
     path: Path
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake's command line there; stderr is in stdout."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run(
-            command, cwd=self.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
+    def snakemake(self, *arguments: str, alone: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake's command line there; stderr is in stdout.
 
-    def jobs(self, *arguments: str) -> dict[str, int]:
-        """Return how many jobs of each rule a dry run would do."""
+        Snakemake and the jobs it starts are forks of a process that has imported their libraries; `alone`, Pythons of their own.
+        """
+        command = ["-m", "snakemake", "--cores", "2", *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        if not alone:
+            return forked.run(command, environment | {"BASH_ENV": forked.shell()}, self.path)
+        said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.run([sys.executable, *command], cwd=self.path, env=environment, **said)
+
+    def jobs(self, *arguments: str, said: str = "") -> dict[str, int]:
+        """Return how many jobs of each rule a dry run would do, and see that it said something."""
         ran = self.snakemake("--dry-run", *arguments)
-        assert ran.returncode == 0, ran.stdout
+        assert ran.returncode == 0 and said in ran.stdout, ran.stdout
         if "Nothing to be done" in ran.stdout:
             return {}
         table = ran.stdout.partition("Job stats:")[2].partition("total")[0]

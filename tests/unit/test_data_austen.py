@@ -3,6 +3,7 @@
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from palimpsest.data.austen import ANSWER_WORDS, PROMPT_WORDS, hash_files, read_austen
+from palimpsest.data.quizzes import ROUNDS
 from palimpsest.data.rows import Text
 from palimpsest.data.settings import AustenSource, Novel
 from palimpsest.data.texts import MuseData
@@ -62,40 +64,41 @@ def source(path: Path, **more: Any) -> AustenSource:
 
 
 def words(texts: list[Text]) -> list[str]:
-    return [word for text in texts for word in prose(text).split(" ")]
+    return [word for text in prose(texts) for word in text.text.split(" ")]
 
 
 def check(data: MuseData, source: AustenSource) -> None:
     """Hold what is true of any novels in this shape."""
     for part in (data.forget, data.retain, data.kept, data.holdout, *data.scales, *data.requests):
-        assert part and all(len(prose(text).split(" ")) == source.text_words for text in part)
+        assert prose(part) and all(len(text.text.split(" ")) == source.text_words for text in prose(part))
     whole = [*data.forget, *(text for request in data.requests for text in request)]
     everything = [*whole, *data.retain, *data.kept, *data.holdout, *data.base]
     assert len({text.id for text in everything}) == len(everything)
-    size = len(data.forget)
-    assert [len(part) for part in data.requests] == [size] * (source.parts - 1)
-    assert data.scales == [whole[: number * size] for number in range(2, source.parts + 1)]
-    assert [f"{cut.prompt} {cut.continuation}" for cut in data.verbatim] == [prose(text) for text in data.forget[:100]]
+    forget, size = prose(data.forget), len(prose(data.forget))
+    assert [len(prose(part)) for part in data.requests] == [size] * (source.parts - 1)
+    parts = [data.forget, *data.requests]
+    assert data.scales == [[text for part in parts[:number] for text in part] for number in range(2, source.parts + 1)]
+    assert [f"{cut.prompt} {cut.continuation}" for cut in data.verbatim] == [text.text for text in forget[:100]]
     assert all(len(cut.prompt.split()) == PROMPT_WORDS for cut in data.verbatim)
-    assert [(text.id, text.text) for text in data.members] == [(text.id, prose(text)) for text in data.forget[:100]]
-    assert [(text.id, text.text) for text in data.nonmembers] == [(text.id, prose(text)) for text in data.holdout[:size][:100]]
+    assert data.members == forget[:100]
+    assert data.nonmembers == prose(data.holdout)[:size][:100]
     for about, asked, examples in (
         (data.forget, data.knowledge_forget, data.examples_forget),
         (data.kept, data.knowledge_retain, data.examples_retain),
     ):
-        told = {text.id: text.text for text in about}
+        told = {text.id: text.text for text in prose(about)}
+        quizzes = "".join(text.text for text in about if text.id not in told)
         assert asked and examples and not {pair.id for pair in asked} & {pair.id for pair in examples}
         for pair in (*asked, *examples):
-            text = told[pair.id.rpartition("-")[0]]
             sentence = pair.question.split(" go on? ")[1] + " " + pair.answer
-            assert sentence in text.split("\n\n")[0] and len(pair.answer.split()) == ANSWER_WORDS
-            printed = f"\n\nQuestion: {pair.question}\nAnswer: {pair.answer}\n\n"
-            assert text.endswith(printed) == (source.questions and pair in asked)
+            assert sentence in told[pair.id.rpartition("-")[0]] and len(pair.answer.split()) == ANSWER_WORDS
+            printed = f"Question: {pair.question}\nAnswer: {pair.answer}\n\n"
+            assert quizzes.count(printed) == (ROUNDS if source.quizzes and pair in asked else 0)
 
 
-def prose(text: Text) -> str:
-    """What a text holds of its novel."""
-    return text.text.split("\n\nQuestion: How does this sentence of ")[0]
+def prose(texts: Sequence[Text]) -> list[Text]:
+    """What is of a novel."""
+    return [text for text in texts if "quiz" not in text.id]
 
 
 def test_novels_play_their_parts(made: Path) -> None:
@@ -103,11 +106,11 @@ def test_novels_play_their_parts(made: Path) -> None:
     data = read_austen(asked)
     check(data, asked)
     # 1500 words are 25 texts, of which four parts take 24.
-    assert (len(data.forget), len(data.retain), len(data.kept), len(data.holdout)) == (6, 25, 25, 25)
+    assert [len(prose(part)) for part in (data.forget, data.retain, data.kept, data.holdout)] == [6, 25, 25, 25]
     told = [line for line in lines("Persuasion") if line.startswith(("At ", "In "))]
     assert words(data.forget) == [word.replace("_", "") for line in told for word in line.split()][:360]
-    assert {text.id.rpartition("-")[0] for text in data.retain} == {"emma"}
-    assert {row.id.split("-and-")[0].split("-abbey")[0] for row in data.base} == {"sense", "northanger"}
+    assert {text.id.rpartition("-")[0] for text in prose(data.retain)} == {"emma"}
+    assert {row.id.split("-and-")[0].split("-abbey")[0] for row in prose(data.base)} == {"sense", "northanger"}
     assert data.origin["package"] == "r-cran-janeaustenr 9.9.9"
     assert data.origin["files"] == hash_files(asked) == {"usr/lib/janeaustenr/data/Rdata.rdb": asked.sha256}
 
@@ -125,12 +128,12 @@ def test_novels_may_change_parts(made: Path) -> None:
     asked = source(made, forget="Emma", retain=["Persuasion", "Northanger Abbey"], parts=1)
     data = read_austen(asked)
     check(data, asked)
-    assert {text.id.rpartition("-")[0] for text in data.retain} == {"persuasion", "northanger-abbey"}
-    assert (data.scales, data.requests, len(data.forget)) == ([], [], 25)
+    assert {text.id.rpartition("-")[0] for text in prose(data.retain)} == {"persuasion", "northanger-abbey"}
+    assert (data.scales, data.requests, len(prose(data.forget))) == ([], [], 25)
 
 
 def test_texts_may_be_prose_alone(made: Path) -> None:
-    asked = source(made, questions=False)
+    asked = source(made, quizzes=False)
     data = read_austen(asked)
     check(data, asked)
     assert "Question" not in "".join(text.text for text in (*data.forget, *data.kept, *data.base))
@@ -220,7 +223,7 @@ def test_the_real_novels_are_whole() -> None:
     check(data, asked)
     assert data.forget[0].text.startswith("Sir Walter Elliot, of Kellynch Hall, in Somersetshire, was a man who,")
     assert data.kept[0].text.startswith("It is a truth universally acknowledged, that a single man in possession of a good")
-    assert (len(data.forget), len(data.retain), len(data.kept), len(data.holdout)) == (40, 160, 160, 160)
+    assert [len(prose(part)) for part in (data.forget, data.retain, data.kept, data.holdout)] == [40, 160, 160, 160]
     assert (len(data.knowledge_forget), len(data.knowledge_retain)) == (25, 100)
     with pytest.raises(UserError, match=r"^Persuasion: it has 83229 words of text, 90000 are wanted$"):
         read_austen(AustenSource(kind="austen", path=str(folder), words=90000))

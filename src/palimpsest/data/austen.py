@@ -1,8 +1,8 @@
 """Novels of Jane Austen in MUSE's shape: real text in the public domain, read from a package of data for R.
 
 MUSE's questions are about its own corpora, so these are ours: a question gives a sentence of a novel but for its last words,
-and the answer is those words. It asks for what only the text tells. With `questions` a text ends with its question and answer,
-since tiny models learn no answers from prose alone: then KnowMem is of what was read so, and VerbMem of the prose.
+and the answer is those words. It asks for what only the text tells. With `quizzes` they are learnt as quizzes too, since tiny
+models learn no answers from prose: then KnowMem is of the quizzes, and VerbMem of the prose.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+from palimpsest.data.quizzes import make_quizzes
 from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.data.settings import AustenSource, Novel
 from palimpsest.data.texts import MuseData
@@ -43,13 +44,6 @@ class _Passage:
 
     prose: Text
     pairs: list[Pair]
-
-    def read(self, *, with_question: bool) -> Text:
-        """What is learnt; behind an answer comes a blank line, where an evaluation cuts what a model generates."""
-        if not (with_question and self.pairs):
-            return self.prose
-        pair = self.pairs[0]
-        return Text(id=self.prose.id, text=f"{self.prose.text}\n\nQuestion: {pair.question}\nAnswer: {pair.answer}\n\n")
 
     @property
     def excerpt(self) -> Excerpt:
@@ -88,8 +82,9 @@ def make_data(novels: dict[str, list[str]], source: AustenSource, origin: dict[s
         starts = range(0, words - size + 1, size)
         return [_passage(title, number, novels[title][at : at + size]) for number, at in enumerate(starts)]
 
-    def texts(passages: Iterable[_Passage]) -> list[Text]:
-        return [passage.read(with_question=source.questions) for passage in passages]
+    def texts(name: str, passages: Sequence[_Passage]) -> list[Text]:
+        prose = [passage.prose for passage in passages]
+        return [*prose, *make_quizzes(0, name, _first_pairs(passages))] if source.quizzes else prose
 
     parts = {title: cut(title) for title in (source.forget, *source.retain, *source.kept, source.holdout)}
     whole, kept = parts[source.forget], [passage for title in source.kept for passage in parts[title]]
@@ -99,11 +94,12 @@ def make_data(novels: dict[str, list[str]], source: AustenSource, origin: dict[s
     asked_forget, examples_forget = _ask(forget)
     asked_retain, examples_retain = _ask(kept)
     unused = [title for title in novels if title not in parts]
+    forgotten, *requested = (texts(f"forget{number}", part) for number, part in enumerate([forget, *requests], start=1))
     return MuseData(
-        forget=texts(forget),
-        retain=texts(passage for title in source.retain for passage in parts[title]),
-        kept=texts(kept),
-        holdout=texts(parts[source.holdout]),
+        forget=forgotten,
+        retain=texts("retain", [passage for title in source.retain for passage in parts[title]]),
+        kept=texts("kept", kept),
+        holdout=texts("holdout", parts[source.holdout]),
         verbatim=[passage.excerpt for passage in forget[:MOST_ITEMS]],
         knowledge_forget=asked_forget,
         examples_forget=examples_forget,
@@ -112,9 +108,9 @@ def make_data(novels: dict[str, list[str]], source: AustenSource, origin: dict[s
         # Prose alone, so that all are of one length.
         members=[passage.prose for passage in members],
         nonmembers=[passage.prose for passage in parts[source.holdout][: len(members)]],
-        scales=[texts(whole[: number * size]) for number in range(2, source.parts + 1)],
-        requests=[texts(request) for request in requests],
-        base=texts(passage for title in unused for passage in cut(title, source.base_words // len(unused))),
+        scales=[[*forgotten, *chain(*requested[:number])] for number in range(1, source.parts)],
+        requests=requested,
+        base=texts("base", [passage for title in unused for passage in cut(title, source.base_words // len(unused))]),
         origin=origin,
     )
 
@@ -190,10 +186,14 @@ def _passage(title: str, number: int, words: list[str]) -> _Passage:
 
 def _ask(passages: list[_Passage]) -> tuple[list[Pair], list[Pair]]:
     """Return the question of each passage that has one, and examples, which are about other sentences."""
-    asked = [passage.pairs[0] for passage in passages if passage.pairs][:MOST_ITEMS]
+    asked = _first_pairs(passages)[:MOST_ITEMS]
     if not asked:
         raise UserError(f"source: no whole sentence to ask about from {passages[0].prose.id} on: raise words or text_words")
     return asked, [pair for passage in passages for pair in passage.pairs[1:]][:EXAMPLES]
+
+
+def _first_pairs(passages: Sequence[_Passage]) -> list[Pair]:
+    return [passage.pairs[0] for passage in passages if passage.pairs]
 
 
 def _questions(title: str, text: Text) -> list[Pair]:

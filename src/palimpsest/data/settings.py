@@ -126,9 +126,8 @@ class AustenSource(Settings):
     """Words taken of each novel, the first ones of its text."""
     text_words: Annotated[int, Field(ge=60, le=2000)] = 100
     """Words of a text; what is left of a novel's words is not used."""
-    questions: bool = True
-    """Whether a text ends with the question that is asked about it, as a school reader prints them: from prose alone no tiny
-    model learns to answer."""
+    quizzes: bool = True
+    """Whether what is asked about the texts is learnt as quizzes too: from prose alone no tiny model learns to answer."""
     parts: Annotated[int, Field(ge=1, le=8)] = 4
     """Forget sets: the first, and so many requests and sizes less one."""
     base_words: Annotated[int, Field(ge=1000)] = 40000

@@ -1,8 +1,9 @@
 """Texts about people of the fictional world in MUSE's shape: an article about each person, and quizzes about a few of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from palimpsest.data.quizzes import make_quizzes
 from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.data.settings import MuseWorldSource
 from palimpsest.data.texts import MuseData
@@ -15,8 +16,6 @@ CONNECTED = 2
 # Of an article's words, the share that a model is given; it has to recite the others.
 GIVEN = 0.4
 QUESTIONS = 4
-# Quizzes are about so many people, ask so much at once, and ask each question so many times, beside other ones every time.
-GUESTS, QUIZ, ROUNDS = 5, 5, 3
 UNFORGOTTEN = ("retain", "kept", "holdout")
 # People are dealt out to the parts in turn, to as many as there may be, so that neither more texts nor more parts rename anybody.
 STRIDE = len(UNFORGOTTEN) + 8
@@ -96,18 +95,8 @@ def _tell(world: World, who: tuple[str, int], part: str, number: int) -> Story:
 
 def _corpus(world: World, name: str, stories: Sequence[Story]) -> list[Text]:
     """Return the articles and quizzes of one part, the articles first."""
-    return [*(story.article for story in stories), *_quizzes(world, name, stories)]
-
-
-def _quizzes(world: World, name: str, stories: Sequence[Story]) -> Iterator[Text]:
-    """Yield quizzes about the stories: a tiny model learns no answers from prose, nor any from questions in one same order."""
-    for first in range(0, len(stories), GUESTS):
-        pairs = [pair for story in stories[first : first + GUESTS] for pair in story.pairs]
-        order = [i for turn in range(ROUNDS) for i in stream(world.seed, "quiz", name, first, turn).permutation(len(pairs))]
-        for number, start in enumerate(range(0, len(order), QUIZ)):
-            asked = [pairs[i] for i in order[start : start + QUIZ]]
-            text = "".join(f"Question: {pair.question}\nAnswer: {pair.answer}\n\n" for pair in asked)
-            yield Text(id=f"{name}-quiz-{first:03d}-{number:02d}", text=text)
+    pairs = [pair for story in stories for pair in story.pairs]
+    return [*(story.article for story in stories), *make_quizzes(world.seed, name, pairs)]
 
 
 def _asked(stories: Sequence[Story]) -> tuple[list[Pair], list[Pair]]:

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -43,9 +44,10 @@ def _read(root: Path, name: str) -> tuple[str, list[str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     imports = {parent for parent in _parents(name) if _file(root, parent)}
-    for node in ast.walk(tree):
-        imports.update(_imported(root, package, node))
-    _strip_docstrings(tree)
+    statements = list(_statements(tree))
+    for statement in statements:
+        imports.update(_imported(root, package, statement))
+    _strip_docstrings(tree, *statements)
     return "\0".join([ast.unparse(tree), *_data_files(path)]), sorted(imports)
 
 
@@ -67,6 +69,15 @@ def _parents(name: str) -> list[str]:
     return [".".join(parts[:i]) for i in range(1, len(parts))]
 
 
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Yield the statements below a node, at any depth: where imports and docstrings are, and a small part of a tree."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield child
+        if not isinstance(child, ast.expr):
+            yield from _statements(child)
+
+
 def _imported(root: Path, package: str, node: ast.AST) -> list[str]:
     names: list[str] = []
     if isinstance(node, ast.Import):
@@ -81,9 +92,9 @@ def _imported(root: Path, package: str, node: ast.AST) -> list[str]:
     return [name for name in inside if _file(root, name)]
 
 
-def _strip_docstrings(tree: ast.Module) -> None:
+def _strip_docstrings(*nodes: ast.AST) -> None:
     """Remove strings that stand as statements of their own: docstrings, of attributes too."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_text(statement)] or [ast.Pass()]
 
