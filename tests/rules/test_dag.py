@@ -18,18 +18,23 @@ END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 
 
 def test_default_study(checkout: Checkout) -> None:
+    # Texts: two larger forget sets and two requests, by NPO and SimNPO. WMDP: the base is the original, and there is no Retrain.
     assert checkout.jobs() == {
-        **COMMON,
-        # Original and Retrain, and on one seed the original of the first half.
-        "finetune": 2 * 2 + 1,
-        "strengthen": 2,
-        # The original's own, and on one seed that mixed with noise and that of the half.
-        "reference": 2 + 2,
-        "unlearn": 2 * 8 + 3,
-        "evaluate": 2 * (2 + 8) + 1 + 3,
+        "data": 1 + 1 + 1,
+        "split": 1,
+        "text_split": 4,
+        "base_tiny": 1 + 1 + 1,
+        # Original and Retrain, and on one seed the original of the first half; those of texts.
+        "finetune": 2 * 2 + 1 + 2,
+        "strengthen": 2 + 1,
+        # The original's own, and on one seed that mixed with noise and that of the half; of texts one a forget set.
+        "reference": 2 + 2 + 5 + 1,
+        "unlearn": 2 * 8 + 3 + 5 + 4 * 2 + 3,
+        "evaluate": 2 * (2 + 8) + 1 + 3 + 2 + 5 + 4 * 2 + 4,
         "attack": 2 * 2 * 2,
         "trajectory": 2,
         "scores": 2,
+        "text_scores": 5 + 1,
         # Two experiments on one seed.
         **MARKOV,
         **END,
@@ -133,15 +138,19 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
         *("--configfile", "config/studies/tofu-tiny.yaml"),
         *("--config", 'sources={"folder": {"path": "some where"}}'),
     )
-    assert set(jobs) == {*checkout.jobs(), "choice"} - set(MARKOV)
+    assert set(jobs) == {*checkout.jobs(), "choice"} - {*MARKOV, "text_split", "text_scores"}
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:
-    (checkout.path / "data/tofu").mkdir(parents=True)
+    for folder in ("tofu", "austen"):
+        (checkout.path / "data" / folder).mkdir(parents=True)
+    # Shown to those who have access only.
+    commit = f'sources={{"wmdp-bio": {{"gated_revision": "{"0" * 40}"}}}}'
     studies = sorted(Path(checkout.path, "config").glob("*/*.yaml"))
     assert studies
     for study in studies:
-        assert checkout.jobs("--configfile", str(study))["all"] == 1
+        more = ("--config", commit) if study.stem == "wmdp-bio" else ()
+        assert checkout.jobs("--configfile", str(study), *more)["all"] == 1
 
 
 def test_the_workflow_can_be_a_module(checkout: Checkout, tmp_path: Path) -> None:
@@ -163,7 +172,7 @@ rule mine:
 """
     )
     jobs = Checkout(other).jobs()
-    assert jobs["unlearning_unlearn"] == 19
+    assert jobs["unlearning_unlearn"] == 35
     assert jobs["mine"] == 1
 
 
