@@ -110,7 +110,7 @@ def test_a_model_without_losses_has_its_rouge_alone() -> None:
     assert "privleak_published" not in muse_scores(RETRAIN, RETRAIN)
 
 
-def random_items(shift: float, seed: int, size: int = 12) -> MuseItems:
+def random_items(shift: float, seed: int, size: int = 40) -> MuseItems:
     rng = np.random.default_rng(seed)
     model = items(0.0, rng.normal(2 + shift, 1, size).tolist(), rng.normal(2, 1, size).tolist())
     return MuseItems({name: rng.uniform(size=size) for name in model.rouge}, model.members, model.nonmembers, model.texts)
