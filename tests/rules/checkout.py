@@ -31,7 +31,7 @@ class Checkout:
         command = ["-m", "snakemake", "--cores", "2", *arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         if not alone:
-            return forked.run(command, environment | {"BASH_ENV": forked.shell()}, self.path)
+            return forked.run(command, environment | {"BASH_ENV": str(forked.shell())}, self.path)
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.run([sys.executable, *command], cwd=self.path, env=environment, **said)
 
