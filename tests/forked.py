@@ -59,11 +59,12 @@ class Command:
     """A Python command line that runs, shown as subprocess.Popen shows one."""
 
     def __init__(self, server: Path, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, files: Sequence[int]) -> None:
+        request = json.dumps([list(arguments), dict(env), str(cwd)])
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(str(server))
         socket.send_fds(self._socket, [b"."], files)
         self._lines = self._socket.makefile("rw")
-        print(json.dumps([list(arguments), dict(env), str(cwd)]), file=self._lines, flush=True)
+        print(request, file=self._lines, flush=True)
         self.pid = int(self._lines.readline())
         self._code: int | None = None
 
@@ -114,7 +115,7 @@ def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def shell() -> Path:
-    """Return a file in which `python` is this module, for shells that read it from BASH_ENV."""
+    """Return a file in which `python` is this module, for shells whose BASH_ENV names it."""
     path = server().with_name("python.sh")
     path.write_text(f'python() {{ {shlex.join([sys.executable, "-ES", __file__, str(server())])} "$@"; }}\n', encoding="utf-8")
     return path
