@@ -56,9 +56,22 @@ class Checkout:
         (self.path / "overlay.yaml").write_text(text, encoding="utf-8")
         return ("--configfile", TINY[1], "overlay.yaml")
 
+    def overlaid(self, study: str, text: str) -> dict[str, int]:
+        """Return how many jobs of each rule a dry run would do with a config laid over a study's."""
+        (self.path / "overlay.yaml").write_text(text, encoding="utf-8")
+        return self.jobs("--configfile", study, "overlay.yaml")
+
     def copy(self, to: Path) -> Checkout:
         """Return a copy in another place, times of files kept."""
         return Checkout(Path(shutil.copytree(self.path, to)))
+
+
+def finish(to: Path, *arguments: str) -> Checkout:
+    """Return a fresh clone in which a study was run to its report."""
+    checkout = clone(to)
+    ran = checkout.snakemake(*arguments)
+    assert ran.returncode == 0, ran.stdout
+    return checkout
 
 
 def clone(to: Path) -> Checkout:

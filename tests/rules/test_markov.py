@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkout import Checkout, clone
+from checkout import Checkout, finish
 
 STUDY = ("--configfile", "config/test/markov.yaml")
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
@@ -15,21 +15,13 @@ RUNS = {"markov_scores": 2, **END}
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The study, run to its report: once for all tests, which work on copies."""
-    checkout = clone(tmp_path_factory.mktemp("markov") / "clone")
-    finished = checkout.snakemake(*STUDY)
-    assert finished.returncode == 0, finished.stdout
-    return checkout
+    return finish(tmp_path_factory.mktemp("markov") / "clone", *STUDY)
 
 
 @pytest.fixture
 def finished(ran: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished study."""
     return ran.copy(tmp_path / "copy")
-
-
-def changed(checkout: Checkout, text: str) -> dict[str, int]:
-    (checkout.path / "overlay.yaml").write_text(text, encoding="utf-8")
-    return checkout.jobs("--configfile", STUDY[1], "overlay.yaml")
 
 
 def test_both_splits_share_the_sequences_and_retrain(checkout: Checkout) -> None:
@@ -92,7 +84,7 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
     ],
 )
 def test_a_setting_reruns_what_depends_on_it(finished: Checkout, text: str, jobs: dict[str, int]) -> None:
-    assert changed(finished, text) == ({**jobs, **END} if jobs else {})
+    assert finished.overlaid(STUDY[1], text) == ({**jobs, **END} if jobs else {})
 
 
 def test_an_objective_reruns_its_method(finished: Checkout) -> None:

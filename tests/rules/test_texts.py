@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkout import Checkout, clone
+from checkout import Checkout, finish
 
 from palimpsest.provenance.canonical import sha256_file
 
@@ -17,21 +17,13 @@ MUSE = {"verbmem_f", "knowmem_f", "knowmem_r", "auc_min_k", "privleak"}
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The study, run to its report: once for all tests, which work on copies."""
-    checkout = clone(tmp_path_factory.mktemp("texts") / "clone")
-    finished = checkout.snakemake(*STUDY)
-    assert finished.returncode == 0, finished.stdout
-    return checkout
+    return finish(tmp_path_factory.mktemp("texts") / "clone", *STUDY)
 
 
 @pytest.fixture
 def finished(ran: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished study."""
     return ran.copy(tmp_path / "copy")
-
-
-def changed(checkout: Checkout, text: str) -> dict[str, int]:
-    (checkout.path / "overlay.yaml").write_text(text, encoding="utf-8")
-    return checkout.jobs("--configfile", STUDY[1], "overlay.yaml")
 
 
 def test_the_numbers_of_a_study(ran: Checkout) -> None:
@@ -92,7 +84,7 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
     ],
 )
 def test_what_reruns(finished: Checkout, text: str, jobs: dict[str, int]) -> None:
-    assert changed(finished, text) == {**jobs, **END}
+    assert finished.overlaid(STUDY[1], text) == {**jobs, **END}
 
 
 @pytest.mark.parametrize("split", ["request3", "scale2"])

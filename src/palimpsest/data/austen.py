@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from palimpsest.data.quizzes import make_quizzes
-from palimpsest.data.rows import Excerpt, Pair, Text
+from palimpsest.data.rows import Pair, Text
 from palimpsest.data.settings import AustenSource, Novel
-from palimpsest.data.texts import MuseData
+from palimpsest.data.texts import MuseData, cut_excerpt
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import sha256_file
 
@@ -44,12 +44,6 @@ class _Passage:
 
     prose: Text
     pairs: list[Pair]
-
-    @property
-    def excerpt(self) -> Excerpt:
-        """The prose cut in two at a space, which neither part holds."""
-        words = self.prose.text.split(" ")
-        return Excerpt(id=self.prose.id, prompt=" ".join(words[:PROMPT_WORDS]), continuation=" ".join(words[PROMPT_WORDS:]))
 
 
 def read_austen(source: AustenSource) -> MuseData:
@@ -100,7 +94,7 @@ def make_data(novels: dict[str, list[str]], source: AustenSource, origin: dict[s
         retain=texts("retain", [passage for title in source.retain for passage in parts[title]]),
         kept=texts("kept", kept),
         holdout=texts("holdout", parts[source.holdout]),
-        verbatim=[passage.excerpt for passage in forget[:MOST_ITEMS]],
+        verbatim=[cut_excerpt(passage.prose, PROMPT_WORDS) for passage in forget[:MOST_ITEMS]],
         knowledge_forget=asked_forget,
         examples_forget=examples_forget,
         knowledge_retain=asked_retain,

@@ -103,6 +103,12 @@ class WmdpData:
         )
 
 
+def cut_excerpt(text: Text, given: int) -> Excerpt:
+    """Return a text cut in two behind so many words, at a space that neither part holds."""
+    words = text.text.split(" ")
+    return Excerpt(id=text.id, prompt=" ".join(words[:given]), continuation=" ".join(words[given:]))
+
+
 def _write(directory: Path, sets: dict[str, Sequence[Settings]]) -> dict[str, int]:
     for name, rows in sets.items():
         write_rows(directory / f"{name}.jsonl", rows)

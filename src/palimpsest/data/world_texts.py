@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from palimpsest.data.quizzes import make_quizzes
 from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.data.settings import MuseWorldSource
-from palimpsest.data.texts import MuseData
+from palimpsest.data.texts import MuseData, cut_excerpt
 from palimpsest.data.world_people import World, make_person
 from palimpsest.data.world_text_templates import BIRTH, CONNECTIVES, ENDS, TOPICS
 from palimpsest.streams import stream
@@ -28,13 +28,6 @@ class Story:
     article: Text
     pairs: list[Pair]
 
-    @property
-    def excerpt(self) -> Excerpt:
-        """The article, cut in two at a space that neither half holds."""
-        words = self.article.text.split(" ")
-        given = int(GIVEN * len(words))
-        return Excerpt(id=self.article.id, prompt=" ".join(words[:given]), continuation=" ".join(words[given:]))
-
 
 def read_muse_world(source: MuseWorldSource) -> MuseData:
     """Return the corpus and its questions; the same settings give the same rows, and more texts or parts change no article."""
@@ -53,7 +46,7 @@ def read_muse_world(source: MuseWorldSource) -> MuseData:
         retain=corpora["retain"],
         kept=corpora["kept"],
         holdout=corpora["holdout"],
-        verbatim=[story.excerpt for story in parts["forget"]],
+        verbatim=[_excerpt(story.article) for story in parts["forget"]],
         knowledge_forget=knowledge_forget,
         examples_forget=examples_forget,
         knowledge_retain=knowledge_retain,
@@ -91,6 +84,10 @@ def _tell(world: World, who: tuple[str, int], part: str, number: int) -> Story:
             for place, topic in enumerate(asked)
         ],
     )
+
+
+def _excerpt(article: Text) -> Excerpt:
+    return cut_excerpt(article, int(GIVEN * len(article.text.split(" "))))
 
 
 def _corpus(world: World, name: str, stories: Sequence[Story]) -> list[Text]:

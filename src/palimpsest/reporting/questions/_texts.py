@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from typing import Any
+
+from matplotlib.lines import Line2D
 
 from palimpsest.reporting.evidence import Place
 from palimpsest.reporting.findings import choices_made
 from palimpsest.reporting.names import method_name
+from palimpsest.reporting.style import SOFT
 from palimpsest.reporting.tables import Row, Table, that_compare
 from palimpsest.reporting.words import format_score, joined
 
@@ -25,6 +29,25 @@ def tables_that_compare(places: Iterable[Place], table: Callable[[Place], Table]
     """Return the tables of places, without those of suites that only references met where a block has another."""
     blocks = groupby(places, key=lambda place: place.block.key)
     return [kept for _, of_block in blocks for kept in that_compare([table(place) for place in of_block])]
+
+
+def several_seeds(tables: Iterable[Table]) -> bool:
+    """Return whether some model is a mean over seeds."""
+    return any(row.seeds > 1 for table in tables for row in table.standing.values())
+
+
+def bars(tables: Iterable[Table], one_seed: str) -> str:
+    """Say for the caption what marks and bars are; `one_seed` says what the bars are where there is one seed."""
+    if several_seeds(tables):
+        return "Large marks: means over seeds, bars: their range, small marks: single seeds."
+    return f"Bars: {one_seed}."
+
+
+def seed_handles(tables: Iterable[Table]) -> list[Any]:
+    """Return what a legend says of the small marks, where there are any."""
+    if not several_seeds(tables):
+        return []
+    return [Line2D([], [], linestyle="", marker="o", color=SOFT, alpha=0.45, markersize=3.5, label="single seeds")]
 
 
 def named(rows: Sequence[Row], key: str) -> str:

@@ -21,12 +21,14 @@ from palimpsest.reporting.questions._texts import (
     NAMES,
     VERBATIM,
     WORSE,
+    bars,
     beside_paper,
     hardly_forgotten,
     how_to_read,
     left_of_original,
     named,
     not_told,
+    seed_handles,
     tables_that_compare,
     with_choices,
 )
@@ -141,14 +143,9 @@ def _given_away(table: Table) -> str:
 
 
 def _caption(tables: Sequence[Table]) -> str:
-    several = any(row.seeds > 1 for table in tables for row in table.standing.values())
-    bars = (
-        "Large marks: means over seeds, bars: their range, small marks: single seeds."
-        if several
-        else "Bars: 95 % bootstrap intervals over the items."
-    )
+    shown = bars(tables, "95 % bootstrap intervals over the items")
     return (
-        f"What each model recites and knows, from 0 to 100, and PrivLeak. {bars} Shaded: no more than Retrain of the forget set, "
+        f"What each model recites and knows, from 0 to 100, and PrivLeak. {shown} Shaded: no more than Retrain of the forget set, "
         f"no less of the retain set, and a PrivLeak within {NEAR:g} of 0. A PrivLeak below 0 says that the forget set is still "
         "remembered, above 0 that the model is more surprised by it than one that never saw it, which gives it away as well."
     ) + variants_shown((row.method, row.variant) for table in tables for row in table.rivals)
@@ -187,8 +184,7 @@ def _draw(tables: Sequence[Table]) -> Figure:
         dotted_handle("original"),
         Patch(color=GOOD, label="as good as Retrain, or better"),
     ]
-    if any(row.seeds > 1 for table in tables for row in table.standing.values()):
-        handles.append(Line2D([], [], linestyle="", marker="o", color=SOFT, alpha=0.45, markersize=3.5, label="single seeds"))
+    handles += seed_handles(tables)
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 

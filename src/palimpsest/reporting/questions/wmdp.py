@@ -16,12 +16,14 @@ from palimpsest.reporting.names import model_order
 from palimpsest.reporting.questions._texts import (
     BETTER,
     WORSE,
+    bars,
     beside_paper,
     hardly_forgotten,
     how_to_read,
     left_of_original,
     named,
     not_told,
+    seed_handles,
     tables_that_compare,
     with_choices,
 )
@@ -177,15 +179,10 @@ def _forgotten(table: Table) -> str:
 
 
 def _caption(tables: Sequence[Table]) -> str:
-    several = any(row.seeds > 1 for table in tables for row in table.standing.values())
-    bars = (
-        "Large marks: means over seeds, bars: their range, small marks: single seeds."
-        if several
-        else "Bars: 95 % intervals over the questions."
-    )
+    shown = bars(tables, "95 % intervals over the questions")
     return (
         "Forgotten, upwards, against kept, rightwards; up and to the right is better, as far as chance, the dashed line: of four "
-        f"answers one is right. {bars}"
+        f"answers one is right. {shown}"
     ) + variants_shown((row.method, row.variant) for table in tables for row in table.rivals)
 
 
@@ -205,8 +202,7 @@ def _draw(tables: Sequence[Table]) -> Figure:
         axes.margins(0.1)
     methods = sorted({method for table in tables for method in table.standing}, key=lambda method: model_order(method, ""))
     handles: list[Any] = [method_handle(method, line=False) for method in methods]
-    if any(row.seeds > 1 for table in tables for row in table.standing.values()):
-        handles.append(Line2D([], [], linestyle="", marker="o", color=SOFT, alpha=0.45, markersize=3.5, label="single seeds"))
+    handles += seed_handles(tables)
     handles.append(Line2D([], [], color=SOFT, linewidth=0.9, linestyle=DASHED, label="chance"))
     figure.legend(handles=handles, loc="outside right upper")
     return figure
