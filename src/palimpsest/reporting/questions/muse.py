@@ -145,7 +145,7 @@ def _given_away(table: Table) -> str:
 def _caption(tables: Sequence[Table]) -> str:
     shown = bars(tables, "95 % bootstrap intervals over the items")
     return (
-        f"What each model recites and knows, from 0 to 100, and PrivLeak. {shown} Shaded: no more than Retrain of the forget set, "
+        f"What each model recites and knows, 0 to 100, and PrivLeak. {shown} Shaded: no more than Retrain of the forget set, "
         f"no less of the retain set, and a PrivLeak within {NEAR:g} of 0. A PrivLeak below 0 says that the forget set is still "
         "remembered, above 0 that the model is more surprised by it than one that never saw it, which gives it away as well."
     ) + variants_shown((row.method, row.variant) for table in tables for row in table.rivals)
