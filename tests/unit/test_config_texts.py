@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,6 +67,12 @@ def config(*blocks: dict[str, Any], changes: Sequence[tuple[Sequence[str], Any]]
 
 def job(benchmark: str = "muse", split: str = "forget", model: str = "tiny", **names: str) -> Any:
     return SimpleNamespace(**{"benchmark": benchmark, "split": split, "model": model, "seed": "0", "variant": "default", **names})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study looks at what is made already: nothing, whatever lies in the folder that the tests are run in."""
+    monkeypatch.chdir(tmp_path)
 
 
 def test_names_of_splits() -> None:
