@@ -200,6 +200,7 @@ def test_lm_eval_has_a_column_a_score():
     [
         (["mmlu"], ["arc/acc", "mmlu/acc", "mmlux/acc"]),
         (["mmlu", "mmlu_law"], ["arc/acc", "mmlu/acc", "mmlu_law/acc", "mmlux/acc"]),
+        ([{"group": "mmlu", "task": ["law", "virology"]}], ["arc/acc", "mmlu/acc", "mmlux/acc"]),
         ([{"task": "mmlu_law"}], ["arc/acc", "mmlu/acc", "mmlu_law/acc", "mmlux/acc"]),
         (["mm"], ["arc/acc", "mmlu/acc", "mmlu_law/acc", "mmlux/acc"]),
         ([], ["arc/acc", "mmlu/acc", "mmlu_law/acc", "mmlux/acc"]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -257,9 +257,9 @@ def write_csv(path: Path, tables: Iterable[Table]) -> None:
                 writer.writerow([*table.block.key, table.suite, table.attack, row.method, row.variant, row.seeds, *numbers])
 
 
-def _without_parts(metrics: Iterable[str], asked: Iterable[str | Mapping[str, str]]) -> list[str]:
+def _without_parts(metrics: Iterable[str], asked: Iterable[str | Mapping[str, Any]]) -> list[str]:
     scored = {metric.rsplit("/", 1)[0]: metric for metric in metrics}
-    named = {task if isinstance(task, str) else task["task"] for task in asked} & scored.keys()
+    named = {task if isinstance(task, str) else task.get("group", task["task"]) for task in asked} & scored.keys()
     parts = {task for task in scored.keys() - named if any(task.startswith(f"{name}_") for name in named)}
     return [metric for metric in metrics if metric.rsplit("/", 1)[0] not in parts]
 
