@@ -12,28 +12,28 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
+TRAIN = [
+    "accelerate",
+    # transformers reads models of kind packaged with it.
+    "gguf",
+    "huggingface-hub",
+    "numpy",
+    "pandas",
+    "peft",
+    "pyarrow",
+    "pydantic",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "tqdm",
+    "transformers",
+]
 # What a family's stages import; `workflow` is all of the project with its tools, the environment of `make setup`.
 FAMILIES = {
     "data": ["huggingface-hub", "numpy", "pydantic", "pyyaml"],
-    "model": [
-        "accelerate",
-        # transformers reads models of kind packaged with it.
-        "gguf",
-        "huggingface-hub",
-        "lm-eval",
-        "numpy",
-        "pandas",
-        "peft",
-        "pyarrow",
-        "pydantic",
-        "rouge-score",
-        "safetensors",
-        "tokenizers",
-        "torch",
-        "tqdm",
-        "transformers",
-    ],
-    "report": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "scipy"],
+    "train": TRAIN,
+    "evaluate": [*TRAIN, "lm-eval", "rouge-score"],
+    "report": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy"],
 }
 WORKFLOW = "workflow"
 PYTHON = "3.11"

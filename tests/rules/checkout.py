@@ -13,7 +13,7 @@ from pathlib import Path
 import forked
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("Snakefile", "config.yaml", "config", "envs", "profiles", "src", "workflow")
+SOURCES = ("Snakefile", "config.yaml", "config", "containers", "envs", "profiles", "src", "workflow")
 TINY = ("--configfile", "config/test/tiny.yaml")
 
 

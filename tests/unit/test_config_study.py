@@ -228,7 +228,6 @@ UNLEARN = "tofu/tiny/forget10/seed{}/unlearn/{}/model"
         (("models", "tiny", "resources"), {"threads": 8, "gpu": 1, "mem": "9GB", "runtime": "1d"}, set()),
         (("description",), "Another.", set()),
         (("published",), {}, set()),
-        (("containers",), {"model": "model.sif"}, set()),
         (("suites", "unused"), {"kind": "tofu"}, set()),
         (("sources", "hub"), {"kind": "hub", "base_authors": 7}, set()),
     ],

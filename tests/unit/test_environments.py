@@ -19,9 +19,15 @@ from palimpsest.provenance.digest import code_closure
 ROOT = Path(__file__).resolve().parents[2]
 ENVS = ROOT / "envs"
 STAGES = {
-    "data": ("palimpsest.stages.data", "palimpsest.stages.split", "palimpsest.config.__main__"),
-    "model": tuple(f"palimpsest.stages.{stage}" for stage in ("base", "finetune", "reference", "unlearn", "attack", "evaluate")),
-    "report": ("palimpsest.stages.summarise", "palimpsest.stages.report"),
+    family: tuple(f"palimpsest.{module}" for module in modules.split())
+    for family, modules in {
+        "data": "stages.data stages.split stages.text_split",
+        "train": "launch stages.base stages.finetune stages.reference stages.unlearn stages.attack"
+        " stages.markov_data stages.markov_train stages.markov_evaluate stages.markov_trajectory",
+        "evaluate": "launch stages.evaluate stages.trajectory",
+        "report": "stages.choice stages.scores stages.text_scores stages.markov_scores stages.summarise stages.report"
+        " config.__main__ reporting.cost",
+    }.items()
 }
 
 _spec = importlib.util.spec_from_file_location("lock_environments", ROOT / "scripts/lock_environments.py")

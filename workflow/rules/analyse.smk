@@ -9,12 +9,13 @@ rule trajectory:
     benchmark:
         f"{BENCHMARKS}/{UNLEARNED}/trajectory.tsv"
     conda:
-        "../../envs/model.yaml"
+        "../../envs/evaluate.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.evaluate
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -24,7 +25,8 @@ rule trajectory:
     message:
         "Watching {wildcards.method} {wildcards.variant} unlearn ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.trajectory --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.trajectory --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --out {output.manifest} > {log} 2>&1"
 
 
@@ -38,7 +40,7 @@ rule choice:
     conda:
         "../../envs/report.yaml"
     container:
-        CONTAINERS.report
+        IMAGES.report
     threads: 1
     resources:
         mem="2GB",
@@ -67,7 +69,7 @@ rule scores:
     conda:
         "../../envs/report.yaml"
     container:
-        CONTAINERS.report
+        IMAGES.report
     threads: 1
     resources:
         mem="2GB",
@@ -96,7 +98,7 @@ rule text_scores:
     conda:
         "../../envs/report.yaml"
     container:
-        CONTAINERS.report
+        IMAGES.report
     threads: 1
     resources:
         mem="2GB",

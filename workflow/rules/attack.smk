@@ -9,12 +9,13 @@ rule attack:
     benchmark:
         f"{BENCHMARKS}/{UNLEARNED}/attack/{{attack}}.tsv"
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -23,5 +24,6 @@ rule attack:
     message:
         "Attacking {wildcards.method} {wildcards.variant} by {wildcards.attack} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.attack --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.attack --spec {params.spec:q} --code {params.code}"
         " --in model={input.model} --in split={input.split} --out {output.manifest} > {log} 2>&1"

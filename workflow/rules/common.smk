@@ -5,7 +5,7 @@ from pathlib import Path
 SOURCE = Path(str(workflow.current_basedir)).parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
-from palimpsest.config import jobs
+from palimpsest.config import images, jobs
 from palimpsest.config.study import CHOICE, RUN, UNLEARNED, open_study
 
 study = open_study(config)
@@ -17,7 +17,7 @@ ask = partial(jobs.resource, study)
 RESULTS = study.results
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-CONTAINERS = study.config.containers
+IMAGES = images.open_images(SOURCE.parent / "containers")
 
 shell.prefix(jobs.shell_prefix(SOURCE, RESULTS, deployed=bool(workflow.deployment_settings.deployment_method)))
 

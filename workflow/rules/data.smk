@@ -8,7 +8,7 @@ rule data:
     conda:
         "../../envs/data.yaml"
     container:
-        CONTAINERS.data
+        IMAGES.data
     threads: 1
     resources:
         mem="1GB",
@@ -20,7 +20,8 @@ rule data:
     message:
         "Getting the data of {wildcards.benchmark}"
     shell:
-        "python -m palimpsest.stages.data --spec {params.spec:q} --code {params.code}" " --out {output.manifest} > {log} 2>&1"
+        "PALIMPSEST_NETWORK=yes python -m palimpsest.stages.data --spec {params.spec:q} --code {params.code}"
+        " --out {output.manifest} > {log} 2>&1"
 
 
 rule split:
@@ -35,7 +36,7 @@ rule split:
     conda:
         "../../envs/data.yaml"
     container:
-        CONTAINERS.data
+        IMAGES.data
     threads: 1
     resources:
         mem="1GB",
@@ -63,7 +64,7 @@ rule text_split:
     conda:
         "../../envs/data.yaml"
     container:
-        CONTAINERS.data
+        IMAGES.data
     threads: 1
     resources:
         mem="1GB",

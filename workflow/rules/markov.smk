@@ -7,9 +7,9 @@ rule markov_data:
     wildcard_constraints:
         benchmark=names.markov,
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: 1
     resources:
         mem="1GB",
@@ -36,12 +36,13 @@ rule markov_retrain:
     wildcard_constraints:
         benchmark=names.markov,
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -50,7 +51,8 @@ rule markov_retrain:
     message:
         "Training retrain ({wildcards.benchmark}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.markov_train --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.markov_train --spec {params.spec:q} --code {params.code}"
         " --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
@@ -80,12 +82,13 @@ rule markov_evaluate:
     wildcard_constraints:
         benchmark=names.markov,
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -94,7 +97,8 @@ rule markov_evaluate:
     message:
         "Evaluating {wildcards.role} ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.markov_evaluate --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.markov_evaluate --spec {params.spec:q} --code {params.code}"
         " --in model={input.model} --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
@@ -111,12 +115,13 @@ rule markov_trajectory:
     wildcard_constraints:
         benchmark=names.markov,
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -125,7 +130,8 @@ rule markov_trajectory:
     message:
         "Watching {wildcards.method} {wildcards.variant} unlearn ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.markov_trajectory --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.markov_trajectory --spec {params.spec:q} --code {params.code}"
         " --in model={input.model} --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
@@ -141,7 +147,7 @@ rule markov_scores:
     conda:
         "../../envs/report.yaml"
     container:
-        CONTAINERS.report
+        IMAGES.report
     threads: 1
     resources:
         mem="2GB",

@@ -10,12 +10,13 @@ rule base_tiny:
     wildcard_constraints:
         model=names.tiny,
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -24,7 +25,8 @@ rule base_tiny:
     message:
         "Training the base of {wildcards.model} ({wildcards.benchmark})"
     shell:
-        "python -m palimpsest.stages.base --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.base --spec {params.spec:q} --code {params.code}"
         " --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
@@ -38,9 +40,9 @@ rule base_pretrained:
         model=names.pretrained,
     localrule: True
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: 1
     resources:
         mem=ask("mem"),
@@ -51,7 +53,8 @@ rule base_pretrained:
     message:
         "Fetching {wildcards.model}"
     shell:
-        "python -m palimpsest.stages.base --spec {params.spec:q} --code {params.code}" " --out {output.manifest} > {log} 2>&1"
+        "PALIMPSEST_NETWORK=yes python -m palimpsest.stages.base --spec {params.spec:q} --code {params.code}"
+        " --out {output.manifest} > {log} 2>&1"
 
 
 rule finetune:
@@ -66,12 +69,13 @@ rule finetune:
     wildcard_constraints:
         model=names.taught,
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -81,7 +85,8 @@ rule finetune:
     message:
         "Training {wildcards.role} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --out {output.manifest} > {log} 2>&1"
 
 
@@ -111,12 +116,13 @@ rule strengthen:
     benchmark:
         f"{BENCHMARKS}/{RUN}/{{start}}/strengthened/model.tsv"
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -126,5 +132,6 @@ rule strengthen:
     message:
         "Strengthening {wildcards.start} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --out {output.manifest} > {log} 2>&1"

@@ -9,7 +9,7 @@ rule summarise:
     conda:
         "../../envs/report.yaml"
     container:
-        CONTAINERS.report
+        IMAGES.report
     threads: 1
     resources:
         mem="2GB",
@@ -50,7 +50,7 @@ rule page:
     conda:
         "../../envs/report.yaml"
     container:
-        CONTAINERS.report
+        IMAGES.report
     threads: 1
     resources:
         mem="2GB",
@@ -82,7 +82,7 @@ rule publish:
     conda:
         "../../envs/report.yaml"
     container:
-        CONTAINERS.report
+        IMAGES.report
     threads: 1
     resources:
         mem="1GB",

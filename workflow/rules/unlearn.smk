@@ -8,12 +8,13 @@ rule reference:
     benchmark:
         f"{BENCHMARKS}/{RUN}/{{start}}/reference/{{reference}}.tsv"
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -23,7 +24,8 @@ rule reference:
     message:
         "Taking reference log-probabilities ({wildcards.start}, {wildcards.reference}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.reference --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.reference --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --out {output.manifest} > {log} 2>&1"
 
 
@@ -37,12 +39,13 @@ rule unlearn:
     benchmark:
         f"{BENCHMARKS}/{UNLEARNED}/model.tsv"
     conda:
-        "../../envs/model.yaml"
+        "../../envs/train.yaml"
     container:
-        CONTAINERS.model
+        IMAGES.train
     threads: ask("threads")
     resources:
         gpu=ask("gpu"),
+        parallel=ask("parallel"),
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
@@ -52,5 +55,6 @@ rule unlearn:
     message:
         "Unlearning with {wildcards.method} {wildcards.variant} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        "python -m palimpsest.stages.unlearn --spec {params.spec:q} --code {params.code}"
+        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+        " palimpsest.stages.unlearn --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --out {output.manifest} > {log} 2>&1"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import product
 from pathlib import Path
+from string import ascii_letters
 from typing import Any, Protocol
 
 from palimpsest.config.description import describe_study, resolve_config
@@ -19,6 +20,7 @@ from palimpsest.config.study import PIECES, Choice, Run, Study, Subject, Variant
 from palimpsest.data import sources
 from palimpsest.data.settings import LocalSource
 from palimpsest.evaluation import suites
+from palimpsest.evaluation.settings import LmEvalSuite
 from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.objectives import load_objective, module_name
@@ -28,6 +30,10 @@ from palimpsest.selection.settings import SelectionRule
 from palimpsest.training.settings import TrainSettings
 
 NEVER = r"(?!)"
+# What grows with the attempt, so that a job which ran out of it gets more.
+GROWING = ("mem", "runtime")
+# Before the command of a job that is to see the network: in a container it sees none otherwise.
+NETWORK = "PALIMPSEST_NETWORK=yes"
 
 
 class Wildcards(Protocol):
@@ -153,7 +159,7 @@ class Specs:
     def evaluate(self, wildcards: Wildcards) -> str:
         """Return the spec of an evaluation: all suites that some block wants of this model."""
         w = wildcards
-        subject = self._study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
+        subject = _subject(self._study, w)
         listed = {name: self._config.suites[name].model_dump() for name in self._study.subjects[subject].suites}
         return canonical_json({"suites": listed, "model": self._study.used(w.benchmark, w.model, trained=False)})
 
@@ -254,7 +260,7 @@ class Inputs:
     def evaluate(self, wildcards: Wildcards) -> dict[str, str]:
         """Return a model, and the split whose sets it is evaluated on: of texts always the first."""
         w, study = wildcards, self._study
-        subject = study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
+        subject = _subject(study, w)
         split = study.split_folder(w.benchmark, study.home(subject.run).split)
         return {"model": study.path(study.model_folder(subject)), "split": study.path(split)}
 
@@ -379,7 +385,7 @@ def evaluate_code(study: Study) -> Callable[[Wildcards], str]:
 
     def code(wildcards: Wildcards) -> str:
         w = wildcards
-        subject = study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
+        subject = _subject(study, w)
         kinds = sorted({study.config.suites[name].kind for name in study.subjects[subject].suites})
         return _code("evaluate", *map(suites.module_name, kinds))
 
@@ -398,14 +404,34 @@ def trajectory_code(study: Study) -> Callable[[Wildcards], str]:
     return code
 
 
-def resource(study: Study, name: str) -> Callable[[Wildcards], int | str]:
-    """Return a function that says what a job which works with a model asks for: threads, gpu, mem or runtime."""
+def resource(study: Study, name: str) -> Callable[..., int | str]:
+    """Return a function that says what a job which works with a model asks for; memory and time grow with the attempt."""
 
     def ask(wildcards: Wildcards) -> int | str:
         value: int | str = getattr(study.config.models[wildcards.model].resources, name)
         return value
 
-    return ask
+    def ask_more(wildcards: Wildcards, attempt: int) -> str:
+        return multiplied(str(ask(wildcards)), attempt)
+
+    return ask_more if name in GROWING else ask
+
+
+def multiplied(amount: str, times: int) -> str:
+    """Return an amount with a unit so many times: twice "1.5GB" is "3GB"."""
+    number = amount.rstrip(ascii_letters)
+    return f"{float(number) * times:g}{amount[len(number) :]}"
+
+
+def evaluation_network(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that says whether an evaluation needs the network: stock tasks of lm-eval fetch their data."""
+
+    def network(wildcards: Wildcards) -> str:
+        listed = (study.config.suites[name] for name in study.subjects[_subject(study, wildcards)].suites)
+        tasks = [task for suite in listed if isinstance(suite, LmEvalSuite) for task in suite.tasks]
+        return NETWORK if any(isinstance(task, str) for task in tasks) else ""
+
+    return network
 
 
 def input_flags(wildcards: Wildcards, input: Any) -> str:
@@ -416,6 +442,11 @@ def input_flags(wildcards: Wildcards, input: Any) -> str:
 
 def _run(wildcards: Wildcards) -> Run:
     return Run(wildcards.benchmark, wildcards.split, wildcards.model, int(wildcards.seed))
+
+
+def _subject(study: Study, wildcards: Wildcards) -> Subject:
+    w = wildcards
+    return study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
 
 
 def _choice(wildcards: Wildcards) -> Choice:

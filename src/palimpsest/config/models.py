@@ -124,11 +124,13 @@ class Resources(Settings):
     threads: Count = 1
     """CPU threads a job (OMP_NUM_THREADS); small models run fastest with 1 and several jobs at once."""
     gpu: Annotated[int, Field(ge=0)] = 0
-    """GPUs a job."""
+    """GPUs a job: one process on each."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """How several GPUs train: each with the whole model (ddp), or with a share of weights, gradients and optimiser (fsdp)."""
     mem: Annotated[str, Field(pattern=r"^\d+(\.\d+)?(MB|MiB|GB|GiB|TB|TiB)$")] = "4GB"
-    """Memory a job, with its unit."""
+    """Memory a job, with its unit; a second attempt gets twice as much, a third three times."""
     runtime: Annotated[str, Field(pattern=r"^\d+(\.\d+)?[mhd]$")] = "4h"
-    """Time limit a job: minutes (m), hours (h) or days (d)."""
+    """Time limit a job: minutes (m), hours (h) or days (d); it grows with the attempt like `mem`."""
 
 
 class TinyEntry(Tiny):
@@ -212,17 +214,6 @@ class WmdpBenchmark(Settings):
     """The task of lm-eval that asks for what is to stay."""
 
 
-class Containers(Settings):
-    """Images for `--software-deployment-method apptainer`, one a stage family: `docker://...@sha256:...` or a `.sif` file."""
-
-    data: str | None = None
-    """Image of the stages that make data and splits."""
-    model: str | None = None
-    """Image of the stages that train, attack and evaluate models."""
-    report: str | None = None
-    """Image of the stages that make tables, figures and the report."""
-
-
 def _kind(value: Any) -> str:
     return "variants" if isinstance(value, dict) else "name"
 
@@ -303,7 +294,5 @@ class Config(Settings):
     """The attacks by name."""
     published: dict[str, dict[str, dict[str, float]]] = {}
     """Published numbers to print beside ours: `benchmark/split/model`, then method (or original, retrain), then metric."""
-    containers: Containers = Containers()
-    """Container images."""
     blocks: Annotated[list[Block], Field(min_length=1)]
     """What to run."""

@@ -1,0 +1,34 @@
+"""Start a stage: one process, or one a GPU under torchrun where its job has several.
+
+`python -m palimpsest.launch --gpu N --parallel ddp palimpsest.stages.finetune ...`: what follows the module is the stage's.
+"""
+
+import argparse
+import os
+import runpy
+import sys
+
+PARALLEL = "PALIMPSEST_PARALLEL"
+
+
+def main() -> None:
+    """Become the stage, in this process where it needs no other."""
+    parser = argparse.ArgumentParser(prog="palimpsest.launch", description="Start a stage.")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs of the job")
+    parser.add_argument("--processes", type=int, help="processes of the job; by default one a GPU, and at least one")
+    parser.add_argument("--parallel", choices=("ddp", "fsdp"), default="ddp", help="how several processes share a training")
+    parser.add_argument("module", help="the stage's module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the stage's own arguments")
+    args = parser.parse_args()
+    os.environ[PARALLEL] = args.parallel
+    processes = args.processes or max(args.gpu, 1)
+    if processes == 1:
+        sys.argv = [args.module, *args.arguments]
+        runpy.run_module(args.module, run_name="__main__", alter_sys=True)
+    else:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", args.module]
+        os.execv(sys.executable, [sys.executable, *torchrun, *args.arguments])
+
+
+if __name__ == "__main__":
+    main()
