@@ -2,8 +2,8 @@
 
     python scripts/scale.py [--seeds 40] [--variants 64]
 
-Both are dry runs in processes of their own. The bare one has the same rules, files and dependencies, and nothing to work out: no
-settings, specs, digests, resources or checks. What we add is the difference. CPU seconds tell more than seconds on a busy machine.
+Both are dry runs in processes of their own. The bare one has the same rules, files and dependencies, and nothing to work out:
+no settings, specs, digests, resources or checks. The difference is ours. On a busy machine CPU seconds tell more than seconds.
 """
 
 import argparse
@@ -61,7 +61,8 @@ rule evaluate:
     shell: "touch {{output}}"
 rule scores:
     input:
-        [RUN + f"/unlearn/{{v}}/eval" for v in VARIANTS], [RUN + f"/unlearn/{{v}}/attack/{{a}}" for v in VARIANTS for a in ATTACKS],
+        [RUN + f"/unlearn/{{v}}/eval" for v in VARIANTS],
+        [RUN + f"/unlearn/{{v}}/attack/{{a}}" for v in VARIANTS for a in ATTACKS],
         RUN + "/original/eval", expand("results/tofu/tiny/forget10/seed{{seed}}/retrain/eval", seed=SEEDS),
     output: RUN + "/scores"
     shell: "touch {{output}}"

@@ -1,6 +1,6 @@
 """GPUs of one machine, leased: jobs that run side by side never see the same one, and a lease ends with its processes.
 
-A lease is a shared lock (flock) on one file a GPU; one is taken where nobody holds any. Who waits holds the gate, so the rest queue.
+A lease is a shared lock (flock) on one file a GPU, given where nobody holds one. Who waits holds the gate, so the rest queue.
 """
 
 import fcntl
@@ -25,8 +25,8 @@ WAIT = 0.5
 def lease(gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Take GPUs for this process and what it becomes; return the variables that show it these alone.
 
-    The pool is PALIMPSEST_GPUS, or what a scheduler or the user left visible, or what nvidia-smi lists; without any the job runs as
-    it is. Waits while too few are free; raises UserError where the pool has too few.
+    The pool is PALIMPSEST_GPUS, or what a scheduler or the user left visible, or what nvidia-smi lists; without any the job
+    runs as it is. Waits while too few are free; raises UserError where the pool has too few.
     """
     if not gpus:
         return {VISIBLE: ""} if environment.get(POOL) else {}

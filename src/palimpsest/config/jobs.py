@@ -313,7 +313,9 @@ class Inputs:
         return {
             "eval": [study.path(subject.path, "eval") for subject, wanted in subjects.items() if wanted.suites],
             "attack": [
-                study.path(subject.path, "attack", name) for subject, wanted in subjects.items() for name in sorted(wanted.attacks)
+                study.path(subject.path, "attack", attack)
+                for subject, wanted in subjects.items()
+                for attack in sorted(wanted.attacks)
             ],
             "trajectory": [study.path(subject.path, "trajectory") for subject, wanted in subjects.items() if wanted.trajectory],
             "retrain": [study.path(retrain.path, "eval") for retrain in retrains if study.is_evaluated(retrain)],
