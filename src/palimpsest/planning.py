@@ -249,21 +249,21 @@ class Plan:
     ) -> tuple[str, Memory, Work]:
         training, forget = variant.training, self._tokens(job)[0]
         assert training
-        passes = forget * training.last_epoch * (1 if training.retain_loss == "none" else 2)
+        sides = 1 if training.retain_loss == "none" else 2
+        passes = forget * training.last_epoch * sides
         copies = int(frozen) + int(objective.needs_strengthened)
-        holds, memory, work = self._training(job, training, passes, partly=objective.needs_activations)
+        holds, memory, work = self._training(job, training, passes, sides=sides, partly=objective.needs_activations)
         size = self.size(job["model"])
         each = copies * weight_bytes(size, self._used(job["model"]).precision)
         text = f"{holds}, {copies} frozen" if copies else holds
         return text, replace(memory, each=memory.each + each), work + Work(copies * forward_operations(size, passes / 2))
 
     def _training(
-        self, job: Mapping[str, Any], training: TrainSettings, tokens: float, *, partly: bool = False
+        self, job: Mapping[str, Any], training: TrainSettings, tokens: float, *, sides: int = 1, partly: bool = False
     ) -> tuple[str, Memory, Work]:
         used, size = self._used(job["model"]), self.size(job["model"])
         if training.max_steps:
-            item = self._item(job)
-            tokens = min(tokens, training.max_steps * training.batch_size * item * 2)
+            tokens = min(tokens, training.max_steps * training.batch_size * self._item(job) * sides)
         # Of RMU three layers' down-projections, a quarter of a layer each.
         trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
         kept = activation_bytes(size, used.precision, training.tokens_per_pass, checkpointing=used.gradient_checkpointing)
