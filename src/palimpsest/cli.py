@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a UserError is one line and exits with 2, as a wrong argument does."""
     parser = argparse.ArgumentParser(prog="palimpsest", description="Unlearning of language models, traceable and checked.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_score,):
+    for add in (_add_score, _add_plan):
         add(commands)
     args = parser.parse_args(arguments)
     try:
@@ -42,4 +42,30 @@ def _score_tofu(args: argparse.Namespace) -> int:
 
     result: dict[str, Any] = score_tofu(args.log, args.retrain, allow_mismatch=args.allow_mismatch)
     print(json.dumps(result, indent=1, allow_nan=False) if args.json else format_score(result))
+    return 0
+
+
+def _add_plan(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "What a study asks of GPUs before it runs: jobs, GPU-hours (an estimate) and memory by stage."
+    plan = commands.add_parser("plan", help="jobs, GPU-hours and memory of a study", description=text)
+    plan.add_argument("--configfile", nargs="+", default=[], type=Path, help="laid over config.yaml, as Snakemake does")
+    plan.add_argument("--gpus", type=int, default=8, help="GPUs that share the study (default 8)")
+    plan.add_argument("--gpu-memory", nargs="+", type=float, default=[80.0, 141.0], metavar="GB", help="memory of a GPU")
+    plan.add_argument("--parameters", type=float, help="parameters of the models, where their size is not known here")
+    for name, unit in (
+        ("teraflops", "peak of a GPU, dense bf16"),
+        ("utilisation", "share of it"),
+        ("generated", "tokens a second"),
+    ):
+        plan.add_argument(f"--{name}", type=float, help=unit)
+    plan.set_defaults(run=_plan, prog=plan.prog)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from palimpsest.config.study import Study
+    from palimpsest.planning import Assumptions, Plan, format_plan, read_configs
+
+    given = {name: getattr(args, name) for name in ("teraflops", "utilisation", "generated") if getattr(args, name)}
+    study = Study(read_configs([Path("config.yaml"), *args.configfile]))
+    print(format_plan(Plan(study, parameters=args.parameters, assumed=Assumptions(**given)), args.gpus, args.gpu_memory))
     return 0

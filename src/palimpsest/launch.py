@@ -1,4 +1,4 @@
-"""Start a stage: one process, or one a GPU under torchrun where its job has several.
+"""Start a stage: one process, or one a GPU under torchrun where its job has several, on GPUs that no other job has.
 
 `python -m palimpsest.launch --gpu N --parallel ddp palimpsest.stages.finetune ...`: what follows the module is the stage's.
 """
@@ -8,27 +8,41 @@ import os
 import runpy
 import sys
 
+from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.leases import lease, share
+
 PARALLEL = "PALIMPSEST_PARALLEL"
 
 
-def main() -> None:
+def main() -> int:
     """Become the stage, in this process where it needs no other."""
     parser = argparse.ArgumentParser(prog="palimpsest.launch", description="Start a stage.")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs of the job")
     parser.add_argument("--processes", type=int, help="processes of the job; by default one a GPU, and at least one")
     parser.add_argument("--parallel", choices=("ddp", "fsdp"), default="ddp", help="how several processes share a training")
+    parser.add_argument("--one-of-several", action="store_true", help="this is a process of a job that has its GPUs already")
     parser.add_argument("module", help="the stage's module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the stage's own arguments")
     args = parser.parse_args()
     os.environ[PARALLEL] = args.parallel
-    processes = args.processes or max(args.gpu, 1)
+    try:
+        if args.one_of_several:
+            share()
+        else:
+            os.environ.update(lease(args.gpu))
+    except UserError as error:
+        print(f"palimpsest: {error}", file=sys.stderr)
+        return USER_ERROR_EXIT
+    processes = 1 if args.one_of_several else args.processes or max(args.gpu, 1)
     if processes == 1:
         sys.argv = [args.module, *args.arguments]
         runpy.run_module(args.module, run_name="__main__", alter_sys=True)
     else:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", args.module]
-        os.execv(sys.executable, [sys.executable, *torchrun, *args.arguments])
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "palimpsest.launch"]
+        own = ["--one-of-several", "--parallel", args.parallel, args.module]
+        os.execv(sys.executable, [sys.executable, *torchrun, *own, *args.arguments])
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

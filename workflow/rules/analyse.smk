@@ -37,6 +37,8 @@ rule choice:
         manifest=f"{RESULTS}/{CHOICE}/manifest.json",
     log:
         f"{LOGS}/{CHOICE}.log",
+    group:
+        "choices"
     conda:
         "../../envs/report.yaml"
     container:
@@ -66,6 +68,8 @@ rule scores:
         f"{LOGS}/{RUN}/scores.log",
     wildcard_constraints:
         benchmark=names.tofu,
+    group:
+        "scores"
     conda:
         "../../envs/report.yaml"
     container:
@@ -95,6 +99,8 @@ rule text_scores:
         f"{LOGS}/{RUN}/scores.log",
     wildcard_constraints:
         benchmark=names.texts,
+    group:
+        "scores"
     conda:
         "../../envs/report.yaml"
     container:

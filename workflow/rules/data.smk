@@ -33,6 +33,8 @@ rule split:
         f"{LOGS}/{{benchmark}}/splits/{{split}}.log",
     wildcard_constraints:
         benchmark=names.tofu,
+    group:
+        "splits"
     conda:
         "../../envs/data.yaml"
     container:
@@ -61,6 +63,8 @@ rule text_split:
         f"{LOGS}/{{benchmark}}/splits/{{split}}.log",
     wildcard_constraints:
         benchmark=names.texts,
+    group:
+        "splits"
     conda:
         "../../envs/data.yaml"
     container:

@@ -6,6 +6,8 @@ rule markov_data:
         f"{LOGS}/{{benchmark}}/seed{{seed}}/data.log",
     wildcard_constraints:
         benchmark=names.markov,
+    group:
+        "splits"
     conda:
         "../../envs/train.yaml"
     container:
@@ -144,6 +146,8 @@ rule markov_scores:
         f"{LOGS}/{RUN}/scores.log",
     wildcard_constraints:
         benchmark=names.markov,
+    group:
+        "scores"
     conda:
         "../../envs/report.yaml"
     container:

@@ -6,6 +6,8 @@ rule summarise:
         table=f"{RESULTS}/summary/summary.csv",
     log:
         f"{LOGS}/summary.log",
+    group:
+        "report"
     conda:
         "../../envs/report.yaml"
     container:
@@ -47,6 +49,8 @@ rule page:
         ),
     log:
         f"{LOGS}/report.log",
+    group:
+        "report"
     conda:
         "../../envs/report.yaml"
     container:

@@ -211,17 +211,19 @@ class Specs:
     def scores(self, wildcards: Wildcards) -> str:
         """Return the spec of a run's scores: what each of its inputs is, in their order."""
         run, study = _run(wildcards), self._study
-        subjects, benchmark = study.subjects, study.config.benchmarks[run.benchmark]
+        subjects, benchmark = study.of_run(run), study.config.benchmarks[run.benchmark]
         return canonical_json(
             {
                 **({"retrain_auc": getattr(benchmark, "retrain_auc", None)} if study.is_texts(run.benchmark) else {}),
                 "run": vars(run),
-                "evaluations": [_named(subject) for subject in study.evaluated if subject.run == run],
-                "attacks": [{**_named(subject), "attack": name} for subject, name in study.attacked if subject.run == run],
+                "evaluations": [_named(subject) for subject, wanted in subjects.items() if wanted.suites],
+                "attacks": [
+                    {**_named(subject), "attack": name} for subject, wanted in subjects.items() for name in sorted(wanted.attacks)
+                ],
                 "trajectories": [
-                    {**_named(subject), "suite": wanted.suite}
-                    for subject in study.watched
-                    if subject.run == run and (wanted := subjects[subject].trajectory)
+                    {**_named(subject), "suite": wanted.trajectory.suite}
+                    for subject, wanted in subjects.items()
+                    if wanted.trajectory
                 ],
             }
         )
@@ -300,18 +302,23 @@ class Inputs:
         Of questions these are the Retrains of its other seeds, of texts the one that all splits share.
         """
         study, run = self._study, _run(wildcards)
-        retrains = [subject for subject in study.evaluated if subject.method == RETRAIN]
+        subjects = study.of_run(run)
         if study.is_texts(run.benchmark):
-            siblings = [subject for subject in retrains if subject.run == study.home(run)]
+            others = [study.home(run)]
         elif study.is_markov(run.benchmark):
-            siblings = []
+            others = []
         else:
-            siblings = [subject for subject in retrains if subject.run.place == run.place and subject.run != run]
+            others = [other for other in study.runs if other.place == run.place and other != run]
+        retrains = [Subject(other, RETRAIN) for other in others]
         return {
-            "eval": [study.path(subject.path, "eval") for subject in study.evaluated if subject.run == run],
-            "attack": [study.path(subject.path, "attack", name) for subject, name in study.attacked if subject.run == run],
-            "trajectory": [study.path(subject.path, "trajectory") for subject in study.watched if subject.run == run],
-            "retrain": [study.path(subject.path, "eval") for subject in siblings],
+            "eval": [study.path(subject.path, "eval") for subject, wanted in subjects.items() if wanted.suites],
+            "attack": [
+                study.path(subject.path, "attack", attack)
+                for subject, wanted in subjects.items()
+                for attack in sorted(wanted.attacks)
+            ],
+            "trajectory": [study.path(subject.path, "trajectory") for subject, wanted in subjects.items() if wanted.trajectory],
+            "retrain": [study.path(retrain.path, "eval") for retrain in retrains if study.is_evaluated(retrain)],
         }
 
     def summarise(self, wildcards: Wildcards) -> dict[str, list[str]]:

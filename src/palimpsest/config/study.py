@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,13 @@ class Study:
         self.config = load_config(raw)
         self.results = self.config.results
         self.choices: list[Choice] = []
+        # Asked again for every job, of which a study may have ten thousand.
+        self._resolved, self._changes = cache(self._resolve), cache(self._list_changes)
         self.subjects = self._subjects()
         self._by_path = {subject.path: subject for subject in self.subjects}
+        self._by_run: dict[Run, dict[Subject, Wanted]] = {}
+        for subject, wanted in self.subjects.items():
+            self._by_run.setdefault(subject.run, {})[subject] = wanted
         check_folders(self.config, lambda artefact: Path(self.results, artefact, "manifest.json").exists())
 
     def _subjects(self) -> dict[Subject, Wanted]:
@@ -243,6 +249,14 @@ class Study:
             raise UserError(f"{self.results}/{path}: no block of the config makes this model")
         return self._by_path[path]
 
+    def of_run(self, run: Run) -> dict[Subject, Wanted]:
+        """Return the models of a run and what is wanted of each, in the order of `subjects`."""
+        return self._by_run.get(run, {})
+
+    def is_evaluated(self, subject: Subject) -> bool:
+        """Return whether some suite evaluates a model."""
+        return subject in self.subjects and bool(self.subjects[subject].suites)
+
     def source(self, benchmark: str) -> Source:
         """Return where the data of a benchmark come from, which is not of kind markov."""
         settings = self.config.benchmarks[benchmark]
@@ -314,10 +328,13 @@ class Study:
 
     def variant(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
         """Return a variant's settings (of `chosen`: those of the default); raises UserError for a variant there is not."""
+        return self._resolved(benchmark, split, model, method, variant)
+
+    def _resolve(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
         key = (benchmark, split, model, method)
         layers = [_given(layer) for layer in matching(self.config.methods, key)]
         if variant not in (DEFAULT, CHOSEN):
-            named = {**self.variants(*key), **self._trials(*key)}
+            named = self._changes(*key)
             if variant not in named:
                 allowed = ", ".join([DEFAULT, CHOSEN, *named])
                 raise UserError(f"config: variants: {'/'.join(key)} has no variant {variant!r}; allowed: {allowed}")
@@ -337,6 +354,9 @@ class Study:
         training = UnlearnSettings.model_validate(merged)
         check_training(where, method, training, model, adapted=bool(getattr(self.config.models[model], "lora", None)))
         return Variant(training, loss, start, reference)
+
+    def _list_changes(self, *key: str) -> dict[str, dict[str, Any]]:
+        return {**self.variants(*key), **self._trials(*key)}
 
     def variants(self, *key: str) -> dict[str, dict[str, Any]]:
         """Return the named changes that are defined for a benchmark, split, model and method."""
@@ -417,7 +437,7 @@ class Study:
         """Return the scores of all runs, in the order of `runs`."""
         return [self.path(run.path, "scores") for run in self.runs]
 
-    @property
+    @cached_property
     def runs(self) -> list[Run]:
         """Every run of which something is measured."""
         return list(dict.fromkeys(subject.run for subject in (*self.evaluated, *self.watched)))

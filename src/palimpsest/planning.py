@@ -1,0 +1,368 @@
+"""What a study asks of GPUs, before it runs: jobs, GPU-hours and memory by stage, computed from its config.
+
+Memory is a sum of terms that are known in advance; hours are arithmetic over what a GPU does a second, so an estimate, whose
+assumptions are the fields of `Assumptions`. docs/running/scale.md states the formulas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from palimpsest.config.measured import list_measured
+from palimpsest.config.models import RETRAIN
+from palimpsest.config.study import Run, Study, Subject, Variant
+from palimpsest.data.settings import MuseHubSource, WmdpHubSource, WorldSource
+from palimpsest.errors import UserError
+from palimpsest.evaluation.settings import LmEvalSuite, MuseSuite, SuiteSettings, TofuSuite
+from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
+from palimpsest.objectives import Objective, load_objective
+from palimpsest.training.settings import LoraSettings, TrainSettings
+
+GB = 1e9
+# A GPU sold as one of 80 GB has about 80 GiB; a part goes to CUDA itself and to gaps.
+USABLE = 0.95 * 2**30
+# Authors of TOFU and questions on each; questions of its other two sets.
+AUTHORS, PER_AUTHOR, REAL_WORLD = 200, 20, 217
+# Tokens of the forget sets of MUSE, as the paper gives them, and what its evaluation generates.
+TEXT_TOKENS = {"muse-bench/MUSE-News": 0.8e6, "muse-bench/MUSE-Books": 1.1e6}
+RECITED, ASKED = 100, 200
+TASK_QUESTIONS = {"mmlu": 14042, "wmdp_bio": 1273, "wmdp_cyber": 1987}
+# Bytes of what one token leaves in one layer for the backward pass, as multiples of the width in 16 bits (arXiv 2205.05198, eq. 1
+# without the attention scores, which are never written).
+LAYER_BYTES = 34
+
+
+@dataclass(frozen=True)
+class Size:
+    """A decoder's size."""
+
+    parameters: float
+    layers: int
+    width: int
+    vocabulary: int = 32000
+
+    @classmethod
+    def guess(cls, parameters: float) -> Size:
+        """Return the usual shape of a model of so many parameters: 12 layers x width^2, and a width of 128 a layer."""
+        layers = max(round((parameters / (12 * 128**2)) ** (1 / 3)), 1)
+        return cls(parameters, layers, 128 * layers)
+
+
+SIZES = {
+    "NousResearch/Llama-2-7b-hf": Size(6_738_415_616, 32, 4096),
+    "NousResearch/Llama-2-7b-chat-hf": Size(6_738_415_616, 32, 4096),
+    "HuggingFaceH4/zephyr-7b-beta": Size(7_241_732_096, 32, 4096),
+    "HuggingFaceTB/SmolLM2-135M-Instruct": Size(134_515_008, 30, 576, 49152),
+}
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What the hours rest on."""
+
+    teraflops: float = 989.0
+    """Dense bf16 peak of a GPU (H100, H200)."""
+    utilisation: float = 0.35
+    """Share of it that training and scoring reach."""
+    generated: float = 800.0
+    """Tokens a second that a GPU generates."""
+    item_tokens: float = 100.0
+    """Tokens of a question with its answer; of a multiple-choice question four times as many."""
+    start: float = 120.0
+    """Seconds until a job works: imports, and weights from the disk."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job does: floating-point operations, tokens generated."""
+
+    operations: float = 0.0
+    generated: float = 0.0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.operations + other.operations, self.generated + other.generated)
+
+    def __mul__(self, times: float) -> Work:
+        return Work(self.operations * times, self.generated * times)
+
+    def hours(self, assumed: Assumptions) -> float:
+        """Return GPU-hours, however many GPUs share them."""
+        scored = self.operations / (assumed.teraflops * 1e12 * assumed.utilisation)
+        return (scored + self.generated / assumed.generated + assumed.start) / 3600
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on a GPU: what FSDP shares among a job's GPUs, and what each of them holds."""
+
+    shared: float = 0.0
+    each: float = 0.0
+
+    def on(self, gpus: int) -> float:
+        """Return bytes a GPU where so many share them."""
+        return self.shared / gpus + self.each
+
+
+@dataclass(frozen=True)
+class Row:
+    """Jobs of a stage that hold the same in memory."""
+
+    stage: str
+    holds: str
+    jobs: int
+    hours: float
+    memory: Memory
+
+    def gpus(self, gigabytes: float) -> int:
+        """Return the GPUs that a job needs, 1 or a power of two under FSDP; 0 where no number is enough."""
+        numbers = (2**power for power in range(7))
+        return next((gpus for gpus in numbers if self.memory.on(gpus) <= gigabytes * USABLE), 0)
+
+
+def weight_bytes(size: Size, precision: str) -> float:
+    """Return bytes of a model's weights."""
+    return size.parameters * (2 if precision == "bf16" else 4)
+
+
+def training_bytes(size: Size, precision: str, trained: float) -> float:
+    """Return bytes of weights, and of gradients and AdamW's two moments of those that are trained: 16 a parameter in fp32."""
+    return weight_bytes(size, precision) + 3 * trained * (2 if precision == "bf16" else 4)
+
+
+def activation_bytes(size: Size, precision: str, tokens: int, *, checkpointing: bool) -> float:
+    """Return a bound on what a pass of so many tokens keeps for the backward pass, its logits and their gradient included."""
+    wide = 2 if precision == "fp32" else 1
+    layer = tokens * size.width * LAYER_BYTES * wide
+    kept = size.layers * tokens * size.width * 2 * wide + layer if checkpointing else size.layers * layer
+    # Under autocast without checkpointing a copy of the weights in 16 bits stays until the backward pass has read it.
+    cast = 2 * size.parameters if precision == "bf16-mixed" and not checkpointing else 0
+    return kept + cast + 3 * 4 * tokens * size.vocabulary
+
+
+def adapter_parameters(size: Size, lora: LoraSettings) -> float:
+    """Return about how many parameters adapters on all linear layers have: four of width to width, three to 2.7 widths."""
+    return size.layers * lora.rank * size.width * (4 * 2 + 3 * 3.7)
+
+
+def train_operations(size: Size, used: UsedSettings, tokens: float) -> float:
+    """Return 6 operations a parameter and token; 4 where only adapters are trained; 2 more where activations are recomputed."""
+    return size.parameters * tokens * ((4 if used.lora else 6) + (2 if used.gradient_checkpointing else 0))
+
+
+def forward_operations(size: Size, tokens: float) -> float:
+    """Return 2 operations a parameter and token."""
+    return 2 * size.parameters * tokens
+
+
+class Plan:
+    """The plan of a study."""
+
+    def __init__(self, study: Study, *, parameters: float | None = None, assumed: Assumptions | None = None) -> None:
+        self._study, self._parameters, self._assumed = study, parameters, assumed or Assumptions()
+
+    def rows(self) -> list[Row]:
+        """Return what the stages that work with a model ask for, in the order of the pipeline; Markov chains are left out."""
+        found = sorted((self._row(job) for job in self._jobs()), key=lambda row: (_order(row.stage), row.holds))
+        return [_sum(list(rows)) for _, rows in groupby(found, key=lambda row: (row.stage, row.holds))]
+
+    def disk(self) -> float:
+        """Return bytes of all models that are kept."""
+        makers = ("base", "finetune", "strengthen", "unlearn")
+        kept = [job["model"] for job in self._jobs() if job["stage"] in makers]
+        return sum(weight_bytes(self.size(model), self._used(model).precision) for model in kept)
+
+    def size(self, model: str) -> Size:
+        """Return a model's size; raises UserError where neither the table nor the user knows it."""
+        entry = self._study.config.models[model]
+        if self._parameters:
+            return Size.guess(self._parameters)
+        if isinstance(entry, Tiny):
+            shape = entry.architecture
+            layer = 4 * shape.width**2 + 3 * shape.width * (8 * shape.width // 3) + 2 * shape.width
+            total = shape.vocabulary * shape.width + shape.layers * layer + shape.width
+            return Size(total, shape.layers, shape.width, shape.vocabulary)
+        name = entry.name if isinstance(entry, Pretrained) else entry.requirement if isinstance(entry, Packaged) else ""
+        if name not in SIZES:
+            raise UserError(f"models: {model}: the size of {name} is not known here: give --parameters")
+        return SIZES[name]
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        return [job for job in list_measured(self._study)["jobs"] if not self._study.is_markov(job["benchmark"])]
+
+    def _row(self, job: Mapping[str, Any]) -> Row:
+        holds, memory, work = getattr(self, f"_{job['stage']}")(job)
+        return Row(job["stage"], holds, 1, work.hours(self._assumed), memory)
+
+    def _finetune(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
+        training = self._study.finetuning(job["benchmark"], job["split"], job["model"])
+        forget, everything = self._tokens(job)
+        tokens = everything - (forget if job["method"] == RETRAIN else 0)
+        return self._training(job, training, tokens * training.epochs)
+
+    def _strengthen(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
+        training = self._study.strengthening(job["benchmark"], job["split"], job["model"])
+        return self._training(job, training, self._tokens(job)[0] * training.epochs)
+
+    def _base(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
+        entry = self._study.config.models[job["model"]]
+        assert isinstance(entry, Tiny)
+        return self._training(job, entry.base_training, AUTHORS * PER_AUTHOR * self._assumed.item_tokens)
+
+    def _reference(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
+        return "weights", self._frozen(job), Work(forward_operations(self.size(job["model"]), self._tokens(job)[0]))
+
+    def _evaluate(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
+        subject = Subject(Run(job["benchmark"], job["split"], job["model"], job["seed"]), job["method"], job["variant"])
+        suites = self._study.subjects[subject].suites
+        work = sum((self._suite(job, self._study.config.suites[name]) for name in sorted(suites)), Work())
+        return "weights", self._frozen(job), work
+
+    def _attack(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
+        attack, forget = self._study.config.attacks[job["attack"]], self._tokens(job)[0]
+        relearned = attack.draws * attack.fraction * forget * attack.training.epochs
+        holds, memory, work = self._training(job, attack.training, relearned)
+        scored = attack.draws * (attack.training.epochs + 1) * forget
+        return holds, memory, work + Work(forward_operations(self.size(job["model"]), scored))
+
+    def _unlearn(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
+        variant, objective = self._variant(job), load_objective(job["method"])
+        if variant.training is None:
+            return "edited weights, on the CPU", Memory(), Work()
+        return self._unlearning(job, variant, objective, frozen=variant.retain_loss == "kl" or objective.needs_original)
+
+    def _trajectory(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
+        subject = Subject(Run(job["benchmark"], job["split"], job["model"], job["seed"]), job["method"], job["variant"])
+        wanted = self._study.subjects[subject].trajectory
+        variant = self._variant(job)
+        assert wanted and variant.training
+        holds, memory, work = self._unlearning(job, variant, load_objective(job["method"]), frozen=True)
+        looks = variant.training.last_epoch + 1 if wanted.epochs == "all" else 1
+        return holds, memory, work + self._suite(job, self._study.config.suites[wanted.suite]) * looks
+
+    def _unlearning(
+        self, job: Mapping[str, Any], variant: Variant, objective: Objective, *, frozen: bool
+    ) -> tuple[str, Memory, Work]:
+        training, forget = variant.training, self._tokens(job)[0]
+        assert training
+        sides = 1 if training.retain_loss == "none" else 2
+        passes = forget * training.last_epoch * sides
+        copies = int(frozen) + int(objective.needs_strengthened)
+        holds, memory, work = self._training(job, training, passes, sides=sides, partly=objective.needs_activations)
+        size = self.size(job["model"])
+        each = copies * weight_bytes(size, self._used(job["model"]).precision)
+        text = f"{holds}, {copies} frozen" if copies else holds
+        return text, replace(memory, each=memory.each + each), work + Work(copies * forward_operations(size, passes / 2))
+
+    def _training(
+        self, job: Mapping[str, Any], training: TrainSettings, tokens: float, *, sides: int = 1, partly: bool = False
+    ) -> tuple[str, Memory, Work]:
+        used, size = self._used(job["model"]), self.size(job["model"])
+        if training.max_steps:
+            tokens = min(tokens, training.max_steps * training.batch_size * self._item(job) * sides)
+        # Of RMU three layers' down-projections, a quarter of a layer each.
+        trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
+        kept = activation_bytes(size, used.precision, training.tokens_per_pass, checkpointing=used.gradient_checkpointing)
+        holds = "training of adapters" if used.lora else "training of three layers" if partly else "training"
+        memory = Memory(training_bytes(size, used.precision, trained), kept)
+        return holds, memory, Work(train_operations(size, used, tokens))
+
+    def _frozen(self, job: Mapping[str, Any]) -> Memory:
+        return Memory(each=weight_bytes(self.size(job["model"]), self._used(job["model"]).precision))
+
+    def _suite(self, job: Mapping[str, Any], suite: SuiteSettings) -> Work:
+        """Return the work of a suite; of TOFU a question has seven answers, of half an item each, and one prompt."""
+        size, item = self.size(job["model"]), self._assumed.item_tokens
+        forget, everything = self._tokens(job)
+        if isinstance(suite, TofuSuite):
+            sets = {"forget": forget / item, "retain": (everything - forget) / item}
+            items = REAL_WORLD + sum(min(number, suite.limit(name) or math.inf) for name, number in sets.items())
+            return Work(forward_operations(size, items * item * 4), items * suite.max_new_tokens)
+        if isinstance(suite, MuseSuite):
+            return Work(forward_operations(size, 3 * forget), RECITED * suite.verbatim_tokens + ASKED * suite.knowledge_tokens)
+        questions = sum(_questions(suite, task) for task in suite.tasks)
+        return Work(forward_operations(size, questions * item * 4))
+
+    def _tokens(self, job: Mapping[str, Any]) -> tuple[float, float]:
+        """Return the tokens of the forget set, and of all that an original learns."""
+        source = self._study.source(job["benchmark"])
+        split = str(job["split"])
+        if not self._study.is_texts(job["benchmark"]):
+            questions = AUTHORS * PER_AUTHOR
+            if isinstance(source, WorldSource):
+                questions = source.authors * source.questions_per_author
+            everything = questions * self._assumed.item_tokens
+            return everything * int(split.removeprefix("forget")) / 100, everything
+        if isinstance(source, WmdpHubSource):
+            forget = (source.max_texts or 2000) * self._item(job)
+        else:
+            forget = TEXT_TOKENS.get(source.repo, 1e6) if isinstance(source, MuseHubSource) else 1e5
+        times = int(split.removeprefix("scale")) if split.startswith("scale") else 1
+        return forget * times, 2 * forget * times
+
+    def _item(self, job: Mapping[str, Any]) -> float:
+        """Return tokens of one item of a batch: a question with its answer, or a piece of a text."""
+        used = self._used(job["model"])
+        return used.piece_tokens if self._study.is_texts(job["benchmark"]) else self._assumed.item_tokens
+
+    def _variant(self, job: Mapping[str, Any]) -> Variant:
+        return self._study.variant(job["benchmark"], job["split"], job["model"], job["method"], job["variant"])
+
+    def _used(self, model: str) -> UsedSettings:
+        entry = self._study.config.models[model]
+        assert isinstance(entry, UsedSettings)
+        return entry
+
+
+def _questions(suite: LmEvalSuite, task: str | dict[str, Any]) -> float:
+    known = TASK_QUESTIONS.get(task, 1000) if isinstance(task, str) else 1000
+    return min(known, suite.limit or known)
+
+
+def _order(stage: str) -> int:
+    return ("base", "finetune", "strengthen", "reference", "unlearn", "trajectory", "attack", "evaluate").index(stage)
+
+
+def _sum(rows: list[Row]) -> Row:
+    largest = max((row.memory for row in rows), key=lambda memory: memory.on(1))
+    return replace(rows[0], jobs=len(rows), hours=sum(row.hours for row in rows), memory=largest)
+
+
+def read_configs(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return configs laid one over the other as Snakemake does; raises UserError for a file that is not there."""
+    from snakemake.common.configfile import load_configfile  # type: ignore[import-untyped]
+    from snakemake.utils import update_config  # type: ignore[import-untyped]
+
+    config: dict[str, Any] = {}
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such config")
+        update_config(config, load_configfile(path))
+    return config
+
+
+def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
+    """Return the plan as a table of Markdown, and how long it is with so many GPUs; `sizes` are those of a GPU's memory in GB."""
+    rows = plan.rows()
+    head = ["stage", "holds", "jobs", "GPU-hours", "GB on one GPU", *(f"GPUs a job of {size:g} GB" for size in sizes)]
+    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    for row in rows:
+        needed = [_needed(row.gpus(size)) for size in sizes]
+        lines.append([row.stage, row.holds, str(row.jobs), _hours(row.hours), f"{row.memory.on(1) / GB:.1f}", *needed])
+    hours = sum(row.hours for row in rows)
+    jobs = sum(row.jobs for row in rows)
+    said = f"{jobs} jobs, {_hours(hours)} GPU-hours: {_hours(hours / gpus)} hours of {gpus} GPUs that are never idle."
+    kept = f"{plan.disk() / GB:,.0f} GB of disk for the models."
+    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"{said} {kept}"])
+
+
+def _needed(gpus: int) -> str:
+    return {0: "none is enough", 1: "1"}.get(gpus, f"{gpus}, `fsdp`")
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.0f}" if hours >= 10 else f"{hours:.1f}"

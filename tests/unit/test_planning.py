@@ -1,0 +1,117 @@
+"""A plan's terms against closed forms, a real model's size, and the page that shows them."""
+
+import runpy
+from pathlib import Path
+from string import ascii_letters
+from typing import Any
+
+import pytest
+
+from palimpsest.config.measured import list_measured
+from palimpsest.config.study import Study
+from palimpsest.errors import UserError
+from palimpsest.models.settings import TinyArchitecture, UsedSettings
+from palimpsest.models.tiny import build_model, train_tokenizer
+from palimpsest.planning import (
+    GB,
+    SIZES,
+    Assumptions,
+    Memory,
+    Plan,
+    Row,
+    Size,
+    Work,
+    activation_bytes,
+    adapter_parameters,
+    read_configs,
+    train_operations,
+    training_bytes,
+)
+from palimpsest.training.settings import LoraSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+LLAMA = SIZES["NousResearch/Llama-2-7b-hf"]
+
+
+def study(name: str) -> Study:
+    return Study(read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / f"{name}.yaml"]))
+
+
+def rows(name: str, **options: Any) -> dict[tuple[str, str], Row]:
+    return {(row.stage, row.holds): row for row in Plan(study(name), **options).rows()}
+
+
+def test_training_llama_2_in_full_is_16_bytes_a_parameter() -> None:
+    assert training_bytes(LLAMA, "bf16-mixed", LLAMA.parameters) / GB == pytest.approx(107.8, abs=0.1)
+    assert training_bytes(LLAMA, "fp32", LLAMA.parameters) == 16 * LLAMA.parameters
+    assert training_bytes(LLAMA, "bf16", LLAMA.parameters) == 8 * LLAMA.parameters
+
+
+def test_adapters_on_all_linear_layers_of_llama_2() -> None:
+    # peft says 19,988,480 trainable parameters for rank 8 on the seven linear layers of Llama-2-7B.
+    assert adapter_parameters(LLAMA, LoraSettings(rank=8)) == pytest.approx(19_988_480, rel=0.01)
+
+
+def test_checkpointing_keeps_the_inputs_of_layers_and_one_layer() -> None:
+    size = Size(1e9, layers=10, width=100, vocabulary=0)
+    assert activation_bytes(size, "bf16", 7, checkpointing=True) == 10 * 7 * 100 * 2 + 34 * 7 * 100
+    assert activation_bytes(size, "bf16", 7, checkpointing=False) == 10 * 34 * 7 * 100
+
+
+def test_training_is_six_operations_a_parameter_and_token() -> None:
+    assert train_operations(LLAMA, UsedSettings(), 1000) == 6000 * LLAMA.parameters
+    assert train_operations(LLAMA, UsedSettings(gradient_checkpointing=True), 1000) == 8000 * LLAMA.parameters
+    hours = Work(operations=3600e12 * 2).hours(Assumptions(teraflops=4, utilisation=0.5, start=0))
+    assert hours == pytest.approx(1)
+
+
+def test_a_tiny_model_is_as_large_as_the_plan_says() -> None:
+    tokenizer = train_tokenizer([" ".join(first + second for first in ascii_letters for second in ascii_letters)], 400)
+    shape = {"vocabulary": len(tokenizer), "width": 40, "layers": 3, "heads": 2}
+    config = read_configs([ROOT / "config.yaml"])
+    config["models"]["tiny"]["architecture"] = shape
+    real = build_model(TinyArchitecture.model_validate(shape), tokenizer, 0)
+    assert Plan(Study(config)).size("tiny").parameters == sum(parameter.numel() for parameter in real.parameters())
+
+
+def test_a_shape_is_guessed_from_the_number_of_parameters() -> None:
+    guessed = Size.guess(LLAMA.parameters)
+    assert (guessed.layers, guessed.width) == (LLAMA.layers, LLAMA.width)
+
+
+def test_fsdp_shares_what_is_trained_and_not_what_is_frozen() -> None:
+    row = Row("unlearn", "training", 1, 1.0, Memory(shared=108 * GB, each=29 * GB))
+    assert [row.gpus(size) for size in (141, 80, 32, 24)] == [1, 4, 32, 0]
+
+
+def test_every_job_with_a_model_is_planned_once() -> None:
+    planned = rows("tofu-forget05-llama2")
+    jobs = list_measured(study("tofu-forget05-llama2"))["jobs"]
+    for stage in {job["stage"] for job in jobs}:
+        assert sum(row.jobs for row in planned.values() if row.stage == stage) == sum(job["stage"] == stage for job in jobs)
+
+
+def test_what_one_gpu_of_80_gb_does_not_hold() -> None:
+    planned = rows("tofu-forget05-llama2")
+    assert {row.stage for row in planned.values() if row.gpus(80) > 1} == {"finetune", "unlearn", "trajectory", "attack"}
+    assert all(row.gpus(80) == 1 for row in rows("tofu-forget05-llama2-lora").values())
+
+
+def test_frozen_models_cost_their_weights() -> None:
+    planned = rows("tofu-forget05-llama2")
+    plain, kl = planned["unlearn", "training"], planned["unlearn", "training, 1 frozen"]
+    assert kl.memory.on(1) - plain.memory.on(1) == pytest.approx(4 * LLAMA.parameters)
+
+
+def test_a_model_of_unknown_size_wants_a_number() -> None:
+    config = read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
+    config["models"]["llama2-7b-chat"]["name"] = "someone/else"
+    with pytest.raises(UserError, match=r"the size of someone/else is not known here: give --parameters"):
+        Plan(Study(config)).rows()
+    assert Plan(Study(config), parameters=7e9).rows()
+
+
+def test_the_page_shows_the_plans_as_they_are() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "plan.py"))
+    page = script["PAGE"].read_text(encoding="utf-8")
+    assert script["rewritten"](page) == page, "python scripts/plan.py"
