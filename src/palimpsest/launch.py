@@ -8,7 +8,7 @@ import os
 import runpy
 import sys
 
-PARALLEL = "PALIMPSEST_PARALLEL"
+from palimpsest.processes import PARALLEL
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         sys.argv = [args.module, *args.arguments]
         runpy.run_module(args.module, run_name="__main__", alter_sys=True)
     else:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", args.module]
+        torchrun = ["-m", "palimpsest.torchrun", "--standalone", f"--nproc-per-node={processes}", "-m", args.module]
         os.execv(sys.executable, [sys.executable, *torchrun, *args.arguments])
 
 
