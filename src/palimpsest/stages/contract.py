@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +66,13 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
 
     Of several processes the main one speaks, or the first that fails.
     """
-    level = logging.WARNING if processes.is_main() else logging.ERROR
-    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    log.setLevel(logging.INFO if processes.is_main() else level)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    log.setLevel(logging.INFO)
     for library in ("absl", "lm_eval", "datasets"):
-        logging.getLogger(library).setLevel(level)
+        logging.getLogger(library).setLevel(logging.WARNING)
+    if not processes.is_main():
+        logging.disable(logging.WARNING)
+        warnings.simplefilter("ignore")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # What torch and transformers import stays: to look for garbage in it, again and again, takes a quarter of a short stage.
     gc.set_threshold(700, 10, 1000)
