@@ -183,9 +183,17 @@ SAID = TASK | {
     "task": "said",
     "output_type": "generate_until",
     "dataset_kwargs": {"data_files": {"test": "{data}/retain.jsonl"}},
-    "doc_to_target": "{{answer}}",
+    "doc_to_target": "",
     "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": 4, "do_sample": False},
-    "metric_list": [{"metric": "bleu", "aggregation": "bleu", "higher_is_better": True}],
+    # How many say nothing with an e.
+    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True, "regexes_to_ignore": ["[^e]"]}],
+}
+READ = TASK | {
+    "task": "read",
+    "output_type": "loglikelihood_rolling",
+    "doc_to_text": "",
+    "doc_to_target": "{{question}}",
+    "metric_list": [{"metric": "bits_per_byte", "aggregation": "bits_per_byte", "higher_is_better": False}],
 }
 
 
@@ -203,13 +211,14 @@ def evaluated(counts: tuple[int, ...], root: Path, suites: dict[str, Any], used:
 def test_questions_are_evaluated_to_the_same_bytes_with_any_number_of_processes(questions: Path) -> None:
     suites = {
         "tofu": {"kind": "tofu", "max_new_tokens": 4},
-        "lm-eval": {"kind": "lm-eval", "tasks": [CHOICE, SAID], "limit": 40},
+        "lm-eval": {"kind": "lm-eval", "tasks": [CHOICE, SAID, READ], "limit": 40},
     }
     files = evaluated((1, 2, 3, 5), questions, suites, {}, model="base", split="split")
     assert files.keys() == {"tofu/items.parquet", "lm-eval/results.json"}
     assert len(table(questions / "eval-1" / "tofu" / "items.parquet")) > 2 * 64
     numbers = json.loads((questions / "eval-1" / "lm-eval" / "results.json").read_text())
-    assert numbers["facts"].keys() >= {"acc", "acc_norm"} and numbers["said"].keys() >= {"bleu"}
+    assert numbers["facts"].keys() >= {"acc", "acc_norm"} and numbers["said"]["chrf"] > 0
+    assert numbers["read"]["bits_per_byte"] > 0
 
 
 def test_texts_are_evaluated_to_the_same_bytes_with_any_number_of_processes(texts: Path) -> None:
