@@ -47,6 +47,8 @@ def continue_texts(
             attention_mask=torch.tensor(mask, device=model.device),
             do_sample=False,
             num_beams=1,
+            # A sharded model is whole while it is evaluated, and the other processes have other batches.
+            synced_gpus=False,
             # A chat model's own sampling defaults would only be warned about.
             temperature=None,
             top_p=None,

@@ -73,6 +73,7 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     if not processes.is_main():
         logging.disable(logging.WARNING)
         warnings.simplefilter("ignore")
+        os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # What torch and transformers import stays: to look for garbage in it, again and again, takes a quarter of a short stage.
     gc.set_threshold(700, 10, 1000)
