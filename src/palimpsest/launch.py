@@ -10,8 +10,7 @@ import sys
 
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.leases import lease, share
-
-PARALLEL = "PALIMPSEST_PARALLEL"
+from palimpsest.processes import PARALLEL
 
 
 def main() -> int:
@@ -38,7 +37,7 @@ def main() -> int:
         sys.argv = [args.module, *args.arguments]
         runpy.run_module(args.module, run_name="__main__", alter_sys=True)
     else:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "palimpsest.launch"]
+        torchrun = ["-m", "palimpsest.torchrun", "--standalone", f"--nproc-per-node={processes}", "-m", "palimpsest.launch"]
         own = ["--one-of-several", "--parallel", args.parallel, args.module]
         os.execv(sys.executable, [sys.executable, *torchrun, *own, *args.arguments])
     return 0

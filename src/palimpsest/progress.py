@@ -7,13 +7,21 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from palimpsest import processes
+
 Item = TypeVar("Item")
 log = logging.getLogger("palimpsest")
 SECONDS_BETWEEN_LINES = 15.0
 
 
 def track(items: Iterable[Item], label: str, *, total: int, done: int = 0) -> Iterator[Item]:
-    """Pass items through and tell how far the work is; `done` of `total` were finished by an earlier run."""
+    """Pass items through and tell how far the work is; `done` of `total` were finished by an earlier run.
+
+    Of several processes the main one tells.
+    """
+    if not processes.is_main():
+        yield from items
+        return
     bar = tqdm(items, desc=label, total=total, initial=done, disable=None, dynamic_ncols=True)
     said = time.monotonic()
     for count, item in enumerate(bar, start=done + 1):

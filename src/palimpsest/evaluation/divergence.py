@@ -8,6 +8,7 @@ import torch
 
 from palimpsest.evaluation.scoring import TOKENS_PER_PASS
 from palimpsest.models.packing import label_divergence, label_logits, pack, plan_passes
+from palimpsest.processes import share
 from palimpsest.progress import track
 
 if TYPE_CHECKING:
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
 def mean_divergence(start: nn.Module, model: nn.Module, items: Sequence[Encoded]) -> float:
     """Return the mean over all labels of KL(start || model) in nats; NaN where there are no items."""
     device = next(model.parameters()).device
-    total, labels = 0.0, 0
     runs = list(plan_passes(items, TOKENS_PER_PASS))
-    for run in track(runs, "divergence", total=len(runs)):
+
+    def one_pass(run: slice) -> tuple[float, int]:
         row = pack(items[run]).to(device)
-        total += label_divergence(label_logits(start, row), label_logits(model, row)).double().sum().item()
-        labels += len(row.labels)
+        return label_divergence(label_logits(start, row), label_logits(model, row)).double().sum().item(), len(row.labels)
+
+    total, labels = 0.0, 0
+    for of_pass, labels_of_pass in track(share(runs, one_pass), "divergence", total=len(runs)):
+        total += of_pass
+        labels += labels_of_pass
     return total / labels if labels else float("nan")

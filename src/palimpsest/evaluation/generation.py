@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
 
+from palimpsest.processes import share
 from palimpsest.progress import track
 
 if TYPE_CHECKING:
@@ -30,11 +32,12 @@ def continue_texts(
     """Return the greedy continuation of each prompt, in order, special tokens cut off.
 
     Prompts of like length share a batch, padded on the left; a batch ends when its last row has met EOS.
+    Several processes share the batches.
     """
-    texts = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     batches = [order[start : start + ROWS_PER_BATCH] for start in range(0, len(order), ROWS_PER_BATCH)]
-    for batch in track(batches, "generate", total=len(batches)):
+
+    def one_batch(batch: list[int]) -> list[str]:
         width = len(prompts[batch[-1]])
         padding = [width - len(prompts[i]) for i in batch]
         ids = [[tokenizer.pad_token_id] * pad + prompts[i] for pad, i in zip(padding, batch, strict=True)]
@@ -44,6 +47,8 @@ def continue_texts(
             attention_mask=torch.tensor(mask, device=model.device),
             do_sample=False,
             num_beams=1,
+            # A sharded model is whole while it is evaluated, and the other processes have other batches.
+            synced_gpus=False,
             # A chat model's own sampling defaults would only be warned about.
             temperature=None,
             top_p=None,
@@ -52,6 +57,8 @@ def continue_texts(
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
-        for index, row in zip(batch, output[:, width:], strict=True):
-            texts[index] = str(tokenizer.decode(row, skip_special_tokens=True))
-    return texts
+        return [str(tokenizer.decode(row, skip_special_tokens=True)) for row in output[:, width:]]
+
+    texts = chain.from_iterable(track(share(batches, one_batch), "generate", total=len(batches)))
+    said = dict(zip(order, texts, strict=True))
+    return [said[index] for index in range(len(prompts))]

@@ -36,7 +36,6 @@ def evaluate_lm_eval(
     Raises UserError for a task that lm-eval does not know, and for a package that is missing or of another version.
     """
     from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     places = {"{data}": str(data)} | {
@@ -49,9 +48,12 @@ def evaluate_lm_eval(
     unknown = [name for name in named if name not in manager.all_tasks]
     if unknown:
         raise UserError(f"suites: lm-eval has no task {unknown[0]!r}; `lm-eval ls tasks` lists them")
-    harness = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE)
+    from palimpsest.evaluation.harness import SharedHFLM
+
+    harness = SharedHFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE)
     result = simple_evaluate(model=harness, tasks=tasks, task_manager=manager, limit=suite.limit, log_samples=False)
-    return {task: _numbers(values) for task, values in sorted(result["results"].items())}
+    # lm-eval gives the main process alone the result.
+    return {task: _numbers(values) for task, values in sorted(result["results"].items())} if result else {}
 
 
 def _local(config: dict[str, Any], places: dict[str, str], cache: Path) -> Any:

@@ -7,8 +7,10 @@ Questions of one shape with one answer each are a batch already, and need no mas
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from palimpsest.data.prompts import Encoded
+from palimpsest.processes import share
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,18 @@ def plan_passes(items: Sequence[Encoded], tokens_per_pass: int) -> Iterator[slic
         used += item.tokens
     if items:
         yield slice(start, len(items))
+
+
+def plan_shares(items: Sequence[Encoded], tokens_per_pass: int, count: int) -> list[list[slice]]:
+    """Cut items, in order, into `count` shares of about as many tokens, and each share into passes; a share may be empty."""
+    ends = list(accumulate(item.tokens for item in items))
+    owners = [int((end - item.tokens / 2) * count / ends[-1]) for item, end in zip(items, ends, strict=True)]
+    shares = []
+    for owner in range(count):
+        first, last = bisect_left(owners, owner), bisect_right(owners, owner)
+        runs = plan_passes(items[first:last], tokens_per_pass)
+        shares.append([slice(first + run.start, first + run.stop) for run in runs])
+    return shares
 
 
 def pack(items: Sequence[Encoded]) -> Pass:
@@ -148,17 +163,19 @@ class Scores:
 
 @torch.no_grad()
 def score(model: nn.Module, items: Sequence[Encoded], tokens_per_pass: int) -> Iterator[Scores]:
-    """Score items one pass at a time, in order, on the model's device."""
+    """Score items one pass at a time, in order, on the model's device; several processes share the passes."""
     device = next(model.parameters()).device
-    for run in plan_passes(items, tokens_per_pass):
+
+    def one_pass(run: slice) -> list[Scores]:
         row = pack(items[run]).to(device)
         logits = label_logits(model, row)
         label_nll = token_nll(logits, row).double()
         nll = row.per_answer(label_nll).tolist()
         losses = [part.tolist() for part in label_nll.split(row.lengths)]
         hits = [part.tolist() for part in (logits.argmax(-1) == row.labels).split(row.lengths)]
-        start = 0
-        for item in items[run]:
-            part = slice(start, start + len(item.answers))
-            yield Scores(nll[part], row.lengths[part], losses[part], hits[part])
-            start = part.stop
+        ends = accumulate(len(item.answers) for item in items[run])
+        parts = [slice(end - len(item.answers), end) for item, end in zip(items[run], ends, strict=True)]
+        return [Scores(nll[part], row.lengths[part], losses[part], hits[part]) for part in parts]
+
+    for scores in share(list(plan_passes(items, tokens_per_pass)), one_pass):
+        yield from scores

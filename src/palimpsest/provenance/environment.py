@@ -7,6 +7,8 @@ import time
 from importlib import metadata
 from typing import Any
 
+from palimpsest import processes
+
 PACKAGES = (
     "torch",
     "transformers",
@@ -35,6 +37,7 @@ def describe_environment(started: float) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "device": _device(),
+        "processes": processes.count(),
         "command": sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from palimpsest import processes
 from palimpsest.attacks.settings import RelearnSettings
 from palimpsest.data.rows import Question, read_rows
 from palimpsest.models.settings import UsedSettings
@@ -29,11 +31,10 @@ def work(job: Job[Spec]) -> None:
     table: list[dict[str, Any]] = []
     for draw, chosen in enumerate(draws):
         finished = job.scratch / f"draw-{draw}.parquet"
-        if not finished.exists():
+        if not processes.main_value(finished.exists()):
             log.info("attack: draw %d of %d, %d questions", draw + 1, len(draws), len(chosen))
-            partial = finished.with_suffix(".partial")
-            write_table(partial, _relearn(job, rows, chosen, draw), ATTACKED)
-            partial.rename(finished)
+            losses = _relearn(job, rows, chosen, draw)
+            job.keep(finished, partial(write_table, rows=losses, schema=ATTACKED))
         table += read_table(finished)
     write_table(job.out / TABLE, table, ATTACKED)
     ids = [[rows[i].id for i in chosen] for chosen in draws]

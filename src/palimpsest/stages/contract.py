@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from palimpsest import processes
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.environment import describe_environment
@@ -27,7 +29,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Job(Generic[Spec]):
-    """What a stage's work function gets: its spec, its input directories by name, where to write, where to keep checkpoints."""
+    """What a stage's work function gets: its spec, its input directories by name, where to write, where to keep checkpoints.
+
+    Of several processes each writes to a place of its own, of which the main one's becomes the artefact; all keep checkpoints in
+    one, where the main one alone writes.
+    """
 
     spec: Spec
     inputs: dict[str, list[Path]]
@@ -39,6 +45,14 @@ class Job(Generic[Spec]):
         (directory,) = self.inputs[name]
         return directory
 
+    def keep(self, path: Path, write: Callable[[Path], None]) -> None:
+        """Write a finished part of the work into `scratch`, whole or not at all, where a run that continues finds it."""
+        if processes.is_main():
+            partial = path.with_suffix(".partial")
+            write(partial)
+            partial.rename(path)
+        processes.barrier()
+
     def each_input(self, name: str, listed: Sequence[Item]) -> list[tuple[Item, Path]]:
         """Return each item of a list in the spec with its input of this name; raises UserError where the numbers differ."""
         directories = self.inputs.get(name, [])
@@ -48,19 +62,33 @@ class Job(Generic[Spec]):
 
 
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
-    """Run one stage from the command line; a UserError is printed as one line and exits with 2."""
+    """Run one stage from the command line; a UserError is printed as one line and exits with 2.
+
+    Of several processes the main one speaks, or the first that fails.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
     for library in ("absl", "lm_eval", "datasets"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    if not processes.is_main():
+        logging.disable(logging.WARNING)
+        warnings.simplefilter("ignore")
+        os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # What torch and transformers import stays: to look for garbage in it, again and again, takes a quarter of a short stage.
     gc.set_threshold(700, 10, 1000)
     try:
+        processes.connect()
         _run(name, spec_type, work)
+        processes.disconnect()
     except UserError as error:
-        print(f"palimpsest {name}: {error}", file=sys.stderr)
+        if processes.is_first_to_fail():
+            print(f"palimpsest {name}: {error}", file=sys.stderr)
         sys.exit(USER_ERROR_EXIT)
+    except Exception:
+        if processes.is_first_to_fail():
+            raise
+        sys.exit(1)
     finally:
         # Nor is it looked through when the process ends.
         gc.freeze()
@@ -75,10 +103,13 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"spec: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if processes.is_main():
+        for _, path in args.inputs:
+            verify_artefact(path)
+    processes.barrier()
     inputs: dict[str, list[Path]] = {}
     hashes: dict[str, str] = {}
     for label, path in args.inputs:
-        verify_artefact(path)
         directories = inputs.setdefault(label, [])
         hashes[f"{label}.{len(directories)}" if directories else label] = sha256_file(path)
         directories.append(path.parent)
@@ -87,13 +118,17 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     # What the work depends on names the scratch folder, so a checkpoint of other settings or code is never resumed.
     key = sha256_text(canonical_json([name, raw, args.code, hashes]))
     scratch = args.scratch / key[:32]
-    partial = out.with_name(f".{out.name}.partial")
+    partial = out.with_name(f".{out.name}.partial") if processes.is_main() else scratch / f"process-{processes.rank()}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     scratch.mkdir(parents=True, exist_ok=True)
+    processes.barrier()
 
     work(Job(spec, inputs, partial, scratch))
 
+    processes.barrier()
+    if not processes.is_main():
+        return
     manifest = build_manifest(partial, stage=name, spec=raw, code=args.code, inputs=hashes)
     environment = json.dumps(describe_environment(started), indent=1) + "\n"
     (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")

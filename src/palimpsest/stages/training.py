@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palimpsest import processes
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Lesson, Text
 from palimpsest.models.loading import save_model
@@ -56,7 +57,8 @@ def train_and_save(
     """Train, merge adapters into the weights, and write the model's folder with its training log."""
     trained = add_adapters(model, used.lora, seed)
     log = train(trained, problem, training, used, seed=seed, label=label, scratch=job.scratch)
-    save_model(merge_adapters(trained), tokenizer, job.out)
+    if processes.is_main():
+        save_model(merge_adapters(trained), tokenizer, job.out)
     write_log(job.out, log)
 
 

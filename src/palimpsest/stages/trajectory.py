@@ -1,9 +1,11 @@
 """Stage `trajectory`: unlearning again, watched: a suite, the divergence and the gradient weights over its epochs."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from palimpsest import processes
 from palimpsest.data.rows import read_lessons
 from palimpsest.evaluation.settings import MuseSuite, TofuSuite
 from palimpsest.evaluation.suites import Subject, load_suite
@@ -50,16 +52,19 @@ def work(job: Job[Spec]) -> None:
     parts = {epoch: job.scratch / f"epoch-{epoch:04d}" for epoch in watched}
 
     def watch(epoch: int) -> None:
-        if epoch not in parts or parts[epoch].exists():
+        if epoch not in parts or processes.main_value(parts[epoch].exists()):
             return
         log.info("trajectory: epoch %d of %d", epoch, last)
-        unfinished = parts[epoch].with_suffix(".partial")
-        tables.write_table(unfinished / suite.table, [{"epoch": epoch, **item} for item in suite.evaluate()], suite.schema)
+        evaluated = [{"epoch": epoch, **item} for item in suite.evaluate()]
         divergences = [
             {"epoch": epoch, "set": name, "kl": mean_divergence(start, model, items)} for name, items in compared.items()
         ]
-        tables.write_table(unfinished / tables.DIVERGENCE_TABLE, divergences, tables.DIVERGENCE)
-        unfinished.rename(parts[epoch])
+
+        def write(folder: Path) -> None:
+            tables.write_table(folder / suite.table, evaluated, suite.schema)
+            tables.write_table(folder / tables.DIVERGENCE_TABLE, divergences, tables.DIVERGENCE)
+
+        job.keep(parts[epoch], write)
 
     watch(0)
     entries = train(model, problem, training, used, seed=spec.seed, label=spec.method, scratch=job.scratch, after_epoch=watch)

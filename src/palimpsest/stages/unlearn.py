@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from palimpsest import processes
 from palimpsest.errors import UserError
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import Objective, load_objective
@@ -67,7 +68,8 @@ def _edit(job: Job[Spec], objective: Objective) -> None:
     assert objective.edit_weights is not None
     model = load_model(job.input("model"), spec.model)
     edit_model(model, load_model(job.input("strengthened"), spec.model), partial(objective.edit_weights, **spec.loss))
-    save_model(model, load_tokenizer(job.input("model")), job.out)
+    if processes.is_main():
+        save_model(model, load_tokenizer(job.input("model")), job.out)
 
 
 def _settings(job: Job[Spec]) -> Chosen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from palimpsest import processes
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Text, read_lessons, read_rows
 from palimpsest.errors import UserError
@@ -51,6 +52,8 @@ def unlearning_problem(
     if objective.trained_layers is not None:
         if used.lora is not None:
             raise UserError(f"spec: model: lora: {method} trains weights of the model, not adapters")
+        if processes.is_sharded():
+            raise UserError(f"parallel: fsdp: {method} swaps weights in and out, of which a process must have all: use ddp")
         loss = {**objective.settings, **loss}
         layers = TrainedLayers(model, objective.trained_layers(layer=int(loss.pop("layer"))), seed)
     # Only what reads whole distributions needs frozen models in memory.

@@ -9,15 +9,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palimpsest import processes
+
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from torch import nn
+    from torch.optim import Optimizer
 
 
 class Checkpoints:
-    """Saves accelerate's state and the log so far every few seconds, and finds the newest whole one again."""
+    """Saves model, optimiser and the log so far every few seconds, and finds the newest whole one again.
 
-    def __init__(self, folder: Path, accelerator: Accelerator) -> None:
-        self.folder, self.accelerator = folder, accelerator
+    Each process writes its part, and a checkpoint of n processes is read by any other number of them.
+    """
+
+    def __init__(self, folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
+        self.folder, self.model, self.optimizer = folder, model, optimizer
         # How often is no matter of the result, so the environment decides, not the spec.
         self.seconds = float(os.environ.get("PALIMPSEST_CHECKPOINT_SECONDS", "300"))
         self.saved = time.monotonic()
@@ -27,21 +33,37 @@ class Checkpoints:
         found = sorted(self.folder.glob("step-*"))
         if not found:
             return []
-        self.accelerator.load_state(str(found[-1]))
+        from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+        from torch.distributed.checkpoint.state_dict_loader import load
+
+        weights, moments = get_state_dict(self.model, self.optimizer)
+        load({"model": weights, "optimizer": moments}, checkpoint_id=found[-1])
+        set_state_dict(self.model, self.optimizer, model_state_dict=weights, optim_state_dict=moments)
         log: list[dict[str, Any]] = json.loads((found[-1] / "log.json").read_text(encoding="utf-8"))
         return log
 
+    def is_due(self) -> bool:
+        """Return whether to save after this step, as the main process decides for all."""
+        return processes.main_value(time.monotonic() - self.saved >= self.seconds)
+
     def save_if_due(self, log: list[dict[str, Any]]) -> None:
         """Save after a step, if the last save is long enough ago."""
-        if time.monotonic() - self.saved < self.seconds:
+        if not self.is_due():
             return
+        from torch.distributed.checkpoint.state_dict import get_state_dict
+        from torch.distributed.checkpoint.state_dict_saver import save
+
         older = list(self.folder.glob("step-*"))
         whole = self.folder / f"step-{len(log):09d}"
         partial = self.folder / "partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        self.accelerator.save_state(str(partial))
-        (partial / "log.json").write_text(json.dumps(log), encoding="utf-8")
-        partial.rename(whole)
-        for path in older:
-            shutil.rmtree(path)
+        if processes.is_main():
+            shutil.rmtree(partial, ignore_errors=True)
+        processes.barrier()
+        weights, moments = get_state_dict(self.model, self.optimizer)
+        save({"model": weights, "optimizer": moments}, checkpoint_id=partial)
+        if processes.is_main():
+            (partial / "log.json").write_text(json.dumps(log), encoding="utf-8")
+            partial.rename(whole)
+            for path in older:
+                shutil.rmtree(path)
         self.saved = time.monotonic()

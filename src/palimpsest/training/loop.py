@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
-from palimpsest.errors import UserError
-from palimpsest.models.packing import label_logits, pack, plan_passes, token_nll
+from palimpsest import processes
+from palimpsest.models.packing import label_logits, pack, plan_shares, token_nll
 from palimpsest.models.settings import UsedSettings
 from palimpsest.progress import track
 from palimpsest.streams import stream
@@ -20,6 +20,7 @@ from palimpsest.training.checkpoints import Checkpoints
 from palimpsest.training.problems import Problem, Scored, Term
 from palimpsest.training.schedule import learning_rate
 from palimpsest.training.settings import TrainSettings
+from palimpsest.training.sharing import Sharing
 
 
 def train(
@@ -38,19 +39,16 @@ def train(
     With `scratch`, an interrupted run continues from its newest checkpoint to the same weights as an undisturbed one:
     data order, draws and dropout come from streams named by epoch and step, so there is no generator state to restore.
     `after_epoch` sees the model after every epoch, counted from 1; what a resumed run repeats, it sees again.
+    Several processes share the items of every step; in the end the main one has the weights.
     """
-    # Mixed precision is not left to accelerate, which would change the model's forward for `after_epoch` too.
-    accelerator = Accelerator(mixed_precision="no")
-    if accelerator.num_processes > 1:
-        raise UserError("training: one process trains one model; start it without torchrun or accelerate launch")
     if used.gradient_checkpointing:
         model.activation_checkpointing_enable()  # type: ignore[operator]
     model.train()
+    sharing = Sharing(model)
     # The default on a GPU holds one more copy of all weights during a step.
-    groups, fused = _parameter_groups(model, settings.weight_decay), torch.cuda.is_available()
+    groups, fused = _parameter_groups(sharing.model, settings.weight_decay), torch.cuda.is_available()
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused)
-    model, optimizer = accelerator.prepare(model, optimizer)
-    checkpoints = Checkpoints(scratch, accelerator) if scratch else None
+    checkpoints = Checkpoints(scratch, sharing.model, optimizer) if scratch else None
 
     per_epoch = math.ceil(problem.size / settings.batch_size)
     steps, end = settings.epochs * per_epoch, settings.last_epoch * per_epoch
@@ -62,56 +60,81 @@ def train(
         epoch, position = divmod(step, per_epoch)
         order = stream(seed, "order", epoch).permutation(problem.size).tolist()
         indices = order[position * settings.batch_size : (position + 1) * settings.batch_size]
-        torch.manual_seed(int(stream(seed, "dropout", step).integers(2**63)))
+        torch.manual_seed(int(stream(seed, "dropout", step).integers(2**63)) + processes.rank())
 
         rate = learning_rate(step, steps, warmup_steps, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
         entry: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
-        for term in problem.terms(indices, step):
-            entry[term.name], weights = _backward(accelerator, model, term, settings.tokens_per_pass, used)
-            if term.indices is not None:
-                entry |= {"items": list(term.indices), "weights": weights}
-        norm = accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm or math.inf)
+        entry |= _backward(sharing, problem.terms(indices, step), settings.tokens_per_pass, used)
+        norm = sharing.clip_gradients(settings.max_grad_norm or math.inf)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-        log.append(entry | {"grad_norm": float(norm)})
+        log.append(entry | {"grad_norm": norm})
         # Before the checkpoint, so that a run resumed from the end of an epoch has not missed it.
         if after_epoch and position == per_epoch - 1:
             model.eval()
-            after_epoch(epoch + 1)
+            with sharing.whole_model():
+                after_epoch(epoch + 1)
             model.train()
         if checkpoints:
             checkpoints.save_if_due(log)
     model.eval()
+    sharing.gather_weights()
     return log
 
 
-def _backward(
-    accelerator: Accelerator, model: nn.Module, term: Term, tokens_per_pass: int, used: UsedSettings
-) -> tuple[float, list[float]]:
-    """Add the gradient of a term, pass by pass; return its mean over items before weighting, and the items' gradient weights."""
-    total = 0.0
-    weights: list[float] = []
-    for items in plan_passes(term.items, tokens_per_pass):
-        row = pack(term.items[items]).to(accelerator.device)
-        # Checkpointed layers are cast anew anyway; the cache would keep a whole copy of the weights in bf16.
-        mixed, cached = used.precision == "bf16-mixed", not used.gradient_checkpointing
-        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed, cache_enabled=cached):
-            logits = label_logits(model, row)
-            shape = (items.stop - items.start, -1)
-            nll = row.per_answer(token_nll(logits, row)).view(shape)
-            tokens = torch.tensor(row.lengths, device=nll.device, dtype=nll.dtype).view(shape)
-            losses = term.loss(Scored(items, row, logits, nll, tokens))
+def _backward(sharing: Sharing, terms: Sequence[Term], tokens_per_pass: int, used: UsedSettings) -> dict[str, Any]:
+    """Add the gradient of a step's terms, pass by pass, and return what the log says of them.
+
+    That is of each term its mean over items before weighting, and the gradient weights of the items that it names.
+    """
+    shares = [plan_shares(term.items, tokens_per_pass, processes.count()) for term in terms]
+    passes = [[(term, run) for term, runs in zip(terms, own, strict=True) for run in runs] for own in zip(*shares, strict=True)]
+    mine, most = passes[processes.rank()], max(map(len, passes))
+    done = []
+    for number in range(most):
+        with sharing.accumulation(last=number == most - 1):
+            if number < len(mine):
+                term, run = mine[number]
+                done.append((term.name, *_pass(sharing, term, run, term.weight, used)))
+            else:
+                # A pass is the work of all processes; who has no items left takes part with one that counts nothing.
+                _pass(sharing, terms[0], slice(0, 1), 0.0, used)
+    entry: dict[str, Any] = {}
+    everyone = list(chain.from_iterable(processes.gather(done)))
+    for term in terms:
+        entry[term.name] = 0.0
+        weights: list[float] = []
+        for name, loss, slopes in everyone:
+            if name == term.name:
+                entry[name] += loss
+                weights += slopes
         if term.indices is not None:
-            # Each loss reads its own item's NLL alone, and the graph ends there: no pass through the model.
-            (slopes,) = torch.autograd.grad(losses.sum(), nll, retain_graph=True)
-            weights += (-slopes[:, 0]).tolist()
-        summed = losses.sum() / len(term.items)
-        accelerator.backward(term.weight * summed)
-        total += summed.item()
-    return total, weights
+            entry |= {"items": list(term.indices), "weights": weights}
+    return entry
+
+
+def _pass(sharing: Sharing, term: Term, items: slice, weight: float, used: UsedSettings) -> tuple[float, list[float]]:
+    """Add the gradient of some of a term's items; return their part of its mean, and the gradient weights that the log wants."""
+    row = pack(term.items[items]).to(sharing.device)
+    # Checkpointed layers are cast anew anyway; the cache would keep a whole copy of the weights in bf16.
+    mixed, cached = used.precision == "bf16-mixed", not used.gradient_checkpointing
+    with torch.autocast(sharing.device.type, torch.bfloat16, enabled=mixed, cache_enabled=cached):
+        logits = label_logits(sharing.model, row)
+        shape = (items.stop - items.start, -1)
+        nll = row.per_answer(token_nll(logits, row)).view(shape)
+        tokens = torch.tensor(row.lengths, device=nll.device, dtype=nll.dtype).view(shape)
+        losses = term.loss(Scored(items, row, logits, nll, tokens))
+    slopes: list[float] = []
+    if term.indices is not None:
+        # Each loss reads its own item's NLL alone, and the graph ends there: no pass through the model.
+        (gradient,) = torch.autograd.grad(losses.sum(), nll, retain_graph=True)
+        slopes = (-gradient[:, 0]).tolist()
+    summed = losses.sum() / len(term.items)
+    sharing.backward(weight * summed)
+    return summed.item(), slopes
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,0 +1,101 @@
+"""A program: trains small models in many ways, and writes what came of it. One process of a job runs it, or several do."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from small_models import VOCABULARY, build
+
+from palimpsest import processes
+from palimpsest.data.prompts import Encoded
+from palimpsest.models.packing import score
+from palimpsest.models.settings import UsedSettings
+from palimpsest.objectives import load_objective
+from palimpsest.training.adapters import add_adapters, merge_adapters
+from palimpsest.training.layers import TrainedLayers
+from palimpsest.training.loop import train
+from palimpsest.training.problems import FineTuning, Unlearning
+from palimpsest.training.settings import LoraSettings, UnlearnSettings
+
+ITEMS = 10
+SETTINGS = {"learning_rate": 0.01, "epochs": 2, "batch_size": 8, "tokens_per_pass": 40, "warmup_epochs": 0.0}
+
+
+def items(count: int, seed: int) -> list[Encoded]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def ids(low: int, high: int) -> list[int]:
+        size = int(torch.randint(low, high, (1,), generator=generator))
+        return torch.randint(0, VOCABULARY, (size,), generator=generator).tolist()
+
+    return [Encoded(ids(2, 6), [ids(1, 8)]) for _ in range(count)]
+
+
+def trained(
+    method: str | None, used: dict[str, Any] | None = None, family: str = "llama", tied: bool = True, **settings: Any
+) -> dict[str, Any]:
+    """Train with a method, or fine-tune; return the log, the losses seen after each epoch, and the main process's weights."""
+    training, using = UnlearnSettings(**SETTINGS | settings), UsedSettings(**used or {})
+    start = build(family, 2, tied=tied)
+    model = add_adapters(start, using.lora, seed=0)
+    forget = items(ITEMS, 1)
+    problem: Any = FineTuning(forget)
+    if method:
+        objective = load_objective(method)
+        layers = TrainedLayers(start, range(2), seed=0) if objective.trained_layers else None
+        problem = Unlearning(
+            objective,
+            {"steering": 3.0} if layers else {},
+            training,
+            forget=forget,
+            retain=items(ITEMS, 2),
+            references=[one.nll[0] + 1 for one in score(build(family, 2), forget, 40)],
+            original=build(family, 2, tied=tied),
+            layers=layers,
+            seed=0,
+        )
+    seen: list[float] = []
+    log = train(
+        model,
+        problem,
+        training,
+        using,
+        seed=0,
+        label="test",
+        after_epoch=lambda epoch: seen.extend(one.nll[0] for one in score(model, forget, 40)),
+    )
+    result: dict[str, Any] = {"log": log, "seen": seen}
+    if processes.is_main():
+        result["weights"] = merge_adapters(model).state_dict()
+    return result
+
+
+def all_trainings() -> dict[str, Any]:
+    lora = LoraSettings(rank=2).model_dump()
+    found = {
+        "finetune": trained(None, tied=False),
+        "finetune, fewer items than processes": trained(None, batch_size=1, max_steps=3),
+        "finetune, checkpointed": trained(None, {"gradient_checkpointing": True}, "qwen2"),
+        "finetune, bf16-mixed": trained(None, {"precision": "bf16-mixed"}, max_steps=2),
+        "finetune, lora": trained(None, {"lora": lora}),
+        "graddiff": trained("graddiff", retain_weight=2.0),
+        "npo, kl": trained("npo", retain_loss="kl"),
+        "simnpo, gpt2": trained("simnpo", family="gpt2", max_steps=2),
+    }
+    if not processes.is_sharded():
+        found["rmu"] = trained("rmu", retain_loss="activations", forget_weight=0.1)
+    return found
+
+
+if __name__ == "__main__":
+    processes.connect()
+    results = {}
+    for parallel in sys.argv[2:]:
+        os.environ[processes.PARALLEL] = parallel
+        results[parallel] = all_trainings()
+    everyone = processes.gather(results)
+    if processes.is_main():
+        torch.save({"processes": len(everyone), "results": results}, Path(sys.argv[1]))
+    processes.disconnect()
