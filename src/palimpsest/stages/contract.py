@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from palimpsest import interruption
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.environment import describe_environment
@@ -48,7 +49,7 @@ class Job(Generic[Spec]):
 
 
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
-    """Run one stage from the command line; a UserError is printed as one line and exits with 2."""
+    """Run one stage from the command line; a UserError is printed as one line and exits with 2, SIGTERM in training with 143."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
     for library in ("absl", "lm_eval", "datasets"):
@@ -61,6 +62,9 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     except UserError as error:
         print(f"palimpsest {name}: {error}", file=sys.stderr)
         sys.exit(USER_ERROR_EXIT)
+    except interruption.Interrupted as stopped:
+        print(f"palimpsest {name}: {stopped}", file=sys.stderr)
+        sys.exit(interruption.EXIT)
     finally:
         # Nor is it looked through when the process ends.
         gc.freeze()

@@ -1,5 +1,6 @@
 """Stage `markov_train`: a GPT-2 that learns some chains: an original, or Retrain, which knows the retain chain alone."""
 
+from palimpsest.interruption import postponed
 from palimpsest.markov.settings import ChainModel
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
@@ -27,7 +28,10 @@ def work(job: Job[Spec]) -> None:
     chains = read(job.input("data"))
     items = [item for chain, length in spec.learnt.items() for item in encode(chains[chain].train[:, :length])]
     model = build_model(spec.model, chains["retain"].train.shape[1], spec.seed)
-    log = train(model, ChainTraining(items), spec.training, UsedSettings(), seed=spec.seed, label="chains", scratch=job.scratch)
+    with postponed():
+        log = train(
+            model, ChainTraining(items), spec.training, UsedSettings(), seed=spec.seed, label="chains", scratch=job.scratch
+        )
     model.save_pretrained(job.out)
     write_log(job.out, log)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Lesson, Text
+from palimpsest.interruption import postponed
 from palimpsest.models.loading import save_model
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.loop import train
@@ -55,7 +56,8 @@ def train_and_save(
 ) -> None:
     """Train, merge adapters into the weights, and write the model's folder with its training log."""
     trained = add_adapters(model, used.lora, seed)
-    log = train(trained, problem, training, used, seed=seed, label=label, scratch=job.scratch)
+    with postponed():
+        log = train(trained, problem, training, used, seed=seed, label=label, scratch=job.scratch)
     save_model(merge_adapters(trained), tokenizer, job.out)
     write_log(job.out, log)
 

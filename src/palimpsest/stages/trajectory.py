@@ -7,6 +7,7 @@ from pydantic import Field
 from palimpsest.data.rows import read_lessons
 from palimpsest.evaluation.settings import MuseSuite, TofuSuite
 from palimpsest.evaluation.suites import Subject, load_suite
+from palimpsest.interruption import postponed
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, log, run_stage
@@ -62,7 +63,8 @@ def work(job: Job[Spec]) -> None:
         unfinished.rename(parts[epoch])
 
     watch(0)
-    entries = train(model, problem, training, used, seed=spec.seed, label=spec.method, scratch=job.scratch, after_epoch=watch)
+    with postponed():
+        entries = train(model, problem, training, used, seed=spec.seed, label=spec.method, scratch=job.scratch, after_epoch=watch)
     for name, schema in ((suite.table, suite.schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
         tables.write_table(job.out / name, [row for part in parts.values() for row in tables.read_table(part / name)], schema)
     names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palimpsest.interruption import Interrupted, requested
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+logger = logging.getLogger("palimpsest")
 
 
 class Checkpoints:
@@ -29,11 +34,13 @@ class Checkpoints:
             return []
         self.accelerator.load_state(str(found[-1]))
         log: list[dict[str, Any]] = json.loads((found[-1] / "log.json").read_text(encoding="utf-8"))
+        logger.info("continuing after step %d, from a checkpoint", len(log))
         return log
 
     def save_if_due(self, log: list[dict[str, Any]]) -> None:
-        """Save after a step, if the last save is long enough ago."""
-        if time.monotonic() - self.saved < self.seconds:
+        """Save after a step, if the last save is long enough ago; raises Interrupted if a SIGTERM came, with all saved."""
+        stop = requested()
+        if not stop and time.monotonic() - self.saved < self.seconds:
             return
         older = list(self.folder.glob("step-*"))
         whole = self.folder / f"step-{len(log):09d}"
@@ -45,3 +52,5 @@ class Checkpoints:
         for path in older:
             shutil.rmtree(path)
         self.saved = time.monotonic()
+        if stop:
+            raise Interrupted(f"stopped by SIGTERM after step {len(log)}; a rerun continues from its checkpoint")
