@@ -195,6 +195,28 @@ def test_kill_9_in_the_middle_of_training_and_again_gives_the_same_bytes(root: P
     assert not list((root / "scratch").glob("*"))
 
 
+def test_sigterm_in_the_middle_of_training_saves_a_checkpoint(root: Path) -> None:
+    args = finetune(epochs=12)
+    assert run(root, *args).returncode == 0
+    undisturbed = (root / "original" / "manifest.json").read_bytes()
+    shutil.rmtree(root / "original")
+
+    process = forked.start(command(root, *args), environment(root, PALIMPSEST_CHECKPOINT_SECONDS="9999"))
+    deadline = time.monotonic() + 200
+    # Until training begins, the signal ends the stage as any other.
+    while (
+        not int(Path(f"/proc/{process.pid}/status").read_text().partition("SigCgt:")[2].split()[0], 16) >> signal.SIGTERM - 1 & 1
+    ):
+        assert process.poll() is None and time.monotonic() < deadline
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait() == 143
+    ((checkpoint,),) = (list(path.glob("*")) for path in (root / "scratch").glob("*"))
+
+    resumed = run(root, *args)
+    assert resumed.returncode == 0 and f"continuing after step {int(checkpoint.name[5:])}, from a checkpoint" in resumed.stdout
+    assert (root / "original" / "manifest.json").read_bytes() == undisturbed
+
+
 def test_a_checkpoint_of_other_settings_is_not_resumed(root: Path) -> None:
     """The scratch folder is named by all that the stage depends on."""
     stage, spec, inputs, out = finetune()

@@ -475,6 +475,7 @@ def _named(subject: Subject) -> dict[str, str]:
 def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
     """Return what stands before every job's command: the package, where checkpoints go, and which python.
 
+    A SIGTERM reaches the shell too, whose end would end the job: it waits for the stage, which may still save a checkpoint.
     With conda or a container (`deployed`), `python` is theirs; without, it is the one that runs Snakemake.
     """
     exports = {
@@ -487,4 +488,4 @@ def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
     path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
     # Snakemake formats the prefix, so braces in a path are doubled.
-    return f"set -euo pipefail; export {assignments}{path}; ".replace("{", "{{").replace("}", "}}")
+    return f"set -euo pipefail; trap : TERM; export {assignments}{path}; ".replace("{", "{{").replace("}", "}}")

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from palimpsest import processes
+from palimpsest import interruption, processes
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.environment import describe_environment
@@ -62,7 +62,7 @@ class Job(Generic[Spec]):
 
 
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
-    """Run one stage from the command line; a UserError is printed as one line and exits with 2.
+    """Run one stage from the command line; a UserError is printed as one line and exits with 2, SIGTERM in training with 143.
 
     Of several processes the main one speaks, or the first that fails.
     """
@@ -85,6 +85,10 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
         if processes.is_first_to_fail():
             print(f"palimpsest {name}: {error}", file=sys.stderr)
         sys.exit(USER_ERROR_EXIT)
+    except interruption.Interrupted as stopped:
+        if processes.is_main():
+            print(f"palimpsest {name}: {stopped}", file=sys.stderr)
+        sys.exit(interruption.EXIT)
     except Exception:
         if processes.is_first_to_fail():
             raise

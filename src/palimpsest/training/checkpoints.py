@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest import processes
+from palimpsest.interruption import Interrupted, postponed, requested
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
+
+logger = logging.getLogger("palimpsest")
 
 
 class Checkpoints:
@@ -40,15 +45,26 @@ class Checkpoints:
         load({"model": weights, "optimizer": moments}, checkpoint_id=found[-1])
         set_state_dict(self.model, self.optimizer, model_state_dict=weights, optim_state_dict=moments)
         log: list[dict[str, Any]] = json.loads((found[-1] / "log.json").read_text(encoding="utf-8"))
+        logger.info("continuing after step %d, from a checkpoint", len(log))
         return log
 
-    def is_due(self) -> bool:
-        """Return whether to save after this step, as the main process decides for all."""
-        return processes.main_value(time.monotonic() - self.saved >= self.seconds)
+    def between(self, steps: Iterable[int], log: list[dict[str, Any]]) -> Iterator[int]:
+        """Give each step, which adds its entry to the log, and save after it where it is time to.
+
+        A SIGTERM waits for the end of a step; then all is saved and Interrupted is raised.
+        """
+        with postponed():
+            for step in steps:
+                yield step
+                self.save_if_due(log)
 
     def save_if_due(self, log: list[dict[str, Any]]) -> None:
-        """Save after a step, if the last save is long enough ago."""
-        if not self.is_due():
+        """Save after a step, if the last save is long enough ago; raises Interrupted if a SIGTERM came, with all saved.
+
+        The main process decides for all.
+        """
+        stop, due = processes.main_value((requested(), time.monotonic() - self.saved >= self.seconds))
+        if not (stop or due):
             return
         from torch.distributed.checkpoint.state_dict import get_state_dict
         from torch.distributed.checkpoint.state_dict_saver import save
@@ -67,3 +83,5 @@ class Checkpoints:
             for path in older:
                 shutil.rmtree(path)
         self.saved = time.monotonic()
+        if stop:
+            raise Interrupted(f"stopped by SIGTERM after step {len(log)}; a rerun continues from its checkpoint")

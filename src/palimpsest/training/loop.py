@@ -56,7 +56,8 @@ def train(
         steps = end = settings.max_steps
     warmup_steps = round(settings.warmup_epochs * per_epoch)
     log = checkpoints.restore() if checkpoints else []
-    for step in track(range(len(log), end), label, total=end, done=len(log)):
+    remaining = range(len(log), end)
+    for step in track(checkpoints.between(remaining, log) if checkpoints else remaining, label, total=end, done=len(log)):
         epoch, position = divmod(step, per_epoch)
         order = stream(seed, "order", epoch).permutation(problem.size).tolist()
         indices = order[position * settings.batch_size : (position + 1) * settings.batch_size]
@@ -72,14 +73,12 @@ def train(
         optimizer.zero_grad(set_to_none=True)
 
         log.append(entry | {"grad_norm": norm})
-        # Before the checkpoint, so that a run resumed from the end of an epoch has not missed it.
+        # The checkpoint of a step comes after it, so a run resumed from the end of an epoch has not missed this.
         if after_epoch and position == per_epoch - 1:
             model.eval()
             with sharing.whole_model():
                 after_epoch(epoch + 1)
             model.train()
-        if checkpoints:
-            checkpoints.save_if_due(log)
     model.eval()
     sharing.gather_weights()
     return log

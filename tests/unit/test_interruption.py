@@ -1,0 +1,57 @@
+"""A SIGTERM waits for the end of a step, and a second one does not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from palimpsest.config.jobs import shell_prefix
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+STAGE = """
+import sys, time
+from palimpsest import interruption
+interruption.ECHO_SECONDS = float(sys.argv[1])
+with interruption.postponed():
+    print("training", flush=True)
+    while not interruption.requested():
+        time.sleep(0.01)
+    print("saving", flush=True)
+    time.sleep(1)
+print("saved", flush=True)
+"""
+
+
+def start(command: list[str]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    assert process.stdout and process.stdout.readline() == "training\n"
+    return process
+
+
+def test_the_same_signal_twice_is_one() -> None:
+    process = start([sys.executable, "-c", STAGE, "5"])
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+    assert process.communicate(timeout=60)[0] == "saving\nsaved\n" and process.returncode == 0
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    process = start([sys.executable, "-c", STAGE, "0"])
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout and process.stdout.readline() == "saving\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[0] == "" and process.returncode == -signal.SIGTERM
+
+
+def test_the_shell_of_a_job_waits_for_its_stage(tmp_path: Path) -> None:
+    """A scheduler signals every process of a job, and takes what is left away when the first one has ended."""
+    (tmp_path / "stage.py").write_text(STAGE, encoding="utf-8")
+    prefix = shell_prefix(SOURCE, "results", deployed=False)
+    process = start(["/bin/bash", "-c", f"{prefix} python {tmp_path}/stage.py 5 2> {tmp_path}/log"])
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert process.stdout and process.stdout.read() == "saving\nsaved\n"
