@@ -28,8 +28,8 @@ LISTING = (
     "import re, importlib.metadata as m;"
     "print(*sorted({re.sub('[-_.]+', '-', d.name).lower() + '==' + d.version.partition('+')[0] for d in m.distributions()}))"
 )
-# What a virtual environment brings.
-TOOLS = {"pip", "setuptools"}
+# What a virtual environment brings, and builds of torch for GPUs.
+UNLOCKED = ("pip==", "setuptools==", "nvidia-", "cuda-", "triton==")
 
 
 def main() -> None:
@@ -38,7 +38,9 @@ def main() -> None:
     parser.add_argument("action", choices=("build", "verify", "export"))
     parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"of {', '.join(FAMILIES)}; by default all")
     parser.add_argument("--no-registry", action="store_true", help="make the base of Debian packages (root, debootstrap)")
-    parser.add_argument("--wheels", type=Path, help="a folder of wheels that go before the index's, such as another build of torch")
+    parser.add_argument(
+        "--wheels", type=Path, help="a folder of wheels that go before the index's, such as another build of torch"
+    )
     args = parser.parse_args()
     try:
         families = args.families or list(FAMILIES)
@@ -127,11 +129,10 @@ def bound(wheels: Path | None) -> dict[Path, str]:
 
 def compare(family: str, inside: list[str]) -> None:
     """Check that what an image has installed is the family's lock; raises UserError with the first differences."""
-    listed = subprocess.run([*inside, "python", "-c", LISTING], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    installed = {line for line in listed if line.partition("==")[0] not in TOOLS}
+    listed = subprocess.run([*inside, "python", "-c", LISTING], stdout=subprocess.PIPE, text=True, check=True).stdout
+    installed = set(listed.split())
     locked = set((ROOT / f"envs/{family}.lock").read_text(encoding="utf-8").split("\n")[1:-1])
-    # A build of torch brings libraries of its own, such as CUDA's, which no lock names.
-    extra = {line for line in installed - locked if not line.startswith(("nvidia-", "cuda-", "triton=="))}
+    extra = {line for line in installed - locked if not line.startswith(UNLOCKED)}
     if wrong := sorted((locked - installed) | extra):
         raise UserError(f"{family}: the image differs from envs/{family}.lock: {', '.join(wrong[:5])}")
     print(f"{family}: {len(locked)} packages as locked")

@@ -98,6 +98,9 @@ def enter_containers(root: Path, config: Any, results: str, *, apptainer: bool) 
     except UserError as error:
         print(f"palimpsest: {error}", file=sys.stderr)
         sys.exit(USER_ERROR_EXIT)
+    # Inside, the working directory is the home, so what is cached in the user's own has to be named.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    Path(os.environ.setdefault("HF_HOME", str(cache / "huggingface"))).mkdir(parents=True, exist_ok=True)
     wrappers = str(root / "containers/bin")
     if os.environ["PATH"].split(os.pathsep)[0] != wrappers:
         os.environ["PATH"] = os.pathsep.join([wrappers, os.environ["PATH"]])
@@ -116,8 +119,8 @@ def outside(root: Path, config: Any, results: str) -> list[Path]:
     Path(results).mkdir(parents=True, exist_ok=True)
     folders = [root / "src", Path(results), *named]
     # A link is followed: its own place and where it leads are both needed.
-    places = [place for folder in folders for place in (folder.absolute(), folder.resolve())]
-    return [place for place in dict.fromkeys(places) if not place.resolve().is_relative_to(here)]
+    places = [place for folder in folders for place in (Path(os.path.abspath(folder)), folder.resolve())]
+    return [place for place in dict.fromkeys(places) if not place.is_relative_to(here)]
 
 
 def _strings(value: Any) -> Iterator[str]:
