@@ -23,6 +23,8 @@ from palimpsest.errors import USER_ERROR_EXIT, UserError  # noqa: E402
 
 IMAGES = ROOT / "containers/images"
 INSIDE = "/opt/palimpsest"
+# Packed in a quarter of the time that the default takes, and no larger.
+PACKED = ("--mksquashfs-args", "-comp zstd -Xcompression-level 6")
 # Prints the packages of the image, in the form of a lock; local versions (+cpu) are left out as there.
 LISTING = (
     "import re, importlib.metadata as m;"
@@ -68,7 +70,7 @@ def build(family: str, *, no_registry: bool, wheels: Path | None) -> None:
     with context(family) as folder:
         binds = [f"--bind={source}:{target}:ro" for source, target in bound(wheels).items()]
         recipe = ROOT / "containers/image.def"
-        run("apptainer", "build", "--fakeroot", "--force", *binds, *arguments, str(made), str(recipe), folder=folder)
+        run("apptainer", "build", "--fakeroot", "--force", *PACKED, *binds, *arguments, str(made), str(recipe), folder=folder)
     digest = sha256(made)
     path = made.rename(IMAGES / f"{family}-{digest[:SHOWN]}.sif")
     image = Image(path=str(path.relative_to(ROOT)), sha256=digest, made_of=made_of(ROOT, family))

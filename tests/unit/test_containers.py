@@ -132,7 +132,7 @@ def given(lines: list[str]) -> list[str]:
 
 def test_a_job_gets_gpus_where_it_asks_for_some_and_no_network(start: Start) -> None:
     cut = ["--net", "--network", "none"]
-    own = ["--home", os.getcwd(), "--bind", "/data", "image.sif", "bash", "-c"]
+    own = ["--home", str(Path.cwd()), "--bind", "/data", "image.sif", "bash", "-c"]
     job = TRAINING.format(gpu=0, spec="{}")
     assert given(start(job)) == ["--quiet", "exec", "--cleanenv", *cut, *own, job]
     job = TRAINING.format(gpu=2, spec="{}")

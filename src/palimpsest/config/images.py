@@ -68,7 +68,7 @@ def made_of(root: Path, family: str) -> str:
 
 
 def find_containers(root: Path) -> Containers:
-    """Return the images for rules to run in, files as paths from here; raises UserError for one that is missing or out of date."""
+    """Return the images for rules to run in; raises UserError for a file that is missing or was built from other files than these."""
     return Containers(**{family: _container(root, family, image) for family, image in open_images(root)})
 
 
@@ -119,7 +119,7 @@ def outside(root: Path, config: Any, results: str) -> list[Path]:
     Path(results).mkdir(parents=True, exist_ok=True)
     folders = [root / "src", Path(results), *named]
     # A link is followed: its own place and where it leads are both needed.
-    places = [place for folder in folders for place in (Path(os.path.abspath(folder)), folder.resolve())]
+    places = [place for folder in folders for place in (Path(os.path.normpath(folder.absolute())), folder.resolve())]
     return [place for place in dict.fromkeys(places) if not place.is_relative_to(here)]
 
 
