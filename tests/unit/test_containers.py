@@ -111,7 +111,7 @@ def test_what_settings_name_outside_is_seen_inside(
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """A function that starts a job as Snakemake does, with the wrapper before a program that says what it was given."""
     program = tmp_path / "bin/apptainer"
-    program.parent.mkdir()
+    program.parent.mkdir(exist_ok=True)
     program.write_text(SHOW)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", os.pathsep.join([str(ROOT / "containers/bin"), str(program.parent), os.environ["PATH"]]))
@@ -151,9 +151,21 @@ def test_a_command_too_long_for_an_argument_is_read_from_its_file(start: Start, 
     assert start(f'"/bin/bash" "{tmp_path / "script.sh"}"')[2:4] == ["--cleanenv", "--nv"]
 
 
-def test_where_no_network_can_be_cut_the_job_runs_with_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_network_can_be_cut_the_run_says_so_and_goes_on(
+    start: Start, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin/apptainer").write_text('#!/bin/sh\ncase "$*" in *--net*) exit 1 ;; esac\nprintf "%s\\n" "$@"\n')
+    for name in ("APPTAINER_BIND", "HF_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv(OFFLINE, "")
+    monkeypatch.delenv(OFFLINE)
+    enter_containers(root, {}, "results", apptainer=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "without a network" in line
     assert start(TRAINING.format(gpu=0, spec="{}"))[2:4] == ["--cleanenv", "--home"]
+    # Once said is enough: the processes of the jobs inherit it.
+    enter_containers(root, {}, "results", apptainer=True)
+    assert not capsys.readouterr().err
 
 
 def test_only_what_is_named_goes_inside(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
