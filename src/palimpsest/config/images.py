@@ -68,7 +68,7 @@ def made_of(root: Path, family: str) -> str:
 
 
 def find_containers(root: Path) -> Containers:
-    """Return the images for rules to run in; raises UserError for a file that is missing or was built from other files than these."""
+    """Return the images for rules to run in; raises UserError for a file that is missing or was built from other files."""
     return Containers(**{family: _container(root, family, image) for family, image in open_images(root)})
 
 
