@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from snakemake.deployment import singularity
 from palimpsest.config.images import FAMILIES, OFFLINE, Image, enter_containers, find_containers, made_of, open_images, outside
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/running/containers.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (.*)$", PAGE, flags=re.MULTILINE)
 Start = Callable[[str], list[str]]
 TRAINING = "set -euo pipefail; export PYTHONPATH=src;  python -m palimpsest.launch --gpu {gpu} --spec '{spec}' --code 1"
 # In the place of apptainer: says what it was given.
@@ -180,3 +185,25 @@ def test_only_what_is_named_goes_inside(start: Start, monkeypatch: pytest.Monkey
 def test_all_else_passes_through(start: Start) -> None:
     said = subprocess.run(["apptainer", "pull", "--name", "x", "docker://y"], check=True, capture_output=True, text=True)
     assert said.stdout.splitlines() == ["pull", "--name", "x", "docker://y"]
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "images.py" in command])
+def test_the_pages_commands_are_the_scripts(command: str) -> None:
+    _, script, action, *arguments = shlex.split(command)
+    # A family that is not there ends it before any work.
+    unknown = [sys.executable, str(ROOT / script), action, "no-such-family", *arguments]
+    said = subprocess.run(unknown, capture_output=True, text=True, check=False)
+    assert said.returncode == 2 and said.stderr.startswith("images.py: no such family: no-such-family"), said.stderr
+
+
+def test_the_pages_comparison_finds_another_byte_and_no_other_time(tmp_path: Path) -> None:
+    (command,) = [command for command in COMMANDS if command.startswith("diff ")]
+    for name in ("plain", "contained"):
+        (tmp_path / name / "results/logs").mkdir(parents=True)
+        (tmp_path / name / "results/manifest.json").write_text("{}")
+        for own in ("environment.json", "cost.csv", "logs/a.log"):
+            (tmp_path / name / "results" / own).write_text(name)
+    here = tmp_path / "contained"
+    assert subprocess.run(shlex.split(command), cwd=here, check=False).returncode == 0
+    (here / "results/manifest.json").write_text("{ }")
+    assert subprocess.run(shlex.split(command), cwd=here, check=False, capture_output=True).returncode == 1
