@@ -196,6 +196,18 @@ def test_the_pages_commands_are_the_scripts(command: str) -> None:
     assert said.returncode == 2 and said.stderr.startswith("images.py: no such family: no-such-family"), said.stderr
 
 
+def test_the_pages_run_is_planned_or_says_in_one_line_what_is_missing(tmp_path: Path) -> None:
+    (command,) = [command for command in COMMANDS if command.startswith("snakemake")]
+    place = ["--directory", str(tmp_path), "--snakefile", str(ROOT / "Snakefile"), "--configfile", str(ROOT / "config.yaml")]
+    arguments = [sys.executable, "-m", *shlex.split(command), *place, "--dry-run"]
+    said = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if said.returncode:
+        (line,) = [line for line in said.stderr.splitlines() if line.startswith("palimpsest: ")]
+        assert said.returncode == 2 and line.endswith(("make images", "scripts/install_apptainer.sh)"))
+    else:
+        assert "This was a dry-run" in said.stdout + said.stderr
+
+
 def test_the_pages_comparison_finds_another_byte_and_no_other_time(tmp_path: Path) -> None:
     (command,) = [command for command in COMMANDS if command.startswith("diff ")]
     for name in ("plain", "contained"):

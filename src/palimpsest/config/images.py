@@ -116,7 +116,9 @@ def outside(root: Path, config: Any, results: str) -> list[Path]:
     here = Path.cwd().resolve()
     named = [Path(text) for text in _strings(config) if text and Path(text).is_dir()]
     named += [Path(path) for name in SEEN if (path := os.environ.get(name)) and Path(path).exists()]
-    Path(results).mkdir(parents=True, exist_ok=True)
+    if not Path(results).resolve().is_relative_to(here):
+        # What is not there cannot be bound.
+        Path(results).mkdir(parents=True, exist_ok=True)
     folders = [root / "src", Path(results), *named]
     # A link is followed: its own place and where it leads are both needed.
     places = [place for folder in folders for place in (Path(os.path.normpath(folder.absolute())), folder.resolve())]
