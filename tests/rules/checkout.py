@@ -80,7 +80,7 @@ def clone(to: Path) -> Checkout:
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "images"))
         else:
             shutil.copy(source, to / name)
     return Checkout(to)

@@ -14,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from palimpsest.config.images import FAMILIES, Image, made_of, open_images
 from palimpsest.provenance.digest import code_closure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,14 @@ def test_conda_and_lock_have_the_same_versions(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", STAGES)
+def test_an_image_is_of_the_lock_and_of_the_python_of_conda(family: str) -> None:
+    image = getattr(open_images(ROOT), family)
+    assert not isinstance(image, Image) or image.made_of == made_of(ROOT, family), "make images"
+    # Debian 12 has Python 3.11.
+    assert "debian:bookworm" in (ROOT / "containers/image.def").read_text(encoding="utf-8") and script.PYTHON == "3.11"
+
+
+@pytest.mark.parametrize("family", STAGES)
 def test_a_family_is_a_part_of_the_whole(family: str) -> None:
     assert lock(family).items() <= lock("workflow").items()
 
@@ -62,9 +71,15 @@ def test_the_lock_is_within_pyproject() -> None:
     for text in script.project_requirements():
         requirement = Requirement(text)
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), text
+        # What comes after the tested version was not tested.
+        assert "<" in {clause.operator for clause in requirement.specifier}, text
     asked = {canonicalize_name(Requirement(text).name) for text in script.project_requirements()}
     for family, roots in script.FAMILIES.items():
         assert set(roots) <= asked, family
+
+
+def test_every_family_has_an_image_and_stages() -> None:
+    assert set(FAMILIES) == set(script.FAMILIES) == set(STAGES)
 
 
 def test_locks_name_versions_and_no_places() -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 SOURCE = Path(str(workflow.current_basedir)).parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
+from snakemake.settings.types import DeploymentMethod
+
 from palimpsest.config import images, jobs
 from palimpsest.config.study import CHOICE, RUN, UNLEARNED, open_study
 
@@ -17,9 +19,10 @@ ask = partial(jobs.resource, study)
 RESULTS = study.results
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-IMAGES = images.open_images(SOURCE.parent / "containers")
+DEPLOYED = workflow.deployment_settings.deployment_method
+IMAGES = images.enter_containers(SOURCE.parent, config, RESULTS, apptainer=DeploymentMethod.APPTAINER in DEPLOYED)
 
-shell.prefix(jobs.shell_prefix(SOURCE, RESULTS, deployed=bool(workflow.deployment_settings.deployment_method)))
+shell.prefix(jobs.shell_prefix(SOURCE, RESULTS, deployed=bool(DEPLOYED)))
 
 
 wildcard_constraints:

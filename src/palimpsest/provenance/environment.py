@@ -29,7 +29,7 @@ PACKAGES = (
 
 
 def describe_environment(started: float) -> dict[str, Any]:
-    """Return versions, host, command and wall time in seconds since `started` (time.time())."""
+    """Return versions, host, container image, command and wall time in seconds since `started` (time.time())."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -38,6 +38,8 @@ def describe_environment(started: float) -> dict[str, Any]:
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "device": _device(),
         "processes": processes.count(),
+        # Apptainer and Singularity both set it.
+        "image": os.environ.get("SINGULARITY_NAME"),
         "command": sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),
