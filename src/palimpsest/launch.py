@@ -37,9 +37,12 @@ def main() -> int:
         sys.argv = [args.module, *args.arguments]
         runpy.run_module(args.module, run_name="__main__", alter_sys=True)
     else:
-        torchrun = ["-m", "palimpsest.torchrun", "--standalone", f"--nproc-per-node={processes}", "-m", "palimpsest.launch"]
+        # How long a checkpoint after SIGTERM may take is for the scheduler to say.
+        torchrun = (
+            f"-m palimpsest.torchrun --standalone --nproc-per-node={processes} --shutdown-timeout=86400 -m palimpsest.launch"
+        )
         own = ["--one-of-several", "--parallel", args.parallel, args.module]
-        os.execv(sys.executable, [sys.executable, *torchrun, *own, *args.arguments])
+        os.execv(sys.executable, [sys.executable, *torchrun.split(), *own, *args.arguments])
     return 0
 
 

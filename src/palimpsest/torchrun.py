@@ -5,6 +5,7 @@ import signal
 import sys
 
 from torch.distributed import run
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 
@@ -19,6 +20,8 @@ def main() -> None:
             name = signal.Signals(-failure.exitcode).name
             print(f"palimpsest.launch: process {rank} was ended by {name}", file=sys.stderr)
         sys.exit(failure.exitcode if failure.exitcode > 0 else 1)
+    except SignalException as signalled:
+        sys.exit(128 + signalled.sigval)
 
 
 if __name__ == "__main__":

@@ -59,11 +59,11 @@ def run_several(count: int, root: Path, *args: Any, parallel: str = "ddp") -> No
     assert json.loads((root / out / "environment.json").read_text())["processes"] == count, stage
 
 
-def launched(root: Path, *args: Any, options: tuple[str, ...] = ("--processes", "2")) -> subprocess.Popen[str]:
+def launched(root: Path, *args: Any, options: tuple[str, ...] = ("--processes", "2"), **more: str) -> subprocess.Popen[str]:
     """A job as the rules start it."""
     _, module, *arguments = command(root, *args)
     line = [sys.executable, "-m", "palimpsest.launch", *options, module, *arguments]
-    return subprocess.Popen(line, env=environment(root), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(line, env=environment(root, **more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def close(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -267,3 +267,27 @@ def test_a_process_that_is_killed_ends_the_job(root: Path) -> None:
     assert "was ended by SIGKILL" in said
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not (root / "original").exists()
+
+
+@pytest.mark.slow
+def test_sigterm_saves_a_checkpoint_of_all_processes(root: Path) -> None:
+    args = finetune(epochs=200)
+    job = launched(root, *args, PALIMPSEST_CHECKPOINT_SECONDS="9999")
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+    deadline = time.monotonic() + 200
+    while len(pids := children.read_text().split()) < 2 or not all(map(catches_sigterm, pids)):
+        assert job.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    job.send_signal(signal.SIGTERM)
+    said, _ = job.communicate(timeout=120)
+    assert job.returncode == 143, said
+    assert said.count("stopped by SIGTERM") == 1
+    ((checkpoint,),) = (list(path.glob("step-*")) for path in (root / "scratch").glob("*"))
+    continued = launched(root, *finetune(epochs=200), options=())
+    assert f"continuing after step {int(checkpoint.name[5:])}," in continued.communicate(timeout=300)[0]
+    assert continued.returncode == 0
+
+
+def catches_sigterm(pid: str) -> bool:
+    caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+    return bool(int(caught, 16) >> signal.SIGTERM - 1 & 1)

@@ -112,7 +112,9 @@ def imported(*modules: str) -> set[str]:
 
 @pytest.mark.parametrize("family", STAGES)
 def test_a_family_has_all_that_its_stages_import(family: str) -> None:
-    assert imported(*STAGES[family]) <= lock(family).keys()
+    # Every stage can be one of several processes, but those of data and report never are.
+    alone = {"torch"} if family in ("data", "report") else set()
+    assert imported(*STAGES[family]) - alone <= lock(family).keys()
 
 
 def test_pyproject_asks_for_all_that_is_imported() -> None:
