@@ -87,7 +87,9 @@ def test_few_numbers_give_few_sentences():
 
 def test_what_was_compared():
     (table,) = table1(clean(numbers(PLAIN | {"npo/beta-1": {0: {"model_utility": 0.5}}})), [block()], {})
-    assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny in 4 variants, over 2 seeds."
+    assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny in 4 variants, over up to 2 seeds."
+    (table,) = table1(clean(numbers(PLAIN)), [block()], {})
+    assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny, over 2 seeds."
     (table,) = table1(clean(numbers({"npo": {0: {"model_utility": 0.5}}})), [block(seeds=[0])], {})
     assert models_compared(table) == "NPO unlearned forget05 from tiny, over 1 seed."
 

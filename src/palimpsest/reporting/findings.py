@@ -148,9 +148,11 @@ def _choice(block: Block, selection: Values) -> str:
 
 def models_compared(table: Table) -> str:
     """Return what was compared: how many methods on which split, over how many seeds."""
-    methods = list(dict.fromkeys(method_name(row.method) for row in table.rows if row.method not in REFERENCES))
-    models = sum(row.method not in REFERENCES for row in table.rows)
+    unlearned = [row for row in table.rows if row.method not in REFERENCES]
+    methods = list(dict.fromkeys(method_name(row.method) for row in unlearned))
+    models = len(unlearned)
     seeds = len(table.block.seeds)
+    most = "up to " if any(row.seeds < seeds for row in unlearned) else ""
     what = f"{joined(methods)} unlearned" if methods else "No method unlearned"
     variants = f" in {models} variants" if models > len(methods) else ""
-    return f"{what} {table.block.split} from {table.block.model}{variants}, over {seeds} seed{'s' * (seeds > 1)}."
+    return f"{what} {table.block.split} from {table.block.model}{variants}, over {most}{seeds} seed{'s' * (seeds > 1)}."
