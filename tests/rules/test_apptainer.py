@@ -58,7 +58,8 @@ def test_the_study_gives_the_plain_runs_bytes_from_another_folder(
     # Nothing of /tmp is seen that was not asked for.
     monkeypatch.setenv("APPTAINER_NO_MOUNT", "tmp")
     monkeypatch.setenv("TMPDIR", str(scratch))
-    ran = checkout.snakemake(*TINY, "--directory", str(work), "--sdm", "apptainer", alone=True)
+    configs = [str(checkout.path / name) for name in ("config.yaml", TINY[1])]
+    ran = checkout.snakemake("--configfile", *configs, "--directory", str(work), "--sdm", "apptainer", alone=True)
     assert ran.returncode == 0, ran.stdout
     plain, contained = finished_once.path / "results", work / "results"
     assert manifests(plain) == manifests(contained)
