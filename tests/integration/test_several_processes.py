@@ -67,7 +67,9 @@ def launched(root: Path, *args: Any, options: tuple[str, ...] = ("--processes", 
 
 
 def close(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.allclose(a[name], b[name], atol=FLOAT, rtol=FLOAT) for name in a)
+    """All weights but one in a hundred: where a gradient is rounding alone (the bias of keys), AdamW makes whole steps of it."""
+    apart = sum(int((~torch.isclose(a[name], b[name], atol=FLOAT, rtol=FLOAT)).sum()) for name in a)
+    return a.keys() == b.keys() and apart <= sum(weight.numel() for weight in a.values()) / 100
 
 
 def assert_same_log(log: list[dict[str, Any]], other: list[dict[str, Any]], tolerance: float = FLOAT) -> None:
@@ -103,8 +105,7 @@ def test_several_processes_train_what_one_trains(trainings: dict[int, Any], coun
         coarse = "bf16" in name
         assert_same_log(alone[name]["log"], result["log"], 0.05 if coarse else FLOAT)
         assert result["seen"] == pytest.approx(alone[name]["seen"], rel=0.05 if coarse else 1e-3)
-        # A bias of GPT-2's keys has no gradient but noise, of which AdamW makes whole steps.
-        assert coarse or "gpt2" in name or close(alone[name]["weights"], result["weights"]), name
+        assert coarse or close(alone[name]["weights"], result["weights"]), name
 
 
 def test_a_job_of_two_processes_leaves_the_model_that_one_leaves(root: Path) -> None:
