@@ -36,12 +36,6 @@ def test_default_study(checkout: Checkout) -> None:
         "trajectory": 2,
         "scores": 2,
         "text_scores": 4 + 1,
-        # One experiment on one seed.
-        **MARKOV,
-        "markov_original": 1,
-        "markov_evaluate": 2,
-        "markov_trajectory": 2,
-        "markov_scores": 1,
         **END,
     }
 
