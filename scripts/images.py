@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from palimpsest.config.images import FAMILIES, LIST, SHOWN, Image, Images, made_of, open_images  # noqa: E402
 from palimpsest.errors import USER_ERROR_EXIT, UserError  # noqa: E402
+from palimpsest.provenance.canonical import sha256_file  # noqa: E402
 
 IMAGES = ROOT / "containers/images"
 INSIDE = "/opt/palimpsest"
@@ -151,8 +151,7 @@ def sha256(path: Path) -> str:
     """Return the digest of a file; raises UserError where it is missing."""
     if not path.is_file():
         raise UserError(f"{path.relative_to(ROOT)} is missing; make images")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_file(path)
 
 
 def need(program: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from palimpsest.config.measured import list_measured
 from palimpsest.config.models import RETRAIN
-from palimpsest.config.study import Run, Study, Subject, Variant
+from palimpsest.config.study import Run, Study, Subject, Variant, Wanted
 from palimpsest.data.settings import MuseHubSource, WmdpHubSource, WorldSource
 from palimpsest.errors import UserError
 from palimpsest.evaluation.settings import LmEvalSuite, MuseSuite, SuiteSettings, TofuSuite
@@ -217,8 +217,7 @@ class Plan:
         return "weights", self._frozen(job), Work(forward_operations(self.size(job["model"]), self._tokens(job)[0]))
 
     def _evaluate(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        subject = Subject(Run(job["benchmark"], job["split"], job["model"], job["seed"]), job["method"], job["variant"])
-        suites = self._study.subjects[subject].suites
+        suites = self._wanted(job).suites
         work = sum((self._suite(job, self._study.config.suites[name]) for name in sorted(suites)), Work())
         return "weights", self._frozen(job), work
 
@@ -236,8 +235,7 @@ class Plan:
         return self._unlearning(job, variant, objective, frozen=variant.retain_loss == "kl" or objective.needs_original)
 
     def _trajectory(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        subject = Subject(Run(job["benchmark"], job["split"], job["model"], job["seed"]), job["method"], job["variant"])
-        wanted = self._study.subjects[subject].trajectory
+        wanted = self._wanted(job).trajectory
         variant = self._variant(job)
         assert wanted and variant.training
         holds, memory, work = self._unlearning(job, variant, load_objective(job["method"]), frozen=True)
@@ -308,6 +306,10 @@ class Plan:
         """Return tokens of one item of a batch: a question with its answer, or a piece of a text."""
         used = self._used(job["model"])
         return used.piece_tokens if self._study.is_texts(job["benchmark"]) else self._assumed.item_tokens
+
+    def _wanted(self, job: Mapping[str, Any]) -> Wanted:
+        run = Run(job["benchmark"], job["split"], job["model"], job["seed"])
+        return self._study.subjects[Subject(run, job["method"], job["variant"])]
 
     def _variant(self, job: Mapping[str, Any]) -> Variant:
         return self._study.variant(job["benchmark"], job["split"], job["model"], job["method"], job["variant"])

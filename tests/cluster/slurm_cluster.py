@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from checkout import ROOT, Checkout
 
+from caught import catches_sigterm
+
 SCRIPT = ROOT / "scripts" / "slurm_local.sh"
 # What a site writes down once (docs/running/slurm.md).
 PARTITIONS = "partitions: {cpu: {max_runtime: 1d}, gpu: {max_runtime: 1d, max_gpu: 2}}\n"
@@ -140,8 +142,7 @@ def trained_now(folder: Path, role: str) -> dict[str, str] | None:
             line = (process / "cmdline").read_bytes()
             if not line.startswith(b"python\0-m\0palimpsest.launch") or f'"role":"{role}"'.encode() not in line:
                 continue
-            caught = int((process / "status").read_text().partition("SigCgt:")[2].split()[0], 16)
-            if (process / "cwd").resolve() == folder.resolve() and caught >> 14 & 1:
+            if (process / "cwd").resolve() == folder.resolve() and catches_sigterm(process.name):
                 entries = (process / "environ").read_text().split("\0")
                 return dict(entry.partition("=")[::2] for entry in entries)
         except OSError:  # It ended meanwhile.

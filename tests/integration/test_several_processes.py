@@ -20,6 +20,7 @@ from test_text_stages import root as texts
 from torch.distributed import TCPStore
 
 import forked
+from caught import catches_sigterm
 
 # Fixtures.
 __all__ = ["artefacts", "root", "texts"]
@@ -287,8 +288,3 @@ def test_sigterm_saves_a_checkpoint_of_all_processes(root: Path) -> None:
     continued = launched(root, *finetune(epochs=200), options=())
     assert f"continuing after step {int(checkpoint.name[5:])}," in continued.communicate(timeout=300)[0]
     assert continued.returncode == 0
-
-
-def catches_sigterm(pid: str) -> bool:
-    caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
-    return bool(int(caught, 16) >> signal.SIGTERM - 1 & 1)

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import forked
+from caught import catches_sigterm
 from palimpsest.provenance.digest import code_closure
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, write_manifest
 
@@ -203,10 +204,7 @@ def test_sigterm_in_the_middle_of_training_saves_a_checkpoint(root: Path) -> Non
 
     process = forked.start(command(root, *args), environment(root, PALIMPSEST_CHECKPOINT_SECONDS="9999"))
     deadline = time.monotonic() + 200
-    # Until training begins, the signal ends the stage as any other.
-    while (
-        not int(Path(f"/proc/{process.pid}/status").read_text().partition("SigCgt:")[2].split()[0], 16) >> signal.SIGTERM - 1 & 1
-    ):
+    while not catches_sigterm(process.pid):
         assert process.poll() is None and time.monotonic() < deadline
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait() == 143

@@ -6,14 +6,6 @@ import pytest
 from checkout import TINY, Checkout
 
 COMMON = {"data": 1, "split": 1, "base_tiny": 1}
-MARKOV = {
-    "markov_data": 1,
-    "markov_retrain": 1,
-    "markov_original": 2,
-    "markov_evaluate": 4,
-    "markov_trajectory": 4,
-    "markov_scores": 2,
-}
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 
 
@@ -137,7 +129,7 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
         *("--configfile", "config/studies/tofu-tiny.yaml"),
         *("--config", 'sources={"folder": {"path": "some where"}}'),
     )
-    assert set(jobs) == {*checkout.jobs(), "choice"} - {*MARKOV, "text_split", "text_scores"}
+    assert set(jobs) == {*checkout.jobs(), "choice"} - {"text_split", "text_scores"}
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:

@@ -107,7 +107,7 @@ def test_blocks_are_united() -> None:
     study = Study(CONFIG)
     assert len(study.models("original")) == len(study.models("retrain")) == 2
     assert len(study.unlearned()) == 2 * (1 + 1 + 2)
-    assert len(study.evaluations()) == len(study.evaluated) == 2 * (2 + 4)
+    assert len(study.evaluations()) == len(study.subjects.evaluated) == 2 * (2 + 4)
     assert study.attacks() == [
         f"results/tofu/tiny/forget10/seed0/unlearn/{method}/default/attack/{attack}/manifest.json"
         for method in ("npo", "simnpo")
@@ -316,10 +316,10 @@ def test_trials_are_watched_and_leave_no_model() -> None:
     study = Study(GRIDDED)
     trials = {subject for subject in study.subjects if subject.variant in TRIALS}
     assert len(trials) == 2 * 3
-    assert trials <= set(study.watched)
+    assert trials <= set(study.subjects.watched)
     assert not any(study.subjects[trial].model or study.subjects[trial].suites for trial in trials)
     assert not any("gamma" in path for path in study.unlearned())
-    npo = next(subject for subject in study.watched if subject.method == "npo")
+    npo = next(subject for subject in study.subjects.watched if subject.method == "npo")
     assert study.subjects[npo].model
 
 

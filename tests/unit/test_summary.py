@@ -244,7 +244,7 @@ def test_the_command_line_of_summarise_does_not_grow_with_what_a_run_evaluates()
     large = Study(config)
     anything = SimpleNamespace()
 
-    assert len(large.evaluated) == len(small.evaluated) + 600
+    assert len(large.subjects.evaluated) == len(small.subjects.evaluated) + 600
     assert len(Inputs(small).summarise(anything)["scores"]) == 2
     assert Specs(large).summarise(anything) == Specs(small).summarise(anything)
     assert Inputs(large).summarise(anything) == Inputs(small).summarise(anything)

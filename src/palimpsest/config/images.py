@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.config.messages import one_line
+from palimpsest.errors import UserError
 from palimpsest.settings import Settings
 
 LIST = "images.yaml"
@@ -91,13 +92,10 @@ def enter_containers(root: Path, config: Any, results: str, *, apptainer: bool) 
     """
     if not apptainer:
         return Containers()
-    try:
+    with one_line():
         containers = find_containers(root)
         if not (shutil.which("apptainer") or shutil.which("singularity")):
             raise UserError("containers: apptainer is not installed (Debian 12: scripts/install_apptainer.sh)")
-    except UserError as error:
-        print(f"palimpsest: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR_EXIT)
     # Inside, the working directory is the home, so what is cached in the user's own has to be named.
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     Path(os.environ.setdefault("HF_HOME", str(cache / "huggingface"))).mkdir(parents=True, exist_ok=True)

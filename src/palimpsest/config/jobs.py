@@ -46,13 +46,19 @@ class Wildcards(Protocol):
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 
-def asked(function: Rule) -> Rule:
-    """Tell Snakemake what a function of a rule takes: it works that out anew at each of several calls a job, if nobody does."""
-    parameters = signature(function).parameters
-    function._overwrite_params = {name: parameters[name] for name in parameters if name != "self"}  # type: ignore[attr-defined]
-    return function
+def asked(rule: Rule) -> Rule:
+    """Tell Snakemake what a rule's function takes, or each method of a class: else it works that out several times a job."""
+    if isinstance(rule, type):
+        for name, method in vars(rule).items():
+            if not name.startswith("_"):
+                asked(method)
+        return rule
+    parameters = signature(rule).parameters
+    rule._overwrite_params = {name: parameters[name] for name in parameters if name != "self"}  # type: ignore[attr-defined]
+    return rule
 
 
+@asked
 class Specs:
     """The spec of each stage's jobs: canonical JSON of exactly what the stage reads."""
 
@@ -60,13 +66,11 @@ class Specs:
         self._study = study
         self._config = study.config
 
-    @asked
     def data(self, wildcards: Wildcards) -> str:
         """Return the spec of a benchmark's data."""
         source = self._study.source(wildcards.benchmark)
         return canonical_json({"benchmark": wildcards.benchmark, "source": source.model_dump()})
 
-    @asked
     def files(self, wildcards: Wildcards) -> str:
         """Return the hashes of a local folder's files: they are no part of the spec, but an edit must rerun what comes of them.
 
@@ -79,18 +83,15 @@ class Specs:
         hashes = sources.hash_folder(source) if folder.is_dir() else json.loads(made.read_text(encoding="utf-8"))["files"]
         return canonical_json(hashes)
 
-    @asked
     def split(self, wildcards: Wildcards) -> str:
         """Return the spec of a split."""
         settings = self._study.tofu(wildcards.benchmark).split
         return canonical_json({"split": wildcards.split, "settings": settings.model_dump()})
 
-    @asked
     def text_split(self, wildcards: Wildcards) -> str:
         """Return the spec of a split of texts."""
         return canonical_json({"split": wildcards.split})
 
-    @asked
     def base(self, wildcards: Wildcards) -> str:
         """Return the spec of a base model: all that makes a tiny one, or which one it is of those that have weights already."""
         model = self._config.models[wildcards.model]
@@ -99,7 +100,6 @@ class Specs:
             unread |= PIECES
         return canonical_json({"model": model.model_dump(exclude={"resources", "original", "retrain", *unread})})
 
-    @asked
     def given(self, wildcards: Wildcards) -> str:
         """Return the spec of a finished original or Retrain, whose tokenizer is the model's."""
         model = self._config.models[wildcards.model]
@@ -108,13 +108,11 @@ class Specs:
         finished = getattr(model, wildcards.role).model_dump()
         return canonical_json({"model": {"kind": "pretrained", **finished, "tokenizer": own.model_dump()}})
 
-    @asked
     def finetune(self, wildcards: Wildcards) -> str:
         """Return the spec of an original or a Retrain."""
         training = self._study.finetuning(wildcards.benchmark, wildcards.split, wildcards.model)
         return self._finetune(wildcards, wildcards.role, training)
 
-    @asked
     def strengthen(self, wildcards: Wildcards) -> str:
         """Return the spec of a start model that learns the forget set once more."""
         training = self._study.strengthening(wildcards.benchmark, wildcards.split, wildcards.model)
@@ -124,7 +122,6 @@ class Specs:
         model = self._study.used(wildcards.benchmark, wildcards.model, trained=True)
         return canonical_json({"role": role, "seed": int(wildcards.seed), "training": training.model_dump(), "model": model})
 
-    @asked
     def reference(self, wildcards: Wildcards) -> str:
         """Return the spec of a reference's log-probabilities; a plain one has no random share, and so no seed that matters."""
         name = wildcards.reference
@@ -132,7 +129,6 @@ class Specs:
         used = self._study.used(wildcards.benchmark, wildcards.model, trained=False)
         return canonical_json({"model": used, **perturbed})
 
-    @asked
     def unlearn(self, wildcards: Wildcards) -> str:
         """Return the spec of an unlearned model; the settings of a chosen one are those that its choice names."""
         w, variant = wildcards, _variant(self._study, wildcards)
@@ -140,7 +136,6 @@ class Specs:
         model = self._study.used(w.benchmark, w.model, trained=variant.training is not None)
         return canonical_json({"method": w.method, "seed": int(w.seed), **settings, "model": model})
 
-    @asked
     def trajectory(self, wildcards: Wildcards) -> str:
         """Return the spec of a trajectory."""
         w = wildcards
@@ -157,7 +152,6 @@ class Specs:
             }
         )
 
-    @asked
     def choice(self, wildcards: Wildcards) -> str:
         """Return the spec of a choice: its rule, and the settings of each trial in the order of the inputs."""
         choice = _choice(wildcards)
@@ -169,7 +163,6 @@ class Specs:
         rule = selection.model_dump(include=set(SelectionRule.model_fields))
         return canonical_json({"rule": rule, "suite": selection.suite, "trials": trials, "references": selection.seeds})
 
-    @asked
     def attack(self, wildcards: Wildcards) -> str:
         """Return the spec of an attack."""
         return canonical_json(
@@ -180,7 +173,6 @@ class Specs:
             }
         )
 
-    @asked
     def evaluate(self, wildcards: Wildcards) -> str:
         """Return the spec of an evaluation: all suites that some block wants of this model."""
         w = wildcards
@@ -188,13 +180,11 @@ class Specs:
         listed = {name: self._config.suites[name].model_dump() for name in self._study.subjects[subject].suites}
         return canonical_json({"suites": listed, "model": self._study.used(w.benchmark, w.model, trained=False)})
 
-    @asked
     def markov_data(self, wildcards: Wildcards) -> str:
         """Return the spec of a seed's sequences."""
         chains = self._study.chains(wildcards.benchmark).model_dump(include=set(ChainSettings.model_fields))
         return canonical_json({"chains": chains, "seed": int(wildcards.seed)})
 
-    @asked
     def markov_original(self, wildcards: Wildcards) -> str:
         """Return the spec of an original of Markov chains: it has learnt all chains, but for what the split leaves out."""
         w, learnt = wildcards, self._study.lengths(wildcards.benchmark, wildcards.split)
@@ -202,7 +192,6 @@ class Specs:
             del learnt["forget2"]
         return self._markov_train(w, learnt, self._study.finetuning(w.benchmark, w.split, w.model))
 
-    @asked
     def markov_retrain(self, wildcards: Wildcards) -> str:
         """Return the spec of a Retrain of Markov chains: all splits share it, so no pattern that names one applies."""
         w = wildcards
@@ -219,12 +208,10 @@ class Specs:
             }
         )
 
-    @asked
     def markov_evaluate(self, wildcards: Wildcards) -> str:
         """Return the spec of how an original or Retrain of Markov chains is measured."""
         return canonical_json({"lengths": self._study.lengths(wildcards.benchmark, wildcards.split)})
 
-    @asked
     def markov_trajectory(self, wildcards: Wildcards) -> str:
         """Return the spec of unlearning Markov chains."""
         w = wildcards
@@ -238,7 +225,6 @@ class Specs:
             }
         )
 
-    @asked
     def scores(self, wildcards: Wildcards) -> str:
         """Return the spec of a run's scores: what each of its inputs is, in their order."""
         run, study = _run(wildcards), self._study
@@ -247,56 +233,48 @@ class Specs:
             {
                 **({"retrain_auc": getattr(benchmark, "retrain_auc", None)} if study.is_texts(run.benchmark) else {}),
                 "run": vars(run),
-                "evaluations": [_named(subject) for subject, wanted in subjects.items() if wanted.suites],
-                "attacks": [
-                    {**_named(subject), "attack": name} for subject, wanted in subjects.items() for name in sorted(wanted.attacks)
-                ],
+                "evaluations": [_named(subject) for subject in subjects.evaluated],
+                "attacks": [{**_named(subject), "attack": name} for subject, name in subjects.attacked],
                 "trajectories": [
-                    {**_named(subject), "suite": wanted.trajectory.suite}
-                    for subject, wanted in subjects.items()
-                    if wanted.trajectory
+                    {**_named(subject), "suite": wanted.suite}
+                    for subject in subjects.watched
+                    if (wanted := subjects[subject].trajectory)
                 ],
             }
         )
 
-    @asked
     def summarise(self, wildcards: Wildcards) -> str:
         """Return the spec of the summary: which choices there are, in the order of its inputs."""
         return canonical_json({"choices": [vars(choice) for choice in self._study.choices]})
 
-    @asked
     def report(self, wildcards: Wildcards) -> str:
         """Return the spec of the report: what it shows of the config."""
         return canonical_json({"study": describe_study(self._study), "published": self._config.published})
 
-    @asked
     def config(self, wildcards: Wildcards) -> str:
         """Return the config of the study, with every pattern replaced by what it comes to."""
         return canonical_json(resolve_config(self._study))
 
 
+@asked
 class Inputs:
     """The inputs of jobs, by name, as paths of manifests: what a method, a variant and a run need."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
 
-    @asked
     def finetune(self, wildcards: Wildcards) -> dict[str, str]:
         """Return the base and the split."""
         return self._with_split(wildcards, base=f"{wildcards.benchmark}/{wildcards.model}/base")
 
-    @asked
     def strengthen(self, wildcards: Wildcards) -> dict[str, str]:
         """Return the start model, which learns more, and the split."""
         return self._with_split(wildcards, base=self._study.start_folder(_run(wildcards), wildcards.start))
 
-    @asked
     def reference(self, wildcards: Wildcards) -> dict[str, str]:
         """Return the start model and the split."""
         return self._with_split(wildcards, model=self._study.start_folder(_run(wildcards), wildcards.start))
 
-    @asked
     def evaluate(self, wildcards: Wildcards) -> dict[str, str]:
         """Return a model, and the split whose sets it is evaluated on: of texts always the first."""
         w, study = wildcards, self._study
@@ -304,7 +282,6 @@ class Inputs:
         split = study.split_folder(w.benchmark, study.home(subject.run).split)
         return {"model": study.path(study.model_folder(subject)), "split": study.path(split)}
 
-    @asked
     def watched(self, wildcards: Wildcards) -> dict[str, str]:
         """Return the start model, the reference or strengthened model where the method reads one, and the split to train on."""
         folders = self._study.read_by(_run(wildcards), wildcards.method, wildcards.variant)
@@ -312,7 +289,6 @@ class Inputs:
             return self._with_split(wildcards, **folders)
         return {name: self._study.path(folder) for name, folder in folders.items()}
 
-    @asked
     def unlearn(self, wildcards: Wildcards) -> dict[str, str]:
         """Return the same, and for the chosen variant the choice."""
         inputs = self.watched(wildcards)
@@ -320,7 +296,6 @@ class Inputs:
             inputs["choice"] = self._study.path(_choice(wildcards).path)
         return inputs
 
-    @asked
     def choice(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """Return the trajectory of every trial, and original and Retrain of every seed."""
         study, choice = self._study, _choice(wildcards)
@@ -331,14 +306,12 @@ class Inputs:
             **{role: [study.path(subject.path, "eval") for subject in subjects] for role, subjects in runs.items()},
         }
 
-    @asked
     def markov_evaluate(self, wildcards: Wildcards) -> dict[str, str]:
         """Return an original or Retrain of Markov chains, and the sequences."""
         w, study = wildcards, self._study
         model = study.model_folder(Subject(_run(w), w.role))
         return {"model": study.path(model), "data": study.path(f"{w.benchmark}/seed{w.seed}/data")}
 
-    @asked
     def scores(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """Return all that is measured of a run, and the Retrains that it is compared with beside its own.
 
@@ -354,17 +327,12 @@ class Inputs:
             others = [other for other in study.runs if other.place == run.place and other != run]
         retrains = [Subject(other, RETRAIN) for other in others]
         return {
-            "eval": [study.path(subject.path, "eval") for subject, wanted in subjects.items() if wanted.suites],
-            "attack": [
-                study.path(subject.path, "attack", attack)
-                for subject, wanted in subjects.items()
-                for attack in sorted(wanted.attacks)
-            ],
-            "trajectory": [study.path(subject.path, "trajectory") for subject, wanted in subjects.items() if wanted.trajectory],
+            "eval": [study.path(subject.path, "eval") for subject in subjects.evaluated],
+            "attack": [study.path(subject.path, "attack", name) for subject, name in subjects.attacked],
+            "trajectory": [study.path(subject.path, "trajectory") for subject in subjects.watched],
             "retrain": [study.path(retrain.path, "eval") for retrain in retrains if study.is_evaluated(retrain)],
         }
 
-    @asked
     def summarise(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """Return the scores of all runs and the choices."""
         return {"scores": self._study.scores(), "choice": [self._study.path(choice.path) for choice in self._study.choices]}

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from palimpsest.errors import USER_ERROR_EXIT, UserError
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Print a user's mistake as one line, and leave Snakemake with exit code 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"palimpsest: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR_EXIT)
 
 
 def suggest(what: str, name: object, allowed: Iterable[str]) -> str:

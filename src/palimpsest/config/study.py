@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from palimpsest.config.blocks import check_chain_method, check_judged, check_text_variant, check_training, check_watched
 from palimpsest.config.checks import check_config, check_folders
-from palimpsest.config.messages import explain
+from palimpsest.config.messages import explain, one_line
 from palimpsest.config.models import (
     CHOSEN,
     DEFAULT,
@@ -37,7 +36,7 @@ from palimpsest.config.models import (
 from palimpsest.config.patterns import matching, merge
 from palimpsest.config.texts import predecessor
 from palimpsest.data.settings import Source
-from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.errors import UserError
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
@@ -99,6 +98,25 @@ class Wanted:
     model: bool = False
 
 
+class Subjects(dict[Subject, Wanted]):
+    """Models, and what is wanted of each."""
+
+    @property
+    def evaluated(self) -> list[Subject]:
+        """Every model that some suite evaluates."""
+        return [subject for subject, wanted in self.items() if wanted.suites]
+
+    @property
+    def attacked(self) -> list[tuple[Subject, str]]:
+        """Every model and attack on it."""
+        return [(subject, attack) for subject, wanted in self.items() for attack in sorted(wanted.attacks)]
+
+    @property
+    def watched(self) -> list[Subject]:
+        """Every variant whose trajectory is wanted."""
+        return [subject for subject, wanted in self.items() if wanted.trajectory]
+
+
 @dataclass(frozen=True)
 class Variant:
     """A method's settings: training (None if it edits weights) and its own, the model it starts from, the reference it reads."""
@@ -150,14 +168,14 @@ class Study:
         self._resolved, self._changes = cache(self._resolve), cache(self._list_changes)
         self.subjects = self._subjects()
         self._by_path = {subject.path: subject for subject in self.subjects}
-        self._by_run: dict[Run, dict[Subject, Wanted]] = {}
+        self._by_run: dict[Run, Subjects] = {}
         for subject, wanted in self.subjects.items():
-            self._by_run.setdefault(subject.run, {})[subject] = wanted
+            self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
         check_folders(self.config, lambda artefact: Path(self.results, artefact, "manifest.json").exists())
 
-    def _subjects(self) -> dict[Subject, Wanted]:
+    def _subjects(self) -> Subjects:
         """Return every model that is wanted; where blocks overlap, the union of what they want of it."""
-        subjects: dict[Subject, Wanted] = {}
+        subjects = Subjects()
         for block in self.config.blocks:
             if self.is_markov(block.benchmark):
                 self._add_chains(subjects, block)
@@ -188,9 +206,9 @@ class Study:
         for subject, wanted in subjects.items():
             wanted.model |= not subject.variant
         self.choices.sort()
-        return dict(sorted(subjects.items()))
+        return Subjects(sorted(subjects.items()))
 
-    def _add_chains(self, subjects: dict[Subject, Wanted], block: Block) -> None:
+    def _add_chains(self, subjects: Subjects, block: Block) -> None:
         """Ask for what a block of Markov chains is: original and Retrain measured, and every method watched."""
         for run in _runs(block):
             for role in (ORIGINAL, RETRAIN):
@@ -210,7 +228,7 @@ class Study:
                 found += [(method, name) for name in names]
         return found
 
-    def _choose(self, subjects: dict[Subject, Wanted], choice: Choice) -> None:
+    def _choose(self, subjects: Subjects, choice: Choice) -> None:
         """Ask for what a choice is made from: the trials on its seeds, and the models that they are measured by."""
         if choice in self.choices:
             return
@@ -249,9 +267,9 @@ class Study:
             raise UserError(f"{self.results}/{path}: no block of the config makes this model")
         return self._by_path[path]
 
-    def of_run(self, run: Run) -> dict[Subject, Wanted]:
+    def of_run(self, run: Run) -> Subjects:
         """Return the models of a run and what is wanted of each, in the order of `subjects`."""
-        return self._by_run.get(run, {})
+        return self._by_run.get(run, Subjects())
 
     def is_evaluated(self, subject: Subject) -> bool:
         """Return whether some suite evaluates a model."""
@@ -423,15 +441,15 @@ class Study:
 
     def evaluations(self) -> list[str]:
         """Return all evaluations, in the order of `evaluated`."""
-        return [self.path(subject.path, "eval") for subject in self.evaluated]
+        return [self.path(subject.path, "eval") for subject in self.subjects.evaluated]
 
     def attacks(self) -> list[str]:
         """Return all attacks, in the order of `attacked`."""
-        return [self.path(subject.path, "attack", attack) for subject, attack in self.attacked]
+        return [self.path(subject.path, "attack", attack) for subject, attack in self.subjects.attacked]
 
     def trajectories(self) -> list[str]:
         """Return all trajectories, in the order of `watched`."""
-        return [self.path(subject.path, "trajectory") for subject in self.watched]
+        return [self.path(subject.path, "trajectory") for subject in self.subjects.watched]
 
     def scores(self) -> list[str]:
         """Return the scores of all runs, in the order of `runs`."""
@@ -440,22 +458,7 @@ class Study:
     @cached_property
     def runs(self) -> list[Run]:
         """Every run of which something is measured."""
-        return list(dict.fromkeys(subject.run for subject in (*self.evaluated, *self.watched)))
-
-    @property
-    def evaluated(self) -> list[Subject]:
-        """Every model that some suite evaluates."""
-        return [subject for subject, wanted in self.subjects.items() if wanted.suites]
-
-    @property
-    def attacked(self) -> list[tuple[Subject, str]]:
-        """Every model and attack on it."""
-        return [(subject, attack) for subject, wanted in self.subjects.items() for attack in sorted(wanted.attacks)]
-
-    @property
-    def watched(self) -> list[Subject]:
-        """Every variant whose trajectory is wanted."""
-        return [subject for subject, wanted in self.subjects.items() if wanted.trajectory]
+        return list(dict.fromkeys(subject.run for subject in (*self.subjects.evaluated, *self.subjects.watched)))
 
     def path(self, *parts: str) -> str:
         """Return the manifest of an artefact below the results root."""
@@ -474,18 +477,15 @@ def load_config(raw: Mapping[str, Any]) -> Config:
 
 def open_study(raw: Mapping[str, Any]) -> Study:
     """Return the study of a Snakefile's config; for a mistake in it, print one line and leave Snakemake with exit code 2."""
-    try:
+    with one_line():
         return Study(raw)
-    except UserError as error:
-        print(f"palimpsest: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR_EXIT)
 
 
 def _runs(block: Block) -> list[Run]:
     return [Run(block.benchmark, *rest) for rest in product(block.splits, block.models, block.seeds)]
 
 
-def _wanted(subjects: dict[Subject, Wanted], subject: Subject) -> Wanted:
+def _wanted(subjects: Subjects, subject: Subject) -> Wanted:
     return subjects.setdefault(subject, Wanted())
 
 
