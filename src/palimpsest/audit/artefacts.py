@@ -1,0 +1,66 @@
+"""The artefacts of a folder of results as they lie on disk."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from palimpsest.errors import UserError
+from palimpsest.provenance.canonical import sha256_file
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_manifest
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A folder with a manifest; `path` is the folder's below the results, with slashes."""
+
+    path: str
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What the artefact says it is; raises BrokenArtefact where it is no manifest."""
+        return read_manifest(self.folder / MANIFEST)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the manifest's bytes, by which artefacts made from it name it."""
+        return sha256_file(self.folder / MANIFEST)
+
+    @cached_property
+    def environment(self) -> dict[str, Any] | None:
+        """What it was made on; None where that is not recorded."""
+        try:
+            environment: dict[str, Any] = json.loads((self.folder / ENVIRONMENT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return environment
+
+
+def find_artefacts(results: Path) -> dict[str, Artefact]:
+    """Return the artefacts below a folder by their paths, in order; links are not followed.
+
+    Raises UserError where there is none. A manifest that cannot be read is an artefact too: reading it raises.
+    """
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder of results")
+    found = {folder.relative_to(results).as_posix(): folder for folder in _folders(results)}
+    if not found:
+        raise UserError(f"{results}: no artefact in it: no {MANIFEST} at any depth")
+    return {path: Artefact(path, found[path]) for path in sorted(found)}
+
+
+def by_hash(artefacts: dict[str, Artefact]) -> dict[str, Artefact]:
+    """Return artefacts by the hashes of their manifests."""
+    return {artefact.sha256: artefact for artefact in artefacts.values()}
+
+
+def _folders(results: Path) -> Iterator[Path]:
+    """Yield the folders with a manifest, none of those whose name begins with a dot (work in progress)."""
+    for folder, names, files in os.walk(results):
+        names[:] = [name for name in names if not name.startswith(".")]
+        if MANIFEST in files:
+            yield Path(folder)
