@@ -30,7 +30,7 @@ TINY = {"kind": "tiny", "architecture": {"vocabulary": 400, "width": 32, "layers
 def command(root: Path, stage: str, spec: Any, inputs: dict[str, str], out: str) -> list[str]:
     text = spec if isinstance(spec, str) else json.dumps(spec)
     given = [f"--in={name}={root / path}/manifest.json" for name, path in inputs.items()]
-    return ["-m", f"palimpsest.stages.{stage}", "--spec", text, "--code", "c", *given, "--out", f"{root / out}/manifest.json"]
+    return ["-m", f"palimpsest.stages.{stage}", "--spec", text, *given, "--out", f"{root / out}/manifest.json"]
 
 
 def environment(root: Path, **more: str) -> dict[str, str]:

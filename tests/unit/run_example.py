@@ -171,7 +171,7 @@ class Results:
     ) -> Path:
         """Run a stage by its command line."""
         name = module.__name__.rpartition(".")[2]
-        arguments = ["--spec", canonical_json(spec), "--code", "c", "--out", str(out / "manifest.json")]
+        arguments = ["--spec", canonical_json(spec), "--out", str(out / "manifest.json")]
         arguments += [argument for kind, path in inputs for argument in ("--in", f"{kind}={path / 'manifest.json'}")]
         monkeypatch.setattr(sys, "argv", [name, *arguments, "--scratch", str(self.root.parent / "scratch")])
         work: Callable[[Job[Any]], None] = module.work

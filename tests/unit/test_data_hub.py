@@ -39,7 +39,7 @@ def run_stage(stage: str, spec: Any, tmp_path: Path, endpoint: str, out: str, **
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     environment |= {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": endpoint, "PYTHONPATH": str(ROOT / "src"), **more}
     module = f"palimpsest.stages.{stage}"
-    command = [sys.executable, "-m", module, "--spec", json.dumps(spec), "--code", "c", "--out", f"{out}/manifest.json"]
+    command = [sys.executable, "-m", module, "--spec", json.dumps(spec), "--out", f"{out}/manifest.json"]
     return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -10,6 +10,7 @@ import pytest
 from palimpsest.data.rows import Fact, Question, Text, read_rows, write_rows
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import sha256_file
+from palimpsest.provenance.digest import stage_code
 from palimpsest.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +18,7 @@ WORLD = {"kind": "world", "authors": 20, "questions_per_author": 3, "base_author
 
 
 def run_stage(cwd: Path, name: str, spec: dict[str, Any], out: str, *inputs: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"palimpsest.stages.{name}", "--spec", json.dumps(spec), "--code", "c"]
+    command = [sys.executable, "-m", f"palimpsest.stages.{name}", "--spec", json.dumps(spec)]
     command += [part for given in inputs for part in ("--in", given)]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(
@@ -124,3 +125,22 @@ def test_a_row_of_another_kind_is_named_by_line(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", [Text(id="1", text="a")])
     with pytest.raises(UserError, match=r"rows.jsonl:1: not a Question"):
         read_rows(tmp_path / "rows.jsonl", Question)
+
+
+def test_code_that_was_edited_after_the_plan_is_refused(tmp_path: Path) -> None:
+    source = {"kind": "world", **WORLD}
+    command = [sys.executable, "-m", "palimpsest.stages.data", "--spec", json.dumps({"benchmark": "tofu", "source": source})]
+    planned = stage_code("data", "palimpsest.data.world")
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+
+    def run(code: str) -> subprocess.CompletedProcess[str]:
+        arguments = [*command, "--code", code, "--out", "data/manifest.json"]
+        return subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    refused = run(planned.replace(planned[:8], "0" * 8))
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "palimpsest data: the code of this stage was edited after Snakemake planned the job: run snakemake again\n"
+    )
+    assert run(planned).returncode == 0
+    assert json.loads((tmp_path / "data" / "manifest.json").read_text())["code"] == planned

@@ -40,7 +40,7 @@ def test_a_missing_package_is_one_line_with_the_command(tmp_path: Path) -> None:
     module = "palimpsest.stages.base"
     spec, out = json.dumps({"model": SETTINGS}), tmp_path / "base" / "manifest.json"
     done = subprocess.run(
-        [sys.executable, "-m", module, "--spec", spec, "--code", "c", "--out", str(out)],
+        [sys.executable, "-m", module, "--spec", spec, "--out", str(out)],
         env={**os.environ, "PYTHONPATH": str(SRC), "PALIMPSEST_SCRATCH": str(tmp_path / "scratch")},
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
+from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import build_manifest, read_manifest, verify_artefact, write_manifest
 
@@ -265,3 +267,26 @@ def test_what_is_no_manifest_is_an_error(artefact: Path, text: str) -> None:
 def test_no_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BrokenArtefact, match="there is no manifest"):
         read_manifest(tmp_path / "manifest.json")
+
+
+def test_the_commit_is_named_and_edits_of_code_make_it_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PALIMPSEST_COMMIT", raising=False)
+
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        return subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    assert describe_commit(tmp_path) == ""
+    git("init", "--quiet")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text("x = 1\n")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    commit = git("rev-parse", "HEAD").strip()
+    assert describe_commit(tmp_path) == commit
+    (tmp_path / "notes.txt").write_text("no code\n")
+    assert describe_commit(tmp_path) == commit
+    (tmp_path / "src" / "b.py").write_text("new = 1\n")
+    assert describe_commit(tmp_path) == f"{commit}-dirty"
+    # Of a folder within another repository nothing is known.
+    assert describe_commit(tmp_path / "src") == ""

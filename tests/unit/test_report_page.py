@@ -332,7 +332,7 @@ def test_the_stage_writes_a_manifest_that_repeats(tmp_path, monkeypatch):
     found = []
     for name in ("first", "second"):
         out = tmp_path / name / MANIFEST
-        arguments = ["--spec", canonical_json(spec().model_dump()), "--code", "c", "--in", f"summary={summary / MANIFEST}"]
+        arguments = ["--spec", canonical_json(spec().model_dump()), "--in", f"summary={summary / MANIFEST}"]
         monkeypatch.setattr(sys, "argv", ["report", *arguments, "--out", str(out), "--scratch", str(tmp_path / "scratch")])
         run_stage("report", stage.ReportSpec, stage.work)
         assert read_manifest(out)["files"].keys() == outputs(answered(page_of(out.parent)))

@@ -7,7 +7,6 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable
-from functools import cache
 from inspect import signature
 from itertools import product
 from pathlib import Path
@@ -26,7 +25,8 @@ from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.objectives import load_objective, module_name
 from palimpsest.provenance.canonical import canonical_json
-from palimpsest.provenance.digest import code_digest
+from palimpsest.provenance.commit import COMMIT, describe_commit
+from palimpsest.provenance.digest import code_digest, stage_code
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.training.settings import TrainSettings
 
@@ -374,14 +374,9 @@ def one_of(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in dict.fromkeys(names)) or NEVER
 
 
-def stage_code(stage: str) -> str:
-    """Return the code digest of a stage."""
-    return code_digest(f"palimpsest.stages.{stage}")
-
-
 def data_code(study: Study) -> Callable[[Wildcards], str]:
     """Return a function that gives the code digest of a data stage with the module that reads a job's source, and no other."""
-    return asked(lambda wildcards: _code("data", sources.module_name(study.source(wildcards.benchmark).kind)))
+    return asked(lambda wildcards: stage_code("data", sources.module_name(study.source(wildcards.benchmark).kind)))
 
 
 def publish_code() -> str:
@@ -389,14 +384,9 @@ def publish_code() -> str:
     return code_digest("palimpsest.config.__main__", "palimpsest.reporting.cost")
 
 
-@cache
-def _code(stage: str, *modules: str) -> str:
-    return code_digest(f"palimpsest.stages.{stage}", *modules)
-
-
 def method_code(stage: str) -> Callable[[Wildcards], str]:
     """Return a function that gives the code digest of a stage with the module of a job's method, and of no other method."""
-    return asked(lambda wildcards: _code(stage, module_name(wildcards.method)))
+    return asked(lambda wildcards: stage_code(stage, module_name(wildcards.method)))
 
 
 def evaluate_code(study: Study) -> Callable[[Wildcards], str]:
@@ -407,7 +397,7 @@ def evaluate_code(study: Study) -> Callable[[Wildcards], str]:
         w = wildcards
         subject = _subject(study, w)
         kinds = sorted({study.config.suites[name].kind for name in study.subjects[subject].suites})
-        return _code("evaluate", *map(suites.module_name, kinds))
+        return stage_code("evaluate", *map(suites.module_name, kinds))
 
     return code
 
@@ -420,7 +410,7 @@ def trajectory_code(study: Study) -> Callable[[Wildcards], str]:
         w = wildcards
         wanted = study.subjects[Subject(_run(w), w.method, w.variant)].trajectory
         assert wanted
-        return _code("trajectory", module_name(w.method), suites.module_name(study.config.suites[wanted.suite].kind))
+        return stage_code("trajectory", module_name(w.method), suites.module_name(study.config.suites[wanted.suite].kind))
 
     return code
 
@@ -500,6 +490,7 @@ def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
         "PYTHONPATH": str(source),
         "PYTHONHASHSEED": "0",
         "PALIMPSEST_SCRATCH": f"{results}/.scratch",
+        COMMIT: describe_commit(source.parent),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }

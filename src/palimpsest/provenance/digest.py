@@ -12,6 +12,21 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "palimpsest"
 
 
+def stage_code(stage: str, *modules: str) -> str:
+    """Return the code of a stage as its manifests name it: a digest, and the modules that went into it beside the stage's own."""
+    return "+".join([_stage_digest(stage, *modules), *modules])
+
+
+def code_today(stage: str, recorded: str) -> str:
+    """Return what `stage_code` is now of the modules in a recorded one; raises ModuleNotFoundError where one is gone."""
+    return stage_code(stage, *recorded.split("+")[1:])
+
+
+@cache
+def _stage_digest(stage: str, *modules: str) -> str:
+    return code_digest(f"{PACKAGE}.stages.{stage}", *modules)
+
+
 def code_digest(*modules: str, root: Path = ROOT) -> str:
     """Return a hash over the code of the modules and of all they import from this package, at any depth.
 

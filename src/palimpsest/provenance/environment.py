@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from palimpsest import processes
+from palimpsest.provenance.commit import COMMIT
 
 PACKAGES = (
     "torch",
@@ -29,8 +30,9 @@ PACKAGES = (
 
 
 def describe_environment(started: float) -> dict[str, Any]:
-    """Return versions, host, container image, command and wall time in seconds since `started` (time.time())."""
+    """Return commit, versions, host, container image, command and wall time in seconds since `started` (time.time())."""
     return {
+        "commit": os.environ.get(COMMIT) or None,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": platform.node(),

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from palimpsest import interruption, processes
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
+from palimpsest.provenance.digest import code_today
 from palimpsest.provenance.environment import describe_environment
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, build_manifest, verify_artefact, write_manifest
 
@@ -101,6 +102,9 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
 def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
     started = time.time()
     args = _parse(name)
+    # What an editor saves while Snakemake runs would else be recorded as the code that was planned.
+    if (code := code_today(name, args.code or "")) != (args.code or code):
+        raise UserError("the code of this stage was edited after Snakemake planned the job: run snakemake again")
     raw = _json(args.spec)
     try:
         spec = spec_type.model_validate(raw)
@@ -120,7 +124,7 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
 
     out: Path = args.out.parent
     # What the work depends on names the scratch folder, so a checkpoint of other settings or code is never resumed.
-    key = sha256_text(canonical_json([name, raw, args.code, hashes]))
+    key = sha256_text(canonical_json([name, raw, code, hashes]))
     scratch = args.scratch / key[:32]
     partial = out.with_name(f".{out.name}.partial") if processes.is_main() else scratch / f"process-{processes.rank()}"
     shutil.rmtree(partial, ignore_errors=True)
@@ -133,7 +137,7 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     processes.barrier()
     if not processes.is_main():
         return
-    manifest = build_manifest(partial, stage=name, spec=raw, code=args.code, inputs=hashes)
+    manifest = build_manifest(partial, stage=name, spec=raw, code=code, inputs=hashes)
     environment = json.dumps(describe_environment(started), indent=1) + "\n"
     (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
     write_manifest(partial, manifest)
@@ -145,7 +149,7 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
 def _parse(name: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"palimpsest.stages.{name}")
     parser.add_argument("--spec", required=True, help="canonical JSON of what this stage does")
-    parser.add_argument("--code", required=True, help="code digest, recorded in the manifest")
+    parser.add_argument("--code", help="digest of the stage's code, and which modules it is of")
     parser.add_argument("--in", dest="inputs", action="append", default=[], type=_named_path, metavar="NAME=MANIFEST")
     parser.add_argument("--out", required=True, type=Path, metavar="MANIFEST")
     parser.add_argument("--scratch", type=Path, default=Path(os.environ.get("PALIMPSEST_SCRATCH", ".palimpsest/scratch")))

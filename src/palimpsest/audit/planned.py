@@ -1,0 +1,161 @@
+"""What Snakemake would do for a study today, and what it wrote down when it did it."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from palimpsest.errors import UserError
+from palimpsest.provenance.digest import ROOT
+from palimpsest.provenance.manifest import MANIFEST
+
+CONFIG = "run_config.yaml"
+STAGES = "palimpsest.stages."
+
+
+@dataclass(frozen=True)
+class Command:
+    """A stage's command line; `before` is what stands before the stage's own arguments, inputs are manifests by label."""
+
+    before: list[str]
+    stage: str
+    spec: str
+    code: str
+    inputs: list[tuple[str, Path]]
+    out: Path
+
+    @property
+    def labelled(self) -> dict[str, Path]:
+        """The inputs as manifests name them: of several with one label the second is `label.1`."""
+        named: dict[str, Path] = {}
+        counts: dict[str, int] = {}
+        for label, path in self.inputs:
+            count = counts[label] = counts.get(label, -1) + 1
+            named[f"{label}.{count}" if count else label] = path
+        return named
+
+
+@dataclass(frozen=True)
+class Record:
+    """What Snakemake remembers of the job that made a file."""
+
+    command: Command | None
+    inputs: list[str]
+    image: str | None
+    incomplete: bool
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job of the study that makes an artefact, as it would run today; `record` is None where Snakemake remembers none."""
+
+    rule: str
+    command: Command
+    record: Record | None
+    changed: list[str] = field(default_factory=list)
+    """What Snakemake itself says has changed since: code, input, params."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """Results with the study they are of: where Snakemake ran, and how it calls the folder of results."""
+
+    results: Path
+    workdir: Path
+    called: str
+    configs: list[Path]
+
+
+def open_project(results: Path, configs: list[Path]) -> Project:
+    """Return results with their study: of the configs that are given, or of the one written beside them.
+
+    Raises UserError where there is none.
+    """
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder of results")
+    results = results.resolve()
+    configs = [path.resolve() for path in configs] or [results / CONFIG]
+    called = ""
+    for path in configs:
+        called = str((_read_config(path) or {}).get("results", called))
+    ends = Path(called or results.name)
+    if not ends.is_absolute() and results.parts[-len(ends.parts) :] == ends.parts:
+        return Project(results, Path(*results.parts[: -len(ends.parts)]), str(ends), configs)
+    return Project(results, ROOT.parent, str(results), configs)
+
+
+def plan_jobs(project: Project) -> dict[str, Planned]:
+    """Return the jobs of a study by the paths of their artefacts, as Snakemake works them out."""
+    # Snakemake's interface for programs ends at printing, so the last steps are its own; the version is pinned.
+    from snakemake.api import SnakemakeApi
+    from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=1),
+            config_settings=ConfigSettings(config={"results": project.called}, configfiles=project.configs),
+            snakefile=ROOT.parent / "Snakefile",
+            workdir=project.workdir,
+        )
+        workflow.dag(DAGSettings())
+        own = workflow._workflow
+        own._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True, nolock=True)
+        own._build_dag()
+        return {path: planned for job in own.dag.jobs for path, planned in _planned(job, own.persistence, project)}
+
+
+def read_command(text: str) -> Command | None:
+    """Return the stage that a shell command runs; None where it runs none."""
+    words = shlex.split(text)
+    stages = [word for word in words if word.startswith(STAGES)]
+    if not stages:
+        return None
+    start = words.index(stages[0])
+    before = words[: start + 1]
+    # What is set for the command alone stands first.
+    while before and before[0] != "python":
+        before.pop(0)
+    named: dict[str, list[str]] = {}
+    for flag, value in zip(words[start + 1 :: 2], words[start + 2 :: 2], strict=False):
+        if flag.startswith("--"):
+            named.setdefault(flag, []).append(value)
+    pairs = [given.partition("=") for given in named.get("--in", [])]
+    return Command(
+        before=before,
+        stage=stages[0].removeprefix(STAGES),
+        spec=named["--spec"][0],
+        code=named["--code"][0],
+        inputs=[(label, Path(path)) for label, _, path in pairs],
+        out=Path(named["--out"][0]),
+    )
+
+
+def _planned(job: Any, persistence: Any, project: Project) -> Iterator[tuple[str, Planned]]:
+    manifests = [output for output in job.output if Path(output).name == MANIFEST]
+    command = read_command(job.shellcmd) if job.shellcmd and manifests else None
+    if command is None:
+        return
+    (manifest,) = manifests
+    path = Path(manifest).parent.relative_to(project.called).as_posix()
+    found = persistence.metadata(manifest)
+    record = found and Record(
+        command=read_command(found.shellcmd or ""),
+        inputs=list(found.input or []),
+        image=found.container_img_url,
+        incomplete=bool(found.incomplete),
+    )
+    changes = {"code": persistence.code_changed, "input": persistence.input_changed, "params": persistence.params_changed}
+    changed = [name for name, asks in changes.items() if found and asks(job, file=manifest)]
+    yield path, Planned(job.rule.name, command, record, changed)
+
+
+def _read_config(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}): name the study's config by --configfile") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: no YAML: {str(error).splitlines()[0]}") from None
