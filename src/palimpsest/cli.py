@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from palimpsest.audit.commands import add_audit
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 
 
@@ -14,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a UserError is one line and exits with 2, as a wrong argument does."""
     parser = argparse.ArgumentParser(prog="palimpsest", description="Unlearning of language models, traceable and checked.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_score, _add_plan):
+    for add in (_add_score, _add_plan, add_audit):
         add(commands)
     args = parser.parse_args(arguments)
     try:

@@ -336,8 +336,8 @@ def _sum(rows: list[Row]) -> Row:
 
 def read_configs(paths: Sequence[Path]) -> dict[str, Any]:
     """Return configs laid one over the other as Snakemake does; raises UserError for a file that is not there."""
-    from snakemake.common.configfile import load_configfile  # type: ignore[import-untyped]
-    from snakemake.utils import update_config  # type: ignore[import-untyped]
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
 
     config: dict[str, Any] = {}
     for path in paths:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from palimpsest.errors import UserError
+from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_manifest
 
@@ -24,6 +24,14 @@ class Artefact:
     def manifest(self) -> dict[str, Any]:
         """What the artefact says it is; raises BrokenArtefact where it is no manifest."""
         return read_manifest(self.folder / MANIFEST)
+
+    @cached_property
+    def is_readable(self) -> bool:
+        """Whether its manifest is one."""
+        try:
+            return bool(self.manifest)
+        except BrokenArtefact:
+            return False
 
     @cached_property
     def sha256(self) -> str:

@@ -53,6 +53,7 @@ class Planned:
     """A job of the study that makes an artefact, as it would run today; `record` is None where Snakemake remembers none."""
 
     rule: str
+    threads: int
     command: Command
     record: Record | None
     changed: list[str] = field(default_factory=list)
@@ -149,7 +150,7 @@ def _planned(job: Any, persistence: Any, project: Project) -> Iterator[tuple[str
     )
     changes = {"code": persistence.code_changed, "input": persistence.input_changed, "params": persistence.params_changed}
     changed = [name for name, asks in changes.items() if found and asks(job, file=manifest)]
-    yield path, Planned(job.rule.name, command, record, changed)
+    yield path, Planned(job.rule.name, job.threads, command, record, changed)
 
 
 def _read_config(path: Path) -> Any:

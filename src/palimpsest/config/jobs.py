@@ -480,13 +480,9 @@ def _named(subject: Subject) -> dict[str, str]:
     return {"method": subject.method, "variant": subject.variant}
 
 
-def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
-    """Return what stands before every job's command: the package, where checkpoints go, and which python.
-
-    A SIGTERM reaches the shell too, whose end would end the job: it waits for the stage, which may still save a checkpoint.
-    With conda or a container (`deployed`), `python` is theirs; without, it is the one that runs Snakemake.
-    """
-    exports = {
+def job_environment(source: Path, results: str) -> dict[str, str]:
+    """Return the variables that every job has: the package, where checkpoints go, the commit of the code."""
+    return {
         "PYTHONPATH": str(source),
         "PYTHONHASHSEED": "0",
         "PALIMPSEST_SCRATCH": f"{results}/.scratch",
@@ -494,6 +490,15 @@ def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
+    """Return what stands before every job's command: its variables, and which python.
+
+    A SIGTERM reaches the shell too, whose end would end the job: it waits for the stage, which may still save a checkpoint.
+    With conda or a container (`deployed`), `python` is theirs; without, it is the one that runs Snakemake.
+    """
+    exports = job_environment(source, results)
     path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
     # Snakemake formats the prefix, so braces in a path are doubled.

@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from palimpsest import processes
@@ -36,6 +37,7 @@ def describe_environment(started: float) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": platform.node(),
+        "cpu": _cpu(),
         "cpus": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "device": _device(),
@@ -53,6 +55,16 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _cpu() -> str:
+    """Return the model of the CPU, whose vector units decide how sums are rounded."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _device() -> str:

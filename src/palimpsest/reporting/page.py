@@ -4,17 +4,17 @@ import base64
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from palimpsest.reporting import templates
 from palimpsest.reporting.names import REFERENCES
 from palimpsest.reporting.style import colour_of
 
 
-def page_environment() -> Environment:
-    """Return the templates with what they call; whatever is put into them is escaped."""
+def page_environment(*packages: str) -> Environment:
+    """Return the templates, and those of other packages, with what they call; whatever is put into them is escaped."""
     environment = Environment(
-        loader=PackageLoader(templates.__name__, ""),
+        loader=ChoiceLoader([PackageLoader(name, "") for name in (templates.__name__, *packages)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,116 @@
+"""Whether two makings of one artefact agree: byte by byte, number by number, or as two draws of one thing would."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from palimpsest.audit.classes import Class
+from palimpsest.provenance.manifest import MANIFEST, read_manifest
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+# Relative and absolute tolerance of a number.
+NUMERIC = (1e-3, 1e-5)
+# Of weights, their difference by their size; of a column, the difference of its means by its spread.
+WEIGHTS, MEANS = 0.02, 0.25
+# What follows from a greedy choice of tokens, where a rounding decides: compared by its means.
+CHOSEN_BY_TOKEN = ("generation", "rouge_1_recall", "rouge_l_recall", "rouge_l_f", "exact_memorisation", "extraction_strength")
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A file in which two makings differ by more than their class allows."""
+
+    file: str
+    reason: str
+
+
+def compare_folders(first: Path, second: Path, agreed: Class) -> Iterator[Disagreement]:
+    """Yield the files of two makings that differ by more than their class allows."""
+    one, other = (read_manifest(folder / MANIFEST)["files"] for folder in (first, second))
+    for name in sorted(one.keys() ^ other.keys()):
+        yield Disagreement(name, f"only in the {'first' if name in one else 'second'}")
+    for name in sorted(one.keys() & other.keys()):
+        if one[name]["sha256"] != other[name]["sha256"]:
+            reason = _difference(first / name, second / name, agreed)
+            if reason:
+                yield Disagreement(name, reason)
+
+
+def _difference(one: Path, other: Path, agreed: Class) -> str | None:
+    if agreed == "bitwise":
+        return "other bytes"
+    if one.suffix == ".safetensors":
+        return _weights(one, other, agreed)
+    tables = [_table(path) for path in (one, other)]
+    if tables[0] is None or tables[1] is None:
+        return "other bytes, and it holds no numbers"
+    return _tables(tables[0], tables[1], agreed)
+
+
+def _table(path: Path) -> pd.DataFrame | None:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix == ".csv":
+        return pd.read_csv(path)
+    if path.suffix in (".json", ".jsonl"):
+        text = path.read_text(encoding="utf-8")
+        values = [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else [json.loads(text)]
+        return pd.json_normalize(values)
+    return None
+
+
+def _tables(one: pd.DataFrame, other: pd.DataFrame, agreed: Class) -> str | None:
+    if one.shape != other.shape or list(one.columns) != list(other.columns):
+        return f"{one.shape[0]} rows of {one.shape[1]} columns against {other.shape[0]} of {other.shape[1]}"
+    for name in one.columns:
+        a, b = one[name], other[name]
+        if _is_numeric(a) and _is_numeric(b):
+            reason = _numbers(_flat(a), _flat(b), "statistical" if name in CHOSEN_BY_TOKEN else agreed)
+            if reason:
+                return f"{name}: {reason}"
+        elif name not in CHOSEN_BY_TOKEN and a.astype(str).tolist() != b.astype(str).tolist():
+            return f"{name}: other values"
+    return None
+
+
+def _numbers(a: Numbers, b: Numbers, agreed: Class) -> str | None:
+    if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
+        return "numbers in other places"
+    a, b = a[~np.isnan(a)], b[~np.isnan(b)]
+    if a.size == 0:
+        return None
+    relative, absolute = NUMERIC
+    if agreed == "numeric":
+        worst = float(np.max(np.abs(a - b)))
+        return None if np.allclose(a, b, rtol=relative, atol=absolute) else f"numbers differ by up to {worst:.3g}"
+    distance, spread = abs(float(a.mean() - b.mean())), float(a.std())
+    allowed = MEANS * spread + relative * abs(float(a.mean())) + absolute
+    return None if distance <= allowed else f"means differ by {distance:.3g}, {allowed:.3g} is allowed"
+
+
+def _weights(one: Path, other: Path, agreed: Class) -> str | None:
+    from safetensors.numpy import load_file
+
+    first, second = load_file(one), load_file(other)
+    if first.keys() != second.keys() or any(first[name].shape != second[name].shape for name in first):
+        return "other tensors"
+    a, b = (np.concatenate([tensors[name].astype(np.float64).ravel() for name in sorted(tensors)]) for tensors in (first, second))
+    if agreed == "numeric":
+        return _numbers(a, b, agreed)
+    distance = float(np.linalg.norm(a - b) / np.linalg.norm(a))
+    return None if distance <= WEIGHTS else f"weights differ by {distance:.2%} of their size"
+
+
+def _is_numeric(column: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_numeric_dtype(column) or column.map(lambda value: isinstance(value, np.ndarray)).all()
+
+
+def _flat(column: "pd.Series[Any]") -> Numbers:
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.concatenate([np.asarray(value, dtype=np.float64).ravel() for value in column])

@@ -1,0 +1,61 @@
+"""Whether every artefact leads back, manifest by manifest, to sources that are held fast."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from palimpsest.audit.artefacts import Artefact
+from palimpsest.audit.findings import Finding, short
+from palimpsest.audit.planned import Planned
+
+
+def check_inputs(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, called: str) -> Iterator[Finding]:
+    """Yield what an artefact was made of that is another thing today.
+
+    `here` are all artefacts by their hashes and by their paths below the results, which Snakemake calls `called`.
+    """
+    paths = inputs_of(job, called) if job else {}
+    for label, digest in artefact.manifest["inputs"].items():
+        source = here.get(paths.get(label, digest))
+        if source is None:
+            yield Finding("stale", artefact.path, f"made of {label} {short(digest)}, which is not in these results")
+        elif source.sha256 != digest:
+            reason = f"made of {label} {short(digest)}, but {source.path} is now {short(source.sha256)}"
+            yield Finding("stale", artefact.path, reason)
+
+
+def inputs_of(job: Planned, called: str) -> dict[str, str]:
+    """Return a job's inputs by label, as paths below the results, which Snakemake calls so."""
+    return {label: source.parent.relative_to(called).as_posix() for label, source in job.command.labelled.items()}
+
+
+def source_of(artefact: Artefact) -> str | None:
+    """Return in words what an artefact without inputs was made from, where that is held fast; None where it is not."""
+    spec = artefact.manifest["spec"]
+    source = spec.get("source") or spec.get("model") or spec
+    kind = source.get("kind", "")
+    if "sha256" in source:
+        return f"{source['package']}/{source['file']}, sha256 {short(source['sha256'])}"
+    if "revision" in source:
+        return f"{source.get('repo') or source.get('name')} at {short(source['revision'])}" if source["revision"] else None
+    if "path" in source:
+        return f"folder {source['path']}, whose files are hashed in its source.json"
+    return f"made here ({kind or artefact.manifest['stage']}), seed {source.get('seed', spec.get('seed', 0))}"
+
+
+def check_source(artefact: Artefact) -> Iterator[Finding]:
+    """Yield what an artefact was made from that could be another thing tomorrow."""
+    spec = artefact.manifest["spec"]
+    if not artefact.manifest["inputs"] and source_of(artefact) is None:
+        name = spec["model"].get("name")
+        yield Finding("unpinned", artefact.path, f"{name} has no revision: a folder; its manifest alone holds the weights fast")
+    for name, suite in _suites(spec):
+        stock = [task for task in suite.get("tasks", []) if isinstance(task, str)]
+        if stock:
+            reason = f"suite {name}: lm-eval fetches the data of {', '.join(stock)} at no revision that we could name"
+            yield Finding("unpinned", artefact.path, reason)
+
+
+def _suites(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    suites = spec.get("suites")
+    if isinstance(suites, dict):
+        yield from suites.items()

@@ -1,0 +1,192 @@
+"""The commands of `palimpsest audit`."""
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from palimpsest.audit.classes import CLASSES
+from palimpsest.audit.findings import KINDS
+from palimpsest.provenance.canonical import sha256_text
+
+if TYPE_CHECKING:
+    from palimpsest.audit.verify import Verdict
+
+
+def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `audit` and what is below it."""
+    audit = commands.add_parser("audit", help="prove that results are what code and data give", description="Audit results.")
+    below = audit.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_verify, _add_rerun, _add_compare, _add_explain, _add_freeze, _add_check):
+        add(below)
+
+
+def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "Hash every file, follow every manifest to its sources, compare with the study of today and Snakemake's memory."
+    verify = commands.add_parser("verify", help="check every byte and where it comes from", description=text)
+    _add_results(verify)
+    _add_allow(verify)
+    verify.add_argument("--out", type=Path, metavar="FOLDER", help="write audit.html and audit.json there")
+    verify.add_argument("--json", action="store_true", help="print one JSON object")
+    verify.set_defaults(run=_verify, prog=verify.prog)
+
+
+def _add_rerun(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "Make artefacts once more from the inputs that are there, in a folder of their own, and compare."
+    rerun = commands.add_parser("rerun", help="make some artefacts once more and compare", description=text)
+    _add_results(rerun)
+    rerun.add_argument("--sample", type=int, default=3, metavar="K", help="how many, by chance (default 3)")
+    rerun.add_argument("--seed", type=int, default=0, metavar="S", help="of the chance (default 0)")
+    rerun.add_argument("--class", dest="agreed", choices=CLASSES, help="compare by this class, not by the one that is declared")
+    rerun.add_argument("--scratch", type=Path, metavar="FOLDER", help="where they are made, and kept (default: a temporary one)")
+    rerun.add_argument("--json", action="store_true", help="print one JSON object")
+    rerun.set_defaults(run=_rerun, prog=rerun.prog)
+
+
+def _add_freeze(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "Verify results, then write their ledger: a line an artefact, small enough to commit beside a paper."
+    freeze = commands.add_parser("freeze", help="write the ledger of results", description=text)
+    _add_results(freeze)
+    _add_allow(freeze)
+    freeze.add_argument("--out", type=Path, default=Path("ledger.json"), metavar="LEDGER", help="default ledger.json")
+    freeze.set_defaults(run=_freeze, prog=freeze.prog)
+
+
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "Hash every file again, derive the ledger anew, and compare it with one that was frozen."
+    check = commands.add_parser("check", help="compare results with a frozen ledger", description=text)
+    check.add_argument("ledger", type=Path, metavar="LEDGER", help="what `palimpsest audit freeze` wrote")
+    check.add_argument("results", nargs="?", default=Path("results"), type=Path, metavar="RESULTS", help="default results")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
+    check.set_defaults(run=_check, prog=check.prog)
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "What differs between two ledgers, or folders of results, of two machines or two commits, and where it began."
+    compare = commands.add_parser("compare", help="what differs between two ledgers", description=text)
+    for name in ("first", "second"):
+        compare.add_argument(name, type=Path, metavar=name.upper(), help="a ledger or a folder of results")
+    compare.add_argument("--json", action="store_true", help="print one JSON object")
+    compare.set_defaults(run=_compare, prog=compare.prog)
+
+
+def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "From one number of the report back through every artefact, setting, source and commit that made it."
+    explain = commands.add_parser("explain", help="where one number comes from", description=text)
+    explain.add_argument("metric", metavar="METRIC", help="as in the column `metric` of summary.csv")
+    explain.add_argument("results", nargs="?", default=Path("results"), type=Path, metavar="RESULTS", help="default results")
+    explain.add_argument("--where", nargs="+", default=[], type=_pair, metavar="COLUMN=VALUE", help="which of several")
+    explain.add_argument("--json", action="store_true", help="print one JSON object")
+    explain.set_defaults(run=_explain, prog=explain.prog)
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="the folder of results")
+    parser.add_argument("--configfile", nargs="+", default=[], type=Path, help="the study, if not RESULTS/run_config.yaml")
+
+
+def _add_allow(parser: argparse.ArgumentParser) -> None:
+    kinds = ", ".join(KINDS)
+    parser.add_argument("--allow", nargs="+", default=[], choices=KINDS, metavar="KIND", help=f"report, but pass: {kinds}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not COLUMN=VALUE")
+    return name, value
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from palimpsest.audit.page import write_page
+    from palimpsest.audit.verify import format_verdict
+
+    verdict = _verified(args)
+    if args.out:
+        write_page(verdict, args.out)
+    if args.json:
+        print(json.dumps(verdict.as_json(), indent=1))
+    else:
+        print(format_verdict(verdict))
+    return 1 if verdict.failing(args.allow) else 0
+
+
+def _verified(args: argparse.Namespace) -> "Verdict":
+    from palimpsest.audit.planned import open_project
+    from palimpsest.audit.verify import verify
+
+    return verify(open_project(args.results, args.configfile))
+
+
+def _rerun(args: argparse.Namespace) -> int:
+    from palimpsest.audit.artefacts import find_artefacts
+    from palimpsest.audit.planned import open_project, plan_jobs
+    from palimpsest.audit.rerun import draw, redo
+
+    project = open_project(args.results, args.configfile)
+    artefacts, planned = find_artefacts(project.results), plan_jobs(project)
+    paths = draw(artefacts, planned, args.sample, args.seed)
+    redone = []
+    with ExitStack() as stack:
+        scratch = (args.scratch or Path(stack.enter_context(TemporaryDirectory(prefix="palimpsest-")))).resolve()
+        scratch.mkdir(parents=True, exist_ok=True)
+        for each in redo([(artefacts[path], planned[path]) for path in paths], project, scratch, args.agreed):
+            redone.append(each)
+            if not args.json:
+                print(each, flush=True)
+    if args.json:
+        print(json.dumps([asdict(each) for each in redone], indent=1))
+    return 1 if any(each.reasons for each in redone) else 0
+
+
+def _freeze(args: argparse.Namespace) -> int:
+    from palimpsest.audit.ledger import derive_ledger, write_ledger
+    from palimpsest.audit.verify import format_verdict
+
+    verdict = _verified(args)
+    print(format_verdict(verdict))
+    if verdict.failing(args.allow):
+        print("no ledger is written of results that do not hold; --allow KIND writes it all the same", file=sys.stderr)
+        return 1
+    text = write_ledger(derive_ledger(args.results))
+    args.out.write_text(text, encoding="utf-8")
+    print(f"{args.out}: {len(verdict.artefacts)} artefacts, {len(text) / 1000:.0f} kB, sha256 {sha256_text(text)}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from palimpsest.audit.compare import compare, format_comparison
+    from palimpsest.audit.ledger import derive_ledger, read_ledger
+    from palimpsest.audit.verify import check_bytes
+
+    frozen = read_ledger(args.ledger)
+    findings = check_bytes(args.results)
+    comparison = compare(frozen, derive_ledger(args.results))
+    if args.json:
+        print(json.dumps({"findings": [asdict(finding) for finding in findings], **comparison.as_json()}, indent=1))
+    else:
+        print("\n".join([*map(str, findings), format_comparison(comparison)]))
+    return 0 if comparison.agrees and not findings else 1
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from palimpsest.audit.compare import compare, format_comparison
+    from palimpsest.audit.ledger import read_ledger
+
+    comparison = compare(read_ledger(args.first), read_ledger(args.second))
+    print(json.dumps(comparison.as_json(), indent=1) if args.json else format_comparison(comparison))
+    return 0 if comparison.agrees else 1
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from palimpsest.audit.explain import find_number, format_trace, trace
+
+    row = find_number(args.results, args.metric, dict(args.where))
+    steps = trace(args.results, row)
+    plain = {"number": row, "steps": [asdict(step) for step in steps]}
+    print(json.dumps(plain, indent=1) if args.json else format_trace(row, steps))
+    return 0

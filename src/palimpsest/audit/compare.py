@@ -1,0 +1,112 @@
+"""Two ledgers side by side: what differs, and where it began."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from palimpsest.audit.ledger import Entry, Ledger
+
+# What an artefact can differ in by itself; else its inputs differ.
+OWN = {"spec": "settings", "code": "code", "stage": "stage", "files": "files"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An artefact that is not the same in both: in what of its own, whether its files differ, and where that came from."""
+
+    path: str
+    stage: str
+    own: list[str]
+    files: bool
+    roots: list[str]
+    """The first artefacts upstream that differ, none of whose inputs do; itself where there is none."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two ledgers have in common and what not."""
+
+    same: int
+    only_first: list[str]
+    only_second: list[str]
+    differences: list[Difference]
+    environments: dict[str, tuple[dict[str, int], dict[str, int]]]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both hold the same artefacts with the same bytes."""
+        return not (self.only_first or self.only_second or self.differences)
+
+    @property
+    def roots(self) -> dict[str, int]:
+        """Where differences began, and in how many artefacts each ends, the most first."""
+        return dict(Counter(root for each in self.differences for root in each.roots).most_common())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return asdict(self) | {"agrees": self.agrees, "roots": self.roots}
+
+
+def compare(first: Ledger, second: Ledger) -> Comparison:
+    """Return what differs between two ledgers; of each difference the first artefacts upstream that differ by themselves."""
+    ones, others = first.artefacts, second.artefacts
+    both = sorted(ones.keys() & others.keys())
+    differing = {path for path in both if ones[path].manifest != others[path].manifest}
+    alone = ones.keys() ^ others.keys()
+    known: dict[str, list[str]] = {}
+
+    def roots(path: str) -> list[str]:
+        if path not in known:
+            known[path] = [path]  # a ledger made by hand may go in circles
+            entries = [ledger[path] for ledger in (ones, others) if path in ledger]
+            sources = {source for entry in entries for source in entry.inputs.values() if source in differing or source in alone}
+            found = {root for source in sources for root in roots(source)}
+            known[path] = sorted(found) or [path]
+        return known[path]
+
+    facts = first.environments.keys() | second.environments.keys()
+    pairs = {name: (first.environments.get(name, {}), second.environments.get(name, {})) for name in sorted(facts)}
+    pairs["commit"] = (first.commits, second.commits)
+    return Comparison(
+        same=len(both) - len(differing),
+        only_first=sorted(ones.keys() - others.keys()),
+        only_second=sorted(others.keys() - ones.keys()),
+        differences=[
+            Difference(
+                path=path,
+                stage=ones[path].stage,
+                own=sorted(_own(ones[path], others[path])),
+                files=ones[path].files != others[path].files,
+                roots=roots(path),
+            )
+            for path in sorted(differing)
+        ],
+        environments={name: pair for name, pair in pairs.items() if pair[0].keys() != pair[1].keys()},
+    )
+
+
+def format_comparison(comparison: Comparison) -> str:
+    """Return a comparison in lines for a terminal."""
+    lines = [f"{comparison.same} artefacts are the same"]
+    lines += [f"only in the first: {path}" for path in comparison.only_first]
+    lines += [f"only in the second: {path}" for path in comparison.only_second]
+    if comparison.differences:
+        moved = sum(each.files for each in comparison.differences)
+        lines.append(f"{len(comparison.differences)} differ, {moved} of them in their files; it began in:")
+        own = {each.path: each for each in comparison.differences}
+        for root, count in comparison.roots.items():
+            reason = f"its {' and '.join(own[root].own) or 'list of inputs'}" if root in own else "it is in one alone"
+            behind = count - (root in own)
+            lines.append(f"  {root}: {reason}{f', and {behind} behind it' if behind else ''}")
+        # Behind the first there may be more.
+        for name, said in (("settings", "settings differ"), ("code", "code differs")):
+            stages = sorted({each.stage for each in comparison.differences if name in each.own})
+            lines += [f"{said} in stages: {', '.join(stages)}"] if stages else []
+    for name, (one, other) in comparison.environments.items():
+        lines.append(f"{name}: {', '.join(one) or 'none'} in the first, {', '.join(other) or 'none'} in the second")
+    return "\n".join(lines)
+
+
+def _own(*entries: Entry) -> set[str]:
+    """Return in what entries differ by themselves."""
+    return {name for field, name in OWN.items() if len({getattr(entry, field) for entry in entries}) > 1}

@@ -1,0 +1,169 @@
+"""From one number of a study back through every artefact, setting, source and commit that made it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
+from palimpsest.audit.chain import source_of
+from palimpsest.audit.findings import short
+from palimpsest.config.messages import suggest
+from palimpsest.errors import UserError
+from palimpsest.provenance.manifest import MANIFEST
+
+SUMMARY = "summary"
+# The columns of a number that say what it is of.
+IDENTITY = ("benchmark", "split", "model", "seed", "method", "variant", "attack", "epoch", "suite")
+LISTED = 6
+# Of an artefact so many settings are shown in a line.
+SHOWN_SETTINGS = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """An artefact on the way back from a number: how deep, under which label it is read, and what it is."""
+
+    depth: int
+    label: str
+    path: str
+    manifest: str
+    stage: str
+    spec: Any
+    code: str
+    commit: str | None
+    made: str | None
+    source: str | None
+    """What it was made from, of an artefact without inputs."""
+    seen: bool
+    """Whether it stands further up already, with all behind it."""
+
+
+def find_number(results: Path, metric: str, where: Mapping[str, str]) -> dict[str, str]:
+    """Return the row of the one number with a name and with values of columns; raises UserError for none and for several."""
+    path = results / SUMMARY / "summary.csv"
+    if not path.is_file():
+        raise UserError(f"{path}: missing; the study has no summary yet")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if unknown := [name for name in where if name not in IDENTITY]:
+        raise UserError(f"--where: {suggest('column', unknown[0], IDENTITY)}")
+    rows = frame[frame["metric"] == metric]
+    if rows.empty:
+        raise UserError(suggest("metric", metric, sorted(set(frame["metric"]))))
+    for name, value in where.items():
+        of_value = rows[rows[name] == value]
+        if of_value.empty:
+            raise UserError(f"--where: {name}={value}: no {metric} has it; there are {_listed(rows[name])}")
+        rows = of_value
+    # A finished model is meant where nobody says otherwise.
+    for name in ("attack", "epoch"):
+        if name not in where and (rows[name] == "").any():
+            rows = rows[rows[name] == ""]
+    if len(rows) > 1:
+        told = "; ".join(f"{name}={_listed(rows[name])}" for name in IDENTITY if rows[name].nunique() > 1)
+        raise UserError(f"{len(rows)} numbers are called {metric}; say which by --where: {told}")
+    return {str(name): str(value) for name, value in rows.iloc[0].items()}
+
+
+def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
+    """Return all that a number was made from, from the summary back to the sources; raises UserError for a broken chain."""
+    artefacts = find_artefacts(results)
+    here, seen = by_hash(artefacts), set[str]()
+
+    def steps(artefact: Artefact, label: str, depth: int) -> Iterator[Step]:
+        manifest, environment = artefact.manifest, artefact.environment or {}
+        again = artefact.path in seen
+        seen.add(artefact.path)
+        yield Step(
+            depth=depth,
+            label=label,
+            path=artefact.path,
+            manifest=artefact.sha256,
+            stage=manifest["stage"],
+            spec=manifest["spec"],
+            code=manifest["code"],
+            commit=environment.get("commit"),
+            made=environment.get("started"),
+            source=None if manifest["inputs"] else source_of(artefact) or "a source that nothing holds fast",
+            seen=again,
+        )
+        for name, digest in {} if again else _read(artefact, row, here).items():
+            if digest not in here:
+                raise UserError(f"{artefact.path}: made of {name} {short(digest)}, which is not in {results}: audit verify")
+            yield from steps(here[digest], name, depth + 1)
+
+    if SUMMARY not in artefacts:
+        raise UserError(f"{results / SUMMARY / MANIFEST}: missing; the study has no summary yet")
+    return list(steps(artefacts[SUMMARY], "", 0))
+
+
+def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
+    """Return a number and its steps as a tree for a terminal."""
+    named = ", ".join(f"{name} {row[name]}" for name in IDENTITY if row[name])
+    lines = [f"{row['metric']} = {row['value']}", f"  of {named}", ""]
+    for step in steps:
+        indent = "  " * step.depth
+        lines.append(f"{indent}{step.label + ': ' if step.label else ''}{step.path}")
+        if step.seen:
+            lines[-1] += "  (above)"
+            continue
+        commit = f", commit {short(step.commit)}" if step.commit else ""
+        lines.append(f"{indent}    {step.stage}, manifest {short(step.manifest)}, code {short(step.code)}{commit}, {step.made}")
+        if settings := _settings(step.spec):
+            lines.append(f"{indent}    {settings}")
+        if step.source:
+            lines.append(f"{indent}    from {step.source}")
+    return "\n".join(lines)
+
+
+def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefact]) -> dict[str, str]:
+    """Return those inputs of an artefact that a number reads: of a summary and of scores the ones of its model and of Retrain."""
+    inputs: dict[str, str] = artefact.manifest["inputs"]
+    stage, spec = artefact.manifest["stage"], artefact.manifest["spec"]
+    if stage == "summarise":
+        return {name: digest for name, digest in inputs.items() if digest not in here or _is_of(here[digest], row)}
+    if "evaluations" not in spec:
+        return inputs
+    if row["attack"]:
+        wanted = {"attack": {"method": row["method"], "variant": row["variant"], "attack": row["attack"]}}
+    elif row["epoch"]:
+        wanted = {"trajectory": {"method": row["method"], "variant": row["variant"], "suite": row["suite"]}}
+    else:
+        wanted = {"eval": {"method": row["method"], "variant": row["variant"]}}
+    listed = {"eval": spec["evaluations"], "attack": spec["attacks"], "trajectory": spec["trajectories"]}
+    read = {}
+    for name, digest in inputs.items():
+        kind, _, place = name.partition(".")
+        of = listed[kind][int(place or 0)] if kind in listed else {"method": "retrain"}
+        if of == wanted.get(kind) or of["method"] == "retrain":
+            label = " ".join(value for value in (of["method"], of.get("variant", "")) if value)
+            read[f"{kind} of {label}"] = digest
+    return read
+
+
+def _is_of(artefact: Artefact, row: Mapping[str, str]) -> bool:
+    run = artefact.manifest["spec"].get("run")
+    return bool(run) and all(str(run[name]) == row[name] for name in ("benchmark", "split", "model", "seed"))
+
+
+def _settings(spec: Any) -> str:
+    # How a model is read stands at the base, and of a number it is the same everywhere.
+    told = spec if set(spec) == {"model"} else {name: value for name, value in spec.items() if name != "model"}
+    pairs = [f"{key} {value}" for key, value in _leaves(told) if key not in ("template", "answer_prefix")]
+    return ", ".join(pairs[:SHOWN_SETTINGS]) + (f" and {len(pairs) - SHOWN_SETTINGS} more" if len(pairs) > SHOWN_SETTINGS else "")
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the settings of a spec that are set, by the last of their names; lists are too long for a line."""
+    if isinstance(value, dict):
+        for name in value:
+            yield from _leaves(value[name], name)
+    elif value is not None and not isinstance(value, list):
+        yield key, value
+
+
+def _listed(column: "pd.Series[str]") -> str:
+    values = sorted(set(column))
+    return ", ".join(value or "''" for value in values[:LISTED]) + (", ..." if len(values) > LISTED else "")

@@ -1,0 +1,88 @@
+"""Whether the files of results are those that their manifests name, all of them and no others."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from palimpsest.audit.artefacts import Artefact
+from palimpsest.audit.findings import Finding, short
+from palimpsest.errors import BrokenArtefact
+from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
+
+# What stands at the top of the results beside artefacts: copies for people, and what differs from run to run.
+COPIES = {"summary.csv": "summary/summary.csv", "report.html": "report/report.html"}
+PUBLISHED = (*COPIES, "run_config.yaml", "cost.csv", "cost.html", "audit.json", "audit.html", "snakemake-report.zip")
+UNWATCHED = ("logs", "benchmarks", ".scratch")
+# Snakemake's own, in declared folders.
+STAMP = ".snakemake_timestamp"
+
+
+def check_manifest(artefact: Artefact) -> Iterator[Finding]:
+    """Yield what is wrong with the manifest itself."""
+    place = f"{artefact.path}/{MANIFEST}"
+    try:
+        manifest = artefact.manifest
+    except BrokenArtefact as error:
+        yield Finding("tampered", place, str(error).partition(": ")[2])
+        return
+    found = sha256_text(canonical_json(manifest.get("spec")))
+    if found != manifest.get("spec_sha256"):
+        yield Finding("tampered", place, f"its spec has the hash {short(found)}, it says {short(manifest.get('spec_sha256'))}")
+    if artefact.environment is None:
+        yield Finding("missing", f"{artefact.path}/{ENVIRONMENT}", "what it was made on is not on record")
+
+
+def check_file(artefact: Artefact, name: str) -> Iterator[Finding]:
+    """Yield what is wrong with one file that a manifest names."""
+    place, wanted = f"{artefact.path}/{name}", artefact.manifest["files"][name]
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        yield Finding("tampered", f"{artefact.path}/{MANIFEST}", f"it names {name!r}, which is outside the artefact")
+        return
+    path = artefact.folder / name
+    if path.is_symlink():
+        return  # found as a link
+    if not path.is_file():
+        yield Finding("missing", place, f"{MANIFEST} names it, sha256 {short(wanted['sha256'])}")
+        return
+    found = sha256_file(path)
+    if found != wanted["sha256"]:
+        yield Finding("tampered", place, f"sha256 is {found}, {MANIFEST} says {wanted['sha256']}")
+
+
+def check_strangers(results: Path, artefacts: Mapping[str, Artefact]) -> Iterator[Finding]:
+    """Yield links, which may lead anywhere, and files that belong to no artefact."""
+    known = {f"{path}/{name}" for path, each in artefacts.items() for name in (MANIFEST, ENVIRONMENT, *_named(each))}
+    known |= set(PUBLISHED)
+    broken = {path for path, each in artefacts.items() if not each.is_readable}
+    for folder, names, files in os.walk(results):
+        place = Path(folder).relative_to(results)
+        for name in [*names, *files]:
+            if Path(folder, name).is_symlink():
+                target = Path(folder, name).readlink()
+                yield Finding("tampered", (place / name).as_posix(), f"a link to {target}: results hold files alone")
+        left = [name for name in names if name.startswith(".") and name.endswith(".partial")]
+        for name in left:
+            yield Finding("orphaned", (place / name).as_posix(), "left by a job that was interrupted; snakemake makes it anew")
+        names[:] = [name for name in names if name not in left and not (place == Path() and name in UNWATCHED)]
+        for name in files:
+            path = (place / name).as_posix()
+            if path not in known and name != STAMP and place.as_posix() not in broken and not Path(folder, name).is_symlink():
+                yield Finding("orphaned", path, "no manifest names it")
+
+
+def check_copies(results: Path) -> Iterator[Finding]:
+    """Yield what at the top of the results is not the artefact that it is a copy of."""
+    for name, original in COPIES.items():
+        copy, source = results / name, results / original
+        if not source.is_file():
+            continue  # found already, as a missing artefact or file
+        if not copy.is_file():
+            yield Finding("missing", name, f"the copy of {original} that people look for")
+        elif sha256_file(copy) != sha256_file(source):
+            yield Finding("tampered", name, f"other bytes than {original}, of which it is a copy")
+
+
+def _named(artefact: Artefact) -> list[str]:
+    return list(artefact.manifest["files"]) if artefact.is_readable else []

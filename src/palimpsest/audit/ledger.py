@@ -1,0 +1,107 @@
+"""The ledger of a study: every artefact by its hashes, in a small file to commit beside a paper."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
+from palimpsest.audit.planned import CONFIG
+from palimpsest.errors import UserError
+from palimpsest.provenance.canonical import canonical_json, sha256_text
+from palimpsest.settings import Settings
+
+
+class Entry(Settings):
+    """One artefact: the hashes of its manifest, spec and files together, its code, and what it was made of."""
+
+    manifest: str
+    stage: str
+    spec: str
+    code: str
+    files: str
+    inputs: dict[str, str]
+    """The path of each input by its label; its hash where it is not among the artefacts."""
+
+
+class Ledger(Settings):
+    """All artefacts of a study by their paths, with the config that made them and on what."""
+
+    format: Literal[1] = 1
+    config: dict[str, Any] = Field(default={}, exclude=False)
+    """The resolved config of the study: with a checkout of the commit all that is needed to make it again."""
+    commits: dict[str, int]
+    """How many artefacts the code of which commit made."""
+    environments: dict[str, dict[str, int]]
+    """Of each package and of Python, how many artefacts were made with which version; of devices the same."""
+    artefacts: dict[str, Entry]
+
+
+def derive_ledger(results: Path) -> Ledger:
+    """Return the ledger of results from their manifests; one that cannot be read is left out."""
+    artefacts = {path: each for path, each in find_artefacts(results).items() if each.is_readable}
+    here = by_hash(artefacts)
+    config = results / CONFIG
+    return Ledger(
+        config=yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {},
+        commits=_counted(str((each.environment or {}).get("commit")) for each in artefacts.values()),
+        environments=_environments(artefacts),
+        artefacts={path: _entry(each, here) for path, each in artefacts.items()},
+    )
+
+
+def write_ledger(ledger: Ledger) -> str:
+    """Return a ledger as text: an artefact a line, so that a difference is seen in a diff."""
+    plain = ledger.model_dump()
+    head = [f'"{name}":{canonical_json(plain[name])}' for name in ("format", "commits", "environments", "config")]
+    lines = [f"{json.dumps(path)}:{canonical_json(entry)}" for path, entry in sorted(plain["artefacts"].items())]
+    return "{" + ",\n".join(head) + ',\n"artefacts":{\n' + ",\n".join(lines) + "\n}}\n"
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Return the ledger in a file, or that of a folder of results; raises UserError where it is neither."""
+    if path.is_dir():
+        return derive_ledger(path)
+    try:
+        return Ledger.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, ValidationError) as error:
+        raise UserError(f"{path}: no ledger, as `palimpsest audit freeze` writes it: {_first(error)}") from None
+
+
+def _entry(artefact: Artefact, here: Mapping[str, Artefact]) -> Entry:
+    manifest = artefact.manifest
+    return Entry(
+        manifest=artefact.sha256,
+        stage=manifest["stage"],
+        spec=manifest["spec_sha256"],
+        code=manifest["code"],
+        files=sha256_text(canonical_json(manifest["files"])),
+        inputs={label: here[digest].path if digest in here else digest for label, digest in manifest["inputs"].items()},
+    )
+
+
+def _environments(artefacts: Mapping[str, Artefact]) -> dict[str, dict[str, int]]:
+    environments = [each.environment for each in artefacts.values() if each.environment]
+    packages = sorted({name for environment in environments for name in environment.get("packages", {})})
+    counted = {
+        name: _counted(environment["packages"][name] for environment in environments if name in environment["packages"])
+        for name in packages
+    }
+    return counted | {name: _counted(str(environment.get(name)) for environment in environments) for name in ("python", "device")}
+
+
+def _counted(values: Iterator[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+    return str(error)

@@ -1,0 +1,85 @@
+"""Artefacts made once more, in a folder of their own, and compared with those that are there."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from palimpsest.audit.agreement import compare_folders
+from palimpsest.audit.artefacts import Artefact
+from palimpsest.audit.classes import DECLARED, Class
+from palimpsest.audit.planned import Planned, Project
+from palimpsest.audit.study import check_today
+from palimpsest.config.jobs import job_environment
+from palimpsest.errors import UserError
+from palimpsest.provenance.digest import ROOT
+from palimpsest.provenance.manifest import MANIFEST
+
+# What makes bytes repeat, where nothing else differs.
+SAME = ("python", "packages", "device", "cpu", "image", "processes")
+
+
+@dataclass(frozen=True)
+class Redone:
+    """An artefact made once more: by which class it is compared, why it does not agree, and how long it took, in seconds."""
+
+    path: str
+    agreed: Class
+    reasons: list[str]
+    seconds: float
+
+    def __str__(self) -> str:
+        result = "; ".join(self.reasons) or "agrees"
+        return f"{self.path} ({self.agreed}, {self.seconds} s): {result}"
+
+
+def draw(artefacts: Mapping[str, Artefact], planned: Mapping[str, Planned], sample: int, seed: int) -> list[str]:
+    """Return the paths of so many artefacts of the study, by chance; raises UserError where there are not so many."""
+    paths = sorted(path for path in planned if path in artefacts)
+    if not 0 < sample <= len(paths):
+        raise UserError(f"--sample {sample}: between 1 and {len(paths)}, the artefacts of the study that are there")
+    return sorted(random.Random(seed).sample(paths, sample))
+
+
+def redo(
+    drawn: Sequence[tuple[Artefact, Planned]], project: Project, scratch: Path, agreed: Class | None = None
+) -> Iterator[Redone]:
+    """Make artefacts once more from the inputs that are there and yield how each compares, by the class that its stage declares.
+
+    One that is stale is not made: it would be another thing.
+    """
+    for number, (artefact, job) in enumerate(drawn):
+        out, started = scratch / str(number), time.monotonic()
+        stale = [finding.reason for finding in check_today(artefact, job)]
+        reasons = stale or _run(job, out, project, scratch)
+        by = agreed or (
+            DECLARED.get(job.command.stage, "bitwise") if reasons else class_of(artefact, Artefact(artefact.path, out))
+        )
+        if not reasons:
+            reasons = [f"{each.file}: {each.reason}" for each in compare_folders(artefact.folder, out, by)]
+        yield Redone(artefact.path, by, reasons, round(time.monotonic() - started, 1))
+
+
+def class_of(first: Artefact, second: Artefact) -> Class:
+    """Return how far two makings have to agree: to the byte on one environment without a GPU, else as their stage declares."""
+    one, other = first.environment or {}, second.environment or {}
+    if all(one.get(name) == other.get(name) for name in SAME) and one.get("device") == "cpu":
+        return "bitwise"
+    return DECLARED.get(first.manifest["stage"], "bitwise")
+
+
+def _run(job: Planned, out: Path, project: Project, scratch: Path) -> list[str]:
+    """Run a job's command with another place to write; return what it said last where it failed."""
+    command = job.command
+    arguments = [*command.before[1:], "--spec", command.spec, "--code", command.code, "--out", str(out / MANIFEST)]
+    arguments += [word for label, source in command.inputs for word in ("--in", f"{label}={source}")]
+    environment = {**os.environ, **job_environment(ROOT, str(scratch)), "OMP_NUM_THREADS": str(job.threads)}
+    log = out.with_name(f"{out.name}.log")
+    with log.open("w") as file:
+        done = subprocess.run([sys.executable, *arguments], cwd=project.workdir, env=environment, stdout=file, stderr=file)
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return [] if done.returncode == 0 else [f"exit code {done.returncode}: {lines[-1] if lines else 'it said nothing'}"]

@@ -1,0 +1,92 @@
+"""Whether results are what the study would make today, and what Snakemake remembers of having made them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from palimpsest.audit.artefacts import Artefact
+from palimpsest.audit.findings import Finding, short
+from palimpsest.audit.planned import Planned
+from palimpsest.config.images import open_images
+
+# So many differing settings are named in a sentence.
+NAMED = 3
+
+
+def check_presence(artefacts: Mapping[str, Artefact], planned: Mapping[str, Planned]) -> Iterator[Finding]:
+    """Yield artefacts that the study wants and are not there, and those that it does not want."""
+    for path, job in planned.items():
+        if path not in artefacts:
+            yield Finding("missing", path, f"the study wants it: rule {job.rule} has not run")
+    for path in artefacts.keys() - planned.keys():
+        yield Finding("orphaned", path, "no job of the study makes it")
+
+
+def check_today(artefact: Artefact, job: Planned) -> Iterator[Finding]:
+    """Yield in what an artefact differs from what its job would make today."""
+    manifest, command = artefact.manifest, job.command
+    spec = json.loads(command.spec)
+    if manifest["spec"] != spec:
+        differences = _differences(manifest["spec"], spec)
+        yield Finding("stale", artefact.path, f"made with other settings than the study's: {differences}")
+    if manifest["code"] != command.code:
+        commit = (artefact.environment or {}).get("commit")
+        hint = f"; git diff {short(commit)} -- src shows how" if commit else ""
+        code = f"{short(manifest['code'])} made it, today's is {short(command.code)}{hint}"
+        yield Finding("stale", artefact.path, f"the code of stage {command.stage} has changed: {code}")
+    if manifest["inputs"].keys() != command.labelled.keys():
+        made, wanted = (", ".join(sorted(labels)) or "nothing" for labels in (manifest["inputs"], command.labelled))
+        yield Finding("stale", artefact.path, f"made of {made}; the study gives it {wanted}")
+    elif job.changed and manifest["spec"] == spec and manifest["code"] == command.code:
+        yield Finding("stale", artefact.path, f"Snakemake would make it anew: changed since: {', '.join(job.changed)}")
+
+
+def check_record(artefact: Artefact, job: Planned, root: Path) -> Iterator[Finding]:
+    """Yield in what an artefact is not the one whose making Snakemake wrote down; `root` is where images are listed."""
+    record, manifest = job.record, artefact.manifest
+    if record is None:
+        yield Finding("unrecorded", artefact.path, "there is no metadata of it in .snakemake")
+        return
+    if record.incomplete:
+        yield Finding("unrecorded", artefact.path, "Snakemake holds it for unfinished")
+    if record.command is not None:
+        said = {"spec": json.loads(record.command.spec), "code": record.command.code, "stage": record.command.stage}
+        for name, value in said.items():
+            if manifest.get(name) != value:
+                yield Finding("tampered", artefact.path, f"Snakemake ran its job with another {name} than the manifest names")
+    image = Path(record.image).name if record.image else None
+    environment = artefact.environment or {}
+    if environment and environment.get("image") != image:
+        reason = f"Snakemake ran it in {image or 'no container'}, it was made in {environment.get('image') or 'none'}"
+        yield Finding("mixed-environment", artefact.path, reason)
+    if image and image not in _images(root):
+        yield Finding("stale", artefact.path, f"made in the image {image}, which containers/images.yaml does not list")
+
+
+def _images(root: Path) -> set[str]:
+    images = [image for _, image in open_images(root) if image is not None]
+    return {Path(image if isinstance(image, str) else image.path).name for image in images}
+
+
+def _differences(made: Any, wanted: Any) -> str:
+    """Name the settings in which two specs differ."""
+    pairs = {key: (flat_made, flat_wanted) for key, flat_made, flat_wanted in _pairs(made, wanted)}
+    named = [f"{key} {_text(a)}, now {_text(b)}" for key, (a, b) in sorted(pairs.items())[:NAMED]]
+    return "; ".join(named) + (f"; and {len(pairs) - NAMED} more" if len(pairs) > NAMED else "")
+
+
+def _pairs(made: Any, wanted: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(made, dict) and isinstance(wanted, dict):
+        for name in made.keys() | wanted.keys():
+            yield from _pairs(made.get(name), wanted.get(name), f"{key}.{name}" if key else name)
+    elif isinstance(made, list) and isinstance(wanted, list) and len(made) == len(wanted):
+        for place, (one, other) in enumerate(zip(made, wanted, strict=True)):
+            yield from _pairs(one, other, f"{key}[{place}]")
+    elif made != wanted:
+        yield key, made, wanted
+
+
+def _text(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,100 @@
+"""All checks of an audit in their order, and what came of them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from palimpsest.audit import files
+from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
+from palimpsest.audit.chain import check_inputs, check_source, source_of
+from palimpsest.audit.findings import KINDS, Finding
+from palimpsest.audit.planned import Planned, Project, plan_jobs
+from palimpsest.audit.study import check_presence, check_record, check_today
+from palimpsest.audit.surroundings import check_commit, check_environments
+from palimpsest.progress import track
+from palimpsest.provenance.digest import ROOT
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an audit looked at and what it found; `sources` says of each artefact without inputs what it was made from."""
+
+    results: str
+    artefacts: dict[str, dict[str, Any]]
+    files: int
+    bytes: int
+    sources: dict[str, str]
+    commits: dict[str, int]
+    findings: list[Finding]
+
+    def failing(self, allowed: tuple[str, ...] = ()) -> list[Finding]:
+        """Return the findings of kinds that are not allowed."""
+        return [finding for finding in self.findings if finding.kind not in allowed]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return asdict(self)
+
+
+def verify(project: Project) -> Verdict:
+    """Check results against their manifests, the manifests against each other, the study of today and Snakemake's memory."""
+    artefacts = find_artefacts(project.results)
+    planned = plan_jobs(project)
+    whole = {path: artefact for path, artefact in artefacts.items() if artefact.is_readable}
+    here = whole | by_hash(whole)
+    found = list(
+        chain(
+            check_bytes(project.results),
+            check_presence(artefacts, planned),
+            *(_check_origin(artefact, here, planned.get(path), project) for path, artefact in whole.items()),
+            check_environments(whole),
+            *(check_commit(artefact) for artefact in whole.values()),
+        )
+    )
+    order = list(KINDS)
+    return Verdict(
+        results=project.called,
+        artefacts={path: _described(artefact) for path, artefact in whole.items()},
+        files=sum(len(artefact.manifest["files"]) for artefact in whole.values()),
+        bytes=sum(entry["size"] for artefact in whole.values() for entry in artefact.manifest["files"].values()),
+        sources={path: text for path, each in whole.items() if not each.manifest["inputs"] and (text := source_of(each))},
+        commits=dict(Counter(str((each.environment or {}).get("commit") or "none") for each in whole.values()).most_common()),
+        findings=sorted(dict.fromkeys(found), key=lambda finding: (order.index(finding.kind), finding.path, finding.reason)),
+    )
+
+
+def check_bytes(results: Path) -> list[Finding]:
+    """Return what results show by themselves: files that are not those of their manifests, strangers, copies that differ."""
+    artefacts = find_artefacts(results)
+    found = [finding for artefact in artefacts.values() for finding in files.check_manifest(artefact)]
+    listed = [(each, name) for each in artefacts.values() if each.is_readable for name in each.manifest["files"]]
+    for artefact, name in track(listed, "hashing", total=len(listed)):
+        found += files.check_file(artefact, name)
+    return [*found, *files.check_strangers(results, artefacts), *files.check_copies(results)]
+
+
+def format_verdict(verdict: Verdict) -> str:
+    """Return a verdict in lines for a terminal: every finding, then what was looked at."""
+    counts = Counter(finding.kind for finding in verdict.findings)
+    looked = f"{len(verdict.artefacts)} artefacts, {verdict.files} files, {verdict.bytes / 1e6:.1f} MB"
+    found = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
+    lines = [*map(str, verdict.findings), f"{verdict.results}: {looked}: {found or 'every byte traces to its source'}"]
+    return "\n".join(lines)
+
+
+def _check_origin(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, project: Project) -> Iterator[Finding]:
+    """Yield what is wrong with how one artefact was made."""
+    yield from check_source(artefact)
+    yield from check_inputs(artefact, here, job, project.called)
+    if job:
+        yield from check_today(artefact, job)
+        yield from check_record(artefact, job, ROOT.parent)
+
+
+def _described(artefact: Artefact) -> dict[str, Any]:
+    environment = artefact.environment or {}
+    named = {name: environment.get(name) for name in ("commit", "device", "host", "image", "started", "seconds")}
+    return {"stage": artefact.manifest["stage"], "manifest": artefact.sha256, **named}
