@@ -107,7 +107,7 @@ def _weights(one: Path, other: Path, agreed: Class) -> str | None:
 
 
 def _is_numeric(column: "pd.Series[Any]") -> bool:
-    return pd.api.types.is_numeric_dtype(column) or column.map(lambda value: isinstance(value, np.ndarray)).all()
+    return pd.api.types.is_numeric_dtype(column) or bool(column.map(lambda value: isinstance(value, np.ndarray)).all())
 
 
 def _flat(column: "pd.Series[Any]") -> Numbers:

@@ -41,6 +41,7 @@ def _add_rerun(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     _add_results(rerun)
     rerun.add_argument("--sample", type=int, default=3, metavar="K", help="how many, by chance (default 3)")
     rerun.add_argument("--seed", type=int, default=0, metavar="S", help="of the chance (default 0)")
+    rerun.add_argument("--only", nargs="+", default=[], metavar="STAGE", help="artefacts of these stages alone")
     rerun.add_argument("--class", dest="agreed", choices=CLASSES, help="compare by this class, not by the one that is declared")
     rerun.add_argument("--scratch", type=Path, metavar="FOLDER", help="where they are made, and kept (default: a temporary one)")
     rerun.add_argument("--json", action="store_true", help="print one JSON object")
@@ -129,7 +130,7 @@ def _rerun(args: argparse.Namespace) -> int:
 
     project = open_project(args.results, args.configfile)
     artefacts, planned = find_artefacts(project.results), plan_jobs(project)
-    paths = draw(artefacts, planned, args.sample, args.seed)
+    paths = draw(artefacts, planned, args.sample, args.seed, args.only)
     redone = []
     with ExitStack() as stack:
         scratch = (args.scratch or Path(stack.enter_context(TemporaryDirectory(prefix="palimpsest-")))).resolve()

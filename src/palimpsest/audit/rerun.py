@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +37,13 @@ class Redone:
         return f"{self.path} ({self.agreed}, {self.seconds} s): {result}"
 
 
-def draw(artefacts: Mapping[str, Artefact], planned: Mapping[str, Planned], sample: int, seed: int) -> list[str]:
-    """Return the paths of so many artefacts of the study, by chance; raises UserError where there are not so many."""
-    paths = sorted(path for path in planned if path in artefacts)
+def draw(
+    artefacts: Collection[str], planned: Mapping[str, Planned], sample: int, seed: int, only: Collection[str] = ()
+) -> list[str]:
+    """Return the paths of so many artefacts of the study, by chance, of some stages only; raises UserError for too many."""
+    paths = sorted(path for path in planned if path in artefacts and (not only or planned[path].command.stage in only))
     if not 0 < sample <= len(paths):
-        raise UserError(f"--sample {sample}: between 1 and {len(paths)}, the artefacts of the study that are there")
+        raise UserError(f"--sample {sample}: of the study's artefacts {len(paths)} are there{' of these stages' if only else ''}")
     return sorted(random.Random(seed).sample(paths, sample))
 
 
@@ -56,9 +58,7 @@ def redo(
         out, started = scratch / str(number), time.monotonic()
         stale = [finding.reason for finding in check_today(artefact, job)]
         reasons = stale or _run(job, out, project, scratch)
-        by = agreed or (
-            DECLARED.get(job.command.stage, "bitwise") if reasons else class_of(artefact, Artefact(artefact.path, out))
-        )
+        by = agreed or class_of(artefact, Artefact(artefact.path, out))
         if not reasons:
             reasons = [f"{each.file}: {each.reason}" for each in compare_folders(artefact.folder, out, by)]
         yield Redone(artefact.path, by, reasons, round(time.monotonic() - started, 1))

@@ -1,6 +1,5 @@
 """What stands behind a run's numbers: truth ratios, gradient weights, examples and the trail to the artefacts."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +29,8 @@ def write_tables(
     evaluations: Sequence[Evaluation] = (),
     trajectories: Sequence[Trajectory] = (),
 ) -> None:
-    """Write the numbers of a run, and what stands behind them; its folder is four levels below the results root."""
-    artefact_paths(artefacts, root=out.parents[4]).to_csv(out / "artefacts.csv", index=False, lineterminator="\n")
+    """Write the numbers of a run, and what stands behind them."""
+    artefact_paths(artefacts).to_csv(out / "artefacts.csv", index=False, lineterminator="\n")
     tables = {
         "scores": numbers,
         "truth_ratios": truth_ratios(evaluations),
@@ -73,18 +72,25 @@ def examples(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     return stack(parts, EXAMPLE_COLUMNS)
 
 
-def artefact_paths(artefacts: Sequence[Artefact], root: Path) -> pd.DataFrame:
+def artefact_paths(artefacts: Sequence[Artefact]) -> pd.DataFrame:
     """Return where each number lies, relative to the results root, with the hash of its manifest and `ARTEFACT_COLUMNS`."""
     rows = [
         {"attack": ""}
         | each.identity
         | {
-            "manifest": Path(os.path.relpath(each.directory, root), MANIFEST).as_posix(),
+            "manifest": (_below_results(each) / MANIFEST).as_posix(),
             "sha256": sha256_file(each.directory / MANIFEST),
         }
         for each in artefacts
     ]
     return stack([pd.DataFrame(rows, columns=ARTEFACT_COLUMNS)], ARTEFACT_COLUMNS)
+
+
+def _below_results(artefact: Artefact) -> Path:
+    """Return an artefact's folder relative to the results, in which it lies below those of its benchmark and model."""
+    parts, place = artefact.directory.parts, (artefact.identity["benchmark"], artefact.identity["model"])
+    start = max(index for index in range(len(parts)) if parts[index : index + 2] == place)
+    return Path(*parts[start:])
 
 
 def _ratios(evaluation: Evaluation, suite: str) -> pd.DataFrame:
