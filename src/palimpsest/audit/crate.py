@@ -6,13 +6,13 @@ graph, names the files in it and copies them.
 
 import subprocess
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
+from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
@@ -51,6 +51,7 @@ FORMATS = {
     ".smk": "text/plain",
     ".svg": "image/svg+xml",
     ".yaml": "application/yaml",
+    "": "text/plain",
 }
 Ref = dict[str, str]
 
@@ -133,76 +134,77 @@ class _Export:
             endTime=_iso(ended),
         )
         root["mentions"] = [run, *runs.values()]
+        _compact(self.crate)
         return self.crate
 
     def add(self, identity: str, kind: str, **properties: Any) -> Ref:
         """Describe something that is no file, without the properties that have no value; return a reference to it."""
-        self.crate.add_jsonld({"@id": identity, "@type": kind, **_known(properties)})
+        known = {key: value for key, value in properties.items() if value is not None}
+        self.crate.add(ContextEntity(self.crate, identity, properties={"@type": kind, **known}))
         return _ref(identity)
 
-    def add_file(self, source: Path, name: str, *, sha256: str, size: int, copied: bool = True, **properties: Any) -> Ref:
-        """Describe a file of the results and return a reference to it; what is not copied is one entity for all equal files.
+    def add_file(self, source: Path, name: str, wanted: str | None = None) -> Ref:
+        """Describe a file and return a reference to it; it is copied, except for a large one.
 
-        A relative @id promises a file in the crate. RFC 6920 names one elsewhere by its bytes: `ni:///sha-256;...`.
+        Raises BrokenArtefact where its hash is not the wanted one.
         """
-        known = _known(
-            {
-                "name": Path(name).name,
-                "sha256": sha256,
-                "contentSize": str(size),
-                "encodingFormat": FORMATS.get(Path(name).suffix, "application/octet-stream"),
-                **properties,
-            }
-        )
-        if copied and size <= self.largest:
-            return _ref(self.crate.add_file(source, name, properties=known).id)
-        uri = f"ni:///sha-256;{urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip('=')}"
-        file = self.crate.get(uri) or self.crate.add_file(
-            uri, properties=known | {"description": "Not in this crate; alternateName is where it lies in the folder of results."}
-        )
-        file.append_to("alternateName", name)
-        return _ref(uri)
+        if not source.is_file():
+            raise BrokenArtefact(f"{source}: missing, but its manifest names it")
+        sha256, size = sha256_file(source), source.stat().st_size
+        if wanted and sha256 != wanted:
+            raise BrokenArtefact(f"{source}: sha256 is {sha256}, its manifest says {wanted}")
+        if size > self.largest:
+            return self.add_elsewhere(name, sha256, size)
+        about = _about_file(name, sha256, size)
+        return _ref(self.crate.add_file(source, name, properties=about).id)
 
-    def add_here(self, source: Path, name: str, **properties: Any) -> Ref:
-        """Describe a file that no manifest names."""
-        return self.add_file(source, name, sha256=sha256_file(source), size=source.stat().st_size, **properties)
+    def add_elsewhere(self, name: str, sha256: str, size: int | None = None) -> Ref:
+        """Describe a file that is not copied, one entity for all equal files, and return a reference to it.
+
+        A relative @id promises a file in the crate, so this one has an absolute one, that of its bytes.
+        """
+        uri = name_of_bytes(sha256)
+        if uri not in self.crate:
+            about = {"description": "Not in this crate; alternateName is where it lay."}
+            self.crate.add_file(uri, properties=_about_file(name, sha256, size) | about)
+        self.crate.get(uri).append_to("alternateName", name)
+        return _ref(uri)
 
     def add_folder(self, path: str, artefact: Artefact) -> Ref:
         """Describe an artefact's folder and the files in it, and return a reference to it."""
-        stage = artefact.manifest["stage"]
-        files = []
-        for name, wanted in sorted(artefact.manifest["files"].items()):
-            source, copied = artefact.folder / name, stage in SHOWN
-            if copied and (not source.is_file() or (found := sha256_file(source)) != wanted["sha256"]):
-                raise BrokenArtefact(f"{source}: {f'sha256 is {found}' if source.is_file() else 'missing'}, its manifest says else")
-            files.append(self.add_file(source, f"results/{path}/{name}", copied=copied, **wanted))
+        stage, where = artefact.manifest["stage"], f"results/{path}"
+        files = [
+            self.add_file(artefact.folder / name, f"{where}/{name}", wanted["sha256"])
+            if stage in SHOWN
+            else self.add_elsewhere(f"{where}/{name}", wanted["sha256"], wanted["size"])
+            for name, wanted in sorted(artefact.manifest["files"].items())
+        ]
         for name in (MANIFEST, ENVIRONMENT):
             if (artefact.folder / name).is_file():
-                files.append(self.add_here(artefact.folder / name, f"results/{path}/{name}"))
-        folder = self.crate.add_dataset(dest_path=f"results/{path}", properties={"name": path, "hasPart": files})
-        folder["description"] = f"What the stage {stage} left."
-        folder["exampleOfWork"] = [_ref(f"#stage/{stage}/artefact")]
-        return _ref(folder.id)
+                files.append(self.add_file(artefact.folder / name, f"{where}/{name}"))
+        about = {"name": path, "description": f"What the stage {stage} left.", "hasPart": files}
+        ref = _ref(self.crate.add_dataset(dest_path=where, properties=about).id)
+        return self.example(ref, f"#stage/{stage}/artefact")
 
-    def add_published(self) -> list[Ref]:
-        """Describe the files at the top of the results, and return references to them but the config."""
-        files = {
-            source.name: self.add_here(source, f"results/{source.name}", exampleOfWork=[_ref(f"#workflow/{source.name}")])
-            for source in sorted(self.results.iterdir())
-            if source.is_file() and not source.name.startswith(".")
-        }
-        return [ref for name, ref in files.items() if name != CONFIG]
+    def add_published(self) -> dict[str, Ref]:
+        """Describe the files at the top of the results, and return references to them by their names."""
+        files = sorted(path for path in self.results.iterdir() if path.is_file() and not path.name.startswith("."))
+        return {file.name: self.example(self.add_file(file, f"results/{file.name}"), f"#workflow/{file.name}") for file in files}
+
+    def example(self, ref: Ref, parameter: str) -> Ref:
+        """Note that something was a value of a formal parameter, and return the reference to it."""
+        self.crate.get(ref["@id"]).append_to("exampleOfWork", _ref(parameter))
+        return ref
 
     def add_run(self, path: str, artefact: Artefact) -> Ref:
         """Describe the run of a stage that made an artefact."""
-        stage, spec = artefact.manifest["stage"], f"#run/{path}/spec"
-        parameter = _ref(f"#stage/{stage}/spec")
-        self.add(spec, "PropertyValue", name="spec", value=canonical_json(artefact.manifest["spec"]), exampleOfWork=parameter)
-        consumed = []
-        for label, sha256 in sorted(artefact.manifest["inputs"].items()):
-            folder = self.folder_of(sha256)
-            consumed.append(folder)
-            self.crate.get(folder["@id"]).append_to("exampleOfWork", _ref(_input(stage, label)))
+        stage = artefact.manifest["stage"]
+        spec = self.add(f"#run/{path}/spec", "PropertyValue", name="spec", value=canonical_json(artefact.manifest["spec"]))
+        self.example(spec, f"#stage/{stage}/spec")
+        consumed = [
+            self.example(self.consumed(sha256), _input(stage, label))
+            for label, sha256 in sorted(artefact.manifest["inputs"].items())
+        ]
         start, end = self.times.get(path, (None, None))
         return self.add(
             f"#run/{path}",
@@ -210,18 +212,18 @@ class _Export:
             name=f"{stage}: {path}",
             description=f"Code digest {artefact.manifest['code']}.",
             instrument=_ref(f"#stage/{stage}"),
-            object=[*_unique(consumed), _ref(spec)],
-            result=[self.folders[path]],
+            object=[*consumed, spec],
+            result=self.folders[path],
             startTime=start and _iso(start),
             endTime=end and _iso(end),
             containerImage=self.image(artefact),
         )
 
-    def folder_of(self, sha256: str) -> Ref:
+    def consumed(self, sha256: str) -> Ref:
         """Return a reference to the folder with this manifest; to the manifest alone where it lies outside the results."""
         if sha256 in self.hashes:
             return self.folders[self.hashes[sha256].path]
-        return self.add_file(Path(MANIFEST), MANIFEST, sha256=sha256, size=self.largest + 1)
+        return self.add_elsewhere(MANIFEST, sha256)
 
     def image(self, artefact: Artefact) -> Ref | None:
         """Return a reference to the container image that a stage ran in, with its hash where the repository lists it."""
@@ -229,7 +231,7 @@ class _Export:
         if not name:
             return None
         identity = f"#image/{name}"
-        if not self.crate.get(identity):
+        if identity not in self.crate:
             listed = [image for _, image in open_images(self.root) if isinstance(image, Image) and Path(image.path).name == name]
             self.add(
                 identity,
@@ -279,25 +281,23 @@ class _Export:
         name = identity.rpartition("/")[2]
         return self.add(identity, "FormalParameter", name=name, additionalType=kind, conformsTo=conforms, **properties)
 
-    def add_workflow(self, published: list[Ref], started: datetime, ended: datetime) -> Ref:
+    def add_workflow(self, published: dict[str, Ref], started: datetime, ended: datetime) -> Ref:
         """Describe the workflow with its files and return a reference to the run of it."""
         for source in self.sources():
             name = source.relative_to(self.root).as_posix()
             if name != WORKFLOW:
-                self.add_here(source, name)
+                self.add_file(source, name)
         entry = self.root / WORKFLOW
         about = {
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+            **_about_file(WORKFLOW, sha256_file(entry), entry.stat().st_size),
             "name": "Palimpsest",
-            "sha256": sha256_file(entry),
-            "contentSize": str(entry.stat().st_size),
-            "encodingFormat": "text/plain",
             "version": _commit(self.root) or metadata.version("palimpsest"),
             "conformsTo": _ref(f"{BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
             "hasPart": [_ref(f"#stage/{stage}") for stage in self.stages],
             "step": [_ref(f"#step/{stage}") for stage in self.stages],
             "input": [self.parameter(f"#workflow/{CONFIG}", "File", encodingFormat=FORMATS[".yaml"])],
-            "output": [self.parameter(f"#workflow/{Path(ref['@id']).name}", "File") for ref in published],
+            "output": [self.parameter(f"#workflow/{name}", "File") for name in published if name != CONFIG],
         }
         engine = {"lang": "snakemake", "lang_version": self.version_of("snakemake")}
         workflow = self.crate.add_workflow(entry, WORKFLOW, main=True, properties=about, **engine)
@@ -307,8 +307,8 @@ class _Export:
             name="Run of the workflow",
             description="Jobs of several runs of Snakemake count as one: from the start of the first to the end of the last.",
             instrument=_ref(workflow.id),
-            object=[_ref(f"results/{CONFIG}")],
-            result=[*published, *self.folders.values()],
+            object=published[CONFIG],
+            result=[*(ref for name, ref in published.items() if name != CONFIG), *self.folders.values()],
             startTime=_iso(started),
             endTime=_iso(ended),
         )
@@ -325,16 +325,29 @@ class _Export:
         return version
 
 
+def name_of_bytes(sha256: str) -> str:
+    """Return the URI of bytes with a hash, wherever they are: RFC 6920."""
+    return f"ni:///sha-256;{urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip('=')}"
+
+
 def _ref(identity: str) -> Ref:
     return {"@id": identity}
 
 
-def _known(properties: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in properties.items() if value not in (None, [])}
+def _about_file(name: str, sha256: str, size: int | None) -> dict[str, str]:
+    known = {} if size is None else {"contentSize": str(size)}
+    kind = FORMATS.get(Path(name).suffix, "application/octet-stream")
+    return {"name": Path(name).name, "sha256": sha256, "encodingFormat": kind, **known}
 
 
-def _unique(refs: Iterable[Ref]) -> list[Ref]:
-    return [_ref(identity) for identity in dict.fromkeys(ref["@id"] for ref in refs)]
+def _compact(crate: ROCrate) -> None:
+    """Name nothing twice in a list, and write a list of one as that one, as RO-Crate 1.1 recommends."""
+    for entity in crate.get_entities():
+        properties = entity.properties()
+        for key, values in properties.items():
+            if isinstance(values, list):
+                unlike = list({repr(value): value for value in values}.values())
+                properties[key] = unlike[0] if len(unlike) == 1 else unlike
 
 
 def _input(stage: str, label: str) -> str:
