@@ -16,7 +16,7 @@ from rocrate import vocabs
 from rocrate.rocrate import ROCrate
 
 from palimpsest.audit.artefacts import find_artefacts
-from palimpsest.audit.crate import name_of_bytes, write_crate
+from palimpsest.audit.crate import LICENSE, name_of_bytes, write_crate
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file, sha256_text
 
@@ -82,7 +82,7 @@ def test_a_file_left_out_is_named_by_place_and_bytes(crate: Path, finished_once:
 
 
 def test_bytes_have_the_name_that_the_standard_gives_them() -> None:
-    # RFC 6920, section 8.1.
+    # The example of RFC 6920.
     assert name_of_bytes(sha256_text("Hello World!")) == "ni:///sha-256;f4OxZX_x_FO5LcGBSKHWXfwtSx-j1ncoSt3SABJtkGk"
 
 
@@ -122,6 +122,7 @@ def test_what_an_audit_said_is_in_it_and_what_is_large_is_not(finished: Checkout
     (finished.path / "results/audit.json").write_text("{}\n")
     out = write_crate(finished.path / "results", finished.path / "crate", root=finished.path, largest=100_000).parent
     assert (out / "results/audit.json").read_text() == "{}\n"
+    assert "results/audit.json" not in {result["@id"] for result in graph(out)["#run"]["result"]}
     assert not (out / "results/report.html").exists()
     assert [entity for entity in graph(out).values() if "results/report.html" in listed(entity.get("alternateName"))]
 
@@ -169,11 +170,15 @@ def test_what_is_not_finished_or_broken_is_refused(
     assert not (finished.path / "crate").exists()
 
 
-def test_a_crate_needs_a_place_of_its_own(finished_once: Checkout, tmp_path: Path) -> None:
-    results = finished_once.path / "results"
-    for out, said in ((tmp_path, "already there"), (results / "crate", "inside")):
+def test_a_crate_needs_a_place_of_its_own_and_a_licence(finished_once: Checkout, tmp_path: Path) -> None:
+    results, somewhere = finished_once.path / "results", tmp_path / "crate"
+    for out, license, said in (
+        (tmp_path, LICENSE, "already there"),
+        (results / "crate", LICENSE, "inside"),
+        (somewhere, "mine", "mine: not the URL"),
+    ):
         with pytest.raises(UserError, match=said):
-            write_crate(results, out, root=finished_once.path)
+            write_crate(results, out, root=finished_once.path, license=license)
 
 
 def validated(crate: Path, to: Path) -> dict[str, Any]:

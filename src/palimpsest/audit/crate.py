@@ -4,6 +4,7 @@ https://w3id.org/ro/wfrun/provenance/0.5, an RO-Crate 1.1. Entities are JSON-LD 
 graph, names the files in it and copies them.
 """
 
+import shutil
 import subprocess
 from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
@@ -35,6 +36,9 @@ WORKFLOW = "workflow/Snakefile"
 # What the workflow is made of, where it is there.
 SOURCES = ("LICENSE", "Snakefile", "config.yaml", "envs/workflow.lock", "workflow")
 CONFIG = "run_config.yaml"
+AUDIT = "audit.json"
+# What the workflow publishes at the top of the results.
+OUTPUTS = ("cost.csv", "cost.html", "report.html", "summary.csv")
 # Stages that leave tables, figures and pages; others leave weights and texts, which may be large or under another licence.
 SHOWN = ("summarise", "report")
 LARGEST = 20_000_000
@@ -63,6 +67,8 @@ def write_crate(results: Path, out: Path, *, root: Path, license: str = LICENSE,
     manifests, environments, tables, figures and pages of at most `largest` bytes; other files are named by path and hash.
     Raises UserError, and BrokenArtefact for a file that is not what its manifest says.
     """
+    if "://" not in license:
+        raise UserError(f"{license}: not the URL of a licence, such as {LICENSE}")
     if out.exists():
         raise UserError(f"{out}: already there; a crate is written into a new folder")
     if out.resolve().is_relative_to(results.resolve()):
@@ -72,6 +78,7 @@ def write_crate(results: Path, out: Path, *, root: Path, license: str = LICENSE,
             raise UserError(f"{needed}: there is no such file; is this a finished study, and the repository it ran in?")
     crate = _Export(results, root, largest).build(license)
     partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     crate.write(partial)
     partial.rename(out)
     return out / "ro-crate-metadata.json"
@@ -84,6 +91,8 @@ class _Export:
         self.results, self.root, self.largest = results, root, largest
         self.artefacts = find_artefacts(results)
         self.hashes = by_hash(self.artefacts)
+        self.stages = sorted({artefact.manifest["stage"] for artefact in self.artefacts.values()})
+        self.folders: dict[str, Ref] = {}
         self.crate = ROCrate(version=CRATE)
         self.crate.metadata.extra_contexts.append(f"{TERMS}/context")
         self.times = {path: time for path, artefact in self.artefacts.items() if (time := _times(artefact))}
@@ -98,15 +107,18 @@ class _Export:
         root["name"] = f"Palimpsest: results of the study {config['study']}"
         root["description"] = config.get("description") or f"A finished run of the study {config['study']}."
         root["datePublished"] = _iso(ended)
-        root["license"] = self.add(license, "CreativeWork", name=license.rpartition("/")[2], description="Of this crate.")
+        root["license"] = self.add(
+            license, "CreativeWork", name=license.rstrip("/").rpartition("/")[2], description="Of this crate."
+        )
         root["conformsTo"] = [
             self.add(uri, "CreativeWork", name=name, version=uri.rpartition("/")[2]) for uri, name in PROFILES.items()
         ]
         self.folders = {path: self.add_folder(path, artefact) for path, artefact in self.artefacts.items()}
-        published = self.add_published()
+        if (self.results / AUDIT).is_file():
+            self.add_file(self.results / AUDIT, f"results/{AUDIT}")
         runs = {path: self.add_run(path, artefact) for path, artefact in self.artefacts.items()}
         self.add_tools()
-        run = self.add_workflow(published, started, ended)
+        run = self.add_workflow(started, ended)
         controls = [
             self.add(
                 f"#control/{path}",
@@ -186,11 +198,6 @@ class _Export:
         ref = _ref(self.crate.add_dataset(dest_path=where, properties=about).id)
         return self.example(ref, f"#stage/{stage}/artefact")
 
-    def add_published(self) -> dict[str, Ref]:
-        """Describe the files at the top of the results, and return references to them by their names."""
-        files = sorted(path for path in self.results.iterdir() if path.is_file() and not path.name.startswith("."))
-        return {file.name: self.example(self.add_file(file, f"results/{file.name}"), f"#workflow/{file.name}") for file in files}
-
     def example(self, ref: Ref, parameter: str) -> Ref:
         """Note that something was a value of a formal parameter, and return the reference to it."""
         self.crate.get(ref["@id"]).append_to("exampleOfWork", _ref(parameter))
@@ -244,14 +251,12 @@ class _Export:
 
     def add_tools(self) -> None:
         """Describe the stages, what they take and leave, and from which of them it comes: the plan behind the runs."""
-        runs: dict[str, list[Artefact]] = {}
-        for artefact in self.artefacts.values():
-            runs.setdefault(artefact.manifest["stage"], []).append(artefact)
-        for stage, artefacts in sorted(runs.items()):
+        for stage in self.stages:
+            manifests = [artefact.manifest for artefact in self.artefacts.values() if artefact.manifest["stage"] == stage]
             consumed = {
                 (_input(stage, label), self.hashes[sha256].manifest["stage"] if sha256 in self.hashes else None)
-                for artefact in artefacts
-                for label, sha256 in artefact.manifest["inputs"].items()
+                for manifest in manifests
+                for label, sha256 in manifest["inputs"].items()
             }
             inputs = [self.parameter(identity, "Dataset") for identity in sorted({identity for identity, _ in consumed})]
             self.add(
@@ -273,7 +278,6 @@ class _Export:
                 for target, source in sorted((target, source) for target, source in consumed if source)
             ]
             self.add(f"#step/{stage}", "HowToStep", name=stage, workExample=_ref(f"#stage/{stage}"), connection=connections)
-        self.stages = sorted(runs)
 
     def parameter(self, identity: str, kind: str, **properties: Any) -> Ref:
         """Describe a formal parameter, named by the end of its identity."""
@@ -281,13 +285,19 @@ class _Export:
         name = identity.rpartition("/")[2]
         return self.add(identity, "FormalParameter", name=name, additionalType=kind, conformsTo=conforms, **properties)
 
-    def add_workflow(self, published: dict[str, Ref], started: datetime, ended: datetime) -> Ref:
+    def add_workflow(self, started: datetime, ended: datetime) -> Ref:
         """Describe the workflow with its files and return a reference to the run of it."""
         for source in self.sources():
             name = source.relative_to(self.root).as_posix()
             if name != WORKFLOW:
                 self.add_file(source, name)
         entry = self.root / WORKFLOW
+        published = {name: self.results / name for name in (CONFIG, *OUTPUTS) if (self.results / name).is_file()}
+        files = {
+            name: self.example(self.add_file(source, f"results/{name}"), f"#workflow/{name}")
+            for name, source in published.items()
+        }
+        config = files.pop(CONFIG)
         about = {
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
             **_about_file(WORKFLOW, sha256_file(entry), entry.stat().st_size),
@@ -297,7 +307,7 @@ class _Export:
             "hasPart": [_ref(f"#stage/{stage}") for stage in self.stages],
             "step": [_ref(f"#step/{stage}") for stage in self.stages],
             "input": [self.parameter(f"#workflow/{CONFIG}", "File", encodingFormat=FORMATS[".yaml"])],
-            "output": [self.parameter(f"#workflow/{name}", "File") for name in published if name != CONFIG],
+            "output": [self.parameter(f"#workflow/{name}", "File") for name in files],
         }
         engine = {"lang": "snakemake", "lang_version": self.version_of("snakemake")}
         workflow = self.crate.add_workflow(entry, WORKFLOW, main=True, properties=about, **engine)
@@ -307,8 +317,8 @@ class _Export:
             name="Run of the workflow",
             description="Jobs of several runs of Snakemake count as one: from the start of the first to the end of the last.",
             instrument=_ref(workflow.id),
-            object=published[CONFIG],
-            result=[*(ref for name, ref in published.items() if name != CONFIG), *self.folders.values()],
+            object=config,
+            result=[*files.values(), *self.folders.values()],
             startTime=_iso(started),
             endTime=_iso(ended),
         )
