@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from palimpsest.audit.classes import CLASSES
 from palimpsest.audit.findings import KINDS
 from palimpsest.provenance.canonical import sha256_text
+from palimpsest.provenance.digest import ROOT
 
 if TYPE_CHECKING:
     from palimpsest.audit.verify import Verdict
@@ -21,7 +22,7 @@ def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Add `audit` and what is below it."""
     audit = commands.add_parser("audit", help="prove that results are what code and data give", description="Audit results.")
     below = audit.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_verify, _add_rerun, _add_compare, _add_explain, _add_freeze, _add_check):
+    for add in (_add_verify, _add_rerun, _add_compare, _add_explain, _add_freeze, _add_check, _add_crate):
         add(below)
 
 
@@ -83,6 +84,16 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     explain.add_argument("--where", nargs="+", default=[], type=_pair, metavar="COLUMN=VALUE", help="which of several")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
     explain.set_defaults(run=_explain, prog=explain.prog)
+
+
+def _add_crate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "Write results as a Workflow Run RO-Crate, which readers of research objects know without knowing Palimpsest."
+    crate = commands.add_parser("crate", help="export results as a Workflow Run RO-Crate", description=text)
+    crate.add_argument("results", type=Path, metavar="RESULTS", help="the folder of results")
+    crate.add_argument("out", type=Path, metavar="OUT", help="a new folder, not below RESULTS")
+    crate.add_argument("--license", metavar="URL", help="of what is exported (default: MIT)")
+    crate.add_argument("--largest", type=int, metavar="BYTES", help="larger files are named and not copied (default 20000000)")
+    crate.set_defaults(run=_crate, prog=crate.prog)
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
@@ -181,6 +192,14 @@ def _compare(args: argparse.Namespace) -> int:
     comparison = compare(read_ledger(args.first), read_ledger(args.second))
     print(json.dumps(comparison.as_json(), indent=1) if args.json else format_comparison(comparison))
     return 0 if comparison.agrees else 1
+
+
+def _crate(args: argparse.Namespace) -> int:
+    from palimpsest.audit.crate import write_crate
+
+    given = {name: getattr(args, name) for name in ("license", "largest") if getattr(args, name) is not None}
+    print(write_crate(args.results, args.out, root=ROOT.parent, **given))
+    return 0
 
 
 def _explain(args: argparse.Namespace) -> int:

@@ -1,0 +1,387 @@
+"""A finished folder of results as a Provenance Run Crate: what was run, on what, with which settings, and what it left.
+
+https://w3id.org/ro/wfrun/provenance/0.5, an RO-Crate 1.1. Entities are JSON-LD as the profile shows it; the library keeps the
+graph, names the files in it and copies them.
+"""
+
+import shutil
+import subprocess
+from base64 import urlsafe_b64encode
+from datetime import datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rocrate.model.contextentity import ContextEntity
+from rocrate.rocrate import ROCrate
+
+from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
+from palimpsest.config.images import Image, open_images
+from palimpsest.errors import BrokenArtefact, UserError
+from palimpsest.provenance.canonical import canonical_json, sha256_file
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
+
+CRATE = "1.1"
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/ro/wfrun/provenance/0.5": "Provenance Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+TERMS = "https://w3id.org/ro/terms/workflow-run"
+BIOSCHEMAS = "https://bioschemas.org/profiles"
+LICENSE = "https://spdx.org/licenses/MIT"
+WORKFLOW = "workflow/Snakefile"
+# What the workflow is made of, where it is there.
+SOURCES = ("LICENSE", "Snakefile", "config.yaml", "envs/workflow.lock", "workflow")
+CONFIG = "run_config.yaml"
+AUDIT = "audit.json"
+# What the workflow publishes at the top of the results.
+OUTPUTS = ("cost.csv", "cost.html", "report.html", "summary.csv")
+# Stages that leave tables, figures and pages; others leave weights and texts, which may be large or under another licence.
+SHOWN = ("summarise", "report")
+LARGEST = 20_000_000
+# Of the formats written here; the system's own table differs from machine to machine.
+FORMATS = {
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".lock": "text/plain",
+    ".parquet": "application/vnd.apache.parquet",
+    ".png": "image/png",
+    ".rst": "text/x-rst",
+    ".smk": "text/plain",
+    ".svg": "image/svg+xml",
+    ".yaml": "application/yaml",
+    "": "text/plain",
+}
+Ref = dict[str, str]
+
+
+def write_crate(results: Path, out: Path, *, root: Path, license: str = LICENSE, largest: int = LARGEST) -> Path:
+    """Write a crate of a finished folder of results into `out`, a new folder, and return its metadata file.
+
+    `root` is the repository with the workflow; `license` is the URL of what the crate is given under. Copied are the workflow,
+    manifests, environments, tables, figures and pages of at most `largest` bytes; other files are named by path and hash.
+    Raises UserError, and BrokenArtefact for a file that is not what its manifest says.
+    """
+    if "://" not in license:
+        raise UserError(f"{license}: not the URL of a licence, such as {LICENSE}")
+    if out.exists():
+        raise UserError(f"{out}: already there; a crate is written into a new folder")
+    if out.resolve().is_relative_to(results.resolve()):
+        raise UserError(f"{out}: inside {results}, where its manifests would count as artefacts")
+    for needed in (root / WORKFLOW, results / CONFIG):
+        if not needed.is_file():
+            raise UserError(f"{needed}: there is no such file; is this a finished study, and the repository it ran in?")
+    crate = _Export(results, root, largest).build(license)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    crate.write(partial)
+    partial.rename(out)
+    return out / "ro-crate-metadata.json"
+
+
+class _Export:
+    """The graph of one crate while it grows."""
+
+    def __init__(self, results: Path, root: Path, largest: int) -> None:
+        self.results, self.root, self.largest = results, root, largest
+        self.artefacts = find_artefacts(results)
+        self.hashes = by_hash(self.artefacts)
+        self.stages = sorted({artefact.manifest["stage"] for artefact in self.artefacts.values()})
+        self.folders: dict[str, Ref] = {}
+        self.crate = ROCrate(version=CRATE)
+        self.crate.metadata.extra_contexts.append(f"{TERMS}/context")
+        self.times = {path: time for path, artefact in self.artefacts.items() if (time := _times(artefact))}
+        if not self.times:
+            raise UserError(f"{results}: no {ENVIRONMENT} says when anything was made")
+
+    def build(self, license: str) -> ROCrate:
+        """Describe it all, and return what the library writes."""
+        config = yaml.safe_load((self.results / CONFIG).read_text(encoding="utf-8"))
+        started, ended = min(start for start, _ in self.times.values()), max(end for _, end in self.times.values())
+        root = self.crate.root_dataset
+        root["name"] = f"Palimpsest: results of the study {config['study']}"
+        root["description"] = config.get("description") or f"A finished run of the study {config['study']}."
+        root["datePublished"] = _iso(ended)
+        root["license"] = self.add(
+            license, "CreativeWork", name=license.rstrip("/").rpartition("/")[2], description="Of this crate."
+        )
+        root["conformsTo"] = [
+            self.add(uri, "CreativeWork", name=name, version=uri.rpartition("/")[2]) for uri, name in PROFILES.items()
+        ]
+        self.folders = {path: self.add_folder(path, artefact) for path, artefact in self.artefacts.items()}
+        if (self.results / AUDIT).is_file():
+            self.add_file(self.results / AUDIT, f"results/{AUDIT}")
+        runs = {path: self.add_run(path, artefact) for path, artefact in self.artefacts.items()}
+        self.add_tools()
+        run = self.add_workflow(started, ended)
+        controls = [
+            self.add(
+                f"#control/{path}",
+                "ControlAction",
+                name=f"orchestrate {path}",
+                instrument=_ref(f"#step/{self.artefacts[path].manifest['stage']}"),
+                object=ref,
+            )
+            for path, ref in runs.items()
+        ]
+        self.add(
+            "#engine/run",
+            "OrganizeAction",
+            name="Run of Snakemake",
+            instrument=self.add(
+                "#engine",
+                "SoftwareApplication",
+                name="Snakemake",
+                url="https://snakemake.github.io",
+                softwareVersion=self.version_of("snakemake"),
+            ),
+            object=controls,
+            result=run,
+            startTime=_iso(started),
+            endTime=_iso(ended),
+        )
+        root["mentions"] = [run, *runs.values()]
+        _compact(self.crate)
+        return self.crate
+
+    def add(self, identity: str, kind: str, **properties: Any) -> Ref:
+        """Describe something that is no file, without the properties that have no value; return a reference to it."""
+        known = {key: value for key, value in properties.items() if value is not None}
+        self.crate.add(ContextEntity(self.crate, identity, properties={"@type": kind, **known}))
+        return _ref(identity)
+
+    def add_file(self, source: Path, name: str, wanted: str | None = None) -> Ref:
+        """Describe a file and return a reference to it; it is copied, except for a large one.
+
+        Raises BrokenArtefact where its hash is not the wanted one.
+        """
+        if not source.is_file():
+            raise BrokenArtefact(f"{source}: missing, but its manifest names it")
+        sha256, size = sha256_file(source), source.stat().st_size
+        if wanted and sha256 != wanted:
+            raise BrokenArtefact(f"{source}: sha256 is {sha256}, its manifest says {wanted}")
+        if size > self.largest:
+            return self.add_elsewhere(name, sha256, size)
+        about = _about_file(name, sha256, size)
+        return _ref(self.crate.add_file(source, name, properties=about).id)
+
+    def add_elsewhere(self, name: str, sha256: str, size: int | None = None) -> Ref:
+        """Describe a file that is not copied, one entity for all equal files, and return a reference to it.
+
+        A relative @id promises a file in the crate, so this one has an absolute one, that of its bytes.
+        """
+        uri = name_of_bytes(sha256)
+        if uri not in self.crate:
+            about = {"description": "Not in this crate; alternateName is where it lay."}
+            self.crate.add_file(uri, properties=_about_file(name, sha256, size) | about)
+        self.crate.get(uri).append_to("alternateName", name)
+        return _ref(uri)
+
+    def add_folder(self, path: str, artefact: Artefact) -> Ref:
+        """Describe an artefact's folder and the files in it, and return a reference to it."""
+        stage, where = artefact.manifest["stage"], f"results/{path}"
+        files = [
+            self.add_file(artefact.folder / name, f"{where}/{name}", wanted["sha256"])
+            if stage in SHOWN
+            else self.add_elsewhere(f"{where}/{name}", wanted["sha256"], wanted["size"])
+            for name, wanted in sorted(artefact.manifest["files"].items())
+        ]
+        for name in (MANIFEST, ENVIRONMENT):
+            if (artefact.folder / name).is_file():
+                files.append(self.add_file(artefact.folder / name, f"{where}/{name}"))
+        about = {"name": path, "description": f"What the stage {stage} left.", "hasPart": files}
+        ref = _ref(self.crate.add_dataset(dest_path=where, properties=about).id)
+        return self.example(ref, f"#stage/{stage}/artefact")
+
+    def example(self, ref: Ref, parameter: str) -> Ref:
+        """Note that something was a value of a formal parameter, and return the reference to it."""
+        self.crate.get(ref["@id"]).append_to("exampleOfWork", _ref(parameter))
+        return ref
+
+    def add_run(self, path: str, artefact: Artefact) -> Ref:
+        """Describe the run of a stage that made an artefact."""
+        stage = artefact.manifest["stage"]
+        spec = self.add(f"#run/{path}/spec", "PropertyValue", name="spec", value=canonical_json(artefact.manifest["spec"]))
+        self.example(spec, f"#stage/{stage}/spec")
+        consumed = [
+            self.example(self.consumed(sha256), _input(stage, label))
+            for label, sha256 in sorted(artefact.manifest["inputs"].items())
+        ]
+        start, end = self.times.get(path, (None, None))
+        return self.add(
+            f"#run/{path}",
+            "CreateAction",
+            name=f"{stage}: {path}",
+            description=f"Code digest {artefact.manifest['code']}.",
+            instrument=_ref(f"#stage/{stage}"),
+            object=[*consumed, spec],
+            result=self.folders[path],
+            startTime=start and _iso(start),
+            endTime=end and _iso(end),
+            containerImage=self.image(artefact),
+        )
+
+    def consumed(self, sha256: str) -> Ref:
+        """Return a reference to the folder with this manifest; to the manifest alone where it lies outside the results."""
+        if sha256 in self.hashes:
+            return self.folders[self.hashes[sha256].path]
+        return self.add_elsewhere(MANIFEST, sha256)
+
+    def image(self, artefact: Artefact) -> Ref | None:
+        """Return a reference to the container image that a stage ran in, with its hash where the repository lists it."""
+        name = (artefact.environment or {}).get("image")
+        if not name:
+            return None
+        identity = f"#image/{name}"
+        if identity not in self.crate:
+            listed = [image for _, image in open_images(self.root) if isinstance(image, Image) and Path(image.path).name == name]
+            self.add(
+                identity,
+                "ContainerImage",
+                name=name,
+                additionalType=_ref(f"{TERMS}#SIFImage"),
+                sha256=listed[0].sha256 if listed else None,
+            )
+        return _ref(identity)
+
+    def add_tools(self) -> None:
+        """Describe the stages, what they take and leave, and from which of them it comes: the plan behind the runs."""
+        for stage in self.stages:
+            manifests = [artefact.manifest for artefact in self.artefacts.values() if artefact.manifest["stage"] == stage]
+            consumed = {
+                (_input(stage, label), self.hashes[sha256].manifest["stage"] if sha256 in self.hashes else None)
+                for manifest in manifests
+                for label, sha256 in manifest["inputs"].items()
+            }
+            inputs = [self.parameter(identity, "Dataset") for identity in sorted({identity for identity, _ in consumed})]
+            self.add(
+                f"#stage/{stage}",
+                "SoftwareApplication",
+                name=f"palimpsest {stage}",
+                description=f"python -m palimpsest.stages.{stage}",
+                softwareVersion=metadata.version("palimpsest"),
+                input=[*inputs, self.parameter(f"#stage/{stage}/spec", "PropertyValue")],
+                output=[self.parameter(f"#stage/{stage}/artefact", "Dataset")],
+            )
+            connections = [
+                self.add(
+                    f"#connection/{source}/{target.removeprefix('#stage/')}",
+                    "ParameterConnection",
+                    sourceParameter=_ref(f"#stage/{source}/artefact"),
+                    targetParameter=_ref(target),
+                )
+                for target, source in sorted((target, source) for target, source in consumed if source)
+            ]
+            self.add(f"#step/{stage}", "HowToStep", name=stage, workExample=_ref(f"#stage/{stage}"), connection=connections)
+
+    def parameter(self, identity: str, kind: str, **properties: Any) -> Ref:
+        """Describe a formal parameter, named by the end of its identity."""
+        conforms = _ref(f"{BIOSCHEMAS}/FormalParameter/1.0-RELEASE")
+        name = identity.rpartition("/")[2]
+        return self.add(identity, "FormalParameter", name=name, additionalType=kind, conformsTo=conforms, **properties)
+
+    def add_workflow(self, started: datetime, ended: datetime) -> Ref:
+        """Describe the workflow with its files and return a reference to the run of it."""
+        for source in self.sources():
+            name = source.relative_to(self.root).as_posix()
+            if name != WORKFLOW:
+                self.add_file(source, name)
+        entry = self.root / WORKFLOW
+        published = {name: self.results / name for name in (CONFIG, *OUTPUTS) if (self.results / name).is_file()}
+        files = {
+            name: self.example(self.add_file(source, f"results/{name}"), f"#workflow/{name}")
+            for name, source in published.items()
+        }
+        config = files.pop(CONFIG)
+        about = {
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+            **_about_file(WORKFLOW, sha256_file(entry), entry.stat().st_size),
+            "name": "Palimpsest",
+            "version": _commit(self.root) or metadata.version("palimpsest"),
+            "conformsTo": _ref(f"{BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
+            "hasPart": [_ref(f"#stage/{stage}") for stage in self.stages],
+            "step": [_ref(f"#step/{stage}") for stage in self.stages],
+            "input": [self.parameter(f"#workflow/{CONFIG}", "File", encodingFormat=FORMATS[".yaml"])],
+            "output": [self.parameter(f"#workflow/{name}", "File") for name in files],
+        }
+        engine = {"lang": "snakemake", "lang_version": self.version_of("snakemake")}
+        workflow = self.crate.add_workflow(entry, WORKFLOW, main=True, properties=about, **engine)
+        return self.add(
+            "#run",
+            "CreateAction",
+            name="Run of the workflow",
+            description="Jobs of several runs of Snakemake count as one: from the start of the first to the end of the last.",
+            instrument=_ref(workflow.id),
+            object=config,
+            result=[*files.values(), *self.folders.values()],
+            startTime=_iso(started),
+            endTime=_iso(ended),
+        )
+
+    def sources(self) -> list[Path]:
+        """Return the files of the workflow."""
+        found = [path for name in SOURCES for path in ((self.root / name), *(self.root / name).rglob("*")) if path.is_file()]
+        return sorted(path for path in found if "__pycache__" not in path.parts)
+
+    def version_of(self, package: str) -> str | None:
+        """Return the version of a package that the last stages ran with."""
+        last = max(self.times, key=lambda path: self.times[path][1])
+        version: str | None = (self.artefacts[last].environment or {}).get("packages", {}).get(package)
+        return version
+
+
+def name_of_bytes(sha256: str) -> str:
+    """Return the URI of bytes with a hash, wherever they are: RFC 6920."""
+    return f"ni:///sha-256;{urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip('=')}"
+
+
+def _ref(identity: str) -> Ref:
+    return {"@id": identity}
+
+
+def _about_file(name: str, sha256: str, size: int | None) -> dict[str, str]:
+    known = {} if size is None else {"contentSize": str(size)}
+    kind = FORMATS.get(Path(name).suffix, "application/octet-stream")
+    return {"name": Path(name).name, "sha256": sha256, "encodingFormat": kind, **known}
+
+
+def _compact(crate: ROCrate) -> None:
+    """Name nothing twice in a list, and write a list of one as that one, as RO-Crate 1.1 recommends."""
+    for entity in crate.get_entities():
+        properties = entity.properties()
+        for key, values in properties.items():
+            if isinstance(values, list):
+                unlike = list({repr(value): value for value in values}.values())
+                properties[key] = unlike[0] if len(unlike) == 1 else unlike
+
+
+def _input(stage: str, label: str) -> str:
+    """Return the formal parameter of an input; those of a list (eval, eval.1, ...) are one."""
+    return f"#stage/{stage}/in/{label.partition('.')[0]}"
+
+
+def _times(artefact: Artefact) -> tuple[datetime, datetime] | None:
+    """Return when the run of a stage began and ended."""
+    environment = artefact.environment or {}
+    if not {"started", "seconds"} <= environment.keys():
+        return None
+    started = datetime.fromisoformat(environment["started"])
+    return started, started + timedelta(seconds=environment["seconds"])
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
+
+
+def _commit(root: Path) -> str | None:
+    """Return the commit of the repository, marked where the working tree differs from it; None where there is no git."""
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
