@@ -1,0 +1,88 @@
+"""How far two makings of an artefact have to agree."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from palimpsest.audit.agreement import compare_folders
+from palimpsest.audit.artefacts import Artefact
+from palimpsest.audit.classes import CLASSES, DECLARED, Class
+from palimpsest.audit.rerun import class_of
+from palimpsest.provenance.manifest import build_manifest, write_manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOSSES = np.linspace(0.5, 3.0, 40)
+WEIGHTS = np.linspace(-1.0, 1.0, 1000, dtype=np.float32)
+
+
+def made(folder: Path, *, losses: Any = LOSSES, said: str = "yes", weights: Any = WEIGHTS, rouge: float = 0.5) -> Path:
+    folder.mkdir()
+    rows = {"id": [str(i) for i in range(40)], "answer_nll": losses, "perturbed_nll": [[loss, 1.0] for loss in losses]}
+    said_columns = {"generation": said, "rouge_l_recall": rouge + np.arange(40) % 2 * 0.2}
+    pd.DataFrame({**rows, **said_columns}).to_parquet(folder / "items.parquet")
+    save_file({"w": weights}, folder / "model.safetensors")
+    write_manifest(folder, build_manifest(folder, stage="evaluate", spec={}, code="c", inputs={}))
+    return folder
+
+
+def agreeing(first: Path, second: Path) -> list[Class]:
+    return [name for name in CLASSES if not list(compare_folders(first, second, name))]
+
+
+@pytest.mark.parametrize(
+    ("change", "agreed"),
+    [
+        ({}, ["bitwise", "numeric", "statistical"]),
+        ({"losses": LOSSES * (1 + 1e-5)}, ["numeric", "statistical"]),
+        ({"losses": LOSSES * 1.02}, ["statistical"]),
+        ({"losses": LOSSES + 1.0}, []),
+        ({"losses": np.where(np.arange(40) == 3, np.nan, LOSSES)}, []),
+        # Another token here or there changes what is said, not how well on the whole.
+        ({"said": "no", "rouge": 0.51}, ["numeric", "statistical"]),
+        ({"said": "no", "rouge": 0.2}, []),
+        ({"weights": WEIGHTS * np.float32(1 + 1e-6)}, ["numeric", "statistical"]),
+        ({"weights": WEIGHTS * np.float32(1.01)}, ["statistical"]),
+        ({"weights": WEIGHTS * np.float32(1.5)}, []),
+        ({"weights": WEIGHTS[:999]}, []),
+    ],
+)
+def test_each_class_allows_what_it_promises_and_no_more(tmp_path: Path, change: dict[str, Any], agreed: list[Class]) -> None:
+    assert agreeing(made(tmp_path / "first"), made(tmp_path / "second", **change)) == agreed
+
+
+def test_a_disagreement_names_file_column_and_distance(tmp_path: Path) -> None:
+    (said,) = compare_folders(made(tmp_path / "first"), made(tmp_path / "second", losses=LOSSES + 0.5), "numeric")
+    assert (said.file, said.reason) == ("items.parquet", "answer_nll: numbers differ by up to 0.5")
+    (tmp_path / "second/more.json").write_text("{}")
+    write_manifest(tmp_path / "second", build_manifest(tmp_path / "second", stage="s", spec={}, code="c", inputs={}))
+    assert "only in the second" in {
+        each.reason for each in compare_folders(tmp_path / "first", tmp_path / "second", "statistical")
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "stage", "agreed"),
+    [
+        ({"device": "cpu", "cpu": "a"}, {"device": "cpu", "cpu": "a", "host": "elsewhere"}, "finetune", "bitwise"),
+        ({"device": "cpu", "cpu": "a"}, {"device": "cpu", "cpu": "b"}, "finetune", "statistical"),
+        ({"device": "H100"}, {"device": "H100"}, "evaluate", "numeric"),
+        ({"device": "H100"}, {"device": "H100"}, "summarise", "bitwise"),
+        ({"device": "cpu", "packages": {"torch": "1"}}, {"device": "cpu", "packages": {"torch": "2"}}, "evaluate", "numeric"),
+    ],
+)
+def test_bytes_are_promised_on_one_environment_without_a_gpu(
+    tmp_path: Path, one: dict[str, Any], other: dict[str, Any], stage: str, agreed: Class
+) -> None:
+    artefacts = [Artefact(name, tmp_path / name) for name in ("first", "second")]
+    for artefact, environment in zip(artefacts, (one, other), strict=True):
+        artefact.__dict__.update(manifest={"stage": stage}, environment=environment)
+    assert class_of(*artefacts) == agreed
+
+
+def test_every_declared_stage_exists() -> None:
+    stages = {path.stem for path in (ROOT / "src/palimpsest/stages").glob("*.py")}
+    assert DECLARED.keys() <= stages
