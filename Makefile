@@ -28,8 +28,10 @@ $(READY): envs/workflow.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
+# The study, then proof that its results are what code and data give; a tree with edits may have a demo too.
 demo: setup
 	$(SNAKEMAKE)
+	$(BIN)/palimpsest audit verify results --out results --allow dirty-tree
 
 test: setup
 	$(BIN)/python -m pytest

@@ -29,7 +29,8 @@ class Checkout:
         Snakemake and the jobs it starts are forks of a process that has imported their libraries; `alone`, Pythons of their own.
         """
         command = ["-m", "snakemake", "--cores", "2", *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        # A copy has no git: a commit is claimed.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PALIMPSEST_COMMIT": "c" * 40}
         if not alone:
             return forked.run(command, environment | {"BASH_ENV": str(forked.shell())}, self.path)
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}

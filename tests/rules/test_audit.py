@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkout import TINY, Checkout
+from checkout import ROOT, TINY, Checkout
 
 from palimpsest.audit.compare import compare
 from palimpsest.audit.explain import find_number, trace
@@ -30,33 +32,51 @@ def audit(checkout: Checkout, command: str, *arguments: object) -> subprocess.Co
 
 
 def found(checkout: Checkout, *arguments: object) -> set[tuple[str, str]]:
-    """Return kind and path of all that `verify` finds; a tree without git has no commit on record."""
+    """Return kind and path of all that `verify` finds."""
     ran = audit(checkout, "verify", "results", "--json", *arguments)
     assert ran.returncode in (0, 1), ran.stderr
     findings = json.loads(ran.stdout)["findings"]
-    return {(each["kind"], each["path"]) for each in findings if each["kind"] != "dirty-tree"}
+    return {(each["kind"], each["path"]) for each in findings}
 
 
 def edit_json(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values, sort_keys=True, indent=1) + "\n")
 
 
-def test_a_finished_study_holds_and_its_ledger_agrees(finished: Checkout) -> None:
-    results = finished.path / "results"
-    ran = audit(finished, "verify", "results", "--allow", "dirty-tree", "--out", "results")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.splitlines()[-1].startswith("results: 41 artefacts, ")
-    assert json.loads((results / "audit.json").read_text())["sources"] == {"tofu/data": "made here (world), seed 0"}
-    assert "findings in 41 artefacts" in (results / "audit.html").read_text()
-    # Its own page is no stranger to it; without leave, what no commit holds fails it.
-    ran = audit(finished, "freeze", "results")
-    assert ran.returncode == 1
-    assert "no ledger is written" in ran.stderr
-    ran = audit(finished, "freeze", "results", "--allow", "dirty-tree")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+def test_a_finished_study_holds_and_every_command_of_the_docs_is_true(finished: Checkout, finished_once: Checkout) -> None:
+    (finished.path / "other").symlink_to(finished_once.path)
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("docs/audit.md", "README.md")]
+    commands = dict.fromkeys(
+        match for text in texts for match in re.findall(r"(?:`|^\$ )palimpsest audit (\w+ [^`\n]+)", text, re.M)
+    )
+    said = {}
+    for command in commands:
+        name, *arguments = shlex.split(command)
+        ran = audit(finished, name, *arguments)
+        assert ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
+        said[name] = ran.stdout
+    assert said.keys() == {"verify", "rerun", "explain", "compare", "freeze", "check", "crate"}
+    assert re.fullmatch(r"results: 41 artefacts, \d+ files, .* MB: every byte traces to its source\n", said["verify"])
+    assert len(said["rerun"].splitlines()) == 3
+    assert all("(bitwise, " in line and line.endswith(" s): agrees") for line in said["rerun"].splitlines())
+    assert said["compare"] == said["check"] == "41 artefacts are the same\n"
     assert (finished.path / "ledger.json").stat().st_size < 50_000
-    ran = audit(finished, "check", "ledger.json")
-    assert (ran.returncode, ran.stdout) == (0, "41 artefacts are the same\n")
+
+
+def test_the_page_of_the_audit_is_no_stranger_to_it_and_a_ledger_tells_what_changed(finished: Checkout) -> None:
+    results = finished.path / "results"
+    assert audit(finished, "freeze", "results").returncode == 0
+    environment = results / RUN / "original/model/environment.json"
+    edit_json(environment, commit=f"{'c' * 40}-dirty")
+    for _ in range(2):
+        ran = audit(finished, "verify", "results", "--out", "results")
+        assert (ran.returncode, len(ran.stdout.splitlines())) == (1, 2)
+    assert audit(finished, "verify", "results", "--allow", "dirty-tree").returncode == 0
+    assert json.loads((results / "audit.json").read_text())["sources"] == {"tofu/data": "made here (world), seed 0"}
+    assert "1 finding in 41 artefacts" in (results / "audit.html").read_text()
+    ran = audit(finished, "freeze", "results", "--out", "other.json")
+    assert (ran.returncode, (finished.path / "other.json").exists()) == (1, False)
+    assert "no ledger is written" in ran.stderr
     model = results / RUN / "original/model"
     (model / "config.json").write_text("{}\n")
     edit_json(model / "manifest.json", code="0")
