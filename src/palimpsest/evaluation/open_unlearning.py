@@ -61,7 +61,7 @@ def metrics_of(name: str) -> dict[str, str]:
 
 
 def sets_from_metrics(content: Mapping[str, Any], source: object) -> tuple[dict[str, Items], dict[str, str]]:
-    """Return the sets by name, and of each that cannot be made the reason; raises UserError where a metric is not as it should be."""
+    """Return the sets by name, and of each that cannot be made the reason; raises UserError for a metric of another shape."""
     sets: dict[str, Items] = {}
     missing: dict[str, str] = {}
     for name in PREFIXES:
