@@ -11,7 +11,6 @@ import pandas as pd
 
 from palimpsest.reporting.study import Block
 from palimpsest.reporting.summary import IMPORTED
-from palimpsest.reporting.words import joined
 
 
 @dataclass(frozen=True)
@@ -32,21 +31,22 @@ class Imported:
 
     @property
     def files(self) -> list[tuple[str, str]]:
-        """The name and the sha256 of each file of the log."""
-        return [(name, file["sha256"]) for name, file in self.said["log"]["files"].items()]
+        """The name and the sha256 of each file of the log, and of that of its Retrain."""
+        logs = {"": self.said["log"], "Retrain's ": self.said["retrain"] or {"files": {}}}
+        return [(whose + name, file["sha256"]) for whose, log in logs.items() for name, file in log["files"].items()]
 
     @property
     def reading(self) -> str:
         """What was read of it, what not, and which Retrain its forget quality is against."""
         log, retrain = self.said["log"], self.said["retrain"]
-        items = joined([f"{count} of {name.replace('_', ' ')}" for name, count in log["items"].items()])
+        items = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in log["items"].items())
         missing = "".join(f" Without {name.replace('_', ' ')}: {why}." for name, why in log["missing"].items())
         against = (
-            f"the Retrain of its own source ({', '.join(retrain['files'])})"
+            "against a Retrain log imported with it; whether it was asked this study's questions was not looked at"
             if retrain
-            else f"this study's Retrain of seed {self.said['seed']}"
+            else f"against this study's Retrain of seed {self.said['seed']}, which was asked the same questions"
         )
-        return f"A log of the form {log['form']}, items: {items}.{missing} Its forget quality is against {against}."
+        return f"The log is of the form {log['form']}; its items: {items}.{missing} Its forget quality is {against}."
 
 
 def are_imported(rows: pd.DataFrame, blocks: Iterable[Block]) -> "np.ndarray[Any, np.dtype[np.bool_]]":
