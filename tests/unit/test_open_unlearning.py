@@ -106,6 +106,7 @@ def _item(name: str, **change: Any) -> Callable[[Log], object]:
         ),
         (lambda log: log.update(forget_Q_A_Prob={"agg_value": 0.5}), "forget_Q_A_Prob: no items under value_by_index"),
         (lambda log: log["forget_Q_A_Prob"]["value_by_index"].update({"3": 7}), "forget_Q_A_Prob: item 3: Input should be"),
+        (lambda log: log["forget_Q_A_Prob"]["value_by_index"].update({"a\nb": 7}), r"forget_Q_A_Prob: item 'a\nb': Input"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(tmp_path: Path, spoil: Callable[[Log], object], says: str) -> None:

@@ -108,7 +108,9 @@ def _read(content: Mapping[str, Any], metric: str, kind: type[Kind], source: obj
         return TypeAdapter(dict[str, kind]).validate_python(items)  # type: ignore[valid-type]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise UserError(f"{source}: {metric}: item {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        # A key is text of a stranger's file.
+        key = ".".join(part if (part := str(step)).isprintable() else repr(part) for step in first["loc"])
+        raise UserError(f"{source}: {metric}: item {key}: {first['msg']}") from None
 
 
 def _listed(item: Any) -> Any:
