@@ -1,12 +1,14 @@
 """Logs that others made, from the config to the page: what is kept of them, what they count for, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from example_study import CONFIG, changed
 from html_page import Page
 from open_unlearning_example import real_forget_set
@@ -14,15 +16,17 @@ from report_example import PLAIN, block, numbers, spec, write_summary
 from run_example import Results, identity, items, log_x, refusal, suite_rows, value
 from scipy.stats import ks_2samp
 
+from palimpsest.cli import main
 from palimpsest.config.description import resolve_config
 from palimpsest.config.jobs import Inputs, Specs
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
-from palimpsest.provenance.canonical import canonical_json, sha256_file
+from palimpsest.provenance.canonical import sha256_file
 from palimpsest.reporting.report import write_report
 from palimpsest.scores.imported import hash_log
 from palimpsest.stages import external, summarise
 
+ROOT = Path(__file__).resolve().parents[2]
 PLACE = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seed": 0, "suite": "tofu"}
 POISON = "</p><script>alert(1)</script>"
 
@@ -258,8 +262,20 @@ def _section(text: str, title: str) -> str:
     return text.rpartition(title)[2].partition("Forgetting and utility")[0]
 
 
-def test_specs_are_canonical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_the_page_is_a_study_and_its_log_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs/external-logs.md").read_text(encoding="utf-8")
+    example, command = (re.findall(f"```{kind}\n(.*?)```", text, flags=re.DOTALL)[0] for kind in ("yaml", "console"))
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")) | yaml.safe_load(example)
+    (entry,) = config["external"].values()
     monkeypatch.chdir(tmp_path)
-    Path("log.json").write_text("{}", encoding="utf-8")
-    asked = Specs(Study(configured(theirs=entry()))).external(Of())
-    assert canonical_json(json.loads(asked)) == asked
+    for key in ("log", "retrain"):
+        Path(entry[key]).parent.mkdir(parents=True)
+        Path(entry[key]).write_text(json.dumps(real_forget_set()), encoding="utf-8")
+
+    made = Study(config).external("openunlearning-simnpo")
+
+    assert str(Path(made).parent) in text
+    assert main(command.splitlines()[0].removeprefix("$ palimpsest ").split()) == 0
+    assert "forget quality              1\n" in capsys.readouterr().out
