@@ -76,7 +76,7 @@ def test_an_official_log_reaches_the_summary_with_the_official_numbers(
         assert (folder / kept / name).read_bytes() == (logs / given / name).read_bytes()
     said = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     assert (said["origin"], said["source"]) == ("imported", "https://example.org")
-    assert said["log"]["form"] == "TOFU dicts"
+    assert (said["log"]["form"], said["log"]["questions"]) == ("TOFU dicts", True)
     assert said["log"]["items"] == {"forget": 300, "retain": 300, "real_authors": 100, "world_facts": 117}
     assert "normalized_gt_loss" in said["log"]["unread"]
     (row,) = pd.read_csv(summary / "artefacts.csv", dtype=str).query("method == 'theirs'").to_dict("records")
@@ -205,7 +205,12 @@ def test_a_study_without_such_logs_is_described_as_ever(tmp_path: Path, monkeypa
 
 def theirs(**more: Any) -> dict[str, Any]:
     """What the summary says of an imported log."""
-    log = {"form": "open-unlearning", "files": {f"{POISON}.json": {"sha256": "cd" * 32, "size": 7}}, "items": {"forget": 8}}
+    log = {
+        "form": "open-unlearning",
+        "files": {f"{POISON}.json": {"sha256": "cd" * 32, "size": 7}},
+        "items": {"forget": 8},
+        "questions": False,
+    }
     log |= {"missing": {"retain": "the log has no retain_Q_A_Prob"}, "unread": []}
     return {"name": "theirs", **PLACE, "origin": "imported", "source": POISON, "log": log, "retrain": None} | more
 
@@ -238,7 +243,7 @@ def test_an_imported_model_is_shown_marked_escaped_and_counted_by_nothing(tmp_pa
         "imported, not made here",
         f"from “{POISON}” as the config says",
         "Without retain: the log has no retain_Q_A_Prob.",
-        "against this study's Retrain of seed 0",
+        "against this study's Retrain of seed 0, which was asked as many questions; the log does not say which it was asked.",
         "cd" * 6,
         f"Theirs {POISON} (imported)",
     ):

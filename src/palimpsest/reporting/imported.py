@@ -41,10 +41,11 @@ class Imported:
         log, retrain = self.said["log"], self.said["retrain"]
         items = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in log["items"].items())
         missing = "".join(f" Without {name.replace('_', ' ')}: {why}." for name, why in log["missing"].items())
+        asked = "the same questions" if log["questions"] else "as many questions; the log does not say which it was asked"
         against = (
             "against a Retrain log imported with it; whether it was asked this study's questions was not looked at"
             if retrain
-            else f"against this study's Retrain of seed {self.said['seed']}, which was asked the same questions"
+            else f"against this study's Retrain of seed {self.said['seed']}, which was asked {asked}"
         )
         return f"The log is of the form {log['form']}; its items: {items}.{missing} Its forget quality is {against}."
 

@@ -45,10 +45,11 @@ def take_log(given: LogFiles, folder: Path) -> Log:
 
 
 def describe_log(log: Log, folder: Path) -> dict[str, Any]:
-    """Return what a log is: its form, its files, how many items each set has, what is not read and which sets are missing."""
+    """Return what a log with a forget set is: form, files, items by set, whether it has questions, what is missing or not read."""
     files = {file.name: {"sha256": sha256_file(file), "size": file.stat().st_size} for file in sorted(folder.iterdir())}
     items = {name: len(of) for name, of in log.sets.items()}
-    return {"form": log.form, "files": files, "items": items, "missing": log.missing, "unread": log.unread}
+    known = log.sets["forget"].questions is not None
+    return {"form": log.form, "files": files, "items": items, "questions": known, "missing": log.missing, "unread": log.unread}
 
 
 def log_scores(log: Log, quality: ForgetQuality) -> Scores:
