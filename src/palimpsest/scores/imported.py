@@ -45,7 +45,7 @@ def take_log(given: LogFiles, folder: Path) -> Log:
 
 
 def describe_log(log: Log, folder: Path) -> dict[str, Any]:
-    """Return what a log with a forget set is: form, files, items by set, whether it has questions, what is missing or not read."""
+    """Return what a log with a forget set is: form, files, items, whether it has questions, what is missing or not read."""
     files = {file.name: {"sha256": sha256_file(file), "size": file.stat().st_size} for file in sorted(folder.iterdir())}
     items = {name: len(of) for name, of in log.sets.items()}
     known = log.sets["forget"].questions is not None
