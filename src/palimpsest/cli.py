@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     score = commands.add_parser("score", help="score evaluation logs", description="Score evaluation logs.")
     suites = score.add_subparsers(required=True, metavar="SUITE")
-    text = "Model utility and forget quality of a TOFU evaluation log: TOFU's dicts, NPO's lists, or a table of ours."
+    text = (
+        "Model utility and forget quality of a TOFU log: TOFU's dicts, NPO's lists, open-unlearning's metrics, a table of ours."
+    )
     tofu = suites.add_parser("tofu", help="model utility and forget quality of TOFU", description=text)
     tofu.add_argument("--log", required=True, type=Path, help="log of the model: a file, or the directory that holds it")
     tofu.add_argument("--retrain", type=Path, metavar="LOG", help="log of the model retrained without the forget set")

@@ -106,8 +106,11 @@ def test_what_settings_name_outside_is_seen_inside(
     for name in ("HF_HUB_CACHE", "SSL_CERT_FILE", "TMPDIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(cache))
+    log = tmp_path_factory.mktemp("logs") / "log.json"
+    log.touch()
     config = {"sources": {"a": {"path": "linked"}, "b": {"path": "inside"}}, "blocks": [{"benchmark": "tofu"}]}
-    assert set(outside(root, config, "results")) == {away, cache}
+    config |= {"external": {"theirs": {"log": str(log), "source": "words " * 1000}}}
+    assert set(outside(root, config, "results")) == {away, cache, log.parent}
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert set(outside(root, {}, str(root / "results"))) == {root / "src", root / "results", cache}
 

@@ -26,8 +26,8 @@ STAGES = {
         "train": "launch stages.base stages.finetune stages.reference stages.unlearn stages.attack"
         " stages.markov_data stages.markov_train stages.markov_evaluate stages.markov_trajectory",
         "evaluate": "launch stages.evaluate stages.trajectory",
-        "report": "stages.choice stages.scores stages.text_scores stages.markov_scores stages.summarise stages.report"
-        " config.__main__ reporting.cost",
+        "report": "stages.choice stages.scores stages.text_scores stages.markov_scores stages.external"
+        " stages.summarise stages.report config.__main__ reporting.cost",
     }.items()
 }
 

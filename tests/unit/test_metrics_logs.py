@@ -71,7 +71,10 @@ def broken(name: str, change: Any, **more: Any) -> dict[str, Any]:
     [
         ([1, 2], "an object is wanted, found list"),
         ({}, "it has none of eval_log_forget.json"),
-        ({"forget_truth_ratio": {"agg_value": 0.5}}, "it has none of"),
+        (
+            {"forget_truth_ratio": {"agg_value": 0.5}},
+            "no set can be made of these metrics of open-unlearning: forget: the log has no forget_Q_A_Prob",
+        ),
         ({FORGET: [1]}, f"{FORGET}: an object of fields is wanted, found list"),
         ({FORGET: {name: value for name, value in fields().items() if name != "rougeL_recall"}}, "rougeL_recall: Field required"),
         (broken("avg_gt_loss", []), "avg_gt_loss: List should have at least 1 item"),

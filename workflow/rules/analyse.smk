@@ -118,3 +118,30 @@ rule text_scores:
     shell:
         "python -m palimpsest.stages.text_scores --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --out {output.manifest} > {log} 2>&1"
+
+
+# A log that others made, kept as it is.
+rule external:
+    input:
+        unpack(inputs.external),
+    output:
+        manifest=f"{RESULTS}/{EXTERNAL}/manifest.json",
+    log:
+        f"{LOGS}/{EXTERNAL}.log",
+    conda:
+        "../../envs/report.yaml"
+    container:
+        IMAGES.report
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        spec=specs.external,
+        code=jobs.stage_code("external"),
+        inputs=jobs.input_flags,
+    message:
+        "Importing {wildcards.external} ({wildcards.model}, {wildcards.split})"
+    shell:
+        "python -m palimpsest.stages.external --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --out {output.manifest} > {log} 2>&1"

@@ -8,7 +8,7 @@ sys.path.insert(0, str(SOURCE))
 from snakemake.settings.types import DeploymentMethod
 
 from palimpsest.config import images, jobs
-from palimpsest.config.study import CHOICE, RUN, UNLEARNED, open_study
+from palimpsest.config.study import CHOICE, EXTERNAL, RUN, UNLEARNED, open_study
 
 study = open_study(config)
 specs = jobs.Specs(study)
@@ -36,4 +36,5 @@ wildcard_constraints:
     method=names.method,
     variant=names.variant,
     attack=names.attack,
+    external=names.external,
     subject=names.subject,

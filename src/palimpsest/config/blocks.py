@@ -15,6 +15,7 @@ from palimpsest.config.models import (
     Block,
     ChainEntry,
     Config,
+    External,
     MarkovBenchmark,
     MuseBenchmark,
     Selection,
@@ -238,6 +239,12 @@ def _judges(config: Config, benchmark: str, suite: str, *keys: str | int) -> Non
     known("suite", [suite], config.suites, *keys)
     if config.suites[suite].kind != kind:
         raise UserError(f"{place(*keys)}: {suite!r} is of kind {config.suites[suite].kind}: kind {kind} is wanted")
+
+
+def stands_in(external: External, block: Block) -> bool:
+    """Return whether models of a block stand in the table that an imported one is to stand in."""
+    is_place = external.benchmark == block.benchmark and external.split in block.splits and external.model in block.models
+    return is_place and external.suite in block.suites
 
 
 def check_epochs(method: str, *keys: str | int) -> None:

@@ -8,9 +8,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from palimpsest.config.blocks import check_block, check_epochs, known
+from palimpsest.config.blocks import check_block, check_epochs, known, stands_in
 from palimpsest.config.messages import place
-from palimpsest.config.models import CHOSEN, DEFAULT, GRID, PLAIN, ROLES, Config, MarkovBenchmark, MethodSettings, StartSettings
+from palimpsest.config.models import (
+    CHOSEN,
+    DEFAULT,
+    GRID,
+    PLAIN,
+    ROLES,
+    Config,
+    External,
+    MarkovBenchmark,
+    MethodSettings,
+    StartSettings,
+)
 from palimpsest.config.patterns import ANY
 from palimpsest.data.settings import LocalSource
 from palimpsest.errors import UserError
@@ -46,6 +57,8 @@ def check_config(config: Config) -> None:
         if key.count("/") != 2:
             raise UserError(f"{place('published', key)}: a key is benchmark/split/model")
         known("method", rows, [*ROLES, *METHODS], "published", key)
+    for name, external in config.external.items():
+        _check_external(config, name, external)
     for pattern, settings in config.methods.items():
         _check_loss(pattern, settings, "methods", pattern)
     for pattern, grid in config.grids.items():
@@ -80,6 +93,33 @@ def check_folders(config: Config, made: Callable[[str], bool]) -> None:
         if not made(f"{benchmark}/{name}/base"):
             where = place("models", name, "name")
             raise UserError(f"{where}: there is no folder {model.name!r}; for a model of the hub, give its revision too")
+
+
+def check_logs(config: Config, made: Callable[[str], bool]) -> None:
+    """Raise UserError for a log that others made and that is missing, unless its artefact is `made`."""
+    for name, external in config.external.items():
+        for key in ("log", "retrain"):
+            path = getattr(external, key)
+            if path is not None and not Path(path).exists() and not made(name):
+                raise UserError(f"{place('external', name, key)}: there is no {path!r}: a log, or a folder that holds one")
+
+
+def _check_external(config: Config, name: str, external: External) -> None:
+    """Refuse a name that a method has, and a place where no models of the study stand."""
+    if name in METHODS:
+        raise UserError(f"{place('external', name)}: the name of a method: what is imported needs one of its own")
+    known("benchmark", [external.benchmark], config.benchmarks, "external", name, "benchmark")
+    known("model", [external.model], config.models, "external", name, "model")
+    known("suite", [external.suite], config.suites, "external", name, "suite")
+    for key, kind in (
+        ("benchmark", config.benchmarks[external.benchmark].kind),
+        ("suite", config.suites[external.suite].kind),
+    ):
+        if kind != "tofu":
+            raise UserError(f"{place('external', name, key)}: {getattr(external, key)} is of kind {kind}: kind tofu is wanted")
+    if not any(stands_in(external, block) for block in config.blocks):
+        wanted = "/".join((external.benchmark, external.split, external.model))
+        raise UserError(f"{place('external', name)}: no block evaluates models of {wanted} with suite {external.suite}")
 
 
 def _check_patterns(config: Config, section: str, patterns: Iterable[str], segments: tuple[str, ...]) -> None:

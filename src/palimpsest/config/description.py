@@ -69,7 +69,15 @@ def _block(study: Study, key: Key) -> dict[str, Any]:
         "selections": {choice.method: study.selection(choice).model_dump() for choice in study.choices if choice.key[:3] == key},
         "attacks": sorted({name for wanted in subjects.values() for name in wanted.attacks}),
         "suites": list(suites),
+        **_imported(study, key),
     }
+
+
+def _imported(study: Study, key: Key) -> dict[str, dict[str, str]]:
+    """Return the labels of the logs that others made, where there are any: a study without them is described as ever."""
+    external = study.config.external
+    labels = {name: of.label for name, of in external.items() if (of.benchmark, of.split, of.model) == key}
+    return {"external": labels} if labels else {}
 
 
 def _described(block: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -110,4 +118,6 @@ def resolve_config(study: Study) -> dict[str, Any]:
                 resolved["grids"][pattern] = grid
             if method in block["selections"]:
                 resolved["selections"][pattern] = study.selection(Choice(*key, method)).model_dump()
-    return {**study.config.model_dump(exclude=set(sections)), **resolved}
+    # A study without imported logs is written as ever.
+    empty = set() if study.config.external else {"external"}
+    return {**study.config.model_dump(exclude={*sections, *empty}), **resolved}

@@ -112,7 +112,9 @@ def enter_containers(root: Path, config: Any, results: str, *, apptainer: bool) 
 def outside(root: Path, config: Any, results: str) -> list[Path]:
     """Return the folders outside the working directory that jobs read or write: the package, and those that settings name."""
     here = Path.cwd().resolve()
-    named = [Path(text) for text in _strings(config) if text and Path(text).is_dir()]
+    # Of a file its folder; os.path also takes a text that is no path at all.
+    named = [Path(text) for text in _strings(config) if os.path.isdir(text)]  # noqa: PTH112
+    named += [Path(text).parent for text in _strings(config) if os.path.isfile(text)]  # noqa: PTH113
     named += [Path(path) for name in SEEN if (path := os.environ.get(name)) and Path(path).exists()]
     if not Path(results).resolve().is_relative_to(here):
         # What is not there cannot be bound.

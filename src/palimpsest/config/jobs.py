@@ -243,6 +243,32 @@ class Specs:
             }
         )
 
+    def external(self, wildcards: Wildcards) -> str:
+        """Return the spec of a log that others made; its files' hashes are its identity.
+
+        Of a log that is gone they are those that its artefact was made from.
+        """
+        name = wildcards.external
+        external, run = self._config.external[name], self._study.external_run(name)
+        return canonical_json(
+            {
+                "name": name,
+                "place": {**vars(run), "suite": external.suite},
+                "source": external.source,
+                "log": self._log(name, "log", external.log),
+                "retrain": None if external.retrain is None else self._log(name, "retrain", external.retrain),
+            }
+        )
+
+    def _log(self, name: str, key: str, path: str) -> dict[str, Any]:
+        # What reads logs is slow to import, which only a study that imports some has to bear.
+        from palimpsest.scores.imported import hash_log
+
+        if Path(path).exists():
+            return {"path": path, "files": hash_log(Path(path))}
+        made = json.loads(Path(self._study.external(name)).read_text(encoding="utf-8"))["spec"]
+        return {"path": path, "files": (made[key] or {}).get("files", {})}
+
     def summarise(self, wildcards: Wildcards) -> str:
         """Return the spec of the summary: which choices there are, in the order of its inputs."""
         return canonical_json({"choices": [vars(choice) for choice in self._study.choices]})
@@ -333,9 +359,20 @@ class Inputs:
             "retrain": [study.path(retrain.path, "eval") for retrain in retrains if study.is_evaluated(retrain)],
         }
 
+    def external(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return, for a log that others made and that brings no Retrain of its own, the evaluation of the study's."""
+        if self._study.config.external[wildcards.external].retrain is not None:
+            return {}
+        retrain = Subject(self._study.external_run(wildcards.external), RETRAIN)
+        return {"retrain": self._study.path(retrain.path, "eval")}
+
     def summarise(self, wildcards: Wildcards) -> dict[str, list[str]]:
-        """Return the scores of all runs and the choices."""
-        return {"scores": self._study.scores(), "choice": [self._study.path(choice.path) for choice in self._study.choices]}
+        """Return the scores of all runs, the choices, and the logs that others made."""
+        return {
+            "scores": self._study.scores(),
+            "choice": [self._study.path(choice.path) for choice in self._study.choices],
+            "external": [self._study.external(name) for name in self._study.config.external],
+        }
 
     def _with_split(self, wildcards: Wildcards, **folders: str) -> dict[str, str]:
         split = self._study.split_folder(wildcards.benchmark, wildcards.split)
@@ -364,6 +401,7 @@ class Names:
         self.method = one_of(subject.method for subject in unlearned)
         self.variant = one_of(subject.variant for subject in unlearned)
         self.attack = one_of(config.attacks)
+        self.external = one_of(config.external)
         unlearned_folder = f"unlearn/(?:{self.method})/(?:{self.variant})"
         self.subject = f"{self.role}|{unlearned_folder}"
         self.start = f"{one_of((ORIGINAL, HALF))}|{unlearned_folder}"

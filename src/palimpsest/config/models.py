@@ -257,6 +257,28 @@ class Block(Settings):
         return found
 
 
+class External(Settings):
+    """A log of an evaluation that others made: its model stands in a table of the study, marked and outside competition."""
+
+    benchmark: Name
+    """A name under `benchmarks`, of kind tofu."""
+    split: Name
+    """With benchmark and model the block beside whose models it is shown."""
+    model: Name
+    """A name under `models`: that of the block, whatever model the log is of."""
+    suite: Name = "tofu"
+    """The suite of that block, of kind tofu, in whose table it stands."""
+    log: Annotated[str, Field(min_length=1)]
+    """The log: a file, or the folder that holds it, relative to the working directory. TOFU's dicts, the lists of the NPO and
+    SimNPO code, open-unlearning's TOFU_EVAL.json, or a table of ours."""
+    retrain: Annotated[str, Field(min_length=1)] | None = None
+    """The log of its own Retrain, the reference of its forget quality; null: the study's Retrain of the block's first seed."""
+    label: Annotated[str, Field(min_length=1, max_length=80)]
+    """What the model is called in the table."""
+    source: Annotated[str, Field(min_length=1)]
+    """Where the log is from: an address, or words."""
+
+
 class Config(Settings):
     """What a study runs."""
 
@@ -294,5 +316,7 @@ class Config(Settings):
     """The attacks by name."""
     published: dict[str, dict[str, dict[str, float]]] = {}
     """Published numbers to print beside ours: `benchmark/split/model`, then method (or original, retrain), then metric."""
+    external: dict[Name, External] = {}
+    """Evaluation logs that others made, by name, to stand beside our own models."""
     blocks: Annotated[list[Block], Field(min_length=1)]
     """What to run."""

@@ -11,8 +11,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from palimpsest.config.blocks import check_chain_method, check_judged, check_text_variant, check_training, check_watched
-from palimpsest.config.checks import check_config, check_folders
+from palimpsest.config.blocks import (
+    check_chain_method,
+    check_judged,
+    check_text_variant,
+    check_training,
+    check_watched,
+    stands_in,
+)
+from palimpsest.config.checks import check_config, check_folders, check_logs
 from palimpsest.config.messages import explain, one_line
 from palimpsest.config.models import (
     CHOSEN,
@@ -44,6 +51,7 @@ from palimpsest.training.settings import FinetuneSettings, TrainSettings, Unlear
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
 UNLEARNED = RUN + "/unlearn/{method}/{variant}"
 CHOICE = "{benchmark}/{model}/{split}/choice/{method}"
+EXTERNAL = "{benchmark}/{model}/{split}/external/{external}"
 READ = {"prompt", "precision"}
 # What only texts are cut by.
 PIECES = {"piece_tokens", "pieces_per_text"}
@@ -172,6 +180,7 @@ class Study:
         for subject, wanted in self.subjects.items():
             self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
         check_folders(self.config, lambda artefact: Path(self.results, artefact, "manifest.json").exists())
+        check_logs(self.config, lambda name: Path(self.external(name)).exists())
 
     def _subjects(self) -> Subjects:
         """Return every model that is wanted; where blocks overlap, the union of what they want of it."""
@@ -454,6 +463,17 @@ class Study:
     def scores(self) -> list[str]:
         """Return the scores of all runs, in the order of `runs`."""
         return [self.path(run.path, "scores") for run in self.runs]
+
+    def external(self, name: str) -> str:
+        """Return the artefact of a log that others made."""
+        place = self.config.external[name].model_dump(include={"benchmark", "split", "model"})
+        return self.path(EXTERNAL.format(**place, external=name))
+
+    def external_run(self, name: str) -> Run:
+        """Return the run that such a log stands beside: that of the first seed, whose Retrain judges it where it brings none."""
+        external = self.config.external[name]
+        seeds = [seed for block in self.config.blocks if stands_in(external, block) for seed in block.seeds]
+        return Run(external.benchmark, external.split, external.model, min(seeds))
 
     @cached_property
     def runs(self) -> list[Run]:

@@ -1,13 +1,14 @@
-"""Read evaluation logs that people have: TOFU's dicts, the lists of the NPO and SimNPO code, and our own tables.
+"""Read evaluation logs that people have: TOFU's dicts, the lists of the NPO and SimNPO code, open-unlearning's, our own tables.
 
-The two JSON forms hold the same fields for each set, once keyed by item ("avg_gt_loss": {"0": 0.1, ...}) and once as lists
+TOFU's two JSON forms hold the same fields for each set, once keyed by item ("avg_gt_loss": {"0": 0.1, ...}) and once as lists
 ("avg_gt_loss": [0.1, ...]), in one file for all sets (`eval_log_aggregated.json`) or in one for each. Lists are paired by
 place, as the official code pairs them; its texts may stand in another order, so no score here pairs a loss with a text.
 """
 
 import json
-import re
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from palimpsest.errors import UserError
+from palimpsest.evaluation import open_unlearning
+from palimpsest.evaluation.questions import plain_question
 from palimpsest.evaluation.tables import TABLE
 from palimpsest.metrics.tofu import SETS, Items
 
@@ -26,7 +29,7 @@ SET_FILES = {
     "eval_real_author_wo_options.json": "real_authors",
     "eval_real_world_wo_options.json": "world_facts",
 }
-_PROMPT = re.compile(r"^\s*(\[INST\]|Question:)|(\[/INST\]|Answer:)\s*$")
+TABLE_FORM, DICT_FORM, LIST_FORM, METRICS_FORM = "palimpsest table", "TOFU dicts", "NPO/SimNPO lists", "open-unlearning"
 
 
 class _SetLog(BaseModel):
@@ -41,18 +44,49 @@ class _SetLog(BaseModel):
     generated_text: list[Annotated[list[str], Field(min_length=3, max_length=3)]] | None = None
 
 
+@dataclass(frozen=True)
+class Log:
+    """A log: its sets by name (`metrics.tofu.SETS`), its form, and what in it is not read or cannot be."""
+
+    sets: dict[str, Items]
+    form: str
+    unread: list[str] = field(default_factory=list)
+    """Fields or metrics that the scores do not need."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Why a set is not there."""
+
+
+def log_files(path: Path) -> list[Path]:
+    """Return the files that a log consists of: `path` itself, or those in the directory that it is; UserError where none is."""
+    if not path.is_dir():
+        return [path]
+    for name in (TABLE, AGGREGATED, open_unlearning.FILE):
+        if (path / name).is_file():
+            return [path / name]
+    found = [path / name for name in SET_FILES if (path / name).is_file()]
+    if not found:
+        looked = ", ".join((TABLE, AGGREGATED, open_unlearning.FILE, *SET_FILES))
+        raise UserError(f"{path}: no evaluation log in this directory: looked for {looked}")
+    return found
+
+
 def read_log(path: Path) -> dict[str, Items]:
-    """Return the sets of a log by name (`metrics.tofu.SETS`), those it has.
+    """Return the sets of a log by name (`metrics.tofu.SETS`), those it has; raises UserError as `open_log` does."""
+    return open_log(path).sets
+
+
+def open_log(path: Path) -> Log:
+    """Return a log.
 
     `path` is a JSON file, a table, or a directory that holds one of the two. Raises UserError, one line that names the file
     and what is wrong with it. Losses may be infinite or NaN, as a collapsed model gives them.
     """
-    if path.is_dir():
-        return _read_directory(path)
-    try:
-        return sets_from_table(read_frame(path), path) if path.suffix == ".parquet" else _read_json(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    logs = [_open_file(file) for file in log_files(path)]
+    sets = {name: items for log in logs for name, items in log.sets.items()}
+    unread = list(dict.fromkeys(name for log in logs for name in log.unread))
+    reasons = {name: why for log in logs for name, why in log.missing.items()}
+    missing = {name: reasons.get(name, "the log has no such set") for name in SETS if name not in sets}
+    return Log(sets, logs[0].form, unread, missing)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -86,7 +120,7 @@ def items_from_table(frame: pd.DataFrame, source: object) -> Items:
             base=np.where(frame["paraphrased_tokens"].isna(), answer, paraphrased),
             perturbed=_matrix(perturbed, source, "perturbed_nll"),
             rouge=_floats(frame["rouge_l_recall"]) if "rouge_l_recall" in frame else None,
-            questions=tuple(_plain(text) for text in frame["question"]),
+            questions=tuple(plain_question(text) for text in frame["question"]),
         )
     except KeyError as error:
         raise UserError(f"{source}: no column {error}") from None
@@ -108,34 +142,49 @@ def question_mismatch(items: Items, other: Items) -> str | None:
     return None
 
 
-def _read_directory(path: Path) -> dict[str, Items]:
-    for name in (TABLE, AGGREGATED):
-        if (path / name).is_file():
-            return read_log(path / name)
-    log: dict[str, Items] = {}
-    for name in SET_FILES:
-        if (path / name).is_file():
-            log |= read_log(path / name)
-    if not log:
-        raise UserError(f"{path}: no evaluation log in this directory: looked for {', '.join((TABLE, AGGREGATED, *SET_FILES))}")
-    return log
+def _open_file(path: Path) -> Log:
+    try:
+        return Log(sets_from_table(read_frame(path), path), TABLE_FORM) if path.suffix == ".parquet" else _open_json(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _read_json(path: Path) -> dict[str, Items]:
+def _open_json(path: Path) -> Log:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON, or cut short: {error}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not a TOFU evaluation log: an object is wanted, found {type(content).__name__}")
+        raise UserError(f"{path}: not an evaluation log of TOFU: an object is wanted, found {type(content).__name__}")
     if "avg_gt_loss" in content:
         if path.name not in SET_FILES:
             raise UserError(f"{path}: the log of one set, but of which? Name it as TOFU does: {', '.join(SET_FILES)}")
         content = {path.name: content}
-    log = {name: _items(content[file], f"{path}: {file}") for file, name in SET_FILES.items() if file in content}
-    if not log:
-        raise UserError(f"{path}: not a TOFU evaluation log: it has none of {', '.join(SET_FILES)}")
-    return log
+    if open_unlearning.is_open_unlearning(content):
+        return _open_metrics(content, path)
+    files = {file: name for file, name in SET_FILES.items() if file in content}
+    if not files:
+        raise UserError(f"{path}: not an evaluation log of TOFU: {_lacking(content)}")
+    log = {name: _items(content[file], f"{path}: {file}") for file, name in files.items()}
+    fields = [name for file in files for name in content[file] if name not in _SetLog.model_fields]
+    is_dicts = isinstance(content[next(iter(files))]["avg_gt_loss"], dict)
+    unread = [*(name for name in content if name not in files), *fields]
+    return Log(log, DICT_FORM if is_dicts else LIST_FORM, list(dict.fromkeys(unread)))
+
+
+def _open_metrics(content: Mapping[str, Any], path: Path) -> Log:
+    sets, missing = open_unlearning.sets_from_metrics(content, path)
+    if not sets:
+        reasons = "; ".join(f"{name}: {why}" for name, why in missing.items())
+        raise UserError(f"{path}: no set can be made of these metrics of open-unlearning: {reasons}")
+    read = {metric for name in sets for metric in open_unlearning.metrics_of(name).values()}
+    return Log(sets, METRICS_FORM, [metric for metric in content if metric not in read], missing)
+
+
+def _lacking(content: Mapping[str, Any]) -> str:
+    if content and all(isinstance(value, int | float) for value in content.values()):
+        return f"means alone, and scores need the items: of open-unlearning give {open_unlearning.FILE}"
+    return f"it has none of {', '.join(SET_FILES)}, and no metrics of open-unlearning with their {open_unlearning.AGGREGATE}"
 
 
 def _items(fields: Any, source: str) -> Items:
@@ -162,13 +211,8 @@ def _items(fields: Any, source: str) -> Items:
         base=np.array(log.avg_paraphrased_loss),
         perturbed=_matrix(log.average_perturb_loss, source, "average_perturb_loss"),
         rouge=np.array(log.rougeL_recall),
-        questions=tuple(_plain(text[0]) for text in log.generated_text) if log.generated_text else None,
+        questions=tuple(plain_question(text[0]) for text in log.generated_text) if log.generated_text else None,
     )
-
-
-def _plain(prompt: str) -> str:
-    """Return the question in a prompt: without the chat or question/answer marks of the official templates."""
-    return " ".join(_PROMPT.sub("", prompt).split())
 
 
 def _matrix(rows: list[list[float]], source: object, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from palimpsest.reporting.imported import Imported, are_imported, read_imported
 from palimpsest.reporting.names import DEFAULT, standing_variant
 from palimpsest.reporting.rows import clean_summary, finished, of_block
 from palimpsest.reporting.study import Block, Study, starts_from
@@ -58,7 +59,20 @@ class Evidence:
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """The tidy summary: `epoch` is missing for a finished model, a number along a trajectory or an attack."""
+        """The tidy summary: `epoch` is missing for a finished model, a number along a trajectory or an attack.
+
+        Without what was imported, so that no finding counts it among the study's own models.
+        """
+        return self._summary[~are_imported(self._summary, self.study.blocks)]
+
+    @cached_property
+    def imported(self) -> list[Imported]:
+        """The models of logs that others made."""
+        rows = self._summary[are_imported(self._summary, self.study.blocks)]
+        return read_imported(self.summary, rows, self.study.blocks)
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
         return clean_summary(pd.read_parquet(self.summary / "summary.parquet"))
 
     @cached_property

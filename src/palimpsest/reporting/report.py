@@ -49,7 +49,7 @@ class Report:
     @cached_property
     def table1(self) -> list[Table]:
         """The main tables."""
-        return table1(self.evidence.results, self.study.blocks, self.spec.published)
+        return table1(self.evidence.results, self.study.blocks, self.spec.published, self.evidence.imported)
 
     @cached_property
     def lm_eval(self) -> list[Table]:
@@ -243,8 +243,10 @@ def _study(report: Report) -> Context:
 def _artefacts(report: Report) -> Context:
     frame = pd.read_csv(report.evidence.summary / "artefacts.csv", keep_default_na=False, dtype=str)
     records = frame.to_dict("records")
+    labels = {(*one.place[:3], one.name): f"{one.label} (imported)" for one in report.evidence.imported}
     for record in records:
-        record["label"] = model_label(str(record["method"]), str(record["variant"]))
+        key = (record["benchmark"], record["split"], record["model"], record["method"])
+        record["label"] = labels.get(key) or model_label(str(record["method"]), str(record["variant"]))
     return {"artefacts": records} if records else None
 
 

@@ -35,6 +35,8 @@ class Block(Settings):
     selections: dict[str, Values] = {}
     attacks: list[str]
     suites: list[str]
+    external: dict[str, str] = {}
+    """The labels of logs that others made, by name."""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -3,15 +3,20 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from palimpsest.scores.artefacts import Artefact
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, stack
+from palimpsest.scores.tables import artefact_paths
 from palimpsest.selection.rule import TRIAL_TYPES
 from palimpsest.settings import Settings
 
 CHOICE_TYPES = dict.fromkeys(("benchmark", "split", "model", "method"), "str") | TRIAL_TYPES | {"reason": "str"}
 CHOICE_COLUMNS = list(CHOICE_TYPES)
+# What the logs that others made are; a summary without any has no such file.
+IMPORTED = "external.json"
 
 
 class ChoiceIdentity(Settings):
@@ -32,6 +37,20 @@ def read_artefacts(folders: Sequence[Path]) -> pd.DataFrame:
     """Return where the numbers of all runs lie."""
     read = [pd.read_csv(folder / "artefacts.csv", keep_default_na=False, dtype=str) for folder in folders]
     return stack(read, ARTEFACT_COLUMNS)
+
+
+def read_imported(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return what the logs that others made are, in their order."""
+    return [json.loads((folder / "provenance.json").read_text("utf-8")) for folder in folders]
+
+
+def imported_paths(folders: Sequence[Path], root: Path) -> pd.DataFrame:
+    """Return where the numbers of the logs that others made lie, as `read_artefacts` does."""
+    identities = [
+        {name: one[name] for name in ("benchmark", "split", "model", "seed")} | {"method": one["name"], "variant": ""}
+        for one in read_imported(folders)
+    ]
+    return artefact_paths([Artefact(*pair) for pair in zip(identities, folders, strict=True)], root).astype("str")
 
 
 def read_choices(choices: Iterable[tuple[ChoiceIdentity, Path]]) -> pd.DataFrame:

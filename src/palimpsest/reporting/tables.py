@@ -4,7 +4,7 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from palimpsest.reporting.imported import Imported
 from palimpsest.reporting.names import CHOSEN, DEFAULT, REFERENCES, model_label, model_order
 from palimpsest.reporting.rows import attacked, finished, main_models, of_block
 from palimpsest.reporting.study import Block, Values
@@ -99,6 +100,8 @@ class Table:
     attack: str
     columns: list[Column]
     rows: list[Row]
+    imported: list[Imported] = field(default_factory=list)
+    """Models that others made: shown below the rows, and in nothing that is said of these."""
 
     @property
     def title(self) -> str:
@@ -160,8 +163,16 @@ UNSCORED = "_stderr"
 RELEARNED = {QUALITY: SCORES[QUALITY], "forget_probability": "Forget probability"}
 
 
-def table1(summary: pd.DataFrame, blocks: Iterable[Block], published: Published) -> list[Table]:
-    """Return Table 1 for every block and every suite that gives its metrics, the best marked, published values beside."""
+def table1(
+    summary: pd.DataFrame, blocks: Iterable[Block], published: Published, imported: Iterable[Imported] = ()
+) -> list[Table]:
+    """Return Table 1 for every block and every suite that gives its metrics, the best marked, published values beside.
+
+    What is imported stands below the rows of its block and suite.
+    """
+    placed: dict[tuple[str, ...], list[Imported]] = {}
+    for one in imported:
+        placed.setdefault(one.place, []).append(one)
     tables: list[Table] = []
     for block in blocks:
         rows = main_models(finished(summary), block)
@@ -170,7 +181,7 @@ def table1(summary: pd.DataFrame, blocks: Iterable[Block], published: Published)
         tables += [
             _with_published(_with_best(table), published.get("/".join(block.key), {})) for table in that_compare(of_suites)
         ]
-    return tables
+    return [replace(table, imported=placed.get((*table.block.key, table.suite), [])) for table in tables]
 
 
 def that_compare(tables: Sequence[Table]) -> list[Table]:
@@ -246,7 +257,9 @@ def write_csv(path: Path, tables: Iterable[Table]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         heads = [name for key in keys for name in (key, f"{key}_sd", *([f"{key}_published"] if key in published else []))]
-        writer.writerow(["benchmark", "split", "model", "suite", "attack", "method", "variant", "seeds", *heads])
+        # Only where something is imported there is anything to tell apart.
+        origins = ["origin"] if any(table.imported for table in tables) else []
+        writer.writerow(["benchmark", "split", "model", "suite", "attack", "method", "variant", "seeds", *origins, *heads])
         for table in tables:
             for row in table.rows:
                 numbers: list[float | str | None] = []
@@ -254,7 +267,11 @@ def write_csv(path: Path, tables: Iterable[Table]) -> None:
                     cell = row.cells.get(key)
                     numbers += [cell.mean, cell.sd] if cell else [None, None]
                     numbers += [_published(row, key)] if key in published else []
-                writer.writerow([*table.block.key, table.suite, table.attack, row.method, row.variant, row.seeds, *numbers])
+                place = [*table.block.key, table.suite, table.attack, row.method, row.variant, row.seeds]
+                writer.writerow([*place, *(["here"] if origins else []), *numbers])
+            for one in table.imported:
+                of_head = [one.values.get(head) for head in heads]
+                writer.writerow([*table.block.key, table.suite, table.attack, one.name, "", None, "imported", *of_head])
 
 
 def _without_parts(metrics: Iterable[str], asked: Iterable[str | Mapping[str, Any]]) -> list[str]:

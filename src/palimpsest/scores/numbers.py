@@ -55,11 +55,12 @@ def tidy_numbers(run: Measurements) -> pd.DataFrame:
 
     Raises UserError where the run's Retrain is missing or was asked other questions.
     """
-    rows = [row for each in (*_finished(run), *_attacked(run), *_watched(run)) for row in _rows(*each)]
+    rows = [row for each in (*_finished(run), *_attacked(run), *_watched(run)) for row in tidy_scores(*each)]
     return stack([pd.DataFrame(rows, columns=COLUMNS)], COLUMNS)
 
 
-def _rows(place: Place, scores: Scores) -> Iterator[dict[str, Any]]:
+def tidy_scores(place: Place, scores: Scores) -> Iterator[dict[str, Any]]:
+    """Yield a row a number that is one, in the place that it is of."""
     for metric, value in scores.items():
         if math.isfinite(value):
             yield place | {"metric": metric, "value": value}

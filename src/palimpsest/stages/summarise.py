@@ -1,6 +1,18 @@
-"""Stage `summarise`: the scores of all runs of a study and the trials behind its choices, in one table of each kind."""
+"""Stage `summarise`: the scores of all runs of a study, of logs that others made and the trials behind its choices, in tables."""
 
-from palimpsest.reporting.summary import ChoiceIdentity, read_artefacts, read_choices, read_scores
+import json
+
+import pandas as pd
+
+from palimpsest.reporting.summary import (
+    IMPORTED,
+    ChoiceIdentity,
+    imported_paths,
+    read_artefacts,
+    read_choices,
+    read_imported,
+    read_scores,
+)
 from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
@@ -14,8 +26,9 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Write the tidy table and the trials as CSV too, and all tables for the report."""
-    scores = job.inputs.get("scores", [])
-    results = read_scores(scores, "scores", COLUMNS)
+    scores, external = job.inputs.get("scores", []), job.inputs.get("external", [])
+    results = read_scores([*scores, *external], "scores", COLUMNS)
+    artefacts = pd.concat([read_artefacts(scores), imported_paths(external, job.out.parent)], ignore_index=True)
     choices = read_choices(job.each_input("choice", job.spec.choices))
     tables = {
         "summary": results,
@@ -26,8 +39,11 @@ def work(job: Job[Spec]) -> None:
     }
     for name, table in tables.items():
         table.to_parquet(job.out / f"{name}.parquet", index=False)
-    for name, table in (("summary", results), ("choices", choices), ("artefacts", read_artefacts(scores))):
+    for name, table in (("summary", results), ("choices", choices), ("artefacts", artefacts)):
         table.to_csv(job.out / f"{name}.csv", index=False, lineterminator="\n")
+    if external:
+        text = json.dumps(read_imported(external), indent=1) + "\n"
+        (job.out / IMPORTED).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

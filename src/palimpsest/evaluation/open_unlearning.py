@@ -1,0 +1,118 @@
+"""Read open-unlearning's `TOFU_EVAL.json`: metrics by name, each with its items under `value_by_index`.
+
+Read are the losses per token of right, paraphrased and wrong answers and ROUGE-L recall, from which all scores follow as
+TOFU defines them; what open-unlearning itself made of them is left aside. As its code says (locuslab/open-unlearning):
+the truth ratio is wrong/right there, and ours right/wrong; both take the mean of the wrong answers' losses. On real authors
+and world facts `*_Prob_normalised` is our probability, made of `*_Prob` and `*_PERT_Prob`, and their right answer in the
+truth ratio is the answer itself. It adds 1e-10 to denominators, which here nothing needs. Its probabilities are logged
+beside the losses and, in bfloat16, need not be exp(-loss) to the last digit. Model utility has the same nine parts.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from palimpsest.errors import UserError
+from palimpsest.evaluation.questions import plain_question
+from palimpsest.metrics.tofu import Items
+
+FILE = "TOFU_EVAL.json"
+PREFIXES = {"forget": "forget_Q_A", "retain": "retain_Q_A", "real_authors": "ra_Q_A", "world_facts": "wf_Q_A"}
+AGGREGATE, ITEMS = "agg_value", "value_by_index"
+
+
+class _Item(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Loss(_Item):
+    avg_loss: float
+
+
+class _Losses(_Item):
+    avg_loss: Annotated[list[float], Field(min_length=1)]
+
+
+class _Said(_Item):
+    rougeL_recall: float  # noqa: N815 (so it is called in the files)
+    input: str | None = None
+
+
+Kind = TypeVar("Kind", bound=_Item)
+
+
+def is_open_unlearning(content: Mapping[str, Any]) -> bool:
+    """Return whether an object holds metrics as open-unlearning writes them."""
+    return any(isinstance(metric, dict) and AGGREGATE in metric for metric in content.values())
+
+
+def metrics_of(name: str) -> dict[str, str]:
+    """Return the metrics that a set is made of, by what they are to it; without `rouge` it has no ROUGE-L."""
+    prefix = PREFIXES[name]
+    base = "PARA_Prob" if name in ("forget", "retain") else "Prob"
+    return {
+        "answer": f"{prefix}_Prob",
+        "base": f"{prefix}_{base}",
+        "perturbed": f"{prefix}_PERT_Prob",
+        "rouge": f"{prefix}_ROUGE",
+    }
+
+
+def sets_from_metrics(content: Mapping[str, Any], source: object) -> tuple[dict[str, Items], dict[str, str]]:
+    """Return the sets by name, and of each that cannot be made the reason; raises UserError for a metric of another shape."""
+    sets: dict[str, Items] = {}
+    missing: dict[str, str] = {}
+    for name in PREFIXES:
+        metrics = metrics_of(name)
+        lacking = [metric for part, metric in metrics.items() if part != "rouge" and metric not in content]
+        if lacking:
+            missing[name] = f"the log has no {' and no '.join(dict.fromkeys(lacking))}"
+        else:
+            sets[name] = _items(content, metrics, source)
+    return sets, missing
+
+
+def _items(content: Mapping[str, Any], metrics: Mapping[str, str], source: object) -> Items:
+    answer = _read(content, metrics["answer"], _Loss, source)
+    base = _read(content, metrics["base"], _Loss, source)
+    perturbed = _read(content, metrics["perturbed"], _Losses, source)
+    said = _read(content, metrics["rouge"], _Said, source) if metrics["rouge"] in content else None
+    for metric, of in ((metrics["base"], base), (metrics["perturbed"], perturbed), (metrics["rouge"], said)):
+        if of is not None and of.keys() != answer.keys():
+            raise UserError(f"{source}: {metric} and {metrics['answer']} do not cover the same items")
+    if len({len(item.avg_loss) for item in perturbed.values()}) > 1:
+        raise UserError(f"{source}: {metrics['perturbed']}: the items differ in their number of wrong answers")
+    prompts = [said[key].input for key in answer] if said is not None else []
+    asked = [plain_question(prompt) for prompt in prompts if prompt is not None]
+    return Items(
+        answer=np.array([item.avg_loss for item in answer.values()]),
+        base=np.array([base[key].avg_loss for key in answer]),
+        perturbed=np.array([perturbed[key].avg_loss for key in answer]),
+        rouge=None if said is None else np.array([said[key].rougeL_recall for key in answer]),
+        questions=tuple(asked) if len(asked) == len(answer) else None,
+    )
+
+
+def _read(content: Mapping[str, Any], metric: str, kind: type[Kind], source: object) -> dict[str, Kind]:
+    """Return the items of a metric by index; an item that open-unlearning could not score (null) is refused."""
+    value = content[metric]
+    items = value.get(ITEMS) if isinstance(value, dict) else None
+    if not isinstance(items, dict) or not items:
+        raise UserError(f"{source}: {metric}: no items under {ITEMS}, which its scores are made of")
+    if kind is _Losses:
+        # A set with one wrong answer an item is logged without lists.
+        items = {key: _listed(item) for key, item in items.items()}
+    try:
+        return TypeAdapter(dict[str, kind]).validate_python(items)  # type: ignore[valid-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        # A key is text of a stranger's file.
+        key = ".".join(part if (part := str(step)).isprintable() else repr(part) for step in first["loc"])
+        raise UserError(f"{source}: {metric}: item {key}: {first['msg']}") from None
+
+
+def _listed(item: Any) -> Any:
+    loss = item.get("avg_loss") if isinstance(item, dict) else None
+    return {**item, "avg_loss": [loss]} if isinstance(loss, float) else item
