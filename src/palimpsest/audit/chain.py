@@ -7,6 +7,8 @@ from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.findings import Finding, short
 from palimpsest.audit.planned import Planned
 
+IMPORT = "external"
+
 
 def check_inputs(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, called: str) -> Iterator[Finding]:
     """Yield what an artefact was made of that is another thing today.
@@ -28,9 +30,17 @@ def inputs_of(job: Planned, called: str) -> dict[str, str]:
     return {label: source.parent.relative_to(called).as_posix() for label, source in job.command.labelled.items()}
 
 
+def is_source(artefact: Artefact) -> bool:
+    """Whether something entered the results with an artefact: it has no inputs, or a log that others made."""
+    return artefact.manifest["stage"] == IMPORT or not artefact.manifest["inputs"]
+
+
 def source_of(artefact: Artefact) -> str | None:
-    """Return in words what an artefact without inputs was made from, where that is held fast; None where it is not."""
+    """Return in words what entered the results with an artefact, where that is held fast; None where it is not."""
     spec = artefact.manifest["spec"]
+    if artefact.manifest["stage"] == IMPORT:
+        logs = [log for log in (spec["log"], spec["retrain"]) if log]
+        return f"imported, not made here: {spec['source']} ({'; '.join(_described(log) for log in logs)})"
     source = spec.get("source") or spec.get("model") or spec
     kind = source.get("kind", "")
     if "sha256" in source:
@@ -45,7 +55,7 @@ def source_of(artefact: Artefact) -> str | None:
 def check_source(artefact: Artefact) -> Iterator[Finding]:
     """Yield what an artefact was made from that could be another thing tomorrow."""
     spec = artefact.manifest["spec"]
-    if not artefact.manifest["inputs"] and source_of(artefact) is None:
+    if is_source(artefact) and source_of(artefact) is None:
         name = spec["model"].get("name")
         yield Finding("unpinned", artefact.path, f"{name} has no revision: a folder; its manifest alone holds the weights fast")
     for name, suite in _suites(spec):
@@ -53,6 +63,10 @@ def check_source(artefact: Artefact) -> Iterator[Finding]:
         if stock:
             reason = f"suite {name}: lm-eval fetches the data of {', '.join(stock)} at no revision that we could name"
             yield Finding("unpinned", artefact.path, reason)
+
+
+def _described(log: dict[str, Any]) -> str:
+    return ", ".join(f"{log['path']} {name} sha256 {short(digest)}" for name, digest in log["files"].items())
 
 
 def _suites(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
-from palimpsest.audit.chain import source_of
+from palimpsest.audit.chain import IMPORT, is_source, source_of
 from palimpsest.audit.findings import short
 from palimpsest.config.messages import suggest
 from palimpsest.errors import UserError
@@ -86,7 +86,7 @@ def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
             code=manifest["code"],
             commit=environment.get("commit"),
             made=environment.get("started"),
-            source=None if manifest["inputs"] else source_of(artefact) or "a source that nothing holds fast",
+            source=source_of(artefact) or "a source that nothing holds fast" if is_source(artefact) else None,
             seen=again,
         )
         for name, digest in {} if again else _read(artefact, row, here).items():
@@ -144,7 +144,10 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
 
 
 def _is_of(artefact: Artefact, row: Mapping[str, str]) -> bool:
-    run = artefact.manifest["spec"].get("run")
+    spec = artefact.manifest["spec"]
+    if artefact.manifest["stage"] == IMPORT:
+        return bool(spec["name"] == row["method"])
+    run = spec.get("run")
     return bool(run) and all(str(run[name]) == row[name] for name in ("benchmark", "split", "model", "seed"))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from palimpsest.audit import files
 from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
-from palimpsest.audit.chain import check_inputs, check_source, source_of
+from palimpsest.audit.chain import check_inputs, check_source, is_source, source_of
 from palimpsest.audit.findings import KINDS, Finding
 from palimpsest.audit.planned import Planned, Project, plan_jobs
 from palimpsest.audit.study import check_presence, check_record, check_today
@@ -60,7 +60,7 @@ def verify(project: Project) -> Verdict:
         artefacts={path: _described(artefact) for path, artefact in whole.items()},
         files=sum(len(artefact.manifest["files"]) for artefact in whole.values()),
         bytes=sum(entry["size"] for artefact in whole.values() for entry in artefact.manifest["files"].values()),
-        sources={path: text for path, each in whole.items() if not each.manifest["inputs"] and (text := source_of(each))},
+        sources={path: text for path, each in whole.items() if is_source(each) and (text := source_of(each))},
         commits=dict(Counter(str((each.environment or {}).get("commit") or "none") for each in whole.values()).most_common()),
         findings=sorted(dict.fromkeys(found), key=lambda finding: (order.index(finding.kind), finding.path, finding.reason)),
     )

@@ -44,13 +44,13 @@ def read_imported(folders: Sequence[Path]) -> list[dict[str, Any]]:
     return [json.loads((folder / "provenance.json").read_text("utf-8")) for folder in folders]
 
 
-def imported_paths(folders: Sequence[Path], root: Path) -> pd.DataFrame:
+def imported_paths(folders: Sequence[Path]) -> pd.DataFrame:
     """Return where the numbers of the logs that others made lie, as `read_artefacts` does."""
     identities = [
         {name: one[name] for name in ("benchmark", "split", "model", "seed")} | {"method": one["name"], "variant": ""}
         for one in read_imported(folders)
     ]
-    return artefact_paths([Artefact(*pair) for pair in zip(identities, folders, strict=True)], root).astype("str")
+    return artefact_paths([Artefact(*pair) for pair in zip(identities, folders, strict=True)]).astype("str")
 
 
 def read_choices(choices: Iterable[tuple[ChoiceIdentity, Path]]) -> pd.DataFrame:

@@ -28,7 +28,7 @@ def work(job: Job[Spec]) -> None:
     """Write the tidy table and the trials as CSV too, and all tables for the report."""
     scores, external = job.inputs.get("scores", []), job.inputs.get("external", [])
     results = read_scores([*scores, *external], "scores", COLUMNS)
-    artefacts = pd.concat([read_artefacts(scores), imported_paths(external, job.out.parent)], ignore_index=True)
+    artefacts = pd.concat([read_artefacts(scores), imported_paths(external)], ignore_index=True)
     choices = read_choices(job.each_input("choice", job.spec.choices))
     tables = {
         "summary": results,
