@@ -36,7 +36,7 @@ def _wrong(text: str) -> PydanticCustomError:
 
 
 def _name(value: str) -> str:
-    if not re.match(SAFE_NAME, value):
+    if not re.fullmatch(SAFE_NAME, value):
         raise _wrong(f"{value!r} is no name: letters, digits, . _ + -, and a letter or digit first")
     if value in RESERVED:
         raise _wrong(f"{value!r} is taken by a folder of the results: choose another name")
