@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import shutil
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ REFUSED = {
     errno.EACCES: f"permission denied: see who owns it (ls -ld) and who runs this; {AGAIN}",
     errno.EPERM: f"the operation is not permitted: see its owner (ls -ld) and attributes (lsattr -d); {AGAIN}",
 }
+FULL = (errno.ENOSPC, errno.EDQUOT)
 MEMORY = "out of memory: give the model more `resources: mem`, or a smaller `tokens_per_pass` or `batch_size`"
 GPU_MEMORY = (
     "out of memory on the GPU: a smaller `tokens_per_pass` or `batch_size`, `gradient_checkpointing: true`,"
@@ -34,13 +37,13 @@ NO_MEMORY = re.compile(r"can(?:'|no)t allocate memory|bad_?alloc|not enough memo
 def explained(folders: Sequence[Path]) -> Iterator[None]:
     """Raise UserError in the place of what the machine refuses within this block.
 
-    Where an error names no file, as of a full disk, it is the one of these folders that was written last.
+    Where an error names no file, as of a full disk, the one in these folders that was being written is looked for.
     """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except BaseException as error:  # as torch's errors of checkpoints are
         told = explain(error, folders)
         if told is None:
             raise
@@ -57,7 +60,7 @@ def explain(error: BaseException, folders: Sequence[Path] = ()) -> UserError | N
             return OutOfMemory(MEMORY)
         if code in REFUSED:
             named = getattr(cause, "filename", None)
-            path = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else _newest(folders)
+            path = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else _file([cause, error], folders)
             return UserError(f"{path or 'a file'}: {REFUSED[code].format(free=_free(path))}")
     return None
 
@@ -69,6 +72,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield from _causes(failure[0])
     if error.__cause__ is not None:
         yield from _causes(error.__cause__)
+    # A file that could not be written can often not be closed either; what else was at hand is no cause.
+    elif error.__context__ is not None:
+        yield from (cause for cause in _causes(error.__context__) if _code(cause) in FULL)
 
 
 def _code(error: BaseException) -> int | None:
@@ -78,10 +84,16 @@ def _code(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _newest(folders: Sequence[Path]) -> Path | None:
-    """Return the file that was written last in some folders, or else the first folder."""
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return max(files, key=lambda path: path.stat().st_mtime_ns, default=folders[0] if folders else None)
+def _file(errors: Sequence[BaseException], folders: Sequence[Path]) -> Path | None:
+    """Return the file in one of some folders that was at work when an error was raised, or else the first folder."""
+    for frame in (frame for error in errors for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__)))):
+        for value in frame.f_locals.values():
+            named = value.name if isinstance(value, io.FileIO | io.BufferedWriter | io.TextIOWrapper) else value
+            if isinstance(named, str | Path):
+                path = Path(named)
+                if any(path != folder and path.is_relative_to(folder) for folder in folders):
+                    return path
+    return folders[0] if folders else None
 
 
 def _free(path: Path | None) -> str:

@@ -11,7 +11,6 @@ import torch
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.filesystem import FileSystemReader
-from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import ReadItem
 from torch.distributed.checkpoint.state_dict_loader import load
 
@@ -44,21 +43,19 @@ KNOWN = {
 def load_checkpoint(state: dict[str, Any], folder: Path) -> None:
     """Load a checkpoint into a state dict in place; raises UserError for one that is damaged or holds what torch never wrote."""
     try:
-        load(state, storage_reader=Reader(folder), planner=Planner())
+        # Its table of contents: what held nothing but known classes may be read as torch reads it.
+        Known(io.BytesIO((folder / ".metadata").read_bytes())).load()
+    except Exception as error:  # a damaged pickle raises anything
+        raise _broken(folder, error) from error
+    try:
+        load(state, storage_reader=FileSystemReader(folder), planner=Planner())
     except CheckpointException as error:
-        reason = str(next(iter(error.failures.values()))[0]).splitlines()[0]
-        raise UserError(f"{folder}: not a whole checkpoint of a training ({reason}); delete that folder and run again") from error
+        raise _broken(folder, next(iter(error.failures.values()))[0]) from error
 
 
-class Reader(FileSystemReader):
-    """Reads a checkpoint's table of contents, a pickle, and no other class than those of such a table."""
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """Return the table of contents; raises UnpicklingError for anything else."""
-        content = (Path(self.path) / ".metadata").read_bytes()
-        Known(io.BytesIO(content)).load()
-        # What held nothing but known classes may be read as torch reads it.
-        return super().read_metadata(*args, **kwargs)
+def _broken(folder: Path, error: BaseException) -> UserError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(f"{folder}: not a whole checkpoint of a training ({reason}); delete that folder and run again")
 
 
 class Planner(DefaultLoadPlanner):
