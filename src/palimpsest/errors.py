@@ -10,11 +10,18 @@ MEMORY_EXIT = 12
 KILLED_EXIT = 128 + signal.SIGKILL
 INTERRUPTED_EXIT = 128 + signal.SIGTERM
 
+LONGEST = 2000
+
 
 class UserError(Exception):
     """A mistake in a config, a path or an input: one clear line (what, where, what is allowed), exit 2, no traceback."""
 
     exit = USER_ERROR_EXIT
+
+    def __str__(self) -> str:
+        """Return one line, whatever a config or a file had in it that the line repeats."""
+        text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in super().__str__())
+        return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class BrokenArtefact(UserError):
