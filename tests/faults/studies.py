@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from checkout import Checkout
 
@@ -17,12 +16,6 @@ class Made:
     stage: str
     path: str
     arguments: tuple[str, ...]
-
-    def command(self, out: Path) -> list[str]:
-        """The same into another folder."""
-        arguments = list(self.arguments)
-        arguments[arguments.index("--out") + 1] = str(out / "manifest.json")
-        return arguments
 
 
 def made(checkout: Checkout) -> list[Made]:
