@@ -101,7 +101,7 @@ def test_a_forbidden_network_is_one_line(tmp_path: Path) -> None:
     check_one_line(done, "not in the cache, and HF_HUB_OFFLINE forbids to fetch it", tmp_path)
 
 
-@pytest.mark.parametrize("fault", ["cut", "hanging"])
+@pytest.mark.parametrize("fault", ["cut", pytest.param("hanging", marks=pytest.mark.faults)])
 def test_a_download_that_ends_in_the_middle_is_one_line_and_nothing_is_taken_for_whole(
     hub: Hub, fault: str, tmp_path: Path
 ) -> None:
