@@ -1,4 +1,4 @@
-# setup, demo, test, test-slow, test-cluster, lint, tofu, smollm2, books-austen, mmlu-offline, images, benchmark, plans, locks, clean.
+# setup, demo, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, books-austen, mmlu-offline, images, benchmark, plans, locks, clean.
 # Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
@@ -12,7 +12,7 @@ FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 # One thread a process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-slow test-cluster lint tofu smollm2 books-austen mmlu-offline images benchmark plans locks clean
+.PHONY: setup demo test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 books-austen mmlu-offline images benchmark plans locks clean
 
 setup: $(READY)
 
@@ -46,6 +46,14 @@ lint: setup
 # What takes longer, or needs the package of SmolLM2.
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# Kills, full disks, damaged files and the like, each followed by a rerun that must end with the same bytes.
+test-faults: setup
+	$(BIN)/python -m pytest -m faults
+
+# Known vulnerabilities of what envs/*.lock pin; 0 none, 1 some, 3 not audited, because their database cannot be reached.
+audit-dependencies: setup
+	$(BIN)/python scripts/audit_dependencies.py
 
 # On a Slurm of this machine, which root can install: scripts/slurm_local.sh install. Where it is missing, they are skipped.
 test-cluster: setup

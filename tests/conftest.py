@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from checkout import SECRETS, TINY, Checkout, clone
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,3 +17,32 @@ def shared() -> Path:
     if not (folder / "data" / "tofu_eval_logs" / "expected.json").is_file():
         pytest.skip(f"no real data in {folder}: set PALIMPSEST_SHARED to the folder that holds data/tofu_eval_logs")
     return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A fresh clone, nothing run."""
+    return clone(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Checkout:
+    """The tiny study, run to its report as by a user: once for all tests of all workers, which work on copies."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    with FileLock(shared / "study.lock"):
+        if not (shared / "study").exists():
+            checkout = clone(shared / "unfinished")
+            with pytest.MonkeyPatch.context() as environment:
+                for name, value in SECRETS.items():
+                    environment.setenv(name, value)
+                ran = checkout.snakemake(*TINY, alone=True)
+            assert ran.returncode == 0, ran.stdout
+            checkout.path.rename(shared / "study")
+    return Checkout(shared / "study")
+
+
+@pytest.fixture
+def finished(finished_once: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished study, in another place."""
+    return finished_once.copy(tmp_path / "moved")

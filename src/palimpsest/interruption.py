@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# What a shell reports of a process that SIGTERM ended, so schedulers know it.
-EXIT = 128 + signal.SIGTERM
 # Slurm signals every process of a job, and torchrun passes the signal on: within these seconds it is one and the same.
 ECHO_SECONDS = 5.0
 

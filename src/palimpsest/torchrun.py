@@ -19,7 +19,7 @@ def main() -> None:
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
             print(f"palimpsest.launch: process {rank} was ended by {name}", file=sys.stderr)
-        sys.exit(failure.exitcode if failure.exitcode > 0 else 1)
+        sys.exit(failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode)
     except SignalException as signalled:
         sys.exit(128 + signalled.sigval)
 

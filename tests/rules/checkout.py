@@ -14,6 +14,13 @@ import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("Snakefile", "config.yaml", "config", "containers", "envs", "profiles", "src", "workflow")
+# What no file may hold of the run that tests start from.
+SECRET = "planted-secret-of-the-tests"
+SECRETS = {
+    "HF_TOKEN": f"hf_{SECRET}",
+    "HUGGING_FACE_HUB_TOKEN": f"hf_{SECRET}",
+    "PIP_INDEX_URL": f"https://user:{SECRET}@packages.example.org/simple",
+}
 TINY = ("--configfile", "config/test/tiny.yaml")
 
 

@@ -14,10 +14,14 @@ NOBODY = "http://127.0.0.1:9"
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """Data sets by name, each a revision and its folder; with `error` it refuses everything by that code."""
+    """Data sets by name, each a revision and its folder; with `error` it refuses everything by that code.
+
+    Of a file that is named in `cut` it sends a half and closes the connection, of one in `hanging` a half and then nothing more.
+    """
 
     def __init__(self, data_sets: dict[str, tuple[str, Path]], error: tuple[int, str] | None = None) -> None:
         self.data_sets, self.error, self.fetched = data_sets, error, set[str]()
+        self.cut, self.hanging, self.closing = set[str](), set[str](), threading.Event()
         super().__init__(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self.server_port}"
 
@@ -52,8 +56,22 @@ class Answer(http.server.BaseHTTPRequestHandler):
             if name in files:
                 self.server.fetched.add(name)
                 etag = f'"{hashlib.sha1(files[name]).hexdigest()}"'
-                return self.send(200, files[name], body=body, headers={"ETag": etag, "X-Repo-Commit": revision})
+                return self.send_file(name, files[name], {"ETag": etag, "X-Repo-Commit": revision}, body=body)
         return self.send(404, b"", body=body, headers={"X-Error-Code": "EntryNotFound"})
+
+    def send_file(self, name: str, content: bytes, headers: dict[str, str], *, body: bool) -> None:
+        """Send a file, or what is asked for of it."""
+        first = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+        if first:
+            headers = headers | {"Content-Range": f"bytes {first}-{len(content) - 1}/{len(content)}"}
+        broken = body and name in self.server.cut | self.server.hanging
+        self.send(206 if first else 200, content[first:], body=body and not broken, headers=headers)
+        if broken:
+            self.wfile.write(content[first : (first + len(content)) // 2])
+            self.wfile.flush()
+            if name in self.server.hanging:
+                self.server.closing.wait()
+            self.close_connection = True
 
     def send_json(self, value: Any, *, body: bool) -> None:
         self.send(200, json.dumps(value).encode(), body=body, headers={"Content-Type": "application/json"})
@@ -78,6 +96,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.closing.set()
         hub.shutdown()
         hub.server_close()
         thread.join()

@@ -101,6 +101,26 @@ def test_a_forbidden_network_is_one_line(tmp_path: Path) -> None:
     check_one_line(done, "not in the cache, and HF_HUB_OFFLINE forbids to fetch it", tmp_path)
 
 
+@pytest.mark.parametrize("fault", ["cut", pytest.param("hanging", marks=pytest.mark.faults)])
+def test_a_download_that_ends_in_the_middle_is_one_line_and_nothing_is_taken_for_whole(
+    hub: Hub, fault: str, tmp_path: Path
+) -> None:
+    getattr(hub, fault).add("full.json")
+    quick = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_HUB_ETAG_TIMEOUT": "1"}
+    done = run_data(tmp_path, hub.url, **quick)
+    # What comes before is the hub's own client, which says that it tries again.
+    done.stderr = done.stderr.splitlines(keepends=True)[-1]
+    check_one_line(done, "not in the cache, and the hub cannot be reached (", tmp_path)
+    assert not [path for path in (tmp_path / "hf").rglob("full.json") if path.exists()]
+    alone = run_data(tmp_path, NOBODY, HF_HUB_OFFLINE="1")
+    assert alone.returncode == 2 and "not in the cache" in alone.stderr
+    getattr(hub, fault).clear()
+    assert run_data(tmp_path, hub.url).returncode == 0
+    assert run_data(tmp_path, hub.url, out="undisturbed", HF_HOME=str(tmp_path / "other")).returncode == 0
+    manifests = {(tmp_path / out / "manifest.json").read_bytes() for out in ("data", "undisturbed")}
+    assert len(manifests) == 1
+
+
 def check_one_line(done: subprocess.CompletedProcess[str], message: str, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(f"palimpsest data: {SOURCE.repo} at {SOURCE.revision}: {message}")

@@ -1,11 +1,12 @@
 """The files of a pretrained model: what is taken of a folder, and a tokenizer from elsewhere."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from palimpsest.errors import UserError
-from palimpsest.models.pretrained import fetch_model
+from palimpsest.models.pretrained import _has_all, fetch_model
 from palimpsest.models.settings import Pretrained, Repository
 
 WEIGHTS = ("config.json", "model.safetensors")
@@ -54,3 +55,27 @@ def test_one_line(tmp_path: Path, name: str, tokenizer: str | None, line: str) -
     with pytest.raises(UserError) as caught:
         fetched(tmp_path, Pretrained(kind="pretrained", name=str(tmp_path / name), tokenizer=other))
     assert str(caught.value) == f"models: {str(tmp_path / (tokenizer or name))!r} {line}"
+
+
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+
+
+def test_a_model_that_lacks_a_part_of_its_weights_is_not_taken(tmp_path: Path) -> None:
+    """As a download leaves it that was cut off: with or without the index of its parts."""
+    model = folder(tmp_path / "model", ("config.json", SHARDS[0], *TOKENIZER))
+    settings = Pretrained(kind="pretrained", name=str(model))
+    for index in (None, {"weight_map": {"a": SHARDS[0], "b": SHARDS[1]}}):
+        if index:
+            (model / "model.safetensors.index.json").write_text(json.dumps(index))
+        with pytest.raises(UserError, match=rf"lacks {SHARDS[1]}, a part of its weights"):
+            fetched(tmp_path, settings)
+        (tmp_path / "out").rmdir()
+    (model / SHARDS[1]).write_text("model: ")
+    assert set(SHARDS) <= fetched(tmp_path, settings).keys()
+
+
+def test_a_cached_model_is_whole_with_its_tokenizer_only(tmp_path: Path) -> None:
+    model = folder(tmp_path / "model", (*WEIGHTS, "tokenizer_config.json"))
+    assert not _has_all(model)
+    (model / "tokenizer.json").write_text("{}")
+    assert _has_all(model)

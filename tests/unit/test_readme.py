@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from palimpsest import errors
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
@@ -69,3 +71,12 @@ def test_every_linked_file_is_there() -> None:
     assert links
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_every_fault_of_the_table_has_its_test_and_every_exit_code_its_line() -> None:
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+    assert len(named) >= 8
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    for code in (errors.USER_ERROR_EXIT, errors.MEMORY_EXIT, errors.KILLED_EXIT, errors.INTERRUPTED_EXIT):
+        assert f"\n| {code} |" in text

@@ -19,6 +19,7 @@ from palimpsest.config.patterns import ANY
 from palimpsest.config.study import PIECES, Choice, Run, Study, Subject, Variant
 from palimpsest.data import sources
 from palimpsest.data.settings import LocalSource
+from palimpsest.errors import KILLED_EXIT
 from palimpsest.evaluation import suites
 from palimpsest.evaluation.settings import LmEvalSuite
 from palimpsest.markov.settings import ChainModel, ChainSettings
@@ -35,6 +36,8 @@ NEVER = r"(?!)"
 GROWING = ("mem", "runtime")
 # Before the command of a job that is to see the network: in a container it sees none otherwise.
 NETWORK = "PALIMPSEST_NETWORK=yes"
+KILLED = "palimpsest: the job was killed (SIGKILL), most likely out of memory: give the model more `resources: mem`"
+SAY_KILLED = f"[ $? -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
 
 
 class Wildcards(Protocol):
@@ -533,11 +536,14 @@ def job_environment(source: Path, results: str) -> dict[str, str]:
 def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
     """Return what stands before every job's command: its variables, and which python.
 
-    A SIGTERM reaches the shell too, whose end would end the job: it waits for the stage, which may still save a checkpoint.
+    A SIGTERM reaches the shell too, whose end would end the job: it waits for the stage, which may still save a checkpoint. What
+    SIGKILL ended cannot say so: the shell does.
     With conda or a container (`deployed`), `python` is theirs; without, it is the one that runs Snakemake.
     """
     exports = job_environment(source, results)
     path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
     # Snakemake formats the prefix, so braces in a path are doubled.
-    return f"set -euo pipefail; trap : TERM; export {assignments}{path}; ".replace("{", "{{").replace("}", "}}")
+    return f"set -euo pipefail; trap : TERM; trap {shlex.quote(SAY_KILLED)} EXIT; export {assignments}{path}; ".replace(
+        "{", "{{"
+    ).replace("}", "}}")

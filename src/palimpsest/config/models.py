@@ -27,6 +27,8 @@ DEFAULT, GRID, CHOSEN = "default", "grid", "chosen"
 PLAIN = "plain"
 # The split of texts that is the data itself: its original and Retrain serve all splits of a benchmark.
 FORGET = "forget"
+# Names become folders, and a trial's several in one; file systems take 255 bytes.
+LONGEST_NAME = 100
 # Folders that lie beside those named by a benchmark, a model or a split.
 RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "choice", "scores", *ROLES)
 
@@ -36,8 +38,10 @@ def _wrong(text: str) -> PydanticCustomError:
 
 
 def _name(value: str) -> str:
-    if not re.match(SAFE_NAME, value):
+    if not re.fullmatch(SAFE_NAME, value):
         raise _wrong(f"{value!r} is no name: letters, digits, . _ + -, and a letter or digit first")
+    if len(value) > LONGEST_NAME:
+        raise _wrong(f"{value!r} is too long for a folder: at most {LONGEST_NAME} characters")
     if value in RESERVED:
         raise _wrong(f"{value!r} is taken by a folder of the results: choose another name")
     return value
@@ -66,6 +70,8 @@ def _own_settings() -> dict[str, Any]:
 
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": SAFE_NAME})]
 Method = Annotated[str, AfterValidator(_method)]
+# As torch and the tables' columns take it.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class StartSettings(UnlearnSettings):
@@ -92,14 +98,14 @@ class Reference(Settings):
 
     random_share: Annotated[float, Field(ge=0, le=1)]
     """Its weights are so much of a random model's and the rest of the start model's."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the random model."""
 
 
 class Selection(SelectionRule):
     """How the variant `chosen` of a method is found among the trials of its grid, or among the epochs of its default."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     """The trials are made with these seeds, and judged by their means."""
     suite: Name = "tofu"
     """The suite of kind tofu or muse that judges them."""
@@ -235,7 +241,7 @@ class Block(Settings):
     (requests one after another, each made of the model that came of the one before). Of kind markov: the names of its splits."""
     models: Annotated[list[Name], Field(min_length=1)]
     """Names under `models`."""
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     """Each seed trains its own original, Retrain and unlearned models."""
     methods: list[MethodEntry] = []
     """Methods; `{simnpo: [default, beta-4.5]}` names variants, a bare name means its default; `grid` is every trial of its grid,

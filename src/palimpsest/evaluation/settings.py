@@ -60,7 +60,11 @@ class LmEvalSuite(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        unnamed = set(_PACKAGE.findall(json.dumps(self.tasks))) - set(self.packages)
+        try:
+            text = json.dumps(self.tasks, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"tasks: a task is what JSON can say: {error}") from None
+        unnamed = set(_PACKAGE.findall(text)) - set(self.packages)
         if unnamed:
             raise ValueError(f"tasks: {{package:{min(unnamed)}}}: packages names no such package")
         return self

@@ -18,11 +18,13 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "bf16-mixed": torch.flo
 
 
 def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
-    """Load a causal language model for training or scoring, on the GPU where there is one; from safetensors only."""
+    """Load a causal language model for training or scoring, on the GPU where there is one; UserError without safetensors."""
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"{folder}: no weights in *.safetensors, and no others are read; convert them with save_pretrained")
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=DTYPES[settings.precision],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +14,8 @@ from palimpsest.models.settings import Pretrained, Repository
 
 # Weights are read from safetensors only; pickled ones are never fetched.
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.jinja", "*.txt")
+VOCABULARY = ("tokenizer.json", "*.model", "vocab.*")
+SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})\.safetensors")
 TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template.jinja")
 
 
@@ -20,7 +24,9 @@ def fetch_model(settings: Pretrained, out: Path) -> None:
 
     Raises UserError for what is neither a folder nor a repository that the hub gives, or holds no model or no tokenizer.
     """
-    folder = _fetch(settings.name, settings.revision, PATTERNS, _is_model)
+    folder = _fetch(settings.name, settings.revision, PATTERNS, _is_model if settings.tokenizer else _has_all)
+    if missing := _missing_shards(folder):
+        raise UserError(f"models: {settings.name!r} lacks {missing[0]}, a part of its weights; fetch it again")
     if not _is_model(folder):
         raise UserError(f"models: {settings.name!r} has no config.json and *.safetensors; convert it with save_pretrained")
     files = _files(folder, PATTERNS)
@@ -57,8 +63,23 @@ def _files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
 
 
 def _is_model(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors")) and not _missing_shards(folder)
+
+
+def _missing_shards(folder: Path) -> list[str]:
+    """Return the parts of the weights that a folder lacks; a download that was cut off leaves some out."""
+    parts = {path.name for path in folder.glob("*.safetensors")}
+    totals = {(match[1], match[2]) for name in parts if (match := SHARD.fullmatch(name))}
+    wanted = {f"{stem}-{number:05d}-of-{total}.safetensors" for stem, total in totals for number in range(1, int(total) + 1)}
+    for index in folder.glob("*.safetensors.index.json"):
+        wanted |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return sorted(wanted - parts)
 
 
 def _has_tokenizer(folder: Path) -> bool:
     return (folder / "tokenizer_config.json").is_file()
+
+
+def _has_all(folder: Path) -> bool:
+    """Return whether a cached folder has a model and what its tokenizer is made of."""
+    return _is_model(folder) and _has_tokenizer(folder) and any(any(folder.glob(name)) for name in VOCABULARY)

@@ -35,22 +35,32 @@ def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest; raises BrokenArtefact where it is missing or no manifest."""
+    """Return a manifest; raises BrokenArtefact where it is missing, no manifest, or has another spec than it was written with."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        manifest["files"]
+        for wanted in manifest["files"].values():
+            wanted["sha256"]
+        whole = sha256_text(canonical_json(manifest["spec"])) == manifest["spec_sha256"]
     except FileNotFoundError:
         raise BrokenArtefact(f"{path}: there is no manifest; rerun the stage that makes it") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BrokenArtefact(f"{path}: not a manifest; delete it and rerun the stage that makes it") from None
+    if not whole:
+        raise BrokenArtefact(f"{path}: edited: spec_sha256 is not the hash of its spec; delete it and rerun its stage")
     return dict(manifest)
 
 
 def verify_artefact(manifest_path: Path) -> dict[str, Any]:
     """Return the manifest of an artefact whose files are all as it says; raises BrokenArtefact naming file and hashes."""
+    folder = manifest_path.parent
+    for place in (folder, manifest_path):
+        if place.is_symlink():
+            raise BrokenArtefact(f"{place}: a link to {place.readlink()}; artefacts are no links: delete it and rerun")
     manifest = read_manifest(manifest_path)
     for name, wanted in manifest["files"].items():
-        path = manifest_path.parent / name
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise BrokenArtefact(f"{path}: leads out of its artefact, to {path.resolve()}; delete {manifest_path} and rerun")
         if not path.is_file():
             raise BrokenArtefact(f"{path}: missing, but {manifest_path} names it; delete that manifest and rerun")
         found = sha256_file(path)

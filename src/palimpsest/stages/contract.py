@@ -17,11 +17,13 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from palimpsest import interruption, processes
-from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.errors import INTERRUPTED_EXIT, UserError
+from palimpsest.faults import explained
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.digest import code_today
 from palimpsest.provenance.environment import describe_environment
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, build_manifest, verify_artefact, write_manifest
+from palimpsest.stages.folders import replace, side_place, workplace
 
 log = logging.getLogger("palimpsest")
 Spec = TypeVar("Spec", bound=BaseModel)
@@ -50,6 +52,7 @@ class Job(Generic[Spec]):
         """Write a finished part of the work into `scratch`, whole or not at all, where a run that continues finds it."""
         if processes.is_main():
             partial = path.with_suffix(".partial")
+            partial.unlink(missing_ok=True)
             write(partial)
             partial.rename(path)
         processes.barrier()
@@ -63,7 +66,7 @@ class Job(Generic[Spec]):
 
 
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
-    """Run one stage from the command line; a UserError is printed as one line and exits with 2, SIGTERM in training with 143.
+    """Run one stage from the command line; errors that are no bugs are printed as one line, with the exit codes of `errors`.
 
     Of several processes the main one speaks, or the first that fails.
     """
@@ -79,17 +82,18 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     # What torch and transformers import stays: to look for garbage in it, again and again, takes a quarter of a short stage.
     gc.set_threshold(700, 10, 1000)
     try:
-        processes.connect()
-        _run(name, spec_type, work)
-        processes.disconnect()
+        with explained([]):
+            processes.connect()
+            _run(name, spec_type, work)
+            processes.disconnect()
     except UserError as error:
         if processes.is_first_to_fail():
             print(f"palimpsest {name}: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR_EXIT)
+        sys.exit(error.exit)
     except interruption.Interrupted as stopped:
         if processes.is_main():
             print(f"palimpsest {name}: {stopped}", file=sys.stderr)
-        sys.exit(interruption.EXIT)
+        sys.exit(INTERRUPTED_EXIT)
     except Exception:
         if processes.is_first_to_fail():
             raise
@@ -126,23 +130,19 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     # What the work depends on names the scratch folder, so a checkpoint of other settings or code is never resumed.
     key = sha256_text(canonical_json([name, raw, code, hashes]))
     scratch = args.scratch / key[:32]
-    partial = out.with_name(f".{out.name}.partial") if processes.is_main() else scratch / f"process-{processes.rank()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    scratch.mkdir(parents=True, exist_ok=True)
-    processes.barrier()
-
-    work(Job(spec, inputs, partial, scratch))
-
-    processes.barrier()
-    if not processes.is_main():
-        return
-    manifest = build_manifest(partial, stage=name, spec=raw, code=code, inputs=hashes)
-    environment = json.dumps(describe_environment(started), indent=1) + "\n"
-    (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
-    write_manifest(partial, manifest)
-    _replace(partial, out)
-    shutil.rmtree(scratch, ignore_errors=True)
+    place = workplace(out, scratch) if processes.is_main() else side_place(scratch / f"process-{processes.rank()}")
+    with place as partial:
+        processes.barrier()
+        work(Job(spec, inputs, partial, scratch))
+        processes.barrier()
+        if not processes.is_main():
+            return
+        manifest = build_manifest(partial, stage=name, spec=raw, code=code, inputs=hashes)
+        environment = json.dumps(describe_environment(started), indent=1) + "\n"
+        (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
+        write_manifest(partial, manifest)
+        replace(partial, out)
+        shutil.rmtree(scratch, ignore_errors=True)
     log.info("%s: done in %.1f s", name, time.time() - started)
 
 
@@ -171,10 +171,3 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise UserError(f"--spec is no JSON: {error}") from None
-
-
-def _replace(partial: Path, out: Path) -> None:
-    """Put the finished directory in place; no artefact lies inside another's directory."""
-    if out.exists():
-        shutil.rmtree(out)
-    partial.rename(out)

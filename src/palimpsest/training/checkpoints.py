@@ -39,10 +39,11 @@ class Checkpoints:
         if not found:
             return []
         from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
-        from torch.distributed.checkpoint.state_dict_loader import load
+
+        from palimpsest.training.safe_loading import load_checkpoint
 
         weights, moments = get_state_dict(self.model, self.optimizer)
-        load({"model": weights, "optimizer": moments}, checkpoint_id=found[-1])
+        load_checkpoint({"model": weights, "optimizer": moments}, found[-1])
         set_state_dict(self.model, self.optimizer, model_state_dict=weights, optim_state_dict=moments)
         log: list[dict[str, Any]] = json.loads((found[-1] / "log.json").read_text(encoding="utf-8"))
         logger.info("continuing after step %d, from a checkpoint", len(log))

@@ -1,0 +1,72 @@
+"""Look up known vulnerabilities of all packages that envs/*.lock pin: exit code 0 none, 1 some, 3 not audited.
+
+pip-audit asks a database on the network; without either, the pinned versions are listed and said to be unaudited.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+NONE_KNOWN, VULNERABLE, NOT_AUDITED = 0, 1, 3
+
+
+def pinned(locks: list[Path]) -> list[str]:
+    """Return every `name==version` that some locks pin, each once, in order."""
+    lines = (line.strip() for lock in locks for line in lock.read_text(encoding="utf-8").splitlines())
+    return sorted({line for line in lines if line and not line.startswith("#")})
+
+
+def audited(requirements: list[str]) -> tuple[list[dict[str, Any]] | None, str]:
+    """Return what pip-audit says of each package, or None and why it could not be asked."""
+    if find_spec("pip_audit") is None:
+        return None, "pip-audit is not installed: pip install pip-audit"
+    command = [
+        "-m",
+        "pip_audit",
+        "--no-deps",
+        "--disable-pip",
+        "--format",
+        "json",
+        "--progress-spinner",
+        "off",
+        "--requirement",
+        "/dev/stdin",
+    ]
+    # A version with a local part, as torch's +cpu, is no release that a database knows: it is asked for without.
+    text = "\n".join(requirement.partition("+")[0] for requirement in requirements)
+    said = subprocess.run([sys.executable, *command], input=text, capture_output=True, text=True, check=False)
+    try:
+        return json.loads(said.stdout)["dependencies"], ""
+    except (ValueError, KeyError):
+        why = said.stderr.strip().splitlines() or ["it said nothing"]
+        return None, f"pip-audit could not ask its database: {why[-1]}"
+
+
+def main(locks: list[Path]) -> int:
+    """Say what is known, one line a vulnerability; of several exit codes the worst."""
+    requirements = pinned(locks)
+    found, why = audited(requirements)
+    if found is None:
+        print("\n".join(requirements))
+        print(f"NOT AUDITED: {len(requirements)} pinned packages, listed above. {why}", file=sys.stderr)
+        return NOT_AUDITED
+    for package in found:
+        for flaw in package.get("vulns", []):
+            fixed = ", ".join(flaw["fix_versions"]) or "no version yet"
+            print(f"{package['name']}=={package['version']}: {flaw['id']}, fixed in {fixed}")
+    skipped = [package["name"] for package in found if "skip_reason" in package]
+    if skipped:
+        print(f"NOT AUDITED: {', '.join(skipped)}: the database does not know them", file=sys.stderr)
+    vulnerable = sum(bool(package.get("vulns")) for package in found)
+    print(f"{len(found) - len(skipped)} packages audited, {vulnerable} with known vulnerabilities")
+    return VULNERABLE if vulnerable else NOT_AUDITED if skipped else NONE_KNOWN
+
+
+if __name__ == "__main__":
+    sys.exit(main([Path(name) for name in sys.argv[1:]] or sorted(ROOT.glob("envs/*.lock"))))

@@ -1,0 +1,102 @@
+"""What the machine refuses (space, rights, memory), said in one line with advice; any other error is a bug and stays one."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import shutil
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from palimpsest.errors import OutOfMemory, UserError
+
+AGAIN = "what is finished is kept: run again afterwards"
+REFUSED = {
+    errno.ENOSPC: f"no space is left on the disk ({{free}} free): make room; {AGAIN}",
+    errno.EDQUOT: f"your quota of the disk is used up: make room; {AGAIN}",
+    errno.EROFS: f"the file system is read-only: mount it for writing, or set `results` to another folder; {AGAIN}",
+    errno.EACCES: f"permission denied: see who owns it (ls -ld) and who runs this; {AGAIN}",
+    errno.EPERM: f"the operation is not permitted: see its owner (ls -ld) and attributes (lsattr -d); {AGAIN}",
+}
+FULL = (errno.ENOSPC, errno.EDQUOT)
+MEMORY = "out of memory: give the model more `resources: mem`, or a smaller `tokens_per_pass` or `batch_size`"
+GPU_MEMORY = (
+    "out of memory on the GPU: a smaller `tokens_per_pass` or `batch_size`, `gradient_checkpointing: true`,"
+    " or more GPUs with `parallel: fsdp`"
+)
+# How libraries written in other languages pass on what the system said.
+CODE = re.compile(r"\b(?:os error|errno) (\d+)\b", re.IGNORECASE)
+NO_MEMORY = re.compile(r"can(?:'|no)t allocate memory|bad_?alloc|not enough memory|failed to map segment", re.IGNORECASE)
+
+
+@contextmanager
+def explained(folders: Sequence[Path]) -> Iterator[None]:
+    """Raise UserError in the place of what the machine refuses within this block.
+
+    Where an error names no file, as of a full disk, the one in these folders that was being written is looked for.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BaseException as error:  # as torch's errors of checkpoints are
+        told = explain(error, folders)
+        if told is None:
+            raise
+        raise told from error
+
+
+def explain(error: BaseException, folders: Sequence[Path] = ()) -> UserError | None:
+    """Return the one line of an error, or of what caused it, where the machine refused something; None for a bug."""
+    for cause in _causes(error):
+        if type(cause).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+            return OutOfMemory(GPU_MEMORY)
+        code = _code(cause)
+        if isinstance(cause, MemoryError) or code == errno.ENOMEM or NO_MEMORY.search(str(cause)):
+            return OutOfMemory(MEMORY)
+        if code in REFUSED:
+            named = getattr(cause, "filename", None)
+            path = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else _file([cause, error], folders)
+            return UserError(f"{path or 'a file'}: {REFUSED[code].format(free=_free(path))}")
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from, and what the processes of a checkpoint failed with."""
+    yield error
+    for failure in getattr(error, "failures", {}).values():
+        yield from _causes(failure[0])
+    if error.__cause__ is not None:
+        yield from _causes(error.__cause__)
+    # A file that could not be written can often not be closed either; what else was at hand is no cause.
+    elif error.__context__ is not None:
+        yield from (cause for cause in _causes(error.__context__) if _code(cause) in FULL)
+
+
+def _code(error: BaseException) -> int | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = CODE.search(str(error))
+    return int(found[1]) if found else None
+
+
+def _file(errors: Sequence[BaseException], folders: Sequence[Path]) -> Path | None:
+    """Return the file in one of some folders that was at work when an error was raised, or else the first folder."""
+    for frame in (frame for error in errors for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__)))):
+        for value in frame.f_locals.values():
+            named = value.name if isinstance(value, io.FileIO | io.BufferedWriter | io.TextIOWrapper) else value
+            if isinstance(named, str | Path):
+                path = Path(named)
+                if any(path != folder and path.is_relative_to(folder) for folder in folders):
+                    return path
+    return folders[0] if folders else None
+
+
+def _free(path: Path | None) -> str:
+    """Return the free space where a file lies or would lie."""
+    place = next((each for each in (path, *path.parents) if each.exists()), None) if path else None
+    return f"{shutil.disk_usage(place).free / 1e6:.0f} MB" if place else "nothing"

@@ -1,0 +1,78 @@
+"""Checkpoints read without running code: torch keeps part of them as pickles, of which only what it writes is accepted."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.planner import ReadItem
+from torch.distributed.checkpoint.state_dict_loader import load
+
+from palimpsest.errors import UserError
+
+METADATA = "torch.distributed.checkpoint.metadata"
+KNOWN = {
+    ("pathlib", "PosixPath"),
+    ("pathlib._local", "PosixPath"),
+    ("torch", "Size"),
+    ("torch.serialization", "_get_layout"),
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    *(
+        (METADATA, name)
+        for name in (
+            "BytesStorageMetadata",
+            "ChunkStorageMetadata",
+            "Metadata",
+            "MetadataIndex",
+            "StorageMeta",
+            "TensorProperties",
+            "TensorStorageMetadata",
+            "_MEM_FORMAT_ENCODING",
+        )
+    ),
+    *(("torch", name) for name, value in vars(torch).items() if isinstance(value, torch.dtype)),
+}
+
+
+def load_checkpoint(state: dict[str, Any], folder: Path) -> None:
+    """Load a checkpoint into a state dict in place; raises UserError for one that is damaged or holds what torch never wrote."""
+    try:
+        # Its table of contents: what held nothing but known classes may be read as torch reads it.
+        Known(io.BytesIO((folder / ".metadata").read_bytes())).load()
+    except Exception as error:  # a damaged pickle raises anything
+        raise _broken(folder, error) from error
+    try:
+        load(state, storage_reader=FileSystemReader(folder), planner=Planner())
+    except CheckpointException as error:
+        raise _broken(folder, next(iter(error.failures.values()))[0]) from error
+
+
+def _broken(folder: Path, error: BaseException) -> UserError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(f"{folder}: not a whole checkpoint of a training ({reason}); delete that folder and run again")
+
+
+class Planner(DefaultLoadPlanner):
+    """Takes values that are no tensors only where torch's restricted unpickler takes them."""
+
+    def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
+        """Put a value in its place; raises UnpicklingError for what is no plain value."""
+        torch.load(value, weights_only=True)
+        value.seek(0)
+        super().load_bytes(read_item, value)
+
+
+class Known(pickle.Unpickler):
+    """Builds the classes of a table of contents, and no other."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a known class."""
+        if (module, name) not in KNOWN:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no checkpoint has")
+        return super().find_class(module, name)
