@@ -17,7 +17,7 @@ from palimpsest.audit.compare import compare
 from palimpsest.audit.explain import find_number, trace
 from palimpsest.audit.ledger import derive_ledger
 from palimpsest.errors import UserError
-from palimpsest.provenance.canonical import sha256_file
+from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 
 RUN = "tofu/tiny/forget10/seed0"
 
@@ -41,6 +41,11 @@ def found(checkout: Checkout, *arguments: object) -> set[tuple[str, str]]:
 
 def edit_json(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values, sort_keys=True, indent=1) + "\n")
+
+
+def forge(path: Path, spec: Any, **values: Any) -> None:
+    """Edit a manifest as one does who knows that its spec is hashed."""
+    edit_json(path, spec=spec, spec_sha256=sha256_text(canonical_json(spec)), **values)
 
 
 def test_a_finished_study_holds_and_every_command_of_the_docs_is_true(finished: Checkout, finished_once: Checkout) -> None:
@@ -93,7 +98,8 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
         file.seek(5000)
         file.write(b"X")
     (run / "retrain/eval/tofu/items.parquet").unlink()
-    edit_json(run / "unlearn/ga/default/model/manifest.json", spec={"method": "npo"})
+    forge(run / "unlearn/ga/default/model/manifest.json", spec={"method": "npo"})
+    edit_json(run / "unlearn/npo/reference-0.1/model/manifest.json", spec={"method": "npo"})
     (run / "unlearn/npo/half/model/manifest.json").write_text("garbage")
     (run / "link").symlink_to("/etc/passwd")
     (run / "unlearn/stray.txt").write_text("x")
@@ -107,7 +113,7 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
     with (results / "summary.csv").open("a") as file:
         file.write("\n")
     base = results / "tofu/tiny/base/manifest.json"
-    edit_json(base, spec={"model": {"kind": "pretrained", "name": "folder", "revision": None}}, inputs={})
+    forge(base, spec={"model": {"kind": "pretrained", "name": "folder", "revision": None}}, inputs={})
     data = finished.path / ".snakemake/metadata/cmVzdWx0cy90b2Z1L2RhdGEvbWFuaWZlc3QuanNvbg=="
     data.unlink()
     assert found(finished) == {
@@ -115,10 +121,9 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
         ("tampered", f"{RUN}/link"),
         ("tampered", f"{RUN}/original/model/model.safetensors"),
         ("tampered", f"{RUN}/unlearn/ga/default/model"),  # Snakemake remembers another spec
-        ("tampered", f"{RUN}/unlearn/ga/default/model/manifest.json"),
         ("tampered", f"{RUN}/unlearn/npo/half/model/manifest.json"),
+        ("tampered", f"{RUN}/unlearn/npo/reference-0.1/model/manifest.json"),
         ("tampered", "tofu/tiny/base"),
-        ("tampered", "tofu/tiny/base/manifest.json"),
         ("missing", f"{RUN}/retrain/eval/tofu/items.parquet"),
         ("missing", f"{RUN}/unlearn/rmu/default/eval"),
         ("missing", f"{RUN}/unlearn/rkld/default/eval/environment.json"),
@@ -130,6 +135,7 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
         ("stale", f"{RUN}/unlearn/ga/default/model"),
         ("stale", f"{RUN}/unlearn/ga/default/eval"),
         ("stale", f"{RUN}/unlearn/npo/half/eval"),
+        ("stale", f"{RUN}/unlearn/npo/reference-0.1/eval"),
         ("orphaned", f"{RUN}/unlearn/stray.txt"),
         ("orphaned", f"{RUN}/unlearn/.old.partial"),
         ("orphaned", f"{RUN}/unlearn/simnpo/other/model"),

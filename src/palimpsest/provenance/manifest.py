@@ -39,7 +39,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         for wanted in manifest["files"].values():
-            wanted["sha256"]
+            wanted["sha256"], wanted["size"]
+        manifest["stage"], manifest["code"], manifest["inputs"].items()
         whole = sha256_text(canonical_json(manifest["spec"])) == manifest["spec_sha256"]
     except FileNotFoundError:
         raise BrokenArtefact(f"{path}: there is no manifest; rerun the stage that makes it") from None
