@@ -27,7 +27,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Checkout:
-    """The tiny study, run to its report as by a user: once for all tests of all workers, which work on copies."""
+    """The tiny study, run to its report: once for all tests of all workers, which work on copies."""
     own = tmp_path_factory.getbasetemp()
     shared = own if worker_id == "master" else own.parent
     with FileLock(shared / "study.lock"):
@@ -36,7 +36,7 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> C
             with pytest.MonkeyPatch.context() as environment:
                 for name, value in SECRETS.items():
                     environment.setenv(name, value)
-                ran = checkout.snakemake(*TINY, alone=True)
+                ran = checkout.snakemake(*TINY)
             assert ran.returncode == 0, ran.stdout
             checkout.path.rename(shared / "study")
     return Checkout(shared / "study")

@@ -73,9 +73,9 @@ def test_the_page_of_the_audit_is_no_stranger_to_it_and_a_ledger_tells_what_chan
     assert audit(finished, "freeze", "results").returncode == 0
     environment = results / RUN / "original/model/environment.json"
     edit_json(environment, commit=f"{'c' * 40}-dirty")
-    for _ in range(2):
-        ran = audit(finished, "verify", "results", "--out", "results")
-        assert (ran.returncode, len(ran.stdout.splitlines())) == (1, 2)
+    ran = audit(finished, "verify", "results", "--out", "results")
+    assert (ran.returncode, len(ran.stdout.splitlines())) == (1, 2)
+    # With the page that was just written.
     assert audit(finished, "verify", "results", "--allow", "dirty-tree").returncode == 0
     assert json.loads((results / "audit.json").read_text())["sources"] == {"tofu/data": "made here (world), seed 0"}
     assert "1 finding in 41 artefacts" in (results / "audit.html").read_text()
@@ -207,6 +207,7 @@ def test_which_number_is_meant_has_to_be_clear(finished_once: Checkout, metric: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_two_runs_of_which_one_has_other_settings_part_where_these_begin(finished: Checkout, finished_once: Checkout) -> None:
     assert compare(derive_ledger(finished_once.path / "results"), derive_ledger(finished.path / "results")).agrees
     finished.edit("config/test/tiny.yaml", "alpha: 0.5", "alpha: 0.6")

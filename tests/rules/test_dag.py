@@ -10,24 +10,24 @@ END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 
 
 def test_default_study(checkout: Checkout) -> None:
-    # Texts: one larger forget set and two requests, by NPO and SimNPO. WMDP: the base is the original, and there is no Retrain.
+    # Texts: one larger forget set and one more request, by NPO and SimNPO. WMDP: the base is the original, and there is no Retrain.
     assert checkout.jobs() == {
         "data": 1 + 1 + 1,
         "split": 1,
-        "text_split": 3,
+        "text_split": 2,
         "base_tiny": 1 + 1 + 1,
         # Original and Retrain, and on one seed the original of the first half; those of texts.
         "finetune": 2 * 2 + 1 + 2,
         "strengthen": 1 + 1,
         # The original's own, and on one seed that mixed with noise and that of the half; of texts one a forget set.
-        "reference": 2 + 2 + 4 + 1,
+        "reference": 2 + 2 + 3 + 1,
         # All methods on one seed, two on another.
-        "unlearn": 8 + 2 + 3 + 5 + 3 * 2 + 3,
-        "evaluate": 2 * 2 + 8 + 2 + 1 + 3 + 2 + 5 + 3 * 2 + 4,
+        "unlearn": 8 + 2 + 3 + 5 + 2 * 2 + 3,
+        "evaluate": 2 * 2 + 8 + 2 + 1 + 3 + 2 + 5 + 2 * 2 + 4,
         "attack": 2 * 2,
         "trajectory": 2,
         "scores": 2,
-        "text_scores": 4 + 1,
+        "text_scores": 3 + 1,
         **END,
     }
 
@@ -163,7 +163,7 @@ rule mine:
 """
     )
     jobs = Checkout(other).jobs()
-    assert jobs["unlearning_unlearn"] == 27
+    assert jobs["unlearning_unlearn"] == 25
     assert jobs["mine"] == 1
 
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from checkout import TINY, Checkout, clone
 
 
-def test_two_runs_from_scratch_give_the_same_manifests(finished_once: Checkout, tmp_path: Path) -> None:
+@pytest.mark.parametrize("alone", [pytest.param(True, marks=pytest.mark.slow, id="each-job-a-python"), False])
+def test_two_runs_from_scratch_give_the_same_manifests(finished_once: Checkout, tmp_path: Path, alone: bool) -> None:
     other = clone(tmp_path / "elsewhere")
-    ran = other.snakemake(*TINY)
+    ran = other.snakemake(*TINY, alone=alone)
     assert ran.returncode == 0, ran.stdout
     first, second = _manifests(finished_once), _manifests(other)
     assert len(first) == 41
