@@ -22,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
     except UserError as error:
         print(f"{args.prog}: {error}", file=sys.stderr)
+        return error.exit
+    except OSError as error:  # of a path that was given: what a command reads by itself it explains itself
+        print(f"{args.prog}: {error}", file=sys.stderr)
         return USER_ERROR_EXIT
     return code
 

@@ -10,7 +10,7 @@ END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 
 
 def test_default_study(checkout: Checkout) -> None:
-    # Texts: one larger forget set and one more request, by NPO and SimNPO. WMDP: the base is the original, and there is no Retrain.
+    # Texts: a larger forget set and a second request, by NPO and SimNPO. WMDP: the base is the original; there is no Retrain.
     assert checkout.jobs() == {
         "data": 1 + 1 + 1,
         "split": 1,

@@ -5,7 +5,6 @@ graph, names the files in it and copies them.
 """
 
 import shutil
-import subprocess
 from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
 from importlib import metadata
@@ -20,6 +19,7 @@ from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
 from palimpsest.config.images import Image, open_images
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
+from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
 
 CRATE = "1.1"
@@ -302,7 +302,7 @@ class _Export:
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
             **_about_file(WORKFLOW, sha256_file(entry), entry.stat().st_size),
             "name": "Palimpsest",
-            "version": _commit(self.root) or metadata.version("palimpsest"),
+            "version": describe_commit(self.root) or metadata.version("palimpsest"),
             "conformsTo": _ref(f"{BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
             "hasPart": [_ref(f"#stage/{stage}") for stage in self.stages],
             "step": [_ref(f"#step/{stage}") for stage in self.stages],
@@ -376,12 +376,3 @@ def _times(artefact: Artefact) -> tuple[datetime, datetime] | None:
 
 def _iso(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds")
-
-
-def _commit(root: Path) -> str | None:
-    """Return the commit of the repository, marked where the working tree differs from it; None where there is no git."""
-    try:
-        command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

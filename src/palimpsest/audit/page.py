@@ -8,7 +8,6 @@ from pathlib import Path
 from palimpsest.audit import templates
 from palimpsest.audit.findings import KINDS, short
 from palimpsest.audit.verify import Verdict
-from palimpsest.errors import UserError
 from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.digest import ROOT
 from palimpsest.reporting.page import page_environment
@@ -17,7 +16,7 @@ PAGE, PLAIN = "audit.html", "audit.json"
 
 
 def write_page(verdict: Verdict, folder: Path) -> None:
-    """Write `audit.html` and `audit.json`; raises UserError where the folder takes none."""
+    """Write `audit.html` and `audit.json`."""
     counts = Counter(finding.kind for finding in verdict.findings)
     faults = {path: sorted({each.kind for each in verdict.findings if _is_of(each.path, path)}) for path in verdict.artefacts}
     context = {
@@ -30,11 +29,8 @@ def write_page(verdict: Verdict, folder: Path) -> None:
         "at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "short": short,
     }
-    try:
-        (folder / PLAIN).write_text(json.dumps(verdict.as_json(), indent=1) + "\n", encoding="utf-8")
-        (folder / PAGE).write_text(page_environment(templates.__name__).get_template(PAGE).render(context), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--out {folder}: {error.strerror}") from None
+    (folder / PLAIN).write_text(json.dumps(verdict.as_json(), indent=1) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(page_environment(templates.__name__).get_template(PAGE).render(context), encoding="utf-8")
 
 
 def _is_of(path: str, artefact: str) -> bool:

@@ -43,7 +43,6 @@ class Record:
     """What Snakemake remembers of the job that made a file."""
 
     command: Command | None
-    inputs: list[str]
     image: str | None
     incomplete: bool
 
@@ -89,9 +88,10 @@ def open_project(results: Path, configs: list[Path]) -> Project:
 
 
 def plan_jobs(project: Project) -> dict[str, Planned]:
-    """Return the jobs of a study by the paths of their artefacts, as Snakemake works them out."""
+    """Return the jobs of a study by the paths of their artefacts, as Snakemake works them out; raises UserError."""
     # Snakemake's interface for programs ends at printing, so the last steps are its own; the version is pinned.
     from snakemake.api import SnakemakeApi
+    from snakemake.exceptions import WorkflowError
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
@@ -104,7 +104,10 @@ def plan_jobs(project: Project) -> dict[str, Planned]:
         workflow.dag(DAGSettings())
         own = workflow._workflow
         own._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True, nolock=True)
-        own._build_dag()
+        try:
+            own._build_dag()
+        except WorkflowError as error:
+            raise UserError(f"Snakemake cannot plan this study: {' '.join(str(error).split())}") from None
         return {path: planned for job in own.dag.jobs for path, planned in _planned(job, own.persistence, project)}
 
 
@@ -144,7 +147,6 @@ def _planned(job: Any, persistence: Any, project: Project) -> Iterator[tuple[str
     found = persistence.metadata(manifest)
     record = found and Record(
         command=read_command(found.shellcmd or ""),
-        inputs=list(found.input or []),
         image=found.container_img_url,
         incomplete=bool(found.incomplete),
     )

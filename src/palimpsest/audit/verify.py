@@ -1,7 +1,7 @@
 """All checks of an audit in their order, and what came of them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -30,7 +30,7 @@ class Verdict:
     commits: dict[str, int]
     findings: list[Finding]
 
-    def failing(self, allowed: tuple[str, ...] = ()) -> list[Finding]:
+    def failing(self, allowed: Collection[str] = ()) -> list[Finding]:
         """Return the findings of kinds that are not allowed."""
         return [finding for finding in self.findings if finding.kind not in allowed]
 
