@@ -78,13 +78,14 @@ def open_project(results: Path, configs: list[Path]) -> Project:
         raise UserError(f"{results}: no such folder of results")
     results = results.resolve()
     configs = [path.resolve() for path in configs] or [results / CONFIG]
-    called = ""
+    called = results.name
     for path in configs:
         called = str((_read_config(path) or {}).get("results", called))
-    ends = Path(called or results.name)
-    if not ends.is_absolute() and results.parts[-len(ends.parts) :] == ends.parts:
-        return Project(results, Path(*results.parts[: -len(ends.parts)]), str(ends), configs)
-    return Project(results, ROOT.parent, str(results), configs)
+    parts = Path(called).parts
+    # A folder that was copied and called otherwise: Snakemake's memory, if it came along, does not know it by that name.
+    if results.parts[-len(parts) :] != parts:
+        parts = (results.name,)
+    return Project(results, Path(*results.parts[: -len(parts)]), str(Path(*parts)), configs)
 
 
 def plan_jobs(project: Project) -> dict[str, Planned]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,21 +77,31 @@ def check_config(config: Config) -> None:
             _check_loss(pattern, settings, "variants", pattern, name)
 
 
-def check_folders(config: Config, made: Callable[[str], bool]) -> None:
-    """Raise UserError for a folder of data or of a model that is missing, unless the artefact of that name is `made`."""
+def files_made_of(results: str, benchmark: str) -> dict[str, str] | None:
+    """Return the hashes of the source files that a benchmark's data were made of; None where they were made of none."""
+    try:
+        described = json.loads(Path(results, benchmark, "data", "source.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    hashes: dict[str, str] | None = described.get("files")
+    return hashes
+
+
+def check_folders(config: Config, results: str) -> None:
+    """Raise UserError for a folder of data or of a model that is missing, unless its artefact is made."""
     for name in dict.fromkeys(block.benchmark for block in config.blocks):
         settings = config.benchmarks[name]
         if isinstance(settings, MarkovBenchmark):
             continue
         source = config.sources[settings.source]
-        if isinstance(source, LocalSource) and not Path(source.path).is_dir() and not made(f"{name}/data"):
+        if isinstance(source, LocalSource) and not Path(source.path).is_dir() and files_made_of(results, name) is None:
             where = place("sources", settings.source, "path")
             raise UserError(f"{where}: there is no folder {source.path!r}: it should hold {HOLDS[source.kind]}")
     for benchmark, name in dict.fromkeys((block.benchmark, model) for block in config.blocks for model in block.models):
         model = config.models[name]
         if not isinstance(model, Pretrained) or model.revision is not None or Path(model.name).is_dir():
             continue
-        if not made(f"{benchmark}/{name}/base"):
+        if not Path(results, benchmark, name, "base", "manifest.json").exists():
             where = place("models", name, "name")
             raise UserError(f"{where}: there is no folder {model.name!r}; for a model of the hub, give its revision too")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from string import ascii_letters
 from typing import Any, Protocol, TypeVar
 
+from palimpsest.config.checks import files_made_of
 from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.models import CHOSEN, HALF, ORIGINAL, PLAIN, RETRAIN, ROLES, ChainEntry
 from palimpsest.config.patterns import ANY
@@ -82,9 +83,8 @@ class Specs:
         source = self._study.source(wildcards.benchmark)
         if not isinstance(source, LocalSource):
             return ""
-        folder, made = Path(source.path), Path(self._study.results, wildcards.benchmark, "data", "source.json")
-        hashes = sources.hash_folder(source) if folder.is_dir() else json.loads(made.read_text(encoding="utf-8"))["files"]
-        return canonical_json(hashes)
+        made_of = files_made_of(self._study.results, wildcards.benchmark)
+        return canonical_json(sources.hash_folder(source) if Path(source.path).is_dir() else made_of)
 
     def split(self, wildcards: Wildcards) -> str:
         """Return the spec of a split."""

@@ -179,7 +179,7 @@ class Study:
         self._by_run: dict[Run, Subjects] = {}
         for subject, wanted in self.subjects.items():
             self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
-        check_folders(self.config, lambda artefact: Path(self.results, artefact, "manifest.json").exists())
+        check_folders(self.config, self.results)
         check_logs(self.config, lambda name: Path(self.external(name)).exists())
 
     def _subjects(self) -> Subjects:
