@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,15 +24,20 @@ from palimpsest.provenance.manifest import verify_artefact
 pytestmark = pytest.mark.faults
 KILLS = 50
 TIMESTAMP = ".snakemake_timestamp"
+IMPORTED = "{benchmark: tofu, split: forget10, model: tiny, log: items.parquet, label: GA theirs, source: a friend}"
 SEED = int(os.environ.get("PALIMPSEST_FAULTS_SEED", "0"))
 
 
 @pytest.fixture(scope="session")
 def studies(finished_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> list[Checkout]:
-    """The three tiny studies, finished, to be broken: together they have every stage."""
+    """The three tiny studies, one with a log that others made, finished, to be broken: together they have every stage."""
     folder = tmp_path_factory.mktemp("studies")
+    tiny = finished_once.copy(folder / "tiny")
+    shutil.copy(tiny.path / "results/tofu/tiny/forget10/seed0/unlearn/ga/default/eval/tofu/items.parquet", tiny.path)
+    ran = tiny.snakemake(*tiny.overlay(f"external: {{theirs: {IMPORTED}}}"))
+    assert ran.returncode == 0, ran.stdout
     others = [finish(folder / name, "--configfile", f"config/test/{name}.yaml") for name in ("texts", "markov")]
-    return [finished_once.copy(folder / "tiny"), *others]
+    return [tiny, *others]
 
 
 def chosen(studies: list[Checkout], draw: random.Random) -> Iterator[tuple[Checkout, Made]]:

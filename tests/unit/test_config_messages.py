@@ -215,9 +215,13 @@ def test_of_several_mistakes_the_first_is_told_and_the_others_are_counted() -> N
 def test_a_missing_folder_does_not_matter_once_its_data_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = changed(("sources", "world"), {"kind": "folder", "path": "gone", "base_authors": 5})
-    made = tmp_path / "results/tofu/data/manifest.json"
+    made = tmp_path / "results/tofu/data/source.json"
     made.parent.mkdir(parents=True)
-    made.write_text("{}")
+    # Data of another source are no stand-in.
+    made.write_text('{"kind": "world"}')
+    with pytest.raises(UserError, match="there is no folder 'gone'"):
+        Study(config)
+    made.write_text('{"kind": "folder", "files": {"full.json": "0"}}')
     assert Study(config).models("original")
 
 
