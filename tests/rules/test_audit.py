@@ -101,6 +101,8 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
     forge(run / "unlearn/ga/default/model/manifest.json", spec={"method": "npo"})
     edit_json(run / "unlearn/npo/reference-0.1/model/manifest.json", spec={"method": "npo"})
     (run / "unlearn/npo/half/model/manifest.json").write_text("garbage")
+    evaluated = run / "unlearn/simnpo/default/eval/manifest.json"
+    edit_json(evaluated, inputs=json.loads(evaluated.read_text())["inputs"] | {"model": "0" * 64})
     (run / "link").symlink_to("/etc/passwd")
     (run / "unlearn/stray.txt").write_text("x")
     (run / "unlearn/.old.partial").mkdir()
@@ -135,6 +137,7 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
         ("stale", f"{RUN}/unlearn/ga/default/model"),
         ("stale", f"{RUN}/unlearn/ga/default/eval"),
         ("stale", f"{RUN}/unlearn/npo/half/eval"),
+        ("stale", f"{RUN}/unlearn/simnpo/default/eval"),
         ("stale", f"{RUN}/unlearn/npo/reference-0.1/eval"),
         ("orphaned", f"{RUN}/unlearn/stray.txt"),
         ("orphaned", f"{RUN}/unlearn/.old.partial"),

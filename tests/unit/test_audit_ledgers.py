@@ -9,7 +9,7 @@ from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.chain import source_of
 from palimpsest.audit.compare import compare, format_comparison
 from palimpsest.audit.ledger import Entry, Ledger, read_ledger, write_ledger
-from palimpsest.audit.planned import read_command
+from palimpsest.audit.planned import open_project, read_command
 from palimpsest.audit.surroundings import check_commit, check_environments
 from palimpsest.errors import UserError
 
@@ -101,6 +101,23 @@ def test_other_versions_and_commits_are_named() -> None:
         "torch: 2 in the first, 3 in the second",
         "commit: abc in the first, def in the second",
     ]
+
+
+def test_results_are_called_as_snakemake_called_them(tmp_path: Path) -> None:
+    stored = tmp_path / "disk" / "run42"
+    stored.mkdir(parents=True)
+    (stored / "run_config.yaml").write_text("results: deep/results\n")
+    (tmp_path / "study" / "deep").mkdir(parents=True)
+    link = tmp_path / "study" / "deep" / "results"
+    link.symlink_to(stored)
+    project = open_project(link, [])
+    assert (project.workdir, project.called) == (tmp_path / "study", "deep/results")
+    # Where they were copied to under another name they are called by it.
+    project = open_project(stored, [])
+    assert (project.workdir, project.called) == (tmp_path / "disk", "run42")
+    (stored / "run_config.yaml").unlink()
+    with pytest.raises(UserError, match=r"run_config\.yaml: cannot be read .*: name the study's config by --configfile"):
+        open_project(link, [])
 
 
 def test_a_stage_is_read_off_its_command() -> None:

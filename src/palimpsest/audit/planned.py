@@ -1,5 +1,6 @@
 """What Snakemake would do for a study today, and what it wrote down when it did it."""
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,7 +77,8 @@ def open_project(results: Path, configs: list[Path]) -> Project:
     """
     if not results.is_dir():
         raise UserError(f"{results}: no such folder of results")
-    results = results.resolve()
+    # Not resolved: Snakemake knows results that are a link by the link's name.
+    results = Path(os.path.normpath(results.absolute()))
     configs = [path.resolve() for path in configs] or [results / CONFIG]
     called = results.name
     for path in configs:

@@ -17,7 +17,8 @@ def describe_commit(root: Path) -> str:
 
 
 def _ask_git(root: Path) -> str:
-    git = ["git", "-C", str(root)]
+    # Many jobs ask at a time: none takes the lock of the index.
+    git = ["git", "--no-optional-locks", "-C", str(root)]
     try:
         if Path(_say(*git, "rev-parse", "--show-toplevel").strip()).resolve() != root.resolve():
             return ""
