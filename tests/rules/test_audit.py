@@ -138,6 +138,7 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
         ("stale", f"{RUN}/unlearn/ga/default/eval"),
         ("stale", f"{RUN}/unlearn/npo/half/eval"),
         ("stale", f"{RUN}/unlearn/simnpo/default/eval"),
+        ("stale", f"{RUN}/unlearn/simnpo/other/eval"),  # a copy of that
         ("stale", f"{RUN}/unlearn/npo/reference-0.1/eval"),
         ("orphaned", f"{RUN}/unlearn/stray.txt"),
         ("orphaned", f"{RUN}/unlearn/.old.partial"),
