@@ -20,7 +20,7 @@ import torch, torch.distributed as group
 group.init_process_group("gloo")
 number = torch.tensor(group.get_rank() + 1)
 group.all_reduce(number)
-print("sum", int(number))
+print(f"sum {int(number)}\\n", end="")  # in one piece
 """
 
 
