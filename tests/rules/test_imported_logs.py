@@ -5,6 +5,7 @@ import shutil
 import pandas as pd
 from checkout import Checkout
 
+from palimpsest.audit.explain import find_number, trace
 from palimpsest.provenance.canonical import sha256_file
 
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
@@ -37,6 +38,14 @@ def test_a_log_reruns_its_artefact_and_the_report_and_nothing_else(finished: Che
     assert {"forget_quality", "model_utility"} <= set(of["theirs"].index)
     page = (finished.path / "results/report.html").read_text(encoding="utf-8")
     assert "imported, not made here" in page
+    results = finished.path / "results"
+    steps = trace(results, find_number(results, "forget_quality", {"method": "theirs"}))
+    assert [step.path for step in steps][:3] == [
+        "summary",
+        "tofu/tiny/forget10/external/theirs",
+        "tofu/tiny/forget10/seed0/retrain/eval",
+    ]
+    assert str(steps[1].source).startswith("imported, not made here: a friend (logs/items.parquet items.parquet sha256 ")
 
     assert finished.jobs(*arguments) == {}
     shutil.copy(finished.path / METHODS / "npo/default/eval/tofu/items.parquet", log)

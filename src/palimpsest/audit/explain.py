@@ -123,7 +123,10 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
     inputs: dict[str, str] = artefact.manifest["inputs"]
     stage, spec = artefact.manifest["stage"], artefact.manifest["spec"]
     if stage == "summarise":
-        return {name: digest for name, digest in inputs.items() if digest not in here or _is_of(here[digest], row)}
+        read = {name: digest for name, digest in inputs.items() if digest not in here or _is_of(here[digest], row)}
+        # The scores of the run that an imported model stands beside say nothing of it.
+        imported = {name: digest for name, digest in read.items() if digest in here and _is_imported(here[digest])}
+        return imported or read
     if "evaluations" not in spec:
         return inputs
     if row["attack"]:
@@ -133,19 +136,23 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
     else:
         wanted = {"eval": {"method": row["method"], "variant": row["variant"]}}
     listed = {"eval": spec["evaluations"], "attack": spec["attacks"], "trajectory": spec["trajectories"]}
-    read = {}
+    chosen = {}
     for name, digest in inputs.items():
         kind, _, place = name.partition(".")
         of = listed[kind][int(place or 0)] if kind in listed else {"method": "retrain"}
         if of == wanted.get(kind) or of["method"] == "retrain":
             label = " ".join(value for value in (of["method"], of.get("variant", "")) if value)
-            read[f"{kind} of {label}"] = digest
-    return read
+            chosen[f"{kind} of {label}"] = digest
+    return chosen
+
+
+def _is_imported(artefact: Artefact) -> bool:
+    return bool(artefact.manifest["stage"] == IMPORT)
 
 
 def _is_of(artefact: Artefact, row: Mapping[str, str]) -> bool:
     spec = artefact.manifest["spec"]
-    if artefact.manifest["stage"] == IMPORT:
+    if _is_imported(artefact):
         return bool(spec["name"] == row["method"])
     run = spec.get("run")
     return bool(run) and all(str(run[name]) == row[name] for name in ("benchmark", "split", "model", "seed"))
