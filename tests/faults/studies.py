@@ -31,9 +31,3 @@ def made(checkout: Checkout) -> list[Made]:
             path = words[words.index("--out") + 1]
             found[path] = Made(stage.rpartition(".")[2], path, tuple(arguments))
     return [found[path] for path in sorted(found)]
-
-
-def manifests(checkout: Checkout) -> dict[str, bytes]:
-    """Return the bytes of every manifest of a study."""
-    results = checkout.path / "results"
-    return {path.relative_to(results).as_posix(): path.read_bytes() for path in results.rglob("manifest.json")}

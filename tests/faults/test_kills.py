@@ -14,8 +14,8 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
-from checkout import TINY, Checkout, clone, finish
-from studies import Made, made, manifests
+from checkout import TINY, Checkout, clone, finish, manifests
+from studies import Made, made
 
 import forked
 from palimpsest.provenance.canonical import sha256_file
@@ -122,7 +122,7 @@ def test_snakemake_and_all_its_jobs_killed(finished_once: Checkout, tmp_path: Pa
         assert run.poll() is None, (tmp_path / "log").read_text()
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
-    before = manifests(checkout)
+    before = manifests(checkout.path / "results")
     for path in before:
         verify_artefact(checkout.path / "results" / path)
 
@@ -131,6 +131,6 @@ def test_snakemake_and_all_its_jobs_killed(finished_once: Checkout, tmp_path: Pa
     assert checkout.snakemake("--unlock", *TINY).returncode == 0
     again = checkout.snakemake(*TINY)
     assert again.returncode == 0, again.stdout
-    assert manifests(checkout) == manifests(finished_once)
-    assert before.items() <= manifests(checkout).items()
+    assert manifests(checkout.path / "results") == manifests(finished_once.path / "results")
+    assert before.items() <= manifests(checkout.path / "results").items()
     assert checkout.jobs(*TINY) == {}

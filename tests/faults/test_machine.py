@@ -21,6 +21,7 @@ from palimpsest.config.jobs import KILLED, shell_prefix
 from palimpsest.errors import KILLED_EXIT, MEMORY_EXIT, OutOfMemory, UserError
 from palimpsest.faults import GPU_MEMORY, MEMORY, explain
 from palimpsest.provenance.manifest import verify_artefact
+from poison import Poison
 
 SPLIT = ("split", {"split": "forget10", "settings": {}}, {"data": "data"})
 REFERENCE = ("reference", {"model": {}, "random_share": 0.0, "seed": 0}, {"model": "base", "split": "split"})
@@ -285,16 +286,6 @@ def test_links_inside_an_older_artefact_are_removed_and_not_followed(root: Path)
 
 
 # Pickles.
-
-
-class Poison:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.proof),)
 
 
 def test_a_poisoned_checkpoint_is_refused_and_not_run(root: Path) -> None:

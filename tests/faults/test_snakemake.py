@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from checkout import TINY, Checkout, clone
-from studies import manifests
+from checkout import TINY, Checkout, clone, manifests
 
 pytestmark = pytest.mark.faults
 RUN = "results/tofu/tiny/forget10/seed0"
@@ -31,7 +30,7 @@ def damage(path: Path, *, flip: bool) -> None:
 @pytest.mark.parametrize("flip", [False, True], ids=["truncated", "flipped"])
 def test_damaged_files_stop_what_reads_them_and_are_made_again(finished: Checkout, flip: bool) -> None:
     """Of each kind one: weights, a table, the data. What reads them is asked for again."""
-    before = manifests(finished)
+    before = manifests(finished.path / "results")
     broken = {
         f"{RUN}/unlearn/npo/default/model/model.safetensors": f"{RUN}/unlearn/npo/default/eval",
         f"{RUN}/original/reference/plain/references.parquet": f"{RUN}/unlearn/npo/default/model",
@@ -51,7 +50,7 @@ def test_damaged_files_stop_what_reads_them_and_are_made_again(finished: Checkou
         assert finished.jobs(*TINY) == {}
         again = finished.snakemake(f"{reader}/manifest.json", str(manifest), *TINY)
         assert again.returncode == 0, again.stdout
-        assert manifests(finished) == before
+        assert manifests(finished.path / "results") == before
 
 
 def test_of_two_runs_in_one_folder_the_second_is_refused(finished_once: Checkout, tmp_path: Path) -> None:
@@ -70,7 +69,7 @@ def test_of_two_runs_in_one_folder_the_second_is_refused(finished_once: Checkout
         finally:
             if first.poll() is None:
                 os.killpg(first.pid, signal.SIGKILL)
-    assert manifests(checkout) == manifests(finished_once)
+    assert manifests(checkout.path / "results") == manifests(finished_once.path / "results")
 
 
 def stamp(folder: Path, seconds: float) -> None:

@@ -82,6 +82,11 @@ def finish(to: Path, *arguments: str) -> Checkout:
     return checkout
 
 
+def manifests(results: Path) -> dict[str, bytes]:
+    """Return the bytes of every manifest below a folder of results."""
+    return {path.relative_to(results).as_posix(): path.read_bytes() for path in results.rglob("manifest.json")}
+
+
 def clone(to: Path) -> Checkout:
     """Return a fresh clone of this repository, as it is now, without results."""
     to.mkdir(parents=True)

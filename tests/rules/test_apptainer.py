@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, TINY, Checkout
+from checkout import ROOT, TINY, Checkout, manifests
 
 from palimpsest.config.images import find_containers
 from palimpsest.errors import UserError
@@ -42,10 +42,6 @@ def inside(family: str, job: str) -> str:
     image = str(ROOT / str(getattr(find_containers(ROOT), family)))
     command = ["apptainer", "exec", "--home", str(Path.cwd()), image, "bash", "-c", job]
     return subprocess.run(command, env={**os.environ, "PATH": path}, check=True, capture_output=True, text=True).stdout
-
-
-def manifests(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("manifest.json")}
 
 
 def test_the_study_gives_the_plain_runs_bytes_from_another_folder(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from checkout import TINY, Checkout, clone
+from checkout import TINY, Checkout, clone, manifests
 
 
 @pytest.mark.parametrize("alone", [pytest.param(True, marks=pytest.mark.slow, id="each-job-a-python"), False])
@@ -11,13 +11,8 @@ def test_two_runs_from_scratch_give_the_same_manifests(finished_once: Checkout, 
     other = clone(tmp_path / "elsewhere")
     ran = other.snakemake(*TINY, alone=alone)
     assert ran.returncode == 0, ran.stdout
-    first, second = _manifests(finished_once), _manifests(other)
+    first, second = manifests(finished_once.path / "results"), manifests(other.path / "results")
     assert len(first) == 41
     assert first == second
     for name in ("report.html", "summary.csv", "run_config.yaml"):
         assert (finished_once.path / "results" / name).read_bytes() == (other.path / "results" / name).read_bytes()
-
-
-def _manifests(checkout: Checkout) -> dict[str, bytes]:
-    results = checkout.path / "results"
-    return {path.relative_to(results).as_posix(): path.read_bytes() for path in results.rglob("manifest.json")}

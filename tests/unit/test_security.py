@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import pickle
 import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -23,6 +21,7 @@ from palimpsest.errors import UserError
 from palimpsest.reporting import cost
 from palimpsest.reporting.report import write_report
 from palimpsest.training.safe_loading import load_checkpoint
+from poison import Poison
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "palimpsest"
 
@@ -107,16 +106,6 @@ def test_every_loading_of_a_model_or_tokenizer_says_that_its_code_is_not_run() -
 
 
 # Checkpoints.
-
-
-class Poison:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.proof),)
 
 
 def test_a_value_in_a_checkpoint_is_plain_or_refused(tmp_path: Path) -> None:

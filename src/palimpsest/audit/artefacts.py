@@ -12,6 +12,10 @@ from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_manifest
 
+# Beside artefacts, at the top of the results: the config that they came from, and what an audit said of them.
+CONFIG = "run_config.yaml"
+PAGE, PLAIN = "audit.html", "audit.json"
+
 
 @dataclass(frozen=True)
 class Artefact:

@@ -30,15 +30,20 @@ def inputs_of(job: Planned, called: str) -> dict[str, str]:
     return {label: source.parent.relative_to(called).as_posix() for label, source in job.command.labelled.items()}
 
 
+def is_imported(artefact: Artefact) -> bool:
+    """Whether an artefact holds a log that others made."""
+    return bool(artefact.manifest["stage"] == IMPORT)
+
+
 def is_source(artefact: Artefact) -> bool:
-    """Whether something entered the results with an artefact: it has no inputs, or a log that others made."""
-    return artefact.manifest["stage"] == IMPORT or not artefact.manifest["inputs"]
+    """Whether something entered the results with an artefact: it has no inputs, or it is imported."""
+    return is_imported(artefact) or not artefact.manifest["inputs"]
 
 
 def source_of(artefact: Artefact) -> str | None:
     """Return in words what entered the results with an artefact, where that is held fast; None where it is not."""
     spec = artefact.manifest["spec"]
-    if artefact.manifest["stage"] == IMPORT:
+    if is_imported(artefact):
         logs = [log for log in (spec["log"], spec["retrain"]) if log]
         return f"imported, not made here: {spec['source']} ({'; '.join(_described(log) for log in logs)})"
     source = spec.get("source") or spec.get("model") or spec

@@ -171,12 +171,13 @@ def _freeze(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from palimpsest.audit.artefacts import find_artefacts
     from palimpsest.audit.compare import compare, format_comparison
     from palimpsest.audit.ledger import derive_ledger, read_ledger
     from palimpsest.audit.verify import check_bytes
 
     frozen = read_ledger(args.ledger)
-    findings = check_bytes(args.results)
+    findings = check_bytes(args.results, find_artefacts(args.results))
     comparison = compare(frozen, derive_ledger(args.results))
     if args.json:
         print(json.dumps({"findings": [asdict(finding) for finding in findings], **comparison.as_json()}, indent=1))

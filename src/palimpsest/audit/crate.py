@@ -15,7 +15,7 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
+from palimpsest.audit.artefacts import CONFIG, PLAIN, Artefact, by_hash, find_artefacts
 from palimpsest.config.images import Image, open_images
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
@@ -35,8 +35,6 @@ LICENSE = "https://spdx.org/licenses/MIT"
 WORKFLOW = "workflow/Snakefile"
 # What the workflow is made of, where it is there.
 SOURCES = ("LICENSE", "Snakefile", "config.yaml", "envs/workflow.lock", "workflow")
-CONFIG = "run_config.yaml"
-AUDIT = "audit.json"
 # What the workflow publishes at the top of the results.
 OUTPUTS = ("cost.csv", "cost.html", "report.html", "summary.csv")
 # Stages that leave tables, figures and pages; others leave weights and texts, which may be large or under another licence.
@@ -114,8 +112,8 @@ class _Export:
             self.add(uri, "CreativeWork", name=name, version=uri.rpartition("/")[2]) for uri, name in PROFILES.items()
         ]
         self.folders = {path: self.add_folder(path, artefact) for path, artefact in self.artefacts.items()}
-        if (self.results / AUDIT).is_file():
-            self.add_file(self.results / AUDIT, f"results/{AUDIT}")
+        if (self.results / PLAIN).is_file():
+            self.add_file(self.results / PLAIN, f"results/{PLAIN}")
         runs = {path: self.add_run(path, artefact) for path, artefact in self.artefacts.items()}
         self.add_tools()
         run = self.add_workflow(started, ended)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
-from palimpsest.audit.chain import IMPORT, is_source, source_of
+from palimpsest.audit.chain import is_imported, is_source, source_of
 from palimpsest.audit.findings import short
 from palimpsest.config.messages import suggest
 from palimpsest.errors import UserError
@@ -125,7 +125,7 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
     if stage == "summarise":
         read = {name: digest for name, digest in inputs.items() if digest not in here or _is_of(here[digest], row)}
         # The scores of the run that an imported model stands beside say nothing of it.
-        imported = {name: digest for name, digest in read.items() if digest in here and _is_imported(here[digest])}
+        imported = {name: digest for name, digest in read.items() if digest in here and is_imported(here[digest])}
         return imported or read
     if "evaluations" not in spec:
         return inputs
@@ -146,13 +146,9 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
     return chosen
 
 
-def _is_imported(artefact: Artefact) -> bool:
-    return bool(artefact.manifest["stage"] == IMPORT)
-
-
 def _is_of(artefact: Artefact, row: Mapping[str, str]) -> bool:
     spec = artefact.manifest["spec"]
-    if _is_imported(artefact):
+    if is_imported(artefact):
         return bool(spec["name"] == row["method"])
     run = spec.get("run")
     return bool(run) and all(str(run[name]) == row[name] for name in ("benchmark", "split", "model", "seed"))

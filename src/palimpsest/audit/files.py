@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from palimpsest.audit.artefacts import Artefact
+from palimpsest.audit.artefacts import CONFIG, PAGE, PLAIN, Artefact
 from palimpsest.audit.findings import Finding, short
 from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import sha256_file
@@ -12,7 +12,7 @@ from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
 
 # What stands at the top of the results beside artefacts: copies for people, and what differs from run to run.
 COPIES = {"summary.csv": "summary/summary.csv", "report.html": "report/report.html"}
-PUBLISHED = (*COPIES, "run_config.yaml", "cost.csv", "cost.html", "audit.json", "audit.html", "snakemake-report.zip")
+PUBLISHED = (*COPIES, CONFIG, "cost.csv", "cost.html", PLAIN, PAGE, "snakemake-report.zip")
 UNWATCHED = ("logs", "benchmarks", ".scratch")
 # Snakemake's own, in declared folders.
 STAMP = ".snakemake_timestamp"

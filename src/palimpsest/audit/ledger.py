@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
-from palimpsest.audit.planned import CONFIG
+from palimpsest.audit.artefacts import CONFIG, Artefact, by_hash, find_artefacts
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_text
 from palimpsest.settings import Settings
@@ -32,7 +31,7 @@ class Ledger(Settings):
     """All artefacts of a study by their paths, with the config that made them and on what."""
 
     format: Literal[1] = 1
-    config: dict[str, Any] = Field(default={}, exclude=False)
+    config: dict[str, Any] = {}
     """The resolved config of the study: with a checkout of the commit all that is needed to make it again."""
     commits: dict[str, int]
     """How many artefacts the code of which commit made."""

@@ -6,13 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 from palimpsest.audit import templates
+from palimpsest.audit.artefacts import PAGE, PLAIN
 from palimpsest.audit.findings import KINDS, short
 from palimpsest.audit.verify import Verdict
 from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.digest import ROOT
 from palimpsest.reporting.page import page_environment
-
-PAGE, PLAIN = "audit.html", "audit.json"
 
 
 def write_page(verdict: Verdict, folder: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
+from palimpsest.audit.artefacts import CONFIG
 from palimpsest.errors import UserError
 from palimpsest.provenance.digest import ROOT
 from palimpsest.provenance.manifest import MANIFEST
 
-CONFIG = "run_config.yaml"
 STAGES = "palimpsest.stages."
 
 

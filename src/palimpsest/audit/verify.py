@@ -47,7 +47,7 @@ def verify(project: Project) -> Verdict:
     here = whole | by_hash(whole)
     found = list(
         chain(
-            check_bytes(project.results),
+            check_bytes(project.results, artefacts),
             check_presence(artefacts, planned),
             *(_check_origin(artefact, here, planned.get(path), project) for path, artefact in whole.items()),
             check_environments(whole),
@@ -66,9 +66,8 @@ def verify(project: Project) -> Verdict:
     )
 
 
-def check_bytes(results: Path) -> list[Finding]:
+def check_bytes(results: Path, artefacts: Mapping[str, Artefact]) -> list[Finding]:
     """Return what results show by themselves: files that are not those of their manifests, strangers, copies that differ."""
-    artefacts = find_artefacts(results)
     found = [finding for artefact in artefacts.values() for finding in files.check_manifest(artefact)]
     listed = [(each, name) for each in artefacts.values() if each.is_readable for name in each.manifest["files"]]
     for artefact, name in track(listed, "hashing", total=len(listed)):
