@@ -23,9 +23,9 @@ REFUSED = {
     errno.EPERM: f"the operation is not permitted: see its owner (ls -ld) and attributes (lsattr -d); {AGAIN}",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT)
-MEMORY = "out of memory: give the model more `resources: mem`, or a smaller `tokens_per_pass` or `batch_size`"
+MEMORY = "out of memory{when}: give the model more `resources: mem`, or a smaller `tokens_per_pass` or `batch_size`"
 GPU_MEMORY = (
-    "out of memory on the GPU: a smaller `tokens_per_pass` or `batch_size`, `gradient_checkpointing: true`,"
+    "out of memory on the GPU{when}: a smaller `tokens_per_pass` or `batch_size`, `gradient_checkpointing: true`,"
     " or more GPUs with `parallel: fsdp`"
 )
 # How libraries written in other languages pass on what the system said.
@@ -52,12 +52,13 @@ def explained(folders: Sequence[Path]) -> Iterator[None]:
 
 def explain(error: BaseException, folders: Sequence[Path] = ()) -> UserError | None:
     """Return the one line of an error, or of what caused it, where the machine refused something; None for a bug."""
+    when = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
     for cause in _causes(error):
         if type(cause).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
-            return OutOfMemory(GPU_MEMORY)
+            return OutOfMemory(GPU_MEMORY.format(when=when))
         code = _code(cause)
         if isinstance(cause, MemoryError) or code == errno.ENOMEM or NO_MEMORY.search(str(cause)):
-            return OutOfMemory(MEMORY)
+            return OutOfMemory(MEMORY.format(when=when))
         if code in REFUSED:
             named = getattr(cause, "filename", None)
             path = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else _file([cause, error], folders)

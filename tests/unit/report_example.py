@@ -19,6 +19,7 @@ from palimpsest.scores.columns import (
     WEIGHT_COLUMNS,
     stack,
 )
+from palimpsest.scores.remarks import as_table
 
 Metrics = dict[str, float]
 UNLEARN = {"training": {"learning_rate": 1e-5, "epochs": 10, "forget_weight": 1.0}, "loss": {}}
@@ -150,6 +151,7 @@ def write_summary(
     label: str = "The label.",
     weights: Sequence[dict[str, Any]] = (),
     choices: Sequence[dict[str, Any]] = (),
+    remarks: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write a summary artefact with two truth ratios and one example a finished model."""
     folder.mkdir(parents=True)
@@ -169,5 +171,7 @@ def write_summary(
         stack([pd.DataFrame(records, columns=columns)], columns).to_parquet(folder / f"{name}.parquet", index=False)
     chosen = pd.DataFrame(list(choices), columns=list(CHOICE_TYPES)).astype(CHOICE_TYPES)
     chosen.to_parquet(folder / "choices.parquet", index=False)
+    as_table(list(remarks)).to_parquet(folder / "remarks.parquet", index=False)
+    as_table(list(remarks)).to_csv(folder / "remarks.csv", index=False)
     pd.DataFrame([model | place for model in models], columns=ARTEFACT_COLUMNS).to_csv(folder / "artefacts.csv", index=False)
     return folder

@@ -165,7 +165,14 @@ def test_bytes_repeat_wherever_the_results_lie(study: Results, tmp_path: Path, m
         moved.artefacts[kind] = [(who, moved.root / folder.relative_to(study.root)) for who, folder in artefacts]
     first, second = (each.summarise(monkeypatch, ("simnpo",)) for each in (study, moved))
 
-    files = {*(f"{name}.parquet" for name in TABLES), "summary.csv", "choices.csv", "artefacts.csv", "manifest.json"}
+    files = {
+        *(f"{name}.parquet" for name in TABLES),
+        "summary.csv",
+        "choices.csv",
+        "artefacts.csv",
+        "remarks.csv",
+        "manifest.json",
+    }
     assert {path.name for path in first.iterdir()} == files | {"environment.json"}
     for name in files:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name

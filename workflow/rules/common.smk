@@ -7,7 +7,7 @@ sys.path.insert(0, str(SOURCE))
 
 from snakemake.settings.types import DeploymentMethod
 
-from palimpsest.config import images, jobs
+from palimpsest.config import hooks, images, jobs
 from palimpsest.config.study import CHOICE, EXTERNAL, RUN, UNLEARNED, open_study
 
 study = open_study(config)

@@ -15,7 +15,7 @@ from palimpsest.audit.classes import DECLARED, Class
 from palimpsest.audit.planned import Planned, Project
 from palimpsest.audit.study import check_today
 from palimpsest.config.jobs import job_environment
-from palimpsest.errors import UserError
+from palimpsest.errors import DIVERGED_EXIT, UserError
 from palimpsest.provenance.digest import ROOT
 from palimpsest.provenance.manifest import MANIFEST
 
@@ -82,4 +82,8 @@ def _run(job: Planned, out: Path, project: Project, scratch: Path) -> list[str]:
     with log.open("w") as file:
         done = subprocess.run([sys.executable, *arguments], cwd=project.workdir, env=environment, stdout=file, stderr=file)
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return [] if done.returncode == 0 else [f"exit code {done.returncode}: {lines[-1] if lines else 'it said nothing'}"]
+    return (
+        []
+        if done.returncode in (0, DIVERGED_EXIT)
+        else [f"exit code {done.returncode}: {lines[-1] if lines else 'it said nothing'}"]
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sys
@@ -12,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from string import ascii_letters
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 from palimpsest.config.checks import files_made_of
 from palimpsest.config.description import describe_study, resolve_config
@@ -20,7 +22,7 @@ from palimpsest.config.patterns import ANY
 from palimpsest.config.study import PIECES, Choice, Run, Study, Subject, Variant
 from palimpsest.data import sources
 from palimpsest.data.settings import LocalSource
-from palimpsest.errors import KILLED_EXIT
+from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.evaluation import suites
 from palimpsest.evaluation.settings import LmEvalSuite
 from palimpsest.markov.settings import ChainModel, ChainSettings
@@ -32,13 +34,20 @@ from palimpsest.provenance.digest import code_digest, stage_code
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.training.settings import TrainSettings
 
+# Of each input of a run's scores: the model that it is about, and its manifest.
+Tried = dict[str, list[tuple[dict[str, str], str]]]
+# How remarks call the inputs.
+ATTEMPTS = {"eval": "evaluation", "attack": "attack", "trajectory": "trajectory"}
 NEVER = r"(?!)"
 # What grows with the attempt, so that a job which ran out of it gets more.
 GROWING = ("mem", "runtime")
 # Before the command of a job that is to see the network: in a container it sees none otherwise.
 NETWORK = "PALIMPSEST_NETWORK=yes"
 KILLED = "palimpsest: the job was killed (SIGKILL), most likely out of memory: give the model more `resources: mem`"
-SAY_KILLED = f"[ $? -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
+SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
+# What diverged is a result: its artefact is made, and what depends on it is made too.
+TAKE_DIVERGED = f"[ $code -ne {DIVERGED_EXIT} ] || exit 0"
+AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
 
 
 class Wildcards(Protocol):
@@ -231,18 +240,20 @@ class Specs:
     def scores(self, wildcards: Wildcards) -> str:
         """Return the spec of a run's scores: what each of its inputs is, in their order."""
         run, study = _run(wildcards), self._study
-        subjects, benchmark = study.of_run(run), study.config.benchmarks[run.benchmark]
+        benchmark, tried = study.config.benchmarks[run.benchmark], _tried(study, run)
+        made = {name: [names for names, path in listed if path not in study.gaps] for name, listed in tried.items()}
+        gaps = _gaps(study, tried)
+        if study.is_texts(run.benchmark) and study.home(run) != run:
+            retrain = Subject(study.home(run), RETRAIN)
+            gaps += _gaps(study, {"eval": [(_named(retrain), study.path(retrain.path, "eval"))]})
         return canonical_json(
             {
                 **({"retrain_auc": getattr(benchmark, "retrain_auc", None)} if study.is_texts(run.benchmark) else {}),
                 "run": vars(run),
-                "evaluations": [_named(subject) for subject in subjects.evaluated],
-                "attacks": [{**_named(subject), "attack": name} for subject, name in subjects.attacked],
-                "trajectories": [
-                    {**_named(subject), "suite": wanted.suite}
-                    for subject in subjects.watched
-                    if (wanted := subjects[subject].trajectory)
-                ],
+                "evaluations": made["eval"],
+                "attacks": made["attack"],
+                "trajectories": made["trajectory"],
+                **({"gaps": gaps} if gaps else {}),
             }
         )
 
@@ -274,7 +285,17 @@ class Specs:
 
     def summarise(self, wildcards: Wildcards) -> str:
         """Return the spec of the summary: which choices there are, in the order of its inputs."""
-        return canonical_json({"choices": [vars(choice) for choice in self._study.choices]})
+        study = self._study
+        choices = [vars(choice) for choice in study.choices if study.path(choice.path) not in study.gaps]
+        gaps = [
+            {**vars(run), "method": method, "of": of, "reason": study.gaps[path]}
+            for run, method, of, path in (
+                *((run, "", "scores", study.path(run.path, "scores")) for run in study.runs),
+                *((study.external_run(name), name, "log", study.external(name)) for name in study.config.external),
+            )
+            if path in study.gaps
+        ]
+        return canonical_json({"choices": choices, **({"gaps": gaps} if gaps else {})})
 
     def report(self, wildcards: Wildcards) -> str:
         """Return the spec of the report: what it shows of the config."""
@@ -347,7 +368,6 @@ class Inputs:
         Of questions these are the Retrains of its other seeds, of texts the one that all splits share.
         """
         study, run = self._study, _run(wildcards)
-        subjects = study.of_run(run)
         if study.is_texts(run.benchmark):
             others = [study.home(run)]
         elif study.is_markov(run.benchmark):
@@ -356,10 +376,8 @@ class Inputs:
             others = [other for other in study.runs if other.place == run.place and other != run]
         retrains = [Subject(other, RETRAIN) for other in others]
         return {
-            "eval": [study.path(subject.path, "eval") for subject in subjects.evaluated],
-            "attack": [study.path(subject.path, "attack", name) for subject, name in subjects.attacked],
-            "trajectory": [study.path(subject.path, "trajectory") for subject in subjects.watched],
-            "retrain": [study.path(retrain.path, "eval") for retrain in retrains if study.is_evaluated(retrain)],
+            **{name: study.made(path for _, path in listed) for name, listed in _tried(study, run).items()},
+            "retrain": study.made(study.path(retrain.path, "eval") for retrain in retrains if study.is_evaluated(retrain)),
         }
 
     def external(self, wildcards: Wildcards) -> dict[str, str]:
@@ -371,10 +389,11 @@ class Inputs:
 
     def summarise(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """Return the scores of all runs, the choices, and the logs that others made."""
+        made = self._study.made
         return {
-            "scores": self._study.scores(),
-            "choice": [self._study.path(choice.path) for choice in self._study.choices],
-            "external": [self._study.external(name) for name in self._study.config.external],
+            "scores": made(self._study.scores()),
+            "choice": made(self._study.path(choice.path) for choice in self._study.choices),
+            "external": made(self._study.external(name) for name in self._study.config.external),
         }
 
     def _with_split(self, wildcards: Wildcards, **folders: str) -> dict[str, str]:
@@ -517,6 +536,32 @@ def _variant(study: Study, wildcards: Wildcards) -> Variant:
     return study.variant(*_run(wildcards).place, wildcards.method, wildcards.variant)
 
 
+def _tried(study: Study, run: Run) -> Tried:
+    """Return what is measured of a run, by the names of the inputs."""
+    subjects = study.of_run(run)
+    return {
+        "eval": [(_named(subject), study.path(subject.path, "eval")) for subject in subjects.evaluated],
+        "attack": [
+            ({**_named(subject), "attack": name}, study.path(subject.path, "attack", name)) for subject, name in subjects.attacked
+        ],
+        "trajectory": [
+            ({**_named(subject), "suite": wanted.suite}, study.path(subject.path, "trajectory"))
+            for subject in subjects.watched
+            if (wanted := subjects[subject].trajectory)
+        ],
+    }
+
+
+def _gaps(study: Study, tried: Tried) -> list[dict[str, str]]:
+    """Return what is missing of that, and why."""
+    return [
+        {key: value for key, value in names.items() if key != "suite"} | {"of": ATTEMPTS[name], "reason": study.gaps[path]}
+        for name, listed in tried.items()
+        for names, path in listed
+        if path in study.gaps
+    ]
+
+
 def _named(subject: Subject) -> dict[str, str]:
     return {"method": subject.method, "variant": subject.variant}
 
@@ -527,6 +572,8 @@ def job_environment(source: Path, results: str) -> dict[str, str]:
         "PYTHONPATH": str(source),
         "PYTHONHASHSEED": "0",
         "PALIMPSEST_SCRATCH": f"{results}/.scratch",
+        # Jobs of a cluster, which read the workflow again, inherit it.
+        SNAKEMAKE_RUN: os.environ.setdefault(SNAKEMAKE_RUN, uuid4().hex),
         COMMIT: describe_commit(source.parent),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
@@ -544,6 +591,6 @@ def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
     path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
     # Snakemake formats the prefix, so braces in a path are doubled.
-    return f"set -euo pipefail; trap : TERM; trap {shlex.quote(SAY_KILLED)} EXIT; export {assignments}{path}; ".replace(
+    return f"set -euo pipefail; trap : TERM; trap {shlex.quote(AT_EXIT)} EXIT; export {assignments}{path}; ".replace(
         "{", "{{"
     ).replace("}", "}}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
@@ -52,6 +54,8 @@ RUN = "{benchmark}/{model}/{split}/seed{seed}"
 UNLEARNED = RUN + "/unlearn/{method}/{variant}"
 CHOICE = "{benchmark}/{model}/{split}/choice/{method}"
 EXTERNAL = "{benchmark}/{model}/{split}/external/{external}"
+# Names a file that lists the artefacts which failed jobs left missing, with the reasons.
+GAPS = "PALIMPSEST_GAPS"
 READ = {"prompt", "precision"}
 # What only texts are cut by.
 PIECES = {"piece_tokens", "pieces_per_text"}
@@ -168,8 +172,10 @@ class Choice:
 class Study:
     """The artefacts of a study and their specs; raises UserError with one line for a mistake in the config."""
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
+    def __init__(self, raw: Mapping[str, Any], gaps: Mapping[str, str] | None = None) -> None:
         self.config = load_config(raw)
+        # Why artefacts could not be made, by their manifests: the report is made without them.
+        self.gaps = gaps or {}
         self.results = self.config.results
         self.choices: list[Choice] = []
         # Asked again for every job, of which a study may have ten thousand.
@@ -480,6 +486,10 @@ class Study:
         """Every run of which something is measured."""
         return list(dict.fromkeys(subject.run for subject in (*self.subjects.evaluated, *self.subjects.watched)))
 
+    def made(self, paths: Iterable[str]) -> list[str]:
+        """Return the manifests that are no gaps."""
+        return [path for path in paths if path not in self.gaps]
+
     def path(self, *parts: str) -> str:
         """Return the manifest of an artefact below the results root."""
         return "/".join((self.results, *parts, "manifest.json"))
@@ -498,7 +508,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
 def open_study(raw: Mapping[str, Any]) -> Study:
     """Return the study of a Snakefile's config; for a mistake in it, print one line and leave Snakemake with exit code 2."""
     with one_line():
-        return Study(raw)
+        path = os.environ.get(GAPS)
+        return Study(raw, json.loads(Path(path).read_text(encoding="utf-8")) if path else None)
 
 
 def _runs(block: Block) -> list[Run]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation.packages import package_folder
+from palimpsest.provenance.canonical import finite
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -23,7 +24,7 @@ BATCH_SIZE = 16
 def run(subject: Subject, suite: LmEvalSuite, split: Path, out: Path, scratch: Path) -> None:
     """Write the numbers of every task and group."""
     results = evaluate_lm_eval(subject.model, subject.tokenizer, suite, split, cache=scratch)
-    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (out / "results.json").write_text(json.dumps(finite(results), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def evaluate_lm_eval(

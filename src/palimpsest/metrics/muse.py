@@ -25,25 +25,29 @@ class MuseItems:
     """The ids of members and of nonmembers, in the order of their losses."""
 
 
-def muse_scores(items: MuseItems, retrain: MuseItems, published_auc: float | None = None) -> dict[str, float]:
+def muse_scores(items: MuseItems, retrain: MuseItems | None, published_auc: float | None = None) -> dict[str, float]:
     """Return VerbMem and KnowMem in percent, the AUC, and PrivLeak in percent against Retrain, which has read the same texts.
 
-    Where an AUC was published for a Retrain, PrivLeak against that one too.
+    Without a Retrain there is no PrivLeak; where an AUC was published for a Retrain, PrivLeak is given against that one too.
     """
     auc = float(membership_auc(items.members, items.nonmembers))
     scores = {metric: 100 * mean(items.rouge[name].tolist()) for name, metric in ROUGE_METRICS.items()}
-    scores |= {"auc_min_k": auc, "privleak": float(priv_leak(auc, membership_auc(retrain.members, retrain.nonmembers)))}
+    scores["auc_min_k"] = auc
+    if retrain is not None:
+        scores["privleak"] = float(priv_leak(auc, membership_auc(retrain.members, retrain.nonmembers)))
     if published_auc is not None:
         scores["privleak_published"] = float(priv_leak(auc, published_auc))
     return scores
 
 
-def muse_intervals(items: MuseItems, retrain: MuseItems, published_auc: float | None = None) -> dict[str, float]:
+def muse_intervals(items: MuseItems, retrain: MuseItems | None, published_auc: float | None = None) -> dict[str, float]:
     """Return the bounds of each of `muse_scores`, called so with `_low` and `_high`, the items being drawn anew."""
     auc = auc_interval(items.members, items.nonmembers)
-    leak = priv_leak_interval((items.members, retrain.members), (items.nonmembers, retrain.nonmembers))
     bounds = {metric: 100 * np.array(bootstrap_interval(items.rouge[name].tolist())) for name, metric in ROUGE_METRICS.items()}
-    bounds |= {"auc_min_k": np.array(auc), "privleak": np.array(leak)}
+    bounds["auc_min_k"] = np.array(auc)
+    if retrain is not None:
+        leak = priv_leak_interval((items.members, retrain.members), (items.nonmembers, retrain.nonmembers))
+        bounds["privleak"] = np.array(leak)
     if published_auc is not None:
         # What was published is a constant: the model's own AUC alone varies.
         bounds["privleak_published"] = priv_leak(auc, published_auc)

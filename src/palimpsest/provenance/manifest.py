@@ -1,18 +1,40 @@
 """The manifest of an artefact: its spec, its code, the hashes of its files and of what it was made from."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 
+# Kinds of remarks: on a model whose weights are those that it started from, and on any other fact beside the numbers.
+UNMOVED, FACT = "unmoved", "fact"
 MANIFEST = "manifest.json"
 ENVIRONMENT = "environment.json"
 
 
-def build_manifest(directory: Path, *, stage: str, spec: Any, code: str, inputs: dict[str, str]) -> dict[str, Any]:
-    """Return the manifest of all files under a directory; `inputs` maps a name to the hash of a consumed manifest."""
+class Remark(NamedTuple):
+    """What a reader of an artefact's numbers must be told."""
+
+    kind: str
+    text: str
+
+
+def build_manifest(
+    directory: Path,
+    *,
+    stage: str,
+    spec: Any,
+    code: str,
+    inputs: dict[str, str],
+    diverged: dict[str, Any] | None = None,
+    remarks: Sequence[Remark] = (),
+) -> dict[str, Any]:
+    """Return the manifest of all files under a directory; `inputs` maps a name to the hash of a consumed manifest.
+
+    `diverged` and `remarks` are what a reader of the numbers must be told; a manifest without them has no such keys.
+    """
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     return {
         "stage": stage,
@@ -25,6 +47,8 @@ def build_manifest(directory: Path, *, stage: str, spec: Any, code: str, inputs:
             for path in files
             if path.relative_to(directory).as_posix() not in (MANIFEST, ENVIRONMENT)
         },
+        **({"diverged": diverged} if diverged else {}),
+        **({"remarks": [remark._asdict() for remark in remarks]} if remarks else {}),
     }
 
 
@@ -32,6 +56,11 @@ def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
     """Write `manifest.json`, readable and with one byte sequence a value."""
     text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
     (directory / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def read_remarks(manifest: Mapping[str, Any]) -> list[Remark]:
+    """Return the remarks in a manifest."""
+    return [Remark(**remark) for remark in manifest.get("remarks", [])]
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -76,6 +76,11 @@ class Evidence:
         return clean_summary(pd.read_parquet(self.summary / "summary.parquet"))
 
     @cached_property
+    def remarks(self) -> pd.DataFrame:
+        """What a reader of the numbers must be told of the models."""
+        return pd.read_parquet(self.summary / "remarks.parquet").fillna({"variant": "", "attack": ""})
+
+    @cached_property
     def truth_ratios(self) -> pd.DataFrame:
         """The truth ratio of every item of every finished model."""
         return pd.read_parquet(self.summary / "truth_ratios.parquet").fillna({"variant": ""})

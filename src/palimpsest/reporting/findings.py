@@ -20,8 +20,12 @@ REGIME = (
 
 def findings(table: Table) -> list[str]:
     """Return the sentences of one table; only those that its numbers allow."""
-    parts = (_references, _best, _indistinguishable, _collapsed, _npo_and_simnpo, _regime)
+    parts = (_gaps, _references, _best, _indistinguishable, _collapsed, _npo_and_simnpo, _regime)
     return [sentence for part in parts for sentence in part(table)]
+
+
+def _gaps(table: Table) -> list[str]:
+    return [f"{told.label} has no numbers here ({told.where}): {told.text}." for told in table.gaps]
 
 
 def _references(table: Table) -> list[str]:

@@ -18,11 +18,13 @@ from palimpsest.reporting.marks import leaked_spans, marked, repeated_spans
 from palimpsest.reporting.names import model_label, model_order
 from palimpsest.reporting.page import data_uri, flatten, page_environment
 from palimpsest.reporting.questions import LEADING, QUESTIONS, Question, question_id
+from palimpsest.reporting.remarks import Told, remarks_on
 from palimpsest.reporting.rows import main_models
-from palimpsest.reporting.study import ReportSpec, Study, Values
+from palimpsest.reporting.study import Block, ReportSpec, Study, Values
 from palimpsest.reporting.style import STYLE, save
 from palimpsest.reporting.tables import Table, lm_eval_tables, table1, write_csv
-from palimpsest.reporting.words import format_quality, under_titles
+from palimpsest.reporting.words import format_quality, joined, under_titles
+from palimpsest.scores.remarks import DIVERGED
 
 FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
 RESULTS, ASKED, METHODS = "Results", "Questions of the paper", "Data and methods"
@@ -49,7 +51,13 @@ class Report:
     @cached_property
     def table1(self) -> list[Table]:
         """The main tables."""
-        return table1(self.evidence.results, self.study.blocks, self.spec.published, self.evidence.imported)
+        evidence = self.evidence
+        return table1(evidence.results, self.study.blocks, self.spec.published, evidence.imported, evidence.remarks)
+
+    @cached_property
+    def remarks(self) -> list[tuple[Block, list[Told]]]:
+        """The blocks on whose models there are remarks."""
+        return [(block, told) for block in self.study.blocks if (told := remarks_on(self.evidence.remarks, block))]
 
     @cached_property
     def lm_eval(self) -> list[Table]:
@@ -116,7 +124,24 @@ def render_page(report: Report) -> str:
 def _summary(report: Report) -> Context:
     stories = [{"title": table.title, "opening": models_compared(table), "sentences": findings(table)} for table in report.table1]
     others = [question for question in QUESTIONS if question not in LEADING]
-    return {"leading": _answers(report, LEADING), "stories": stories, "answers": _answers(report, others)}
+    gaps = [f"{block.title()}: {_gaps(told)}" for block, told in report.remarks if any(each.is_gap for each in told)]
+    return {"gaps": gaps, "leading": _answers(report, LEADING), "stories": stories, "answers": _answers(report, others)}
+
+
+def _gaps(told: Iterable[Told]) -> str:
+    """Name the models of a block that diverged or are missing."""
+    names: dict[str, list[str]] = {}
+    for each in told:
+        if each.is_gap and each.label not in names.setdefault(each.kind, []):
+            names[each.kind].append(each.label)
+    return ", ".join(f"{joined(labels)} {kind if kind == DIVERGED else 'could not be made'}" for kind, labels in names.items())
+
+
+def _remarks(report: Report) -> Context:
+    if not report.remarks:
+        return None
+    blocks = [{"title": block.title(), "remarks": told} for block, told in report.remarks]
+    return {"blocks": blocks, "csv": data_uri((report.evidence.summary / "remarks.csv").read_bytes(), "text/csv")}
 
 
 def _answers(report: Report, questions: Iterable[Question]) -> list[dict[str, Any]]:
@@ -257,6 +282,7 @@ SECTIONS = (
     Section("lm_eval", RESULTS, "Other tasks", _lm_eval),
     Section("examples", RESULTS, "What the models say", _examples),
     *(_section(question) for question in QUESTIONS),
+    Section("remarks", METHODS, "Gaps and remarks", _remarks),
     Section("study", METHODS, "What was run", _study),
     Section("artefacts", METHODS, "Where the numbers lie", _artefacts),
     Section("glossary", METHODS, "How to read the metrics", lambda report: {}, short="Glossary"),

@@ -56,9 +56,16 @@ def imported_paths(folders: Sequence[Path]) -> pd.DataFrame:
 def read_choices(choices: Iterable[tuple[ChoiceIdentity, Path]]) -> pd.DataFrame:
     """Return the trials of all choices, in their order, each with the reason of its choice; the columns are `CHOICE_COLUMNS`."""
     parts = [
-        pd.read_parquet(folder / "trials.parquet").assign(
-            **identity.model_dump(), reason=json.loads((folder / "choice.json").read_text("utf-8"))["reason"]
-        )
+        pd.read_parquet(folder / "trials.parquet").assign(**identity.model_dump(), reason=_reason(folder))
         for identity, folder in choices
+        if (folder / "trials.parquet").exists()
     ]
     return stack(parts, CHOICE_COLUMNS, CHOICE_TYPES)
+
+
+def _reason(folder: Path) -> str:
+    """Return why a trial was chosen; of a choice that diverged, that it did."""
+    if diverged := Artefact({}, folder).diverged:
+        return f"No trial was chosen: {diverged}."
+    reason: str = json.loads((folder / "choice.json").read_text("utf-8"))["reason"]
+    return reason

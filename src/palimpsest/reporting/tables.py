@@ -14,6 +14,7 @@ import pandas as pd
 
 from palimpsest.reporting.imported import Imported
 from palimpsest.reporting.names import CHOSEN, DEFAULT, REFERENCES, model_label, model_order
+from palimpsest.reporting.remarks import Told, remarks_on
 from palimpsest.reporting.rows import attacked, finished, main_models, of_block
 from palimpsest.reporting.study import Block, Values
 from palimpsest.reporting.words import QUALITY, SCORES, UTILITY, format_score, format_sd
@@ -102,6 +103,22 @@ class Table:
     rows: list[Row]
     imported: list[Imported] = field(default_factory=list)
     """Models that others made: shown below the rows, and in nothing that is said of these."""
+    remarks: list[Told] = field(default_factory=list)
+    """What must be told beside the numbers; a gap is a row of its own."""
+
+    @property
+    def gaps(self) -> list[Told]:
+        """The models of which the table has no numbers, with the reason."""
+        return [told for told in self.remarks if told.is_gap]
+
+    @property
+    def notes(self) -> list[Told]:
+        """The remarks on the rows."""
+        return [told for told in self.remarks if not told.is_gap]
+
+    def is_noted(self, row: Row) -> bool:
+        """Return whether there is a remark on a row."""
+        return any((told.method, told.variant) == (row.method, row.variant) for told in self.notes)
 
     @property
     def title(self) -> str:
@@ -164,11 +181,15 @@ RELEARNED = {QUALITY: SCORES[QUALITY], "forget_probability": "Forget probability
 
 
 def table1(
-    summary: pd.DataFrame, blocks: Iterable[Block], published: Published, imported: Iterable[Imported] = ()
+    summary: pd.DataFrame,
+    blocks: Iterable[Block],
+    published: Published,
+    imported: Iterable[Imported] = (),
+    remarks: pd.DataFrame | None = None,
 ) -> list[Table]:
     """Return Table 1 for every block and every suite that gives its metrics, the best marked, published values beside.
 
-    What is imported stands below the rows of its block and suite.
+    What is imported stands below the rows of its block and suite, and the remarks on models that were evaluated.
     """
     placed: dict[tuple[str, ...], list[Imported]] = {}
     for one in imported:
@@ -181,7 +202,18 @@ def table1(
         tables += [
             _with_published(_with_best(table), published.get("/".join(block.key), {})) for table in that_compare(of_suites)
         ]
-    return [replace(table, imported=placed.get((*table.block.key, table.suite), [])) for table in tables]
+    return [
+        replace(
+            table,
+            imported=placed.get((*table.block.key, table.suite), []),
+            remarks=[told for told in _remarks(remarks, table.block) if told.of == "evaluation"],
+        )
+        for table in tables
+    ]
+
+
+def _remarks(remarks: pd.DataFrame | None, block: Block) -> list[Told]:
+    return [] if remarks is None else remarks_on(remarks, block)
 
 
 def that_compare(tables: Sequence[Table]) -> list[Table]:
@@ -228,7 +260,7 @@ def lm_eval_tables(summary: pd.DataFrame, blocks: Iterable[Block], suites: Mappi
     return tables
 
 
-def relearning_tables(summary: pd.DataFrame, blocks: Iterable[Block]) -> list[Table]:
+def relearning_tables(summary: pd.DataFrame, blocks: Iterable[Block], remarks: pd.DataFrame | None = None) -> list[Table]:
     """Return one table a block and attack: forget quality and probability before and after each epoch."""
     tables = []
     for block in blocks:
@@ -245,7 +277,8 @@ def relearning_tables(summary: pd.DataFrame, blocks: Iterable[Block]) -> list[Ta
                 for epoch in epochs
             ]
             keys = [EPOCH.format(metric=m, epoch=int(e)) for m, e in zip(frame["metric"], frame["epoch"], strict=True)]
-            tables.append(_table(block, str(suite), str(attack), frame.assign(metric=keys), columns))
+            told = [told for told in _remarks(remarks, block) if told.attack == attack]
+            tables.append(replace(_table(block, str(suite), str(attack), frame.assign(metric=keys), columns), remarks=told))
     return [table for table in tables if table.columns]
 
 

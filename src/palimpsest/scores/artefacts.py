@@ -5,20 +5,23 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from palimpsest.errors import UserError
+from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation.logs import question_mismatch, read_frame, sets_from_table
 from palimpsest.evaluation.tables import DIVERGENCE_TABLE, MUSE_TABLE, TABLE, WEIGHTS_TABLE
 from palimpsest.metrics.forget_quality import ForgetQuality
 from palimpsest.metrics.muse import MuseItems, muse_scores
 from palimpsest.metrics.tofu import Items, compare_forget_sets, tofu_scores
+from palimpsest.provenance.manifest import MANIFEST, Remark, read_manifest, read_remarks
 from palimpsest.scores.muse import muse_items, said_in_table
 from palimpsest.scores.parts import select_items
 
 Scores = dict[str, float]
+# What was tried with a model.
+Attempt = Literal["evaluation", "attack", "trajectory"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,20 @@ class Artefact:
     def model(self) -> tuple[str, str]:
         """The method and variant that it is of."""
         return self.identity["method"], self.identity["variant"]
+
+    @property
+    def diverged(self) -> Diverged | None:
+        """How it diverged, if it did: then its numbers are missing or end early."""
+        return Diverged.from_record(record) if (record := self._manifest.get("diverged")) else None
+
+    @property
+    def remarks(self) -> list[Remark]:
+        """What its stage remarked."""
+        return read_remarks(self._manifest)
+
+    @cached_property
+    def _manifest(self) -> dict[str, Any]:
+        return read_manifest(self.directory / MANIFEST)
 
 
 class Evaluation(Artefact):
@@ -129,6 +146,11 @@ class Trajectory(Artefact):
     def suite(self) -> str:
         """The suite that was run after its epochs."""
         return str(self.identity["suite"])
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it has any table: one whose start model diverged has none."""
+        return self.is_muse or (self.directory / TABLE).exists()
 
     @cached_property
     def is_muse(self) -> bool:

@@ -10,6 +10,7 @@ TRUTH_RATIO_COLUMNS = [*IDENTITY, "suite", "set", "id", "half", "answer_tokens",
 EXAMPLE_COLUMNS = [*IDENTITY, "set", "id", "question", "answer", "generation"]
 WEIGHT_COLUMNS = [*IDENTITY, "epoch", "id", "tokens", "weight"]
 ARTEFACT_COLUMNS = [*IDENTITY, "attack", "manifest", "sha256"]
+REMARK_COLUMNS = [*IDENTITY, "attack", "of", "kind", "text"]
 # All others hold text.
 TYPES = {
     "seed": "int64",

@@ -26,13 +26,15 @@ def write_tables(
     out: Path,
     artefacts: Sequence[Artefact],
     numbers: pd.DataFrame,
+    remarks: pd.DataFrame,
     evaluations: Sequence[Evaluation] = (),
     trajectories: Sequence[Trajectory] = (),
 ) -> None:
-    """Write the numbers of a run, and what stands behind them."""
+    """Write the numbers of a run, the remarks on them, and what stands behind them."""
     artefact_paths(artefacts).to_csv(out / "artefacts.csv", index=False, lineterminator="\n")
     tables = {
         "scores": numbers,
+        "remarks": remarks,
         "truth_ratios": truth_ratios(evaluations),
         "examples": examples(evaluations),
         "weights": weights(trajectories),

@@ -60,8 +60,9 @@ def _relearn(job: Job[Spec], rows: Sequence[Question], chosen: list[int], draw: 
         table.extend({"draw": draw, "epoch": epoch, **columns} for columns, _ in score_rows(model, encoder, rows))
 
     evaluate(0)
+    label = f"draw {draw + 1}"
     problem = FineTuning(encode_rows([rows[i] for i in chosen], tokenizer, used))
-    train(model, problem, training, used, seed=job.spec.seed, label=f"draw {draw + 1}", after_epoch=evaluate)
+    train(model, problem, training, used, seed=job.spec.seed, label=label, after_epoch=evaluate, remark=job.remark)
     return table
 
 

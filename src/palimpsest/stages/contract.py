@@ -10,22 +10,35 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from palimpsest import interruption, processes
-from palimpsest.errors import INTERRUPTED_EXIT, UserError
+from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
 from palimpsest.faults import explained
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.digest import code_today
 from palimpsest.provenance.environment import describe_environment
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, build_manifest, verify_artefact, write_manifest
+from palimpsest.provenance.manifest import (
+    ENVIRONMENT,
+    MANIFEST,
+    Remark,
+    build_manifest,
+    read_manifest,
+    read_remarks,
+    verify_artefact,
+    write_manifest,
+)
 from palimpsest.stages.folders import replace, side_place, workplace
 
 log = logging.getLogger("palimpsest")
+# In scratch: what was remarked so far, and a user's mistake with the run of Snakemake that met it.
+REMARKS, REFUSED = "remarks.json", "refused.json"
 Spec = TypeVar("Spec", bound=BaseModel)
 Item = TypeVar("Item")
 
@@ -42,6 +55,24 @@ class Job(Generic[Spec]):
     inputs: dict[str, list[Path]]
     out: Path
     scratch: Path
+
+    @cached_property
+    def remarks(self) -> list[Remark]:
+        """The remarks for the manifest, with those of a run that was interrupted."""
+        path = self.scratch / REMARKS
+        return [Remark(*each) for each in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+
+    def remark(self, remark: Remark) -> None:
+        """Say in the log what belongs beside the numbers, and keep it for the manifest."""
+        log.warning("%s", remark.text)
+        if remark not in self.remarks:
+            self.remarks.append(remark)
+            if processes.is_main():
+                (self.scratch / REMARKS).write_text(json.dumps(self.remarks), encoding="utf-8")
+
+    def remarks_of(self, name: str) -> list[Remark]:
+        """Return the remarks on the one artefact given under this name."""
+        return read_remarks(read_manifest(self.input(name) / MANIFEST))
 
     def input(self, name: str) -> Path:
         """Return the directory of the one artefact given under this name."""
@@ -68,7 +99,8 @@ class Job(Generic[Spec]):
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
     """Run one stage from the command line; errors that are no bugs are printed as one line, with the exit codes of `errors`.
 
-    Of several processes the main one speaks, or the first that fails.
+    Of several processes the main one speaks, or the first that fails. An artefact made of a diverged one is diverged too,
+    without any work, unless the spec says by `takes_diverged` that the stage knows what to do with it.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
@@ -84,8 +116,10 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     try:
         with explained([]):
             processes.connect()
-            _run(name, spec_type, work)
+            diverged = _run(name, spec_type, work)
             processes.disconnect()
+        if diverged:
+            raise diverged
     except UserError as error:
         if processes.is_first_to_fail():
             print(f"palimpsest {name}: {error}", file=sys.stderr)
@@ -103,7 +137,7 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
         gc.freeze()
 
 
-def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
+def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> Diverged | None:
     started = time.time()
     args = _parse(name)
     # What an editor saves while Snakemake runs would else be recorded as the code that was planned.
@@ -115,10 +149,10 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"spec: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    if processes.is_main():
-        for _, path in args.inputs:
-            verify_artefact(path)
-    processes.barrier()
+    read = [verify_artefact(path) for _, path in args.inputs] if processes.is_main() else []
+    taken = getattr(spec_type, "takes_diverged", False)
+    inherited = next((manifest["diverged"] for manifest in read if "diverged" in manifest and not taken), None)
+    record = processes.main_value(inherited)
     inputs: dict[str, list[Path]] = {}
     hashes: dict[str, str] = {}
     for label, path in args.inputs:
@@ -133,17 +167,49 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     place = workplace(out, scratch) if processes.is_main() else side_place(scratch / f"process-{processes.rank()}")
     with place as partial:
         processes.barrier()
-        work(Job(spec, inputs, partial, scratch))
+        job = Job(spec, inputs, partial, scratch)
+        diverged = Diverged.from_record(record) if record else _work(work, job)
         processes.barrier()
         if not processes.is_main():
-            return
-        manifest = build_manifest(partial, stage=name, spec=raw, code=code, inputs=hashes)
+            return None
+        manifest = build_manifest(
+            partial,
+            stage=name,
+            spec=raw,
+            code=code,
+            inputs=hashes,
+            diverged=diverged.record if diverged else None,
+            remarks=job.remarks,
+        )
         environment = json.dumps(describe_environment(started), indent=1) + "\n"
         (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
         write_manifest(partial, manifest)
         replace(partial, out)
         shutil.rmtree(scratch, ignore_errors=True)
-    log.info("%s: done in %.1f s", name, time.time() - started)
+    log.info("%s: %s in %.1f s", name, "diverged" if diverged else "done", time.time() - started)
+    return diverged
+
+
+def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
+    """Do the work; return how it diverged where it did, with what it has written so far left in place.
+
+    A user's mistake that the same run of Snakemake met before is not tried again: schedulers retry whatever fails.
+    """
+    run, refused = os.environ.get(SNAKEMAKE_RUN), job.scratch / REFUSED
+    if run and refused.exists():
+        line, seen = json.loads(refused.read_text(encoding="utf-8"))
+        if seen == run:
+            raise UserError(f"{line} (not tried again in this run)")
+    try:
+        work(job)
+    except Diverged as error:
+        return error
+    except UserError as error:
+        if run and error.exit == USER_ERROR_EXIT and processes.is_main():
+            with suppress(OSError):
+                refused.write_text(json.dumps([str(error), run]), encoding="utf-8")
+        raise
+    return None
 
 
 def _parse(name: str) -> argparse.Namespace:

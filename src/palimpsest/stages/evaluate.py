@@ -19,6 +19,8 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.models.loading import load_model, load_tokenizer
 
     model, used = job.input("model"), job.spec.model
+    for remark in job.remarks_of("model"):
+        job.remark(remark)
     subject = Subject(load_model(model, used), load_tokenizer(model), used)
     for name, suite in job.spec.suites.items():
         (job.out / name).mkdir()

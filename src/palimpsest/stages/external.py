@@ -1,11 +1,15 @@
 """Stage `external`: an evaluation log that others made, kept with where it is from and the numbers that it gives here."""
 
 import json
+import math
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
 from palimpsest.errors import UserError
+from palimpsest.metrics.forget_quality import ForgetQuality
+from palimpsest.provenance.manifest import FACT, Remark
 from palimpsest.scores.artefacts import Evaluation
 from palimpsest.scores.columns import COLUMNS, stack
 from palimpsest.scores.imported import ORIGIN, LogFiles, describe_log, judge_by_log, log_scores, take_log
@@ -26,6 +30,8 @@ class Place(Settings):
 
 class Spec(Settings):
     """What is imported; without a log of `retrain` the run's own Retrain is an input."""
+
+    takes_diverged: ClassVar[bool] = True
 
     name: str
     place: Place
@@ -48,7 +54,11 @@ def work(job: Job[Spec]) -> None:
         described["retrain"] = describe_log(retrain, job.out / "retrain")
     else:
         own = Evaluation({"method": "retrain", "variant": ""}, job.input("retrain"))
-        quality = own.judge(log.sets["forget"], spec.place.suite, path)
+        if own.diverged:
+            quality = ForgetQuality(math.nan, math.nan)
+            job.remark(Remark(FACT, f"no forget quality: the study's Retrain {own.diverged}"))
+        else:
+            quality = own.judge(log.sets["forget"], spec.place.suite, path)
     place = spec.place.model_dump() | {"method": spec.name, "variant": "", "attack": "", "epoch": None}
     rows = list(tidy_scores(place, log_scores(log, quality)))
     stack([pd.DataFrame(rows, columns=COLUMNS)], COLUMNS).to_parquet(job.out / "scores.parquet", index=False)

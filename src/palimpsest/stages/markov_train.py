@@ -21,14 +21,18 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.markov.data import read
     from palimpsest.markov.models import ChainTraining, build_model, encode
     from palimpsest.models.settings import UsedSettings
-    from palimpsest.stages.training import write_log
+    from palimpsest.stages.training import logged, write_log
     from palimpsest.training.loop import train
 
     spec = job.spec
     chains = read(job.input("data"))
     items = [item for chain, length in spec.learnt.items() for item in encode(chains[chain].train[:, :length])]
     model = build_model(spec.model, chains["retain"].train.shape[1], spec.seed)
-    log = train(model, ChainTraining(items), spec.training, UsedSettings(), seed=spec.seed, label="chains", scratch=job.scratch)
+    problem, label = ChainTraining(items), "chains"
+    with logged(job.out):
+        log = train(
+            model, problem, spec.training, UsedSettings(), seed=spec.seed, label=label, scratch=job.scratch, remark=job.remark
+        )
     if processes.is_main():
         model.save_pretrained(job.out)
     write_log(job.out, log)

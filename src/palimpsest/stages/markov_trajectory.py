@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from palimpsest.errors import Diverged
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import UnlearnSettings
@@ -21,7 +22,7 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Write the distances after every iteration, from 0 (the original), and the training log.
 
-    It is over in a minute, so an interrupted one starts again.
+    It is over in a minute, so an interrupted one starts again. Of a training that diverges, the iterations before are written.
     """
     from palimpsest.evaluation.tables import write_table
     from palimpsest.markov.data import read
@@ -51,9 +52,16 @@ def work(job: Job[Spec]) -> None:
     def watch(iteration: int) -> None:
         rows.extend({"epoch": iteration, **row} for row in distances(model, chains, spec.lengths, most=spec.watched))
 
-    watch(0)
     problem = EachStep(unlearning, training.batch_size)
-    log = train(model, problem, training, UsedSettings(), seed=spec.seed, label=spec.method, after_epoch=watch)
+    try:
+        watch(0)
+        log = train(
+            model, problem, training, UsedSettings(), seed=spec.seed, label=spec.method, after_epoch=watch, remark=job.remark
+        )
+    except Diverged as error:
+        write_table(job.out / TABLE, rows, DISTANCES)
+        write_log(job.out, error.log)
+        raise
     write_table(job.out / TABLE, rows, DISTANCES)
     write_log(job.out, log)
 

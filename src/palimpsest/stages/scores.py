@@ -1,11 +1,13 @@
 """Stage `scores`: all numbers of one run, and what its figures, examples and the trail to its artefacts need."""
 
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
-from palimpsest.scores.artefacts import Evaluation, Trajectory
+import pandas as pd
+
+from palimpsest.scores.artefacts import Artefact, Attempt, Evaluation, Trajectory
 from palimpsest.scores.attacks import Attack
-from palimpsest.scores.numbers import Measurements, tidy_numbers
+from palimpsest.scores.numbers import Measurements, measure, tidy_numbers
+from palimpsest.scores.remarks import Gap, remarks, undefined
 from palimpsest.scores.tables import write_tables
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
@@ -40,38 +42,52 @@ class Watched(Subject):
 
 
 class Spec(Settings):
-    """The run, and what each input is, in the order of the inputs."""
+    """The run, what each input is, in the order of the inputs, and which artefacts of the study could not be made."""
+
+    takes_diverged: ClassVar[bool] = True
 
     run: Run
     evaluations: list[Subject]
     attacks: list[Attacked]
     trajectories: list[Watched]
+    gaps: list[Gap] = []
 
 
 def work(job: Job[Spec]) -> None:
     """Write the tables of the run."""
     other = {"method": "retrain", "variant": ""}
-    write(job, replace(measured(job), other_retrains=[Evaluation(other, path) for path in job.inputs.get("retrain", [])]))
+    retrains = [Evaluation(other, path) for path in job.inputs.get("retrain", [])]
+    write(job, other_retrains=[retrain for retrain in retrains if not retrain.diverged])
 
 
-def measured(job: Job[Any]) -> Measurements:
-    """Return what the inputs are of which the spec says whose they are."""
+def write(job: Job[Any], *, shared_retrain: Evaluation | None = None, **more: Any) -> None:
+    """Write the tables of a run; `shared_retrain` and `more` are further fields of its `Measurements`."""
     spec: Spec = job.spec
 
     def identity(subject: Subject) -> dict[str, Any]:
         return spec.run.model_dump() | subject.model_dump()
 
-    return Measurements(
-        evaluations=[Evaluation(identity(each), path) for each, path in job.each_input("eval", spec.evaluations)],
-        attacks=[Attack(identity(each), path) for each, path in job.each_input("attack", spec.attacks)],
-        trajectories=[Trajectory(identity(each), path) for each, path in job.each_input("trajectory", spec.trajectories)],
+    evaluations = [Evaluation(identity(each), path) for each, path in job.each_input("eval", spec.evaluations)]
+    attacks = [Attack(identity(each), path) for each, path in job.each_input("attack", spec.attacks)]
+    trajectories = [Trajectory(identity(each), path) for each, path in job.each_input("trajectory", spec.trajectories)]
+    finished = [each for each in evaluations if not each.diverged]
+    absent = {(gap.method, gap.variant) for gap in spec.gaps if gap.of == "evaluation"}
+    absent |= {each.model for each in (*evaluations, shared_retrain) if each and each.diverged}
+    watched = [each for each in trajectories if each.is_watched]
+    run = Measurements(
+        evaluations=finished,
+        attacks=[each for each in attacks if not each.diverged],
+        trajectories=watched,
+        shared_retrain=None if shared_retrain and shared_retrain.diverged else shared_retrain,
+        absent=absent,
+        **more,
     )
-
-
-def write(job: Job[Any], run: Measurements) -> None:
-    """Write the tables of what was measured of a run."""
-    artefacts = [*run.evaluations, *run.attacks, *run.trajectories]
-    write_tables(job.out, artefacts, tidy_numbers(run), run.evaluations, run.trajectories)
+    measured = measure(run)
+    tried: dict[Attempt, list[Any]] = {"evaluation": evaluations, "attack": attacks, "trajectory": trajectories}
+    said = remarks(spec.run.model_dump(), [(of, each) for of, listed in tried.items() for each in listed], spec.gaps)
+    artefacts: list[Artefact] = [*evaluations, *attacks, *trajectories]
+    told = pd.concat([said, undefined(measured)], ignore_index=True)
+    write_tables(job.out, artefacts, tidy_numbers(measured), told, finished, watched)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stage `summarise`: the scores of all runs of a study, of logs that others made and the trials behind its choices, in tables."""
 
 import json
+from typing import ClassVar
 
 import pandas as pd
 
@@ -13,15 +14,19 @@ from palimpsest.reporting.summary import (
     read_imported,
     read_scores,
 )
-from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
+from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, REMARK_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
+from palimpsest.scores.remarks import StudyGap, study_remarks
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
 
 class Spec(Settings):
-    """Which choices there are, in the order of their inputs; scores say themselves what they are of."""
+    """Which choices there are, in the order of their inputs, and what could not be made; scores name their own runs."""
+
+    takes_diverged: ClassVar[bool] = True
 
     choices: list[ChoiceIdentity]
+    gaps: list[StudyGap] = []
 
 
 def work(job: Job[Spec]) -> None:
@@ -30,16 +35,18 @@ def work(job: Job[Spec]) -> None:
     results = read_scores([*scores, *external], "scores", COLUMNS)
     artefacts = pd.concat([read_artefacts(scores), imported_paths(external)], ignore_index=True)
     choices = read_choices(job.each_input("choice", job.spec.choices))
+    remarks = pd.concat([read_scores(scores, "remarks", REMARK_COLUMNS), study_remarks(job.spec.gaps)], ignore_index=True)
     tables = {
         "summary": results,
         "truth_ratios": read_scores(scores, "truth_ratios", TRUTH_RATIO_COLUMNS),
         "examples": read_scores(scores, "examples", EXAMPLE_COLUMNS),
         "weights": read_scores(scores, "weights", WEIGHT_COLUMNS),
         "choices": choices,
+        "remarks": remarks,
     }
     for name, table in tables.items():
         table.to_parquet(job.out / f"{name}.parquet", index=False)
-    for name, table in (("summary", results), ("choices", choices), ("artefacts", artefacts)):
+    for name, table in (("summary", results), ("choices", choices), ("artefacts", artefacts), ("remarks", remarks)):
         table.to_csv(job.out / f"{name}.csv", index=False, lineterminator="\n")
     if external:
         text = json.dumps(read_imported(external), indent=1) + "\n"

@@ -1,6 +1,5 @@
 """Stage `text_scores`: all numbers of one run of a benchmark of texts, in the form of `scores`."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -18,11 +17,8 @@ class Spec(scores.Spec):
 
 def work(job: Job[Spec]) -> None:
     """Write the tables of the run; the input `retrain` is the Retrain that the splits share, of which WMDP has none."""
-    run = scores.measured(job)
-    if "retrain" in job.inputs:
-        retrain = Evaluation({"method": "retrain", "variant": ""}, job.input("retrain"))
-        run = replace(run, shared_retrain=retrain)
-    scores.write(job, replace(run, published_auc=job.spec.retrain_auc))
+    retrain = Evaluation({"method": "retrain", "variant": ""}, job.input("retrain")) if "retrain" in job.inputs else None
+    scores.write(job, shared_retrain=retrain, published_auc=job.spec.retrain_auc)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest import processes
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Lesson, Text
+from palimpsest.errors import Diverged
 from palimpsest.models.loading import save_model
+from palimpsest.provenance.canonical import finite
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.loop import train
 
@@ -56,13 +59,24 @@ def train_and_save(
 ) -> None:
     """Train, merge adapters into the weights, and write the model's folder with its training log."""
     trained = add_adapters(model, used.lora, seed)
-    log = train(trained, problem, training, used, seed=seed, label=label, scratch=job.scratch)
+    with logged(job.out):
+        log = train(trained, problem, training, used, seed=seed, label=label, scratch=job.scratch, remark=job.remark)
     if processes.is_main():
         save_model(merge_adapters(trained), tokenizer, job.out)
     write_log(job.out, log)
 
 
+@contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Write the log of a training that diverges within this block, before the error goes on."""
+    try:
+        yield
+    except Diverged as error:
+        write_log(folder, error.log)
+        raise
+
+
 def write_log(folder: Path, log: Iterable[dict[str, Any]]) -> None:
-    """Write a training log, a line an optimiser step."""
+    """Write a training log, one line per optimiser step; a number that is not finite is null."""
     with (folder / "training_log.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(entry) + "\n" for entry in log)
+        file.writelines(json.dumps(finite(entry), allow_nan=False) + "\n" for entry in log)

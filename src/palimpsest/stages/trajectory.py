@@ -7,6 +7,7 @@ from pydantic import Field
 
 from palimpsest import processes
 from palimpsest.data.rows import read_lessons
+from palimpsest.errors import Diverged
 from palimpsest.evaluation.settings import MuseSuite, TofuSuite
 from palimpsest.evaluation.suites import Subject, load_suite
 from palimpsest.models.settings import UsedSettings
@@ -28,7 +29,10 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the tables of the watched epochs and the training log; a watched epoch survives an interruption."""
+    """Write the tables of the watched epochs and the training log; a watched epoch survives an interruption.
+
+    Of a training that diverges, the epochs before are written.
+    """
     from palimpsest.evaluation import tables
     from palimpsest.evaluation.divergence import mean_divergence
     from palimpsest.models.loading import load_model, load_tokenizer
@@ -66,14 +70,32 @@ def work(job: Job[Spec]) -> None:
 
         job.keep(parts[epoch], write)
 
-    watch(0)
-    entries = train(model, problem, training, used, seed=spec.seed, label=spec.method, scratch=job.scratch, after_epoch=watch)
-    for name, schema in ((suite.table, suite.schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
-        tables.write_table(job.out / name, [row for part in parts.values() for row in tables.read_table(part / name)], schema)
-    names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used)
-    answers = [(name, len(item.answers[0])) for name, item in zip(names, problem.forget, strict=True)]
-    tables.write_table(job.out / tables.WEIGHTS_TABLE, _weights(entries, answers), tables.WEIGHTS)
-    write_log(job.out, entries)
+    def write(entries: list[dict[str, Any]]) -> None:
+        for name, schema in ((suite.table, suite.schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
+            rows = [row for part in parts.values() if part.exists() for row in tables.read_table(part / name)]
+            tables.write_table(job.out / name, rows, schema)
+        names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used)
+        answers = [(name, len(item.answers[0])) for name, item in zip(names, problem.forget, strict=True)]
+        tables.write_table(job.out / tables.WEIGHTS_TABLE, _weights(entries, answers), tables.WEIGHTS)
+        write_log(job.out, entries)
+
+    try:
+        watch(0)
+        entries = train(
+            model,
+            problem,
+            training,
+            used,
+            seed=spec.seed,
+            label=spec.method,
+            scratch=job.scratch,
+            after_epoch=watch,
+            remark=job.remark,
+        )
+    except Diverged as error:
+        write(error.log)
+        raise
+    write(entries)
 
 
 def _weights(entries: list[dict[str, Any]], answers: list[tuple[str, int]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from palimpsest import processes
 from palimpsest.errors import UserError
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import Objective, load_objective
+from palimpsest.provenance.manifest import UNMOVED, Remark
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import UnlearnSettings
@@ -67,7 +68,9 @@ def _edit(job: Job[Spec], objective: Objective) -> None:
         raise UserError(f"spec: {spec.method} edits weights: training is null, loss is not, and there is no choice")
     assert objective.edit_weights is not None
     model = load_model(job.input("model"), spec.model)
-    edit_model(model, load_model(job.input("strengthened"), spec.model), partial(objective.edit_weights, **spec.loss))
+    other, edit = load_model(job.input("strengthened"), spec.model), partial(objective.edit_weights, **spec.loss)
+    if not edit_model(model, other, edit):
+        job.remark(Remark(UNMOVED, f"{spec.method}: the edit moved no weight, so the model is the one that it started from"))
     if processes.is_main():
         save_model(model, load_tokenizer(job.input("model")), job.out)
 

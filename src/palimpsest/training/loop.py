@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,19 @@ import torch
 from torch import nn
 
 from palimpsest import processes
+from palimpsest.errors import Diverged
 from palimpsest.models.packing import label_logits, pack, plan_shares, token_nll
 from palimpsest.models.settings import UsedSettings
 from palimpsest.progress import track
+from palimpsest.provenance.manifest import FACT, UNMOVED, Remark
 from palimpsest.streams import stream
 from palimpsest.training.checkpoints import Checkpoints
 from palimpsest.training.problems import Problem, Scored, Term
 from palimpsest.training.schedule import learning_rate
 from palimpsest.training.settings import TrainSettings
 from palimpsest.training.sharing import Sharing
+
+logger = logging.getLogger("palimpsest")
 
 
 def train(
@@ -33,8 +39,12 @@ def train(
     label: str,
     scratch: Path | None = None,
     after_epoch: Callable[[int], None] | None = None,
+    remark: Callable[[Remark], None] = lambda remark: logger.warning("%s", remark.text),
 ) -> list[dict[str, Any]]:
     """Train a model in place and return the log, one entry an optimiser step.
+
+    Raises Diverged before the first step whose loss or gradient is not finite, and at the end where a weight is not.
+    `remark` is told what a reader of the results must know: a shortened warm-up, and weights that have not moved.
 
     With `scratch`, an interrupted run continues from its newest checkpoint to the same weights as an undisturbed one:
     data order, draws and dropout come from streams named by epoch and step, so there is no generator state to restore.
@@ -54,7 +64,8 @@ def train(
     steps, end = settings.epochs * per_epoch, settings.last_epoch * per_epoch
     if settings.max_steps is not None and settings.max_steps < end:
         steps = end = settings.max_steps
-    warmup_steps = round(settings.warmup_epochs * per_epoch)
+    warmup_steps = _warmup_steps(round(settings.warmup_epochs * per_epoch), steps, remark)
+    before = sharing.weights()
     log = checkpoints.restore() if checkpoints else []
     remaining = range(len(log), end)
     for step in track(checkpoints.between(remaining, log) if checkpoints else remaining, label, total=end, done=len(log)):
@@ -67,21 +78,63 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         entry: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
-        entry |= _backward(sharing, problem.terms(indices, step), settings.tokens_per_pass, used)
-        norm = sharing.clip_gradients(settings.max_grad_norm or math.inf)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        with _noted(step):
+            entry |= _backward(sharing, problem.terms(indices, step), settings.tokens_per_pass, used)
+            entry["grad_norm"] = sharing.clip_gradients(settings.max_grad_norm or math.inf)
+            _check_finite(entry, end, log)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
 
-        log.append(entry | {"grad_norm": norm})
+        log.append(entry)
         # The checkpoint of a step comes after it, so a run resumed from the end of an epoch has not missed this.
         if after_epoch and position == per_epoch - 1:
             model.eval()
-            with sharing.whole_model():
+            with sharing.whole_model(), _located(step + 1, end, log):
                 after_epoch(epoch + 1)
             model.train()
     model.eval()
+    after = sharing.weights()
+    if not after.are_finite:
+        raise Diverged("a weight is not finite", end, end, log)
+    if after == before:
+        text = f"{label}: the training of {end} steps moved no weight, so the model is the one that it started from"
+        remark(Remark(UNMOVED, text))
     sharing.gather_weights()
     return log
+
+
+def _check_finite(entry: dict[str, Any], steps: int, log: list[dict[str, Any]]) -> None:
+    """Raise Diverged for a step whose loss or gradient is not finite, before it moves any weight."""
+    for name, value in entry.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Diverged(f"{name} is {value}", entry["step"] + 1, steps, [*log, entry])
+
+
+@contextmanager
+def _noted(step: int) -> Iterator[None]:
+    """Say after how many steps an error within this block came, such as one for want of memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        error.add_note(f"after step {step}")
+        raise
+
+
+@contextmanager
+def _located(step: int, steps: int, log: list[dict[str, Any]]) -> Iterator[None]:
+    """Say of a model that diverges in an evaluation within this block after which step it did."""
+    try:
+        yield
+    except Diverged as error:
+        raise Diverged(error.what, step, steps, log) from None
+
+
+def _warmup_steps(wanted: int, steps: int, remark: Callable[[Remark], None]) -> int:
+    """Return the steps of warm-up, which leave one step at least to the full rate."""
+    if wanted < steps:
+        return wanted
+    remark(Remark(FACT, f"the warm-up of {wanted} steps is shortened to {steps - 1}, since the training has {steps}"))
+    return steps - 1
 
 
 def _backward(sharing: Sharing, terms: Sequence[Term], tokens_per_pass: int, used: UsedSettings) -> dict[str, Any]:

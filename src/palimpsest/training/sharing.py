@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -12,6 +13,13 @@ from torch import Tensor, nn
 
 from palimpsest import processes
 from palimpsest.errors import UserError
+
+
+class Weights(NamedTuple):
+    """Trained weights in short: a sum of the bits of each, which any change changes, and whether all are finite."""
+
+    sums: tuple[int, ...]
+    are_finite: bool
 
 
 class Sharing:
@@ -42,6 +50,14 @@ class Sharing:
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), max_norm)
         return float(norm.full_tensor() if self._parts else norm)
 
+    def weights(self) -> Weights:
+        """Return what tells these weights from others, over all processes."""
+        trained: list[Any] = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        own = [parameter.to_local() if self._parts else parameter for parameter in trained]
+        sums = tuple(int(_bits(weight).sum(dtype=torch.int64)) for weight in own)
+        parts = processes.gather(Weights(sums, all(bool(weight.isfinite().all()) for weight in own)))
+        return Weights(tuple(chain.from_iterable(part.sums for part in parts)), all(part.are_finite for part in parts))
+
     @contextmanager
     def whole_model(self) -> Iterator[None]:
         """Give every process all weights for a while, so that each can use the model by itself."""
@@ -67,6 +83,11 @@ class Sharing:
                     whole = nn.Parameter(weight.full_tensor(), weight.requires_grad)
                     gathered[weight] = whole if processes.is_main() else weight
                 module.register_parameter(name, gathered[weight])
+
+
+def _bits(weight: Tensor) -> Tensor:
+    """Return the bits of a weight as whole numbers."""
+    return weight.detach().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[weight.element_size()])
 
 
 def _shard(model: nn.Module, device: torch.device) -> list[Any]:

@@ -8,6 +8,7 @@ import pandas as pd
 from palimpsest.reporting.evidence import Answer, Evidence
 from palimpsest.reporting.figures import relearning_curves
 from palimpsest.reporting.names import method_name
+from palimpsest.reporting.remarks import unmoved_models
 from palimpsest.reporting.rows import attacked
 from palimpsest.reporting.study import Study
 from palimpsest.reporting.tables import EPOCH, RELEARNED, Table, relearning_tables, table1
@@ -40,7 +41,7 @@ class Lead(NamedTuple):
 def answer(evidence: Evidence) -> Answer | None:
     """Compare what is left of forgetting after relearning; None where nothing was attacked."""
     blocks = evidence.study.blocks
-    tables = relearning_tables(evidence.results, blocks)
+    tables = relearning_tables(evidence.results, blocks, evidence.remarks)
     if not tables:
         return None
     results = evidence.results
@@ -81,11 +82,17 @@ def _sentences(study: Study, tables: Sequence[Table]) -> Iterator[tuple[str, str
     for table in tables:
         if left := _left(table):
             yield table.title, left
+        yield from ((table.title, f"{told.label}, {told.where}: {told.text}.") for told in table.remarks)
 
 
 def _at(table: Table, method: str, epoch: int) -> pd.Series:
-    """Return the forget quality of the variant that stands for a method by seed; empty where there is none."""
+    """Return the forget quality of the variant that stands for a method by seed; empty where there is none.
+
+    An attack that moved no weight says nothing of a model.
+    """
     row, key = table.standing.get(method), EPOCH.format(metric=QUALITY, epoch=epoch)
+    if row and epoch and (row.method, row.variant) in unmoved_models(table.remarks, table.attack):
+        return pd.Series(dtype=float)
     return pd.Series(row.cells[key].values if row and key in row.cells else {}, dtype=float)
 
 

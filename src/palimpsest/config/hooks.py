@@ -1,0 +1,111 @@
+"""What happens around a run of Snakemake: the old report is marked, gaps are reported, and the exit code tells of both.
+
+Snakemake makes no report where an input of it is missing. So after a run with failed jobs the same command runs once more, for
+the report alone, which then names each gap and its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from palimpsest.config.study import GAPS, Study
+from palimpsest.errors import DIVERGED_EXIT
+from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.reporting import outdated
+
+# What makes a report of the numbers that there are; `all` and `report` ask for it.
+REPORTING = ("scores", "text_scores", "markov_scores", "summarise", "page", "publish", "all", "report")
+PUBLISH = "publish"
+LISTED = 10
+
+
+def started(workflow: Any, study: Study) -> None:
+    """Mark the report of an earlier state of the study before anything changes."""
+    if any(job.rule.name != PUBLISH for job in workflow.dag.needrun_jobs()):
+        outdated.mark(_page(study))
+
+
+def succeeded(workflow: Any, study: Study) -> None:
+    """Take the mark from a report that is up to date; say which artefacts diverged, and exit with the code for it."""
+    if any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
+        outdated.unmark(_page(study), Path(study.results, "report", "report.html"))
+    told = [f"{path}: {what}" for path in _manifests(workflow.dag.jobs) if (what := _diverged(path))]
+    if told:
+        _say([f"{len(told)} artefacts diverged, which the report shows as results:", *told])
+        sys.exit(DIVERGED_EXIT)
+
+
+def failed(workflow: Any, study: Study) -> None:
+    """Make the report with the gaps that failed jobs leave, unless the run was stopped or no report was asked for."""
+    scheduler = workflow.scheduler
+    was_stopped = scheduler.running or scheduler._user_kill
+    if was_stopped or GAPS in os.environ or not any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
+        return
+    gaps = _gaps(workflow.dag, scheduler.failed)
+    if not gaps or Path(sys.argv[0]).stem not in ("snakemake", "__main__"):
+        return
+    _say([f"{len(gaps)} artefacts could not be made; the report is made with these gaps:", *map(": ".join, gaps.items())])
+    listed = Path(study.results, ".scratch", "gaps.json")
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text(json.dumps(gaps, indent=1), encoding="utf-8")
+    again = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock", "--allowed-rules", *REPORTING]
+    subprocess.run(again, env={**os.environ, GAPS: str(listed)}, check=False)
+
+
+def _gaps(dag: Any, failures: Iterable[Any]) -> dict[str, str]:
+    """Return the reason of each artefact that was planned and is not made, by its manifest: a failure, its own or upstream."""
+    failed_jobs = {job for failure in failures for job in getattr(failure, "jobs", [failure])}
+    reasons: dict[Any, str] = {job: f"failed: {_last_words(job)}" for job in failed_jobs}
+
+    def reason(job: Any) -> str | None:
+        if job not in reasons:
+            upstream = (reason(each) for each in dag.dependencies[job] if each in unfinished)
+            reasons[job] = next(filter(None, upstream), "not made: the run ended before it")
+        return reasons[job]
+
+    unfinished = {job for job in dag.needrun_jobs() if not dag.finished(job)}
+    order = sorted((job for job in unfinished if job.rule.name not in REPORTING), key=str)
+    return {path: str(reason(job)) for job in order for path in _manifests([job])}
+
+
+def _last_words(job: Any) -> str:
+    """Return the last line of a job's log, which says why a stage ended."""
+    try:
+        lines = Path(str(job.log[0])).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except (OSError, IndexError):
+        lines = []
+    if not lines:
+        return f"{job.rule.name} said nothing"
+    _, marked, line = lines[-1].partition(": ")
+    return line if marked and lines[-1].startswith("palimpsest ") else f"{job.rule.name} ended after: {lines[-1]}"
+
+
+def _manifests(jobs: Iterable[Any]) -> list[str]:
+    return sorted({str(output) for job in jobs for output in job.output if Path(output).name == MANIFEST})
+
+
+def _diverged(path: str) -> str | None:
+    """Return how an artefact diverged; None where it did not or is not there."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return None
+    if '"diverged"' not in text or not (record := json.loads(text).get("diverged")):
+        return None
+    where = "" if record["step"] is None else f"step {record['step']} of {record['steps']}: "
+    return f"{where}{record['what']}"
+
+
+def _page(study: Study) -> Path:
+    return Path(study.results, "report.html")
+
+
+def _say(lines: list[str]) -> None:
+    more = [f"... and {len(lines) - LISTED - 1} more"] if len(lines) > LISTED + 1 else []
+    print("\n  ".join([f"palimpsest: {lines[0]}", *lines[1 : LISTED + 1], *more]), file=sys.stderr)

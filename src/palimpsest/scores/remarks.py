@@ -1,0 +1,83 @@
+"""What a reader of the numbers must be told beside them: models that diverged, are missing, or did not change."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+
+from palimpsest.scores.artefacts import Artefact, Attempt, Scores
+from palimpsest.scores.columns import REMARK_COLUMNS, stack
+from palimpsest.settings import Settings
+
+# Kinds of remarks beside those of a manifest: an artefact that diverged, one that could not be made, an undefined number.
+DIVERGED, MISSING, UNDEFINED = "diverged", "missing", "undefined"
+# Spreads and bounds of intervals, which few values do not define.
+SPREADS = ("_sd", "_stderr", "_low", "_high")
+
+
+class Gap(Settings):
+    """An artefact that the study asks for and that could not be made: the model that it is about, and why."""
+
+    method: str
+    variant: str
+    attack: str = ""
+    of: Attempt
+    reason: str
+
+
+class StudyGap(Settings):
+    """All numbers of a run, or a log that others made, that could not be made."""
+
+    benchmark: str
+    split: str
+    model: str
+    seed: int
+    method: str
+    of: Literal["scores", "log"]
+    reason: str
+
+
+def remarks(run: Mapping[str, Any], artefacts: Iterable[tuple[Attempt, Artefact]], gaps: Iterable[Gap]) -> pd.DataFrame:
+    """Return one row per remark on the artefacts of a run, and one per artefact that is missing, with `REMARK_COLUMNS`."""
+    rows = [row for of, artefact in artefacts for row in _of_artefact(of, artefact)]
+    rows += [{**run, **gap.model_dump(exclude={"reason"}), "kind": MISSING, "text": gap.reason} for gap in gaps]
+    return as_table(rows)
+
+
+def study_remarks(gaps: Iterable[StudyGap]) -> pd.DataFrame:
+    """Return one row per gap, with `REMARK_COLUMNS`."""
+    return as_table(
+        [{**gap.model_dump(exclude={"reason"}), "variant": "", "attack": "", "kind": MISSING, "text": gap.reason} for gap in gaps]
+    )
+
+
+def undefined(places: Iterable[tuple[Mapping[str, Any], Scores]]) -> pd.DataFrame:
+    """Return one row per model for its scores that are not finite and so have no row among the numbers."""
+    rows = []
+    for place, scores in places:
+        names = [name for name, value in scores.items() if not math.isfinite(value) and not name.endswith(SPREADS)]
+        if names:
+            when = "" if place.get("epoch") is None else f" after epoch {place['epoch']}"
+            text = f"{', '.join(names)} of suite {place['suite']} {'are' if len(names) > 1 else 'is'} not defined{when}"
+            rows.append({**place, "of": _attempt(place), "kind": UNDEFINED, "text": text})
+    return as_table(rows)
+
+
+def as_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return remarks as a table with `REMARK_COLUMNS`."""
+    return stack([pd.DataFrame(list(rows), columns=REMARK_COLUMNS)], REMARK_COLUMNS)
+
+
+def _of_artefact(of: Attempt, artefact: Artefact) -> Iterator[dict[str, Any]]:
+    about = {"attack": "", **artefact.identity, "of": of}
+    if artefact.diverged:
+        yield {**about, "kind": DIVERGED, "text": str(artefact.diverged)}
+    for remark in artefact.remarks:
+        yield {**about, **remark._asdict()}
+
+
+def _attempt(place: Mapping[str, Any]) -> Attempt:
+    if place["attack"]:
+        return "attack"
+    return "evaluation" if place["epoch"] is None else "trajectory"
