@@ -32,7 +32,7 @@ TRAIN = [
 FAMILIES = {
     "data": ["huggingface-hub", "numpy", "pydantic", "pyyaml"],
     "train": TRAIN,
-    "evaluate": [*TRAIN, "lm-eval", "rouge-score"],
+    "evaluate": [*TRAIN, "lm-eval", "regex", "rouge-score"],
     "report": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy"],
 }
 WORKFLOW = "workflow"

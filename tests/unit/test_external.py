@@ -212,7 +212,8 @@ def theirs(**more: Any) -> dict[str, Any]:
         "questions": False,
     }
     log |= {"missing": {"retain": "the log has no retain_Q_A_Prob"}, "unread": []}
-    return {"name": "theirs", **PLACE, "origin": "imported", "source": POISON, "log": log, "retrain": None} | more
+    said = {"origin": "imported", "source": POISON, "log": log, "retrain": None, "undefined": {}, "notes": []}
+    return {"name": "theirs", **PLACE, **said} | more
 
 
 def report(folder: Path, *, imported: bool) -> Path:

@@ -8,7 +8,7 @@ import pandas as pd
 from palimpsest.errors import UserError
 from palimpsest.scores.artefacts import Evaluation
 from palimpsest.scores.columns import COLUMNS, stack
-from palimpsest.scores.imported import ORIGIN, LogFiles, describe_log, judge_by_log, log_scores, take_log
+from palimpsest.scores.imported import ORIGIN, LogFiles, describe_doubts, describe_log, judge_by_log, log_scores, take_log
 from palimpsest.scores.numbers import tidy_scores
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
@@ -45,10 +45,13 @@ def work(job: Job[Spec]) -> None:
     if spec.retrain:
         retrain = take_log(spec.retrain, job.out / "retrain")
         quality = judge_by_log(log.sets["forget"], path, retrain, Path(spec.retrain.path))
+        reference = retrain.sets["forget"]
         described["retrain"] = describe_log(retrain, job.out / "retrain")
     else:
         own = Evaluation({"method": "retrain", "variant": ""}, job.input("retrain"))
         quality = own.judge(log.sets["forget"], spec.place.suite, path)
+        reference = own.forget_set(spec.place.suite)
+    described |= describe_doubts(log, reference)
     place = spec.place.model_dump() | {"method": spec.name, "variant": "", "attack": "", "epoch": None}
     rows = list(tidy_scores(place, log_scores(log, quality)))
     stack([pd.DataFrame(rows, columns=COLUMNS)], COLUMNS).to_parquet(job.out / "scores.parquet", index=False)
