@@ -1,7 +1,7 @@
 """The metrics as pure functions: limits, bounds, symmetries and the formulas they are named after."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -148,32 +148,32 @@ def test_model_utility_of_what_is_no_share_is_nan(part: float) -> None:
     assert np.isnan(model_utility([]))
 
 
-EMPTY = np.array([])
+EMPTY, ONE = np.array([]), np.array([1.0])
 
 
 @pytest.mark.parametrize(
     "score",
     [
-        answer_probability(EMPTY),
-        answer_probability(np.array([0.5, -0.1])),
-        answer_probability(np.array([0.5, -2000.0])),
-        choice_probability(EMPTY, np.empty((0, 3))),
+        lambda: answer_probability(EMPTY),
+        lambda: answer_probability(np.array([0.5, -0.1])),
+        lambda: answer_probability(np.array([0.5, -2000.0])),
+        lambda: choice_probability(EMPTY, np.empty((0, 3))),
         # Without wrong answers the right one would have a share of 1.
-        choice_probability(np.array([0.5]), np.empty((1, 0))),
-        choice_probability(np.array([-0.5]), np.array([[1.0]])),
-        choice_probability(np.array([0.5]), np.array([[-1.0]])),
-        forget_truth_ratio(EMPTY),
-        utility_truth_ratio(EMPTY),
-        forget_truth_ratio(log_truth_ratio(np.array([0.5]), np.empty((1, 0)))),
-        utility_truth_ratio(log_truth_ratio(np.array([-0.5]), np.array([[1.0, 2.0]]))),
-        utility_truth_ratio(log_truth_ratio(np.array([0.5]), np.array([[1.0, -2.0]]))),
-        exact_memorisation(np.array([], dtype=bool)),
-        extraction_strength(np.array([], dtype=bool)),
-        tofu_scores({"retain": Items(np.array([0.5]), np.array([0.5]), np.array([[1.0]]), np.array([60.0]))})["retain_rouge"],
+        lambda: choice_probability(np.array([0.5]), np.empty((1, 0))),
+        lambda: choice_probability(np.array([-0.5]), np.array([[1.0]])),
+        lambda: choice_probability(np.array([0.5]), np.array([[-1.0]])),
+        lambda: forget_truth_ratio(EMPTY),
+        lambda: utility_truth_ratio(EMPTY),
+        lambda: forget_truth_ratio(log_truth_ratio(np.array([0.5]), np.empty((1, 0)))),
+        lambda: utility_truth_ratio(log_truth_ratio(np.array([-0.5]), np.array([[1.0, 2.0]]))),
+        lambda: utility_truth_ratio(log_truth_ratio(np.array([0.5]), np.array([[1.0, -2.0]]))),
+        lambda: exact_memorisation(np.array([], dtype=bool)),
+        lambda: extraction_strength(np.array([], dtype=bool)),
+        lambda: tofu_scores({"retain": Items(ONE, ONE, np.array([[1.0]]), 60 * ONE)})["retain_rouge"],
     ],
 )
-def test_outside_its_domain_a_metric_is_nan(score: float) -> None:
-    assert np.isnan(score)
+def test_outside_its_domain_a_metric_is_nan(score: Callable[[], float]) -> None:
+    assert np.isnan(score())
 
 
 def test_of_one_token_memorisation_says_whether_the_prompt_gives_it() -> None:

@@ -24,7 +24,7 @@ def check_losses(losses: Numbers, place: str, items: Names) -> None:
 def check_shares(shares: Numbers, place: str, items: Names) -> None:
     """Raise UserError for a share outside [0, 1]; NaN is none. Arguments as above."""
     known = shares[~np.isnan(shares)]
-    per_cent = known.size and known.min() >= 0 and np.median(known) > 1 and known.max() <= 100
+    per_cent = known.size and known.min() >= 0 and np.median(known) > 2 and known.max() <= 100
     looks = "these look like per cent: divide them by 100" if per_cent else ""
     _refuse((shares < 0) | (shares > 1), shares, place, items, "it lies between 0 and 1", looks)
 
