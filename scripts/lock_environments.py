@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -90,5 +91,6 @@ def environments() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, text in environments().items():
         (ROOT / "envs" / name).write_text(text, encoding="utf-8")
