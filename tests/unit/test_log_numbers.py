@@ -104,7 +104,7 @@ CALLED = {
 
 
 @given(logs())
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_every_form_of_a_log_gives_the_same_scores(log: Log) -> None:
     scores = []
     for form in FORMS:
@@ -116,7 +116,7 @@ def test_every_form_of_a_log_gives_the_same_scores(log: Log) -> None:
 
 
 @given(logs(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_one_impossible_number_is_refused_with_its_set_field_and_item(log: Log, data: st.DataObject) -> None:
     field = data.draw(st.sampled_from(sorted(FIELDS)))
     file = data.draw(st.sampled_from(sorted(SET_FILES)))
@@ -144,7 +144,7 @@ def test_one_impossible_number_is_refused_with_its_set_field_and_item(log: Log, 
 
 
 @given(logs(), st.data())
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_a_name_that_stands_twice_is_refused(log: Log, data: st.DataObject) -> None:
     """A set, a field or an item, in TOFU's dicts and in open-unlearning's metrics; `json` would drop the first one."""
     for content in (log, from_tofu(log)):
@@ -252,6 +252,16 @@ def test_what_is_compared_against_advice_is_said(log: Log, tmp_path: Path) -> No
         "the two logs are not of the same forget questions: 4 items against 3",
         "the truth ratio is over 2 wrong answers an item, in Retrain's log over 5",
     ]
+
+
+def test_logs_without_questions_are_compared_by_their_number_and_say_so(log: Log, tmp_path: Path) -> None:
+    path = as_dicts(log, tmp_path)
+    unknown = copy.deepcopy(log)
+    del unknown["eval_log_forget.json"]["generated_text"]
+    unknown["eval_log_forget.json"]["avg_gt_loss"]["0"] += 1
+    other = _written(tmp_path / "unknown.json", unknown)
+    note = "the forget questions are not in both logs: their number alone was compared"
+    assert score_tofu(path, other)["notes"] == score_tofu(other, path)["notes"] == [note]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import unicodedata
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -84,6 +84,7 @@ def test_recall_counts_words_by_hand() -> None:
     assert rouge_l_f("茶馆在山", "南山茶馆在河边。") == pytest.approx(2 * (3 / 4) * (3 / 7) / (3 / 4 + 3 / 7))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_what_is_not_blank_recalls_itself(text: str) -> None:
     if not text.strip():
@@ -98,6 +99,7 @@ def test_what_is_not_blank_recalls_itself(text: str) -> None:
         assert rouge_recalls(text.casefold(), text) == (1, 1)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.text(min_size=1, max_size=30))
 def test_rouge_lies_between_0_and_1_and_rouge_l_within_rouge_1(generation: str, answer: str) -> None:
     if answer.strip():
@@ -107,6 +109,7 @@ def test_rouge_lies_between_0_and_1_and_rouge_l_within_rouge_1(generation: str, 
         assert rouge_recalls(f"{answer} {generation}", answer) == (1, 1)
 
 
+@settings(deadline=None)
 @given(LATIN, LATIN)
 def test_of_a_latin_answer_rouge_is_that_of_rouge_score(generation: str, answer: str) -> None:
     answer += " a"

@@ -66,6 +66,8 @@ def _compared(items: Items, retrain: Items, path: Path, other: Path, *, allow_mi
             hint = "--allow-mismatch compares them all the same"
             raise UserError(f"{path} and {other}: not the same forget questions: {mismatch} ({hint})")
         notes.append(f"the two logs are not of the same forget questions: {mismatch}")
+    elif not (items.questions and retrain.questions):
+        notes.append("the forget questions are not in both logs: their number alone was compared")
     if are_copies(items, retrain):
         notes.append(COPY)
     if items.perturbed.shape[1] != retrain.perturbed.shape[1]:
