@@ -43,22 +43,22 @@ class Caught(Exception):
     """Where a command reads its arguments."""
 
 
-@pytest.fixture
-def parsers(monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.ArgumentParser]:
+@pytest.fixture(scope="module")
+def parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of every command, those of its parts included, by name."""
     found: dict[str, argparse.ArgumentParser] = {}
 
     def catch(parser: argparse.ArgumentParser, *_: Any) -> None:
-        for each in below(parser):
-            found[each.prog] = each
+        found.update((each.prog, each) for each in below(parser))
         raise Caught
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", catch)
-    for name, command in PARSED.items():
-        before = len(found)
-        with pytest.raises(Caught):
-            command()
-        assert len(found) > before, name
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(argparse.ArgumentParser, "parse_args", catch)
+        for name, command in PARSED.items():
+            before = len(found)
+            with pytest.raises(Caught):
+                command()
+            assert len(found) > before, name
     return found
 
 
@@ -120,6 +120,17 @@ def test_a_wrong_number_is_one_line(parsers: dict[str, argparse.ArgumentParser],
                     assert math.isfinite(number) and number >= 0, (prog, action.dest, text)
                     assert kind is not share or number <= 1
     assert swept > 15
+
+
+@pytest.mark.parametrize("script", [name for name in PARSED if "/" in name])
+def test_a_script_that_is_asked_for_what_it_does_not_know_does_nothing(
+    script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [script, "--no-such-option"])
+    with pytest.raises(SystemExit) as stop:
+        PARSED[script]()
+    assert stop.value.code == 2
+    assert "error: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
