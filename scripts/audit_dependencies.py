@@ -5,6 +5,7 @@ pip-audit asks a database on the network; without either, the pinned versions ar
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -69,4 +70,9 @@ def main(locks: list[Path]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([Path(name) for name in sys.argv[1:]] or sorted(ROOT.glob("envs/*.lock"))))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("locks", nargs="*", type=Path, metavar="LOCK", help="by default all of envs")
+    locks = parser.parse_args().locks or sorted(ROOT.glob("envs/*.lock"))
+    if missing := next((lock for lock in locks if not lock.is_file()), None):
+        parser.error(f"{missing}: there is no such lock")
+    sys.exit(main(locks))

@@ -11,19 +11,21 @@ learnt plainly by GPT-2 as it comes, in batches padded to the longest sequence.
 import argparse
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers.activations import NewGELUActivation
 
+from palimpsest.arguments import Parser, filled_path, refuse, whole
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Question, read_rows
 from palimpsest.data.settings import WorldSource
 from palimpsest.data.world import read_world
+from palimpsest.errors import UserError
 from palimpsest.markov.data import draw
 from palimpsest.markov.models import ChainTraining, encode
 from palimpsest.markov.models import build_model as build_chain_model
@@ -39,6 +41,8 @@ from palimpsest.training.settings import TrainSettings, UnlearnSettings
 BATCH = 32
 CHAINS = 128
 STEPS = 4
+# Answers of a step from each side; what the width of four heads is a multiple of.
+ROWS, WIDTHS = 16, 8
 
 
 def plain_nll(model: nn.Module, sequences: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
@@ -69,7 +73,7 @@ def plain_steps(model: nn.Module, forget: Sequence[Encoded], retain: Sequence[En
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
     for step in range(STEPS):
         random.seed(step)
-        parts = [random.sample(list(items), 16) for items in (forget, retain)]
+        parts = [random.sample(list(items), ROWS) for items in (forget, retain)]
         losses = []
         for part in parts:
             nll = plain_nll(model, [(item.prompt, item.answers[0]) for item in part])
@@ -104,14 +108,21 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 def main() -> None:
     """Run both comparisons and print them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
-    for name, default in (("width", 256), ("layers", 6), ("items", 100), ("repeats", 3)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=filled_path)
+    # A batch of each half of the items is drawn.
+    for name, default, least in (("width", 256, WIDTHS), ("layers", 6, 1), ("items", 100, 2 * ROWS), ("repeats", 3, 1)):
+        parser.add_argument(f"--{name}", type=whole(least), default=default)
     args = parser.parse_args()
-
-    rows = list(read_rows(args.data / "forget.jsonl", Question)) if args.data else read_world(WorldSource(kind="world")).authors
-    rows = rows[: args.items]
+    if args.width % WIDTHS:
+        parser.error(f"argument --width: {args.width}: a multiple of {WIDTHS} is wanted")
+    try:
+        rows = read_rows(args.data / "forget.jsonl", Question) if args.data else read_world(WorldSource(kind="world")).authors
+        if len(rows) < 2 * ROWS:
+            raise UserError(f"{args.data}: {len(rows)} questions, and {2 * ROWS} are wanted")
+    except (UserError, OSError) as error:
+        sys.exit(refuse(parser.prog, error))
+    rows = list(rows[: args.items])
     texts = [text for row in rows for text in (row.question, row.answer, *(row.perturbed_answers or ()))]
     tokenizer = train_tokenizer(texts, 2048)
     architecture = TinyArchitecture(vocabulary=2048, width=args.width, layers=args.layers, heads=4)

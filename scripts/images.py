@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -17,8 +16,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+from palimpsest.arguments import Parser, filled_path, refuse  # noqa: E402
 from palimpsest.config.images import FAMILIES, LIST, SHOWN, Image, Images, made_of, open_images  # noqa: E402
-from palimpsest.errors import USER_ERROR_EXIT, UserError  # noqa: E402
+from palimpsest.errors import UserError  # noqa: E402
 from palimpsest.provenance.canonical import sha256_file  # noqa: E402
 
 IMAGES = ROOT / "containers/images"
@@ -36,18 +36,20 @@ UNLOCKED = ("pip==", "setuptools==", "nvidia-", "cuda-", "triton==")
 
 def main() -> None:
     """Do what the command line asks, for all families where it names none."""
-    parser = argparse.ArgumentParser(prog="images.py", description="Build, verify and export the images of the stage families.")
+    parser = Parser(prog="images.py", description="Build, verify and export the images of the stage families.")
     parser.add_argument("action", choices=("build", "verify", "export"))
     parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"of {', '.join(FAMILIES)}; by default all")
     parser.add_argument("--no-registry", action="store_true", help="make the base of Debian packages (root, debootstrap)")
     parser.add_argument(
-        "--wheels", type=Path, help="a folder of wheels that go before the index's, such as another build of torch"
+        "--wheels", type=filled_path, help="a folder of wheels that go before the index's, such as another build of torch"
     )
     args = parser.parse_args()
     try:
         families = args.families or list(FAMILIES)
         if unknown := set(families) - set(FAMILIES):
             raise UserError(f"no such family: {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}")
+        if args.wheels and not args.wheels.is_dir():
+            raise UserError(f"--wheels: {args.wheels}: there is no such folder")
         if args.no_registry and args.action != "verify" and not (IMAGES / "base.tar").exists():
             run(str(ROOT / "containers/base.sh"), str(IMAGES))
         for family in families:
@@ -55,9 +57,8 @@ def main() -> None:
                 verify(family)
             else:
                 {"build": build, "export": export}[args.action](family, no_registry=args.no_registry, wheels=args.wheels)
-    except UserError as error:
-        print(f"images.py: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR_EXIT)
+    except (UserError, OSError) as error:
+        sys.exit(refuse(parser.prog, error))
 
 
 def build(family: str, *, no_registry: bool, wheels: Path | None) -> None:

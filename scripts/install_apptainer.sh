@@ -3,6 +3,7 @@
 # The package is that of sid and needs a newer glibc. That goes to /opt/apptainer, for the two programs of the package alone;
 # no library of the system is replaced. `--podman` installs podman and debootstrap too, for images.py export and --no-registry.
 set -euo pipefail
+case "$#:${1:-}" in 0: | 1:--podman) ;; *) echo "install_apptainer.sh: $*: allowed is --podman, or nothing" >&2 && exit 2 ;; esac
 export DEBIAN_FRONTEND=noninteractive
 prefix=/opt/apptainer
 keys=/usr/share/keyrings/debian-archive-keyring.gpg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ TRAIN = [
 FAMILIES = {
     "data": ["huggingface-hub", "numpy", "pydantic", "pyyaml"],
     "train": TRAIN,
-    "evaluate": [*TRAIN, "lm-eval", "rouge-score"],
+    "evaluate": [*TRAIN, "lm-eval", "regex", "rouge-score"],
     "report": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy"],
 }
 WORKFLOW = "workflow"
@@ -90,5 +91,6 @@ def environments() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, text in environments().items():
         (ROOT / "envs" / name).write_text(text, encoding="utf-8")

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+from palimpsest.arguments import Parser
 from palimpsest.config.study import Study
-from palimpsest.planning import Plan, format_plan, read_configs
+from palimpsest.configs import read_configs
+from palimpsest.planning import Plan, format_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "running" / "scale.md"
@@ -29,4 +31,5 @@ def rewritten(page: str) -> str:
 
 
 if __name__ == "__main__":
+    Parser(description=__doc__).parse_args()
     PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from palimpsest.arguments import Parser, whole
+
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = ("npo", "simnpo")
 ATTACKS = ("relearn-random", "relearn-shortest")
@@ -109,9 +111,9 @@ def plan(*arguments: str) -> tuple[int, float, float, float]:
 
 def main() -> None:
     """Plan both and print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--variants", type=int, default=64, help="of both methods together")
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=whole(1), default=40)
+    parser.add_argument("--variants", type=whole(len(METHODS)), default=64, help="of both methods together")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bare, overlay = Path(folder, "Snakefile"), Path(folder, "study.yaml")

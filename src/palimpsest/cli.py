@@ -2,42 +2,40 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
 from palimpsest.audit.commands import add_audit
-from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.errors import UserError
+from palimpsest.output import unread_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a UserError is one line and exits with 2, as a wrong argument does."""
-    parser = argparse.ArgumentParser(prog="palimpsest", description="Unlearning of language models, traceable and checked.")
+    parser = Parser(prog="palimpsest", description="Unlearning of language models, traceable and checked.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_score, _add_plan, add_audit):
         add(commands)
     args = parser.parse_args(arguments)
     try:
-        code: int = args.run(args)
-    except UserError as error:
-        print(f"{args.prog}: {error}", file=sys.stderr)
-        return error.exit
-    except OSError as error:  # of a path that was given: what a command reads by itself it explains itself
-        print(f"{args.prog}: {error}", file=sys.stderr)
-        return USER_ERROR_EXIT
+        with unread_output():
+            code: int = args.run(args)
+    except (UserError, OSError) as error:
+        return refuse(args.prog, error)
     return code
 
 
-def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
     score = commands.add_parser("score", help="score evaluation logs", description="Score evaluation logs.")
     suites = score.add_subparsers(required=True, metavar="SUITE")
     text = (
         "Model utility and forget quality of a TOFU log: TOFU's dicts, NPO's lists, open-unlearning's metrics, a table of ours."
     )
     tofu = suites.add_parser("tofu", help="model utility and forget quality of TOFU", description=text)
-    tofu.add_argument("--log", required=True, type=Path, help="log of the model: a file, or the directory that holds it")
-    tofu.add_argument("--retrain", type=Path, metavar="LOG", help="log of the model retrained without the forget set")
+    tofu.add_argument("--log", required=True, type=filled_path, help="log of the model: a file, or the directory that holds it")
+    tofu.add_argument("--retrain", type=filled_path, metavar="LOG", help="log of the model retrained without the forget set")
     tofu.add_argument("--allow-mismatch", action="store_true", help="compare even if the logs cover other forget questions")
     tofu.add_argument("--json", action="store_true", help="print one JSON object")
     tofu.set_defaults(run=_score_tofu, prog=tofu.prog)
@@ -51,27 +49,26 @@ def _score_tofu(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_plan(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "What a study asks of GPUs before it runs: jobs, GPU-hours (an estimate) and memory by stage."
     plan = commands.add_parser("plan", help="jobs, GPU-hours and memory of a study", description=text)
-    plan.add_argument("--configfile", nargs="+", default=[], type=Path, help="laid over config.yaml, as Snakemake does")
-    plan.add_argument("--gpus", type=int, default=8, help="GPUs that share the study (default 8)")
-    plan.add_argument("--gpu-memory", nargs="+", type=float, default=[80.0, 141.0], metavar="GB", help="memory of a GPU")
-    plan.add_argument("--parameters", type=float, help="parameters of the models, where their size is not known here")
-    for name, unit in (
-        ("teraflops", "peak of a GPU, dense bf16"),
-        ("utilisation", "share of it"),
-        ("generated", "tokens a second"),
-    ):
-        plan.add_argument(f"--{name}", type=float, help=unit)
+    plan.add_argument("--configfile", nargs="+", default=[], type=filled_path, help="laid over config.yaml, as Snakemake does")
+    plan.add_argument("--gpus", type=whole(1), default=8, help="GPUs that share the study (default 8)")
+    plan.add_argument("--gpu-memory", nargs="+", type=positive, default=[80.0, 141.0], metavar="GB", help="memory of a GPU")
+    plan.add_argument("--parameters", type=positive, help="parameters of the models, where their size is not known here")
+    plan.add_argument("--teraflops", type=positive, help="peak of a GPU, dense bf16")
+    plan.add_argument("--utilisation", type=share, help="share of it that is reached, up to 1")
+    plan.add_argument("--generated", type=positive, help="tokens that a GPU generates a second")
     plan.set_defaults(run=_plan, prog=plan.prog)
 
 
 def _plan(args: argparse.Namespace) -> int:
     from palimpsest.config.study import Study
-    from palimpsest.planning import Assumptions, Plan, format_plan, read_configs
+    from palimpsest.configs import read_configs
+    from palimpsest.planning import Assumptions, Plan, format_plan
 
-    given = {name: getattr(args, name) for name in ("teraflops", "utilisation", "generated") if getattr(args, name)}
+    named = {name: getattr(args, name) for name in ("teraflops", "utilisation", "generated")}
+    given = {name: value for name, value in named.items() if value is not None}
     study = Study(read_configs([Path("config.yaml"), *args.configfile]))
     print(format_plan(Plan(study, parameters=args.parameters, assumed=Assumptions(**given)), args.gpus, args.gpu_memory))
     return 0

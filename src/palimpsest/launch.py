@@ -7,7 +7,10 @@ import argparse
 import os
 import runpy
 import sys
+from importlib.util import find_spec
 
+from palimpsest.arguments import Parser, whole
+from palimpsest.environment import check
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.leases import lease, share
 from palimpsest.processes import PARALLEL
@@ -15,21 +18,24 @@ from palimpsest.processes import PARALLEL
 
 def main() -> int:
     """Become the stage, in this process where it needs no other."""
-    parser = argparse.ArgumentParser(prog="palimpsest.launch", description="Start a stage.")
-    parser.add_argument("--gpu", type=int, default=0, help="GPUs of the job")
-    parser.add_argument("--processes", type=int, help="processes of the job; by default one a GPU, and at least one")
+    parser = Parser(prog="palimpsest.launch", description="Start a stage.")
+    parser.add_argument("--gpu", type=whole(0), default=0, help="GPUs of the job")
+    parser.add_argument("--processes", type=whole(1), help="processes of the job; by default one a GPU, and at least one")
     parser.add_argument("--parallel", choices=("ddp", "fsdp"), default="ddp", help="how several processes share a training")
     parser.add_argument("--one-of-several", action="store_true", help="this is a process of a job that has its GPUs already")
     parser.add_argument("module", help="the stage's module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the stage's own arguments")
     args = parser.parse_args()
+    if not _is_module(args.module):
+        parser.error(f"{args.module!r}: there is no such module")
     os.environ[PARALLEL] = args.parallel
     try:
+        check()
         if args.one_of_several:
             share()
         else:
             os.environ.update(lease(args.gpu))
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"palimpsest: {error}", file=sys.stderr)
         return USER_ERROR_EXIT
     processes = 1 if args.one_of_several else args.processes or max(args.gpu, 1)
@@ -44,6 +50,13 @@ def main() -> int:
         own = ["--one-of-several", "--parallel", args.parallel, args.module]
         os.execv(sys.executable, [sys.executable, *torchrun.split(), *own, *args.arguments])
     return 0
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):  # of its package, or of an empty name
+        return False
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from palimpsest import environment as environments
 from palimpsest.errors import UserError
 
-POOL, VISIBLE, LEASED = "PALIMPSEST_GPUS", "CUDA_VISIBLE_DEVICES", "PALIMPSEST_LEASES"
+VISIBLE, LEASED = "CUDA_VISIBLE_DEVICES", "PALIMPSEST_LEASES"
 # Within an allocation a scheduler may number its GPUs from 0, so they are told from those of other allocations.
 ALLOCATIONS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 WAIT = 0.5
@@ -29,7 +30,7 @@ def lease(gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, s
     runs as it is. Waits while too few are free; raises UserError where the pool has too few.
     """
     if not gpus:
-        return {VISIBLE: ""} if environment.get(POOL) else {}
+        return {} if environments.gpus(environment) is None else {VISIBLE: ""}
     found = pool(environment)
     if not found:
         return {}
@@ -48,7 +49,7 @@ def lease(gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, s
     os.close(gate)
     files = [str(_file(folder, gpu)) for gpu in taken]
     # As nvidia-smi numbers them; a list that CUDA was given already is in whatever order that was.
-    order = {} if VISIBLE in environment and POOL not in environment else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    order = {} if VISIBLE in environment and environments.GPUS not in environment else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     return {VISIBLE: ",".join(taken), LEASED: os.pathsep.join(files), **order}
 
 
@@ -60,12 +61,13 @@ def share(environment: Mapping[str, str] = os.environ) -> None:
 
 def pool(environment: Mapping[str, str]) -> list[str]:
     """Return the GPUs that jobs may lease, by the names that CUDA knows them by; none where nothing is known."""
-    for name in (POOL, VISIBLE):
-        if name in environment:
-            listed = [gpu.strip() for gpu in environment[name].split(",") if gpu.strip()]
-            if len(set(listed)) < len(listed):
-                raise UserError(f"{name}={environment[name]} names a GPU twice")
-            return [] if listed == ["-1"] else listed
+    if (listed := environments.gpus(environment)) is not None:
+        return listed
+    if VISIBLE in environment:
+        listed = [gpu.strip() for gpu in environment[VISIBLE].split(",") if gpu.strip()]
+        if len(set(listed)) < len(listed):
+            raise UserError(f"{VISIBLE}={environment[VISIBLE]} names a GPU twice")
+        return [] if listed == ["-1"] else listed
     if not shutil.which("nvidia-smi"):
         return []
     command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
@@ -75,7 +77,7 @@ def pool(environment: Mapping[str, str]) -> list[str]:
 
 def lock_folder(environment: Mapping[str, str]) -> Path:
     """Return where the locks of this user, and of this allocation of a scheduler, lie: all jobs must see the same folder."""
-    allocation = next((f"-{environment[name]}" for name in ALLOCATIONS if environment.get(name)), "")
+    allocation = next((f"-{quote(environment[name], safe='')}" for name in ALLOCATIONS if environment.get(name)), "")
     folder = Path(tempfile.gettempdir(), f"palimpsest-gpus-{os.getuid()}{allocation}")
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder

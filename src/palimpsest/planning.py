@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from palimpsest.config.measured import list_measured
@@ -332,19 +331,6 @@ def _order(stage: str) -> int:
 def _sum(rows: list[Row]) -> Row:
     largest = max((row.memory for row in rows), key=lambda memory: memory.on(1))
     return replace(rows[0], jobs=len(rows), hours=sum(row.hours for row in rows), memory=largest)
-
-
-def read_configs(paths: Sequence[Path]) -> dict[str, Any]:
-    """Return configs laid one over the other as Snakemake does; raises UserError for a file that is not there."""
-    from snakemake.common.configfile import load_configfile
-    from snakemake.utils import update_config
-
-    config: dict[str, Any] = {}
-    for path in paths:
-        if not path.is_file():
-            raise UserError(f"{path}: there is no such config")
-        update_config(config, load_configfile(path))
-    return config
 
 
 def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:

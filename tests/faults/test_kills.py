@@ -18,6 +18,7 @@ from checkout import TINY, Checkout, clone, finish, manifests
 from studies import Made, made
 
 import forked
+from palimpsest.arguments import whole
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.manifest import verify_artefact
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.faults
 KILLS = 50
 TIMESTAMP = ".snakemake_timestamp"
 IMPORTED = "{benchmark: tofu, split: forget10, model: tiny, log: items.parquet, label: GA theirs, source: a friend}"
-SEED = int(os.environ.get("PALIMPSEST_FAULTS_SEED", "0"))
+SEED = whole(0)(os.environ.get("PALIMPSEST_FAULTS_SEED", "0"))
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def test_results_are_called_as_snakemake_called_them(tmp_path: Path) -> None:
     project = open_project(stored, [])
     assert (project.workdir, project.called) == (tmp_path / "disk", "run42")
     (stored / "run_config.yaml").unlink()
-    with pytest.raises(UserError, match=r"run_config\.yaml: cannot be read .*: name the study's config by --configfile"):
+    with pytest.raises(UserError, match=r"run_config\.yaml: there is no such config: name the study's by --configfile"):
         open_project(link, [])
 
 

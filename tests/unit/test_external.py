@@ -21,6 +21,7 @@ from palimpsest.config.description import resolve_config
 from palimpsest.config.jobs import Inputs, Specs
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
+from palimpsest.evaluation.undefined import COPY
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.reporting.report import write_report
 from palimpsest.scores.imported import hash_log
@@ -89,6 +90,41 @@ def test_without_a_retrain_of_its_own_the_study_s_judges(study: Results, monkeyp
     scores = pd.read_parquet(take(study, monkeypatch, path) / "scores.parquet")
     test = ks_2samp(log_x(items(study, "npo", "default")), log_x(items(study, "retrain")))
     assert value(scores, "forget_quality", "theirs") == pytest.approx(test.pvalue, rel=1e-12)
+
+
+def test_doubts_about_a_log_stand_in_its_artefact(study: Results, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    retrain = study.items_path(identity("retrain", ""))
+    for own in (None, retrain):
+        said = json.loads((take(study, monkeypatch, retrain, own) / "provenance.json").read_text(encoding="utf-8"))
+        assert (said["notes"], said["undefined"]) == ([COPY], {})
+    table = pd.read_parquet(study.items_path(identity("npo", "default")))
+    table.loc[table["id"] == "forget-03", "paraphrased_nll"] = np.nan
+    table.loc[table["set"] == "retain", "rouge_l_recall"] = np.nan
+    table[table["set"] != "world_facts"].to_parquet(tmp_path / "items.parquet")
+    folder = take(study, monkeypatch, tmp_path / "items.parquet")
+    said = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    ratio = "a loss is NaN in 1 of 12 items"
+    assert said["undefined"] == {
+        "forget_truth_ratio": ratio,
+        "forget_quality": ratio,
+        "retain_rouge": "ROUGE-L is missing in 9 of 9 items",
+        "model_utility": "it needs retain_rouge, and 3 more of its parts",
+    }
+    assert said["notes"] == []
+    assert not set(said["undefined"]) & set(pd.read_parquet(folder / "scores.parquet")["metric"])
+
+
+@pytest.mark.parametrize("number", [-0.5, 101.0])
+def test_an_impossible_number_in_a_log_is_one_line(
+    study: Results, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: float
+) -> None:
+    log = real_forget_set()
+    log["forget_Q_A_ROUGE"]["value_by_index"]["3"]["rougeL_recall"] = number
+    path = tmp_path / "TOFU_EVAL.json"
+    path.write_text(json.dumps(log), encoding="utf-8")
+    said = refusal(lambda: take(study, monkeypatch, path), capsys)
+    place = f"{path}: forget_Q_A_ROUGE (forget): rougeL_recall: item 3"
+    assert said == f"palimpsest external: {place}: {number:g}: it lies between 0 and 1"
 
 
 def test_other_questions_than_those_of_retrain_are_refused(
@@ -212,7 +248,8 @@ def theirs(**more: Any) -> dict[str, Any]:
         "questions": False,
     }
     log |= {"missing": {"retain": "the log has no retain_Q_A_Prob"}, "unread": []}
-    return {"name": "theirs", **PLACE, "origin": "imported", "source": POISON, "log": log, "retrain": None} | more
+    said = {"origin": "imported", "source": POISON, "log": log, "retrain": None, "undefined": {}, "notes": []}
+    return {"name": "theirs", **PLACE, **said} | more
 
 
 def report(folder: Path, *, imported: bool) -> Path:
@@ -223,7 +260,9 @@ def report(folder: Path, *, imported: bool) -> Path:
         rows += [row | {"variant": ""} for row in numbers({"theirs": {0: {"forget_quality": 0.99, "model_utility": 0.98}}})]
     write_summary(folder / "summary", rows)
     if imported:
-        (folder / "summary" / "external.json").write_text(json.dumps([theirs()]), encoding="utf-8")
+        (folder / "summary" / "external.json").write_text(
+            json.dumps([theirs(undefined={"forget_quality": "a loss is NaN in 1 of 8 items"}, notes=[COPY])]), encoding="utf-8"
+        )
         for name in ("truth_ratios", "examples"):  # which no log gives the summary
             path = folder / "summary" / f"{name}.parquet"
             pd.read_parquet(path).query("method != 'theirs'").to_parquet(path, index=False)
@@ -244,6 +283,8 @@ def test_an_imported_model_is_shown_marked_escaped_and_counted_by_nothing(tmp_pa
         f"from “{POISON}” as the config says",
         "Without retain: the log has no retain_Q_A_Prob.",
         "against this study's Retrain of seed 0, which was asked as many questions; the log does not say which it was asked.",
+        "No forget quality: a loss is NaN in 1 of 8 items.",
+        f"Note: {COPY}.",
         "cd" * 6,
         f"Theirs {POISON} (imported)",
     ):

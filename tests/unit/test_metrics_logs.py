@@ -76,7 +76,10 @@ def broken(name: str, change: Any, **more: Any) -> dict[str, Any]:
             "no set can be made of these metrics of open-unlearning: forget: the log has no forget_Q_A_Prob",
         ),
         ({FORGET: [1]}, f"{FORGET}: an object of fields is wanted, found list"),
-        ({FORGET: {name: value for name, value in fields().items() if name != "rougeL_recall"}}, "rougeL_recall: Field required"),
+        (
+            {FORGET: {name: value for name, value in fields().items() if name != "avg_paraphrased_loss"}},
+            "avg_paraphrased_loss: Field required",
+        ),
         (broken("avg_gt_loss", []), "avg_gt_loss: List should have at least 1 item"),
         (broken("avg_gt_loss", [0.1, "0.2", 0.3]), "avg_gt_loss.1: Input should be a valid number"),
         (broken("avg_gt_loss", [0.1, None, 0.3]), "avg_gt_loss.1: Input should be a valid number"),
@@ -123,7 +126,15 @@ def test_a_truncated_or_missing_file_is_named(tmp_path: Path, capsys: pytest.Cap
         ([{"set": "forgotten"}], "holds forgotten: allowed are forget, retain"),
         ([], "holds nothing"),
         ([row | {"perturbed_nll": None} for row in table_rows()], "not a table of losses and token counts"),
-        ([row | {"perturbed_nll": [1.0] * 5} for row in table_rows()], "not a table of losses and token counts"),
+        (
+            [row | {"perturbed_nll": [1.0] * 5} for row in table_rows()],
+            "perturbed_nll and perturbed_tokens are not of equal length",
+        ),
+        # One count would otherwise serve all losses.
+        ([row | {"perturbed_tokens": [2]} for row in table_rows()], "perturbed_nll and perturbed_tokens are not of equal length"),
+        ([row | {"perturbed_nll": [], "perturbed_tokens": []} for row in table_rows()], "perturbed_nll: no perturbed answers"),
+        ([row | {"id": "3"} for row in table_rows()], "forget: item 3 stands twice"),
+        ([*table_rows(), table_rows("retain")[0] | {"set": None}], "holds forget, nan: allowed are forget, retain"),
     ],
 )
 def test_a_malformed_table_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: Any, says: str) -> None:
@@ -154,8 +165,14 @@ def test_what_a_log_lacks_is_null(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert set(result["parts"].values()) == {None}
     assert all(isinstance(value, float) for value in result["forget"].values())
     assert result["items"] == {"forget": 3, "retain": 0, "real_authors": 0, "world_facts": 0, "retrain_forget": None}
+    assert result["undefined"] == {
+        **dict.fromkeys(result["parts"], "the log has no such set"),
+        "model_utility": "it needs retain_probability, and 8 more of its parts",
+        "forget_quality": "no log of Retrain was given (--retrain)",
+        "ks_statistic": "no log of Retrain was given (--retrain)",
+    }
     assert main(["score", "tofu", "--log", str(tmp_path)]) == 0
-    assert "model utility               -\n" in capsys.readouterr().out
+    assert "model utility               - (it needs retain_probability, and 8 more of its parts)\n" in capsys.readouterr().out
 
 
 def test_forget_quality_needs_both_forget_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,6 +225,7 @@ def test_a_collapsed_model_is_scored_where_it_can_be(tmp_path: Path, capsys: pyt
     assert result["forget_quality"] is None
     assert result["ks_statistic"] is None
     assert result["items"]["retrain_forget"] == 3
+    assert result["undefined"]["forget_truth_ratio"] == result["undefined"]["forget_quality"] == "a loss is NaN in 1 of 3 items"
 
 
 @pytest.mark.parametrize("arguments", [[], ["score"], ["score", "muse"], ["score", "tofu"], ["score", "tofu", "--logs", "x"]])

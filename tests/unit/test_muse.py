@@ -1,5 +1,6 @@
 """The MUSE suite: what is asked and how it is cut, and the numbers of a model that has learnt its texts by heart."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,15 @@ def test_the_prompt_of_a_question(tokenizer: Any) -> None:
     ],
 )
 def test_an_answer_ends_where_the_next_question_begins(generated: str, answer: str) -> None:
-    assert cut_answer(generated) == answer
+    assert cut_answer(generated, "Mira Tolvane") == answer
+
+
+@pytest.mark.parametrize("answer", ["Question: chapter one", "Of chalk.\n\nOf slate.", "Two\nQuestions and answers"])
+def test_an_answer_with_such_a_mark_is_not_cut_at_it(answer: str) -> None:
+    assert cut_answer(f" {answer}", answer) == answer
+    # The marks that it does not hold still end it.
+    end = " Question: Who?" if "\nQuestion" in answer else "\nQuestion: Who?"
+    assert cut_answer(f" {answer}{end}", answer) == answer
 
 
 def test_truth_and_recital_are_cut_alike(tokenizer: Any) -> None:
@@ -209,6 +218,7 @@ def test_the_rouge_of_muse_counts_precision_and_knows_no_stems() -> None:
     assert rouge_l_f("the mill was red", "the mill burns") == pytest.approx(2 * (2 / 3) * (1 / 2) / (2 / 3 + 1 / 2))
     assert rouge_l_f("burning", "burns") == 0
     assert rouge_l_f("", "burns") == rouge_l_f("burns", "...") == 0
+    assert math.isnan(rouge_l_f("burns", " \n"))
 
 
 def test_sets_are_read_as_the_data_wrote_them(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from palimpsest.config.measured import list_measured
 from palimpsest.config.study import Study
+from palimpsest.configs import read_configs
 from palimpsest.errors import UserError
 from palimpsest.models.settings import TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
@@ -23,7 +24,6 @@ from palimpsest.planning import (
     Work,
     activation_bytes,
     adapter_parameters,
-    read_configs,
     train_operations,
     training_bytes,
 )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from palimpsest.config import jobs
 from palimpsest.config.study import Study
-from palimpsest.planning import read_configs
+from palimpsest.configs import read_configs
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from palimpsest.arguments import Parser, filled, filled_path, pairs, whole
 from palimpsest.audit.classes import CLASSES
 from palimpsest.audit.findings import KINDS
+from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import sha256_text
 from palimpsest.provenance.digest import ROOT
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from palimpsest.audit.verify import Verdict
 
 
-def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_audit(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add `audit` and what is below it."""
     audit = commands.add_parser("audit", help="prove that results are what code and data give", description="Audit results.")
     below = audit.add_subparsers(required=True, metavar="COMMAND")
@@ -26,82 +28,86 @@ def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         add(below)
 
 
-def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Hash every file, follow every manifest to its sources, compare with the study of today and Snakemake's memory."
     verify = commands.add_parser("verify", help="check every byte and where it comes from", description=text)
     _add_results(verify)
     _add_allow(verify)
-    verify.add_argument("--out", type=Path, metavar="FOLDER", help="write audit.html and audit.json there")
+    verify.add_argument("--out", type=filled_path, metavar="FOLDER", help="write audit.html and audit.json there")
     verify.add_argument("--json", action="store_true", help="print one JSON object")
     verify.set_defaults(run=_verify, prog=verify.prog)
 
 
-def _add_rerun(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_rerun(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Make artefacts once more from the inputs that are there, in a folder of their own, and compare."
     rerun = commands.add_parser("rerun", help="make some artefacts once more and compare", description=text)
     _add_results(rerun)
-    rerun.add_argument("--sample", type=int, default=3, metavar="K", help="how many, by chance (default 3)")
-    rerun.add_argument("--seed", type=int, default=0, metavar="S", help="of the chance (default 0)")
+    rerun.add_argument("--sample", type=whole(1), default=3, metavar="K", help="how many, by chance (default 3)")
+    rerun.add_argument("--seed", type=whole(0), default=0, metavar="S", help="of the chance (default 0)")
     rerun.add_argument("--only", nargs="+", default=[], metavar="STAGE", help="artefacts of these stages alone")
     rerun.add_argument("--class", dest="agreed", choices=CLASSES, help="compare by this class, not by the one that is declared")
-    rerun.add_argument("--scratch", type=Path, metavar="FOLDER", help="where they are made, and kept (default: a temporary one)")
+    rerun.add_argument(
+        "--scratch", type=filled_path, metavar="FOLDER", help="where they are made, and kept (default: a temporary one)"
+    )
     rerun.add_argument("--json", action="store_true", help="print one JSON object")
     rerun.set_defaults(run=_rerun, prog=rerun.prog)
 
 
-def _add_freeze(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_freeze(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Verify results, then write their ledger: a line an artefact, small enough to commit beside a paper."
     freeze = commands.add_parser("freeze", help="write the ledger of results", description=text)
     _add_results(freeze)
     _add_allow(freeze)
-    freeze.add_argument("--out", type=Path, default=Path("ledger.json"), metavar="LEDGER", help="default ledger.json")
+    freeze.add_argument("--out", type=filled_path, default=Path("ledger.json"), metavar="LEDGER", help="default ledger.json")
     freeze.set_defaults(run=_freeze, prog=freeze.prog)
 
 
-def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_check(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Hash every file again, derive the ledger anew, and compare it with one that was frozen."
     check = commands.add_parser("check", help="compare results with a frozen ledger", description=text)
-    check.add_argument("ledger", type=Path, metavar="LEDGER", help="what `palimpsest audit freeze` wrote")
-    check.add_argument("results", nargs="?", default=Path("results"), type=Path, metavar="RESULTS", help="default results")
+    check.add_argument("ledger", type=filled_path, metavar="LEDGER", help="what `palimpsest audit freeze` wrote")
+    check.add_argument("results", nargs="?", default=Path("results"), type=filled_path, metavar="RESULTS", help="default results")
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=_check, prog=check.prog)
 
 
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_compare(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "What differs between two ledgers, or folders of results, of two machines or two commits, and where it began."
     compare = commands.add_parser("compare", help="what differs between two ledgers", description=text)
     for name in ("first", "second"):
-        compare.add_argument(name, type=Path, metavar=name.upper(), help="a ledger or a folder of results")
+        compare.add_argument(name, type=filled_path, metavar=name.upper(), help="a ledger or a folder of results")
     compare.add_argument("--json", action="store_true", help="print one JSON object")
     compare.set_defaults(run=_compare, prog=compare.prog)
 
 
-def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_explain(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "From one number of the report back through every artefact, setting, source and commit that made it."
     explain = commands.add_parser("explain", help="where one number comes from", description=text)
     explain.add_argument("metric", metavar="METRIC", help="as in the column `metric` of summary.csv")
-    explain.add_argument("results", nargs="?", default=Path("results"), type=Path, metavar="RESULTS", help="default results")
+    explain.add_argument(
+        "results", nargs="?", default=Path("results"), type=filled_path, metavar="RESULTS", help="default results"
+    )
     explain.add_argument("--where", nargs="+", default=[], type=_pair, metavar="COLUMN=VALUE", help="which of several")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
     explain.set_defaults(run=_explain, prog=explain.prog)
 
 
-def _add_crate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_crate(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Write results as a Workflow Run RO-Crate, which readers of research objects know without knowing Palimpsest."
     crate = commands.add_parser("crate", help="export results as a Workflow Run RO-Crate", description=text)
-    crate.add_argument("results", type=Path, metavar="RESULTS", help="the folder of results")
-    crate.add_argument("out", type=Path, metavar="OUT", help="a new folder, not below RESULTS")
-    crate.add_argument("--license", metavar="URL", help="of what is exported (default: MIT)")
-    crate.add_argument("--largest", type=int, metavar="BYTES", help="larger files are named and not copied (default 20000000)")
+    crate.add_argument("results", type=filled_path, metavar="RESULTS", help="the folder of results")
+    crate.add_argument("out", type=filled_path, metavar="OUT", help="a new folder, not below RESULTS")
+    crate.add_argument("--license", type=filled, metavar="URL", help="of what is exported (default: MIT)")
+    crate.add_argument("--largest", type=whole(0), metavar="BYTES", help="larger files are named, not copied (default 20000000)")
     crate.set_defaults(run=_crate, prog=crate.prog)
 
 
-def _add_results(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="the folder of results")
-    parser.add_argument("--configfile", nargs="+", default=[], type=Path, help="the study, if not RESULTS/run_config.yaml")
+def _add_results(parser: Parser) -> None:
+    parser.add_argument("results", type=filled_path, metavar="RESULTS", help="the folder of results")
+    parser.add_argument("--configfile", nargs="+", default=[], type=filled_path, help="the study, if not RESULTS/run_config.yaml")
 
 
-def _add_allow(parser: argparse.ArgumentParser) -> None:
+def _add_allow(parser: Parser) -> None:
     kinds = ", ".join(KINDS)
     parser.add_argument("--allow", nargs="+", default=[], choices=KINDS, metavar="KIND", help=f"report, but pass: {kinds}")
 
@@ -117,6 +123,8 @@ def _verify(args: argparse.Namespace) -> int:
     from palimpsest.audit.page import write_page
     from palimpsest.audit.verify import format_verdict
 
+    if args.out and not args.out.is_dir():
+        raise UserError(f"--out: {args.out}: there is no such folder")
     verdict = _verified(args)
     if args.out:
         write_page(verdict, args.out)
@@ -159,6 +167,8 @@ def _freeze(args: argparse.Namespace) -> int:
     from palimpsest.audit.ledger import derive_ledger, write_ledger
     from palimpsest.audit.verify import format_verdict
 
+    if args.out.is_dir() or not args.out.parent.is_dir():
+        raise UserError(f"--out: {args.out}: a file is wanted, in a folder that is there")
     verdict = _verified(args)
     print(format_verdict(verdict))
     if verdict.failing(args.allow):
@@ -206,7 +216,7 @@ def _crate(args: argparse.Namespace) -> int:
 def _explain(args: argparse.Namespace) -> int:
     from palimpsest.audit.explain import find_number, format_trace, trace
 
-    row = find_number(args.results, args.metric, dict(args.where))
+    row = find_number(args.results, args.metric, pairs(args.where, "--where"))
     steps = trace(args.results, row)
     plain = {"number": row, "steps": [asdict(step) for step in steps]}
     print(json.dumps(plain, indent=1) if args.json else format_trace(row, steps))

@@ -6,17 +6,18 @@ graph, names the files in it and copies them.
 
 import shutil
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from palimpsest.audit.artefacts import CONFIG, PLAIN, Artefact, by_hash, find_artefacts
 from palimpsest.config.images import Image, open_images
+from palimpsest.configs import read_configs
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.commit import describe_commit
@@ -74,7 +75,10 @@ def write_crate(results: Path, out: Path, *, root: Path, license: str = LICENSE,
     for needed in (root / WORKFLOW, results / CONFIG):
         if not needed.is_file():
             raise UserError(f"{needed}: there is no such file; is this a finished study, and the repository it ran in?")
-    crate = _Export(results, root, largest).build(license)
+    config = read_configs([results / CONFIG])
+    if "study" not in config:
+        raise UserError(f"{results / CONFIG}: it names no study")
+    crate = _Export(results, root, largest).build(license, config)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     crate.write(partial)
@@ -97,9 +101,8 @@ class _Export:
         if not self.times:
             raise UserError(f"{results}: no {ENVIRONMENT} says when anything was made")
 
-    def build(self, license: str) -> ROCrate:
+    def build(self, license: str, config: Mapping[str, Any]) -> ROCrate:
         """Describe it all, and return what the library writes."""
-        config = yaml.safe_load((self.results / CONFIG).read_text(encoding="utf-8"))
         started, ended = min(start for start, _ in self.times.values()), max(end for _, end in self.times.values())
         root = self.crate.root_dataset
         root["name"] = f"Palimpsest: results of the study {config['study']}"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import ValidationError
 
 from palimpsest.audit.artefacts import CONFIG, Artefact, by_hash, find_artefacts
+from palimpsest.configs import read_configs
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_text
 from palimpsest.settings import Settings
@@ -46,7 +46,7 @@ def derive_ledger(results: Path) -> Ledger:
     here = by_hash(artefacts)
     config = results / CONFIG
     return Ledger(
-        config=yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {},
+        config=read_configs([config]) if config.is_file() else {},
         commits=_counted(str((each.environment or {}).get("commit")) for each in artefacts.values()),
         environments=_environments(artefacts),
         artefacts={path: _entry(each, here) for path, each in artefacts.items()},

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from palimpsest.audit.artefacts import CONFIG
+from palimpsest.configs import read_configs
 from palimpsest.errors import UserError
 from palimpsest.provenance.digest import ROOT
 from palimpsest.provenance.manifest import MANIFEST
@@ -82,7 +81,7 @@ def open_project(results: Path, configs: list[Path]) -> Project:
     configs = [path.resolve() for path in configs] or [results / CONFIG]
     called = results.name
     for path in configs:
-        called = str((_read_config(path) or {}).get("results", called))
+        called = str(_read_config(path).get("results", called))
     parts = Path(called).parts
     # A folder that was copied and called otherwise: Snakemake's memory, if it came along, does not know it by that name.
     if results.parts[-len(parts) :] != parts:
@@ -158,10 +157,7 @@ def _planned(job: Any, persistence: Any, project: Project) -> Iterator[tuple[str
     yield path, Planned(job.rule.name, job.threads, command, record, changed)
 
 
-def _read_config(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): name the study's config by --configfile") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: no YAML: {str(error).splitlines()[0]}") from None
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such config: name the study's by --configfile")
+    return read_configs([path])

@@ -5,30 +5,47 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from palimpsest.arguments import Parser, refuse
 from palimpsest.config.docs import REFERENCE, SCHEMA, reference_text, schema_text
 from palimpsest.config.measured import list_measured
 from palimpsest.config.study import Study
+from palimpsest.errors import UserError
 
 
 def main() -> None:
     """Run one of the three commands."""
-    parser = argparse.ArgumentParser(prog="python -m palimpsest.config", description=__doc__)
+    parser = Parser(prog="python -m palimpsest.config", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("write", help=f"write {SCHEMA} and {REFERENCE}, in the repository's root")
-    commands.add_parser("resolved", help="print a config given as JSON").add_argument("json")
-    commands.add_parser("measured", help="print the measured jobs of a config given as JSON").add_argument("json")
+    commands.add_parser("resolved", help="print a config given as JSON").add_argument("json", type=_config)
+    commands.add_parser("measured", help="print the measured jobs of a config given as JSON").add_argument("json", type=_config)
     args = parser.parse_args()
     if args.command == "write":
         Path(SCHEMA).write_text(schema_text(), encoding="utf-8")
         Path(REFERENCE).write_text(reference_text(), encoding="utf-8")
     elif args.command == "measured":
-        print(json.dumps(list_measured(Study(json.loads(args.json)))))
+        try:
+            print(json.dumps(list_measured(Study(args.json))))
+        except UserError as error:
+            sys.exit(refuse(parser.prog, error))
     else:
-        print(yaml.safe_dump(json.loads(args.json), sort_keys=False, width=130, allow_unicode=True), end="")
+        print(yaml.safe_dump(args.json, sort_keys=False, width=130, allow_unicode=True), end="")
+
+
+def _config(text: str) -> dict[str, Any]:
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise argparse.ArgumentTypeError("a config is an object")
+    return config
 
 
 if __name__ == "__main__":

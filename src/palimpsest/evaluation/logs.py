@@ -5,22 +5,25 @@ TOFU's two JSON forms hold the same fields for each set, once keyed by item ("av
 place, as the official code pairs them; its texts may stand in another order, so no score here pairs a loss with a text.
 """
 
-import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation import open_unlearning
 from palimpsest.evaluation.questions import plain_question
-from palimpsest.evaluation.tables import TABLE
+from palimpsest.evaluation.strict_json import read_json
+from palimpsest.evaluation.tables import ROUGE_WORDS, TABLE
+from palimpsest.evaluation.values import Names, Numbers, check_counts, check_losses, check_shares
 from palimpsest.metrics.tofu import SETS, Items
+from palimpsest.metrics.words import has_known_words
 
 AGGREGATED = "eval_log_aggregated.json"
 SET_FILES = {
@@ -40,7 +43,7 @@ class _SetLog(BaseModel):
     avg_gt_loss: Annotated[list[float], Field(min_length=1)]
     avg_paraphrased_loss: list[float]
     average_perturb_loss: list[Annotated[list[float], Field(min_length=1)]]
-    rougeL_recall: list[float]  # noqa: N815 (so it is called in the files)
+    rougeL_recall: list[float] | None = None  # noqa: N815 (so it is called in the files)
     generated_text: list[Annotated[list[str], Field(min_length=3, max_length=3)]] | None = None
 
 
@@ -54,15 +57,19 @@ class Log:
     """Fields or metrics that the scores do not need."""
     missing: dict[str, str] = field(default_factory=dict)
     """Why a set is not there."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out of a set, and why."""
 
 
 def log_files(path: Path) -> list[Path]:
     """Return the files that a log consists of: `path` itself, or those in the directory that it is; UserError where none is."""
     if not path.is_dir():
         return [path]
-    for name in (TABLE, AGGREGATED, open_unlearning.FILE):
-        if (path / name).is_file():
-            return [path / name]
+    whole = [path / name for name in (TABLE, AGGREGATED, open_unlearning.FILE) if (path / name).is_file()]
+    if len(whole) > 1:
+        raise UserError(f"{path}: holds {' and '.join(file.name for file in whole)}: name the one that is meant")
+    if whole:
+        return whole
     found = [path / name for name in SET_FILES if (path / name).is_file()]
     if not found:
         looked = ", ".join((TABLE, AGGREGATED, open_unlearning.FILE, *SET_FILES))
@@ -81,12 +88,17 @@ def open_log(path: Path) -> Log:
     `path` is a JSON file, a table, or a directory that holds one of the two. Raises UserError, one line that names the file
     and what is wrong with it. Losses may be infinite or NaN, as a collapsed model gives them.
     """
-    logs = [_open_file(file) for file in log_files(path)]
-    sets = {name: items for log in logs for name, items in log.sets.items()}
+    files = log_files(path)
+    logs = [_open_file(file) for file in files]
+    sets: dict[str, Items] = {}
+    for file, log in zip(files, logs, strict=True):
+        if twice := sets.keys() & log.sets.keys():
+            raise UserError(f"{file}: set {min(twice)} stands in another file of {path} too")
+        sets |= log.sets
     unread = list(dict.fromkeys(name for log in logs for name in log.unread))
     reasons = {name: why for log in logs for name, why in log.missing.items()}
     missing = {name: reasons.get(name, "the log has no such set") for name in SETS if name not in sets}
-    return Log(sets, logs[0].form, unread, missing)
+    return Log(sets, logs[0].form, unread, missing, [note for log in logs for note in log.notes])
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -101,31 +113,49 @@ def sets_from_table(frame: pd.DataFrame, source: object) -> dict[str, Items]:
     """Return the sets in the rows of a suite's table; raises UserError, `source` first, where they are not as it should be."""
     if "set" not in frame:
         raise UserError(f"{source}: no column 'set'")
-    groups = {str(name): group for name, group in frame.groupby("set", sort=False)}
+    groups = {str(name): group for name, group in frame.groupby("set", sort=False, dropna=False)}
     if not groups or not set(groups) <= set(SETS):
         raise UserError(f"{source}: column 'set' holds {', '.join(groups) or 'nothing'}: allowed are {', '.join(SETS)}")
-    return {name: items_from_table(group, source) for name, group in groups.items()}
+    return {name: items_from_table(group, f"{source}: {name}") for name, group in groups.items()}
 
 
 def items_from_table(frame: pd.DataFrame, source: object) -> Items:
     """Return the items of one set from rows with summed losses in nats and token counts; raises UserError as above."""
     try:
-        answer = _floats(frame["answer_nll"]) / _floats(frame["answer_tokens"])
-        paraphrased = _floats(frame["paraphrased_nll"]) / _floats(frame["paraphrased_tokens"])
-        perturbed = [
-            np.divide(nll, tokens).tolist() for nll, tokens in zip(frame["perturbed_nll"], frame["perturbed_tokens"], strict=True)
-        ]
+        ids = _ids(frame, source)
+        answer = _per_token(_floats(frame["answer_nll"]), _floats(frame["answer_tokens"]), "answer", source, ids)
+        given = frame["paraphrased_tokens"].notna().to_numpy() | frame["paraphrased_nll"].notna().to_numpy()
+        paraphrases, base = frame[given], answer.copy()
+        base[given] = _per_token(
+            _floats(paraphrases["paraphrased_nll"]), _floats(paraphrases["paraphrased_tokens"]), "paraphrased", source, ids[given]
+        )
+        perturbed = _per_token(
+            _matrix(frame["perturbed_nll"], source, "perturbed_nll"),
+            _matrix(frame["perturbed_tokens"], source, "perturbed_tokens"),
+            "perturbed",
+            source,
+            ids,
+        )
+        rouge = _floats(frame["rouge_l_recall"]) if "rouge_l_recall" in frame else None
+        if rouge is not None:
+            check_shares(rouge, f"{source}: rouge_l_recall", ids)
         return Items(
             answer=answer,
-            base=np.where(frame["paraphrased_tokens"].isna(), answer, paraphrased),
-            perturbed=_matrix(perturbed, source, "perturbed_nll"),
-            rouge=_floats(frame["rouge_l_recall"]) if "rouge_l_recall" in frame else None,
+            base=base,
+            perturbed=perturbed,
+            rouge=rouge,
             questions=tuple(plain_question(text) for text in frame["question"]),
+            unicode_words=count_unicode(frame),
         )
     except KeyError as error:
         raise UserError(f"{source}: no column {error}") from None
     except (TypeError, ValueError) as error:
         raise UserError(f"{source}: not a table of losses and token counts: {error}") from None
+
+
+def count_unicode(frame: pd.DataFrame) -> int:
+    """Return of how many rows ROUGE compares other words than those of `rouge_score`."""
+    return int(frame[ROUGE_WORDS].isin(["unicode", "characters"]).sum()) if ROUGE_WORDS in frame else 0
 
 
 def question_mismatch(items: Items, other: Items) -> str | None:
@@ -144,32 +174,60 @@ def question_mismatch(items: Items, other: Items) -> str | None:
 
 def _open_file(path: Path) -> Log:
     try:
-        return Log(sets_from_table(read_frame(path), path), TABLE_FORM) if path.suffix == ".parquet" else _open_json(path)
+        return _open_table(path) if path.suffix == ".parquet" else _open_json(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
+def _open_table(path: Path) -> Log:
+    frame = read_frame(path)
+    sets, notes = sets_from_table(frame, path), list[str]()
+    # A table without the column was written when rouge_score alone read the answers.
+    if ROUGE_WORDS not in frame and "answer" in frame:
+        for name in sets:
+            sets[name] = without_unread_rouge(name, sets[name], frame.loc[frame["set"] == name, "answer"].tolist(), notes)
+    return Log(sets, TABLE_FORM, notes=notes)
+
+
+def without_unread_rouge(name: str, items: Items, answers: Sequence[str | None], notes: list[str]) -> Items:
+    """Return a set without those ROUGE values of 0 that say nothing: `rouge_score` finds no word in the right answer.
+
+    A note on them is added to `notes`.
+    """
+    if items.rouge is None:
+        return items
+    strange = [bool((text or "").strip()) and not has_known_words(text or "") for text in answers]
+    unknown = np.array(strange) & (items.rouge == 0)
+    if not unknown.any():
+        return items
+    notes.append(
+        f"{name}: ROUGE of {unknown.sum()} of {len(items)} items is left out: it is 0 and their right answers hold no letter"
+        " a-z and no digit, which are all that rouge_score reads"
+    )
+    return replace(items, rouge=np.where(unknown, np.nan, items.rouge))
+
+
 def _open_json(path: Path) -> Log:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON, or cut short: {error}") from None
+    content = read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: not an evaluation log of TOFU: an object is wanted, found {type(content).__name__}")
     if "avg_gt_loss" in content:
         if path.name not in SET_FILES:
             raise UserError(f"{path}: the log of one set, but of which? Name it as TOFU does: {', '.join(SET_FILES)}")
         content = {path.name: content}
-    if open_unlearning.is_open_unlearning(content):
-        return _open_metrics(content, path)
     files = {file: name for file, name in SET_FILES.items() if file in content}
+    if open_unlearning.is_open_unlearning(content):
+        if files:
+            raise UserError(f"{path}: holds {next(iter(files))} of TOFU and metrics of open-unlearning: which are meant?")
+        return _open_metrics(content, path)
     if not files:
         raise UserError(f"{path}: not an evaluation log of TOFU: {_lacking(content)}")
-    log = {name: _items(content[file], f"{path}: {file}") for file, name in files.items()}
+    notes: list[str] = []
+    sets = {name: _items(content[file], name, f"{path}: {file}", notes) for file, name in files.items()}
     fields = [name for file in files for name in content[file] if name not in _SetLog.model_fields]
     is_dicts = isinstance(content[next(iter(files))]["avg_gt_loss"], dict)
     unread = [*(name for name in content if name not in files), *fields]
-    return Log(log, DICT_FORM if is_dicts else LIST_FORM, list(dict.fromkeys(unread)))
+    return Log(sets, DICT_FORM if is_dicts else LIST_FORM, list(dict.fromkeys(unread)), notes=notes)
 
 
 def _open_metrics(content: Mapping[str, Any], path: Path) -> Log:
@@ -177,8 +235,12 @@ def _open_metrics(content: Mapping[str, Any], path: Path) -> Log:
     if not sets:
         reasons = "; ".join(f"{name}: {why}" for name, why in missing.items())
         raise UserError(f"{path}: no set can be made of these metrics of open-unlearning: {reasons}")
+    notes: list[str] = []
+    for name in sets:
+        if answers := open_unlearning.right_answers(content, name):
+            sets[name] = without_unread_rouge(name, sets[name], answers, notes)
     read = {metric for name in sets for metric in open_unlearning.metrics_of(name).values()}
-    return Log(sets, METRICS_FORM, [metric for metric in content if metric not in read], missing)
+    return Log(sets, METRICS_FORM, [metric for metric in content if metric not in read], missing, notes)
 
 
 def _lacking(content: Mapping[str, Any]) -> str:
@@ -187,39 +249,74 @@ def _lacking(content: Mapping[str, Any]) -> str:
     return f"it has none of {', '.join(SET_FILES)}, and no metrics of open-unlearning with their {open_unlearning.AGGREGATE}"
 
 
-def _items(fields: Any, source: str) -> Items:
+def _items(fields: Any, name: str, source: str, notes: list[str]) -> Items:
+    """Return one set of TOFU's log."""
     if not isinstance(fields, dict):
         raise UserError(f"{source}: an object of fields is wanted, found {type(fields).__name__}")
-    known = {name: fields[name] for name in _SetLog.model_fields if name in fields}
+    known = {part: fields[part] for part in _SetLog.model_fields if part in fields}
     # The items of the dict form are matched by key: its fields need not list them in the same order.
     order = list(first) if isinstance(first := known.get("avg_gt_loss"), dict) else None
-    for name, values in known.items():
+    for part, values in known.items():
         if isinstance(values, dict):
             if order is None or values.keys() != set(order):
-                raise UserError(f"{source}: {name} and avg_gt_loss do not cover the same items")
-            known[name] = [values[key] for key in order]
+                raise UserError(f"{source}: {part} and avg_gt_loss do not cover the same items")
+            known[part] = [values[key] for key in order]
     try:
         log = _SetLog.model_validate(known)
     except ValidationError as error:
         first_error = error.errors(include_url=False)[0]
-        raise UserError(f"{source}: {'.'.join(map(str, first_error['loc']))}: {first_error['msg']}") from None
-    for name, values in log:
+        place = list(first_error["loc"])
+        if order and len(place) > 1:
+            place[1] = order[int(place[1])]
+        raise UserError(f"{source}: {'.'.join(map(str, place))}: {first_error['msg']}") from None
+    for part, values in log:
         if values is not None and len(values) != len(log.avg_gt_loss):
-            raise UserError(f"{source}: {name} has {len(values)} items, avg_gt_loss {len(log.avg_gt_loss)}")
-    return Items(
-        answer=np.array(log.avg_gt_loss),
-        base=np.array(log.avg_paraphrased_loss),
-        perturbed=_matrix(log.average_perturb_loss, source, "average_perturb_loss"),
-        rouge=np.array(log.rougeL_recall),
+            raise UserError(f"{source}: {part} has {len(values)} items, avg_gt_loss {len(log.avg_gt_loss)}")
+    keys = order or range(len(log.avg_gt_loss))
+
+    def checked(part: str, losses: Numbers) -> Numbers:
+        check_losses(losses, f"{source} ({name}): {part}", keys)
+        return losses
+
+    rouge = None if log.rougeL_recall is None else np.array(log.rougeL_recall, dtype=np.float64)
+    if rouge is not None:
+        check_shares(rouge, f"{source} ({name}): rougeL_recall", keys)
+    items = Items(
+        answer=checked("avg_gt_loss", np.array(log.avg_gt_loss, dtype=np.float64)),
+        base=checked("avg_paraphrased_loss", np.array(log.avg_paraphrased_loss, dtype=np.float64)),
+        perturbed=checked("average_perturb_loss", _matrix(log.average_perturb_loss, source, "average_perturb_loss")),
+        rouge=rouge,
         questions=tuple(plain_question(text[0]) for text in log.generated_text) if log.generated_text else None,
     )
+    return without_unread_rouge(name, items, [text[2] for text in log.generated_text], notes) if log.generated_text else items
 
 
-def _matrix(rows: list[list[float]], source: object, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _ids(frame: pd.DataFrame, source: object) -> NDArray[np.object_]:
+    """Return the names of a set's rows, in a table without ids their numbers; raises UserError where one stands twice."""
+    if "id" not in frame:
+        return np.arange(len(frame)).astype(object)
+    if (again := frame["id"].duplicated()).any():
+        several = next((f": the table holds more than one {name}" for name in ("epoch", "draw") if name in frame), "")
+        raise UserError(f"{source}: item {frame.loc[again, 'id'].iloc[0]} stands twice{several}")
+    return frame["id"].to_numpy(dtype=object)
+
+
+def _per_token(nll: Numbers, tokens: Numbers, name: str, source: object, ids: Names) -> Numbers:
+    if nll.shape != tokens.shape:
+        raise UserError(f"{source}: {name}_nll and {name}_tokens are not of equal length")
+    check_losses(nll, f"{source}: {name}_nll", ids)
+    check_counts(tokens, f"{source}: {name}_tokens", ids)
+    return nll / tokens
+
+
+def _matrix(rows: Iterable[Sequence[float]], source: object, name: str) -> Numbers:
+    rows = list(rows)
     if len({len(row) for row in rows}) > 1:
         raise UserError(f"{source}: {name}: the items differ in their number of perturbed answers")
-    return np.array(rows, dtype=np.float64)
+    if rows and not len(rows[0]):
+        raise UserError(f"{source}: {name}: no perturbed answers, and the truth ratio needs one at least")
+    return np.array([list(row) for row in rows], dtype=np.float64)
 
 
-def _floats(column: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.float64]]:
+def _floats(column: "pd.Series[Any]") -> Numbers:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)

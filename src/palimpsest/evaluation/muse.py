@@ -13,9 +13,9 @@ from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
 from palimpsest.evaluation.generation import continue_texts
 from palimpsest.evaluation.scoring import TOKENS_PER_PASS
 from palimpsest.evaluation.suites import Subject, Watched
-from palimpsest.evaluation.tables import MUSE, MUSE_TABLE, MUSE_TRAJECTORY, write_table
+from palimpsest.evaluation.tables import MUSE, MUSE_TABLE, MUSE_TRAJECTORY, ROUGE_WORDS, write_table
 from palimpsest.metrics.privacy import min_k_loss
-from palimpsest.metrics.rouge import rouge_l_f
+from palimpsest.metrics.rouge import rouge_l_f, words_for
 from palimpsest.models.packing import score
 from palimpsest.progress import track
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from palimpsest.models.settings import UsedSettings
 
 # After its answer a model goes on as the examples before the question do: with a blank line and the next question.
-_ANSWER_END = re.compile(r"\n[^\S\n]*\n|\nQuestion|Question:")
+_ANSWER_ENDS = [re.compile(end) for end in (r"\n[^\S\n]*\n", r"\nQuestion", r"Question:")]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def evaluate_muse(
         ("knowledge_retain", sets.knowledge_retain[:most], sets.examples_retain),
     ):
         answers = go_on([knowledge_prompt(examples, row.question) for row in pairs], suite.knowledge_tokens)
-        log += [_said(name, row.id, row.question, row.answer, cut_answer(text)) for row, text in zip(pairs, answers, strict=True)]
+        said = [cut_answer(text, row.answer) for row, text in zip(pairs, answers, strict=True)]
+        log += [_said(name, row.id, row.question, row.answer, text) for row, text in zip(pairs, said, strict=True)]
     texts = [(name, row) for name, rows in (("members", sets.members), ("nonmembers", sets.nonmembers)) for row in rows[:most]]
     losses = text_losses(model, encoder, [row.text for _, row in texts], used.piece_tokens)
     for (name, row), of_text in zip(texts, track(losses, "read", total=len(texts)), strict=True):
@@ -121,9 +122,13 @@ def knowledge_prompt(examples: Sequence[Pair], question: str) -> str:
     return f"{shown}Question: {question}\nAnswer:"
 
 
-def cut_answer(text: str) -> str:
-    """Return what a generated text says before a blank line or the next question; a text that begins with one says nothing."""
-    return _ANSWER_END.split(text, maxsplit=1)[0].strip()
+def cut_answer(text: str, answer: str) -> str:
+    """Return what a generated text says before a blank line or the next question; a text that begins with one says nothing.
+
+    A mark that the right answer holds itself is no end: a model that gives this answer would be cut short.
+    """
+    ends = [found.start() for end in _ANSWER_ENDS if not end.search(answer) and (found := end.search(text))]
+    return text[: min(ends, default=None)].strip()
 
 
 def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], piece_tokens: int) -> Iterator[list[float]]:
@@ -149,4 +154,4 @@ def _ids_behind(encoder: PromptEncoder, prompt: str, text: str) -> list[int]:
 
 def _said(name: str, id: str, prompt: str, answer: str, generation: str) -> dict[str, Any]:
     said = {"set": name, "id": id, "prompt": prompt, "answer": answer, "generation": generation}
-    return {**said, "rouge_l_f": rouge_l_f(generation, answer)}
+    return {**said, ROUGE_WORDS: words_for(answer), "rouge_l_f": rouge_l_f(generation, answer)}

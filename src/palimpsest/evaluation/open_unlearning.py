@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation.questions import plain_question
+from palimpsest.evaluation.values import check_losses, check_shares
 from palimpsest.metrics.tofu import Items
 
 FILE = "TOFU_EVAL.json"
@@ -70,11 +71,20 @@ def sets_from_metrics(content: Mapping[str, Any], source: object) -> tuple[dict[
         if lacking:
             missing[name] = f"the log has no {' and no '.join(dict.fromkeys(lacking))}"
         else:
-            sets[name] = _items(content, metrics, source)
+            sets[name] = _items(content, name, source)
     return sets, missing
 
 
-def _items(content: Mapping[str, Any], metrics: Mapping[str, str], source: object) -> Items:
+def right_answers(content: Mapping[str, Any], name: str) -> list[str | None]:
+    """Return the right answers of a set in the order of its items, None for one that its log does not hold as a text."""
+    metrics = metrics_of(name)
+    said = content.get(metrics["rouge"], {}).get(ITEMS, {})
+    texts = [said[key].get("ground_truth") for key in content[metrics["answer"]][ITEMS]] if said else []
+    return [text if isinstance(text, str) else None for text in texts]
+
+
+def _items(content: Mapping[str, Any], name: str, source: object) -> Items:
+    metrics = metrics_of(name)
     answer = _read(content, metrics["answer"], _Loss, source)
     base = _read(content, metrics["base"], _Loss, source)
     perturbed = _read(content, metrics["perturbed"], _Losses, source)
@@ -86,13 +96,18 @@ def _items(content: Mapping[str, Any], metrics: Mapping[str, str], source: objec
         raise UserError(f"{source}: {metrics['perturbed']}: the items differ in their number of wrong answers")
     prompts = [said[key].input for key in answer] if said is not None else []
     asked = [plain_question(prompt) for prompt in prompts if prompt is not None]
-    return Items(
-        answer=np.array([item.avg_loss for item in answer.values()]),
-        base=np.array([base[key].avg_loss for key in answer]),
-        perturbed=np.array([perturbed[key].avg_loss for key in answer]),
-        rouge=None if said is None else np.array([said[key].rougeL_recall for key in answer]),
+    items = Items(
+        answer=np.array([item.avg_loss for item in answer.values()], dtype=np.float64),
+        base=np.array([base[key].avg_loss for key in answer], dtype=np.float64),
+        perturbed=np.array([perturbed[key].avg_loss for key in answer], dtype=np.float64),
+        rouge=None if said is None else np.array([said[key].rougeL_recall for key in answer], dtype=np.float64),
         questions=tuple(asked) if len(asked) == len(answer) else None,
     )
+    for part, losses in (("answer", items.answer), ("base", items.base), ("perturbed", items.perturbed)):
+        check_losses(losses, f"{source}: {metrics[part]} ({name}): avg_loss", list(answer))
+    if items.rouge is not None:
+        check_shares(items.rouge, f"{source}: {metrics['rouge']} ({name}): rougeL_recall", list(answer))
+    return items
 
 
 def _read(content: Mapping[str, Any], metric: str, kind: type[Kind], source: object) -> dict[str, Kind]:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 # The per-item log of a TOFU suite or of an attack, in its folder, and that of a MUSE suite.
 TABLE, MUSE_TABLE = "items.parquet", "muse.parquet"
+ROUGE_WORDS = "rouge_words"
 LOSSES = [
     ("id", pa.string()),
     ("question", pa.string()),
@@ -27,6 +28,8 @@ ITEMS = pa.schema(
         ("half", pa.int64()),
         *LOSSES,
         ("generation", pa.string()),
+        # Whose words ROUGE compares: "rouge_score", "unicode" or "characters" (`metrics.rouge`).
+        (ROUGE_WORDS, pa.string()),
         ("rouge_1_recall", pa.float64()),
         ("rouge_l_recall", pa.float64()),
         ("exact_memorisation", pa.float64()),
@@ -41,6 +44,7 @@ MUSE = pa.schema(
         ("prompt", pa.string()),
         ("answer", pa.string()),
         ("generation", pa.string()),
+        (ROUGE_WORDS, pa.string()),
         ("rouge_l_f", pa.float64()),
         ("tokens", pa.int64()),
         ("min_k_loss", pa.float64()),

@@ -14,9 +14,9 @@ from palimpsest.data.splits import halves
 from palimpsest.evaluation.generation import generate_answers
 from palimpsest.evaluation.scoring import score_rows
 from palimpsest.evaluation.suites import Subject, Watched
-from palimpsest.evaluation.tables import ITEMS, TABLE, TRAJECTORY, write_table
+from palimpsest.evaluation.tables import ITEMS, ROUGE_WORDS, TABLE, TRAJECTORY, write_table
 from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
-from palimpsest.metrics.rouge import rouge_recalls
+from palimpsest.metrics.rouge import rouge_recalls, words_for
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -50,6 +50,7 @@ def evaluate_tofu(
                 "half": half.get((name, row.id)),
                 **columns,
                 "generation": generation,
+                ROUGE_WORDS: words_for(row.answer),
                 "rouge_1_recall": rouge_1,
                 "rouge_l_recall": rouge_l,
                 "exact_memorisation": exact_memorisation(hits),

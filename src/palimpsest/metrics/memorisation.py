@@ -1,5 +1,7 @@
 """Verbatim memorisation of an answer, read off its teacher-forced argmax hits."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,14 +9,20 @@ Hits = NDArray[np.bool_]
 
 
 def exact_memorisation(hits: Hits) -> float:
-    """Return the share of answer tokens (tokens,) that the model predicts from the true prefix (Tirumala et al., 2205.10770)."""
-    return float(np.mean(hits))
+    """Return the share of answer tokens (tokens,) that the model predicts from the true prefix (Tirumala et al., 2205.10770).
+
+    NaN of an answer without tokens.
+    """
+    return float(np.mean(hits)) if len(hits) else math.nan
 
 
 def extraction_strength(hits: Hits) -> float:
     """Return 1 - k/n, k the shortest true prefix after which all n - k tokens are hits (Carlini et al., 2012.07805).
 
-    1 where all n tokens (tokens,) are hits, 0 where the last one is missed (open-unlearning gives 1/n there).
+    1 where all n tokens (tokens,) are hits, 0 where the last one is missed (open-unlearning gives 1/n there). Of one token
+    it is 1 or 0: the prompt alone gave the answer, or did not. NaN of an answer without tokens.
     """
+    if not len(hits):
+        return math.nan
     misses = np.flatnonzero(~np.asarray(hits, dtype=bool))
     return float(1 - (misses[-1] + 1) / len(hits)) if misses.size else 1.0

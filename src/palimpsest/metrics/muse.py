@@ -1,6 +1,7 @@
 """The scores of the MUSE suite (arXiv 2407.06460, Sec. 3.1), composed from the metrics beside this module."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,15 +24,19 @@ class MuseItems:
     nonmembers: Array
     texts: tuple[tuple[str, ...], tuple[str, ...]]
     """The ids of members and of nonmembers, in the order of their losses."""
+    unicode_words: Mapping[str, int] = field(default_factory=dict)
+    """Of how many items of a set ROUGE compares other words than those of `rouge_score` (`metrics.rouge`)."""
 
 
 def muse_scores(items: MuseItems, retrain: MuseItems | None, published_auc: float | None = None) -> dict[str, float]:
     """Return VerbMem and KnowMem in percent, the AUC, and PrivLeak in percent against Retrain, which has read the same texts.
 
     Without a Retrain there is no PrivLeak; where an AUC was published for a Retrain, PrivLeak is given against that one too.
+    `*_unicode_items` counts the items of a set whose answers `rouge_score` cannot read, where there are any.
     """
     auc = float(membership_auc(items.members, items.nonmembers))
     scores = {metric: 100 * mean(items.rouge[name].tolist()) for name, metric in ROUGE_METRICS.items()}
+    scores |= {f"{ROUGE_METRICS[name]}_unicode_items": float(count) for name, count in items.unicode_words.items() if count}
     scores["auc_min_k"] = auc
     if retrain is not None:
         scores["privleak"] = float(priv_leak(auc, membership_auc(retrain.members, retrain.nonmembers)))

@@ -1,13 +1,21 @@
-"""Mean and standard deviation over seeds: NaN where a value is not finite, so that a collapsed trial is seen as one."""
+"""Means and standard deviations: NaN where a value is not finite, so that a collapsed trial is seen as one."""
 
 import math
 import statistics
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def mean(values: Sequence[float]) -> float:
     """Return the mean (seeds,), the same in every order; NaN of none and where one value is not finite."""
     return statistics.mean(map(float, values)) if are_finite(values) else math.nan
+
+
+def mean_share(values: NDArray[np.float64]) -> float:
+    """Return the mean of values in [0, 1], shape (items,); NaN of none and where one is NaN or outside."""
+    return float(values.mean()) if values.size and values.min() >= 0 and values.max() <= 1 else math.nan
 
 
 def sd(values: Sequence[float]) -> float:

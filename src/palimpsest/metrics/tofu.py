@@ -6,6 +6,7 @@ from functools import cached_property
 
 from palimpsest.metrics.forget_quality import ForgetQuality, forget_quality
 from palimpsest.metrics.probability import answer_probability, choice_probability
+from palimpsest.metrics.spread import mean_share
 from palimpsest.metrics.truth_ratio import Array, forget_truth_ratio, log_truth_ratio, utility_truth_ratio
 from palimpsest.metrics.utility import model_utility
 
@@ -27,6 +28,8 @@ class Items:
     perturbed: Array
     rouge: Array | None = None
     questions: tuple[str, ...] | None = None
+    unicode_words: int = 0
+    """Of how many items ROUGE compares other words than those of `rouge_score` (`metrics.rouge`)."""
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -38,7 +41,10 @@ class Items:
 
 
 def tofu_scores(sets: Mapping[str, Items]) -> dict[str, float]:
-    """Return probability, ROUGE and truth ratio of each set there is, and `model_utility` where all its parts are there."""
+    """Return probability, ROUGE and truth ratio of each set there is, and `model_utility` where all its parts are there.
+
+    A set whose answers `rouge_score` cannot read all has `*_rouge_unicode_items` too, the number of those that it cannot.
+    """
     scores: dict[str, float] = {}
     for name, items in sets.items():
         if name in ("forget", "retain"):
@@ -46,7 +52,9 @@ def tofu_scores(sets: Mapping[str, Items]) -> dict[str, float]:
         else:
             scores[f"{name}_probability"] = choice_probability(items.answer, items.perturbed)
         if items.rouge is not None:
-            scores[f"{name}_rouge"] = float(items.rouge.mean())
+            scores[f"{name}_rouge"] = mean_share(items.rouge)
+        if items.unicode_words:
+            scores[f"{name}_rouge_unicode_items"] = float(items.unicode_words)
         form = forget_truth_ratio if name == "forget" else utility_truth_ratio
         scores[f"{name}_truth_ratio"] = form(items.log_truth_ratio)
     if all(part in scores for part in PARTS):

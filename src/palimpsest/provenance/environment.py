@@ -23,6 +23,7 @@ PACKAGES = (
     "pandas",
     "pyarrow",
     "rouge-score",
+    "regex",
     "lm-eval",
     "safetensors",
     "gguf",

@@ -71,9 +71,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
             wanted["sha256"], wanted["size"]
         manifest["stage"], manifest["code"], manifest["inputs"].items()
         whole = sha256_text(canonical_json(manifest["spec"])) == manifest["spec_sha256"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BrokenArtefact(f"{path}: there is no manifest; rerun the stage that makes it") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BrokenArtefact(f"{path}: not a manifest; delete it and rerun the stage that makes it") from None
     if not whole:
         raise BrokenArtefact(f"{path}: edited: spec_sha256 is not the hash of its spec; delete it and rerun its stage")

@@ -1,6 +1,5 @@
 """What a study cost: Snakemake's measurements of its jobs as a page beside the report, for its numbers never repeat."""
 
-import argparse
 import math
 import sys
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
-from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.arguments import Parser, filled_path, refuse
+from palimpsest.errors import UserError
 from palimpsest.reporting.cost_page import write_page
 from palimpsest.reporting.names import model_order
 from palimpsest.reporting.rows import KEY, clean_summary, finished
@@ -57,7 +57,11 @@ def write_cost(spec: CostSpec, summary: Path, out: Path) -> None:
 
 def _read_summary(path: Path) -> pd.DataFrame:
     """Return the tidy summary; a column of names that is empty throughout is one of names all the same."""
-    return clean_summary(pd.read_csv(path, dtype=dict.fromkeys(("method", "variant", "attack", "suite", "metric", *KEY), "str")))
+    names = ("method", "variant", "attack", "suite", "metric", *KEY)
+    try:
+        return clean_summary(pd.read_csv(path, dtype=dict.fromkeys(names, "str")))
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: no summary of a study: {error}") from None
 
 
 def measured_jobs(spec: CostSpec) -> pd.DataFrame:
@@ -120,21 +124,21 @@ def quality_by_time(jobs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> int:
     """Run from the command line; a UserError is one line and exits with 2."""
-    parser = argparse.ArgumentParser(prog="palimpsest.reporting.cost", description="Write what a study cost.")
+    parser = Parser(prog="palimpsest.reporting.cost", description="Write what a study cost.")
     parser.add_argument("--spec", required=True, help="JSON: study, folder, jobs; - reads it from standard input")
-    parser.add_argument("--summary", required=True, type=Path, help="the summary's CSV")
-    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help=f"where {CSV} and {PAGE} go")
+    parser.add_argument("--summary", required=True, type=filled_path, help="the summary's CSV")
+    parser.add_argument("--out", required=True, type=filled_path, metavar="FOLDER", help=f"where {CSV} and {PAGE} go")
     args = parser.parse_args()
     try:
+        if not args.summary.is_file() or not args.out.is_dir():
+            raise UserError(f"{args.summary}, {args.out}: a summary and a folder are wanted that are there")
         spec = CostSpec.model_validate_json(sys.stdin.read() if args.spec == "-" else args.spec)
         write_cost(spec, args.summary, args.out)
     except ValidationError as error:
         first = error.errors()[0]
-        print(f"palimpsest cost: spec: {'.'.join(map(str, first['loc']))}: {first['msg']}", file=sys.stderr)
-        return USER_ERROR_EXIT
-    except UserError as error:
-        print(f"palimpsest cost: {error}", file=sys.stderr)
-        return USER_ERROR_EXIT
+        return refuse("palimpsest cost", UserError(f"spec: {'.'.join(map(str, first['loc']))}: {first['msg']}"))
+    except (UserError, OSError) as error:
+        return refuse("palimpsest cost", error)
     return 0
 
 

@@ -37,7 +37,7 @@ class Imported:
 
     @property
     def reading(self) -> str:
-        """What was read of it, what not, and which Retrain its forget quality is against."""
+        """What was read of it, what not and why, and which Retrain its forget quality is against."""
         log, retrain = self.said["log"], self.said["retrain"]
         items = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in log["items"].items())
         missing = "".join(f" Without {name.replace('_', ' ')}: {why}." for name, why in log["missing"].items())
@@ -47,7 +47,10 @@ class Imported:
             if retrain
             else f"against this study's Retrain of seed {self.said['seed']}, which was asked {asked}"
         )
-        return f"The log is of the form {log['form']}; its items: {items}.{missing} Its forget quality is {against}."
+        undefined = "".join(f" No {name.replace('_', ' ')}: {why}." for name, why in self.said["undefined"].items())
+        notes = "".join(f" Note: {note}." for note in self.said["notes"])
+        read = f"The log is of the form {log['form']}; its items: {items}.{missing}{undefined}"
+        return f"{read} Its forget quality is {against}.{notes}"
 
 
 def are_imported(rows: pd.DataFrame, blocks: Iterable[Block]) -> "np.ndarray[Any, np.dtype[np.bool_]]":

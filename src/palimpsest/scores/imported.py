@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from palimpsest.errors import UserError
+from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation.logs import Log, log_files, open_log, question_mismatch
+from palimpsest.evaluation.undefined import COPY, are_copies, undefined_quality, undefined_scores
 from palimpsest.metrics.forget_quality import ForgetQuality
 from palimpsest.metrics.tofu import Items, compare_forget_sets, tofu_scores
 from palimpsest.provenance.canonical import sha256_file
@@ -50,6 +51,19 @@ def describe_log(log: Log, folder: Path) -> dict[str, Any]:
     items = {name: len(of) for name, of in log.sets.items()}
     known = log.sets["forget"].questions is not None
     return {"form": log.form, "files": files, "items": items, "questions": known, "missing": log.missing, "unread": log.unread}
+
+
+def describe_doubts(log: Log, retrain: Items | Diverged) -> dict[str, Any]:
+    """Return why scores of the sets in a log are `undefined`, and `notes`: what else a reader of its numbers must know.
+
+    `retrain` is the forget set that judges it, or how the model that should have judged it diverged.
+    """
+    undefined = {name: why for name, why in undefined_scores(log).items() if not any(map(name.startswith, log.missing))}
+    if isinstance(retrain, Diverged):
+        return {"undefined": {**undefined, "forget_quality": f"Retrain {retrain}"}, "notes": log.notes}
+    if why := undefined_quality(log.sets["forget"], retrain):
+        undefined["forget_quality"] = why
+    return {"undefined": undefined, "notes": [*log.notes, *([COPY] if are_copies(log.sets["forget"], retrain) else [])]}
 
 
 def log_scores(log: Log, quality: ForgetQuality) -> Scores:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from palimpsest.errors import UserError
+from palimpsest.evaluation.logs import count_unicode
 from palimpsest.metrics.muse import LOSS_SETS, ROUGE_METRICS, MuseItems
 
 
@@ -19,6 +20,7 @@ def muse_items(frame: pd.DataFrame, source: Path) -> MuseItems:
             members=members["min_k_loss"].to_numpy(dtype=np.float64),
             nonmembers=nonmembers["min_k_loss"].to_numpy(dtype=np.float64),
             texts=(tuple(members["id"]), tuple(nonmembers["id"])),
+            unicode_words={name: count_unicode(sets[name]) for name in ROUGE_METRICS},
         )
     except KeyError as error:
         raise UserError(f"{source}: no column {error}") from None

@@ -128,7 +128,7 @@ def _suite_scores(run: Measurements, model: Evaluation, suite: str) -> Scores:
         scores["forget_quality_floor"] = float(np.mean([other.judge(forget, suite, source).p_value for other in others]))
     rows = model.forget_rows(suite)
     for metric in ("exact_memorisation", "extraction_strength"):
-        scores[f"forget_{metric}"] = float(rows[metric].mean())
+        scores[f"forget_{metric}"] = float(rows[metric].mean(skipna=False))
     for name, ids in forget_parts(rows).items():
         part = model.forget_part(suite, ids)
         if retrain:

@@ -19,6 +19,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from palimpsest import interruption, processes
+from palimpsest.arguments import Parser, filled_path
+from palimpsest.environment import check, scratch_folder
 from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
 from palimpsest.faults import explained
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
@@ -139,9 +141,10 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
 
 def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> Diverged | None:
     started = time.time()
+    check()
     args = _parse(name)
     # What an editor saves while Snakemake runs would else be recorded as the code that was planned.
-    if (code := code_today(name, args.code or "")) != (args.code or code):
+    if not (code := _code(name, args.code)):
         raise UserError("the code of this stage was edited after Snakemake planned the job: run snakemake again")
     raw = _json(args.spec)
     try:
@@ -212,13 +215,22 @@ def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
     return None
 
 
+def _code(stage: str, planned: str | None) -> str | None:
+    """Return the code of a stage; None where it is not what was planned with."""
+    try:
+        code = code_today(stage, planned or "")
+    except ModuleNotFoundError:
+        return None
+    return code if code == (planned or code) else None
+
+
 def _parse(name: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"palimpsest.stages.{name}")
+    parser = Parser(prog=f"palimpsest.stages.{name}")
     parser.add_argument("--spec", required=True, help="canonical JSON of what this stage does")
     parser.add_argument("--code", help="digest of the stage's code, and which modules it is of")
     parser.add_argument("--in", dest="inputs", action="append", default=[], type=_named_path, metavar="NAME=MANIFEST")
-    parser.add_argument("--out", required=True, type=Path, metavar="MANIFEST")
-    parser.add_argument("--scratch", type=Path, default=Path(os.environ.get("PALIMPSEST_SCRATCH", ".palimpsest/scratch")))
+    parser.add_argument("--out", required=True, type=filled_path, metavar="MANIFEST")
+    parser.add_argument("--scratch", type=filled_path, default=scratch_folder())
     args = parser.parse_args()
     if args.out.name != MANIFEST:
         parser.error(f"--out must name a {MANIFEST}")
@@ -226,10 +238,10 @@ def _parse(name: str) -> argparse.Namespace:
 
 
 def _named_path(text: str) -> tuple[str, Path]:
-    label, separator, path = text.partition("=")
-    if not separator:
+    label, _, manifest = text.partition("=")
+    if not label or not manifest:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=MANIFEST")
-    return label, Path(path)
+    return label, Path(manifest)
 
 
 def _json(text: str) -> Any:

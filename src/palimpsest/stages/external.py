@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from palimpsest.errors import UserError
+from palimpsest.errors import Diverged, UserError
 from palimpsest.metrics.forget_quality import ForgetQuality
-from palimpsest.provenance.manifest import FACT, Remark
+from palimpsest.metrics.tofu import Items
 from palimpsest.scores.artefacts import Evaluation
 from palimpsest.scores.columns import COLUMNS, stack
-from palimpsest.scores.imported import ORIGIN, LogFiles, describe_log, judge_by_log, log_scores, take_log
+from palimpsest.scores.imported import ORIGIN, LogFiles, describe_doubts, describe_log, judge_by_log, log_scores, take_log
 from palimpsest.scores.numbers import tidy_scores
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
@@ -48,17 +48,19 @@ def work(job: Job[Spec]) -> None:
         raise UserError(f"{path}: no forget set: {log.missing['forget']}")
     described = {"name": spec.name, **spec.place.model_dump(), "origin": ORIGIN, "source": spec.source}
     described |= {"log": describe_log(log, job.out / "log"), "retrain": None}
+    reference: Items | Diverged
     if spec.retrain:
         retrain = take_log(spec.retrain, job.out / "retrain")
         quality = judge_by_log(log.sets["forget"], path, retrain, Path(spec.retrain.path))
+        reference = retrain.sets["forget"]
         described["retrain"] = describe_log(retrain, job.out / "retrain")
     else:
         own = Evaluation({"method": "retrain", "variant": ""}, job.input("retrain"))
         if own.diverged:
-            quality = ForgetQuality(math.nan, math.nan)
-            job.remark(Remark(FACT, f"no forget quality: the study's Retrain {own.diverged}"))
+            quality, reference = ForgetQuality(math.nan, math.nan), own.diverged
         else:
-            quality = own.judge(log.sets["forget"], spec.place.suite, path)
+            quality, reference = own.judge(log.sets["forget"], spec.place.suite, path), own.forget_set(spec.place.suite)
+    described |= describe_doubts(log, reference)
     place = spec.place.model_dump() | {"method": spec.name, "variant": "", "attack": "", "epoch": None}
     rows = list(tidy_scores(place, log_scores(log, quality)))
     stack([pd.DataFrame(rows, columns=COLUMNS)], COLUMNS).to_parquet(job.out / "scores.parquet", index=False)

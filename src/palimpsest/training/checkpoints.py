@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest import processes
+from palimpsest.environment import checkpoint_seconds
 from palimpsest.interruption import Interrupted, postponed, requested
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Checkpoints:
     def __init__(self, folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
         self.folder, self.model, self.optimizer = folder, model, optimizer
         # How often is no matter of the result, so the environment decides, not the spec.
-        self.seconds = float(os.environ.get("PALIMPSEST_CHECKPOINT_SECONDS", "300"))
+        self.seconds = checkpoint_seconds()
         self.saved = time.monotonic()
 
     def restore(self) -> list[dict[str, Any]]:

@@ -1,0 +1,67 @@
+"""The environment variables that are read here: one that says nothing sensible is one line and exit code 2."""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from palimpsest.errors import UserError
+from palimpsest.provenance.commit import COMMIT
+
+PREFIX = "PALIMPSEST_"
+CHECKPOINT_SECONDS, SCRATCH, GPUS = f"{PREFIX}CHECKPOINT_SECONDS", f"{PREFIX}SCRATCH", f"{PREFIX}GPUS"
+# What the workflow, the wrapper of apptainer and the tests read or set beside these.
+OTHERS = tuple(
+    f"{PREFIX}{name}" for name in ("PARALLEL", "LEASES", "NETWORK", "OFFLINE", "RUN", "GAPS", "SHARED", "AUSTEN", "FAULTS_SEED")
+)
+_GPU = re.compile(r"\d+|(GPU|MIG)-[0-9A-Za-z/-]+")
+_COMMIT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(-dirty)?")
+
+
+def check(environment: Mapping[str, str] = os.environ) -> None:
+    """Raise UserError for a variable of ours that cannot be read, and for one that nothing reads."""
+    known = (CHECKPOINT_SECONDS, SCRATCH, GPUS, COMMIT, *OTHERS)
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            close = get_close_matches(name, known, 1)
+            raise UserError(f"{name}: nothing reads this variable{f'; did you mean {close[0]}?' if close else ''}")
+    checkpoint_seconds(environment)
+    scratch_folder(environment)
+    gpus(environment)
+    # Empty where the code lies in no repository.
+    if (commit := environment.get(COMMIT)) and not _COMMIT.fullmatch(commit):
+        raise UserError(f"{COMMIT}={commit}: the whole hash of a commit is wanted, -dirty behind it where files differ")
+
+
+def checkpoint_seconds(environment: Mapping[str, str] = os.environ) -> float:
+    """Return how many seconds lie between two checkpoints of a training; raises UserError."""
+    text = environment.get(CHECKPOINT_SECONDS, "300")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"{CHECKPOINT_SECONDS}={text}: a number of seconds, 0 or more, is wanted, such as 300")
+    return seconds
+
+
+def scratch_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of unfinished work; raises UserError for an empty name, which is the working directory."""
+    folder = environment.get(SCRATCH, ".palimpsest/scratch")
+    if not folder.strip():
+        raise UserError(f"{SCRATCH}: empty: name a folder, or unset it")
+    return Path(folder)
+
+
+def gpus(environment: Mapping[str, str] = os.environ) -> list[str] | None:
+    """Return the GPUs that jobs may lease, None where the variable is not set; raises UserError."""
+    if (text := environment.get(GPUS)) is None:
+        return None
+    listed = [gpu.strip() for gpu in text.split(",")]
+    if wrong := [gpu for gpu in listed if not _GPU.fullmatch(gpu)]:
+        raise UserError(f"{GPUS}={text}: {wrong[0]!r} is no GPU: allowed are nvidia-smi's numbers, or names GPU-... and MIG-...")
+    if len(set(listed)) < len(listed):
+        raise UserError(f"{GPUS}={text} names a GPU twice")
+    return listed

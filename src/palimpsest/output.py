@@ -1,0 +1,41 @@
+"""Standard output that outlives its reader: a pipe that is closed early, as `head` closes it, is no error."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO, cast
+
+
+@contextmanager
+def unread_output() -> Iterator[None]:
+    """Let what is printed within this block go nowhere once nobody reads it; all of it is written when the block ends."""
+    output = _Output(sys.stdout)
+    with redirect_stdout(cast(TextIO, output)):
+        yield
+        output.flush()
+
+
+class _Output:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._unread():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._unread():
+            self._stream.flush()
+
+    @contextmanager
+    def _unread(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            # Where the stream itself leads from now on, since Python flushes it once more at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
