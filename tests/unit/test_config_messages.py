@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from example_study import CONFIG, changed
 
-from palimpsest.config.study import Study, open_study
+from palimpsest.config.applied import open_study
+from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 
 TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, max_steps"

@@ -76,6 +76,8 @@ def _problem(error: ErrorDetails, schema: dict[str, Any]) -> str:
         return "the key 'kind' is missing"
     if kind == "name":
         return error["msg"]
+    if kind == "value_error":
+        return str(context["error"])
     if kind in ("float_type", "int_type") and isinstance(value, str):
         return f"{value!r} is text; {_number_advice(value)}"
     if kind in ("model_type", "dict_type", "model_attributes_type"):
