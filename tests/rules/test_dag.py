@@ -172,9 +172,8 @@ def test_a_mistake_in_the_config_is_one_line_and_exit_2(checkout: Checkout, mode
     arguments = checkout.overlay('methods: {"tofu/*/*/npo": {beta: 1e-5}}')
     ran = checkout.snakemake(*mode, *arguments)
     assert ran.returncode == 2
-    assert ran.stdout.splitlines()[-1] == (
-        """palimpsest: config: methods: "tofu/*/*/npo": beta: '1e-5' is text; YAML needs 1.0e-5 for a number"""
-    )
+    line = "palimpsest: overlay.yaml:1: 1e-5 is text to YAML: write 1.0e-05 for the number, or '1e-5' in quotes for the text"
+    assert ran.stdout.splitlines()[-1] == line
     assert "Traceback" not in ran.stdout
     assert not (checkout.path / "results").exists()
 

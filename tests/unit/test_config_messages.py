@@ -31,7 +31,11 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # Numbers and other types.
         ((*NPO, "beta"), "1e-5", """methods: "tofu/*/*/npo": beta: '1e-5' is text; YAML needs 1.0e-5 for a number"""),
         ((*NPO, "beta"), "-2E4", """methods: "tofu/*/*/npo": beta: '-2E4' is text; YAML needs -2.0e+4 for a number"""),
-        ((*NPO, "beta"), "0.1", """methods: "tofu/*/*/npo": beta: '0.1' is text; a number is written without quotes"""),
+        (
+            (*NPO, "beta"),
+            "0.1",
+            """methods: "tofu/*/*/npo": beta: '0.1' is text; a number is written without quotes, and in a file: inside --config all is text""",
+        ),
         ((*NPO, "epochs"), "ten", """methods: "tofu/*/*/npo": epochs: 'ten' is text; a number is needed"""),
         ((*NPO, "epochs"), 1.5, 'methods: "tofu/*/*/npo": epochs: 1.5: input should be a valid integer'),
         ((*NPO, "epochs"), 0, 'methods: "tofu/*/*/npo": epochs: 0: input should be greater than or equal to 1'),

@@ -29,7 +29,7 @@ from palimpsest.config.patterns import ANY
 from palimpsest.data.settings import LocalSource
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half
-from palimpsest.models.settings import Pretrained, Repository, UsedSettings
+from palimpsest.models.settings import Pretrained, Repository
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.training.settings import UnlearnSettings
 
@@ -68,7 +68,6 @@ def check_config(config: Config) -> None:
         _check_loss(pattern, settings, "methods", pattern)
     for pattern, grid in config.grids.items():
         _check_grid(pattern, grid)
-    _check_pieces(config)
     for section in ("grids", "selections"):
         for pattern in getattr(config, section):
             if (method := pattern.rpartition("/")[2]) != ANY:
@@ -179,19 +178,6 @@ def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
             except ValidationError as error:
                 raise UserError(f"{place('grids', pattern, name)}: {value!r}: {error.errors()[0]['msg']}") from None
             _check_loss(pattern, settings, "grids", pattern)
-
-
-def _check_pieces(config: Config) -> None:
-    """Refuse settings of how texts are cut for a model that the study trains on none."""
-    kinds: dict[str, set[str]] = {}
-    for block in config.blocks:
-        for name in block.models:
-            kinds.setdefault(name, set()).add(config.benchmarks[block.benchmark].kind)
-    for name in (name for name, of in kinds.items() if not of & {"muse", "wmdp"}):
-        for setting in ("piece_tokens", "pieces_per_text"):
-            value = getattr(config.models[name], setting, None)
-            if value not in (None, UsedSettings.model_fields[setting].default):
-                raise UserError(f"{place('models', name, setting)}: {value}: no block trains this model on texts to be cut")
 
 
 def _check_loss(pattern: str, settings: StartSettings, *keys: str) -> None:

@@ -105,12 +105,11 @@ def resolve_config(study: Study) -> dict[str, Any]:
         "variants": {key: {name: changes[key][name] for name in changes[key] if name in asked[key]} for key in made["variants"]},
         "grids": {key: study.grid(*key) for key in made["grids"]},
         "selections": {choice.key: study.selection(choice).model_dump() for choice in study.choices},
-        "published": {key: rows for key in made["published"] if (rows := study.config.published.get("/".join(key)))},
     }
     # A study without imported logs is written as ever.
     empty = set() if study.config.external else {"external"}
     sections = {section: {"/".join(key): value for key, value in of.items()} for section, of in resolved.items()}
-    return {**study.config.model_dump(exclude={*sections, *empty}), **sections}
+    return {**study.config.model_dump(exclude={*sections, *empty}), **sections, "published": study.published}
 
 
 def _default(study: Study, benchmark: str, split: str, model: str, method: str) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def open_layers(named: Iterable[str | Path], given: Iterable[Path], arguments: I
     For a mistake, print one line and leave Snakemake with exit code 2.
     """
     with one_line():
-        return read_layers([path for path in map(Path, named) if path.is_file()], given, arguments or ())
+        own = set(map(_here, given))
+        below = [path for path in dict.fromkeys(map(_here, named)) if path.is_file() and path not in own]
+        return read_layers(below, [_here(path) for path in given], arguments or ())
 
 
 def read_layers(named: Iterable[Path], given: Iterable[Path], arguments: Iterable[str]) -> list[Layer]:
@@ -45,8 +47,9 @@ def read_layers(named: Iterable[Path], given: Iterable[Path], arguments: Iterabl
 
     `named` are files that lie below them. Raises UserError naming file and line.
     """
-    files = {path.absolute(): read_file(path) for path in (*named, *given)}
-    return [*(Layer(path.name, files[path.absolute()]) for path in given), *_read_arguments(arguments)]
+    for path in named:
+        read_file(path)
+    return [*(Layer(path.name, read_file(path)) for path in given), *_read_arguments(arguments)]
 
 
 def read_file(path: Path) -> Mapping[str, Any]:
@@ -68,9 +71,15 @@ def read_file(path: Path) -> Mapping[str, Any]:
         return said
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: no YAML: {error.problem or error.context}") from None
+        raise UserError(f"{path}{line}: no YAML: {', '.join(filter(None, [error.context, error.problem]))}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
+
+
+def _here(path: str | Path) -> Path:
+    """Return a path relative to the working directory, where it is below it."""
+    absolute = Path(path).absolute()
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
 
 
 def _read_arguments(arguments: Iterable[str]) -> Iterator[Layer]:
@@ -138,7 +147,7 @@ def _misread(node: yaml.ScalarNode) -> str | None:
     if kind == "timestamp":
         return f"{text} is a date to YAML: write {text!r} in quotes for the text"
     if kind == "str" and _NUMBER.fullmatch(text):
-        return f"{text} is a text to YAML: write {_number(text)} for the number, or {text!r} in quotes for the text"
+        return f"{text} is text to YAML: write {_number(text)} for the number, or {text!r} in quotes for the text"
     return None
 
 

@@ -506,6 +506,12 @@ class Study:
         return Run(external.benchmark, external.split, external.model, min(seeds))
 
     @cached_property
+    def published(self) -> dict[str, dict[str, dict[str, float]]]:
+        """The published numbers that the study has its own beside, as the config has them."""
+        places = {"/".join(run.place) for run in self.runs}
+        return {place: rows for place, rows in self.config.published.items() if place in places}
+
+    @cached_property
     def runs(self) -> list[Run]:
         """Every run of which something is measured."""
         return list(dict.fromkeys(subject.run for subject in (*self.subjects.evaluated, *self.subjects.watched)))
