@@ -1,7 +1,7 @@
 """`python -m palimpsest.config write` makes schema and reference anew; `resolved JSON` prints a config as YAML.
 
-`measured JSON` prints which jobs of that config Snakemake measures, as the table of costs wants to know it. `check FILE...` says in
-which line a config is no YAML: of the files of --configfile, which it reads first, Snakemake does not say it.
+`measured JSON` prints which jobs of that config Snakemake measures, as the table of costs wants to know it. `check FILE...`
+says in which line a config is no YAML, which Snakemake does not say of the files of --configfile.
 """
 
 import argparse
