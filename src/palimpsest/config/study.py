@@ -526,10 +526,15 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise UserError(explain(error, raw, Config.model_json_schema())) from None
+        raise UserError(explain(error, raw, _schema())) from None
     check_characters(raw)
     check_config(config)
     return config
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Config.model_json_schema()
 
 
 def _runs(block: Block) -> list[Run]:
