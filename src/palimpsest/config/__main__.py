@@ -8,8 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-import yaml
-
+from palimpsest.config.description import config_text
 from palimpsest.config.docs import REFERENCE, SCHEMA, reference_text, schema_text
 from palimpsest.config.files import read_file
 from palimpsest.config.measured import list_measured
@@ -37,7 +36,7 @@ def main() -> None:
     elif args.command == "measured":
         print(json.dumps(list_measured(Study(json.loads(args.json)))))
     else:
-        print(yaml.safe_dump(json.loads(args.json), sort_keys=False, width=130, allow_unicode=True), end="")
+        print(config_text(json.loads(args.json)), end="")
 
 
 if __name__ == "__main__":

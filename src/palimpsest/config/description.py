@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
+import yaml
+
 from palimpsest.config.made import Key, list_asked, list_made
 from palimpsest.config.models import CHOSEN, DEFAULT, PLAIN, ROLES
 from palimpsest.config.study import Study
 
 Place = tuple[str, str, str]
+LINE_BREAKS = "\r\x85\u2028\u2029"
 
 
 def describe_study(study: Study) -> dict[str, Any]:
@@ -110,6 +113,24 @@ def resolve_config(study: Study) -> dict[str, Any]:
     empty = set() if study.config.external else {"external"}
     sections = {section: {"/".join(key): value for key, value in of.items()} for section, of in resolved.items()}
     return {**study.config.model_dump(exclude={*sections, *empty}), **sections, "published": study.published}
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML reads what it calls a line break as a blank, unless it is escaped, which it does in double quotes alone."""
+
+
+def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(mark in text for mark in LINE_BREAKS) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent)
+
+
+def config_text(config: dict[str, Any]) -> str:
+    """Return a config as YAML, which reads as the same."""
+    text: str = yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=130, allow_unicode=True)
+    return text
 
 
 def _default(study: Study, benchmark: str, split: str, model: str, method: str) -> dict[str, Any]:
