@@ -189,7 +189,8 @@ def _check_hazards(config: Config, block: Block, benchmark: WmdpBenchmark, *at: 
     if benchmark.original == "finetuned" and "original" not in SETS[config.sources[benchmark.source].kind]:
         where = place("benchmarks", block.benchmark, "original")
         raise UserError(f"{where}: finetuned: source {benchmark.source!r} has no lessons: base")
-    suites = [suite for name in block.suites if isinstance(suite := config.suites[name], LmEvalSuite)]
+    listed = {name for other in config.blocks if other.benchmark == block.benchmark for name in other.suites}
+    suites = [suite for name in listed if isinstance(suite := config.suites.get(name), LmEvalSuite)]
     asked = [name for suite in suites for name in suite.names]
     # A stock task may be a group of others, whose names lm-eval alone knows.
     if all(suite.is_local for suite in suites) and suites:
@@ -313,7 +314,7 @@ def check_weights(where: str, training: UnlearnSettings, layers: Sequence[tuple[
     without = max((place for place, (given, _) in enumerate(layers) if "retain_loss" in given), default=0)
     for given, is_own in layers[without:]:
         weight = given.get("retain_weight", NO_WEIGHT)
-        if weight != NO_WEIGHT and (is_own or "retain_loss" in given):
+        if weight not in (0, NO_WEIGHT) and (is_own or "retain_loss" in given):
             raise UserError(f"{where}: retain_weight: {weight}: there is no retain loss to weigh (retain_loss: none)")
 
 

@@ -18,7 +18,7 @@ log = logging.getLogger("palimpsest")
 # Words in a row that two texts share where one quotes the other: more than a footer or a licence has in common.
 RUN = 40
 # Runs are looked for from one word in so many on, which is enough for runs that go on.
-SAMPLED = 8
+SAMPLED = 16
 SHOWN = 60
 
 
@@ -141,10 +141,11 @@ def _whole(row: Excerpt) -> tuple[str, str]:
     return row.prompt + row.continuation, f"{row.prompt} {row.continuation}"
 
 
-def _runs(text: str) -> Iterator[int]:
+def _runs(text: str) -> set[int]:
     words = text.split()
-    starts = (place for place in range(len(words) - RUN + 1) if _is_sampled(words[place]))
-    return (hash(" ".join(words[place : place + RUN])) for place in starts)
+    sampled = set(filter(_is_sampled, set(words)))
+    starts = [place for place, word in enumerate(words[: 1 - RUN]) if word in sampled]
+    return {hash(" ".join(words[place : place + RUN])) for place in starts}
 
 
 @cache
