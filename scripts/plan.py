@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from palimpsest.arguments import Parser
+from palimpsest.config.files import read_configs
 from palimpsest.config.study import Study
-from palimpsest.configs import read_configs
 from palimpsest.planning import Plan, format_plan
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -63,8 +63,8 @@ def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    from palimpsest.config.files import read_configs
     from palimpsest.config.study import Study
-    from palimpsest.configs import read_configs
     from palimpsest.planning import Assumptions, Plan, format_plan
 
     named = {name: getattr(args, name) for name in ("teraflops", "utilisation", "generated")}

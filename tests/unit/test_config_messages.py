@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from example_study import CONFIG, changed
 
-from palimpsest.config.study import Study, open_study
+from palimpsest.config.applied import open_study
+from palimpsest.config.messages import UNQUOTED
+from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 
 TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, max_steps"
@@ -30,7 +32,12 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # Numbers and other types.
         ((*NPO, "beta"), "1e-5", """methods: "tofu/*/*/npo": beta: '1e-5' is text; YAML needs 1.0e-5 for a number"""),
         ((*NPO, "beta"), "-2E4", """methods: "tofu/*/*/npo": beta: '-2E4' is text; YAML needs -2.0e+4 for a number"""),
-        ((*NPO, "beta"), "0.1", """methods: "tofu/*/*/npo": beta: '0.1' is text; a number is written without quotes"""),
+        ((*NPO, "beta"), "0.1", f"""methods: "tofu/*/*/npo": beta: '0.1' is text; a number is written {UNQUOTED}"""),
+        (
+            ("models", "tiny", "gradient_checkpointing"),
+            "true",
+            f"models: tiny: gradient_checkpointing: 'true' is text; true is written {UNQUOTED}",
+        ),
         ((*NPO, "epochs"), "ten", """methods: "tofu/*/*/npo": epochs: 'ten' is text; a number is needed"""),
         ((*NPO, "epochs"), 1.5, 'methods: "tofu/*/*/npo": epochs: 1.5: input should be a valid integer'),
         ((*NPO, "epochs"), 0, 'methods: "tofu/*/*/npo": epochs: 0: input should be greater than or equal to 1'),

@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
+from palimpsest.config.applied import open_study
 from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.study import Study, open_study
+from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json
 

@@ -31,6 +31,7 @@ benchmarks:
   news: {{kind: muse, source: news, retrain_auc: 0.4772}}
   wmdp: {{kind: wmdp, source: hazards, forget_task: hazards, utility_task: general}}
 models:
+  tiny: {{kind: tiny, piece_tokens: 512}}
   large:
     kind: pretrained
     name: some/base
@@ -40,6 +41,7 @@ models:
     piece_tokens: 1024
 methods:
   "muse/*/tiny/simnpo": {{beta: 0.7}}
+  "wmdp/*/*/rmu": {{layer: 1}}
 suites:
   muse: {{kind: muse}}
   hazards: {{kind: lm-eval, tasks: [{{task: hazards}}, {{task: general}}]}}
@@ -191,7 +193,7 @@ def test_finished_models_are_fetched_and_take_the_tokenizer_of_their_base() -> N
 
 def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
     study, specs = Study(config(MUSE)), Specs(Study(config(MUSE)))
-    assert json.loads(specs.finetune(job(role="original")))["model"]["piece_tokens"] == 2048
+    assert json.loads(specs.finetune(job(role="original")))["model"]["piece_tokens"] == 512
     assert "piece_tokens" not in json.loads(specs.finetune(job("tofu", "forget10", role="original")))["model"]
     assert "piece_tokens" in json.loads(specs.base(job()))["model"]
     assert "piece_tokens" not in json.loads(specs.base(job("tofu")))["model"]

@@ -39,7 +39,7 @@ def make(folder: Path, *, parts: bool) -> Path:
         write(folder, "raw", name, {"text": [f"Of {name}, {i}." for i in range(count)]})
     write(folder, "verbmem", "forget", {"prompt": ["Once"], "gt": [" upon a time"]})
     for name in PAIRS:
-        write(folder, "knowmem", name, {"question": [f"Who in {name}?", "What?"], "answer": ["He", "That"]})
+        write(folder, "knowmem", name, {"question": [f"Who in {name}?", f"What in {name}?"], "answer": ["He", "That"]})
     write(folder, "privleak", "forget", {"text": NEWS["forget_1"][:2]})
     write(folder, "privleak", "holdout", {"text": ["Of holdout, 0.", "Of holdout, 1."]})
     described = ["---", "license: cc-by-4.0", "configs:", *(f"  path: {config}/forget-*" for config in ("raw", "privleak"))]
@@ -194,10 +194,10 @@ def test_a_missing_shard_is_named(news: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"text": "a"}\n{"text": "b', r"retain2\.jsonl:2: no JSON; each line is an object, or the file is cut short$"),
+        (b'{"text": "a"}\n{"text": "b', r"retain2\.jsonl:2: no JSON: Unterminated .*, column 10; the file is cut short$"),
         (b'["a"]\n', r"retain2\.jsonl:1: no JSON object; each line is one$"),
         (b'{"txt": "a"}\n', r"retain2\.jsonl:1: no text in column text; columns wanted: text$"),
-        (b'{"text": "\xff"}\n', r"retain2\.jsonl: not UTF-8: "),
+        (b'{"text": "\xff"}\n', r"retain2\.jsonl:1: byte 11 of the line is not UTF-8$"),
     ],
 )
 def test_broken_lines_are_named(news: Path, content: bytes, message: str) -> None:

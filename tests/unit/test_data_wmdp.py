@@ -62,7 +62,7 @@ def test_short_and_blank_texts_are_left_out_before_texts_are_counted(folder: Pat
         ("forget", None, r"neither forget-00000-of-00001\.parquet nor forget\.jsonl is there; columns wanted: text$"),
         ("retain", '{"text": "abc"}', r"no text of more than 50 characters in retain$"),
         ("retain", '{"text": 3}', r"retain\.jsonl:1: no text in column text; columns wanted: text$"),
-        ("retain", '{"text": "a', r"retain\.jsonl:1: no JSON; each line is an object, or the file is cut short$"),
+        ("retain", '{"text": "a', r"retain\.jsonl:1: no JSON: Unterminated .*, column 10; the file is cut short$"),
     ],
 )
 def test_a_broken_folder_is_one_line(folder: Path, name: str, content: str | None, message: str) -> None:

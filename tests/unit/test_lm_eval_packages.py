@@ -92,12 +92,6 @@ def test_a_field_of_the_question_is_no_place_to_fill(package: Path, tmp_path: Pa
     assert evaluate(tmp_path, group(doc_to_target="{{task}}"))["quiz_plants"]["acc"] == 0.25
 
 
-def test_a_group_of_stock_tasks_is_refused(package: Path, tmp_path: Path) -> None:
-    task = {"group": "quiz", "task": ["mmlu_anatomy"]}
-    with pytest.raises(UserError, match="suites: group quiz: task mmlu_anatomy has no dataset_path: a group is of local tasks"):
-        evaluate(tmp_path, task)
-
-
 def test_a_missing_package_is_one_line_with_the_command(tmp_path: Path) -> None:
     said = r"^suites: package some_questions is not installed: pip install --no-deps some-questions==1\.2$"
     with pytest.raises(UserError, match=said):
@@ -119,6 +113,18 @@ def test_another_version_is_another_set_of_questions(package: Path) -> None:
         ({"packages": {}}, r"tasks: \{package:some_questions\}: packages names no such package"),
         ({"packages": {"some.questions": "some-questions==1.2"}}, "packages"),  # to find a submodule would import its parent
         ({"packages": {"some_questions": "some-questions"}}, "packages"),
+        ({"packages": {**PACKAGES, "others": "others==1"}}, r"packages: others: no task reads \{package:others\}"),
+        ({"tasks": ["mmlu", "mmlu"]}, "tasks: 'mmlu' is in the list twice"),
+        ({"tasks": [" "]}, "tasks: a name is blank"),
+        ({"tasks": [{"doc_to_text": "{{question}}"}]}, "tasks: the config of a task names it under 'task'"),
+        ({"tasks": [{"task": "own", "doc_to_choice": {1: "one"}}]}, "tasks: a task is what JSON can say: its keys are text"),
+        ({"tasks": [group(task=[])]}, "tasks: the config of a group names it under 'group' and lists its tasks under 'task'"),
+        ({"tasks": [group(task=["plants", 3])]}, "tasks: group quiz: a task is a name, or a config with its name under 'task'"),
+        ({"tasks": [group(task=["plants", "plants"])]}, "tasks: 'quiz_plants' is in the list twice"),
+        (
+            {"tasks": [{"group": "quiz", "task": ["mmlu_anatomy"]}]},
+            "tasks: group quiz: task mmlu_anatomy has no dataset_path: a group is of local tasks",
+        ),
     ],
 )
 def test_packages_are_named_and_pinned(settings: dict[str, Any], message: str) -> None:

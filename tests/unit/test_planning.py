@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from palimpsest.config.files import read_configs
 from palimpsest.config.measured import list_measured
 from palimpsest.config.study import Study
-from palimpsest.configs import read_configs
 from palimpsest.errors import UserError
 from palimpsest.models.settings import TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer

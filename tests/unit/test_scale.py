@@ -7,8 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from palimpsest.config import jobs
+from palimpsest.config.files import read_configs
 from palimpsest.config.study import Study
-from palimpsest.configs import read_configs
 
 ROOT = Path(__file__).resolve().parents[2]
 

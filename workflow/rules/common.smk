@@ -1,16 +1,12 @@
-import sys
 from functools import partial
-from pathlib import Path
-
-SOURCE = Path(str(workflow.current_basedir)).parents[1] / "src"
-sys.path.insert(0, str(SOURCE))
 
 from snakemake.settings.types import DeploymentMethod
 
 from palimpsest.config import hooks, images, jobs
-from palimpsest.config.study import CHOICE, EXTERNAL, RUN, UNLEARNED, open_study
+from palimpsest.config.applied import open_study
+from palimpsest.config.study import CHOICE, EXTERNAL, RUN, UNLEARNED
 
-study = open_study(config)
+study = open_study(config, layers)
 specs = jobs.Specs(study)
 inputs = jobs.Inputs(study)
 names = jobs.Names(study)

@@ -16,8 +16,8 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from palimpsest.audit.artefacts import CONFIG, PLAIN, Artefact, by_hash, find_artefacts
+from palimpsest.config.files import read_configs
 from palimpsest.config.images import Image, open_images
-from palimpsest.configs import read_configs
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.commit import describe_commit

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from palimpsest.audit.artefacts import CONFIG, Artefact, by_hash, find_artefacts
-from palimpsest.configs import read_configs
+from palimpsest.config.files import read_configs
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_text
 from palimpsest.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from palimpsest.audit.artefacts import CONFIG
-from palimpsest.configs import read_configs
+from palimpsest.config.files import read_configs
 from palimpsest.errors import UserError
 from palimpsest.provenance.digest import ROOT
 from palimpsest.provenance.manifest import MANIFEST

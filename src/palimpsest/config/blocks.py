@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatch
+from typing import Any
 
 from palimpsest.config.messages import place, suggest
 from palimpsest.config.models import (
@@ -12,21 +15,27 @@ from palimpsest.config.models import (
     ORIGINAL,
     PLAIN,
     RETRAIN,
+    Benchmark,
     Block,
     ChainEntry,
     Config,
     External,
     MarkovBenchmark,
+    Model,
     MuseBenchmark,
     Selection,
     TofuBenchmark,
     WmdpBenchmark,
 )
+from palimpsest.config.patterns import ANY
 from palimpsest.config.texts import is_split, number
-from palimpsest.data.settings import TofuSources, WmdpHubSource, WorldSource
-from palimpsest.data.splits import count_forgotten
+from palimpsest.data.settings import AustenSource, TofuSources, WmdpHubSource, WorldSource
+from palimpsest.data.sources import SETS
+from palimpsest.data.splits import count_forgotten, is_forget_share
 from palimpsest.data.tofu import AUTHORS
 from palimpsest.errors import UserError
+from palimpsest.evaluation.settings import LmEvalSuite, SuiteSettings
+from palimpsest.models.settings import Tiny
 from palimpsest.objectives import load_objective
 from palimpsest.selection.settings import MUSE, TOFU
 from palimpsest.training.settings import UnlearnSettings
@@ -40,10 +49,26 @@ SOURCES = {
 }
 JUDGED = {"tofu": TOFU, "muse": MUSE}
 WITHOUT_BASE = ("muse-folder", "muse-hub", "wmdp-folder", "wmdp-hub")
+# A loss with less weight is none.
+FAINTEST = 1e-9
+# What a retain weight is that nobody has given.
+NO_WEIGHT = UnlearnSettings.model_fields["retain_weight"].default
+# How the splits of a kind are called; those of kind markov have names of their own.
+SPLITS = {
+    "tofu": "forgetNN, NN from 01 to 99",
+    "muse": "forget, scale2, scale3 ..., request2, request3 ...",
+    "wmdp": FORGET,
+}
 
 
 def check_block(config: Config, block: Block, *at: str | int) -> None:
     """Raise UserError with one line for what a block asks and its benchmark does not give."""
+    for method, variants in block.variants.items():
+        if twice := next((name for name in variants if variants.count(name) > 1), None):
+            raise UserError(f"{place(*at, 'methods')}: {method}: variant {twice!r} is asked for twice")
+    for key in ("attacks", "trajectories"):
+        if getattr(block, key) and not block.methods:
+            raise UserError(f"{place(*at, key)}: the block has no methods, and so no unlearned model that this is for")
     known("benchmark", [block.benchmark], config.benchmarks, *at, "benchmark")
     known("model", block.models, config.models, *at, "models")
     match benchmark := config.benchmarks[block.benchmark]:
@@ -116,6 +141,17 @@ def _check_measured(
         allowed = ", ".join(SOURCES[benchmark.kind])
         where = place("benchmarks", block.benchmark, "source")
         raise UserError(f"{where}: {benchmark.source!r} is of kind {kind}; for kind {benchmark.kind} allowed: {allowed}")
+    for name in block.suites:
+        _check_data_files(name, config.suites[name], benchmark.source, kind)
+
+
+def _check_data_files(name: str, suite: SuiteSettings, source: str, kind: str) -> None:
+    """Refuse a task that reads a set which the data do not have, or have without rows."""
+    files = [f"{name}.jsonl" for name in SETS[kind]]
+    for file in sorted(suite.data_files()) if isinstance(suite, LmEvalSuite) else ():
+        if not any(fnmatch(file, there) or fnmatch(there, file) for there in files):
+            has = f"source {source!r} is of kind {kind} and gives {', '.join(files)}"
+            raise UserError(f"{place('suites', name, 'tasks')}: a task reads {{data}}/{file}; {has}")
 
 
 def _check_texts(config: Config, block: Block, benchmark: MuseBenchmark | WmdpBenchmark, *at: str | int) -> None:
@@ -138,9 +174,56 @@ def _check_texts(config: Config, block: Block, benchmark: MuseBenchmark | WmdpBe
         roles = [getattr(model, role, None) for role in (ORIGINAL, RETRAIN)]
         if any(roles) and (benchmark.kind != "muse" or not all(roles)):
             raise UserError(f"{place('models', name, ORIGINAL)}: goes with {RETRAIN}, and with benchmarks of kind muse alone")
-        if model.kind == "tiny" and source.kind in WITHOUT_BASE:
+        if model.kind == "tiny" and (source.kind in WITHOUT_BASE or (isinstance(source, AustenSource) and not source.unused)):
             where = place(*at, "models")
             raise UserError(f"{where}: {name} is tiny, and source {benchmark.source!r} has nothing that its base could learn")
+        if isinstance(model, Tiny) and model.piece_tokens > model.architecture.context:
+            where, context = place("models", name, "piece_tokens"), model.architecture.context
+            raise UserError(f"{where}: {model.piece_tokens}: its architecture has a context of {context} tokens")
+    if isinstance(benchmark, WmdpBenchmark):
+        _check_hazards(config, block, benchmark, *at)
+
+
+def _check_hazards(config: Config, block: Block, benchmark: WmdpBenchmark, *at: str | int) -> None:
+    """Refuse an original that nothing can be taught, and suites that do not ask the tasks of the benchmark."""
+    if benchmark.original == "finetuned" and "original" not in SETS[config.sources[benchmark.source].kind]:
+        where = place("benchmarks", block.benchmark, "original")
+        raise UserError(f"{where}: finetuned: source {benchmark.source!r} has no lessons: base")
+    listed = {name for other in config.blocks if other.benchmark == block.benchmark for name in other.suites}
+    suites = [suite for name in listed if isinstance(suite := config.suites.get(name), LmEvalSuite)]
+    asked = [name for suite in suites for name in suite.names]
+    # A stock task may be a group of others, whose names lm-eval alone knows.
+    if all(suite.is_local for suite in suites) and suites:
+        known("task", [benchmark.forget_task], asked, "benchmarks", block.benchmark, "forget_task")
+        known("task", [benchmark.utility_task], asked, "benchmarks", block.benchmark, "utility_task")
+
+
+def check_pattern(config: Config, benchmark: str, split: str, *keys: str | int) -> None:
+    """Refuse a segment of a pattern that can be no split of its benchmark, or of any where it names none."""
+    names = list(config.benchmarks) if benchmark == ANY else [benchmark]
+    if split == ANY or any(_can_be_split(config.benchmarks[name], split) for name in names):
+        return
+    used = [used for block in config.blocks if block.benchmark in names for used in block.splits]
+    near = difflib.get_close_matches(split, used, n=1)
+    guess = f"; did you mean {near[0]}? " if near else "; "
+    allowed = " or ".join(dict.fromkeys(_describe_splits(config.benchmarks[name]) for name in names))
+    raise UserError(f"{place(*keys)}: {split!r} is no split{guess}allowed: {allowed}, or * for any")
+
+
+def _can_be_split(benchmark: Benchmark, split: str) -> bool:
+    match benchmark:
+        case MarkovBenchmark():
+            return split in benchmark.splits
+        case TofuBenchmark():
+            return is_forget_share(split)
+        case WmdpBenchmark():
+            return split == FORGET
+        case _:
+            return is_split(split)
+
+
+def _describe_splits(benchmark: Benchmark) -> str:
+    return ", ".join(benchmark.splits) if isinstance(benchmark, MarkovBenchmark) else SPLITS[benchmark.kind]
 
 
 def check_text_split(config: Config, benchmark: str, split: str, *keys: str | int) -> None:
@@ -148,7 +231,7 @@ def check_text_split(config: Config, benchmark: str, split: str, *keys: str | in
     settings = config.benchmarks[benchmark]
     assert isinstance(settings, MuseBenchmark | WmdpBenchmark)
     if not is_split(split):
-        raise UserError(f"{place(*keys)}: {split!r} is no split of texts: {FORGET}, scale2, scale3 ..., request2, request3 ...")
+        raise UserError(f"{place(*keys)}: {split!r} is no split of texts: {SPLITS['muse']}")
     if settings.kind == "wmdp" and split != FORGET:
         raise UserError(f"{place(*keys)}: {split}: {benchmark} is of kind wmdp, whose one split is {FORGET}")
     parts = getattr(config.sources[settings.source], "parts", None) if settings.kind == "muse" else None
@@ -198,8 +281,8 @@ def _is_chain(model: object) -> bool:
     return isinstance(model, ChainEntry)
 
 
-def check_training(where: str, method: str, training: UnlearnSettings, model: str, *, adapted: bool) -> None:
-    """Refuse a stop after an epoch that is not there, a retain loss of other methods, and adapters that a method cannot train."""
+def check_training(where: str, method: str, training: UnlearnSettings, name: str, model: Model) -> None:
+    """Refuse a stop after an epoch that is not there, a retain loss of other methods, and what a method cannot train."""
     objective = load_objective(method)
     try:
         _ = training.last_epoch
@@ -208,8 +291,48 @@ def check_training(where: str, method: str, training: UnlearnSettings, model: st
     if training.retain_loss not in objective.retain_losses:
         allowed = ", ".join(objective.retain_losses)
         raise UserError(f"{where}: retain_loss: {training.retain_loss}: {method} does not take it; allowed: {allowed}")
-    if adapted and objective.trained_layers is not None:
-        raise UserError(f"{where}: {method} trains weights of the model, not adapters: {model} has lora")
+    if objective.trained_layers is None:
+        return
+    if getattr(model, "lora", None):
+        raise UserError(f"{where}: {method} trains weights of the model, not adapters: {name} has lora")
+    if model.resources.parallel == "fsdp":
+        raise UserError(f"{where}: {method} needs all weights in every process: {name} has resources: parallel: fsdp: ddp")
+
+
+def check_weights(where: str, training: UnlearnSettings, layers: Sequence[tuple[Mapping[str, Any], bool]]) -> None:
+    """Refuse a training without a loss, and a weight of a retain loss that there is not.
+
+    `layers` are what the config gives, the least specific first, each with whether it is said of this method alone. A weight may
+    be said of all methods at once, or of a retain loss that a more specific layer leaves out.
+    """
+    has_retain = training.retain_loss != "none"
+    if max(training.forget_weight, training.retain_weight if has_retain else 0) < FAINTEST:
+        other = "retain_weight is 0 too" if has_retain else "there is no retain loss"
+        raise UserError(f"{where}: forget_weight: {training.forget_weight}: {other}, so that nothing is learnt")
+    if has_retain:
+        return
+    without = max((place for place, (given, _) in enumerate(layers) if "retain_loss" in given), default=0)
+    for given, is_own in layers[without:]:
+        weight = given.get("retain_weight", NO_WEIGHT)
+        if weight not in (0, NO_WEIGHT) and (is_own or "retain_loss" in given):
+            raise UserError(f"{where}: retain_weight: {weight}: there is no retain loss to weigh (retain_loss: none)")
+
+
+def check_layer(where: str, loss: Mapping[str, Any], model: Model) -> None:
+    """Refuse a layer that a tiny model does not have."""
+    if isinstance(model, Tiny) and loss.get("layer", 0) >= model.architecture.layers:
+        last = model.architecture.layers - 1
+        raise UserError(f"{where}: layer: {loss['layer']}: the layers of this model are 0 to {last}")
+
+
+def check_chain_draws(where: str, training: UnlearnSettings, chains: MarkovBenchmark) -> None:
+    """Refuse an unlearning that needs more sequences than there are: each iteration takes other ones."""
+    wanted, there = training.last_epoch * training.batch_size, 2 * chains.learnt(chains.forget_sequences)
+    if wanted > there:
+        raise UserError(
+            f"{where}: epochs: {training.last_epoch}: with a batch_size of {training.batch_size} they take {wanted} sequences, "
+            f"and the two forget chains have {there} to learn"
+        )
 
 
 def check_watched(where: str, training: UnlearnSettings | None) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from palimpsest.config.blocks import check_block, check_epochs, known, stands_in
+from palimpsest.config.blocks import check_block, check_epochs, check_pattern, known, stands_in
 from palimpsest.config.messages import place
 from palimpsest.config.models import (
     CHOSEN,
     DEFAULT,
     GRID,
+    ORIGINAL,
     PLAIN,
+    RETRAIN,
     ROLES,
     Config,
     External,
@@ -26,8 +28,10 @@ from palimpsest.config.models import (
 from palimpsest.config.patterns import ANY
 from palimpsest.data.settings import LocalSource
 from palimpsest.errors import UserError
-from palimpsest.models.settings import Pretrained
+from palimpsest.lines import find_half
+from palimpsest.models.settings import Pretrained, Repository
 from palimpsest.objectives import METHODS, load_objective
+from palimpsest.training.settings import UnlearnSettings
 
 PATTERN = ("benchmark", "split", "model", "method")
 HOLDS = {
@@ -77,6 +81,15 @@ def check_config(config: Config) -> None:
             _check_loss(pattern, settings, "variants", pattern, name)
 
 
+def check_characters(value: Any, *keys: str | int) -> None:
+    """Raise UserError for a text with half of a surrogate pair, which no file can hold."""
+    if isinstance(value, str) and (half := find_half(value)):
+        raise UserError(f"{place(*keys)}: {half} is half of a surrogate pair, and no character")
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        check_characters(key, *keys)
+        check_characters(inner, *keys, key)
+
+
 def files_made_of(results: str, benchmark: str) -> dict[str, str] | None:
     """Return the hashes of the source files that a benchmark's data were made of; None where they were made of none."""
     try:
@@ -99,11 +112,20 @@ def check_folders(config: Config, results: str) -> None:
             raise UserError(f"{where}: there is no folder {source.path!r}: it should hold {HOLDS[source.kind]}")
     for benchmark, name in dict.fromkeys((block.benchmark, model) for block in config.blocks for model in block.models):
         model = config.models[name]
-        if not isinstance(model, Pretrained) or model.revision is not None or Path(model.name).is_dir():
+        if not isinstance(model, Pretrained) or Path(results, benchmark, name, "base", "manifest.json").exists():
             continue
-        if not Path(results, benchmark, name, "base", "manifest.json").exists():
-            where = place("models", name, "name")
-            raise UserError(f"{where}: there is no folder {model.name!r}; for a model of the hub, give its revision too")
+        for keys, repository in _repositories(name, model):
+            if repository.revision is None and not Path(repository.name).is_dir():
+                where = place("models", *keys, "name")
+                raise UserError(f"{where}: there is no folder {repository.name!r}; for a model of the hub, give its revision too")
+
+
+def _repositories(name: str, model: Pretrained) -> Iterator[tuple[tuple[str, ...], Repository]]:
+    """Yield the repositories that a model is fetched from, each with its place in the config."""
+    yield (name,), Repository(name=model.name, revision=model.revision)
+    for key in ("tokenizer", ORIGINAL, RETRAIN):
+        if (repository := getattr(model, key, None)) is not None:
+            yield (name, key), repository
 
 
 def check_logs(config: Config, made: Callable[[str], bool]) -> None:
@@ -142,6 +164,7 @@ def _check_patterns(config: Config, section: str, patterns: Iterable[str], segme
         for segment, part in zip(segments, parts, strict=True):
             if part != ANY and segment in allowed:
                 known(segment, [part], allowed[segment], section, pattern)
+        check_pattern(config, *parts[:2], section, pattern)
 
 
 def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
@@ -158,10 +181,17 @@ def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
 
 
 def _check_loss(pattern: str, settings: StartSettings, *keys: str) -> None:
-    """Refuse a setting of its own for a method that has none of that name; a pattern ending in * speaks of every method."""
+    """Refuse a setting of its own for a method that has none of that name; a pattern ending in * speaks of every method.
+
+    Settings of training are refused for a method that trains nothing, if the pattern names it.
+    """
     method = pattern.rpartition("/")[2]
     for name in METHODS if method == ANY else [method]:
-        known = load_objective(name).settings
+        objective = load_objective(name)
+        known = objective.settings
+        trained = sorted(settings.model_fields_set & UnlearnSettings.model_fields.keys())
+        if trained and method != ANY and not objective.is_trained:
+            raise UserError(f"{place(*keys)}: {trained[0]}: {name} trains nothing; its own settings: {', '.join(known)}")
         for setting in settings.model_fields_set - set(StartSettings.model_fields) - set(known):
             value = getattr(settings, setting)
             has = f"its own settings: {', '.join(known)}" if known else "it has no settings of its own"

@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
-from palimpsest.config.models import CHOSEN, DEFAULT, PLAIN, ROLES
-from palimpsest.config.study import Choice, Study
+import yaml
 
-Key = tuple[str, str, str]
+from palimpsest.config.made import Key, list_asked, list_made
+from palimpsest.config.models import CHOSEN, DEFAULT, PLAIN, ROLES
+from palimpsest.config.study import Study
+
+Place = tuple[str, str, str]
+LINE_BREAKS = "\r\x85\u2028\u2029"
 
 
 def describe_study(study: Study) -> dict[str, Any]:
@@ -42,13 +46,13 @@ def _data(study: Study, benchmark: str) -> dict[str, Any]:
     return settings
 
 
-def _keys(study: Study) -> Iterable[Key]:
+def _keys(study: Study) -> Iterable[Place]:
     """Return what is run, as the blocks of the config list it; what only a choice asks for comes last."""
     listed = [(b.benchmark, split, model) for b in study.config.blocks for split, model in product(b.splits, b.models)]
     return dict.fromkeys([*listed, *(run.place for run in study.runs)])
 
 
-def _block(study: Study, key: Key) -> dict[str, Any]:
+def _block(study: Study, key: Place) -> dict[str, Any]:
     subjects = {subject: wanted for subject, wanted in study.subjects.items() if subject.run.place == key}
     methods: dict[str, dict[str, Any]] = {}
     trials: dict[str, dict[str, Any]] = {}
@@ -73,7 +77,7 @@ def _block(study: Study, key: Key) -> dict[str, Any]:
     }
 
 
-def _imported(study: Study, key: Key) -> dict[str, dict[str, str]]:
+def _imported(study: Study, key: Place) -> dict[str, dict[str, str]]:
     """Return the labels of the logs that others made, where there are any: a study without them is described as ever."""
     external = study.config.external
     labels = {name: of.label for name, of in external.items() if (of.benchmark, of.split, of.model) == key}
@@ -84,7 +88,7 @@ def _described(block: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
     return [(name, settings) for kind in ("methods", "trials") for of in block[kind].values() for name, settings in of.items()]
 
 
-def _variants(study: Study, key: Key, method: str, names: Iterable[str]) -> dict[str, Any]:
+def _variants(study: Study, key: Place, method: str, names: Iterable[str]) -> dict[str, Any]:
     found = {}
     for name in sorted(names, key=lambda name: name != DEFAULT):
         variant = study.variant(*key, method, name)
@@ -95,29 +99,40 @@ def _variants(study: Study, key: Key, method: str, names: Iterable[str]) -> dict
 
 def resolve_config(study: Study) -> dict[str, Any]:
     """Return a config of the same study in which every pattern is replaced by what it comes to; it is a valid config itself."""
-    sections = ("finetuning", "strengthening", "methods", "variants", "grids", "selections")
-    resolved: dict[str, dict[str, Any]] = {section: {} for section in sections}
-    for block in describe_study(study)["blocks"]:
-        key = (block["benchmark"], block["split"], block["model"])
-        place = "/".join(key)
-        resolved["finetuning"][place] = block["training"]
-        resolved["strengthening"][place] = study.strengthening(*key).model_dump()
-        for method in sorted({*block["methods"], *block["trials"]}):
-            pattern = f"{place}/{method}"
-            default = study.variant(*key, method, DEFAULT)
-            resolved["methods"][pattern] = {
-                **(default.settings["training"] or {}),
-                **default.loss,
-                "start": default.start,
-                "reference": default.reference,
-            }
-            named = {*block["methods"].get(method, {}), *block["trials"].get(method, {})}
-            changes = study.variants(*key, method)
-            resolved["variants"][pattern] = {name: changes[name] for name in changes if name in named}
-            if grid := study.grid(*key, method):
-                resolved["grids"][pattern] = grid
-            if method in block["selections"]:
-                resolved["selections"][pattern] = study.selection(Choice(*key, method)).model_dump()
+    made, asked = list_made(study), list_asked(study)
+    changes = {key: study.variants(*key) for key in asked}
+    resolved: dict[str, dict[Key, Any]] = {
+        "finetuning": {key: study.finetuning(*key).model_dump() for key in made["finetuning"]},
+        "strengthening": {key: study.strengthening(*key).model_dump() for key in made["strengthening"]},
+        "methods": {key: _default(study, *key) for key in made["methods"]},
+        "variants": {key: {name: changes[key][name] for name in changes[key] if name in asked[key]} for key in made["variants"]},
+        "grids": {key: study.grid(*key) for key in made["grids"]},
+        "selections": {choice.key: study.selection(choice).model_dump() for choice in study.choices},
+    }
     # A study without imported logs is written as ever.
     empty = set() if study.config.external else {"external"}
-    return {**study.config.model_dump(exclude={*sections, *empty}), **resolved}
+    sections = {section: {"/".join(key): value for key, value in of.items()} for section, of in resolved.items()}
+    return {**study.config.model_dump(exclude={*sections, *empty}), **sections, "published": study.published}
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML reads what it calls a line break as a blank, unless it is escaped, which it does in double quotes alone."""
+
+
+def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(mark in text for mark in LINE_BREAKS) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent)
+
+
+def config_text(config: dict[str, Any]) -> str:
+    """Return a config as YAML, which reads as the same."""
+    text: str = yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=130, allow_unicode=True)
+    return text
+
+
+def _default(study: Study, benchmark: str, split: str, model: str, method: str) -> dict[str, Any]:
+    variant = study.variant(benchmark, split, model, method, DEFAULT)
+    return {**(variant.settings["training"] or {}), **variant.loss, "start": variant.start, "reference": variant.reference}

@@ -22,7 +22,12 @@ INTRODUCTION = f"""\
 key by key; lists and numbers are replaced. What a config comes to is written to `results/run_config.yaml`, itself a valid config.
 A mistake is told in one line before anything runs, and Snakemake ends with exit code 2.
 
-- **Numbers.** YAML reads `1e-5` as text; write `1.0e-5`.
+- **Nothing is ignored in silence.** A key that stands twice, a key without a value, and a value that YAML reads as another
+  (`1e-5` as text: write `1.0e-5`; `010` as 8, `1:30` as 90, `no` as false) are refused with file and line. So are an element that
+  a list has twice, a number beyond its bounds, and a setting that has no effect beside the others. Definitions (of sources,
+  benchmarks, models, suites, attacks, references) that no block names are no mistake. Snakemake reads the files of `--configfile`
+  first: of one that is no YAML at all, `python -m palimpsest.config check FILE` says in which line. Inside a value of `--config`
+  Snakemake reads numbers as text: give them in a file.
 - **Names** (of a study, benchmark, model, variant, suite, attack) become folders: letters, digits, `.`, `_`, `+`, `-`, a letter
   or digit first.
 - **Blocks** say what to run. Each is the product of its lists, and the study is the union of its blocks. Where two blocks share
@@ -30,7 +35,9 @@ A mistake is told in one line before anything runs, and Snakemake ends with exit
 - **Patterns** say to what settings apply: `benchmark/split/model` under `finetuning`, `benchmark/split/model/method` under
   `methods`, `variants`, `grids` and `selections`; `*` stands for any name. All patterns that match are merged, key by key, the
   most specific last: that with more names, and of two with as many, that whose names stand further right. So
-  `tofu/forget10/*/simnpo` overrides `tofu/*/*/simnpo`, and this one overrides `tofu/*/tiny/*`.
+  `tofu/forget10/*/simnpo` overrides `tofu/*/*/simnpo`, and this one overrides `tofu/*/tiny/*`. A pattern's split must be one
+  that the benchmark can have. A pattern in the file that has the study's `blocks`, or in a file or `--config` on top of it, must
+  apply to something that the study makes; one in a file below it, such as `config.yaml`, may be for other studies.
 - **Variants** are named changes on top of a method's settings. `default`, the method without changes, always exists.
   A block asks for them by name: `{{simnpo: [default, beta-4.5]}}`.
 - **Grids and choices.** `grids` lists values of settings; every combination is a variant, and `{{simnpo: [grid]}}` asks for

@@ -299,7 +299,7 @@ class Specs:
 
     def report(self, wildcards: Wildcards) -> str:
         """Return the spec of the report: what it shows of the config."""
-        return canonical_json({"study": describe_study(self._study), "published": self._config.published})
+        return canonical_json({"study": describe_study(self._study), "published": self._study.published})
 
     def config(self, wildcards: Wildcards) -> str:
         """Return the config of the study, with every pattern replaced by what it comes to."""

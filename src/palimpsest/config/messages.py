@@ -14,6 +14,9 @@ from pydantic_core import ErrorDetails
 
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 
+# Snakemake reads the parts of a value of --config as text.
+UNQUOTED = "without quotes, and in a file: inside --config all is text"
+
 
 @contextmanager
 def one_line() -> Iterator[None]:
@@ -76,8 +79,12 @@ def _problem(error: ErrorDetails, schema: dict[str, Any]) -> str:
         return "the key 'kind' is missing"
     if kind == "name":
         return error["msg"]
+    if kind == "value_error":
+        return str(context["error"])
     if kind in ("float_type", "int_type") and isinstance(value, str):
         return f"{value!r} is text; {_number_advice(value)}"
+    if kind == "bool_type" and value in ("true", "false"):
+        return f"{value!r} is text; {value} is written {UNQUOTED}"
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return f"{value!r} should be a mapping of keys to values"
     if kind == "too_short":
@@ -93,7 +100,7 @@ def _number_advice(text: str) -> str:
         return "a number is needed"
     if match := re.fullmatch(r"([+-]?\d+)[eE]([+-]?)(\d+)", text):
         return f"YAML needs {match[1]}.0e{match[2] or '+'}{match[3]} for a number"
-    return "a number is written without quotes"
+    return f"a number is written {UNQUOTED}"
 
 
 def _properties(schema: dict[str, Any], keys: tuple[str | int, ...]) -> list[str]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, create_model
+from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from palimpsest.attacks.settings import RelearnSettings
 from palimpsest.config.messages import suggest
 from palimpsest.data.settings import Source, SplitSettings
 from palimpsest.evaluation.settings import SuiteSettings
-from palimpsest.markov.settings import ChainModel, ChainSettings, ChainSplit
+from palimpsest.markov.settings import FEWEST_TESTED, ChainModel, ChainSettings, ChainSplit
 from palimpsest.models.settings import Packaged, Pretrained, Repository, Tiny
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.selection.settings import SelectionRule
-from palimpsest.settings import Settings
-from palimpsest.training.settings import Count, FinetuneSettings, TrainSettings, UnlearnSettings
+from palimpsest.settings import Distinct, Seed, Settings, Some
+from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 ORIGINAL, HALF, RETRAIN = "original", "original-half", "retrain"
@@ -31,6 +31,11 @@ FORGET = "forget"
 LONGEST_NAME = 100
 # Folders that lie beside those named by a benchmark, a model or a split.
 RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "choice", "scores", *ROLES)
+
+
+# A positive number of at most six digits before the point.
+AMOUNT = r"(?:[1-9]\d{0,5}(?:\.\d+)?|0\.\d*[1-9]\d*)"
+FEWEST_SHARED = 2
 
 
 def _wrong(text: str) -> PydanticCustomError:
@@ -56,22 +61,21 @@ def _method(value: str) -> str:
 def _own_settings() -> dict[str, Any]:
     """Return a field for each setting of some method's own, with the methods and their defaults as its description."""
     users: dict[str, dict[str, float]] = {}
+    kinds: dict[str, Any] = {}
     for method in METHODS:
-        for name, default in load_objective(method).settings.items():
+        objective = load_objective(method)
+        kinds |= objective.kinds
+        for name, default in objective.settings.items():
             users.setdefault(name, {})[method] = default
     fields: dict[str, Any] = {}
     for name, defaults in users.items():
-        # A whole number counts something.
-        kind = Annotated[int, Field(ge=0)] if all(isinstance(value, int) for value in defaults.values()) else float
         described = ", ".join(f"{method} (default {value})" for method, value in defaults.items())
-        fields[name] = (kind, Field(default=None, description=f"Of {described}."))
+        fields[name] = (kinds[name], Field(default=None, description=f"Of {described}."))
     return fields
 
 
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": SAFE_NAME})]
 Method = Annotated[str, AfterValidator(_method)]
-# As torch and the tables' columns take it.
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class StartSettings(UnlearnSettings):
@@ -90,13 +94,13 @@ MethodSettings: type[StartSettings] = create_model(
     "(task-vector) only `start` and its own are read.",
     **_own_settings(),
 )
-GridValues = Annotated[list[float | int | str | bool], Field(min_length=1)]
+GridValues = Some[float | int | str | bool]
 
 
 class Reference(Settings):
     """A reference model that is not the one that unlearns (SimNPO, Sec. 4 and App. B)."""
 
-    random_share: Annotated[float, Field(ge=0, le=1)]
+    random_share: Annotated[float, Field(ge=1e-6, le=1)]
     """Its weights are so much of a random model's and the rest of the start model's."""
     seed: Seed = 0
     """Seed of the random model."""
@@ -105,7 +109,7 @@ class Reference(Settings):
 class Selection(SelectionRule):
     """How the variant `chosen` of a method is found among the trials of its grid, or among the epochs of its default."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    seeds: Some[Seed] = [0]
     """The trials are made with these seeds, and judged by their means."""
     suite: Name = "tofu"
     """The suite of kind tofu or muse that judges them."""
@@ -127,16 +131,22 @@ class Trajectories(Settings):
 class Resources(Settings):
     """What each job that works with a model asks for; no part of any result's identity."""
 
-    threads: Count = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPU threads a job (OMP_NUM_THREADS); small models run fastest with 1 and several jobs at once."""
-    gpu: Annotated[int, Field(ge=0)] = 0
+    gpu: Annotated[int, Field(ge=0, le=64)] = 0
     """GPUs a job: one process on each."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """How several GPUs train: each with the whole model (ddp), or with a share of weights, gradients and optimiser (fsdp)."""
-    mem: Annotated[str, Field(pattern=r"^\d+(\.\d+)?(MB|MiB|GB|GiB|TB|TiB)$")] = "4GB"
+    mem: Annotated[str, Field(pattern=rf"^{AMOUNT}(MB|MiB|GB|GiB|TB|TiB)$")] = "4GB"
     """Memory a job, with its unit; a second attempt gets twice as much, a third three times."""
-    runtime: Annotated[str, Field(pattern=r"^\d+(\.\d+)?[mhd]$")] = "4h"
+    runtime: Annotated[str, Field(pattern=rf"^{AMOUNT}[mhd]$")] = "4h"
     """Time limit a job: minutes (m), hours (h) or days (d); it grows with the attempt like `mem`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.parallel == "fsdp" and self.gpu < FEWEST_SHARED:
+            raise ValueError(f"parallel: fsdp: {self.gpu} GPUs share nothing: gpu: {FEWEST_SHARED} or more, or ddp")
+        return self
 
 
 class TinyEntry(Tiny):
@@ -187,9 +197,9 @@ class MarkovBenchmark(ChainSettings):
 
     kind: Literal["markov"]
     """Chains: no questions, no suites and no attacks."""
-    watched: Annotated[int, Field(ge=2)] = 500
-    """Test sequences of each chain on which a model is looked at after every iteration; finished ones are on all."""
-    splits: dict[Name, ChainSplit]
+    watched: Annotated[int, Field(ge=FEWEST_TESTED, le=1_000_000)] = 500
+    """At most so many test sequences of each chain are looked at after every iteration; finished models are on all."""
+    splits: Annotated[dict[Name, ChainSplit], Field(min_length=1)]
     """The experiments by name."""
 
 
@@ -200,7 +210,7 @@ class MuseBenchmark(Settings):
     """Texts, in the form of MUSE."""
     source: Name
     """A name under `sources`, of a kind that gives such texts."""
-    retrain_auc: Annotated[float, Field(gt=0, le=1)] | None = None
+    retrain_auc: Annotated[float, Field(ge=0.001, le=1)] | None = None
     """Retrain's AUC as published (News 0.4772, Books 0.5393): PrivLeak is then also given against it, beside that against the
     study's own Retrain."""
 
@@ -225,7 +235,7 @@ def _kind(value: Any) -> str:
 
 
 MethodEntry = Annotated[
-    Annotated[Method, Tag("name")] | Annotated[dict[Method, Annotated[list[Name], Field(min_length=1)]], Tag("variants")],
+    Annotated[Method, Tag("name")] | Annotated[dict[Method, Some[Name]], Field(min_length=1), Tag("variants")],
     Discriminator(_kind),
 ]
 
@@ -235,20 +245,20 @@ class Block(Settings):
 
     benchmark: Name
     """A name under `benchmarks`."""
-    splits: Annotated[list[Name], Field(min_length=1)]
+    splits: Some[Name]
     """What is to be forgotten. Of kind tofu: forget01, forget05, forget10 ... (that many per cent of the authors, the last
     ones). Of kind muse and wmdp: forget; of kind muse also scale2, scale3 ... (larger forget sets) and request2, request3 ...
     (requests one after another, each made of the model that came of the one before). Of kind markov: the names of its splits."""
-    models: Annotated[list[Name], Field(min_length=1)]
+    models: Some[Name]
     """Names under `models`."""
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    seeds: Some[Seed]
     """Each seed trains its own original, Retrain and unlearned models."""
-    methods: list[MethodEntry] = []
+    methods: Distinct[MethodEntry] = []
     """Methods; `{simnpo: [default, beta-4.5]}` names variants, a bare name means its default; `grid` is every trial of its grid,
     `chosen` the best of them."""
-    suites: list[Name] = []
+    suites: Distinct[Name] = []
     """Names under `suites`: how original, Retrain and every unlearned model are evaluated."""
-    attacks: list[Name] = []
+    attacks: Distinct[Name] = []
     """Names under `attacks`: run on every unlearned model of this block."""
     trajectories: Trajectories | None = None
     """Watch how every method of this block unlearns; without suites and attacks, no model is kept."""
@@ -285,6 +295,10 @@ class External(Settings):
     """Where the log is from: an address, or words."""
 
 
+Model = Annotated[TinyEntry | PretrainedEntry | PackagedEntry | ChainEntry, Field(discriminator="kind")]
+Benchmark = Annotated[TofuBenchmark | MuseBenchmark | WmdpBenchmark | MarkovBenchmark, Field(discriminator="kind")]
+
+
 class Config(Settings):
     """What a study runs."""
 
@@ -296,11 +310,9 @@ class Config(Settings):
     """Where everything goes: a path below the working directory."""
     sources: dict[Name, Source]
     """The sources of data by name: the hub, a folder, a package, or the fictional world."""
-    benchmarks: dict[
-        Name, Annotated[TofuBenchmark | MuseBenchmark | WmdpBenchmark | MarkovBenchmark, Field(discriminator="kind")]
-    ]
+    benchmarks: dict[Name, Benchmark]
     """The benchmarks by name."""
-    models: dict[Name, Annotated[TinyEntry | PretrainedEntry | PackagedEntry | ChainEntry, Field(discriminator="kind")]]
+    models: dict[Name, Model]
     """The models by name."""
     finetuning: dict[str, FinetuneSettings] = {}
     """How originals and Retrain are trained, by pattern `benchmark/split/model`."""
@@ -312,7 +324,7 @@ class Config(Settings):
     """How the start model learns the forget set once more (rkld, task-vector), by `benchmark/split/model`; over `finetuning`."""
     references: dict[Name, Reference] = {}
     """Reference models other than the start model, by name."""
-    grids: dict[str, dict[str, GridValues]] = {}
+    grids: dict[str, Annotated[dict[str, GridValues], Field(min_length=1)]] = {}
     """Trials of a method by pattern `benchmark/split/model/method`: setting to values; every combination is a variant."""
     selections: dict[str, Selection] = {}
     """How the variant `chosen` is found, by pattern `benchmark/split/model/method`."""

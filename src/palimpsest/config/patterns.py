@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
@@ -15,17 +15,23 @@ def matching(table: Mapping[str, Value], key: Sequence[str]) -> list[Value]:
     A pattern with more literal segments is more specific; of two with equally many, the one whose literal segment comes later
     (method before model before split before benchmark) is. No two patterns that match the same key tie.
     """
-    found = [(_specificity(pattern), value) for pattern, value in table.items() if _matches(pattern.split("/"), key)]
-    return [value for _, value in sorted(found, key=lambda pair: pair[0])]
+    return [table[pattern] for pattern in matching_patterns(table, key)]
+
+
+def matching_patterns(table: Iterable[str], key: Sequence[str]) -> list[str]:
+    """Return the patterns that match a key, least specific first."""
+    return sorted((pattern for pattern in table if matches(pattern, key)), key=_specificity)
+
+
+def matches(pattern: str, key: Sequence[str]) -> bool:
+    """Return whether a pattern matches a key: it has as many segments, each * or the key's own."""
+    parts = pattern.split("/")
+    return len(parts) == len(key) and all(part in (ANY, name) for part, name in zip(parts, key, strict=True))
 
 
 def merge(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return one mapping; a later layer's value replaces an earlier one's."""
     return {key: value for layer in layers for key, value in layer.items()}
-
-
-def _matches(pattern: Sequence[str], key: Sequence[str]) -> bool:
-    return len(pattern) == len(key) and all(part in (ANY, name) for part, name in zip(pattern, key, strict=True))
 
 
 def _specificity(pattern: str) -> tuple[int, tuple[bool, ...]]:

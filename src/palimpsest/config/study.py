@@ -14,15 +14,18 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from palimpsest.config.blocks import (
+    check_chain_draws,
     check_chain_method,
     check_judged,
+    check_layer,
     check_text_variant,
     check_training,
     check_watched,
+    check_weights,
     stands_in,
 )
-from palimpsest.config.checks import check_config, check_folders, check_logs
-from palimpsest.config.messages import explain, one_line
+from palimpsest.config.checks import check_characters, check_config, check_folders, check_logs
+from palimpsest.config.messages import explain
 from palimpsest.config.models import (
     CHOSEN,
     DEFAULT,
@@ -42,7 +45,7 @@ from palimpsest.config.models import (
     Trajectories,
     WmdpBenchmark,
 )
-from palimpsest.config.patterns import matching, merge
+from palimpsest.config.patterns import matching, matching_patterns, merge
 from palimpsest.config.texts import predecessor
 from palimpsest.data.settings import Source
 from palimpsest.errors import UserError
@@ -185,6 +188,7 @@ class Study:
         self._by_run: dict[Run, Subjects] = {}
         for subject, wanted in self.subjects.items():
             self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
+        self._check_lessons()
         check_folders(self.config, self.results)
         check_logs(self.config, lambda name: Path(self.external(name)).exists())
 
@@ -232,7 +236,18 @@ class Study:
                 settings = self.variant(*run.place, method, variant)
                 where = f"config: blocks: {'/'.join(run.place)}/{method}: {variant}"
                 check_chain_method(where, method, variant, settings.retain_loss, settings.start, settings.reference)
+                assert settings.training
+                check_chain_draws(where, settings.training, self.chains(run.benchmark))
                 _wanted(subjects, Subject(run, method, variant)).trajectory = Trajectories(suite=run.benchmark)
+
+    def _check_lessons(self) -> None:
+        """Refuse lessons on facts where a benchmark has none."""
+        trained = (subject for subject in self.subjects if not subject.variant and self.is_trained(subject))
+        for place in dict.fromkeys(subject.run.place for subject in trained):
+            lessons = self.finetuning(*place).fact_lessons
+            if lessons and not isinstance(self.config.benchmarks[place[0]], TofuBenchmark):
+                kind = self.config.benchmarks[place[0]].kind
+                raise UserError(f"config: finetuning: {'/'.join(place)}: fact_lessons: {lessons}: kind {kind} has no facts: 0")
 
     def _listed(self, block: Block, run: Run) -> list[tuple[str, str]]:
         """Return each method and variant of a block, with the trials in the place of `grid`."""
@@ -249,11 +264,15 @@ class Study:
             return
         self.choices.append(choice)
         selection = self.selection(choice)
+        candidates = self.candidates(choice)
+        if selection.epochs == "last" and len(candidates) == 1:
+            where = f"config: selections: {'/'.join(choice.key)}"
+            raise UserError(f"{where}: epochs: last: {candidates[0]} is the only trial: epochs: all, or more under grids")
         for run in self.judged_on(choice):
             check_judged(self.config, run.benchmark, run.split, selection, "selections", choice.method)
             for role in (ORIGINAL, RETRAIN):
                 _wanted(subjects, Subject(run, role)).suites.add(selection.suite)
-            for trial in self.candidates(choice):
+            for trial in candidates:
                 watched = Trajectories(suite=selection.suite, epochs=selection.epochs)
                 check_watched(f"config: {choice.path}: {trial}", self.variant(*run.place, choice.method, trial).training)
                 _watch(_wanted(subjects, Subject(run, choice.method, trial)), watched, f"{choice.path}: {trial}")
@@ -365,13 +384,16 @@ class Study:
 
     def _resolve(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
         key = (benchmark, split, model, method)
-        layers = [_given(layer) for layer in matching(self.config.methods, key)]
+        patterns = matching_patterns(self.config.methods, key)
+        layers = [_given(self.config.methods[pattern]) for pattern in patterns]
+        is_own = [pattern.rpartition("/")[2] == method for pattern in patterns]
         if variant not in (DEFAULT, CHOSEN):
             named = self._changes(*key)
             if variant not in named:
                 allowed = ", ".join([DEFAULT, CHOSEN, *named])
                 raise UserError(f"config: variants: {'/'.join(key)} has no variant {variant!r}; allowed: {allowed}")
             layers.append(named[variant])
+            is_own.append(True)
         objective = load_objective(method)
         defaults = {"start": ORIGINAL, "reference": PLAIN, "retain_loss": objective.retain_loss}
         merged = merge([defaults, objective.settings, *layers])
@@ -383,13 +405,21 @@ class Study:
         if reference != PLAIN and not objective.needs_reference:
             raise UserError(f"{where}: reference: {reference!r}: {method} reads no reference")
         if not objective.is_trained:
+            if variant != DEFAULT and layers[-1] and layers[-1].keys() <= UnlearnSettings.model_fields.keys():
+                raise UserError(f"{where}: {', '.join(layers[-1])}: {method} trains nothing, so this variant is its default")
             return Variant(None, loss, start, reference)
         training = UnlearnSettings.model_validate(merged)
-        check_training(where, method, training, model, adapted=bool(getattr(self.config.models[model], "lora", None)))
+        check_training(where, method, training, model, self.config.models[model])
+        check_weights(where, training, list(zip(layers, is_own, strict=True)))
+        check_layer(where, loss, self.config.models[model])
         return Variant(training, loss, start, reference)
 
     def _list_changes(self, *key: str) -> dict[str, dict[str, Any]]:
-        return {**self.variants(*key), **self._trials(*key)}
+        variants, trials = self.variants(*key), self._trials(*key)
+        for name in variants.keys() & trials.keys():
+            if variants[name] != trials[name]:
+                raise UserError(f"config: variants: {'/'.join(key)}: {name}: a trial of the grid has this name too")
+        return {**variants, **trials}
 
     def variants(self, *key: str) -> dict[str, dict[str, Any]]:
         """Return the named changes that are defined for a benchmark, split, model and method."""
@@ -482,6 +512,12 @@ class Study:
         return Run(external.benchmark, external.split, external.model, min(seeds))
 
     @cached_property
+    def published(self) -> dict[str, dict[str, dict[str, float]]]:
+        """The published numbers that the study has its own beside, as the config has them."""
+        places = {"/".join(run.place) for run in self.runs}
+        return {place: rows for place, rows in self.config.published.items() if place in places}
+
+    @cached_property
     def runs(self) -> list[Run]:
         """Every run of which something is measured."""
         return list(dict.fromkeys(subject.run for subject in (*self.subjects.evaluated, *self.subjects.watched)))
@@ -500,16 +536,22 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise UserError(explain(error, raw, Config.model_json_schema())) from None
+        raise UserError(explain(error, raw, _schema())) from None
+    check_characters(raw)
     check_config(config)
     return config
 
 
-def open_study(raw: Mapping[str, Any]) -> Study:
-    """Return the study of a Snakefile's config; for a mistake in it, print one line and leave Snakemake with exit code 2."""
-    with one_line():
-        path = os.environ.get(GAPS)
-        return Study(raw, json.loads(Path(path).read_text(encoding="utf-8")) if path else None)
+def read_gaps() -> dict[str, str]:
+    """Return the artefacts that failed jobs left missing, with the reasons, where the environment names a list of them."""
+    path = os.environ.get(GAPS)
+    gaps: dict[str, str] = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    return gaps
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Config.model_json_schema()
 
 
 def _runs(block: Block) -> list[Run]:
@@ -530,7 +572,10 @@ def _watch(wanted: Wanted, trajectories: Trajectories, where: str) -> None:
 
 
 def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if not isinstance(value, float):
+        return str(value).lower()
+    # Two values never share a name.
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def _given(settings: BaseModel) -> dict[str, Any]:

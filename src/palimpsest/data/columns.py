@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from palimpsest.data.rows import Text
 from palimpsest.errors import UserError
+from palimpsest.lines import read_objects, sign_of
 from palimpsest.provenance.canonical import sha256_file, sha256_text
 
 _COUNT = re.compile(r"-\d{5}-of-(\d{5})\.parquet$")
@@ -24,11 +24,15 @@ def list_files(folder: Path, name: str) -> list[Path]:
 
 def missing_file(folder: Path, name: str) -> Path | None:
     """Return the first file that a set lacks: each shard's name says how many there are."""
+    return next((path for path in _shards(folder, name) if not path.is_file()), None)
+
+
+def _shards(folder: Path, name: str) -> list[Path]:
+    """Return the files that a set should have, by the name of its last one."""
     files = list_files(folder, name)
     last = files[-1].name if files else f"{name}-00000-of-00001.parquet"
     count = _COUNT.search(last)
-    shards = [f"{name}-{i:05d}-of-{count[1]}.parquet" for i in range(int(count[1]))] if count else [last]
-    return next((folder / shard for shard in shards if not (folder / shard).is_file()), None)
+    return [folder / f"{name}-{i:05d}-of-{count[1]}.parquet" for i in range(int(count[1]))] if count else [folder / last]
 
 
 def read_columns(folder: Path, name: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -41,9 +45,10 @@ def read_columns(folder: Path, name: str, columns: Sequence[str]) -> Iterator[di
         raise UserError(f"{folder}: neither {missing.name} nor {name}.jsonl is there; columns wanted: {', '.join(columns)}")
     if missing:
         raise UserError(f"{missing}: missing; the other files of {name} are there")
+    if others := {*list_files(folder, name), *folder.glob(f"{name}.jsonl")} - {*_shards(folder, name)}:
+        raise UserError(f"{folder}: {name}: {min(others).name} and {_shards(folder, name)[0].name} hold the same set: keep one")
     for path in list_files(folder, name):
-        rows = _read_lines(path) if path.suffix == ".jsonl" else _read_parquet(path, columns)
-        for number, row in enumerate(rows, start=1):
+        for number, row in read_objects(path) if path.suffix == ".jsonl" else _read_parquet(path, columns):
             wrong = next((column for column in columns if not isinstance(row.get(column, 0), str | None)), None)
             if wrong:
                 raise UserError(f"{path}:{number}: no text in column {wrong}; columns wanted: {', '.join(columns)}")
@@ -67,7 +72,7 @@ def hash_sets(folder: Path, sets: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     from pyarrow.parquet import ParquetFile
 
     try:
@@ -76,24 +81,13 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]
             lacking = next((column for column in columns if column not in found), None)
             if lacking:
                 raise UserError(f"{path}: no column {lacking}, only {', '.join(found)}; columns wanted: {', '.join(columns)}")
-            for batch in file.iter_batches(columns=list(columns)):
-                yield from batch.to_pylist()
+            rows = (row for batch in file.iter_batches(columns=list(columns)) for row in batch.to_pylist())
+            yield from enumerate(rows, start=1)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no readable parquet: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path}: no readable parquet: {_cause(path, error)}") from None
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise UserError(f"{path}:{number}: no JSON object; each line is one")
-                yield row
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8: {error}") from None
-    except ValueError:
-        raise UserError(f"{path}:{number}: no JSON; each line is an object, or the file is cut short") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+def _cause(path: Path, error: Exception) -> str:
+    """Return what a file is that is no parquet, or where it begins as one, what its reader says."""
+    kind = sign_of(path)
+    return str(error).splitlines()[0] if kind is None or "parquet" in kind else kind

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from palimpsest.data.columns import hash_sets, list_files, missing_file, name_texts, read_columns
+from palimpsest.data.overlap import muse_doubts, muse_faults, settle
 from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.data.settings import MuseFolderSource, MuseHubSource
 from palimpsest.data.texts import MuseData
@@ -36,7 +37,7 @@ def read_muse_hub(source: MuseHubSource) -> MuseData:
 
     patterns = (README, *(f"{config}/{name}-*.parquet" for config, name in (*_REQUIRED, *_OPTIONAL)))
     data = _read(fetch_snapshot(source.repo, source.revision, "dataset", patterns, whole=_is_whole))
-    return replace(data, origin=data.origin | {"repo": source.repo, "revision": source.revision})
+    return _compared(data, source.repo, published=True, repo=source.repo, revision=source.revision)
 
 
 def read_muse_folder(source: MuseFolderSource) -> MuseData:
@@ -44,12 +45,18 @@ def read_muse_folder(source: MuseFolderSource) -> MuseData:
     folder = Path(source.path)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such data folder; source.path names a folder with {', '.join(SETS)} in it")
-    return _read(folder)
+    return _compared(_read(folder), source.path, published=False)
 
 
 def hash_files(source: MuseFolderSource) -> dict[str, str]:
     """Return the sha256 of each file that is read, as far as they are there."""
     return _hashes(Path(source.path))
+
+
+def _compared(data: MuseData, where: str, *, published: bool, **more: str) -> MuseData:
+    """Return a corpus with the counts of what its sets share; raises UserError for what they must not share."""
+    overlap = settle(where, muse_faults(data), muse_doubts(data), published=published)
+    return replace(data, origin=data.origin | more | ({"overlap": overlap} if overlap else {}))
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """What a data set is: its source, and how a split cuts it."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from palimpsest.settings import Settings
+from palimpsest.settings import Count, Seed, Settings, Some
 
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -16,7 +16,7 @@ class TofuSource(Settings):
 
     base_authors: Annotated[int, Field(ge=0, le=179)] = 0
     """How many authors right before the last 10 % make the base corpus of tiny models."""
-    fact_lessons: Annotated[int, Field(ge=0)] = 0
+    fact_lessons: Annotated[int, Field(ge=0, le=1000)] = 0
     """How often that corpus asks each question on real authors and world facts, which a pretrained model knows from elsewhere;
     by turns the answer is a sentence and stands alone."""
 
@@ -46,7 +46,7 @@ class WorldSource(Settings):
 
     kind: Literal["world"]
     """Made here, offline."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the world: other seeds, other people."""
     authors: Annotated[int, Field(ge=4, le=2500)] = 40
     """Authors to retain and to forget."""
@@ -58,7 +58,7 @@ class WorldSource(Settings):
     """Questions of the set "real authors": known to the base, in no split."""
     world_facts: Annotated[int, Field(ge=4, le=240)] = 20
     """Questions of the set "world facts": known to the base, in no split."""
-    fact_lessons: Annotated[int, Field(ge=1)] = 2
+    fact_lessons: Annotated[int, Field(ge=1, le=1000)] = 2
     """How often the base corpus asks a fact in each phrasing, for a word and for a sentence: more, and a tiny model keeps it."""
     long_answers: Fraction = 0.5
     """Share of answers that are long sentences; the others are short."""
@@ -92,7 +92,7 @@ class MuseWorldSource(Settings):
 
     kind: Literal["muse-world"]
     """Made here, offline."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the world: other seeds, other people."""
     texts: Annotated[int, Field(ge=2, le=200)] = 10
     """Articles, each about one person, in the forget set, in each further request, and in each part that is not forgotten."""
@@ -116,13 +116,13 @@ class AustenSource(Settings):
     """Hash of that file: identity of the texts. The default is that of version 1.0.0-1."""
     forget: Novel = "Persuasion"
     """The novel to forget, cut into `parts`."""
-    retain: Annotated[list[Novel], Field(min_length=1)] = ["Emma"]
+    retain: Some[Novel] = ["Emma"]
     """Novels that unlearning may look at."""
-    kept: Annotated[list[Novel], Field(min_length=1)] = ["Pride and Prejudice"]
+    kept: Some[Novel] = ["Pride and Prejudice"]
     """Novels that are learnt too, and that no unlearning sees; questions on what is to stay are about them."""
     holdout: Novel = "Mansfield Park"
     """The novel that nobody learns."""
-    words: Annotated[int, Field(ge=1000)] = 16000
+    words: Annotated[int, Field(ge=1000, le=1_000_000)] = 16000
     """Words taken of each novel, the first ones of its text."""
     text_words: Annotated[int, Field(ge=60, le=2000)] = 100
     """Words of a text; what is left of a novel's words is not used."""
@@ -130,8 +130,13 @@ class AustenSource(Settings):
     """Whether what is asked about the texts is learnt as quizzes too: from prose alone no tiny model learns to answer."""
     parts: Annotated[int, Field(ge=1, le=8)] = 4
     """Forget sets: the first, and so many requests and sizes less one."""
-    base_words: Annotated[int, Field(ge=1000)] = 40000
+    base_words: Annotated[int, Field(ge=1000, le=1_000_000)] = 40000
     """Words of the novels without a part together, which the base of a tiny model learns."""
+
+    @property
+    def unused(self) -> list[str]:
+        """The novels that play no part."""
+        return [novel for novel in get_args(Novel) if novel not in (self.forget, *self.retain, *self.kept, self.holdout)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -159,8 +164,14 @@ class WmdpHubSource(Settings):
     """The data set of the forget corpus of biology."""
     gated_revision: Revision | None = None
     """Its commit, which is shown to those who have access."""
-    max_texts: Annotated[int, Field(ge=1)] | None = None
+    max_texts: Count | None = None
     """Texts taken of each corpus, the first ones; null: all."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.subject == "cyber" and self.gated_revision is not None:
+            raise ValueError("gated_revision: only the corpora of biology are gated: null")
+        return self
 
 
 class WmdpFolderSource(Settings):
@@ -170,7 +181,7 @@ class WmdpFolderSource(Settings):
     """From a local folder."""
     path: str
     """The folder, relative to the working directory."""
-    max_texts: Annotated[int, Field(ge=1)] | None = None
+    max_texts: Count | None = None
     """Texts taken of each corpus, the first ones; null: all."""
 
 
@@ -179,7 +190,7 @@ class WmdpWorldSource(Settings):
 
     kind: Literal["wmdp-world"]
     """Made here, offline."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the world."""
     hazards: Annotated[int, Field(ge=4, le=400)] = 20
     """Bewitched things, to forget: two texts and six questions each."""
@@ -199,5 +210,5 @@ Source = Annotated[TofuSources | MuseSources | WmdpSources, Field(discriminator=
 class SplitSettings(Settings):
     """How many authors are retained, counted from the first; none means all that are neither forgotten nor in the base."""
 
-    retain_authors: Annotated[int, Field(ge=1)] | None = None
+    retain_authors: Annotated[int, Field(ge=1, le=2500)] | None = None
     """Authors in the retain set, counted from the first; null: all others."""

@@ -24,6 +24,19 @@ MODULES = {
     "wmdp-hub": "wmdp",
     "wmdp-folder": "wmdp",
 }
+# The sets with rows that an evaluation may read, by kind of source; their names are patterns.
+_TOFU = ("forget", "retain", "real_authors", "world_facts", "refusals")
+_MUSE = (
+    *("forget", "retain", "original", "retrain", "verbatim", "members", "nonmembers"),
+    *("knowledge_forget", "examples_forget", "knowledge_retain", "examples_retain", "scale[2-9]", "request[2-9]"),
+)
+SETS = {
+    **dict.fromkeys(("world", "hub", "folder"), _TOFU),
+    **dict.fromkeys(("muse-hub", "muse-folder"), _MUSE),
+    **dict.fromkeys(("muse-world", "austen"), (*_MUSE, "base")),
+    **dict.fromkeys(("wmdp-hub", "wmdp-folder"), ("forget", "retain")),
+    "wmdp-world": ("forget", "retain", "original", "hazards", "general", "base"),
+}
 
 
 def module_name(kind: str) -> str:

@@ -13,13 +13,18 @@ Row = TypeVar("Row")
 
 def count_forgotten(name: str, authors: int) -> int:
     """Return how many of so many authors forgetNN forgets; raises UserError for another name or a broken number."""
-    match = re.fullmatch(r"forget(\d\d)", name)
-    if not match or name == "forget00":
+    if not is_forget_share(name):
         raise UserError(f"split {name!r}: a split is forgetNN, the last NN % of the authors, NN from 01 to 99")
-    count, rest = divmod(authors * int(match[1]), 100)
+    share = int(name.removeprefix("forget"))
+    count, rest = divmod(authors * share, 100)
     if rest:
-        raise UserError(f"split {name}: {int(match[1])} % of {authors} authors is no whole number of authors")
+        raise UserError(f"split {name}: {share} % of {authors} authors is no whole number of authors")
     return count
+
+
+def is_forget_share(name: str) -> bool:
+    """Return whether a name is that of a split: forget01 to forget99."""
+    return re.fullmatch(r"forget[0-9][0-9]", name) is not None and name != "forget00"
 
 
 def split_authors(

@@ -7,10 +7,12 @@ ask about, and that is not done here. Its rule on short texts is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from palimpsest.data.columns import hash_sets, missing_file, name_texts, read_columns
+from palimpsest.data.overlap import settle, wmdp_doubts, wmdp_faults
 from palimpsest.data.rows import Text
 from palimpsest.data.settings import WmdpFolderSource, WmdpHubSource
 from palimpsest.data.texts import WmdpData
@@ -36,11 +38,12 @@ def read_wmdp_hub(source: WmdpHubSource) -> WmdpData:
     else:
         folder = _fetch(source.repo, source.revision, retain, forget)
         forget_folder = folder / forget
-    return WmdpData(
+    data = WmdpData(
         forget=_read(forget_folder, TRAIN, source.max_texts),
         retain=_read(folder / retain, TRAIN, source.max_texts),
         origin=origin,
     )
+    return _compared(data, source.repo, published=True)
 
 
 def read_wmdp_folder(source: WmdpFolderSource) -> WmdpData:
@@ -48,16 +51,23 @@ def read_wmdp_folder(source: WmdpFolderSource) -> WmdpData:
     folder = Path(source.path)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such data folder; source.path names the folder of {FORGET}.jsonl and {RETAIN}.jsonl")
-    return WmdpData(
+    data = WmdpData(
         forget=_read(folder, FORGET, source.max_texts),
         retain=_read(folder, RETAIN, source.max_texts),
         origin={"licence": "not stated", "files": hash_files(source)},
     )
+    return _compared(data, source.path, published=False)
 
 
 def hash_files(source: WmdpFolderSource) -> dict[str, str]:
     """Return the sha256 of each file that is read, as far as they are there."""
     return hash_sets(Path(source.path), [("", FORGET), ("", RETAIN)])
+
+
+def _compared(data: WmdpData, where: str, *, published: bool) -> WmdpData:
+    """Return the corpora with the counts of what they share; raises UserError for what they must not share."""
+    overlap = settle(where, wmdp_faults(data), wmdp_doubts(data), published=published)
+    return replace(data, origin=data.origin | ({"overlap": overlap} if overlap else {}))
 
 
 def _fetch_gated(source: WmdpHubSource) -> Path:

@@ -77,8 +77,6 @@ def _group(config: dict[str, Any], places: dict[str, str], cache: Path) -> Any:
     group = Group.from_config(own)
     for member in config["task"]:
         task = {**shared, **({"task": member} if isinstance(member, str) else member)}
-        if "dataset_path" not in task:
-            raise UserError(f"suites: group {group.name}: task {task['task']} has no dataset_path: a group is of local tasks")
         named = {**task, "task": f"{group.name}_{task['task']}"}
         group.add(ConfigurableTask(config=_local(named, {**places, "{task}": task["task"]}, cache)))
     return group

@@ -2,16 +2,20 @@
 
 import json
 import re
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from palimpsest.settings import Settings
-from palimpsest.training.settings import Count
+from palimpsest.lines import texts_in
+from palimpsest.settings import Count, Settings
 
+Tokens = Annotated[int, Field(ge=1, le=10_000)]
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$")]
 _PACKAGE = re.compile(r"\{package:([^}]*)\}")
+# In a pair of braces stands a field of the question.
+_DATA = re.compile(r"(?<!\{)\{data\}/(.+)")
 SetName = Annotated[str, Field(pattern="^(forget|retain|real_authors|world_facts)$")]
 
 
@@ -22,7 +26,7 @@ class TofuSuite(Settings):
     """The TOFU evaluation."""
     max_items: Count | dict[SetName, Count] | None = None
     """Questions a set, the first ones: one number for all sets, or a number a set; without one, all (official logs: 300)."""
-    max_new_tokens: Count = 200
+    max_new_tokens: Tokens = 200
     """Longest generated answer, in tokens."""
 
     def limit(self, name: str) -> int | None:
@@ -37,11 +41,11 @@ class MuseSuite(Settings):
     """The MUSE evaluation."""
     max_items: Count | None = None
     """Items a set, the first ones; null: all."""
-    verbatim_tokens: Count = 128
+    verbatim_tokens: Tokens = 128
     """Tokens of a continuation, generated and true."""
-    knowledge_tokens: Count = 32
+    knowledge_tokens: Tokens = 32
     """Longest generated answer, in tokens."""
-    min_k: Annotated[float, Field(gt=0, le=1)] = 0.4
+    min_k: Annotated[float, Field(ge=0.001, le=1)] = 0.4
     """Share of a text's tokens, the least likely ones, whose mean log-probability tells members from others."""
 
 
@@ -58,16 +62,79 @@ class LmEvalSuite(Settings):
     limit: Count | None = None
     """Questions a task, the first ones; null: all."""
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all tasks and groups; a task inside a group has the group's name before its own."""
+        return [name for task in self.tasks for name in _names(task)]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether every task is given whole, so that `names` has all of them: a stock task may be a group of others."""
+        return not any(isinstance(task, str) for task in self.tasks)
+
+    def data_files(self) -> set[str]:
+        """Return the files below `{data}` that the tasks read, relative to it."""
+        return {file for task in self.tasks for file in _data_files(task)}
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         try:
             text = json.dumps(self.tasks, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"tasks: a task is what JSON can say: {error}") from None
-        unnamed = set(_PACKAGE.findall(text)) - set(self.packages)
-        if unnamed:
+        if json.loads(text) != self.tasks:
+            raise ValueError("tasks: a task is what JSON can say: its keys are text")
+        for task in self.tasks:
+            _check_task(task)
+        if twice := next((name for name, count in Counter(self.names).items() if count > 1), None):
+            raise ValueError(f"tasks: {twice!r} is in the list twice")
+        named = set(_PACKAGE.findall(text))
+        if unnamed := named - set(self.packages):
             raise ValueError(f"tasks: {{package:{min(unnamed)}}}: packages names no such package")
+        if unread := set(self.packages) - named:
+            raise ValueError(f"packages: {min(unread)}: no task reads {{package:{min(unread)}}}")
         return self
+
+
+def _names(task: str | dict[str, Any]) -> list[str]:
+    if isinstance(task, str):
+        return [task]
+    if "group" not in task:
+        return [task["task"]]
+    return [task["group"], *(f"{task['group']}_{name}" for name in _members(task))]
+
+
+def _members(group: dict[str, Any]) -> list[str]:
+    return [member if isinstance(member, str) else member["task"] for member in group["task"]]
+
+
+def _check_task(task: str | dict[str, Any]) -> None:
+    """Refuse what the harness would refuse only after all training."""
+    if isinstance(task, str):
+        if not task.strip():
+            raise ValueError("tasks: a name is blank")
+        return
+    if "group" not in task:
+        if not isinstance(task.get("task"), str):
+            raise ValueError("tasks: the config of a task names it under 'task'")
+        return
+    members = task.get("task")
+    if not isinstance(task["group"], str) or not isinstance(members, list) or not members:
+        raise ValueError("tasks: the config of a group names it under 'group' and lists its tasks under 'task'")
+    for member in members:
+        own = {"task": member} if isinstance(member, str) else member
+        if not isinstance(own, dict) or not isinstance(own.get("task"), str):
+            raise ValueError(f"tasks: group {task['group']}: a task is a name, or a config with its name under 'task'")
+        if "dataset_path" not in {**task, **own}:
+            raise ValueError(f"tasks: group {task['group']}: task {own['task']} has no dataset_path: a group is of local tasks")
+
+
+def _data_files(task: str | dict[str, Any]) -> set[str]:
+    if isinstance(task, str):
+        return set()
+    found = {file for text in texts_in(task) for file in _DATA.findall(text)}
+    members = _members(task) if "group" in task else []
+    return {file.replace("{task}", member) for file in found for member in (members if "{task}" in file else [""])}
 
 
 SuiteSettings = Annotated[TofuSuite | MuseSuite | LmEvalSuite, Field(discriminator="kind")]

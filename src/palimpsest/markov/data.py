@@ -28,7 +28,7 @@ def draw(settings: ChainSettings, seed: int) -> dict[str, Sequences]:
     for chain in CHAINS:
         count = settings.retain_sequences if chain == "retain" else settings.forget_sequences
         states = sample(chain, count, settings.length, settings.leakage, stream(seed, "chain", chain))
-        learnt = count - round(count * settings.test_share)
+        learnt = settings.learnt(count)
         drawn[chain] = Sequences(states[:learnt], states[learnt:], transitions(chain, settings.leakage))
     return drawn
 

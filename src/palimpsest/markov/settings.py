@@ -1,13 +1,15 @@
 """The settings of the Markov-chain study; the defaults are the paper's (SimNPO, App. H)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from palimpsest.settings import Settings
+from palimpsest.models.settings import Layers, Width
+from palimpsest.settings import Count, Settings
 
-Count = Annotated[int, Field(ge=1)]
-Length = Annotated[int, Field(ge=2)]
+Length = Annotated[int, Field(ge=2, le=1000)]
+# A standard error needs two.
+FEWEST_TESTED = 2
 
 
 class ChainSettings(Settings):
@@ -19,10 +21,24 @@ class ChainSettings(Settings):
     """Sequences of each forget chain."""
     length: Length = 20
     """States of a sequence."""
-    leakage: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    leakage: Annotated[float, Field(ge=0.001, lt=1)] = 0.2
     """The share of steps from a chain's own states, and of its starts, that lead elsewhere."""
-    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test_share: Annotated[float, Field(ge=0.001, lt=1)] = 0.2
     """The share of the sequences that no model learns."""
+
+    def learnt(self, sequences: int) -> int:
+        """Return how many of so many sequences a model learns: the first ones."""
+        return sequences - round(sequences * self.test_share)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("retain_sequences", "forget_sequences"):
+            sequences = getattr(self, name)
+            learnt = self.learnt(sequences)
+            if not learnt or sequences - learnt < FEWEST_TESTED:
+                parts = f"{learnt} to learn and {sequences - learnt} to test with, where 1 and {FEWEST_TESTED} are needed"
+                raise ValueError(f"{name}: {sequences}: a test_share of {self.test_share} leaves {parts}")
+        return self
 
 
 class ChainSplit(Settings):
@@ -39,9 +55,15 @@ class ChainModel(Settings):
 
     kind: Literal["gpt2"]
     """Made in the workflow, for benchmarks of kind markov alone."""
-    layers: Count = 4
+    layers: Layers = 4
     """Number of layers."""
-    heads: Count = 4
+    heads: Layers = 4
     """Attention heads a layer."""
-    width: Annotated[int, Field(ge=8)] = 128
-    """Hidden size."""
+    width: Width = 128
+    """Hidden size: a multiple of the heads."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width: {self.width} cannot be shared by {self.heads} heads")
+        return self

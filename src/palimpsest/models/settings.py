@@ -1,12 +1,16 @@
 """What a model is: where its weights come from, how a question becomes a prompt, in which precision it is trained."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from palimpsest.data.settings import Revision
-from palimpsest.settings import Settings
-from palimpsest.training.settings import Count, LoraSettings, TrainSettings
+from palimpsest.settings import Count, Seed, Settings
+from palimpsest.training.settings import LoraSettings, TrainSettings
+
+# The size of a model made here.
+Layers = Annotated[int, Field(ge=1, le=256)]
+Width = Annotated[int, Field(ge=8, le=8192)]
 
 
 class PromptSettings(Settings):
@@ -18,6 +22,12 @@ class PromptSettings(Settings):
     """Text before the answer; {question} stands for the question."""
     answer_prefix: str = " "
     """Text between prompt and answer, tokenised with the answer."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind == "chat" and self.template != PromptSettings.model_fields["template"].default:
+            raise ValueError(f"template: {self.template!r}: kind chat writes the tokenizer's chat template, and reads no other")
+        return self
 
 
 class UsedSettings(Settings):
@@ -31,7 +41,7 @@ class UsedSettings(Settings):
     """Train low-rank adapters in place of all weights; null: all weights."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
-    piece_tokens: Annotated[int, Field(ge=2)] = 2048
+    piece_tokens: Annotated[int, Field(ge=2, le=1_000_000)] = 2048
     """Tokens of a piece of a long text, in training."""
     pieces_per_text: Count | None = None
     """Pieces taken of a text, the first ones; null: all."""
@@ -40,16 +50,22 @@ class UsedSettings(Settings):
 class TinyArchitecture(Settings):
     """A small Llama with its own byte-level BPE vocabulary."""
 
-    vocabulary: Annotated[int, Field(ge=300)] = 1024
+    vocabulary: Annotated[int, Field(ge=300, le=65_536)] = 1024
     """Tokens of its byte-level BPE."""
-    width: Annotated[int, Field(ge=8)] = 128
-    """Hidden size."""
-    layers: Count = 4
+    width: Width = 128
+    """Hidden size: a multiple of twice the heads, since positions turn pairs of coordinates."""
+    layers: Layers = 4
     """Number of layers."""
-    heads: Count = 4
+    heads: Layers = 4
     """Attention heads a layer."""
-    context: Count = 512
+    context: Annotated[int, Field(ge=16, le=65_536)] = 512
     """Longest text in tokens."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width: {self.width}: with {self.heads} heads it is a multiple of {2 * self.heads}")
+        return self
 
 
 class Tiny(UsedSettings):
@@ -61,7 +77,7 @@ class Tiny(UsedSettings):
     """Its size."""
     base_training: TrainSettings = TrainSettings()
     """How its base learns the base corpus."""
-    base_seed: int = 0
+    base_seed: Seed = 0
     """Seed of its base, which all of a study's seeds share."""
 
 

@@ -11,7 +11,8 @@ A method that works inside the model names `activations`, shape (tokens, width),
 prompt and answer, and may name `direction`, shape (width,), a unit vector drawn from the seed; it returns one loss a token, shape
 (tokens,), and the training step takes each item's mean. Its module says by `trained_layers(layer)` which decoder layers' MLP
 down-projections are trained, and nothing else of the model: the last of them is the one whose activations count.
-Keyword-only parameters are the method's settings. The training step takes the mean over items.
+Keyword-only parameters are the method's settings, each with a default and annotated with a type of `palimpsest.settings` that
+bounds it: what lies outside is refused when the config is read. The training step takes the mean over items.
 
 A method that trains nothing has `edit_weights` in place of `forget_loss`: of a weight of the model that it starts from and the
 same one of the strengthened model, `start` and `strengthened`, it returns that of the unlearned model.
@@ -22,7 +23,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 FUNCTIONS = ("forget_loss", "edit_weights", "trained_layers")
 # A method is a file of this folder, so that adding one changes no module that the others depend on.
@@ -31,10 +32,11 @@ METHODS = sorted(module.name.replace("_", "-") for module in pkgutil.iter_module
 
 @dataclass(frozen=True)
 class Objective:
-    """A method's loss or its edit of weights, what that reads and which settings it has with their defaults."""
+    """A method's loss or its edit of weights, what that reads and which settings it has with their defaults and their types."""
 
     inputs: tuple[str, ...]
     settings: dict[str, float]
+    kinds: dict[str, Any]
     retain_loss: str
     forget_loss: Callable[..., Any] | None = None
     edit_weights: Callable[..., Any] | None = None
@@ -101,9 +103,13 @@ def load_objective(method: str) -> Objective:
     module = importlib.import_module(module_name(method))
     functions = {name: getattr(module, name) for name in FUNCTIONS if hasattr(module, name)}
     parameters = [p for function in functions.values() for p in inspect.signature(function).parameters.values()]
+    settings = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    # Tensors are named for readers alone.
+    hints = [get_type_hints(function, localns={"Tensor": Any}, include_extras=True) for function in functions.values()]
     return Objective(
         inputs=tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY),
-        settings={p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY},
+        settings=settings,
+        kinds={name: kind for hint in hints for name, kind in hint.items() if name in settings},
         retain_loss=getattr(module, "RETAIN_LOSS", "ce"),
         **functions,
     )

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from palimpsest.settings import Positive
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 RETAIN_LOSS = "none"
 
 
-def forget_loss(logits: Tensor, original_logits: Tensor, strengthened_logits: Tensor, *, alpha: float = 1.0) -> Tensor:
+def forget_loss(logits: Tensor, original_logits: Tensor, strengthened_logits: Tensor, *, alpha: Positive = 1.0) -> Tensor:
     """Return KL(model || teacher) of each label in nats; teacher logits are l_0 - alpha ReLU(l_strong - l_0)."""
     from torch.nn.functional import kl_div, log_softmax, relu
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from palimpsest.settings import Positive
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def edit_weights(start: Tensor, strengthened: Tensor, *, alpha: float = 1.0) -> Tensor:
+def edit_weights(start: Tensor, strengthened: Tensor, *, alpha: Positive = 1.0) -> Tensor:
     """Return theta_start - alpha (theta_strengthened - theta_start) in the start's precision, computed in single precision."""
     return start.float().lerp(strengthened.float(), -alpha).to(start.dtype)

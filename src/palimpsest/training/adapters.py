@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import torch
+
+from palimpsest.errors import UserError
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -27,8 +30,16 @@ def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: in
         lora_dropout=settings.dropout,
         target_modules=settings.target_modules,
     )
+    if unknown := _unknown(settings.target_modules, [name for name, _ in model.named_modules()]):
+        raise UserError(f"models: lora: target_modules: the model has no layer {unknown!r}")
     adapted: PeftModel = get_peft_model(model, config)
     return adapted
+
+
+def _unknown(names: Sequence[str] | Literal["all-linear"], modules: Sequence[str]) -> str | None:
+    """Return the first name of no layer, which peft leaves out without a word where another name is one's."""
+    named = [] if isinstance(names, str) else names
+    return next((name for name in named if not any(f".{module}".endswith(f".{name}") for module in modules)), None)
 
 
 def merge_adapters(model: PreTrainedModel | PeftModel) -> PreTrainedModel:

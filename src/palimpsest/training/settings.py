@@ -5,25 +5,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from palimpsest.errors import UserError
-from palimpsest.settings import Settings
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+from palimpsest.settings import Count, Epochs, Positive, Settings, Some, Weight
 
 
 class TrainSettings(Settings):
     """AdamW with linear warm-up over `warmup_epochs` and linear decay to zero (the schedule of TOFU)."""
 
-    learning_rate: Positive = 1e-5
+    learning_rate: Annotated[float, Field(ge=1e-10, le=1)] = 1e-5
     """Peak learning rate."""
-    epochs: Count = 5
+    epochs: Epochs = 5
     """Passes over the training set (unlearning: over the forget set)."""
-    batch_size: Count = 32
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     """Items an optimiser step."""
-    weight_decay: NotNegative = 0.01
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Of AdamW."""
-    warmup_epochs: NotNegative = 1.0
+    warmup_epochs: Annotated[float, Field(ge=0, le=10_000)] = 1.0
     """Epochs of linear warm-up."""
     schedule: Literal["linear", "constant"] = "linear"
     """What follows warm-up: linear decay to zero, or no decay."""
@@ -43,20 +39,20 @@ class TrainSettings(Settings):
 class FinetuneSettings(TrainSettings):
     """How original and Retrain learn their sets."""
 
-    fact_lessons: Annotated[int, Field(ge=0)] = 0
+    fact_lessons: Annotated[int, Field(ge=0, le=1000)] = 0
     """How often an epoch also asks each fact of the two sets on the real world: a tiny model loses what its base knew without."""
 
 
 class UnlearnSettings(TrainSettings):
     """Training settings of an unlearning method, its two loss weights and the kind of its retain loss (none: no retain data)."""
 
-    epochs: Count = 10
+    epochs: Epochs = 10
     """Passes over the forget set."""
-    stop_epoch: Count | None = None
+    stop_epoch: Epochs | None = None
     """Stop after this epoch of the schedule, whose rates and draws stay those of all epochs; null: after the last."""
-    forget_weight: NotNegative = 1.0
+    forget_weight: Weight = 1.0
     """Weight of the forget loss."""
-    retain_weight: NotNegative = 1.0
+    retain_weight: Weight = 1.0
     """Weight of the retain loss."""
     retain_loss: Literal["ce", "kl", "none", "activations"] = "ce"
     """Cross-entropy, KL from the original, none (no retain data), or activations (rmu alone); the default may be the method's."""
@@ -72,11 +68,11 @@ class UnlearnSettings(TrainSettings):
 class LoraSettings(Settings):
     """Low-rank adapters (peft), merged into the weights before they are saved."""
 
-    rank: Count = 8
+    rank: Annotated[int, Field(ge=1, le=4096)] = 8
     """Rank of the adapters."""
     alpha: Positive = 16.0
     """Scale: the adapters count alpha / rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout before the adapters."""
-    target_modules: list[str] | Literal["all-linear"] = "all-linear"
+    target_modules: Some[str] | Literal["all-linear"] = "all-linear"
     """Names of the layers that get adapters."""

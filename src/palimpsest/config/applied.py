@@ -1,0 +1,65 @@
+"""Whether all that a study's own files say by pattern applies to something that the study makes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from palimpsest.config.files import Layer
+from palimpsest.config.made import Key, list_asked, list_made
+from palimpsest.config.messages import one_line, place
+from palimpsest.config.patterns import matches
+from palimpsest.config.study import Study, read_gaps
+from palimpsest.errors import UserError
+
+# What a study comes to, written out beside its report; those of older versions say more than the study needs.
+RESOLVED = "run_config.yaml"
+
+
+def open_study(raw: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Study:
+    """Return the study of a Snakefile's config, which lies in these layers on top of `config.yaml`.
+
+    For a mistake, print one line and leave Snakemake with exit code 2.
+    """
+    with one_line():
+        study = Study(raw, read_gaps())
+        check_applied(study, layers)
+        return study
+
+
+def check_applied(study: Study, layers: Sequence[Layer]) -> None:
+    """Raise UserError for a pattern or a variant in the study's own layers that applies to nothing.
+
+    Its own are the last layer with blocks and those on top of it; what lies below may be written for other studies too.
+    """
+    made = list_made(study)
+    own = max((number for number, layer in enumerate(layers) if "blocks" in layer.config), default=0)
+    for layer in layers[own:]:
+        if layer.name == RESOLVED:
+            continue
+        for section, keys in made.items():
+            for pattern, settings in _mapping(layer.config.get(section)).items():
+                if not any(matches(pattern, key) for key in keys):
+                    raise UserError(f"{place(section, pattern)}: in {layer.name}: {_nothing(pattern, keys)}")
+                if section == "variants":
+                    _check_asked(study, layer.name, pattern, _mapping(settings))
+
+
+def _check_asked(study: Study, layer: str, pattern: str, variants: Mapping[str, Any]) -> None:
+    """Refuse a variant that no block asks for where its pattern applies."""
+    asked = {name for key, names in list_asked(study).items() if matches(pattern, key) for name in names}
+    for name in variants:
+        if name not in asked:
+            near = difflib.get_close_matches(name, sorted(asked), n=1)
+            guess = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"{place('variants', pattern, name)}: in {layer}: no block asks for this variant{guess}")
+
+
+def _nothing(pattern: str, keys: Collection[Key]) -> str:
+    near = difflib.get_close_matches(pattern, sorted({"/".join(key) for key in keys}), n=1, cutoff=0)
+    return f"the study makes nothing that it applies to; the nearest is {near[0] if near else 'nothing at all'}"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,185 @@
+"""The files of a config as they were written: YAML drops a key that stands twice, and reads some values as others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from palimpsest.config.messages import one_line
+from palimpsest.config.models import Config
+from palimpsest.errors import UserError
+from palimpsest.lines import find_half, read_text
+
+ARGUMENT = "--config"
+# What everyone but YAML 1.1 takes for a number.
+_NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+")
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A file that lies on top of `config.yaml`, or an entry of --config."""
+
+    name: str
+    config: Mapping[str, Any]
+
+
+def open_layers(named: Iterable[str | Path], given: Iterable[Path], arguments: Iterable[str] | None) -> list[Layer]:
+    """Check all files of a Snakefile's config, of which Snakemake takes the named ones that are there; return its layers.
+
+    For a mistake, print one line and leave Snakemake with exit code 2.
+    """
+    with one_line():
+        own = set(map(_here, given))
+        below = [path for path in dict.fromkeys(map(_here, named)) if path.is_file() and path not in own]
+        return read_layers(below, [_here(path) for path in given], arguments or ())
+
+
+def read_layers(named: Iterable[Path], given: Iterable[Path], arguments: Iterable[str]) -> list[Layer]:
+    """Check every file of a config; return those of --configfile and the entries of --config, each on top of the one before.
+
+    `named` are files that lie below them. Raises UserError naming file and line.
+    """
+    for path in named:
+        read_file(path)
+    return [*(Layer(path.name, read_file(path)) for path in given), *_read_arguments(arguments)]
+
+
+def read_configs(paths: Iterable[Path]) -> dict[str, Any]:
+    """Return configs laid one over the other as Snakemake lays them; raises UserError as `read_file` does."""
+    from snakemake.utils import update_config
+
+    config: dict[str, Any] = {}
+    for path in paths:
+        update_config(config, read_file(path))
+    return config
+
+
+def read_file(path: Path) -> Mapping[str, Any]:
+    """Return what a file says; raises UserError naming file and line for what is no mapping, or would be lost or misread."""
+    text = read_text(path)
+    is_json = _is_json(text)
+    try:
+        # JSON may be indented by tabs, and has none inside a text.
+        root = yaml.compose(text.replace("\t", " ") if is_json else text, Loader=yaml.SafeLoader)
+        if not isinstance(root, yaml.MappingNode):
+            where = f"{path}:{_line(root)}" if root else f"{path}: empty"
+            raise UserError(f"{where}: a config is a mapping of keys to values")
+        _check_keys(str(path), root)
+        for key, value in root.value:
+            # Other keys are those of a workflow that uses this one as a module.
+            if not is_json and key.value in Config.model_fields:
+                _check_scalars(path, value)
+        said: Mapping[str, Any] = _construct(root)
+        return said
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: no YAML: {', '.join(filter(None, [error.context, error.problem]))}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
+
+
+def _here(path: str | Path) -> Path:
+    """Return a path relative to the working directory, where it is below it."""
+    absolute = Path(path).absolute()
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+
+
+def _read_arguments(arguments: Iterable[str]) -> Iterator[Layer]:
+    names: set[str] = set()
+    for argument in arguments:
+        name, _, text = argument.partition("=")
+        if name in names:
+            raise UserError(f"{ARGUMENT}: {name} is given twice")
+        names.add(name)
+        value: Any = text
+        # What is no YAML Snakemake takes for a text.
+        with suppress(yaml.YAMLError):
+            if node := yaml.compose(text, Loader=yaml.BaseLoader):
+                _check_keys(f"{ARGUMENT} {name}", node)
+                value = _construct(node)
+        yield Layer(f"{ARGUMENT} {name}", {name: value})
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _construct(root: yaml.Node) -> Any:
+    return yaml.constructor.SafeConstructor().construct_document(root)
+
+
+def _check_keys(where: str, root: yaml.Node) -> None:
+    for node in _nodes(root, set()):
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(f"{where}:{_line(key)}: a list or a mapping as a key: a key is a text")
+            name = (key.tag, key.value)
+            if name in lines:
+                raise UserError(f"{where}:{_line(key)}: the key {key.value!r} stands twice, first in line {lines[name]}")
+            lines[name] = _line(key)
+
+
+def _check_scalars(path: Path, root: yaml.Node) -> None:
+    for node in _nodes(root, set()):
+        if isinstance(node, yaml.ScalarNode) and (misread := _misread(node)):
+            raise UserError(f"{path}:{_line(node)}: {misread}")
+
+
+def _misread(node: yaml.ScalarNode) -> str | None:
+    """Say what YAML makes of a scalar that its writer can hardly have meant, and how to write what was meant."""
+    text, kind = node.value, node.tag.rpartition(":")[2]
+    if half := find_half(text):
+        return f"{half} is half of a surrogate pair, and no character"
+    if node.style is not None:
+        return None
+    if kind == "null" and not text:
+        return "a key or a list's dash without a value: write null for none"
+    if kind == "bool" and text.lower() not in ("true", "false"):
+        word = str(_construct(node)).lower()
+        return f"{text} is {word} to YAML: write {word}, or {text!r} in quotes for the word"
+    if kind in ("int", "float") and ":" in text:
+        return f"{text} is {_construct(node)} to YAML, a number of base 60: write it so, or {text!r} in quotes for the text"
+    if kind == "int" and _OCTAL.fullmatch(text):
+        return f"{text} is {_construct(node)} to YAML, a number of base 8: write it so, or without the zero before it"
+    if kind == "timestamp":
+        return f"{text} is a date to YAML: write {text!r} in quotes for the text"
+    if kind == "str" and _NUMBER.fullmatch(text):
+        return f"{text} is text to YAML: write {_number(text)} for the number, or {text!r} in quotes for the text"
+    return None
+
+
+def _number(text: str) -> str:
+    """Return how YAML 1.1 wants a number written."""
+    if text.startswith("0o"):
+        return str(int(text, 8))
+    number: str = yaml.safe_dump(float(text) if re.search(r"[.eE]", text) else int(text))
+    return number.split()[0]
+
+
+def _nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
+    """Yield a node and all below it, each once: an alias is the node itself."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    yield node
+    for inner in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for part in inner if isinstance(inner, tuple) else (inner,):
+            yield from _nodes(part, seen)
+
+
+def _line(node: yaml.Node) -> int:
+    line: int = node.start_mark.line
+    return line + 1

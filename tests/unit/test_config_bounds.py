@@ -1,0 +1,208 @@
+"""Every number of a config at the ends and beyond: each value is refused in one line, or is listed here with why it is taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_study import changed
+from pydantic import ValidationError
+
+from palimpsest.config.docs import make_schema
+from palimpsest.config.messages import explain
+from palimpsest.config.models import MethodSettings
+from palimpsest.config.study import Study
+from palimpsest.errors import UserError
+from palimpsest.objectives import METHODS, load_objective
+from palimpsest.settings import Settings
+
+INTEGERS: dict[str, Any] = {
+    **{"0": 0, "-1": -1, "1e9": 10**9, "1.5": 1.5, "1e-300": 1e-300, "nan": math.nan, "inf": math.inf, "-inf": -math.inf},
+    **{"true": True, "'1'": "1"},
+}
+FLOATS = {**INTEGERS, "0": 0.0, "-1": -1.0, "1e9": 1e9}
+# A number that fits nowhere else; of a real number it is one like others.
+del FLOATS["1.5"]
+ZERO, TINY, MINUS, LARGE = "0", "1e-300", "-1", "1e9"
+# What is taken, by the name of the field, and why.
+TAKEN = {
+    # None of it, a count that may be none.
+    "fact_lessons": {ZERO},
+    "gpu": {ZERO},
+    "base_authors": {ZERO},
+    "layer": {ZERO},
+    # A share that may be none, to which so small a number is equal.
+    "dropout": {ZERO, TINY},
+    "long_answers": {ZERO, TINY},
+    "keep": {ZERO, TINY},
+    # Off, or as good as off; a training needs one weight, which the whole study is asked for.
+    "forget_weight": {ZERO, TINY},
+    "retain_weight": {ZERO, TINY},
+    "weight_decay": {ZERO, TINY},
+    "warmup_epochs": {ZERO, TINY},
+    # RMU's formula holds for any length of the vector, SimNPO's for any margin.
+    "steering": {ZERO, TINY},
+    "gamma": {ZERO, TINY, MINUS},
+    # Any seed below 2**32.
+    "seed": {ZERO, LARGE},
+    "seeds": {ZERO, LARGE},
+    "base_seed": {ZERO, LARGE},
+    # Numbers of papers, printed and never computed with.
+    "published": {ZERO, TINY, MINUS, LARGE},
+    # Values of settings, which are looked at as such: below.
+    "grids": {ZERO, TINY, MINUS, LARGE, "true", "'1'", "1.5"},
+}
+UNBOUNDED = {"published", "grids"}
+# The least that a class asks for.
+REQUIRED: dict[str, dict[str, Any]] = {
+    "Reference": {"random_share": 0.1},
+    "HubSource": {"kind": "hub"},
+    "FolderSource": {"kind": "folder", "path": "x"},
+    "WorldSource": {"kind": "world"},
+    "MuseWorldSource": {"kind": "muse-world"},
+    "AustenSource": {"kind": "austen"},
+    "WmdpHubSource": {"kind": "wmdp-hub", "subject": "bio"},
+    "WmdpFolderSource": {"kind": "wmdp-folder", "path": "x"},
+    "WmdpWorldSource": {"kind": "wmdp-world"},
+    "TofuSuite": {"kind": "tofu"},
+    "MuseSuite": {"kind": "muse"},
+    "LmEvalSuite": {"kind": "lm-eval", "tasks": ["mmlu"]},
+    "RelearnSettings": {"kind": "relearn", "select": "random"},
+    "MuseBenchmark": {"kind": "muse", "source": "x"},
+    "MarkovBenchmark": {"kind": "markov", "splits": {"x": {}}},
+    "TinyEntry": {"kind": "tiny"},
+    "PretrainedEntry": {"kind": "pretrained", "name": "x"},
+    "PackagedEntry": {
+        "kind": "packaged",
+        "package": "x",
+        "file": "x.gguf",
+        "sha256": "0" * 64,
+        "requirement": "x==1",
+    },
+    "ChainEntry": {"kind": "gpt2"},
+    "Block": {"benchmark": "x", "splits": ["x"], "models": ["x"], "seeds": [0]},
+    "Config": {
+        "study": "x",
+        "sources": {},
+        "benchmarks": {},
+        "models": {},
+        "blocks": [{"benchmark": "x", "splits": ["x"], "models": ["x"], "seeds": [0]}],
+    },
+}
+Wrap = Callable[[Any], Any]
+
+
+def numbers(node: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Wrap]]:
+    """Yield the schemas of the numbers in a field, each with what makes a value of the field of one number."""
+    if node.get("type") in ("number", "integer"):
+        yield node, lambda value: value
+    for choice in (*node.get("anyOf", []), *node.get("oneOf", [])):
+        yield from numbers(choice)
+    if "items" in node:
+        for leaf, wrap in numbers(node["items"]):
+            yield leaf, lambda value, wrap=wrap: [wrap(value)]  # type: ignore[misc]
+    names = {name.strip("^$()").split("|")[0]: inner for name, inner in node.get("patternProperties", {}).items()}
+    if isinstance(inner := node.get("additionalProperties"), dict):
+        names["x"] = inner
+    for name, inner in names.items():
+        for leaf, wrap in numbers(inner):
+            yield leaf, lambda value, name=name, wrap=wrap: {name: wrap(value)}  # type: ignore[misc]
+
+
+def fields() -> list[tuple[str, str, dict[str, Any], Wrap]]:
+    schema = make_schema()
+    return [
+        (name, field, leaf, wrap)
+        for name, node in {"Config": schema, **schema["$defs"]}.items()
+        for field, value in node["properties"].items()
+        for leaf, wrap in numbers(value)
+    ]
+
+
+def settings_class(name: str) -> type[Settings]:
+    """Return a class of settings by its name, wherever it is."""
+    queue: list[type[Settings]] = [Settings]
+    while (kind := queue.pop()).__name__ != name:
+        queue += kind.__subclasses__()
+    return kind
+
+
+def said_of(name: str, field: str, value: Any) -> str | None:
+    """Return the line with which a class refuses a value of a field; None where it takes it."""
+    kind = settings_class(name)
+    raw = {**REQUIRED.get(name, {}), field: value}
+    try:
+        kind.model_validate(raw)
+    except ValidationError as error:
+        return explain(error, raw, kind.model_json_schema())
+    return None
+
+
+def test_numbers_are_found_wherever_a_field_has_them() -> None:
+    found = {(name, field) for name, field, _, _ in fields()}
+    assert len(found) > 80
+    for known in (("Block", "seeds"), ("TofuSuite", "max_items"), ("LoraSettings", "alpha"), ("MethodSettings", "gamma")):
+        assert known in found
+    assert ("Config", "published") in found and ("Config", "grids") in found
+
+
+def values_of(leaf: dict[str, Any]) -> dict[str, Any]:
+    return INTEGERS if leaf["type"] == "integer" else FLOATS
+
+
+@pytest.mark.parametrize(("name", "field", "leaf", "wrap"), fields(), ids=lambda part: part if isinstance(part, str) else "")
+def test_a_number_beyond_its_bounds_is_one_line(name: str, field: str, leaf: dict[str, Any], wrap: Wrap) -> None:
+    settings_class(name).model_validate(REQUIRED.get(name, {}))
+    for text, value in values_of(leaf).items():
+        line = said_of(name, field, wrap(value))
+        if line is None:
+            assert text in TAKEN.get(field, ()), f"{name}.{field} takes {text}"
+        else:
+            assert line.startswith(f"config: {field}") and len(line.splitlines()) == 1, line
+    if field not in UNBOUNDED:
+        for ends in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            assert any(math.isfinite(leaf.get(end, math.inf)) for end in ends), f"{name}.{field}: no {ends[0]}"
+
+
+def test_each_that_is_listed_as_taken_is_taken() -> None:
+    for field, texts in TAKEN.items():
+        of_field = [(name, leaf, wrap) for name, found, leaf, wrap in fields() if found == field]
+        for text in texts:
+            said = [said_of(name, field, wrap(values_of(leaf)[text])) for name, leaf, wrap in of_field if text in values_of(leaf)]
+            assert None in said, f"{field}: {text}: {said}"
+
+
+OWN = [(method, name) for method in METHODS for name in load_objective(method).settings]
+
+
+@pytest.mark.parametrize(("method", "setting"), [*OWN, ("npo", "learning_rate"), ("npo", "epochs")])
+def test_values_of_grids_and_variants_have_the_bounds_of_the_setting(
+    method: str, setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pattern = f"tofu/*/*/{method}"
+    for value in (INTEGERS if setting in ("layer", "epochs") else FLOATS).values():
+        try:
+            MethodSettings.model_validate({setting: value})
+        except ValidationError:
+            entries = {"methods": {setting: value}, "variants": {"own": {setting: value}}, "grids": {setting: [value]}}
+        else:
+            continue
+        if not load_objective(method).is_trained:
+            del entries["grids"]
+        for section, entry in entries.items():
+            with pytest.raises(UserError) as caught:
+                Study(changed((section,), {pattern: entry}))
+            line = str(caught.value)
+            assert line.startswith(f"config: {section}: ") and setting in line and len(line.splitlines()) == 1
+
+
+def test_methods_that_share_a_setting_share_its_bounds() -> None:
+    kinds: dict[str, Any] = {}
+    for method in METHODS:
+        for name, kind in load_objective(method).kinds.items():
+            assert kinds.setdefault(name, kind) == kind, (method, name)
+        assert load_objective(method).kinds.keys() == load_objective(method).settings.keys()

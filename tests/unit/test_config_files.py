@@ -1,0 +1,280 @@
+"""What a config's files say before they are merged: keys that stand twice, values that YAML misreads, patterns of nothing."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from example_study import CONFIG, changed
+from hypothesis import given
+from hypothesis import strategies as st
+from snakemake.utils import update_config
+
+from palimpsest.config.applied import check_applied
+from palimpsest.config.description import resolve_config
+from palimpsest.config.files import read_file, read_layers
+from palimpsest.config.study import Study
+from palimpsest.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def said(content: str | bytes) -> str:
+    """Return the line that a file of a config is refused with, without its name."""
+    path = Path("own.yaml")
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError) as caught:
+        read_file(path)
+    line = str(caught.value)
+    assert line.startswith("own.yaml") and "\n" not in line
+    return line.removeprefix("own.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("study: a\nsuites: {}\nstudy: b\n", ":3: the key 'study' stands twice, first in line 1"),
+        (
+            'methods:\n  "tofu/*/tiny/npo": {beta: 0.7}\n  "tofu/*/tiny/npo": {beta: 0.1}\n',
+            ":3: the key 'tofu/*/tiny/npo' stands twice, first in line 2",
+        ),
+        ("a: &a {x: 1}\nb: &b {x: 2}\nc:\n  <<: *a\n  <<: *b\n", ":5: the key '<<' stands twice, first in line 4"),
+        ('study: a\n"study": b\n', ":2: the key 'study' stands twice, first in line 1"),
+        ('{"study": "a",\n\t"study": "b"}', ":2: the key 'study' stands twice, first in line 1"),
+        ("blocks:\n- seeds: [010]\n", ":2: 010 is 8 to YAML, a number of base 8: write it so, or without the zero before it"),
+        ("blocks:\n- seeds: [08]\n", ":2: 08 is text to YAML: write 8 for the number, or '08' in quotes for the text"),
+        ("blocks:\n- seeds: [0o17]\n", ":2: 0o17 is text to YAML: write 15 for the number, or '0o17' in quotes for the text"),
+        (
+            "models: {tiny: {resources: {runtime: 1:30}}}",
+            ":1: 1:30 is 90 to YAML, a number of base 60: write it so, or '1:30' in quotes for the text",
+        ),
+        ("suites: {own: {tasks: [no]}}", ":1: no is false to YAML: write false, or 'no' in quotes for the word"),
+        ("suites:\n  on: {}\n", ":2: on is true to YAML: write true, or 'on' in quotes for the word"),
+        (
+            "finetuning: {p: {learning_rate: 1e-3}}",
+            ":1: 1e-3 is text to YAML: write 0.001 for the number, or '1e-3' in quotes for the text",
+        ),
+        (
+            "finetuning: {p: {learning_rate: 5e-7}}",
+            ":1: 5e-7 is text to YAML: write 5.0e-07 for the number, or '5e-7' in quotes for the text",
+        ),
+        ("study: 2024-01-01", ":1: 2024-01-01 is a date to YAML: write '2024-01-01' in quotes for the text"),
+        ("suites:\n  muse:\n    max_items:\n", ":3: a key or a list's dash without a value: write null for none"),
+        ("blocks:\n  -\n", ":2: a key or a list's dash without a value: write null for none"),
+        ('description: "\\ud83d"', ":1: \\ud83d is half of a surrogate pair, and no character"),
+        ("? [a]\n: 1\n", ":1: a list or a mapping as a key: a key is a text"),
+        ("", ": empty: a config is a mapping of keys to values"),
+        ("# nothing\n", ": empty: a config is a mapping of keys to values"),
+        ("- study: a\n", ":1: a config is a mapping of keys to values"),
+        (
+            "study:\n\tname: a\n",
+            ":2: no YAML: while scanning for the next token, found character '\\t' that cannot start any token",
+        ),
+        ("study: a\nblocks: [1, 2\n", ":3: no YAML: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"),
+        (
+            "study: a\n---\nstudy: b\n",
+            ":2: no YAML: expected a single document in the stream, but found another document",
+        ),
+        ("study: *a\n", ":1: no YAML: found undefined alias 'a'"),
+        ("study: \x07", ": no YAML: unacceptable character #x0007: special characters are not allowed"),
+        ("study: a".encode("utf-16"), ": UTF-16: save it as UTF-8"),
+        (b"\x1f\x8b\x08", ": compressed by gzip: unpack it"),
+        (b"study: a\ndescription: \xff", ":2: byte 14 of the line is not UTF-8"),
+        (b"study: a\0", ":1: a NUL byte: the file is damaged, or no text in UTF-8"),
+    ],
+)
+def test_a_file_that_says_other_than_it_seems_is_one_line(content: str | bytes, line: str) -> None:
+    assert said(content).startswith(line)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfstudy: a\r\nblocks: []\r\n",
+        b"models: &m {a: {x: 1_000, y: .5, z: 0x1F, n: null, m: ~, t: TRUE, e: 1.0e-3, i: -.inf, q: '010'}}\nsources: *m\n",
+        b"a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n",
+        b"suites: &knot [*knot]\n",
+        b'{"study": "\\ud83d\\ude00",\n\t"finetuning": {"p": {"learning_rate": 1e-3}}}',
+        # What another workflow says under keys of its own.
+        b"other:\n  on: yes\n  size: 010\n",
+    ],
+)
+def test_what_means_what_it_seems_is_taken(content: bytes) -> None:
+    Path("own.yaml").write_bytes(content)
+    read_file(Path("own.yaml"))
+
+
+def test_all_shipped_configs_are_taken() -> None:
+    for path in (ROOT / "config.yaml", *ROOT.glob("config/*/*.yaml")):
+        assert read_file(path) == yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+plain = st.one_of(
+    st.integers(0, 99).map(lambda number: f"0{number}"),
+    st.tuples(st.integers(0, 99), st.sampled_from(["e", "E"]), st.integers(-20, 20)).map(lambda parts: "{}{}{}".format(*parts)),
+    st.from_regex(r"[-+]?[0-9]{1,3}(\.[0-9]{0,3})?([eE][-+]?[0-9]{1,2})?", fullmatch=True),
+    st.sampled_from(["yes", "No", "ON", "off", "true", "False", "1:30", "12:30:45", "2024-05-06", "~", "null", ".5", "1_000"]),
+)
+
+
+@given(text=plain)
+def test_a_number_that_is_taken_is_the_number_that_anyone_reads(text: str) -> None:
+    Path("own.yaml").write_text(f"suites: {{own: [{text}]}}", encoding="utf-8")
+    try:
+        (value,) = read_file(Path("own.yaml"))["suites"]["own"]
+    except UserError:
+        return
+    match value:
+        case bool():
+            assert str(value).lower() == text.lower()
+        case int() | float():
+            assert math.isclose(value, float(text))
+        case _:
+            assert value is None and text in ("~", "null")
+
+
+def test_entries_of_the_command_line_are_looked_at_too() -> None:
+    layers = read_layers([], [], ["study=a", 'sources={"a": {"path": "b"}}', "description=a: b: c"])
+    assert [layer.config for layer in layers] == [{"study": "a"}, {"sources": {"a": {"path": "b"}}}, {"description": "a: b: c"}]
+    with pytest.raises(UserError, match=r"^--config methods:1: the key 'a/b/c/npo' stands twice, first in line 1$"):
+        read_layers([], [], ['methods={"a/b/c/npo": {"beta": 1}, "a/b/c/npo": {}}'])
+    with pytest.raises(UserError, match=r"^--config: study is given twice$"):
+        read_layers([], [], ["study=a", "study=b"])
+
+
+# Patterns.
+
+
+@pytest.mark.parametrize(
+    ("section", "pattern", "line"),
+    [
+        (
+            "methods",
+            "tofu/forget1O/tiny/npo",
+            "'forget1O' is no split; did you mean forget10? allowed: forgetNN, NN from 01 to 99",
+        ),
+        ("methods", "tofu/forget*/tiny/npo", "'forget*' is no split; did you mean forget10? allowed: forgetNN, NN from 01"),
+        (
+            "finetuning",
+            "tofu/forgett10/tiny",
+            "'forgett10' is no split; did you mean forget10? allowed: forgetNN, NN from 01 to 99",
+        ),
+        ("strengthening", "tofu/forget00/tiny", "'forget00' is no split; did you mean forget10? allowed: forgetNN"),
+        ("variants", "*/retain90/*/npo", "'retain90' is no split; allowed: forgetNN, NN from 01 to 99, or * for any"),
+        ("grids", "tofu/10/tiny/npo", "'10' is no split; "),
+        ("selections", "tofu/Forget10/tiny/npo", "'Forget10' is no split; did you mean forget10?"),
+    ],
+)
+def test_a_split_of_a_pattern_that_can_be_none_is_one_line(section: str, pattern: str, line: str) -> None:
+    value = {"grids": {"beta": [0.1]}, "variants": {"own": {}}}.get(section, {})
+    with pytest.raises(UserError) as caught:
+        Study({**CONFIG, section: {**CONFIG.get(section, {}), pattern: value}})
+    assert str(caught.value).startswith(f'config: {section}: "{pattern}": {line}')
+
+
+def laid(*layers: dict[str, Any]) -> None:
+    """Check the example study with layers on top of it, as Snakemake lays them."""
+    config = copy.deepcopy(CONFIG)
+    paths = []
+    for number, layer in enumerate(layers):
+        update_config(config, copy.deepcopy(layer))
+        paths.append(Path(f"layer{number}.yaml"))
+        paths[-1].write_text(yaml.safe_dump(layer), encoding="utf-8")
+    check_applied(Study(config), read_layers([], paths, []))
+
+
+BLOCKS = {"blocks": CONFIG["blocks"]}
+# What is right in itself, and nothing that the example study makes.
+LOST: list[tuple[dict[str, Any], str]] = [
+    ({"methods": {"tofu/forget05/tiny/npo": {"beta": 0.7}}}, "the nearest is tofu/forget10/tiny/npo"),
+    ({"methods": {"tofu/*/tiny/idk": {"epochs": 3}}}, "the nearest is "),
+    ({"finetuning": {"tofu/forget05/tiny": {"epochs": 3}}}, "the nearest is tofu/forget10/tiny"),
+    ({"strengthening": {"tofu/*/tiny": {"epochs": 3}}}, "the nearest is nothing at all"),
+    ({"grids": {"tofu/*/*/npo": {"beta": [0.1, 0.2]}}}, "the nearest is nothing at all"),
+    ({"selections": {"tofu/*/*/npo": {}}}, "the nearest is nothing at all"),
+    ({"published": {"tofu/forget05/tiny": {"npo": {"forget_quality": 0.5}}}}, "the nearest is tofu/forget10/tiny"),
+    ({"variants": {"tofu/*/*/rkld": {"own": {"alpha": 2.0}}}}, "the nearest is tofu/forget10/tiny/"),
+]
+
+
+@pytest.mark.parametrize(("layer", "nearest"), LOST)
+def test_a_pattern_of_the_study_itself_that_applies_to_nothing_is_one_line(layer: dict[str, Any], nearest: str) -> None:
+    ((section, patterns),) = layer.items()
+    for layers in ([layer], [BLOCKS, layer], [{**BLOCKS, **layer}], [{"study": "other"}, layer]):
+        with pytest.raises(UserError) as caught:
+            laid(*layers)
+        pattern, line = next(iter(patterns)), str(caught.value)
+        assert line.startswith(f"config: {section}: ") and pattern in line and nearest in line
+        assert f"in layer{len(layers) - 1}.yaml: the study makes nothing that it applies to" in line
+
+
+@pytest.mark.parametrize("layer", [layer for layer, _ in LOST])
+def test_below_the_blocks_of_a_study_a_pattern_may_be_for_other_studies(layer: dict[str, Any]) -> None:
+    laid(layer, BLOCKS)
+    laid({**BLOCKS, **layer}, {"description": "another", **BLOCKS})
+    # The base itself is no layer.
+    config = copy.deepcopy(CONFIG)
+    update_config(config, layer)
+    check_applied(Study(config), [])
+
+
+def test_a_variant_that_no_block_asks_for_is_one_line() -> None:
+    with pytest.raises(UserError) as caught:
+        laid({"variants": {"tofu/*/*/simnpo": {"beta-2.6": {"beta": 2.6}}}})
+    assert str(caught.value) == (
+        'config: variants: "tofu/*/*/simnpo": beta-2.6: in layer0.yaml: no block asks for this variant; did you mean beta-2.5?'
+    )
+    laid({"variants": {"tofu/*/*/simnpo": {"beta-2.5": {"beta": 2.6}}}})
+
+
+def test_patterns_of_the_command_line_are_the_study_s_own() -> None:
+    study, entries = Study(CONFIG), ['methods={"tofu/*/tiny/idk": {"epochs": "3"}}']
+    with pytest.raises(UserError, match="in --config methods: the study makes nothing that it applies to"):
+        check_applied(study, read_layers([], [], entries))
+
+
+def test_a_config_that_was_written_out_by_an_older_version_may_say_more() -> None:
+    Path("run_config.yaml").write_text(yaml.safe_dump({**BLOCKS, "strengthening": {"tofu/*/tiny": {}}}), encoding="utf-8")
+    check_applied(Study(CONFIG), read_layers([], [Path("run_config.yaml")], []))
+
+
+def shipped() -> list[Path]:
+    return sorted(ROOT.glob("config/*/*.yaml"))
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_all_that_a_shipped_study_says_applies_and_so_does_all_that_it_is_written_out_as(path: Path) -> None:
+    for folder in ("tofu", "austen"):
+        Path("data", folder).mkdir(parents=True)
+    base = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config = copy.deepcopy(base)
+    layer = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.stem == "wmdp-bio":
+        layer["sources"]["wmdp-bio"]["gated_revision"] = "0" * 40
+    update_config(config, copy.deepcopy(layer))
+    study = Study(config)
+    check_applied(study, read_layers([ROOT / "config.yaml"], [path], []))
+    Path("again.yaml").write_text(json.dumps(resolve_config(study)), encoding="utf-8")
+    again = copy.deepcopy(base)
+    update_config(again, json.loads(Path("again.yaml").read_text(encoding="utf-8")))
+    written = Study(again)
+    check_applied(written, read_layers([], [Path("again.yaml")], []))
+    assert resolve_config(written) == resolve_config(study)
+
+
+def test_half_of_a_surrogate_pair_in_a_config_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"^config: description: \\ud800 is half of a surrogate pair, and no character$"):
+        Study(changed(("description",), "a\ud800b"))
+    task = {"task": "own", "doc_to_text": "\udfff", "metadata": [{"\ud801": 1}]}
+    with pytest.raises(UserError, match=r"suites: lm-eval: tasks\[0\]: doc_to_text: \\udfff is half of a surrogate pair"):
+        Study(changed(("suites", "lm-eval", "tasks"), [task]))
