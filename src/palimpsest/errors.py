@@ -32,3 +32,8 @@ class OutOfMemory(UserError):
     """Memory that the machine, a limit or the GPU did not give: one line, and an exit code of its own."""
 
     exit = MEMORY_EXIT
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text that says something, or the name of its class."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

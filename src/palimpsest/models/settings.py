@@ -37,6 +37,15 @@ class UsedSettings(Settings):
     """Pieces taken of a text, the first ones; null: all."""
 
 
+class Needs(Settings):
+    """What later stages ask of a model beyond its weights; the stage that makes its base looks whether it is there."""
+
+    chat: bool = False
+    """A chat template that asks a question."""
+    lora_targets: list[str] | None = None
+    """Layers of these names."""
+
+
 class TinyArchitecture(Settings):
     """A small Llama with its own byte-level BPE vocabulary."""
 

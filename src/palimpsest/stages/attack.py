@@ -60,7 +60,7 @@ def _relearn(job: Job[Spec], rows: Sequence[Question], chosen: list[int], draw: 
         table.extend({"draw": draw, "epoch": epoch, **columns} for columns, _ in score_rows(model, encoder, rows))
 
     evaluate(0)
-    problem = FineTuning(encode_rows([rows[i] for i in chosen], tokenizer, used))
+    problem = FineTuning(encode_rows([rows[i] for i in chosen], tokenizer, used, model))
     train(model, problem, training, used, seed=job.spec.seed, label=f"draw {draw + 1}", after_epoch=evaluate)
     return table
 

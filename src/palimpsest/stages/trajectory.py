@@ -46,7 +46,7 @@ def work(job: Job[Spec]) -> None:
     )
     model = add_adapters(plain, used.lora, spec.seed)
     suite = load_suite(spec.suite.kind).watch(Subject(model, tokenizer, used), spec.suite, split)
-    compared = {name: encode_rows(rows, tokenizer, used) for name, rows in suite.compared.items()}
+    compared = {name: encode_rows(rows, tokenizer, used, start) for name, rows in suite.compared.items()}
     last = training.last_epoch
     watched = range(0 if spec.epochs == "all" else last, last + 1)
     parts = {epoch: job.scratch / f"epoch-{epoch:04d}" for epoch in watched}
@@ -70,7 +70,7 @@ def work(job: Job[Spec]) -> None:
     entries = train(model, problem, training, used, seed=spec.seed, label=spec.method, scratch=job.scratch, after_epoch=watch)
     for name, schema in ((suite.table, suite.schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
         tables.write_table(job.out / name, [row for part in parts.values() for row in tables.read_table(part / name)], schema)
-    names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used)
+    names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used, start)
     answers = [(name, len(item.answers[0])) for name, item in zip(names, problem.forget, strict=True)]
     tables.write_table(job.out / tables.WEIGHTS_TABLE, _weights(entries, answers), tables.WEIGHTS)
     write_log(job.out, entries)

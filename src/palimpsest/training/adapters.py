@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
+
+from palimpsest.errors import UserError
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -13,11 +18,39 @@ if TYPE_CHECKING:
     from palimpsest.training.settings import LoraSettings
 
 
+def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
+    """Raise UserError where there are no names, or one is not the name of a layer that can have an adapter.
+
+    A layer that shares its weight with another can have none: merging would change the other one too.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    if not targets:
+        raise UserError("lora: target_modules: no layer is named, so nothing would be trained")
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Embedding | Conv1D)}
+    users = Counter(id(layer.weight) for layer in layers.values())
+    for target in targets:
+        found = [layer for name, layer in layers.items() if f".{name}".endswith(f".{target}")]
+        if not found:
+            allowed = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
+            raise UserError(f"lora: target_modules: the model has no layer {target!r}; its layers are {allowed}")
+        if any(users[id(layer.weight)] > 1 for layer in found):
+            raise UserError(
+                f"lora: target_modules: {target!r} shares its weight with another layer, which merging would change too"
+            )
+
+
 def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: int) -> PreTrainedModel | PeftModel:
-    """Freeze the model and add adapters initialised from the seed; the model itself where there are no settings."""
+    """Freeze the model and add adapters initialised from the seed; the model itself where there are no settings.
+
+    Raises UserError as `check_targets` does.
+    """
     if settings is None:
         return model
     from peft import LoraConfig, get_peft_model
+
+    if isinstance(settings.target_modules, list):
+        check_targets(model, settings.target_modules)
 
     torch.manual_seed(seed)
     config = LoraConfig(
