@@ -35,5 +35,6 @@ class OutOfMemory(UserError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text that says something, or the name of its class."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """Return the first line of an error's text, with the next one where it ends in a colon; of an empty one the error's class."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -148,6 +148,8 @@ def _as_chat_template(template: str) -> str:
 def added_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """Return the special tokens that a tokenizer begins every text with, and those that it ends every text with."""
     alone = list(tokenizer(FILLER, add_special_tokens=False)["input_ids"])
+    if not alone:
+        raise UserError(f"{_named(tokenizer)} has no token for {FILLER!r}: its vocabulary is missing")
     whole = list(tokenizer(FILLER)["input_ids"])
     for start in range(len(whole) - len(alone) + 1):
         if whole[start : start + len(alone)] == alone:
@@ -156,11 +158,9 @@ def added_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[in
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[set[int], set[int]]:
-    """Return the ids of all special tokens, and of those among them that have a role; a token for the unknown has none."""
-    unknown = {tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id}
-    special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
-    control = set(tokenizer.all_special_ids) - unknown
-    return (special | control) - unknown, control
+    """Return the ids of all special tokens, and the same without the one for what is unknown, which a text may hold."""
+    special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special} | set(tokenizer.all_special_ids)
+    return special, set(tokenizer.all_special_ids) - ({tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id})
 
 
 def _named(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -1,13 +1,14 @@
-"""Whether a model gives what a study needs of it, told before any training; of its weights only the headers are read."""
+"""Whether a model gives what a study needs of it, told before any training; its weights never come into memory."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from palimpsest.data.prompts import PromptEncoder
+from palimpsest.data.prompts import PromptEncoder, added_tokens
 from palimpsest.errors import UserError
 from palimpsest.models.loading import load_tokenizer, open_model, vocabulary_size
 from palimpsest.models.settings import Needs, PromptSettings
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ASKED = "Which river?"
+# A few tokens that no merge makes are in many vocabularies.
+UNMADE = 0.05
 
 
 def check_folder(folder: Path, needs: Needs) -> None:
@@ -27,6 +30,8 @@ def check_folder(folder: Path, needs: Needs) -> None:
     # Added tokens may lie beyond: one for padding often does, and the text that uses another is refused by name.
     if tokenizer.vocab_size > known:
         raise UserError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens and the model {known}: it is another model's")
+    added_tokens(tokenizer)
+    _check_merges(folder, tokenizer)
     check_needs(model, tokenizer, needs)
 
 
@@ -36,3 +41,16 @@ def check_needs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, need
         raise UserError(f"{tokenizer.name_or_path or 'the tokenizer'}: the chat template leaves the question out")
     if needs.lora_targets is not None:
         check_targets(model, needs.lora_targets)
+
+
+def _check_merges(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise UserError for a BPE that cannot make its own tokens, as where merges.txt is cut short: it would split words finer."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    model = json.loads(backend.to_str())["model"] if backend else {}
+    if model.get("type") != "BPE" or model.get("ignore_merges"):
+        return
+    made = {merge.replace(" ", "") if isinstance(merge, str) else "".join(merge) for merge in model["merges"]}
+    long = [token for token in model["vocab"] if len(token) > 1 and not token.startswith("<")]
+    unmade = sum(token not in made for token in long)
+    if unmade > len(long) * UNMADE:
+        raise UserError(f"{folder}: the tokenizer cannot make {unmade} of its {len(long)} tokens: its merges are cut short")

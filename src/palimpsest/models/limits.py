@@ -29,10 +29,10 @@ def longest_text(config: Any) -> int | None:
 
 
 def check_items(model: Any, names: Iterable[str], items: Iterable[Encoded]) -> None:
-    """Raise UserError, with its name, for the first item that a model cannot read or that has no token before its answers."""
+    """Raise UserError, with its name, for the first item that a model cannot read, or without a token before its answers."""
     for name, item in zip(names, items, strict=True):
         longest = max(map(len, item.answers), default=0)
-        _check(model.config, name, item.prompt, item.answers, longest, "with its answer, or as a piece of `piece_tokens`")
+        _check(model.config, name, item.prompt, item.answers, longest, "to read")
 
 
 def check_prompts(model: Any, names: Iterable[str], prompts: Iterable[list[int]], new_tokens: int) -> None:
@@ -49,8 +49,8 @@ def _check(config: Any, name: str, prompt: list[int], answers: Iterable[list[int
         )
     tokens, positions = len(prompt) + more, longest_text(config)
     if positions is not None and tokens > positions:
-        raise UserError(f"{name}: {tokens} tokens {what}; the model has {positions} positions")
-    largest, known = max(map(max, (prompt, *filter(None, answers)))), vocabulary_size(config)
+        raise UserError(f"{name}: {tokens} tokens {what}, and the model has {positions} positions")
+    largest, known = max(map(max, (prompt, *answers))), vocabulary_size(config)
     if largest >= known:
         raise UserError(f"{name}: the tokenizer gives it token {largest}, and the model's tokens end at {known - 1}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +27,8 @@ ADAPTER = "adapter_config.json"
 # What a generation config may say without changing what a model generates.
 HARMLESS = {"bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "use_cache"}
 CODE = "it needs code of its own (auto_map), and no code of a model is run"
+# Constants that older versions saved with the weights: masks, positions and frequencies.
+LEFTOVER = re.compile(r"(masked_bias|(attn|attention)\.bias|position_ids|rotary_emb\.inv_freq)$")
 NAMED = 3
 
 
@@ -42,7 +45,7 @@ def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
 
 
 def open_model(folder: Path, dtype: torch.dtype, device: str | None = None) -> PreTrainedModel:
-    """Load a causal language model as `load_model` does; on the device `meta` only the headers of its files are read."""
+    """Load a causal language model as `load_model` does; on the device `meta` its weights never come into memory."""
     from safetensors import safe_open
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -87,7 +90,7 @@ def check_weights(folder: Path, found: dict[str, Any]) -> None:
     """Raise UserError unless the files hold each weight in its shape and no other; `found` is what transformers says of it."""
     wrong = {
         "lacks weights, which would be random": found["missing_keys"],
-        "has weights that its config.json does not know": found["unexpected_keys"],
+        "has weights that its config.json does not know": [n for n in found["unexpected_keys"] if not LEFTOVER.search(n)],
         "has weights of another shape than its config.json says": [
             f"{name} is {list(saved)}, not {list(wanted)}" for name, saved, wanted in found["mismatched_keys"]
         ],

@@ -38,6 +38,8 @@ def fetch_model(settings: Pretrained, out: Path) -> None:
     if settings.tokenizer is not None:
         own = _files(_fetch_tokenizer(settings.tokenizer), TOKENIZER)
         files = {name: path for name, path in files.items() if not any(Path(name).match(pattern) for pattern in TOKENIZER)} | own
+    if not any(Path(name).match(pattern) for name in files for pattern in VOCABULARY):
+        raise UserError(f"models: {(settings.tokenizer or settings).name!r} has no vocabulary: none of {', '.join(VOCABULARY)}")
     for name, source in sorted(files.items()):
         if _is_pointer(source):
             raise UserError(
