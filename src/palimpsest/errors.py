@@ -35,6 +35,6 @@ class OutOfMemory(UserError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, with the next one where it ends in a colon; of an empty one the error's class."""
+    """Return the first line of an error's text, with the second if the first ends in a colon; the class name if it is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

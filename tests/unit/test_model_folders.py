@@ -138,7 +138,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 CASES: dict[str, tuple[Change, str]] = {
     "a Git LFS pointer": (lambda f: (f / WEIGHTS).write_text(POINTER), "model.safetensors is a pointer of Git LFS"),
     "weights cut short": (lambda f: os.truncate(f / WEIGHTS, 9000), "model.safetensors: cannot be loaded: .*not fully covered"),
-    "no JSON": (lambda f: (f / CONFIG).write_text("{"), "config.json' is not a valid JSON file"),
+    "no JSON": (lambda f: (f / CONFIG).write_text("{"), "config.json: cannot be loaded: Expecting property name"),
     "an unknown architecture": (config(model_type="brandnew9"), "has model type `brandnew9`"),
     "code of its own": (
         config(model_type="mine", auto_map={"AutoConfig": "c.C", "AutoModelForCausalLM": "m.M"}),
@@ -166,9 +166,9 @@ CASES: dict[str, tuple[Change, str]] = {
         "index.json: no index of weights",
     ),
     "shards without an index": (sharded(lambda f: (f / INDEX).unlink()), "no file named model.safetensors"),
-    "an adapter with its base's config": (adapter(lambda f: (f / WEIGHTS).unlink()), "an adapter is never put on unasked"),
-    "an adapter beside whole weights": (adapter(lambda f: None), "an adapter is never put on unasked"),
-    "an adapter alone": (adapter(lambda f: (f / CONFIG).unlink()), "an adapter is never put on unasked"),
+    "an adapter with its base's config": (adapter(lambda f: (f / WEIGHTS).unlink()), "an adapter is never applied unasked"),
+    "an adapter beside whole weights": (adapter(lambda f: None), "an adapter is never applied unasked"),
+    "an adapter alone": (adapter(lambda f: (f / CONFIG).unlink()), "an adapter is never applied unasked"),
     "no sdpa": (another("gemma2", head_dim=8), "does not support an attention implementation"),
     "no chat template": (template(None), "has no chat template, which `kind: chat` needs"),
     "a template that raises": (template("{{ raise_exception('a system turn comes first') }}"), "a system turn comes first"),

@@ -288,7 +288,7 @@ class Specs:
 
 
 def _needs(model: Any) -> dict[str, Any]:
-    """Return what a base is looked at for, where it is anything: so that no other setting of prompts and adapters reruns it."""
+    """Return what the stage `base` checks a model for, if anything; other settings of prompts and adapters do not rerun it."""
     targets = model.lora.target_modules if model.lora else None
     needs = Needs(chat=model.prompt.kind == "chat", lora_targets=targets if isinstance(targets, list) else None)
     return {} if needs == Needs() else {"needs": needs.model_dump()}

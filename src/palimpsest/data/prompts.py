@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 QUESTION = "{question}"
 # Stands for a question where only the special tokens around it matter.
 FILLER = "a"
-# transformers marks special tokens in a question with these two characters, and drops any that the question has already.
+# transformers puts these characters around special tokens in a question, and drops those that the question already holds.
 MARKS = ("\U000f0000", "\U000f0001")
 LONGEST_QUOTE = 80
 
@@ -45,7 +45,7 @@ class PromptEncoder:
     Answer and prompt are tokenised apart: with a byte-level BPE a joined text would merge a space at the end of the
     prompt with the answer's first token, and counting prompt tokens would then mask that token.
 
-    A template may use special tokens. In a question, an answer or a text, what spells one is ordinary text.
+    Templates may use special tokens. A question, an answer or a text that spells one is split into ordinary tokens.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:
@@ -57,13 +57,13 @@ class PromptEncoder:
         self._expected = cache(self._special_in_template)
 
     def prompt(self, question: str) -> list[int]:
-        """Return the ids of everything before the answer, which begin as the tokenizer begins every text."""
+        """Return the ids of everything before the answer, with the special tokens that the tokenizer begins a text with."""
         if self.settings.kind == "chat":
             return self._begun(self._filled(None, question))
         return self._begun(self._filled(self.settings.template, question))
 
     def written(self, question: str) -> str:
-        """Return a question in the chat template; raises UserError where there is none, or it fails or asks for the date."""
+        """Render a question with the chat template; raises UserError if there is none, if it fails or if it asks for the date."""
         if self.tokenizer.chat_template is None:
             raise UserError(f"{_named(self.tokenizer)} has no chat template, which `kind: chat` needs")
         return str(self._chat(question, tokenize=False))
@@ -99,9 +99,9 @@ class PromptEncoder:
         return ids if ids[: len(self._before)] == self._before else self._before + ids
 
     def _filled(self, template: str | None, text: str) -> list[int]:
-        """Return the ids of a template with a text in it; None is the chat template.
+        """Return the ids of a template filled with a text; None stands for the chat template.
 
-        Raises UserError where the tokenizer cannot but read a special token in the text.
+        Raises UserError if the tokenizer has no other way to read the text than as a special token.
         """
         expected, whole = self._expected(template), self._fill(template, text)
         ids = self._read(whole)
@@ -122,7 +122,7 @@ class PromptEncoder:
         return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=split, verbose=False)["input_ids"])
 
     def _marked(self, template: str | None, text: str) -> list[int]:
-        """Return ids by way of transformers, which marks the special tokens of a text before it fills a chat template."""
+        """Return the ids with the help of transformers, which marks special tokens in the text before it renders a template."""
         if any(mark in text for mark in MARKS):
             raise UserError(f"{_quoted(text)}: a special token beside U+F0000 or U+F0001, which mark such a token as text")
         chat = None if template is None else _as_chat_template(template)
@@ -146,7 +146,7 @@ def _as_chat_template(template: str) -> str:
 
 
 def added_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Return the special tokens that a tokenizer begins every text with, and those that it ends every text with."""
+    """Return the special tokens that a tokenizer puts before every text, and those that it puts behind."""
     alone = list(tokenizer(FILLER, add_special_tokens=False)["input_ids"])
     if not alone:
         raise UserError(f"{_named(tokenizer)} has no token for {FILLER!r}: its vocabulary is missing")
@@ -154,11 +154,11 @@ def added_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[in
     for start in range(len(whole) - len(alone) + 1):
         if whole[start : start + len(alone)] == alone:
             return whole[:start], whole[start + len(alone) :]
-    raise UserError(f"{_named(tokenizer)} reads {FILLER!r} otherwise where it adds special tokens")
+    raise UserError(f"{_named(tokenizer)} splits {FILLER!r} differently when it adds special tokens")
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[set[int], set[int]]:
-    """Return the ids of all special tokens, and the same without the one for what is unknown, which a text may hold."""
+    """Return the ids of all special tokens, and of those that no text may hold: all but the unknown token."""
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special} | set(tokenizer.all_special_ids)
     return special, set(tokenizer.all_special_ids) - ({tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id})
 

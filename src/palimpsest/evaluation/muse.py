@@ -72,7 +72,7 @@ def evaluate_muse(
     }
     openings = [encoder.opening(row.prompt) for row in excerpts]
 
-    # All that could be refused is, before the first token is generated.
+    # What cannot be read is refused before anything is generated.
     check_prompts(model, [row.id for row in excerpts], openings, suite.verbatim_tokens)
     for name, rows in pairs.items():
         check_prompts(model, [row.id for row in rows], prompts[name], suite.knowledge_tokens)

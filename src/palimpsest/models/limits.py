@@ -1,4 +1,4 @@
-"""What a model can read: so many positions and so many tokens, which what it is given is held against before any work."""
+"""The limits of a model, its positions and its vocabulary, against which items are checked before any work."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from palimpsest.data.prompts import Encoded
 
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx", "max_sequence_length")
-# Recurrent models, and those of ALiBi.
+# Recurrent models, and models with ALiBi.
 ENDLESS = ("bloom", "falcon_mamba", "mamba", "mamba2", "rwkv", "xlstm")
-# Of these a config may give the length before scaling.
+# For these kinds of scaling a config may state the length before scaling.
 STRETCHED = ("linear", "dynamic", "yarn")
 
 
 def longest_text(config: Any) -> int | None:
-    """Return how many tokens a model was made to read at once; None where its config sets no limit."""
+    """Return the longest text in tokens that a model was made for; None if its config sets no limit."""
     text = config.get_text_config(decoder=True)
     if text.model_type in ENDLESS or getattr(text, "alibi", False):
         return None
@@ -29,14 +29,14 @@ def longest_text(config: Any) -> int | None:
 
 
 def check_items(model: Any, names: Iterable[str], items: Iterable[Encoded]) -> None:
-    """Raise UserError, with its name, for the first item that a model cannot read, or without a token before its answers."""
+    """Raise UserError naming the first item that the model cannot read, or that has no token before its answers."""
     for name, item in zip(names, items, strict=True):
         longest = max(map(len, item.answers), default=0)
         _check(model.config, name, item.prompt, item.answers, longest, "to read")
 
 
 def check_prompts(model: Any, names: Iterable[str], prompts: Iterable[list[int]], new_tokens: int) -> None:
-    """Raise UserError, with its name, for the first prompt that a model cannot go on from for so many tokens."""
+    """Raise UserError naming the first prompt that is empty, or that leaves no room for so many new tokens."""
     for name, prompt in zip(names, prompts, strict=True):
         _check(model.config, name, prompt, (), new_tokens, f"with the {new_tokens} to generate")
 
@@ -56,7 +56,7 @@ def _check(config: Any, name: str, prompt: list[int], answers: Iterable[list[int
 
 
 def _stretched(text: Any) -> list[dict[str, Any]]:
-    """Return the rotary embeddings that are scaled; a model may have several, by kind of layer."""
+    """Return the settings of scaled rotary embeddings; a model may have several, one for each kind of layer."""
     rope = getattr(text, "rope_parameters", None) or {}
     each = [part for part in rope.values() if isinstance(part, dict)] or [rope]
     return [part for part in each if part.get("rope_type") in STRETCHED and part.get("factor")]

@@ -24,10 +24,10 @@ log = logging.getLogger("palimpsest")
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "bf16-mixed": torch.float32}
 ADAPTER = "adapter_config.json"
-# What a generation config may say without changing what a model generates.
+# Settings of a generation config that do not change what is generated.
 HARMLESS = {"bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "use_cache"}
 CODE = "it needs code of its own (auto_map), and no code of a model is run"
-# Constants that older versions saved with the weights: masks, positions and frequencies.
+# Constants that older versions of transformers saved with the weights.
 LEFTOVER = re.compile(r"(masked_bias|(attn|attention)\.bias|position_ids|rotary_emb\.inv_freq)$")
 NAMED = 3
 
@@ -35,7 +35,7 @@ NAMED = 3
 def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
     """Load a causal language model for training or scoring, on the GPU where there is one.
 
-    Raises UserError, one line, for a folder that does not hold all of its weights and no others, as safetensors.
+    Raises UserError, one line, unless the folder holds exactly the model's weights, as safetensors.
     """
     model = open_model(folder, DTYPES[settings.precision])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -45,7 +45,7 @@ def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
 
 
 def open_model(folder: Path, dtype: torch.dtype, device: str | None = None) -> PreTrainedModel:
-    """Load a causal language model as `load_model` does; on the device `meta` its weights never come into memory."""
+    """Load a causal language model as `load_model` does; on the device `meta` without its weights."""
     from safetensors import safe_open
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -78,16 +78,16 @@ def open_model(folder: Path, dtype: torch.dtype, device: str | None = None) -> P
 
 
 def refuse_adapter(folder: Path, name: object) -> None:
-    """Raise UserError for a folder with an adapter, which transformers would put on unasked."""
+    """Raise UserError for a folder with an adapter, which transformers would apply unasked."""
     if (folder / ADAPTER).exists():
         raise UserError(
-            f"{name}: {ADAPTER}: an adapter is never put on unasked; merge it into its base model and save the whole,"
+            f"{name}: {ADAPTER}: an adapter is never applied unasked; merge it into its base model and save the whole,"
             " or delete its files to use the weights beside them"
         )
 
 
 def check_weights(folder: Path, found: dict[str, Any]) -> None:
-    """Raise UserError unless the files hold each weight in its shape and no other; `found` is what transformers says of it."""
+    """Raise UserError unless the files hold each weight in its shape and no others; `found` is transformers' loading info."""
     wrong = {
         "lacks weights, which would be random": found["missing_keys"],
         "has weights that its config.json does not know": [n for n in found["unexpected_keys"] if not LEFTOVER.search(n)],
@@ -101,7 +101,7 @@ def check_weights(folder: Path, found: dict[str, Any]) -> None:
 
 
 def drop_generation_settings(model: PreTrainedModel, folder: Path) -> None:
-    """Leave a model nothing that would change what it generates beyond what it is asked for, and say what is dropped."""
+    """Drop the model's own generation settings, all but its token ids, and log what was dropped."""
     from transformers import GenerationConfig
 
     given = getattr(model, "generation_config", None)
@@ -123,8 +123,7 @@ def _say_dropped(folder: Path, settings: str) -> None:
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model's folder.
 
-    Raises UserError where it cannot be read, has no end-of-sequence token, or begins or ends texts with a token that the model
-    does not have.
+    Raises UserError if it cannot be read, has no EOS, or its BOS or EOS lies beyond the model's vocabulary.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -147,7 +146,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def vocabulary_size(config: Any) -> int:
-    """Return how many tokens a model has, whichever tokenizer lies beside it."""
+    """Return the number of rows of a model's embedding."""
     return int(config.get_text_config(decoder=True).vocab_size)
 
 
@@ -159,7 +158,7 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
 
 @contextmanager
 def refused(path: Path) -> Iterator[None]:
-    """Raise UserError, one line, for whatever a library raises in this block about a file or the files of a folder."""
+    """Raise UserError, one line, for any error in this block that a library raises about a file or folder."""
     try:
         yield
     except Exception as error:  # each file format and each family of models has its own

@@ -33,7 +33,7 @@ def fetch_model(settings: Pretrained, out: Path) -> None:
     if not _is_model(folder):
         raise UserError(f"models: {settings.name!r} has no config.json and *.safetensors; convert it with save_pretrained")
     if settings.tokenizer is None and not _has_tokenizer(folder):
-        raise UserError(f"models: {settings.name!r} has no tokenizer_config.json; say under `tokenizer` where its tokenizer is")
+        raise UserError(f"models: {settings.name!r} has no tokenizer_config.json; name its tokenizer under `tokenizer`")
     files = _files(folder, PATTERNS)
     if settings.tokenizer is not None:
         own = _files(_fetch_tokenizer(settings.tokenizer), TOKENIZER)

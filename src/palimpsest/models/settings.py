@@ -38,12 +38,12 @@ class UsedSettings(Settings):
 
 
 class Needs(Settings):
-    """What later stages ask of a model beyond its weights; the stage that makes its base looks whether it is there."""
+    """What later stages need of a model, which the stage `base` checks."""
 
     chat: bool = False
-    """A chat template that asks a question."""
+    """Whether prompts use the chat template."""
     lora_targets: list[str] | None = None
-    """Layers of these names."""
+    """Names of the layers that get adapters; null: none are named."""
 
 
 class TinyArchitecture(Settings):

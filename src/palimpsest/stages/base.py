@@ -15,7 +15,7 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Make the base model's folder; raises UserError where a later stage could not use it."""
+    """Make the base model's folder; raises UserError if a later stage could not use it."""
     if isinstance(job.spec.model, Pretrained):
         from palimpsest.models.pretrained import fetch_model
 
@@ -36,7 +36,7 @@ def _check(job: Job[Spec], name: str) -> None:
     try:
         check_folder(job.out, job.spec.needs)
     except UserError as error:
-        # The folder that is being written is nothing that a user knows.
+        # The user knows the model by its name, not by the folder that is being written.
         raise UserError(f"models: {error}".replace(str(job.out), repr(name))) from None
 
 

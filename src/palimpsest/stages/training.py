@@ -37,7 +37,7 @@ def named_items(
 ) -> tuple[list[str], list[Encoded]]:
     """Return the training items of rows, and what each is called: a question by its id, piece n of a text `{id}/{n}`.
 
-    Raises UserError, with its name, for an item that the model cannot read.
+    Raises UserError naming the first item that the model cannot read.
     """
     encoder = PromptEncoder(tokenizer, used.prompt)
     named: list[tuple[str, Encoded]] = []

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
-    """Raise UserError where there are no names, or one is not the name of a layer that can have an adapter.
+    """Raise UserError unless every name is that of a layer which can have an adapter, and there is at least one.
 
-    A layer that shares its weight with another can have none: merging would change the other one too.
+    A layer that shares its weight with another cannot: merging its adapter would change the other layer too.
     """
     from transformers.pytorch_utils import Conv1D
 

@@ -91,7 +91,7 @@ class FineTuning:
 
     def __init__(self, items: Sequence[Encoded]) -> None:
         if not items:
-            raise UserError("training: nothing to learn: the set has no rows, or empty texts alone")
+            raise UserError("training: nothing to learn: the set has no rows, or only empty texts")
         self.items = items
         self.size = len(items)
 
@@ -133,7 +133,7 @@ class Unlearning:
         }
         for name, (is_read, items) in needed.items():
             if is_read and not items:
-                raise UserError(f"training: the {name} has no rows, or empty texts alone")
+                raise UserError(f"training: the {name} has no rows, or only empty texts")
         self.objective, self.loss_settings, self.settings = objective, loss_settings, settings
         self.forget, self.retain, self.refusals = forget, retain, refusals
         self.references, self.refusal_references = references, refusal_references
