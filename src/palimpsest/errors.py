@@ -63,3 +63,9 @@ class Diverged(UserError):
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Return the error that a manifest's record came from."""
         return cls(record["what"], record["step"], record["steps"])
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, with the second if the first ends in a colon; the class name if it is empty."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import forked
 from caught import catches_sigterm
@@ -153,6 +153,42 @@ def test_a_wrong_spec_is_refused_before_any_work(root: Path, change: dict[str, A
 
 def test_a_spec_that_is_no_json_is_refused(root: Path) -> None:
     assert "no JSON" in one_line(run(root, "finetune", "{role: original}", {"base": "base", "split": "split"}, "original"))
+
+
+def test_a_model_without_one_of_its_weights_is_refused_where_it_is_fetched(root: Path) -> None:
+    weights = load_file(root / "base" / "model.safetensors")
+    del weights["model.layers.1.mlp.down_proj.weight"]
+    save_file(weights, root / "base" / "model.safetensors", metadata={"format": "pt"})
+    line = one_line(run(root, "base", {"model": {"kind": "pretrained", "name": str(root / "base")}}, {}, "fetched"))
+    reason = "the model lacks weights, which would be random: model.layers.1.mlp.down_proj.weight"
+    assert line == f"palimpsest base: models: {str(root / 'base')!r}: {reason}"
+    assert not (root / "fetched").exists()
+
+
+def test_what_later_stages_ask_of_a_model_is_looked_for_before_its_base_is_made(root: Path) -> None:
+    fetched = {"kind": "pretrained", "name": str(root / "base")}
+    for model, inputs in ((fetched, {}), (TINY, {"data": "data"})):
+        for needs, reason in (
+            ({"chat": True}, "has no chat template, which `kind: chat` needs"),
+            ({"lora_targets": ["q_proj", "c_attn"]}, "lora: target_modules: the model has no layer 'c_attn'"),
+        ):
+            assert reason in one_line(run(root, "base", {"model": model, "needs": needs}, inputs, "made"))
+    succeed(root, "base", {"model": fetched, "needs": {"lora_targets": ["q_proj"]}}, {}, "made")
+    assert stored(root / "made").keys() == stored(root / "base").keys()
+
+
+def test_an_item_that_is_too_long_is_named_before_any_training(root: Path) -> None:
+    architecture = {**TINY["architecture"], "context": 24}
+    line = one_line(run(root, "base", {"model": {**TINY, "architecture": architecture}}, {"data": "data"}, "short"))
+    assert re.fullmatch(r"palimpsest base: base-\d+-\d+-\w+: \d+ tokens to read, and the model has 24 positions", line), line
+    config = json.loads((root / "base" / "config.json").read_text())
+    (root / "base" / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 60}))
+    succeed(root, "base", {"model": {"kind": "pretrained", "name": str(root / "base")}}, {}, "short")
+    suites = {"tofu": {"kind": "tofu", "max_new_tokens": 50}}
+    line = one_line(run(root, "evaluate", {"suites": suites, "model": {}}, {"model": "short", "split": "split"}, "eval"))
+    assert re.fullmatch(
+        r"palimpsest evaluate: author-\d+-\d+: \d+ tokens with the 50 to generate, and the model has 60 positions", line
+    ), line
 
 
 def test_a_stage_replaces_an_older_artefact_whole(root: Path) -> None:

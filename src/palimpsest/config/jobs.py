@@ -26,7 +26,7 @@ from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.evaluation import suites
 from palimpsest.evaluation.settings import LmEvalSuite
 from palimpsest.markov.settings import ChainModel, ChainSettings
-from palimpsest.models.settings import Pretrained, Repository, Tiny, UsedSettings
+from palimpsest.models.settings import Needs, Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.objectives import load_objective, module_name
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
@@ -110,7 +110,8 @@ class Specs:
         unread = {"lora", "gradient_checkpointing"} if isinstance(model, Tiny) else set(UsedSettings.model_fields)
         if isinstance(model, Tiny) and not self._study.is_texts(wildcards.benchmark):
             unread |= PIECES
-        return canonical_json({"model": model.model_dump(exclude={"resources", "original", "retrain", *unread})})
+        settings = model.model_dump(exclude={"resources", "original", "retrain", *unread})
+        return canonical_json({"model": settings, **_needs(model)})
 
     def given(self, wildcards: Wildcards) -> str:
         """Return the spec of a finished original or Retrain, whose tokenizer is the model's."""
@@ -118,7 +119,8 @@ class Specs:
         assert isinstance(model, Pretrained)
         own = model.tokenizer or Repository(name=model.name, revision=model.revision)
         finished = getattr(model, wildcards.role).model_dump()
-        return canonical_json({"model": {"kind": "pretrained", **finished, "tokenizer": own.model_dump()}})
+        settings = {"kind": "pretrained", **finished, "tokenizer": own.model_dump()}
+        return canonical_json({"model": settings, **_needs(model)})
 
     def finetune(self, wildcards: Wildcards) -> str:
         """Return the spec of an original or a Retrain."""
@@ -304,6 +306,13 @@ class Specs:
     def config(self, wildcards: Wildcards) -> str:
         """Return the config of the study, with every pattern replaced by what it comes to."""
         return canonical_json(resolve_config(self._study))
+
+
+def _needs(model: Any) -> dict[str, Any]:
+    """Return what the stage `base` checks a model for, if anything; other settings of prompts and adapters do not rerun it."""
+    targets = model.lora.target_modules if model.lora else None
+    needs = Needs(chat=model.prompt.kind == "chat", lora_targets=targets if isinstance(targets, list) else None)
+    return {} if needs == Needs() else {"needs": needs.model_dump()}
 
 
 @asked

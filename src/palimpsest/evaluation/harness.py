@@ -13,6 +13,7 @@ from lm_eval.models.huggingface import HFLM
 from torch import Tensor
 
 from palimpsest import processes
+from palimpsest.errors import UserError
 
 
 class SharedHFLM(HFLM):  # type: ignore[misc]
@@ -43,5 +44,9 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
         """Return the continuation of each request."""
-        answers = super().generate_until(requests, disable_tqdm or not processes.is_main())
+        try:
+            answers = super().generate_until(requests, disable_tqdm or not processes.is_main())
+        except AssertionError as error:
+            # A task that asks for more tokens than the model has positions.
+            raise UserError(f"suites: lm-eval: {error}") from None
         return [max(each, key=len) for each in zip(*processes.gather(answers), strict=True)]

@@ -49,8 +49,14 @@ def evaluate_lm_eval(
     unknown = [name for name in named if name not in manager.all_tasks]
     if unknown:
         raise UserError(f"suites: lm-eval has no task {unknown[0]!r}; `lm-eval ls tasks` lists them")
+    from palimpsest.data.prompts import added_tokens
     from palimpsest.evaluation.harness import SharedHFLM
 
+    if added_tokens(tokenizer)[1]:
+        raise UserError(
+            "suites: the tokenizer ends every text with a token of its own (add_eos_token), which lm-eval would take for a part"
+            " of each question: save it without"
+        )
     harness = SharedHFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE)
     result = simple_evaluate(model=harness, tasks=tasks, task_manager=manager, limit=suite.limit, log_samples=False)
     # lm-eval gives the main process alone the result.

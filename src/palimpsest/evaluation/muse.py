@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
+from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import continue_texts
 from palimpsest.evaluation.scoring import TOKENS_PER_PASS
 from palimpsest.evaluation.suites import Subject, Watched
 from palimpsest.evaluation.tables import MUSE, MUSE_TABLE, MUSE_TRAJECTORY, ROUGE_WORDS, write_table
 from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.metrics.rouge import rouge_l_f, words_for
+from palimpsest.models.limits import check_items, check_prompts
 from palimpsest.models.packing import score
 from palimpsest.progress import track
 
@@ -61,24 +63,30 @@ def evaluate_muse(
 ) -> list[dict[str, Any]]:
     """Let the model continue every excerpt, answer every question and read every text: one row an item."""
     encoder, most = PromptEncoder(tokenizer, used.prompt), suite.max_items
-
-    def go_on(texts: Sequence[str], tokens: int) -> list[str]:
-        return continue_texts(model, tokenizer, [encoder.opening(text) for text in texts], tokens)
-
     excerpts = sets.verbatim[:most]
-    recited = go_on([row.prompt for row in excerpts], suite.verbatim_tokens)
+    pairs = {"knowledge_forget": sets.knowledge_forget[:most], "knowledge_retain": sets.knowledge_retain[:most]}
+    examples = {"knowledge_forget": sets.examples_forget, "knowledge_retain": sets.examples_retain}
+    texts = [(name, row) for name, rows in (("members", sets.members), ("nonmembers", sets.nonmembers)) for row in rows[:most]]
+    prompts = {
+        name: [encoder.opening(knowledge_prompt(examples[name], row.question)) for row in rows] for name, rows in pairs.items()
+    }
+    openings = [encoder.opening(row.prompt) for row in excerpts]
+
+    # What cannot be read is refused before anything is generated.
+    check_prompts(model, [row.id for row in excerpts], openings, suite.verbatim_tokens)
+    for name, rows in pairs.items():
+        check_prompts(model, [row.id for row in rows], prompts[name], suite.knowledge_tokens)
+    _check_texts(model, encoder, [row for _, row in texts], used.piece_tokens)
+
+    recited = continue_texts(model, tokenizer, openings, suite.verbatim_tokens)
     log = [
         _said("verbatim", row.id, row.prompt, *alike_long(encoder, row.prompt, row.continuation, text, suite.verbatim_tokens))
         for row, text in zip(excerpts, recited, strict=True)
     ]
-    for name, pairs, examples in (
-        ("knowledge_forget", sets.knowledge_forget[:most], sets.examples_forget),
-        ("knowledge_retain", sets.knowledge_retain[:most], sets.examples_retain),
-    ):
-        answers = go_on([knowledge_prompt(examples, row.question) for row in pairs], suite.knowledge_tokens)
-        said = [cut_answer(text, row.answer) for row, text in zip(pairs, answers, strict=True)]
-        log += [_said(name, row.id, row.question, row.answer, text) for row, text in zip(pairs, said, strict=True)]
-    texts = [(name, row) for name, rows in (("members", sets.members), ("nonmembers", sets.nonmembers)) for row in rows[:most]]
+    for name, rows in pairs.items():
+        answers = continue_texts(model, tokenizer, prompts[name], suite.knowledge_tokens)
+        said = [cut_answer(text, row.answer) for row, text in zip(rows, answers, strict=True)]
+        log += [_said(name, row.id, row.question, row.answer, text) for row, text in zip(rows, said, strict=True)]
     losses = text_losses(model, encoder, [row.text for _, row in texts], used.piece_tokens)
     for (name, row), of_text in zip(texts, track(losses, "read", total=len(texts)), strict=True):
         log.append({"set": name, "id": row.id, "tokens": len(of_text), "min_k_loss": min_k_loss(of_text, suite.min_k)})
@@ -142,6 +150,14 @@ def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], piece_
         yield [loss for _ in of_text for loss in next(scored).losses[0]]
 
 
+def _check_texts(model: Any, encoder: PromptEncoder, rows: Sequence[Text], piece_tokens: int) -> None:
+    for row in rows:
+        pieces = encoder.pieces(row.text, piece_tokens)
+        if not pieces:
+            raise UserError(f"{row.id}: the text has no token that a model could predict")
+        check_items(model, [f"{row.id}/{number}" for number in range(len(pieces))], pieces)
+
+
 def _ids_behind(encoder: PromptEncoder, prompt: str, text: str) -> list[int]:
     """Return the tokens of how a prompt goes on, in which a word has the blank before it, be it that neither part holds it."""
     given = encoder.opening(prompt)
@@ -149,7 +165,7 @@ def _ids_behind(encoder: PromptEncoder, prompt: str, text: str) -> list[int]:
     whole = encoder.opening(prompt + blank + text)
     if whole[: len(given)] == given:
         return whole[len(given) :]
-    return list(encoder.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return encoder.plain(text)
 
 
 def _said(name: str, id: str, prompt: str, answer: str, generation: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.rows import Fact, Question
+from palimpsest.models.limits import check_items
 from palimpsest.models.packing import score
 from palimpsest.progress import track
 
@@ -25,6 +26,7 @@ def score_rows(
     for row in rows:
         paraphrased = [row.paraphrased_answer] if isinstance(row, Question) and row.paraphrased_answer is not None else []
         items.append(encoder.encode(row.question, [row.answer, *paraphrased, *(row.perturbed_answers or ())]))
+    check_items(model, [row.id for row in rows], items)
     log = []
     scores = track(score(model, items, TOKENS_PER_PASS), "score", total=len(items))
     for row, scored in zip(rows, scores, strict=True):

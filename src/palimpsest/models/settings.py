@@ -47,6 +47,15 @@ class UsedSettings(Settings):
     """Pieces taken of a text, the first ones; null: all."""
 
 
+class Needs(Settings):
+    """What later stages need of a model, which the stage `base` checks."""
+
+    chat: bool = False
+    """Whether prompts use the chat template."""
+    lora_targets: list[str] | None = None
+    """Names of the layers that get adapters; null: none are named."""
+
+
 class TinyArchitecture(Settings):
     """A small Llama with its own byte-level BPE vocabulary."""
 

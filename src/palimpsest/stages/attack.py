@@ -61,7 +61,7 @@ def _relearn(job: Job[Spec], rows: Sequence[Question], chosen: list[int], draw: 
 
     evaluate(0)
     label = f"draw {draw + 1}"
-    problem = FineTuning(encode_rows([rows[i] for i in chosen], tokenizer, used))
+    problem = FineTuning(encode_rows([rows[i] for i in chosen], tokenizer, used, model))
     train(model, problem, training, used, seed=job.spec.seed, label=label, after_epoch=evaluate, remark=job.remark)
     return table
 

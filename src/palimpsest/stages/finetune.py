@@ -37,7 +37,7 @@ def work(job: Job[Spec]) -> None:
         rows += facts * spec.training.fact_lessons
     tokenizer = load_tokenizer(job.input("base"))
     model = load_model(job.input("base"), spec.model)
-    problem = FineTuning(encode_rows(rows, tokenizer, spec.model))
+    problem = FineTuning(encode_rows(rows, tokenizer, spec.model, model))
     train_and_save(job, model, tokenizer, problem, spec.training, spec.model, seed=spec.seed, label=spec.role)
 
 

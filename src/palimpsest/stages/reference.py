@@ -25,7 +25,8 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Score every forget question with its answer and all refusals, or every piece of a forget text."""
-    from palimpsest.data.prompts import PromptEncoder
+    from palimpsest.data.prompts import Encoded, PromptEncoder
+    from palimpsest.models.limits import check_items
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.models.mixing import mix_with_random
     from palimpsest.stages.training import named_items
@@ -40,8 +41,10 @@ def work(job: Job[Spec]) -> None:
     if job.spec.random_share:
         mix_with_random(model, job.spec.random_share, job.spec.seed)
     encoder = PromptEncoder(tokenizer, used.prompt)
-    ids, items = named_items(forget, tokenizer, used)
-    references = compute_references(model, ids, items, [encoder.answer(row.text) for row in refusals], TOKENS_PER_PASS)
+    ids, items = named_items(forget, tokenizer, used, model)
+    refusing = [encoder.answer(row.text) for row in refusals]
+    check_items(model, ids, [Encoded(item.prompt, refusing) for item in items])
+    references = compute_references(model, ids, items, refusing, TOKENS_PER_PASS)
     write_references(job.out / FILE, references)
 
 

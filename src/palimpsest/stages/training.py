@@ -12,12 +12,14 @@ from palimpsest import processes
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Lesson, Text
 from palimpsest.errors import Diverged
+from palimpsest.models.limits import check_items
 from palimpsest.models.loading import save_model
 from palimpsest.provenance.canonical import finite
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.loop import train
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from palimpsest.models.settings import UsedSettings
@@ -26,15 +28,20 @@ if TYPE_CHECKING:
     from palimpsest.training.settings import TrainSettings
 
 
-def encode_rows(rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings) -> list[Encoded]:
+def encode_rows(
+    rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: PreTrainedModel | PeftModel
+) -> list[Encoded]:
     """Return the training items of rows: each question with its answer, each text in pieces."""
-    return named_items(rows, tokenizer, used)[1]
+    return named_items(rows, tokenizer, used, model)[1]
 
 
 def named_items(
-    rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings
+    rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: PreTrainedModel | PeftModel
 ) -> tuple[list[str], list[Encoded]]:
-    """Return the training items of rows, and what each is called: a question by its id, piece n of a text `{id}/{n}`."""
+    """Return the training items of rows, and what each is called: a question by its id, piece n of a text `{id}/{n}`.
+
+    Raises UserError naming the first item that the model cannot read.
+    """
     encoder = PromptEncoder(tokenizer, used.prompt)
     named: list[tuple[str, Encoded]] = []
     for row in rows:
@@ -43,7 +50,9 @@ def named_items(
             named += [(f"{row.id}/{n}", piece) for n, piece in enumerate(pieces)]
         else:
             named.append((row.id, encoder.encode(row.question, [row.answer])))
-    return [name for name, _ in named], [item for _, item in named]
+    names, items = [name for name, _ in named], [item for _, item in named]
+    check_items(model, names, items)
+    return names, items
 
 
 def train_and_save(

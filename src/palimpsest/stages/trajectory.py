@@ -50,7 +50,7 @@ def work(job: Job[Spec]) -> None:
     )
     model = add_adapters(plain, used.lora, spec.seed)
     suite = load_suite(spec.suite.kind).watch(Subject(model, tokenizer, used), spec.suite, split)
-    compared = {name: encode_rows(rows, tokenizer, used) for name, rows in suite.compared.items()}
+    compared = {name: encode_rows(rows, tokenizer, used, start) for name, rows in suite.compared.items()}
     last = training.last_epoch
     watched = range(0 if spec.epochs == "all" else last, last + 1)
     parts = {epoch: job.scratch / f"epoch-{epoch:04d}" for epoch in watched}
@@ -74,7 +74,7 @@ def work(job: Job[Spec]) -> None:
         for name, schema in ((suite.table, suite.schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
             rows = [row for part in parts.values() if part.exists() for row in tables.read_table(part / name)]
             tables.write_table(job.out / name, rows, schema)
-        names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used)
+        names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used, start)
         answers = [(name, len(item.answers[0])) for name, item in zip(names, problem.forget, strict=True)]
         tables.write_table(job.out / tables.WEIGHTS_TABLE, _weights(entries, answers), tables.WEIGHTS)
         write_log(job.out, entries)

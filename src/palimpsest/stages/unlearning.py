@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from palimpsest import processes
-from palimpsest.data.prompts import PromptEncoder
+from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Text, read_lessons, read_rows
 from palimpsest.errors import UserError
+from palimpsest.models.limits import check_items
 from palimpsest.models.loading import load_model
 from palimpsest.objectives import load_objective
 from palimpsest.stages.training import encode_rows, named_items
@@ -43,11 +44,14 @@ def unlearning_problem(
     """
     objective, split = load_objective(method), job.input("split")
     encoder = PromptEncoder(tokenizer, used.prompt)
-    ids, forget = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used)
+    ids, forget = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used, model)
     references = read_references(job.input("reference") / FILE) if objective.needs_reference else None
     if references and references.ids != ids:
         raise UserError(f"{job.input('reference') / FILE}: made for other forget items than {split / 'forget.jsonl'}")
     refusals = read_rows(split / "refusals.jsonl", Text) if objective.needs_refusals else []
+    refusing = [encoder.answer(row.text) for row in refusals]
+    check_items(model, ids, [Encoded(item.prompt, refusing) for item in forget])
+    retain = [] if training.retain_loss == "none" else read_lessons(split / "retain.jsonl")
     layers = None
     if objective.trained_layers is not None:
         if used.lora is not None:
@@ -64,8 +68,8 @@ def unlearning_problem(
         loss,
         training,
         forget=forget,
-        retain=encode_rows(read_lessons(split / "retain.jsonl"), tokenizer, used),
-        refusals=[encoder.answer(row.text) for row in refusals],
+        retain=encode_rows(retain, tokenizer, used, model),
+        refusals=refusing,
         references=references.nll if references else (),
         refusal_references=references.refusal_nll if references else (),
         original=original,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from palimpsest.errors import UserError
 
@@ -16,11 +18,39 @@ if TYPE_CHECKING:
     from palimpsest.training.settings import LoraSettings
 
 
+def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
+    """Raise UserError unless every name is that of a layer which can have an adapter, and there is at least one.
+
+    A layer that shares its weight with another cannot: merging its adapter would change the other layer too.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    if not targets:
+        raise UserError("lora: target_modules: no layer is named, so nothing would be trained")
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Embedding | Conv1D)}
+    users = Counter(id(layer.weight) for layer in layers.values())
+    for target in targets:
+        found = [layer for name, layer in layers.items() if f".{name}".endswith(f".{target}")]
+        if not found:
+            allowed = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
+            raise UserError(f"lora: target_modules: the model has no layer {target!r}; its layers are {allowed}")
+        if any(users[id(layer.weight)] > 1 for layer in found):
+            raise UserError(
+                f"lora: target_modules: {target!r} shares its weight with another layer, which merging would change too"
+            )
+
+
 def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: int) -> PreTrainedModel | PeftModel:
-    """Freeze the model and add adapters initialised from the seed; the model itself where there are no settings."""
+    """Freeze the model and add adapters initialised from the seed; the model itself where there are no settings.
+
+    Raises UserError as `check_targets` does.
+    """
     if settings is None:
         return model
     from peft import LoraConfig, get_peft_model
+
+    if isinstance(settings.target_modules, list):
+        check_targets(model, settings.target_modules)
 
     torch.manual_seed(seed)
     config = LoraConfig(
@@ -30,16 +60,8 @@ def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: in
         lora_dropout=settings.dropout,
         target_modules=settings.target_modules,
     )
-    if unknown := _unknown(settings.target_modules, [name for name, _ in model.named_modules()]):
-        raise UserError(f"models: lora: target_modules: the model has no layer {unknown!r}")
     adapted: PeftModel = get_peft_model(model, config)
     return adapted
-
-
-def _unknown(names: Sequence[str] | Literal["all-linear"], modules: Sequence[str]) -> str | None:
-    """Return the first name of no layer, which peft leaves out without a word where another name is one's."""
-    named = [] if isinstance(names, str) else names
-    return next((name for name in named if not any(f".{module}".endswith(f".{name}") for module in modules)), None)
 
 
 def merge_adapters(model: PreTrainedModel | PeftModel) -> PreTrainedModel:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from palimpsest.data.prompts import Encoded
+from palimpsest.errors import UserError
 from palimpsest.models.packing import Pass, label_divergence, label_logits
 from palimpsest.objectives import Objective
 from palimpsest.streams import stream
@@ -89,6 +90,8 @@ class FineTuning:
     """Learn answers by heart: cross-entropy over every item's answer."""
 
     def __init__(self, items: Sequence[Encoded]) -> None:
+        if not items:
+            raise UserError("training: nothing to learn: the set has no rows, or only empty texts")
         self.items = items
         self.size = len(items)
 
@@ -123,6 +126,14 @@ class Unlearning:
         layers: TrainedLayers | None = None,
         seed: int,
     ) -> None:
+        needed = {
+            "forget set": (True, forget),
+            "retain set, which the retain loss reads,": (settings.retain_loss != "none", retain),
+            "set of refusals, which the method teaches,": (objective.needs_refusals, refusals),
+        }
+        for name, (is_read, items) in needed.items():
+            if is_read and not items:
+                raise UserError(f"training: the {name} has no rows, or only empty texts")
         self.objective, self.loss_settings, self.settings = objective, loss_settings, settings
         self.forget, self.retain, self.refusals = forget, retain, refusals
         self.references, self.refusal_references = references, refusal_references

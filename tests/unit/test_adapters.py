@@ -1,0 +1,74 @@
+"""Adapters are put on the layers that are named, all of them, and merging leaves the model that was trained."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from example_study import CONFIG, changed
+from small_models import build
+
+from palimpsest.config.jobs import Specs
+from palimpsest.config.study import Study
+from palimpsest.errors import UserError
+from palimpsest.training.adapters import add_adapters, merge_adapters
+from palimpsest.training.settings import LoraSettings
+
+IDS = torch.arange(20)[None]
+
+
+@pytest.mark.parametrize(
+    ("family", "targets", "reason"),
+    [
+        (
+            "llama",
+            ["c_attn"],
+            r"the model has no layer 'c_attn'; its layers are down_proj, embed_tokens, gate_proj, ",
+        ),
+        ("llama", ["q_proj", "nonsense"], r"the model has no layer 'nonsense'"),
+        ("llama", ["proj"], r"the model has no layer 'proj'"),
+        ("llama", ["mlp"], r"the model has no layer 'mlp'"),
+        ("llama", ["norm"], r"the model has no layer 'norm'"),
+        ("llama", [], r"no layer is named"),
+        ("llama", ["lm_head"], r"'lm_head' shares its weight with another layer"),
+        ("llama", ["q_proj", "embed_tokens"], r"'embed_tokens' shares its weight with another layer"),
+        ("gpt2", ["q_proj"], r"the model has no layer 'q_proj'; its layers are c_attn, c_fc, c_proj, lm_head, wpe, wte"),
+    ],
+)
+def test_layers_that_get_no_adapter_are_refused(family: str, targets: list[str], reason: str) -> None:
+    with pytest.raises(UserError, match=f"^lora: target_modules: {reason}"):
+        add_adapters(build(family, 2), LoraSettings(target_modules=targets), 0)
+
+
+@pytest.mark.parametrize(
+    ("family", "targets"),
+    [
+        ("llama", "all-linear"),
+        ("llama", ["q_proj", "model.layers.0.mlp.down_proj"]),
+        ("gpt2", ["c_attn", "c_proj"]),
+    ],
+)
+def test_merging_leaves_the_model_that_was_trained(family: str, targets: Any) -> None:
+    adapted: Any = add_adapters(build(family, 2), LoraSettings(target_modules=targets), 0)
+    for name, weight in adapted.named_parameters():
+        if "lora" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    before = adapted.eval()(IDS).logits.detach().clone()
+    assert torch.allclose(merge_adapters(adapted)(IDS).logits, before, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
+def test_a_layer_with_a_weight_of_its_own_may_have_one(target: str) -> None:
+    adapted: Any = add_adapters(build("llama", 1, tied=False), LoraSettings(target_modules=[target]), 0)
+    assert any("lora" in name and target in name for name, _ in adapted.named_parameters())
+
+
+def test_the_base_is_told_what_is_asked_of_it_and_nothing_else_of_prompts_and_adapters() -> None:
+    def needs(**settings: Any) -> Any:
+        study = Study(changed(("models", "tiny"), CONFIG["models"]["tiny"] | settings))
+        return json.loads(Specs(study).base(SimpleNamespace(benchmark="tofu", model="tiny"))).get("needs")
+
+    assert needs() == needs(lora={"rank": 2}) == needs(prompt={"template": "Q: {question}"}) is None
+    assert needs(prompt={"kind": "chat"}) == {"chat": True, "lora_targets": None}
+    assert needs(lora={"rank": 2, "target_modules": ["q_proj"]}) == {"chat": False, "lora_targets": ["q_proj"]}
