@@ -13,7 +13,7 @@ from lm_eval.models.huggingface import HFLM
 from torch import Tensor
 
 from palimpsest import processes
-from palimpsest.errors import UserError
+from palimpsest.errors import Diverged, UserError
 
 
 class SharedHFLM(HFLM):  # type: ignore[misc]
@@ -37,10 +37,14 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
 
     def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = False, **more: Any) -> list[tuple[float, bool]]:
         answers = super()._loglikelihood_tokens(requests, disable_tqdm or not processes.is_main(), **more)
-        return [
+        heard = [
             next((one for one in each if not math.isnan(one[0])), each[0])
             for each in zip(*processes.gather(answers), strict=True)
         ]
+        # To lm-eval a comparison with NaN is a wrong answer, and an accuracy made of such comparisons is about chance.
+        if not all(math.isfinite(value) for value, _ in heard):
+            raise Diverged("a log-likelihood of an answer is not finite in lm-eval")
+        return heard
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
         """Return the continuation of each request."""

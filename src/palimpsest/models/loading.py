@@ -35,11 +35,14 @@ NAMED = 3
 def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
     """Load a causal language model for training or scoring, on the GPU where there is one.
 
-    Raises UserError, one line, unless the folder holds exactly the model's weights, as safetensors.
+    Raises UserError, one line, unless the folder holds exactly the model's weights, as safetensors, all of them finite.
     """
     model = open_model(folder, DTYPES[settings.precision])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)  # type: ignore[arg-type]
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise UserError(f"{folder}: the model's weight {name} holds numbers that are not finite")
     model.eval()
     return model
 
