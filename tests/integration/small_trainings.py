@@ -10,7 +10,7 @@ from small_models import VOCABULARY, build
 
 from palimpsest import processes
 from palimpsest.data.prompts import Encoded
-from palimpsest.models.packing import score
+from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import load_objective
 from palimpsest.training.adapters import add_adapters, merge_adapters

@@ -12,7 +12,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from palimpsest.data.prompts import Encoded
 from palimpsest.errors import UserError
-from palimpsest.models.packing import label_logits, pack, plan_passes, token_nll
+from palimpsest.models.packing import Layouts, label_logits, pack, plan_passes, token_nll
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import load_objective
 from palimpsest.training.layers import TrainedLayers
@@ -66,8 +66,8 @@ def shaken(model: Any) -> Any:
 def losses(model: Any, term: Term, budget: int) -> torch.Tensor:
     """The loop's way: pass by pass."""
     found = []
-    for part in plan_passes(term.items, budget):
-        row = pack(term.items[part])
+    for part in plan_passes(term.items, budget, Layouts()):
+        row = pack(term.items[part], Layouts())
         logits = label_logits(model, row)
         nll = row.per_answer(token_nll(logits, row)).view(part.stop - part.start, -1)
         found.append(term.loss(Scored(part, row, logits, nll, torch.ones_like(nll))))
@@ -157,9 +157,9 @@ def test_the_start_is_seen_without_dropout_gradient_and_what_was_learnt_since(mo
     model, start = build("gpt2", LAYERS, dropout=0.5), build("gpt2", LAYERS)
     layers = TrainedLayers(model, range(1, 3), seed=0)
     shaken(model).train()
-    row, item = pack(items(1)), items(1)[0]
+    row, item = pack(items(1), Layouts()), items(1)[0]
     label_logits(model, row)
-    now = layers.activations()
+    now = layers.activations(row)
     then = layers.start_activations(row)
     assert now.requires_grad and not then.requires_grad
     assert torch.equal(then, alone(start, item, 2).detach())
@@ -171,8 +171,9 @@ def test_the_activations_of_the_top_layer_come_before_the_norm_above_it() -> Non
     model, seen = build("llama", LAYERS), []
     layers = TrainedLayers(model, range(2, 4), seed=0)
     model.model.norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    label_logits(model, pack(items(1)))
-    assert torch.equal(layers.activations(), seen[0][0])
+    row = pack(items(1), Layouts())
+    label_logits(model, row)
+    assert torch.equal(layers.activations(row), seen[0][0])
 
 
 # Training.
@@ -229,7 +230,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 
 def test_the_loop_that_looks_at_the_model_sees_all_of_it() -> None:
     """What is kept for the losses changes nothing of what the model says."""
-    model, plain, row = build("llama", LAYERS), build("llama", LAYERS), pack(items(5))
+    model, plain, row = build("llama", LAYERS), build("llama", LAYERS), pack(items(5), Layouts())
     TrainedLayers(model, range(3), seed=0)
     assert torch.equal(label_logits(model, row), label_logits(plain, row))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from palimpsest.models.batches import exact_batches
 from palimpsest.processes import share
 from palimpsest.progress import track
 
@@ -31,11 +32,10 @@ def continue_texts(
 ) -> list[str]:
     """Return the greedy continuation of each prompt, in order, special tokens cut off.
 
-    Prompts of like length share a batch, padded on the left; a batch ends when its last row has met EOS.
-    Several processes share the batches.
+    Prompts of like length share a batch, padded on the left where that is exact for the model; a batch ends when its last row
+    has met EOS. Several processes share the batches.
     """
-    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
-    batches = [order[start : start + ROWS_PER_BATCH] for start in range(0, len(order), ROWS_PER_BATCH)]
+    batches = list(exact_batches(model).cut(list(map(len, prompts)), max_new_tokens, ROWS_PER_BATCH))
 
     def one_batch(batch: list[int]) -> list[str]:
         width = len(prompts[batch[-1]])
@@ -60,5 +60,5 @@ def continue_texts(
         return [str(tokenizer.decode(row, skip_special_tokens=True)) for row in output[:, width:]]
 
     texts = chain.from_iterable(track(share(batches, one_batch), "generate", total=len(batches)))
-    said = dict(zip(order, texts, strict=True))
+    said = dict(zip(chain.from_iterable(batches), texts, strict=True))
     return [said[index] for index in range(len(prompts))]

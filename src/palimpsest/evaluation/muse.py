@@ -16,7 +16,7 @@ from palimpsest.evaluation.suites import Subject, Watched
 from palimpsest.evaluation.tables import MUSE, MUSE_TABLE, MUSE_TRAJECTORY, write_table
 from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.metrics.rouge import rouge_l_f
-from palimpsest.models.packing import score
+from palimpsest.models.scoring import score
 from palimpsest.progress import track
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.rows import Fact, Question
-from palimpsest.models.packing import score
+from palimpsest.models.scoring import score
 from palimpsest.progress import track
 
 if TYPE_CHECKING:

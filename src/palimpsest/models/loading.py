@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from palimpsest.errors import UserError
+from palimpsest.models.attention import fastest_attention
+from palimpsest.models.layouts import exact_layouts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,7 +30,7 @@ def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=DTYPES[settings.precision],
-        attn_implementation="sdpa",
+        attn_implementation=fastest_attention(folder),
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
@@ -36,6 +38,7 @@ def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)  # type: ignore[arg-type]
     model.eval()
+    exact_layouts(model)
     return model
 
 
