@@ -1,4 +1,4 @@
-"""A small random model of every family of causal language models that transformers has."""
+"""A small random model of every family of causal language models that transformers has; `python families.py` reports on them."""
 
 import copy
 from typing import Any
@@ -25,8 +25,8 @@ NAMES = {
     " num_experts_per_tok moe_topk num_experts_per_token moe_k",
     8: "head_dim dim_head d_head attention_head_size kv_channels attention_head_dim linear_key_head_dim linear_value_head_dim"
     " linear_head_dim index_head_dim kv_lora_rank q_lora_rank o_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim"
-    " rope_head_dim mamba_d_state mamba_n_heads mamba_d_head mamba_dt_rank mamba_chunk_size ssm_state_size mamba_num_heads mamba_head_dim"
-    " chunk_size state_size mamba_headdim query_pre_attn_scalar hidden_size_per_layer_input",
+    " rope_head_dim mamba_d_state mamba_n_heads mamba_d_head mamba_dt_rank mamba_chunk_size ssm_state_size mamba_num_heads"
+    " mamba_head_dim chunk_size state_size mamba_headdim query_pre_attn_scalar hidden_size_per_layer_input",
     64: "max_position_embeddings n_positions n_ctx max_seq_len mamba_d_ssm",
     16: "moe_intermediate_size expert_ffn_hidden_size shared_expert_intermediate_size shared_intermediate_size"
     " shared_experts_intermediate_size qk_head_dim router_hidden_size",
@@ -151,3 +151,16 @@ def _small(settings: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict) and value.get("model_type"):
             small[name] = _small(value) | {"model_type": value["model_type"]}
     return small
+
+
+if __name__ == "__main__":
+    from palimpsest.errors import UserError
+    from palimpsest.models.batches import exact_batches
+    from palimpsest.models.layouts import exact_layouts
+
+    for _kind in FAMILIES:
+        try:
+            _found = NOT_BUILT.get(_kind) or (exact_layouts(_model := build_family(_kind)), exact_batches(_model))
+        except UserError as error:
+            _found = error
+        print(f"{_kind}: {_found}")

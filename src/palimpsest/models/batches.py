@@ -60,8 +60,10 @@ def _examine(model: PreTrainedModel) -> Batches:
     if _agree(model, prompts, alone):
         return Batches(limits(model.config)[1][0])
     even = _agree(model, prompts[1:], alone[1:])
-    together = "prompts of one length share a batch" if even else "each prompt is continued by itself"
-    log.warning("%s: what it says changes with the other prompts of a batch: %s", name, f"only {together}" if even else together)
+    if even:
+        log.warning("%s: padding changes what it says: only prompts of one length share a batch", name)
+    else:
+        log.warning("%s: a batch changes what it says: each prompt is continued by itself", name)
     return Batches(0, even)
 
 

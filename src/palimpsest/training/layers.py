@@ -39,8 +39,12 @@ class TrainedLayers:
         drawn = stream(seed, "direction").random(model.config.hidden_size)
         self.direction = torch.from_numpy(drawn / np.linalg.norm(drawn)).float()
 
-    def _keep(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        self._output = output
+    def _keep(self, layer: nn.Module, inputs: Any, output: Any) -> Tensor:
+        if not isinstance(output, Tensor) or output.ndim != 3:
+            raise UserError(
+                f"{type(self.model).__name__}: the method needs layers that put out (batch, tokens, width)"
+            )
+        self._output: Tensor = output
         # What lies above is not trained, so it needs no graph.
         return output.detach()
 
