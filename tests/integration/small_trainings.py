@@ -35,11 +35,10 @@ def items(count: int, seed: int) -> list[Encoded]:
 
 
 # Questions of up to 12 tokens: some are longer than the window, and some longer than the first training of the rotary embedding.
-ROPE = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 8}
-ROPE |= {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+ROPE = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
 BOUNDED: dict[str, dict[str, Any]] = {
     "mistral": {"sliding_window": 7},
-    "phi3": {"rope_parameters": ROPE, "sliding_window": None},
+    "phi3": {"rope_parameters": ROPE, "original_max_position_embeddings": 8, "sliding_window": None},
     "gemma2": {},
 }
 

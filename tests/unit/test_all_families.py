@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import FAMILIES, NOT_BUILT, SIZES, build_family, small_config
+from families import FAMILIES, LARGEST, NOT_BUILT, SIZES, build_family, count_parameters, small_config
 from test_batches import TOKENIZER, prompts
 from test_layouts import assert_alone, items
 
@@ -30,6 +30,7 @@ def test_the_families_that_are_not_built_are_listed() -> None:
     failed = set()
     for kind in FAMILIES:
         try:
+            assert count_parameters(kind) <= LARGEST
             build_family(kind)
         except Exception:
             failed.add(kind)
@@ -46,8 +47,7 @@ def test_a_family_that_is_not_causal_is_refused(kind: str) -> None:
 def test_every_answer_scores_as_if_alone(kind: str, tmp_path: Path) -> None:
     build_family(kind).save_pretrained(tmp_path)
     model = load_model(tmp_path, UsedSettings())
-    for budget in (1, 60, 500):
-        assert_alone(model, items(8), budget)
+    assert_alone(model, items(8), 1, 60, 500)
 
 
 @pytest.mark.parametrize("kind", SEEN)

@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import cache
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,7 @@ from palimpsest.training.loop import train
 from palimpsest.training.problems import FineTuning
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
-LONGROPE = {
-    "rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 10, "short_factor": [1.0] * 4,
-    "long_factor": [4.0] * 4,
-}  # fmt: skip
+LONGROPE = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
 # A family of each sort, with bounds that the items below pass, and the layouts that are exact for it.
 KINDS: dict[str, tuple[dict[str, Any], float, float]] = {
     "llama": ({}, inf, inf),
@@ -41,7 +38,7 @@ KINDS: dict[str, tuple[dict[str, Any], float, float]] = {
     "mistral": ({"sliding_window": 8}, 8, inf),
     "gemma3_text": ({"sliding_window": 8}, 8, inf),
     "llama4_text": ({"attention_chunk_size": 8, "floor_scale": 32}, 8, 32),
-    "phi3": ({"rope_parameters": LONGROPE, "sliding_window": None}, 10, 10),
+    "phi3": ({"rope_parameters": LONGROPE, "original_max_position_embeddings": 10, "sliding_window": None}, 10, 10),
     "mixtral": ({"sliding_window": 8}, 8, inf),
     "deepseek_v32": ({"index_topk": 8}, 8, 8),
     # Attention in which a mask is added to the scores, not one of truth values.
@@ -56,8 +53,13 @@ encoded = st.builds(Encoded, tokens, st.lists(tokens, min_size=1, max_size=3))
 batches = st.lists(encoded, min_size=1, max_size=4)
 
 
-def model_of(kind: str) -> Any:
+@cache
+def _model_of(kind: str) -> Any:
     return build_family(kind, **KINDS[kind][0])
+
+
+def model_of(kind: str) -> Any:
+    return copy.deepcopy(_model_of(kind))
 
 
 def items(count: int, seed: int = 0, answers: int = 3, longest: int = 12) -> list[Encoded]:
@@ -76,13 +78,14 @@ def alone(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> torch
     return F.cross_entropy(logits.float(), torch.tensor(answer), reduction="none")
 
 
-def assert_alone(model: torch.nn.Module, of: list[Encoded], budget: int) -> None:
+def assert_alone(model: torch.nn.Module, of: list[Encoded], *budgets: int) -> None:
     with torch.no_grad():
-        for item, scores in zip(of, score(model, of, budget), strict=True):
-            expected = [alone(model, item.prompt, answer) for answer in item.answers]
-            assert scores.nll == pytest.approx([float(losses.sum()) for losses in expected], abs=1e-4, rel=1e-4)
-            for own, losses in zip(scores.losses, expected, strict=True):
-                assert own == pytest.approx(losses.tolist(), abs=1e-4, rel=1e-4)
+        expected = [[alone(model, item.prompt, answer).tolist() for answer in item.answers] for item in of]
+        for budget in budgets:
+            for losses, scores in zip(expected, score(model, of, budget), strict=True):
+                assert scores.nll == pytest.approx(list(map(sum, losses)), abs=1e-4, rel=1e-4)
+                for found, wanted in zip(scores.losses, losses, strict=True):
+                    assert found == pytest.approx(wanted, abs=1e-4, rel=1e-4)
 
 
 # What is exact.
@@ -96,9 +99,7 @@ def test_the_layouts_of_a_family_are_found(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_answer_of_any_family_scores_as_if_alone(kind: str) -> None:
-    model = model_of(kind)
-    for budget in (1, 40, 500):
-        assert_alone(model, items(12), budget)
+    assert_alone(model_of(kind), items(6), 1, 60, 500)
 
 
 HYBRID = ["llama", "gpt2", "mistral", "gemma3_text", "lfm2"]
@@ -107,14 +108,14 @@ PROPERTY = {kind: model_of(kind) for kind in HYBRID}
 
 @pytest.mark.parametrize("kind", PROPERTY)
 @given(of=batches, budget=st.integers(1, 150))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_whatever_shares_a_pass_an_answer_scores_as_if_alone(kind: str, of: list[Encoded], budget: int) -> None:
     assert_alone(PROPERTY[kind], of, budget)
 
 
 @pytest.mark.parametrize("kind", PROPERTY)
 @given(of=batches, budget=st.integers(1, 150))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_whatever_shares_a_pass_the_gradient_is_that_of_each_answer_alone(kind: str, of: list[Encoded], budget: int) -> None:
     # In double precision, so that what is left is a token too many and not the order of single-precision sums.
     model = copy.deepcopy(PROPERTY[kind]).double()
@@ -134,7 +135,7 @@ def test_whatever_shares_a_pass_the_gradient_is_that_of_each_answer_alone(kind: 
 
 @pytest.mark.parametrize("lora", [None, LoraSettings(rank=2)], ids=["full", "lora"])
 @pytest.mark.parametrize("kind", ["llama", "mistral", "phi3", "lfm2"])
-@pytest.mark.parametrize("budget", [1, 60, 500])
+@pytest.mark.parametrize("budget", [60])
 def test_a_training_step_has_the_loss_and_the_gradient_of_its_items_alone(kind: str, lora: Any, budget: int) -> None:
     of, used = items(6, answers=1), UsedSettings(lora=lora)
     model = add_adapters(model_of(kind), lora, 0)
@@ -306,7 +307,9 @@ def test_passes_cover_all_items_in_order_and_compute_no_more_than_the_budget(
     layouts = Layouts(window, reach)
     runs = list(plan_passes(of, budget, layouts))
     assert [item for run in runs for item in of[run]] == of
-    assert sum(len(plan_shares(of, budget, layouts, 2)[0]) for _ in of[:1]) >= 0
+    if of:
+        shared = [run for share in plan_shares(of, budget, layouts, 3) for run in share]
+        assert [item for run in shared for item in of[run]] == of
     for run in runs:
         part = of[run]
         layout, row = layouts.of(part), pack(part, layouts)
@@ -379,4 +382,3 @@ def test_a_batch_of_one_shape_has_neither_mask_nor_padding() -> None:
         assert call["input_ids"].tolist() == [[3, 4, 5, 6, 7], [8, 9, 3, 4, 5]]
         assert call["logits_to_keep"].tolist() == [1, 2, 3]
         assert row.predictors is None and row.tokens is None
-        assert replace(row, calls=[]) is not row

@@ -168,7 +168,7 @@ def limits(config: PreTrainedConfig) -> tuple[tuple[float, str], tuple[float, st
     """Return the window and the reach (see `Layouts`) that a config allows, each with the setting that says so."""
     text = config.get_text_config(decoder=True)
     settings = list(_settings(text.to_dict()))
-    lengths = [(value, name) for name, value in settings if isinstance(value, int) and value > 0 and not OTHERS.search(name)]
+    lengths = [(value, name) for name, value in settings if type(value) is int and value > 0 and not OTHERS.search(name)]
     reaches: list[tuple[float, str]] = [(value, f"{name} {value}") for value, name in lengths if REACHES.search(name)]
     trained = [value for value, name in lengths if name in ("original_max_position_embeddings", "max_position_embeddings")]
     reaches += [(min(trained), f"{name} {value}") for name, value in settings if name == "rope_type" and value in ROPES]

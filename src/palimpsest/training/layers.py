@@ -41,9 +41,7 @@ class TrainedLayers:
 
     def _keep(self, layer: nn.Module, inputs: Any, output: Any) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 3:
-            raise UserError(
-                f"{type(self.model).__name__}: the method needs layers that put out (batch, tokens, width)"
-            )
+            raise UserError(f"{type(self.model).__name__}: the method needs layers that put out (batch, tokens, width)")
         self._output: Tensor = output
         # What lies above is not trained, so it needs no graph.
         return output.detach()
