@@ -30,7 +30,7 @@ from palimpsest.markov.data import draw
 from palimpsest.markov.models import ChainTraining, encode
 from palimpsest.markov.models import build_model as build_chain_model
 from palimpsest.markov.settings import ChainModel, ChainSettings
-from palimpsest.models.packing import score
+from palimpsest.models.scoring import score
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
 from palimpsest.objectives import load_objective

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from families import build_family
 from small_models import VOCABULARY, build
 
 from palimpsest import processes
 from palimpsest.data.prompts import Encoded
-from palimpsest.models.packing import score
+from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import load_objective
 from palimpsest.training.adapters import add_adapters, merge_adapters
@@ -33,12 +34,25 @@ def items(count: int, seed: int) -> list[Encoded]:
     return [Encoded(ids(2, 6), [ids(1, 8)]) for _ in range(count)]
 
 
+# Questions of up to 12 tokens: some are longer than the window, and some longer than the first training of the rotary embedding.
+ROPE = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+BOUNDED: dict[str, dict[str, Any]] = {
+    "mistral": {"sliding_window": 7},
+    "phi3": {"rope_parameters": ROPE, "original_max_position_embeddings": 8, "sliding_window": None},
+    "gemma2": {},
+}
+
+
+def made(family: str, tied: bool = True) -> Any:
+    return build_family(family, **BOUNDED[family]) if family in BOUNDED else build(family, 2, tied=tied)
+
+
 def trained(
     method: str | None, used: dict[str, Any] | None = None, family: str = "llama", tied: bool = True, **settings: Any
 ) -> dict[str, Any]:
     """Train with a method, or fine-tune; return the log, the losses seen after each epoch, and the main process's weights."""
     training, using = UnlearnSettings(**SETTINGS | settings), UsedSettings(**used or {})
-    start = build(family, 2, tied=tied)
+    start = made(family, tied)
     model = add_adapters(start, using.lora, seed=0)
     forget = items(ITEMS, 1)
     problem: Any = FineTuning(forget)
@@ -51,8 +65,10 @@ def trained(
             training,
             forget=forget,
             retain=items(ITEMS, 2),
-            references=[one.nll[0] + 1 for one in score(build(family, 2), forget, 40)],
-            original=build(family, 2, tied=tied),
+            refusals=[[3, 4, 5], [6, 7, 8, 9, 3, 4]],
+            references=[one.nll[0] + 1 for one in score(made(family), forget, 40)],
+            refusal_references=[[8.0, 7.0]] * ITEMS,
+            original=made(family, tied),
             layers=layers,
             seed=0,
         )
@@ -83,6 +99,10 @@ def all_trainings() -> dict[str, Any]:
         "graddiff": trained("graddiff", retain_weight=2.0),
         "npo, kl": trained("npo", retain_loss="kl"),
         "simnpo, gpt2": trained("simnpo", family="gpt2", max_steps=2),
+        "finetune, a window": trained(None, family="mistral"),
+        "npo, kl, no packing": trained("npo", retain_loss="kl", family="gemma2", max_steps=2),
+        "dpo_idk, rows of several lengths": trained("dpo_idk", family="phi3"),
+        "dpo_idk, lora, rows of several lengths": trained("dpo_idk", {"lora": lora}, family="phi3", max_steps=2),
     }
     if not processes.is_sharded():
         found["rmu"] = trained("rmu", retain_loss="activations", forget_weight=0.1)

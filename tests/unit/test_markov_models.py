@@ -12,7 +12,8 @@ from palimpsest.markov.chains import CHAINS, STATES, divergence, sample, transit
 from palimpsest.markov.data import draw
 from palimpsest.markov.models import ChainTraining, EachStep, build_model, distances, divergences, encode
 from palimpsest.markov.settings import ChainModel, ChainSettings
-from palimpsest.models.packing import label_logits, pack, score, token_nll
+from palimpsest.models.packing import Layouts, label_logits, pack, token_nll
+from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import load_objective
 from palimpsest.streams import stream
@@ -64,8 +65,8 @@ def test_learning_minimises_the_cross_entropy_over_all_predicted_states(counts: 
     model = build_model(SMALL, 8, seed=0).eval().double()
     total = 0.0
     for term in ChainTraining(items).terms(range(len(items)), 0):
-        row = pack(term.items)
-        assert row.mask is None or len(term.items) == 1
+        row = pack(term.items, Layouts())
+        assert "attention_mask" not in row.calls[0] or len(term.items) == 1
         logits = label_logits(model, row)
         nll, tokens = row.per_answer(token_nll(logits, row)), torch.tensor(row.lengths)
         scored = Scored(slice(None), row, logits, nll.view(-1, 1), tokens.view(-1, 1))

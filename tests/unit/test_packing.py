@@ -10,7 +10,8 @@ from small_models import VOCABULARY, build
 from torch.nn import functional as F
 
 from palimpsest.data.prompts import Encoded
-from palimpsest.models.packing import label_logits, pack, plan_passes, score, token_nll
+from palimpsest.models.packing import Layouts, label_logits, pack, plan_passes, token_nll
+from palimpsest.models.scoring import score
 
 tokens = st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=12)
 encoded = st.builds(Encoded, tokens, st.lists(tokens, min_size=1, max_size=4))
@@ -63,7 +64,7 @@ def test_gradients_do_not_depend_on_what_is_packed_together(items: list[Encoded]
     def gradient(runs: list[list[Encoded]]) -> torch.Tensor:
         model.zero_grad()
         for run in runs:
-            row = pack(run)
+            row = pack(run, Layouts())
             token_nll(label_logits(model, row), row).sum().backward()
         return torch.cat([p.grad.flatten() for p in model.parameters()])
 
@@ -73,7 +74,7 @@ def test_gradients_do_not_depend_on_what_is_packed_together(items: list[Encoded]
 
 @given(items=st.lists(encoded, max_size=20), budget=st.integers(1, 100))
 def test_passes_cover_all_items_in_order_within_the_budget(items: list[Encoded], budget: int) -> None:
-    runs = list(plan_passes(items, budget))
+    runs = list(plan_passes(items, budget, Layouts()))
     assert [item for run in runs for item in items[run]] == items
     for run in runs:
         assert run.stop > run.start

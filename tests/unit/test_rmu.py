@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from families import build_family
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import VOCABULARY, WIDTH, build
@@ -12,7 +13,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from palimpsest.data.prompts import Encoded
 from palimpsest.errors import UserError
-from palimpsest.models.packing import label_logits, pack, plan_passes, token_nll
+from palimpsest.models.layouts import exact_layouts
+from palimpsest.models.packing import Layouts, label_logits, pack, plan_passes, token_nll
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import load_objective
 from palimpsest.training.layers import TrainedLayers
@@ -35,6 +37,10 @@ encoded = st.builds(lambda prompt, answer: Encoded(prompt, [answer]), tokens, to
 # Some are alike, so that both a packed row and a batch come up.
 alike = st.lists(st.integers(0, VOCABULARY - 1), min_size=5, max_size=5).map(lambda ids: Encoded(ids[:2], [ids[2:]]))
 several = st.lists(encoded, min_size=1, max_size=5) | st.lists(alike, min_size=2, max_size=5)
+
+
+def made(name: str) -> Any:
+    return build_family("mistral", sliding_window=7) if name == "mistral with a window" else build(name, LAYERS)
 
 
 def problem(model: Any, forget: list[Encoded], retain: list[Encoded], layer: int = 2, **changes: Any) -> Unlearning:
@@ -65,9 +71,9 @@ def shaken(model: Any) -> Any:
 
 def losses(model: Any, term: Term, budget: int) -> torch.Tensor:
     """The loop's way: pass by pass."""
-    found = []
-    for part in plan_passes(term.items, budget):
-        row = pack(term.items[part])
+    found, layouts = [], exact_layouts(model)
+    for part in plan_passes(term.items, budget, layouts):
+        row = pack(term.items[part], layouts)
         logits = label_logits(model, row)
         nll = row.per_answer(token_nll(logits, row)).view(part.stop - part.start, -1)
         found.append(term.loss(Scored(part, row, logits, nll, torch.ones_like(nll))))
@@ -122,13 +128,13 @@ def test_the_direction_is_a_unit_vector_without_negative_entries_that_the_seed_g
 # Losses.
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "mistral with a window"])
 @given(forget=several, retain=several, budget=st.integers(1, 120))
 @settings(max_examples=25, deadline=None)
 def test_losses_and_gradients_are_those_of_each_item_alone(
     name: str, forget: list[Encoded], retain: list[Encoded], budget: int
 ) -> None:
-    start, model, plain = build(name, LAYERS), build(name, LAYERS), build(name, LAYERS)
+    start, model, plain = made(name), made(name), made(name)
     unlearning = problem(model, forget, retain, retain_weight=7.0)
     plain.load_state_dict(shaken(model).state_dict())
     terms = unlearning.terms(range(len(forget)), step=0)
@@ -146,7 +152,7 @@ def test_losses_and_gradients_are_those_of_each_item_alone(
         (term.weight * found.sum() / len(term.items)).backward()
         (term.weight * wanted.sum() / len(term.items)).backward()
     for (parameter_name, parameter), (_, other) in zip(model.named_parameters(), plain.named_parameters(), strict=True):
-        if any(parameter_name.startswith(NAMES[name].format(layer)) for layer in (0, 1, 2)):
+        if any(parameter_name.startswith(NAMES[name.split()[0]].format(layer)) for layer in (0, 1, 2)):
             assert torch.allclose(parameter.grad, other.grad, rtol=1e-3, atol=1e-4), parameter_name
         else:
             assert parameter.grad is None and not parameter.requires_grad, parameter_name
@@ -157,9 +163,9 @@ def test_the_start_is_seen_without_dropout_gradient_and_what_was_learnt_since(mo
     model, start = build("gpt2", LAYERS, dropout=0.5), build("gpt2", LAYERS)
     layers = TrainedLayers(model, range(1, 3), seed=0)
     shaken(model).train()
-    row, item = pack(items(1)), items(1)[0]
+    row, item = pack(items(1), Layouts()), items(1)[0]
     label_logits(model, row)
-    now = layers.activations()
+    now = layers.activations(row)
     then = layers.start_activations(row)
     assert now.requires_grad and not then.requires_grad
     assert torch.equal(then, alone(start, item, 2).detach())
@@ -171,8 +177,9 @@ def test_the_activations_of_the_top_layer_come_before_the_norm_above_it() -> Non
     model, seen = build("llama", LAYERS), []
     layers = TrainedLayers(model, range(2, 4), seed=0)
     model.model.norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    label_logits(model, pack(items(1)))
-    assert torch.equal(layers.activations(), seen[0][0])
+    row = pack(items(1), Layouts())
+    label_logits(model, row)
+    assert torch.equal(layers.activations(row), seen[0][0])
 
 
 # Training.
@@ -229,7 +236,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 
 def test_the_loop_that_looks_at_the_model_sees_all_of_it() -> None:
     """What is kept for the losses changes nothing of what the model says."""
-    model, plain, row = build("llama", LAYERS), build("llama", LAYERS), pack(items(5))
+    model, plain, row = build("llama", LAYERS), build("llama", LAYERS), pack(items(5), Layouts())
     TrainedLayers(model, range(3), seed=0)
     assert torch.equal(label_logits(model, row), label_logits(plain, row))
 
@@ -241,6 +248,12 @@ def test_the_loop_that_looks_at_the_model_sees_all_of_it() -> None:
 def test_a_layer_that_the_model_does_not_have_is_one_line(layer: int) -> None:
     with pytest.raises(UserError, match=rf"^layer {layer}: the model has 4 decoder layers, 0 to 3$"):
         TrainedLayers(build("gpt2", LAYERS), RMU.trained_layers(layer=layer), seed=0)
+
+
+def test_a_model_whose_layers_put_out_more_than_activations_is_one_line() -> None:
+    model = build_family("gpt_neo")
+    with pytest.raises(UserError, match=r"^GPTNeoForCausalLM: the method needs layers that put out \(batch"):
+        train(model, problem(model, items(4), items(4)), UnlearnSettings(), UsedSettings(), seed=0, label="rmu")
 
 
 def test_a_model_whose_layers_lie_elsewhere_is_one_line() -> None:

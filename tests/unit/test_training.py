@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from palimpsest.data.prompts import Encoded
 from palimpsest.errors import UserError
-from palimpsest.models.packing import plan_passes, score
+from palimpsest.models.packing import Layouts, plan_passes
+from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.streams import stream
@@ -399,7 +400,7 @@ def test_a_step_runs_each_model_once_a_pass(method: str, retain_loss: str) -> No
     settings, model = unlearn_settings(epochs=1, batch_size=7, retain_loss=retain_loss), small_model()
     problem = unlearning(method, settings, trained=model)
     order = stream(0, "order", 0).permutation(7).tolist()
-    passes = {term.name: len(list(plan_passes(term.items, 30))) for term in problem.terms(order, 0)}
+    passes = {term.name: len(list(plan_passes(term.items, 30, Layouts()))) for term in problem.terms(order, 0)}
     assert passes["forget_loss"] > 1
     assert problem.original is not None and problem.strengthened is not None
     frozen = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 
+from palimpsest.errors import Diverged
 from palimpsest.evaluation.scoring import TOKENS_PER_PASS
+from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.packing import label_divergence, label_logits, pack, plan_passes
 from palimpsest.processes import share
 from palimpsest.progress import track
@@ -21,16 +24,21 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def mean_divergence(start: nn.Module, model: nn.Module, items: Sequence[Encoded]) -> float:
-    """Return the mean over all labels of KL(start || model) in nats; NaN where there are no items."""
-    device = next(model.parameters()).device
-    runs = list(plan_passes(items, TOKENS_PER_PASS))
+    """Return the mean over all labels of KL(start || model) in nats; NaN where there are no items.
+
+    Raises Diverged where it is not finite.
+    """
+    device, layouts = next(model.parameters()).device, exact_layouts(model)
+    runs = list(plan_passes(items, TOKENS_PER_PASS, layouts))
 
     def one_pass(run: slice) -> tuple[float, int]:
-        row = pack(items[run]).to(device)
+        row = pack(items[run], layouts).to(device)
         return label_divergence(label_logits(start, row), label_logits(model, row)).double().sum().item(), len(row.labels)
 
     total, labels = 0.0, 0
     for of_pass, labels_of_pass in track(share(runs, one_pass), "divergence", total=len(runs)):
         total += of_pass
         labels += labels_of_pass
-    return total / labels if labels else float("nan")
+    if not math.isfinite(total):
+        raise Diverged("the divergence from the start model is not finite")
+    return total / labels if labels else math.nan

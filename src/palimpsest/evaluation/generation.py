@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from palimpsest.errors import Diverged
+from palimpsest.models.batches import exact_batches
 from palimpsest.processes import share
 from palimpsest.progress import track
 
@@ -31,13 +33,18 @@ def continue_texts(
 ) -> list[str]:
     """Return the greedy continuation of each prompt, in order, special tokens cut off.
 
-    Prompts of like length share a batch, padded on the left; a batch ends when its last row has met EOS.
-    Several processes share the batches.
+    Prompts of like length share a batch, padded on the left where that is exact for the model; a batch ends when its last row
+    has met EOS. Several processes share the batches. Raises Diverged where a prediction is NaN, which would read as a token.
     """
-    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
-    batches = [order[start : start + ROWS_PER_BATCH] for start in range(0, len(order), ROWS_PER_BATCH)]
+    batches = list(exact_batches(model).cut(list(map(len, prompts)), max_new_tokens, ROWS_PER_BATCH))
 
-    def one_batch(batch: list[int]) -> list[str]:
+    def one_batch(batch: list[int]) -> list[str] | None:
+        are_nan: list[torch.Tensor] = []
+
+        def look(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            are_nan.append(scores.isnan().any())
+            return scores
+
         width = len(prompts[batch[-1]])
         padding = [width - len(prompts[i]) for i in batch]
         ids = [[tokenizer.pad_token_id] * pad + prompts[i] for pad, i in zip(padding, batch, strict=True)]
@@ -45,6 +52,7 @@ def continue_texts(
         output = model.generate(  # type: ignore[operator]
             input_ids=torch.tensor(ids, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
+            logits_processor=[look],
             do_sample=False,
             num_beams=1,
             # A sharded model is whole while it is evaluated, and the other processes have other batches.
@@ -57,8 +65,14 @@ def continue_texts(
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
+        if torch.stack(are_nan).any():
+            return None
         return [str(tokenizer.decode(row, skip_special_tokens=True)) for row in output[:, width:]]
 
-    texts = chain.from_iterable(track(share(batches, one_batch), "generate", total=len(batches)))
-    said = dict(zip(order, texts, strict=True))
+    texts: list[str] = []
+    for of_batch in track(share(batches, one_batch), "generate", total=len(batches)):
+        if of_batch is None:
+            raise Diverged("a prediction in generation is NaN")
+        texts += of_batch
+    said = dict(zip(chain.from_iterable(batches), texts, strict=True))
     return [said[index] for index in range(len(prompts))]

@@ -1,19 +1,26 @@
 """The model as lm-eval sees it, in several processes: each runs every n-th batch, and all hear all answers.
 
-lm-eval's own way deals questions out, not batches, so that its numbers move a little with the number of processes.
+lm-eval's own way deals questions out, not batches, so that its numbers move a little with the number of processes. It pads every
+batch, on the right to score and on the left to generate; requests for which that is not exact are each a batch of its own.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import normalize_gen_kwargs
 from torch import Tensor
 
 from palimpsest import processes
 from palimpsest.errors import Diverged, UserError
+from palimpsest.models.batches import exact_batches
+from palimpsest.models.layouts import exact_layouts
+
+Answer = TypeVar("Answer")
 
 
 class SharedHFLM(HFLM):  # type: ignore[misc]
@@ -36,7 +43,10 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
         return super()._model_generate(context, *given, **more) if self._is_mine() else context
 
     def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = False, **more: Any) -> list[tuple[float, bool]]:
-        answers = super()._loglikelihood_tokens(requests, disable_tqdm or not processes.is_main(), **more)
+        reach, quiet = exact_layouts(self.model).reach, disable_tqdm or not processes.is_main()
+        fits = [len(context) + len(continuation) <= reach for _, context, continuation in requests]
+        ask = super()._loglikelihood_tokens
+        answers = self._batched(requests, fits, lambda some: ask(some, quiet, **more))
         heard = [
             next((one for one in each if not math.isnan(one[0])), each[0])
             for each in zip(*processes.gather(answers), strict=True)
@@ -48,9 +58,27 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
         """Return the continuation of each request."""
+        reach, quiet = exact_batches(self.model).reach, disable_tqdm or not processes.is_main()
+        fits = [reach == math.inf or self._tokens(*request.args) <= reach for request in requests]
+        ask = super().generate_until
         try:
-            answers = super().generate_until(requests, disable_tqdm or not processes.is_main())
+            answers = self._batched(requests, fits, lambda some: ask(some, quiet))
         except AssertionError as error:
             # A task that asks for more tokens than the model has positions.
             raise UserError(f"suites: lm-eval: {error}") from None
         return [max(each, key=len) for each in zip(*processes.gather(answers), strict=True)]
+
+    def _batched(self, requests: Sequence[Any], fits: list[bool], ask: Callable[[Any], list[Answer]]) -> list[Answer]:
+        """Return the answers to requests; those that do not fit into batches are asked one by one."""
+        together = [request for request, fit in zip(requests, fits, strict=True) if fit]
+        apart = [request for request, fit in zip(requests, fits, strict=True) if not fit]
+        batched = iter(ask(together) if together else [])
+        usual: int = self.batch_size
+        self.batch_size_per_gpu = 1
+        single = iter(ask(apart) if apart else [])
+        self.batch_size_per_gpu = usual
+        return [next(batched if fit else single) for fit in fits]
+
+    def _tokens(self, context: str, settings: dict[str, Any]) -> int:
+        """Return the tokens of a prompt with the longest continuation that is asked for."""
+        return len(self.tok_encode(context)) + int(normalize_gen_kwargs(settings, self.max_gen_toks)["max_gen_toks"])

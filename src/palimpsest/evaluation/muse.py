@@ -18,7 +18,7 @@ from palimpsest.evaluation.tables import MUSE, MUSE_TABLE, MUSE_TRAJECTORY, ROUG
 from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.metrics.rouge import rouge_l_f, words_for
 from palimpsest.models.limits import check_items, check_prompts
-from palimpsest.models.packing import score
+from palimpsest.models.scoring import score
 from palimpsest.progress import track
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from palimpsest.data.rows import Fact, Question
 from palimpsest.models.limits import check_items
-from palimpsest.models.packing import score
+from palimpsest.models.scoring import score
 from palimpsest.progress import track
 
 if TYPE_CHECKING:

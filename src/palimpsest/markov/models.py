@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from palimpsest.data.prompts import Encoded
+from palimpsest.errors import Diverged
 from palimpsest.markov.chains import STATES, Array, States
 from palimpsest.training.problems import Problem, Term, cross_entropy
 
@@ -100,7 +101,12 @@ def divergences(model: nn.Module, states: States, law: Array) -> Array:
 def distances(
     model: nn.Module, chains: dict[str, Sequences], lengths: dict[str, int], most: int | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield for each chain the mean divergence a predicted state on its first `most` test sequences, and the standard error."""
+    """Yield for each chain the mean divergence per predicted state on its first `most` test sequences, and the standard error.
+
+    Raises Diverged where a divergence is not finite.
+    """
     for chain, length in lengths.items():
         each = divergences(model, chains[chain].test[:most, :length], chains[chain].law).mean(axis=1)
+        if not np.isfinite(each).all():
+            raise Diverged(f"the distance from the truth on chain {chain} is not finite")
         yield {"chain": chain, "kl": float(each.mean()), "se": float(each.std(ddof=1) / np.sqrt(len(each)))}

@@ -14,6 +14,7 @@ import torch
 
 from palimpsest.errors import UserError, first_line
 from palimpsest.faults import explain
+from palimpsest.models.layouts import exact_layouts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -44,6 +45,7 @@ def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
         if not weight.isfinite().all():
             raise UserError(f"{folder}: the model's weight {name} holds numbers that are not finite")
     model.eval()
+    exact_layouts(model)
     return model
 
 
@@ -64,7 +66,7 @@ def open_model(folder: Path, dtype: torch.dtype, device: str | None = None) -> P
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
-            attn_implementation="sdpa",
+            attn_implementation=fastest_attention(folder),
             device_map=device,
             local_files_only=True,
             use_safetensors=True,

@@ -1,86 +1,152 @@
-"""Scoring answers without padding: questions packed into one row, all answers of a question behind one shared prompt.
+"""Answers laid out for forward passes, so that each gets the NLL that it has alone, whatever shares its pass.
 
-A row is a forest: each question is a tree whose trunk is the prompt and whose branches are the answers. A token sees its
-own branch and its trunk, and positions count from the trunk's first token, so every answer is scored as if it stood alone.
-Questions of one shape with one answer each are a batch already, and need no mask.
+Packed: a row is a forest. Each question is a tree whose trunk is the prompt and whose branches are the answers. A token sees its
+own branch and its trunk, and positions count from the trunk's first token. The mask of the forest replaces the model's own.
+Padded: each answer is a row of its own, behind its prompt. The model makes its own mask; no token sees the padding on its right.
+Even: the same, but all rows of a forward call have one length, so that there is no padding.
+
+`layouts.py` finds out which of these layouts are exact for a model.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from itertools import accumulate
+from math import inf
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from palimpsest.data.prompts import Encoded
-from palimpsest.processes import share
+
+
+class Layout(IntEnum):
+    """How answers share a forward pass, from the fastest to the one that assumes least of the model."""
+
+    PACKED = 0
+    PADDED = 1
+    EVEN = 2
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """Which layouts are exact for a model: up to `window` tokens packed, up to `reach` tokens padded, any number even.
+
+    Tokens of a sequence, that is of a prompt with one answer; a packed row as a whole has at most `reach` tokens.
+    """
+
+    window: float = inf
+    reach: float = inf
+    arguments: frozenset[str] = frozenset({"use_cache", "logits_to_keep"})
+    """Which of these two arguments the forward method of the model has."""
+
+    def of(self, items: Sequence[Encoded]) -> Layout:
+        """Return the fastest layout that is exact for some items together."""
+        longest = max(len(item.prompt) + max(map(len, item.answers)) for item in items)
+        if longest <= self.window and sum(item.tokens for item in items) <= self.reach:
+            return Layout.PACKED
+        return Layout.PADDED if longest <= self.reach else Layout.EVEN
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass: (rows, T) ids, and of a packed row (1, T) positions and a (1, 1, T, T) mask.
+    """One forward pass: the arguments of the model's calls, one but for rows of several lengths, and where their labels are.
 
-    `predictors` say where, in each row, labels are predicted; labels are (N,), row after row.
+    `labels` are (N,), answer after answer. `predictors` say where the labels are predicted among all logits of the calls, laid
+    end to end; None: these are the labels' and no others, in order.
     """
 
-    input_ids: Tensor
-    position_ids: Tensor | None
-    mask: Tensor | None
-    predictors: Tensor
+    calls: list[dict[str, Any]]
+    predictors: Tensor | None
     labels: Tensor
     lengths: list[int]
     """Labels of each answer, in the order of the questions and of their answers; they sum to N."""
+    tokens: Tensor | None
+    """Where the tokens of the items are, item after item and a prompt once, among all positions of the (only) call; None: all."""
 
     def to(self, device: torch.device) -> Pass:
         """Return the pass with its tensors on a device."""
-        return Pass(
-            self.input_ids.to(device),
-            None if self.position_ids is None else self.position_ids.to(device),
-            None if self.mask is None else self.mask.to(device),
-            self.predictors.to(device),
-            self.labels.to(device),
-            self.lengths,
-        )
+        calls = [{name: _moved(value, device) for name, value in call.items()} for call in self.calls]
+        moved = {name: _moved(getattr(self, name), device) for name in ("predictors", "labels", "tokens")}
+        return replace(self, calls=calls, **moved)
 
     def per_answer(self, values: Tensor) -> Tensor:
         """Sum a value per label, shape (N,), into one per answer; in a fixed order, so that it repeats on any device."""
         return torch.stack([part.sum() for part in values.split(self.lengths)])
 
 
-def plan_passes(items: Sequence[Encoded], tokens_per_pass: int) -> Iterator[slice]:
-    """Cut items, in order, into runs of at most `tokens_per_pass` tokens; a longer item is a run of its own."""
-    start, used = 0, 0
+@dataclass(frozen=True)
+class _Load:
+    """What a pass over some items computes: a packed row of so many tokens, or so many rows of these lengths."""
+
+    layout: Layout
+    packed: int
+    rows: int
+    lengths: frozenset[int]
+
+    @classmethod
+    def of(cls, item: Encoded, layouts: Layouts) -> _Load:
+        lengths = frozenset(len(item.prompt) + len(answer) for answer in item.answers)
+        return cls(layouts.of([item]), item.tokens, len(item.answers), lengths)
+
+    @property
+    def tokens(self) -> int:
+        return self.packed if self.layout is Layout.PACKED else self.rows * max(self.lengths)
+
+    def with_(self, other: _Load, most: float) -> _Load | None:
+        """Return the load of both, or None where they cannot share a pass of `most` tokens."""
+        both = _Load(self.layout, self.packed + other.packed, self.rows + other.rows, self.lengths | other.lengths)
+        apart = self.layout is not other.layout or (self.layout is Layout.EVEN and len(both.lengths) > 1)
+        return None if apart or both.tokens > most else both
+
+
+def plan_passes(items: Sequence[Encoded], tokens_per_pass: int, layouts: Layouts) -> Iterator[slice]:
+    """Cut items, in order, into runs of one layout and at most `tokens_per_pass` tokens; a larger item is a run of its own."""
+    start, load = 0, None
     for index, item in enumerate(items):
-        if index > start and used + item.tokens > tokens_per_pass:
+        own = _Load.of(item, layouts)
+        most = min(tokens_per_pass, layouts.reach) if own.layout is Layout.PACKED else tokens_per_pass
+        joined = load and load.with_(own, most)
+        if load and joined is None:
             yield slice(start, index)
-            start, used = index, 0
-        used += item.tokens
+            start = index
+        load = joined or own
     if items:
         yield slice(start, len(items))
 
 
-def plan_shares(items: Sequence[Encoded], tokens_per_pass: int, count: int) -> list[list[slice]]:
+def plan_shares(items: Sequence[Encoded], tokens_per_pass: int, layouts: Layouts, count: int) -> list[list[slice]]:
     """Cut items, in order, into `count` shares of about as many tokens, and each share into passes; a share may be empty."""
-    ends = list(accumulate(item.tokens for item in items))
-    owners = [int((end - item.tokens / 2) * count / ends[-1]) for item, end in zip(items, ends, strict=True)]
+    tokens = [_Load.of(item, layouts).tokens for item in items]
+    ends = list(accumulate(tokens))
+    owners = [int((end - own / 2) * count / ends[-1]) for end, own in zip(ends, tokens, strict=True)]
     shares = []
     for owner in range(count):
         first, last = bisect_left(owners, owner), bisect_right(owners, owner)
-        runs = plan_passes(items[first:last], tokens_per_pass)
+        runs = plan_passes(items[first:last], tokens_per_pass, layouts)
         shares.append([slice(first + run.start, first + run.stop) for run in runs])
     return shares
 
 
-def pack(items: Sequence[Encoded]) -> Pass:
-    """Lay items into one row, or into a batch where they are alike."""
+def pack(items: Sequence[Encoded], layouts: Layouts) -> Pass:
+    """Lay items out for one pass, in the fastest layout that is exact for all of them.
+
+    Questions of one shape with one answer each are a batch already, which needs neither mask nor padding in any layout.
+    """
+    layout = layouts.of(items)
     shapes = {(len(item.prompt), *map(len, item.answers)) for item in items}
-    if len(items) > 1 and len(shapes) == 1 and len(items[0].answers) == 1:
-        return _batch(items)
+    alike = len(items) > 1 and len(shapes) == 1 and len(items[0].answers) == 1
+    if layout is Layout.PACKED and not alike:
+        return _forest(items, layouts)
+    return _rows(items, layouts, even=layout is Layout.EVEN)
+
+
+def _forest(items: Sequence[Encoded], layouts: Layouts) -> Pass:
     ids: list[int] = []
     positions: list[int] = []
     trees: list[int] = []
@@ -107,34 +173,66 @@ def pack(items: Sequence[Encoded]) -> Pass:
     tree_of, branch_of = torch.tensor(trees), torch.tensor(branches)
     same_tree = tree_of[:, None] == tree_of[None, :]
     visible = (branch_of[None, :] == 0) | (branch_of[:, None] == branch_of[None, :])
-    return Pass(
-        input_ids=torch.tensor([ids]),
-        position_ids=torch.tensor([positions]),
-        mask=(same_tree & visible).tril()[None, None],
-        predictors=torch.tensor(predictors),
-        labels=torch.tensor(labels),
-        lengths=lengths,
-    )
+    mask = (same_tree & visible).tril()[None, None]
+    kept = torch.tensor(predictors)
+    call = _call(layouts, torch.tensor([ids]), kept, position_ids=torch.tensor([positions]), attention_mask=mask)
+    return Pass([call], None if "logits_to_keep" in call else kept, torch.tensor(labels), lengths, None)
 
 
-def _batch(items: Sequence[Encoded]) -> Pass:
-    trunk, length = len(items[0].prompt), len(items[0].answers[0])
-    ids = torch.tensor([item.prompt + item.answers[0] for item in items])
-    predictors = torch.arange(trunk - 1, trunk + length - 1)
-    return Pass(ids, None, None, predictors, ids[:, trunk:].flatten(), [length] * len(items))
+def _rows(items: Sequence[Encoded], layouts: Layouts, *, even: bool) -> Pass:
+    """Lay each answer out as a row of its own, in one call padded on the right, or in a call for each length."""
+    rows = [item.prompt + answer for item in items for answer in item.answers]
+    trunks = [len(item.prompt) for item in items for _ in item.answers]
+    widths = sorted(set(map(len, rows))) if even else [max(map(len, rows))]
+    # The output head need not see the columns before the first label.
+    first = min(trunks) - 1 if "logits_to_keep" in layouts.arguments else 0
+    calls, seen = [], 0
+    starts = [0] * len(rows)
+    for width in widths:
+        here = [index for index, row in enumerate(rows) if not even or len(row) == width]
+        # Padding may be any token, since none before it sees it.
+        ids = torch.tensor([rows[index] + rows[index][-1:] * (width - len(rows[index])) for index in here])
+        calls.append(_call(layouts, ids, torch.arange(first, width - 1)))
+        for index in here:
+            starts[index] = seen + trunks[index] - 1 - first
+            seen += width - 1 - first if "logits_to_keep" in layouts.arguments else width
+    answers = [answer for item in items for answer in item.answers]
+    labels = torch.tensor([token for answer in answers for token in answer])
+    predictors = None
+    if len(labels) < seen or len(calls) > 1:
+        predictors = torch.cat([start + torch.arange(len(answer)) for start, answer in zip(starts, answers, strict=True)])
+    return Pass(calls, predictors, labels, list(map(len, answers)), _item_tokens(items, widths[-1]))
+
+
+def _item_tokens(items: Sequence[Encoded], width: int) -> Tensor | None:
+    """Return where, in padded rows of a width, the tokens of items are: the prompt in the row of its first answer."""
+    if all(len(item.answers) == 1 and item.tokens == width for item in items):
+        return None
+    places: list[Tensor] = []
+    row = 0
+    for item in items:
+        places.append(row * width + torch.arange(len(item.prompt)))
+        for answer in item.answers:
+            places.append(row * width + len(item.prompt) + torch.arange(len(answer)))
+            row += 1
+    return torch.cat(places)
+
+
+def _call(layouts: Layouts, ids: Tensor, kept: Tensor, **more: Tensor) -> dict[str, Any]:
+    given = {"input_ids": ids, **more}
+    return given | {name: value for name, value in (("logits_to_keep", kept), ("use_cache", False)) if name in layouts.arguments}
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value
 
 
 def label_logits(model: Callable[..., Any], row: Pass) -> Tensor:
-    """Return the logits that predict the labels, (N, vocabulary): the output head sees no other position."""
-    output = model(
-        input_ids=row.input_ids,
-        position_ids=row.position_ids,
-        attention_mask=row.mask,
-        logits_to_keep=row.predictors,
-        use_cache=False,
-    )
-    logits: Tensor = output.logits.flatten(0, 1)
-    return logits
+    """Return the logits that predict the labels, (N, vocabulary): the output head sees few other positions, and packed none."""
+    parts: list[Tensor] = [model(**call).logits.flatten(0, 1) for call in row.calls]
+    # Alone, it is not copied.
+    logits = torch.cat(parts) if len(parts) > 1 else parts[0]
+    return logits if row.predictors is None else logits[row.predictors]
 
 
 def token_nll(logits: Tensor, row: Pass) -> Tensor:
@@ -146,36 +244,3 @@ def label_divergence(reference: Tensor, logits: Tensor) -> Tensor:
     """Return KL(reference || model) in nats of each label, (N,), from logits (N, vocabulary), in single precision."""
     target, current = F.log_softmax(reference.float(), dim=-1), F.log_softmax(logits.float(), dim=-1)
     return F.kl_div(current, target, reduction="none", log_target=True).sum(-1)
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What scoring leaves of one item: for each answer the summed NLL and the number of labels, and of each label the NLL.
-
-    And whether it is hit, that is the argmax.
-    """
-
-    nll: list[float]
-    tokens: list[int]
-    losses: list[list[float]]
-    hits: list[list[bool]]
-
-
-@torch.no_grad()
-def score(model: nn.Module, items: Sequence[Encoded], tokens_per_pass: int) -> Iterator[Scores]:
-    """Score items one pass at a time, in order, on the model's device; several processes share the passes."""
-    device = next(model.parameters()).device
-
-    def one_pass(run: slice) -> list[Scores]:
-        row = pack(items[run]).to(device)
-        logits = label_logits(model, row)
-        label_nll = token_nll(logits, row).double()
-        nll = row.per_answer(label_nll).tolist()
-        losses = [part.tolist() for part in label_nll.split(row.lengths)]
-        hits = [part.tolist() for part in (logits.argmax(-1) == row.labels).split(row.lengths)]
-        ends = accumulate(len(item.answers) for item in items[run])
-        parts = [slice(end - len(item.answers), end) for item, end in zip(items[run], ends, strict=True)]
-        return [Scores(nll[part], row.lengths[part], losses[part], hits[part]) for part in parts]
-
-    for scores in share(list(plan_passes(items, tokens_per_pass)), one_pass):
-        yield from scores

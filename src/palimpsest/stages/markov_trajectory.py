@@ -29,7 +29,7 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.markov.models import EachStep, distances, encode
     from palimpsest.markov.tables import DISTANCES, TABLE
     from palimpsest.models.loading import load_model
-    from palimpsest.models.packing import score
+    from palimpsest.models.scoring import score
     from palimpsest.models.settings import UsedSettings
     from palimpsest.objectives import load_objective
     from palimpsest.stages.training import write_log

@@ -39,14 +39,17 @@ class TrainedLayers:
         drawn = stream(seed, "direction").random(model.config.hidden_size)
         self.direction = torch.from_numpy(drawn / np.linalg.norm(drawn)).float()
 
-    def _keep(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        self._output = output
+    def _keep(self, layer: nn.Module, inputs: Any, output: Any) -> Tensor:
+        if not isinstance(output, Tensor) or output.ndim != 3:
+            raise UserError(f"{type(self.model).__name__}: the method needs layers that put out (batch, tokens, width)")
+        self._output: Tensor = output
         # What lies above is not trained, so it needs no graph.
         return output.detach()
 
-    def activations(self) -> Tensor:
+    def activations(self, row: Pass) -> Tensor:
         """Return what the last layer put out in the model's latest forward pass, (tokens, width), in single precision."""
-        return self._output.flatten(0, 1).float()
+        output = self._output.flatten(0, 1).float()
+        return output if row.tokens is None else output[row.tokens]
 
     @torch.no_grad()
     def start_activations(self, row: Pass) -> Tensor:
@@ -54,7 +57,7 @@ class TrainedLayers:
         self.model.eval()
         label_logits(lambda **inputs: functional_call(self.model, self.start, (), inputs), row)
         self.model.train()
-        return self.activations()
+        return self.activations(row)
 
 
 def item_means(values: Tensor, items: Sequence[Encoded]) -> Tensor:

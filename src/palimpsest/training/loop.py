@@ -15,7 +15,8 @@ from torch import nn
 
 from palimpsest import processes
 from palimpsest.errors import Diverged
-from palimpsest.models.packing import label_logits, pack, plan_shares, token_nll
+from palimpsest.models.layouts import exact_layouts
+from palimpsest.models.packing import Layouts, label_logits, pack, plan_shares, token_nll
 from palimpsest.models.settings import UsedSettings
 from palimpsest.progress import track
 from palimpsest.provenance.manifest import FACT, UNMOVED, Remark
@@ -51,6 +52,7 @@ def train(
     `after_epoch` sees the model after every epoch, counted from 1; what a resumed run repeats, it sees again.
     Several processes share the items of every step; in the end the main one has the weights.
     """
+    layouts = exact_layouts(model)
     if used.gradient_checkpointing:
         model.activation_checkpointing_enable()  # type: ignore[operator]
     model.train()
@@ -79,7 +81,7 @@ def train(
             group["lr"] = rate
         entry: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
         with _noted(step):
-            entry |= _backward(sharing, problem.terms(indices, step), settings.tokens_per_pass, used)
+            entry |= _backward(sharing, layouts, problem.terms(indices, step), settings.tokens_per_pass, used)
             entry["grad_norm"] = sharing.clip_gradients(settings.max_grad_norm or math.inf)
             _check_finite(entry, end, log)
             optimizer.step()
@@ -137,12 +139,14 @@ def _warmup_steps(wanted: int, steps: int, remark: Callable[[Remark], None]) -> 
     return steps - 1
 
 
-def _backward(sharing: Sharing, terms: Sequence[Term], tokens_per_pass: int, used: UsedSettings) -> dict[str, Any]:
+def _backward(
+    sharing: Sharing, layouts: Layouts, terms: Sequence[Term], tokens_per_pass: int, used: UsedSettings
+) -> dict[str, Any]:
     """Add the gradient of a step's terms, pass by pass, and return what the log says of them.
 
     That is of each term its mean over items before weighting, and the gradient weights of the items that it names.
     """
-    shares = [plan_shares(term.items, tokens_per_pass, processes.count()) for term in terms]
+    shares = [plan_shares(term.items, tokens_per_pass, layouts, processes.count()) for term in terms]
     passes = [[(term, run) for term, runs in zip(terms, own, strict=True) for run in runs] for own in zip(*shares, strict=True)]
     mine, most = passes[processes.rank()], max(map(len, passes))
     done = []
@@ -150,10 +154,10 @@ def _backward(sharing: Sharing, terms: Sequence[Term], tokens_per_pass: int, use
         with sharing.accumulation(last=number == most - 1):
             if number < len(mine):
                 term, run = mine[number]
-                done.append((term.name, *_pass(sharing, term, run, term.weight, used)))
+                done.append((term.name, *_pass(sharing, layouts, term, run, term.weight, used)))
             else:
                 # A pass is the work of all processes; who has no items left takes part with one that counts nothing.
-                _pass(sharing, terms[0], slice(0, 1), 0.0, used)
+                _pass(sharing, layouts, terms[0], slice(0, 1), 0.0, used)
     entry: dict[str, Any] = {}
     everyone = list(chain.from_iterable(processes.gather(done)))
     for term in terms:
@@ -168,9 +172,11 @@ def _backward(sharing: Sharing, terms: Sequence[Term], tokens_per_pass: int, use
     return entry
 
 
-def _pass(sharing: Sharing, term: Term, items: slice, weight: float, used: UsedSettings) -> tuple[float, list[float]]:
+def _pass(
+    sharing: Sharing, layouts: Layouts, term: Term, items: slice, weight: float, used: UsedSettings
+) -> tuple[float, list[float]]:
     """Add the gradient of some of a term's items; return their part of its mean, and the gradient weights that the log wants."""
-    row = pack(term.items[items]).to(sharing.device)
+    row = pack(term.items[items], layouts).to(sharing.device)
     # Checkpointed layers are cast anew anyway; the cache would keep a whole copy of the weights in bf16.
     mixed, cached = used.precision == "bf16-mixed", not used.gradient_checkpointing
     with torch.autocast(sharing.device.type, torch.bfloat16, enabled=mixed, cache_enabled=cached):

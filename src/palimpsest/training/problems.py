@@ -74,7 +74,7 @@ def distance_from_start(layers: TrainedLayers, items: Sequence[Encoded]) -> Call
     """Return the loss of an item that is the mean square of what its activations moved from the start model's (WMDP, Sec. 4)."""
 
     def loss(scored: Scored) -> Tensor:
-        moved = layers.activations() - layers.start_activations(scored.row)
+        moved = layers.activations(scored.row) - layers.start_activations(scored.row)
         return item_means(moved.square().mean(-1), items[scored.items])
 
     return loss
@@ -179,7 +179,7 @@ class Unlearning:
             if objective.needs_logits:
                 values |= self._logits(scored)
             if objective.needs_activations:
-                values |= self._activations()
+                values |= self._activations(scored)
             assert objective.forget_loss is not None
             result: Tensor = objective.forget_loss(*(values[name] for name in objective.inputs), **self.loss_settings)
             if objective.needs_activations:
@@ -199,9 +199,9 @@ class Unlearning:
             logits["strengthened_logits"] = frozen_logits(self.strengthened, scored.row).float()
         return logits
 
-    def _activations(self) -> dict[str, Tensor]:
+    def _activations(self, scored: Scored) -> dict[str, Tensor]:
         assert self.layers is not None
-        activations = self.layers.activations()
+        activations = self.layers.activations(scored.row)
         return {"activations": activations, "direction": self.layers.direction.to(activations)}
 
     def _retain_term(self, size: int, step: int) -> Term:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from torch import nn
 
 from palimpsest.data.prompts import Encoded
-from palimpsest.models.packing import score
+from palimpsest.models.scoring import score
 from palimpsest.progress import track
 
 FILE = "references.parquet"
