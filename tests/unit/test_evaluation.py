@@ -1,5 +1,6 @@
 """Evaluation: generation in batches is generation alone, and the TOFU log holds what scoring one by one gives."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Fact, Question
-from palimpsest.errors import UserError
+from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation import divergence, generation
 from palimpsest.evaluation.divergence import mean_divergence
 from palimpsest.evaluation.generation import generate_answers
@@ -18,6 +19,9 @@ from palimpsest.evaluation.lm_eval import evaluate_lm_eval
 from palimpsest.evaluation.settings import LmEvalSuite, TofuSuite
 from palimpsest.evaluation.tables import ITEMS, read_table, write_table
 from palimpsest.evaluation.tofu import evaluate_tofu, evaluated
+from palimpsest.models.batches import exact_batches
+from palimpsest.models.layouts import exact_layouts
+from palimpsest.models.scoring import score
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
 from palimpsest.training.loop import train
@@ -166,3 +170,31 @@ def test_an_unknown_stock_task_is_one_line(trained: Any, tmp_path: Path) -> None
     model, tokenizer = trained
     with pytest.raises(UserError, match="no task 'mmul'"):
         evaluate_lm_eval(model, tokenizer, LmEvalSuite(kind="lm-eval", tasks=["mmul"]), tmp_path, cache=tmp_path)
+
+
+def overflowing(trained: Any) -> Any:
+    """The trained model with finite weights under which every prediction is NaN."""
+    model = copy.deepcopy(trained[0])
+    with torch.no_grad():
+        model.model.norm.weight.fill_(3e38)
+        model.lm_head.weight.fill_(3e38)
+    assert all(weight.isfinite().all() for weight in model.parameters())
+    # What layouts are exact is known of another model of this config.
+    exact_layouts(trained[0])
+    exact_batches(trained[0])
+    return model
+
+
+def test_no_score_is_made_of_predictions_that_are_not_finite(trained: Any, tmp_path: Path) -> None:
+    model, tokenizer = overflowing(trained), trained[1]
+    encoder = PromptEncoder(tokenizer, PROMPT)
+    item = encoder.encode("Who wrote it?", ["Mira."])
+    with pytest.raises(Diverged, match="diverged: the loss of an answer is not finite"):
+        list(score(model, [item], 64))
+    with pytest.raises(Diverged, match="diverged: a prediction in generation is NaN"):
+        generate_answers(model, tokenizer, [item.prompt], 4)
+    with pytest.raises(Diverged, match="diverged: the divergence from the start model is not finite"):
+        mean_divergence(trained[0], model, [item])
+    (tmp_path / "facts.jsonl").write_text(json.dumps(FACTS[0].model_dump()))
+    with pytest.raises(Diverged, match="diverged: a log-likelihood of an answer is not finite in lm-eval"):
+        evaluate_lm_eval(model, tokenizer, LmEvalSuite(kind="lm-eval", tasks=[local_task("facts")]), tmp_path, tmp_path)

@@ -14,6 +14,7 @@ import torch
 
 from palimpsest.errors import UserError, first_line
 from palimpsest.faults import explain
+from palimpsest.models.attention import fastest_attention
 from palimpsest.models.layouts import exact_layouts
 
 if TYPE_CHECKING:
