@@ -7,18 +7,18 @@ assumptions are the fields of `Assumptions`. docs/running/scale.md states the fo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from palimpsest.config.measured import list_measured
-from palimpsest.config.models import RETRAIN
-from palimpsest.config.study import Run, Study, Subject, Variant, Wanted
+from palimpsest.config.stages import STAGES, Artefacts, Node
+from palimpsest.config.study import Study, Variant, Wanted
 from palimpsest.data.settings import MuseHubSource, WmdpHubSource, WorldSource
 from palimpsest.errors import UserError
 from palimpsest.evaluation.settings import LmEvalSuite, MuseSuite, SuiteSettings, TofuSuite
 from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
+from palimpsest.names import RETRAIN
 from palimpsest.objectives import Objective, load_objective
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
@@ -162,17 +162,18 @@ class Plan:
     """The plan of a study."""
 
     def __init__(self, study: Study, *, parameters: float | None = None, assumed: Assumptions | None = None) -> None:
+        self._artefacts = Artefacts(study)
         self._study, self._parameters, self._assumed = study, parameters, assumed or Assumptions()
 
     def rows(self) -> list[Row]:
         """Return what the stages that work with a model ask for, in the order of the pipeline; Markov chains are left out."""
-        found = sorted((self._row(job) for job in self._jobs()), key=lambda row: (_order(row.stage), row.holds))
+        found = sorted((self._row(node) for node in self._nodes()), key=lambda row: (list(STAGES).index(row.stage), row.holds))
         return [_sum(list(rows)) for _, rows in groupby(found, key=lambda row: (row.stage, row.holds))]
 
     def disk(self) -> float:
         """Return bytes of all models that are kept."""
-        makers = ("base", "finetune", "strengthen", "unlearn")
-        kept = [job["model"] for job in self._jobs() if job["stage"] in makers]
+        makers = ("base", "finetune", "reinforce", "unlearn")
+        kept = [node.of.model for node in self._nodes() if node.stage in makers]
         return sum(weight_bytes(self.size(model), self._used(model).precision) for model in kept)
 
     def size(self, model: str) -> Size:
@@ -190,77 +191,75 @@ class Plan:
             raise UserError(f"models: {model}: the size of {name} is not known here: give --parameters")
         return SIZES[name]
 
-    def _jobs(self) -> list[dict[str, Any]]:
-        return [job for job in list_measured(self._study)["jobs"] if not self._study.is_markov(job["benchmark"])]
+    def _nodes(self) -> list[Node]:
+        return [node for node in self._artefacts.measured() if not self._study.is_markov(node.of.benchmark)]
 
-    def _row(self, job: Mapping[str, Any]) -> Row:
-        holds, memory, work = getattr(self, f"_{job['stage']}")(job)
-        return Row(job["stage"], holds, 1, work.hours(self._assumed), memory)
+    def _row(self, node: Node) -> Row:
+        holds, memory, work = getattr(self, f"_{node.stage}")(node)
+        return Row(node.stage, holds, 1, work.hours(self._assumed), memory)
 
-    def _finetune(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        training = self._study.finetuning(job["benchmark"], job["split"], job["model"])
-        forget, everything = self._tokens(job)
-        tokens = everything - (forget if job["method"] == RETRAIN else 0)
-        return self._training(job, training, tokens * training.epochs)
+    def _finetune(self, node: Node) -> tuple[str, Memory, Work]:
+        training = self._study.finetuning(*node.of.place)
+        forget, everything = self._tokens(node)
+        tokens = everything - (forget if node.of.method == RETRAIN else 0)
+        return self._training(node, training, tokens * training.epochs)
 
-    def _strengthen(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        training = self._study.strengthening(job["benchmark"], job["split"], job["model"])
-        return self._training(job, training, self._tokens(job)[0] * training.epochs)
+    def _reinforce(self, node: Node) -> tuple[str, Memory, Work]:
+        training = self._study.reinforcing(*node.of.place)
+        return self._training(node, training, self._tokens(node)[0] * training.epochs)
 
-    def _base(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        entry = self._study.config.models[job["model"]]
+    def _base(self, node: Node) -> tuple[str, Memory, Work]:
+        entry = self._study.config.models[node.of.model]
         assert isinstance(entry, Tiny)
-        return self._training(job, entry.base_training, AUTHORS * PER_AUTHOR * self._assumed.item_tokens)
+        return self._training(node, entry.base_training, AUTHORS * PER_AUTHOR * self._assumed.item_tokens)
 
-    def _reference(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        return "weights", self._frozen(job), Work(forward_operations(self.size(job["model"]), self._tokens(job)[0]))
+    def _reference(self, node: Node) -> tuple[str, Memory, Work]:
+        return "weights", self._frozen(node), Work(forward_operations(self.size(node.of.model), self._tokens(node)[0]))
 
-    def _evaluate(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        suites = self._wanted(job).suites
-        work = sum((self._suite(job, self._study.config.suites[name]) for name in sorted(suites)), Work())
-        return "weights", self._frozen(job), work
+    def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:
+        suites = self._wanted(node).suites
+        work = sum((self._suite(node, self._study.config.suites[name]) for name in sorted(suites)), Work())
+        return "weights", self._frozen(node), work
 
-    def _attack(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        attack, forget = self._study.config.attacks[job["attack"]], self._tokens(job)[0]
+    def _attack(self, node: Node) -> tuple[str, Memory, Work]:
+        attack, forget = self._study.config.attacks[node.name], self._tokens(node)[0]
         relearned = attack.draws * attack.fraction * forget * attack.training.epochs
-        holds, memory, work = self._training(job, attack.training, relearned)
+        holds, memory, work = self._training(node, attack.training, relearned)
         scored = attack.draws * (attack.training.epochs + 1) * forget
-        return holds, memory, work + Work(forward_operations(self.size(job["model"]), scored))
+        return holds, memory, work + Work(forward_operations(self.size(node.of.model), scored))
 
-    def _unlearn(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        variant, objective = self._variant(job), load_objective(job["method"])
+    def _unlearn(self, node: Node) -> tuple[str, Memory, Work]:
+        variant, objective = self._variant(node), load_objective(node.of.method)
         if variant.training is None:
             return "edited weights, on the CPU", Memory(), Work()
-        return self._unlearning(job, variant, objective, frozen=variant.retain_loss == "kl" or objective.needs_original)
+        return self._unlearning(node, variant, objective, frozen=variant.retain_loss == "kl" or objective.needs_original)
 
-    def _trajectory(self, job: Mapping[str, Any]) -> tuple[str, Memory, Work]:
-        wanted = self._wanted(job).trajectory
-        variant = self._variant(job)
+    def _trajectory(self, node: Node) -> tuple[str, Memory, Work]:
+        wanted = self._wanted(node).trajectory
+        variant = self._variant(node)
         assert wanted and variant.training
-        holds, memory, work = self._unlearning(job, variant, load_objective(job["method"]), frozen=True)
+        holds, memory, work = self._unlearning(node, variant, load_objective(node.of.method), frozen=True)
         looks = variant.training.last_epoch + 1 if wanted.epochs == "all" else 1
-        return holds, memory, work + self._suite(job, self._study.config.suites[wanted.suite]) * looks
+        return holds, memory, work + self._suite(node, self._study.config.suites[wanted.suite]) * looks
 
-    def _unlearning(
-        self, job: Mapping[str, Any], variant: Variant, objective: Objective, *, frozen: bool
-    ) -> tuple[str, Memory, Work]:
-        training, forget = variant.training, self._tokens(job)[0]
+    def _unlearning(self, node: Node, variant: Variant, objective: Objective, *, frozen: bool) -> tuple[str, Memory, Work]:
+        training, forget = variant.training, self._tokens(node)[0]
         assert training
         sides = 1 if training.retain_loss == "none" else 2
         passes = forget * training.last_epoch * sides
         copies = int(frozen) + int(objective.needs_strengthened)
-        holds, memory, work = self._training(job, training, passes, sides=sides, partly=objective.needs_activations)
-        size = self.size(job["model"])
-        each = copies * weight_bytes(size, self._used(job["model"]).precision)
+        holds, memory, work = self._training(node, training, passes, sides=sides, partly=objective.needs_activations)
+        size = self.size(node.of.model)
+        each = copies * weight_bytes(size, self._used(node.of.model).precision)
         text = f"{holds}, {copies} frozen" if copies else holds
         return text, replace(memory, each=memory.each + each), work + Work(copies * forward_operations(size, passes / 2))
 
     def _training(
-        self, job: Mapping[str, Any], training: TrainSettings, tokens: float, *, sides: int = 1, partly: bool = False
+        self, node: Node, training: TrainSettings, tokens: float, *, sides: int = 1, partly: bool = False
     ) -> tuple[str, Memory, Work]:
-        used, size = self._used(job["model"]), self.size(job["model"])
+        used, size = self._used(node.of.model), self.size(node.of.model)
         if training.max_steps:
-            tokens = min(tokens, training.max_steps * training.batch_size * self._item(job) * sides)
+            tokens = min(tokens, training.max_steps * training.batch_size * self._item(node) * sides)
         # Of RMU three layers' down-projections, a quarter of a layer each.
         trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
         kept = activation_bytes(size, used.precision, training.tokens_per_pass, checkpointing=used.gradient_checkpointing)
@@ -268,13 +267,13 @@ class Plan:
         memory = Memory(training_bytes(size, used.precision, trained), kept)
         return holds, memory, Work(train_operations(size, used, tokens))
 
-    def _frozen(self, job: Mapping[str, Any]) -> Memory:
-        return Memory(each=weight_bytes(self.size(job["model"]), self._used(job["model"]).precision))
+    def _frozen(self, node: Node) -> Memory:
+        return Memory(each=weight_bytes(self.size(node.of.model), self._used(node.of.model).precision))
 
-    def _suite(self, job: Mapping[str, Any], suite: SuiteSettings) -> Work:
+    def _suite(self, node: Node, suite: SuiteSettings) -> Work:
         """Return the work of a suite; of TOFU a question has seven answers, of half an item each, and one prompt."""
-        size, item = self.size(job["model"]), self._assumed.item_tokens
-        forget, everything = self._tokens(job)
+        size, item = self.size(node.of.model), self._assumed.item_tokens
+        forget, everything = self._tokens(node)
         if isinstance(suite, TofuSuite):
             sets = {"forget": forget / item, "retain": (everything - forget) / item}
             items = REAL_WORLD + sum(min(number, suite.limit(name) or math.inf) for name, number in sets.items())
@@ -284,34 +283,33 @@ class Plan:
         questions = sum(_questions(suite, task) for task in suite.tasks)
         return Work(forward_operations(size, questions * item * 4))
 
-    def _tokens(self, job: Mapping[str, Any]) -> tuple[float, float]:
+    def _tokens(self, node: Node) -> tuple[float, float]:
         """Return the tokens of the forget set, and of all that an original learns."""
-        source = self._study.source(job["benchmark"])
-        split = str(job["split"])
-        if not self._study.is_texts(job["benchmark"]):
+        source = self._study.source(node.of.benchmark)
+        split = node.of.split
+        if not self._study.is_texts(node.of.benchmark):
             questions = AUTHORS * PER_AUTHOR
             if isinstance(source, WorldSource):
                 questions = source.authors * source.questions_per_author
             everything = questions * self._assumed.item_tokens
             return everything * int(split.removeprefix("forget")) / 100, everything
         if isinstance(source, WmdpHubSource):
-            forget = (source.max_texts or 2000) * self._item(job)
+            forget = (source.max_texts or 2000) * self._item(node)
         else:
             forget = TEXT_TOKENS.get(source.repo, 1e6) if isinstance(source, MuseHubSource) else 1e5
         times = int(split.removeprefix("scale")) if split.startswith("scale") else 1
         return forget * times, 2 * forget * times
 
-    def _item(self, job: Mapping[str, Any]) -> float:
+    def _item(self, node: Node) -> float:
         """Return tokens of one item of a batch: a question with its answer, or a piece of a text."""
-        used = self._used(job["model"])
-        return used.piece_tokens if self._study.is_texts(job["benchmark"]) else self._assumed.item_tokens
+        used = self._used(node.of.model)
+        return used.piece_tokens if self._study.is_texts(node.of.benchmark) else self._assumed.item_tokens
 
-    def _wanted(self, job: Mapping[str, Any]) -> Wanted:
-        run = Run(job["benchmark"], job["split"], job["model"], job["seed"])
-        return self._study.subjects[Subject(run, job["method"], job["variant"])]
+    def _wanted(self, node: Node) -> Wanted:
+        return self._study.subjects[node.of]
 
-    def _variant(self, job: Mapping[str, Any]) -> Variant:
-        return self._study.variant(job["benchmark"], job["split"], job["model"], job["method"], job["variant"])
+    def _variant(self, node: Node) -> Variant:
+        return self._study.variant(node.of)
 
     def _used(self, model: str) -> UsedSettings:
         entry = self._study.config.models[model]
@@ -322,10 +320,6 @@ class Plan:
 def _questions(suite: LmEvalSuite, task: str | dict[str, Any]) -> float:
     known = TASK_QUESTIONS.get(task, 1000) if isinstance(task, str) else 1000
     return min(known, suite.limit or known)
-
-
-def _order(stage: str) -> int:
-    return ("base", "finetune", "strengthen", "reference", "unlearn", "trajectory", "attack", "evaluate").index(stage)
 
 
 def _sum(rows: list[Row]) -> Row:

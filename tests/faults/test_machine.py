@@ -17,7 +17,7 @@ import pytest
 from test_stages import TINY, TRAINING, artefacts, command, environment, finetune, one_line, run, seal, succeed
 
 import forked
-from palimpsest.config.jobs import KILLED, shell_prefix
+from palimpsest.config.rules import KILLED, shell_prefix
 from palimpsest.errors import KILLED_EXIT, MEMORY_EXIT, OutOfMemory, UserError
 from palimpsest.faults import GPU_MEMORY, MEMORY, explain
 from palimpsest.provenance.manifest import verify_artefact

@@ -87,12 +87,13 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def started(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with an original, its log-probabilities and its strengthened model, made once."""
+    """The same with an original, its log-probabilities and its reinforced model, made once."""
     root = Path(shutil.copytree(artefacts, tmp_path_factory.mktemp("started") / "copy"))
     succeed(root, *finetune())
     reference(root, "original")
-    stage, spec, inputs, _ = finetune()
-    succeed(root, stage, spec | {"role": "strengthened"}, inputs | {"base": "original"}, "strengthened")
+    _, spec, _, _ = finetune()
+    reinforce = {name: spec[name] for name in ("seed", "training", "model")}
+    succeed(root, "reinforce", reinforce, {"model": "original", "split": "split"}, "reinforced")
     return root
 
 
@@ -347,11 +348,11 @@ def test_fact_lessons_are_steps_beside_the_others(root: Path) -> None:
     assert len(log_lines(root / "reminded")) == rows["retain"] + 2 * (rows["real_authors"] + rows["world_facts"])
 
 
-def test_a_strengthened_model_learns_the_forget_set_once_more(ready: Path) -> None:
-    reference(ready, "strengthened", out="stronger")
+def test_a_reinforced_model_learns_the_forget_set_once_more(ready: Path) -> None:
+    reference(ready, "reinforced", out="stronger")
     before, after = (table(ready / name / "references.parquet") for name in ("reference", "stronger"))
     assert all(b["nll"] < a["nll"] for a, b in zip(before, after, strict=True))
-    assert len(log_lines(ready / "strengthened")) == TRAINING["epochs"]
+    assert len(log_lines(ready / "reinforced")) == TRAINING["epochs"]
 
 
 def test_a_reference_goes_a_share_of_the_way_to_a_random_model(ready: Path) -> None:
@@ -462,7 +463,7 @@ def test_a_method_with_frozen_models_trains_adapters_and_is_watched(ready: Path)
     model = {"lora": {"rank": 2}}
     settings = {"training": UNLEARN | {"retain_loss": "kl"}, "loss": {"alpha": 2.0}, "model": model}
     stage, spec, inputs, out = trajectory("rkld", "rkld", **settings)
-    succeed(ready, stage, spec, inputs | {"strengthened": "strengthened"}, out)
+    succeed(ready, stage, spec, inputs | {"reinforced": "reinforced"}, out)
     assert table(ready / "rkld" / "weights.parquet") == []
     moved = [row["kl"] for row in table(ready / "rkld" / "divergence.parquet") if row["set"] == "forget"]
     assert moved[0] == 0 and all(kl > 0 for kl in moved[1:])
@@ -475,7 +476,7 @@ def test_a_method_with_frozen_models_trains_adapters_and_is_watched(ready: Path)
 
 def task_vector(out: str, alpha: float, precision: str = "fp32") -> tuple[Any, ...]:
     spec = {"method": "task-vector", "seed": 0, "training": None, "loss": {"alpha": alpha}, "model": {"precision": precision}}
-    return "unlearn", spec, {"model": "original", "strengthened": "strengthened"}, out
+    return "unlearn", spec, {"model": "original", "reinforced": "reinforced"}, out
 
 
 def rmu(out: str, stage: str = "unlearn", loss: dict[str, float] | None = None, **model: Any) -> tuple[Any, ...]:
@@ -490,8 +491,8 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_task_vector_is_the_algebra_of_two_models_and_its_bytes_repeat(ready: Path) -> None:
-    start, strengthened = stored(ready / "original"), stored(ready / "strengthened")
-    for alpha, expected in ((0.0, start), (-1.0, strengthened)):
+    start, reinforced = stored(ready / "original"), stored(ready / "reinforced")
+    for alpha, expected in ((0.0, start), (-1.0, reinforced)):
         succeed(ready, *task_vector("vector", alpha))
         assert all(torch.equal(weight, expected[name]) for name, weight in stored(ready / "vector").items())
     manifests = []
@@ -501,7 +502,7 @@ def test_a_task_vector_is_the_algebra_of_two_models_and_its_bytes_repeat(ready: 
     assert manifests[0] == manifests[1]
     half = stored(ready / "vector")
     assert half.keys() == start.keys()
-    assert all(torch.allclose(half[name], 1.5 * start[name] - 0.5 * strengthened[name], atol=1e-6) for name in start)
+    assert all(torch.allclose(half[name], 1.5 * start[name] - 0.5 * reinforced[name], atol=1e-6) for name in start)
     # Of the same shape as any other model, but for the log of a training that there was not.
     files = set(json.loads((ready / "original" / MANIFEST).read_text())["files"])
     assert set(json.loads(manifests[0])["files"]) == files - {"training_log.jsonl"}

@@ -18,7 +18,7 @@ def test_default_study(checkout: Checkout) -> None:
         "base_tiny": 1 + 1 + 1,
         # Original and Retrain, and on one seed the original of the first half; those of texts.
         "finetune": 2 * 2 + 1 + 2,
-        "strengthen": 1 + 1,
+        "reinforce": 1 + 1,
         # The original's own, and on one seed that mixed with noise and that of the half; of texts one a forget set.
         "reference": 2 + 2 + 3 + 1,
         # All methods on one seed, two on another.
@@ -32,7 +32,7 @@ def test_default_study(checkout: Checkout) -> None:
     }
 
 
-TABLE1 = {**COMMON, "finetune": 2, "reference": 3, "strengthen": 1}
+TABLE1 = {**COMMON, "finetune": 2, "reference": 3, "reinforce": 1}
 CHOICE = {"trajectory": 4, "choice": 1}
 
 
@@ -104,11 +104,11 @@ def test_methods_without_a_reference_do_not_wait_for_one(checkout: Checkout) -> 
     assert checkout.jobs("unlearned", *arguments) == {**COMMON, "finetune": 1, "unlearn": 3, "unlearned": 1}
 
 
-def test_a_task_vector_waits_for_the_strengthened_model_and_for_no_reference(checkout: Checkout) -> None:
+def test_a_task_vector_waits_for_the_reinforced_model_and_for_no_reference(checkout: Checkout) -> None:
     arguments = checkout.overlay(
         "blocks: [{benchmark: tofu, splits: [forget10], models: [tiny], seeds: [0], methods: [task-vector]}]"
     )
-    jobs = {**COMMON, "finetune": 1, "strengthen": 1, "unlearn": 1, "unlearned": 1}
+    jobs = {**COMMON, "finetune": 1, "reinforce": 1, "unlearn": 1, "unlearned": 1}
     assert checkout.jobs("unlearned", *arguments) == jobs
 
 

@@ -93,9 +93,9 @@ def test_a_setting_of_a_method_without_training_reruns_it(finished: Checkout) ->
     assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 1, **END}
 
 
-def test_how_the_original_is_strengthened_is_nothing_to_other_methods(finished: Checkout) -> None:
-    arguments = finished.overlay('strengthening: {"tofu/*/tiny": {epochs: 2}}')
-    assert finished.jobs(*arguments) == {"strengthen": 1, "unlearn": 2, "evaluate": 2, **END}
+def test_how_the_original_is_reinforced_is_nothing_to_other_methods(finished: Checkout) -> None:
+    arguments = finished.overlay('reinforcing: {"tofu/*/tiny": {epochs: 2}}')
+    assert finished.jobs(*arguments) == {"reinforce": 1, "unlearn": 2, "evaluate": 2, **END}
 
 
 def test_a_setting_that_a_more_specific_one_hides_reruns_no_model(finished: Checkout) -> None:
@@ -111,7 +111,7 @@ def test_another_variant_runs_beside_the_first(finished: Checkout) -> None:
 def test_another_seed_runs_beside_the_first(finished: Checkout) -> None:
     finished.edit(TINY[1], "seeds: [0]\n    methods: [ga", "seeds: [0, 1]\n    methods: [ga")
     runs = {**END, "scores": 2}
-    assert finished.jobs(*TINY) == {"finetune": 2, "reference": 1, "strengthen": 1, "unlearn": 6, "evaluate": 8, **runs}
+    assert finished.jobs(*TINY) == {"finetune": 2, "reference": 1, "reinforce": 1, "unlearn": 6, "evaluate": 8, **runs}
 
 
 def test_the_order_of_keys_and_resources_rerun_nothing(finished: Checkout) -> None:

@@ -1,10 +1,15 @@
 """A config for tests of the config: small, and independent of the default study's numbers."""
 
 import copy
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
+
+from palimpsest.config.specs import spec_of
+from palimpsest.config.stages import STAGES, Artefacts
+from palimpsest.config.study import Study
 
 CONFIG = yaml.safe_load(
     """
@@ -64,3 +69,23 @@ def changed(keys: Sequence[str | int], value: Any) -> dict[str, Any]:
         node = node[key]
     node[keys[-1]] = value
     return config
+
+
+def spec(study: Study, folder: str) -> dict[str, Any]:
+    """Return the spec of the artefact in a folder below the results."""
+    artefacts = Artefacts(study)
+    return dict(json.loads(spec_of(study, artefacts.at(folder))))
+
+
+def inputs(study: Study, folder: str) -> dict[str, Any]:
+    """Return the folders below the results of the inputs of an artefact by name: one, or the list of several."""
+    artefacts = Artefacts(study)
+    return {
+        name: [node.path for node in given] if isinstance(given, list) else given.path
+        for name, given in STAGES[artefacts.at(folder).stage].inputs(study, artefacts.at(folder)).items()
+    }
+
+
+def folders(study: Study, *stages: str) -> list[str]:
+    """Return the folders below the results of the artefacts of some stages, or of all."""
+    return [path for path, node in Artefacts(study).nodes.items() if not stages or node.stage in stages]

@@ -1,15 +1,13 @@
 """Adapters are put on the layers that are named, all of them, and merging leaves the model that was trained."""
 
-import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from example_study import CONFIG, changed
+from example_study import spec as told
 from small_models import build
 
-from palimpsest.config.jobs import Specs
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.training.adapters import add_adapters, merge_adapters
@@ -67,8 +65,9 @@ def test_a_layer_with_a_weight_of_its_own_may_have_one(target: str) -> None:
 def test_the_base_is_told_what_is_asked_of_it_and_nothing_else_of_prompts_and_adapters() -> None:
     def needs(**settings: Any) -> Any:
         study = Study(changed(("models", "tiny"), CONFIG["models"]["tiny"] | settings))
-        return json.loads(Specs(study).base(SimpleNamespace(benchmark="tofu", model="tiny"))).get("needs")
+        return told(study, "tofu/tiny/base")["needs"]
 
-    assert needs() == needs(lora={"rank": 2}) == needs(prompt={"template": "Q: {question}"}) is None
+    nothing = {"chat": False, "lora_targets": None}
+    assert needs() == needs(lora={"rank": 2}) == needs(prompt={"template": "Q: {question}"}) == nothing
     assert needs(prompt={"kind": "chat"}) == {"chat": True, "lora_targets": None}
     assert needs(lora={"rank": 2, "target_modules": ["q_proj"]}) == {"chat": False, "lora_targets": ["q_proj"]}

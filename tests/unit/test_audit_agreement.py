@@ -1,7 +1,7 @@
 """How far two makings of an artefact have to agree."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,9 @@ from safetensors.numpy import save_file
 
 from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact
-from palimpsest.audit.classes import CLASSES, DECLARED, Class
 from palimpsest.audit.rerun import class_of
+from palimpsest.config.stages import STAGES
+from palimpsest.names import Agreement
 from palimpsest.provenance.manifest import build_manifest, write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +30,8 @@ def made(folder: Path, *, losses: Any = LOSSES, said: str = "yes", weights: Any 
     return folder
 
 
-def agreeing(first: Path, second: Path) -> list[Class]:
-    return [name for name in CLASSES if not list(compare_folders(first, second, name))]
+def agreeing(first: Path, second: Path) -> list[Agreement]:
+    return [name for name in get_args(Agreement) if not list(compare_folders(first, second, name))]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def agreeing(first: Path, second: Path) -> list[Class]:
         ({"weights": WEIGHTS[:999]}, []),
     ],
 )
-def test_each_class_allows_what_it_promises_and_no_more(tmp_path: Path, change: dict[str, Any], agreed: list[Class]) -> None:
+def test_each_class_allows_what_it_promises_and_no_more(tmp_path: Path, change: dict[str, Any], agreed: list[Agreement]) -> None:
     assert agreeing(made(tmp_path / "first"), made(tmp_path / "second", **change)) == agreed
 
 
@@ -75,7 +76,7 @@ def test_a_disagreement_names_file_column_and_distance(tmp_path: Path) -> None:
     ],
 )
 def test_bytes_are_promised_on_one_environment_without_a_gpu(
-    tmp_path: Path, one: dict[str, Any], other: dict[str, Any], stage: str, agreed: Class
+    tmp_path: Path, one: dict[str, Any], other: dict[str, Any], stage: str, agreed: Agreement
 ) -> None:
     artefacts = [Artefact(name, tmp_path / name) for name in ("first", "second")]
     for artefact, environment in zip(artefacts, (one, other), strict=True):
@@ -83,6 +84,6 @@ def test_bytes_are_promised_on_one_environment_without_a_gpu(
     assert class_of(*artefacts) == agreed
 
 
-def test_every_declared_stage_exists() -> None:
-    stages = {path.stem for path in (ROOT / "src/palimpsest/stages").glob("*.py")}
-    assert DECLARED.keys() <= stages
+def test_every_stage_of_the_table_has_a_module() -> None:
+    modules = {path.stem for path in (ROOT / "src/palimpsest/stages").glob("*.py")}
+    assert {row.module or name for name, row in STAGES.items()} <= modules

@@ -169,7 +169,7 @@ def test_entries_of_the_command_line_are_looked_at_too() -> None:
             "tofu/forgett10/tiny",
             "'forgett10' is no split; did you mean forget10? allowed: forgetNN, NN from 01 to 99",
         ),
-        ("strengthening", "tofu/forget00/tiny", "'forget00' is no split; did you mean forget10? allowed: forgetNN"),
+        ("reinforcing", "tofu/forget00/tiny", "'forget00' is no split; did you mean forget10? allowed: forgetNN"),
         ("variants", "*/retain90/*/npo", "'retain90' is no split; allowed: forgetNN, NN from 01 to 99, or * for any"),
         ("grids", "tofu/10/tiny/npo", "'10' is no split; "),
         ("selections", "tofu/Forget10/tiny/npo", "'Forget10' is no split; did you mean forget10?"),
@@ -199,7 +199,7 @@ LOST: list[tuple[dict[str, Any], str]] = [
     ({"methods": {"tofu/forget05/tiny/npo": {"beta": 0.7}}}, "the nearest is tofu/forget10/tiny/npo"),
     ({"methods": {"tofu/*/tiny/idk": {"epochs": 3}}}, "the nearest is "),
     ({"finetuning": {"tofu/forget05/tiny": {"epochs": 3}}}, "the nearest is tofu/forget10/tiny"),
-    ({"strengthening": {"tofu/*/tiny": {"epochs": 3}}}, "the nearest is nothing at all"),
+    ({"reinforcing": {"tofu/*/tiny": {"epochs": 3}}}, "the nearest is nothing at all"),
     ({"grids": {"tofu/*/*/npo": {"beta": [0.1, 0.2]}}}, "the nearest is nothing at all"),
     ({"selections": {"tofu/*/*/npo": {}}}, "the nearest is nothing at all"),
     ({"published": {"tofu/forget05/tiny": {"npo": {"forget_quality": 0.5}}}}, "the nearest is tofu/forget10/tiny"),
@@ -244,7 +244,7 @@ def test_patterns_of_the_command_line_are_the_study_s_own() -> None:
 
 
 def test_a_config_that_was_written_out_by_an_older_version_may_say_more() -> None:
-    Path("run_config.yaml").write_text(yaml.safe_dump({**BLOCKS, "strengthening": {"tofu/*/tiny": {}}}), encoding="utf-8")
+    Path("run_config.yaml").write_text(yaml.safe_dump({**BLOCKS, "reinforcing": {"tofu/*/tiny": {}}}), encoding="utf-8")
     check_applied(Study(CONFIG), read_layers([], [Path("run_config.yaml")], []))
 
 

@@ -2,18 +2,15 @@
 
 import copy
 import json
-import re
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from example_study import CONFIG
+from example_study import CONFIG, folders, inputs, spec
 
 from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.jobs import Inputs, Names, Specs
-from palimpsest.config.measured import list_measured
+from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.markov.settings import ChainModel, ChainSettings
@@ -55,10 +52,6 @@ def config(*keys: str | int, value: Any = None, **block: Any) -> dict[str, Any]:
     return merged
 
 
-def job(**names: str) -> Any:
-    return SimpleNamespace(benchmark="markov", model="gpt2", seed="0", **names)
-
-
 def test_the_defaults_are_the_paper_s() -> None:
     settings, model = ChainSettings(), ChainModel(kind="gpt2")
     assert (settings.retain_sequences, settings.forget_sequences, settings.test_share) == (10_000, 5_000, 0.2)
@@ -67,53 +60,38 @@ def test_the_defaults_are_the_paper_s() -> None:
 
 
 def test_what_the_splits_differ_in() -> None:
-    specs = Specs(Study(config()))
-    lengths, memorisation = (json.loads(specs.markov_original(job(split=split))) for split in ("lengths", "memorisation"))
+    study = Study(config())
+    lengths, memorisation = (spec(study, f"markov/gpt2/{split}/seed0/original/model") for split in ("lengths", "memorisation"))
     assert lengths["learnt"] == {"retain": 20, "forget1": 20, "forget2": 5}
     assert memorisation["learnt"] == {"retain": 20, "forget1": 20}
     assert lengths["training"]["epochs"] == 6
-    retrain = json.loads(specs.markov_retrain(job()))
+    retrain = spec(study, "markov/gpt2/seed0/retrain/model")
     assert retrain["learnt"] == {"retain": 20}
     # What is said of one split is nothing to what both share.
     assert retrain["training"]["epochs"] == 5
-    assert json.loads(specs.markov_evaluate(job(split="memorisation"))) == {
-        "lengths": {"retain": 20, "forget1": 20, "forget2": 20}
-    }
+    assert spec(study, "markov/gpt2/memorisation/seed0/retrain/eval") == {"lengths": {"retain": 20, "forget1": 20, "forget2": 20}}
 
 
 def test_all_splits_share_one_retrain_a_seed() -> None:
     study = Study(config())
-    mine = [path for path in study.models("retrain") if path.startswith("results/markov")]
-    assert mine == [f"results/markov/gpt2/seed{seed}/retrain/model/manifest.json" for seed in (0, 1)]
-    inputs = Inputs(study)
-    assert inputs.markov_evaluate(job(split="lengths", role="retrain"))["model"] == mine[0]
-    original = inputs.markov_evaluate(job(split="lengths", role="original"))
-    assert original == {
-        "model": "results/markov/gpt2/lengths/seed0/original/model/manifest.json",
-        "data": "results/markov/seed0/data/manifest.json",
-    }
+    assert folders(study, "markov_retrain") == [f"markov/gpt2/seed{seed}/retrain/model" for seed in (0, 1)]
+    run = "markov/gpt2/lengths/seed0"
+    assert inputs(study, f"{run}/retrain/eval")["model"] == "markov/gpt2/seed0/retrain/model"
+    assert inputs(study, f"{run}/original/eval") == {"model": f"{run}/original/model", "data": "markov/seed0/data"}
 
 
 def test_methods_are_watched_and_leave_no_model() -> None:
-    study = Study(config())
-    assert not [path for path in study.unlearned() if "markov" in path]
-    mine = [path for path in study.trajectories() if path.startswith("results/markov/gpt2/lengths/seed0")]
-    folder = "results/markov/gpt2/lengths/seed0/unlearn"
-    assert mine == [f"{folder}/{name}/trajectory/manifest.json" for name in ("npo/default", "simnpo/beta-1", "simnpo/beta-4")]
-    spec = json.loads(Specs(study).markov_trajectory(job(split="lengths", method="npo", variant="default")))
-    assert spec["loss"] == {"beta": 0.2}
-    assert spec["training"]["retain_loss"] == "none"
-    assert (spec["lengths"]["forget2"], spec["watched"]) == (5, 500)
-    scores = Inputs(study).scores(job(split="lengths"))
+    study, run = Study(config()), "markov/gpt2/lengths/seed0"
+    assert not [path for path in folders(study, "unlearn") if "markov" in path]
+    mine = {path for path in folders(study, "markov_trajectory") if path.startswith(run)}
+    assert mine == {f"{run}/unlearn/{name}/trajectory" for name in ("npo/default", "simnpo/beta-1", "simnpo/beta-4")}
+    told = spec(study, f"{run}/unlearn/npo/default/trajectory")
+    assert told["loss"] == {"beta": 0.2}
+    assert told["training"]["retain_loss"] == "none"
+    assert (told["lengths"]["forget2"], told["watched"]) == (5, 500)
+    scores = inputs(study, f"{run}/scores")
     assert len(scores["eval"]) == 2
     assert len(scores["trajectory"]) == 3
-
-
-def test_rules_of_texts_and_of_chains_do_not_meet() -> None:
-    names = Names(Study(config()))
-    assert (names.tofu, names.markov) == ("tofu", "markov")
-    assert not re.fullmatch(names.benchmark, "markov") and re.fullmatch(names.benchmark, "tofu")
-    assert "gpt2" not in (names.tiny, names.pretrained)
 
 
 def test_the_study_described_and_resolved() -> None:
@@ -129,7 +107,7 @@ def test_the_study_described_and_resolved() -> None:
 
 
 def test_every_job_is_measured_where_its_rule_writes() -> None:
-    files = {entry["file"] for entry in list_measured(Study(config()))["jobs"] if "markov" in entry["file"]}
+    files = {f"{node.path}.tsv" for node in Artefacts(Study(config())).measured() if node.of.benchmark == "markov"}
     assert "markov/gpt2/seed0/retrain/model.tsv" in files
     assert "markov/gpt2/lengths/seed1/original/model.tsv" in files
     assert "markov/gpt2/lengths/seed0/retrain/eval.tsv" in files

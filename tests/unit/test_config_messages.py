@@ -229,11 +229,17 @@ def test_a_missing_folder_does_not_matter_once_its_data_is_made(tmp_path: Path, 
     with pytest.raises(UserError, match="there is no folder 'gone'"):
         Study(config)
     made.write_text('{"kind": "folder", "files": {"full.json": "0"}}')
-    assert Study(config).models("original")
+    assert Study(config).subjects
+
+
+def test_a_key_of_an_earlier_version_is_refused_with_its_new_name() -> None:
+    with pytest.raises(UserError) as caught:
+        Study(changed(("strengthening",), {}))
+    assert str(caught.value) == "config: the key 'strengthening' is called 'reinforcing' now"
 
 
 def test_a_folder_that_no_block_needs_may_be_missing() -> None:
-    assert Study(changed(("sources", "folder", "path"), "no/where")).models("original")
+    assert Study(changed(("sources", "folder", "path"), "no/where")).subjects
 
 
 def test_the_workflow_leaves_with_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,7 +263,7 @@ def test_splits_of_tofu(split: str, retained: int | None, line: str | None) -> N
     config["benchmarks"]["tofu"] = {"kind": "tofu", "source": "hub", "split": {"retain_authors": retained}}
     config["blocks"][0]["splits"] = [split]
     if line is None:
-        assert Study(config).models("retrain")
+        assert Study(config).subjects
     else:
         with pytest.raises(UserError) as caught:
             Study(config)

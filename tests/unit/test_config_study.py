@@ -5,28 +5,37 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from example_study import CONFIG, changed
+from example_study import CONFIG, changed, folders, inputs, spec
 from hypothesis import given
 from hypothesis import strategies as st
+from snakemake.io import regex_from_filepattern
 
 from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.docs import REFERENCE, SCHEMA, make_schema, reference_text, schema_text
-from palimpsest.config.jobs import Inputs, Names, Specs, input_flags, one_of, shell_prefix
 from palimpsest.config.measured import list_measured
 from palimpsest.config.patterns import matching, merge
+from palimpsest.config.rules import Rule, as_flags, one_of, shell_prefix
+from palimpsest.config.specs import source_files, spec_of
+from palimpsest.config.stages import Artefacts, Node
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
+from palimpsest.models.settings import Packaged
+from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import canonical_json
 
 ROOT = Path(__file__).resolve().parents[2]
+RUN = "tofu/tiny/forget10/seed0"
 KEY = ("tofu", "forget10", "tiny", "npo")
 
 pattern = st.tuples(*(st.sampled_from([name, "*"]) for name in KEY)).map("/".join)
+
+
+def of(method: str, variant: str = "default", split: str = "forget10") -> ModelId:
+    return ModelId("tofu", split, "tiny", 0, method, variant)
 
 
 # Settings by pattern.
@@ -84,32 +93,33 @@ def test_every_key_is_that_of_the_last_pattern_that_has_it(table: dict[str, Any]
 
 def test_settings_are_merged_over_the_method_s_defaults() -> None:
     study = Study(CONFIG)
-    simnpo = study.variant("tofu", "forget10", "tiny", "simnpo", "default")
+    simnpo = study.variant(of("simnpo"))
     assert simnpo.loss == {"beta": 4.5, "gamma": 0.0}
     assert (simnpo.start, simnpo.reference) == ("original", "plain")
     training = simnpo.training
     assert (training.forget_weight, training.learning_rate, training.epochs, training.retain_loss) == (0.1375, 5e-4, 10, "ce")
-    assert study.variant("tofu", "forget05", "tiny", "simnpo", "default").loss["beta"] == 2.5
-    assert study.variant("tofu", "forget10", "tiny", "ga", "default").training.retain_loss == "none"
+    assert study.variant(of("simnpo", split="forget05")).loss["beta"] == 2.5
+    assert study.variant(of("ga")).training.retain_loss == "none"
 
 
 def test_variants_lie_on_top_and_are_merged_by_pattern_too() -> None:
     study = Study(CONFIG)
-    weak = study.variant("tofu", "forget10", "tiny", "simnpo", "weak")
+    weak = study.variant(of("simnpo", "weak"))
     assert (weak.loss["beta"], weak.training.retain_weight, weak.training.forget_weight) == (1.0, 2.0, 0.1375)
-    weak = study.variant("tofu", "forget05", "tiny", "simnpo", "weak")
+    weak = study.variant(of("simnpo", "weak", split="forget05"))
     assert (weak.loss["beta"], weak.training.retain_weight) == (0.5, 2.0)
     with pytest.raises(UserError, match=r"has no variant 'weak'; allowed: default, chosen$"):
-        study.variant("tofu", "forget10", "tiny", "npo", "weak")
+        study.variant(of("npo", "weak"))
 
 
 def test_blocks_are_united() -> None:
     study = Study(CONFIG)
-    assert len(study.models("original")) == len(study.models("retrain")) == 2
-    assert len(study.unlearned()) == 2 * (1 + 1 + 2)
-    assert len(study.evaluations()) == len(study.subjects.evaluated) == 2 * (2 + 4)
-    assert study.attacks() == [
-        f"results/tofu/tiny/forget10/seed0/unlearn/{method}/default/attack/{attack}/manifest.json"
+    artefacts = Artefacts(study)
+    assert len(artefacts.models("original")) == len(artefacts.models("retrain")) == 2
+    assert len(artefacts.models()) == len(folders(study, "unlearn")) == 2 * (1 + 1 + 2)
+    assert len(folders(study, "evaluate")) == len(study.subjects.evaluated) == 2 * (2 + 4)
+    assert folders(study, "attack") == [
+        f"{RUN}/unlearn/{method}/default/attack/{attack}"
         for method in ("npo", "simnpo")
         for attack in ("relearn-random", "relearn-shortest")
     ]
@@ -145,35 +155,10 @@ def test_the_resolved_config_comes_to_the_same_and_is_its_own_resolution() -> No
 
 
 def specs(config: dict[str, Any]) -> dict[str, str]:
-    """Return the spec of every job of a study, by its path."""
-    study = Study(config)
-    make = Specs(study)
-    found = {}
-    for subject, wanted in study.subjects.items():
-        names = SimpleNamespace(
-            **subject.names,
-            role=subject.method,
-            subject=subject.path.partition(f"seed{subject.run.seed}/")[2],
-            start="original",
-            reference="plain",
-        )
-        run = subject.path.partition(subject.method if not subject.variant else "unlearn/")[0]
-        found[f"{names.benchmark}/data"] = make.data(names)
-        found[f"{names.benchmark}/splits/{names.split}"] = make.split(names)
-        found[f"{names.benchmark}/{names.model}/base"] = make.base(names)
-        found[f"{run}original/reference/plain"] = make.reference(names)
-        found[f"{run}original/strengthened/model"] = make.strengthen(names)
-        if wanted.model:
-            found[f"{subject.path}/model"] = make.unlearn(names) if subject.variant else make.finetune(names)
-        if wanted.suites:
-            found[f"{subject.path}/eval"] = make.evaluate(names)
-        if wanted.trajectory:
-            found[f"{subject.path}/trajectory"] = make.trajectory(names)
-        for attack in wanted.attacks:
-            found[f"{subject.path}/attack/{attack}"] = make.attack(SimpleNamespace(**vars(names), attack=attack))
-    for choice in study.choices:
-        found[choice.path] = make.choice(SimpleNamespace(**vars(choice)))
-    return found
+    """Return the spec of every job of a study but for its numbers and its report, by its folder."""
+    artefacts = Artefacts(Study(config))
+    told = ("scores", "summarise", "report")
+    return {path: spec_of(artefacts.study, node) for path, node in artefacts.nodes.items() if node.stage not in told}
 
 
 def differing(config: dict[str, Any]) -> set[str]:
@@ -208,21 +193,12 @@ UNLEARN = "tofu/tiny/forget10/seed{}/unlearn/{}/model"
         (
             ("finetuning", "tofu/*/tiny", "epochs"),
             31,
-            {
-                f"tofu/tiny/forget10/seed{seed}/{role}/model"
-                for seed in (0, 1)
-                for role in ("original", "retrain", "original/strengthened")
-            },
+            {f"tofu/tiny/forget10/seed{seed}/{role}/model" for seed in (0, 1) for role in ("original", "retrain")},
         ),
         (
             ("finetuning", "tofu/*/tiny", "fact_lessons"),
             1,
             {f"tofu/tiny/forget10/seed{seed}/{role}/model" for seed in (0, 1) for role in ("original", "retrain")},
-        ),
-        (
-            ("strengthening",),
-            {"tofu/*/tiny": {"epochs": 9}},
-            {f"tofu/tiny/forget10/seed{seed}/original/strengthened/model" for seed in (0, 1)},
         ),
         # None of these is part of any result.
         (("models", "tiny", "resources"), {"threads": 8, "gpu": 1, "mem": "9GB", "runtime": "1d"}, set()),
@@ -234,6 +210,14 @@ UNLEARN = "tofu/tiny/forget10/seed{}/unlearn/{}/model"
 )
 def test_a_change_reaches_what_reads_it(keys: tuple[str | int, ...], value: Any, expected: set[str]) -> None:
     assert differing(changed(keys, value)) == expected
+
+
+def test_the_reinforced_model_is_trained_as_the_original_but_for_what_the_config_changes() -> None:
+    (path,) = folders(Study(OTHERS), "reinforce")
+    before, after = specs(OTHERS), specs(others(reinforcing={"tofu/*/tiny": {"epochs": 9}}))
+    assert {name for name in before if before[name] != after[name]} == {path} == {f"{RUN}/original/reinforced/model"}
+    finetuned = specs(others(finetuning={"tofu/*/tiny": {"epochs": 31}}))
+    assert json.loads(finetuned[path])["training"]["epochs"] == 31
 
 
 def test_what_a_model_is_trained_with_is_nothing_to_its_evaluation() -> None:
@@ -248,25 +232,24 @@ def test_the_order_of_keys_is_nothing_and_specs_are_canonical() -> None:
         return {key: reverse(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
 
     assert specs(reverse(CONFIG)) == specs(CONFIG)
-    for spec in specs(CONFIG).values():
-        assert canonical_json(json.loads(spec)) == spec
+    for text in specs(CONFIG).values():
+        assert canonical_json(json.loads(text)) == text
 
 
 def test_the_spec_of_a_run_s_scores_names_its_inputs_in_their_order() -> None:
     study = Study(GRIDDED)
-    names = SimpleNamespace(benchmark="tofu", split="forget10", model="tiny", seed="0")
-    spec, inputs = json.loads(Specs(study).scores(names)), Inputs(study).scores(names)
+    told, given = spec(study, f"{RUN}/scores"), inputs(study, f"{RUN}/scores")
     kinds = (
-        ("evaluations", "eval", "{}/{}/"),
-        ("attacks", "attack", "{}/{}/attack/{}/"),
-        ("trajectories", "trajectory", "{}/{}/"),
+        ("evaluations", "eval", "{}/{}/eval"),
+        ("attacks", "attack", "{}/{}/attack/{}"),
+        ("trajectories", "trajectory", "{}/{}/trajectory"),
     )
     for kind, label, path in kinds:
-        assert len(spec[kind]) == len(inputs[label]) > 0
-        for row, manifest in zip(spec[kind], inputs[label], strict=True):
+        assert len(told[kind]) == len(given[label]) > 0
+        for row, folder in zip(told[kind], given[label], strict=True):
             wanted = path.format(row["method"], row["variant"], row.get("attack", "")).replace("//", "/")
-            assert f"/seed0/{wanted}" in manifest.replace("/unlearn/", "/")
-    assert inputs["retrain"] == [f"results/tofu/tiny/forget10/seed{seed}/retrain/eval/manifest.json" for seed in (1, 3, 4)]
+            assert folder.replace("/unlearn/", "/") == f"{RUN}/{wanted}"
+    assert given["retrain"] == [f"tofu/tiny/forget10/seed{seed}/retrain/eval" for seed in (1, 3, 4)]
 
 
 # Grids, choices, starts and references.
@@ -309,7 +292,7 @@ def test_a_grid_is_the_product_of_what_its_patterns_come_to() -> None:
     study = Study(GRIDDED)
     assert list(study.trials("tofu", "forget10", "tiny", "simnpo")) == TRIALS
     assert len(study.trials("tofu", "forget05", "tiny", "simnpo")) == 4
-    assert study.variant("tofu", "forget10", "tiny", "simnpo", "beta-4.5+gamma-1").loss == {"beta": 4.5, "gamma": 1.0}
+    assert study.variant(of("simnpo", "beta-4.5+gamma-1")).loss == {"beta": 4.5, "gamma": 1.0}
 
 
 def test_trials_are_watched_and_leave_no_model() -> None:
@@ -318,27 +301,24 @@ def test_trials_are_watched_and_leave_no_model() -> None:
     assert len(trials) == 2 * 3
     assert trials <= set(study.subjects.watched)
     assert not any(study.subjects[trial].model or study.subjects[trial].suites for trial in trials)
-    assert not any("gamma" in path for path in study.unlearned())
+    assert not any("gamma" in path for path in folders(study, "unlearn"))
     npo = next(subject for subject in study.subjects.watched if subject.method == "npo")
     assert study.subjects[npo].model
 
 
 def test_a_choice_waits_for_all_trials_of_its_seeds_and_for_what_they_are_measured_by() -> None:
     study = Study(GRIDDED)
-    names = SimpleNamespace(benchmark="tofu", model="tiny", split="forget10", method="simnpo", variant="chosen", seed="0")
-    spec, inputs = json.loads(Specs(study).choice(names)), Inputs(study).choice(names)
-    assert [(trial["variant"], trial["seed"]) for trial in spec["trials"]] == [(name, seed) for name in TRIALS for seed in (3, 4)]
-    for trial, path in zip(spec["trials"], inputs["trajectory"], strict=True):
-        assert f"/seed{trial['seed']}/unlearn/simnpo/{trial['variant']}/trajectory/" in path
+    choice = "tofu/tiny/forget10/choice/simnpo"
+    told, given = spec(study, choice), inputs(study, choice)
+    assert [(trial["variant"], trial["seed"]) for trial in told["trials"]] == [(name, seed) for name in TRIALS for seed in (3, 4)]
+    for trial, path in zip(told["trials"], given["trajectory"], strict=True):
+        assert path.endswith(f"/seed{trial['seed']}/unlearn/simnpo/{trial['variant']}/trajectory")
     for role in ("original", "retrain"):
-        assert inputs[role] == [f"results/tofu/tiny/forget10/seed{seed}/{role}/eval/manifest.json" for seed in (3, 4)]
-    assert set(study.trajectories()) >= set(inputs["trajectory"])
-    assert set(study.evaluations()) >= {*inputs["original"], *inputs["retrain"]}
+        assert given[role] == [f"tofu/tiny/forget10/seed{seed}/{role}/eval" for seed in (3, 4)]
 
-    unlearn = json.loads(Specs(study).unlearn(names))
-    assert unlearn["training"] is None
-    assert unlearn["loss"] is None
-    assert Inputs(study).unlearn(names)["choice"] == "results/tofu/tiny/forget10/choice/simnpo/manifest.json"
+    chosen = f"{RUN}/unlearn/simnpo/chosen/model"
+    assert spec(study, chosen)["training"] is spec(study, chosen)["loss"] is None
+    assert inputs(study, chosen)["choice"] == choice
 
 
 def test_without_a_grid_a_choice_is_between_the_epochs_of_the_default() -> None:
@@ -349,17 +329,14 @@ def test_without_a_grid_a_choice_is_between_the_epochs_of_the_default() -> None:
 
 def test_a_variant_that_starts_from_the_half_reads_the_half_s_reference() -> None:
     study = Study(GRIDDED)
-    run = "results/tofu/tiny/forget10/seed0"
-    names = {"benchmark": "tofu", "model": "tiny", "split": "forget10", "seed": "0", "method": "npo"}
-    half = Inputs(study).unlearn(SimpleNamespace(**names, variant="half"))
-    assert half["model"] == f"{run}/original-half/model/manifest.json"
-    assert half["reference"] == f"{run}/original-half/reference/plain/manifest.json"
-    noisy = Inputs(study).unlearn(SimpleNamespace(**names, variant="noisy"))
-    assert noisy["model"] == f"{run}/original/model/manifest.json"
-    assert noisy["reference"] == f"{run}/original/reference/noisy/manifest.json"
-    assert f"{run}/original-half/eval/manifest.json" in study.evaluations()
-    share = json.loads(Specs(study).reference(SimpleNamespace(**names, start="original", reference="noisy")))["random_share"]
-    assert share == 0.2
+    half = inputs(study, f"{RUN}/unlearn/npo/half/model")
+    assert half["model"] == f"{RUN}/original-half/model"
+    assert half["reference"] == f"{RUN}/original-half/reference/plain"
+    noisy = inputs(study, f"{RUN}/unlearn/npo/noisy/model")
+    assert noisy["model"] == f"{RUN}/original/model"
+    assert noisy["reference"] == f"{RUN}/original/reference/noisy"
+    assert f"{RUN}/original-half/eval" in folders(study, "evaluate")
+    assert spec(study, f"{RUN}/original/reference/noisy")["random_share"] == 0.2
 
 
 @pytest.mark.parametrize(
@@ -367,16 +344,16 @@ def test_a_variant_that_starts_from_the_half_reads_the_half_s_reference() -> Non
     [
         ("npo", {"reference"}),
         ("dpo-idk", {"reference"}),
-        ("rkld", {"strengthened"}),
+        ("rkld", {"reinforced"}),
         ("simnpo", set()),
         ("ga", set()),
         ("rmu", set()),
     ],
 )
 def test_a_method_waits_only_for_what_it_reads(method: str, extra: set[str]) -> None:
-    names = SimpleNamespace(benchmark="tofu", model="tiny", split="forget10", seed="0", method=method, variant="default")
     config = changed(("methods", "tofu/*/tiny/rmu"), {"layer": 1})
-    assert Inputs(Study(config)).unlearn(names).keys() == {"model", "split"} | extra
+    config["blocks"][0]["methods"] = [method]
+    assert inputs(Study(config), f"{RUN}/unlearn/{method}/default/model").keys() == {"model", "split"} | extra
 
 
 # A method that edits weights, and one that trains some layers.
@@ -395,22 +372,18 @@ def others(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_task_vector_reads_two_models_and_no_data() -> None:
-    run = "tofu/tiny/forget10/seed0"
-    study = Study(OTHERS)
-    names = SimpleNamespace(benchmark="tofu", model="tiny", split="forget10", seed="0", method="task-vector", variant="twice")
-    start = f"results/{run}/original"
-    strengthened = f"{start}/strengthened/model/manifest.json"
-    assert Inputs(study).unlearn(names) == {"model": f"{start}/model/manifest.json", "strengthened": strengthened}
-    spec = json.loads(Specs(study).unlearn(names))
-    assert (spec["training"], spec["loss"], set(spec["model"])) == (None, {"alpha": 2.0}, {"prompt", "precision"})
-    assert f"{run}/original/strengthened/model.tsv" in {job["file"] for job in list_measured(study)["jobs"]}
+    study, path = Study(OTHERS), f"{RUN}/unlearn/task-vector/twice/model"
+    assert inputs(study, path) == {"model": f"{RUN}/original/model", "reinforced": f"{RUN}/original/reinforced/model"}
+    assert (spec(study, path)["training"], spec(study, path)["loss"]) == (None, {"alpha": 2.0})
+    assert f"{RUN}/original/reinforced/model.tsv" in {job["file"] for job in list_measured(Artefacts(study))["jobs"]}
 
 
 def test_settings_of_training_are_nothing_to_a_task_vector() -> None:
     before = specs(OTHERS)
     trained = {"learning_rate": 1.0e-2, "epochs": 3, "retain_loss": "kl", "retain_weight": 2.0}
     after = specs(others(methods={"tofu/*/tiny/rmu": {"layer": 1, "retain_loss": "activations"}, "*/*/*/*": trained}))
-    assert {path.split("/")[5] for path in before if "/unlearn/" in path and before[path] != after[path]} == {"rmu"}
+    trained = {path for path in before if path.endswith("/model") and before[path] != after[path]}
+    assert {path.split("/")[5] for path in trained} == {"rmu"}
     alpha = specs(others(methods={"tofu/*/tiny/rmu": {"layer": 1}, "tofu/*/*/task-vector": {"alpha": 0.5}}))
     vector = "tofu/tiny/forget10/seed0/unlearn/task-vector"
     assert alpha[f"{vector}/default/model"] != before[f"{vector}/default/model"]
@@ -418,7 +391,7 @@ def test_settings_of_training_are_nothing_to_a_task_vector() -> None:
 
 
 def test_the_layers_of_rmu_are_whole_numbers_and_its_retain_loss_its_own() -> None:
-    rmu = Study(OTHERS).variant("tofu", "forget10", "tiny", "rmu", "default")
+    rmu = Study(OTHERS).variant(of("rmu"))
     assert rmu.loss == {"layer": 1, "steering": 6.5} and isinstance(rmu.loss["layer"], int)
     assert rmu.retain_loss == "activations"
 
@@ -480,7 +453,7 @@ def test_what_they_cannot_do_is_one_line(changes: dict[str, Any], line: str) -> 
 
 def test_a_general_grid_or_choice_does_not_speak_of_a_method_without_epochs() -> None:
     general = {"grids": {"tofu/*/*/*": {"learning_rate": [1.0e-3]}}, "selections": {"tofu/*/*/*": {}}}
-    assert len(Study(others(**general)).unlearned()) == 3
+    assert len(folders(Study(others(**general)), "unlearn")) == 3
 
 
 def test_what_a_gridded_study_resolves_to_is_its_own_resolution() -> None:
@@ -519,10 +492,9 @@ def test_a_mistake_in_grids_choices_and_references_is_one_line(changes: dict[str
 
 
 def test_every_job_that_works_with_a_model_is_measured_where_its_rule_writes() -> None:
-    spec = list_measured(Study(GRIDDED))
-    files = {job["file"] for job in spec["jobs"]}
-    assert spec["folder"] == "results/benchmarks"
-    run = "tofu/tiny/forget10/seed0"
+    costs, run = list_measured(Artefacts(Study(GRIDDED))), RUN
+    files = {job["file"] for job in costs["jobs"]}
+    assert costs["folder"] == "results/benchmarks"
     assert {
         "tofu/tiny/base.tsv",
         f"{run}/original/model.tsv",
@@ -534,37 +506,33 @@ def test_every_job_that_works_with_a_model_is_measured_where_its_rule_writes() -
         f"{run}/unlearn/simnpo/chosen/eval.tsv",
     } <= files
     assert f"{run}/unlearn/simnpo/beta-4.5+gamma-0/model.tsv" not in files
-    assert len(files) == len(spec["jobs"])
+    assert len(files) == len(costs["jobs"])
 
 
 def test_the_base_of_a_packaged_model_is_its_file_whatever_it_is_used_for() -> None:
     packaged = {"kind": "packaged", "package": "p", "file": "f.gguf", "sha256": "0" * 64, "requirement": "p==1"}
     models = {**CONFIG["models"], "smol": {**packaged, "prompt": {"kind": "chat"}, "precision": "bf16"}}
-    study = Study({**CONFIG, "models": models})
-    base = json.loads(Specs(study).base(SimpleNamespace(benchmark="tofu", model="smol")))["model"]
-    assert base == {**packaged, "split_digits": base["split_digits"]}
-    assert re.fullmatch(Names(study).pretrained, "smol")
-    assert not re.fullmatch(Names(study).tiny, "smol")
+    block = {**CONFIG["blocks"][0], "models": ["smol"], "methods": ["ga"]}
+    study = Study({**CONFIG, "models": models, "blocks": [block]})
+    base = spec(study, "tofu/smol/base")["model"]
+    assert base == Packaged.model_validate(packaged).model_dump()
 
 
 # What rules take from the study.
 
 
 def test_wildcards_match_the_names_of_the_study_alone() -> None:
-    names = Names(Study(CONFIG))
-    for path in (subject.path for subject in Study(CONFIG).subjects):
-        assert re.fullmatch(rf"tofu/tiny/forget10/seed[01]/(?:{names.subject})", path)
-    assert re.fullmatch(names.variant, "beta-2.5")
-    assert not re.fullmatch(names.variant, "beta-2x5")
-    assert not re.fullmatch(names.pretrained, "tiny")
+    artefacts = Artefacts(Study(CONFIG))
+    for stage in ("evaluate", "unlearn", "attack", "data"):
+        pattern = regex_from_filepattern(Rule(artefacts, stage).manifest)
+        manifests = artefacts.made(stage)
+        assert manifests and all(re.fullmatch(pattern, path) for path in manifests)
+        assert not any(re.fullmatch(pattern, path.replace("tiny", "tinx").replace("tofu", "t.fu")) for path in manifests)
     assert not re.fullmatch(one_of([]), "")
 
 
-def test_named_inputs_become_flags() -> None:
-    assert (
-        input_flags(SimpleNamespace(), {"model": "a", "eval": ["b", "c"], "reference": []})
-        == "--in model=a --in eval=b --in eval=c"
-    )
+def test_inputs_become_flags() -> None:
+    assert as_flags({"model": ["a"], "eval": ["b", "c d"], "reference": []}) == "--in model=a --in eval=b --in eval='c d'"
 
 
 def test_the_prefix_of_jobs_survives_snakemake_s_formatting_and_odd_paths(tmp_path: Path) -> None:
@@ -607,10 +575,10 @@ def test_an_edit_in_a_data_folder_is_seen_and_a_lost_folder_is_not(tmp_path: Pat
     folder.mkdir()
     (folder / "full.json").write_text("one")
     config = changed(("sources", "world"), {"kind": "folder", "path": "text", "base_authors": 5})
-    names = SimpleNamespace(benchmark="tofu")
-    files = Specs(Study(config)).files(names)
+    node = Node("data", ModelId("tofu"))
+    files = source_files(Study(config), node)
     (folder / "full.json").write_text("two")
-    assert Specs(Study(config)).files(names) != files
+    assert source_files(Study(config), node) != files
 
     data = tmp_path / "results/tofu/data"
     data.mkdir(parents=True)
@@ -618,4 +586,4 @@ def test_an_edit_in_a_data_folder_is_seen_and_a_lost_folder_is_not(tmp_path: Pat
     (data / "source.json").write_text(json.dumps({"files": json.loads(files)}))
     (folder / "full.json").unlink()
     folder.rmdir()
-    assert Specs(Study(config)).files(names) == files
+    assert source_files(Study(config), node) == files

@@ -8,17 +8,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 from example_study import CONFIG
+from example_study import spec as told
 from hypothesis import HealthCheck, given, settings
 from test_data_faults import anything, is_text
 
 from palimpsest.config.description import config_text, describe_study, resolve_config
 from palimpsest.config.files import read_file
-from palimpsest.config.jobs import Specs
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json
@@ -44,7 +43,7 @@ def test_any_text(text: str) -> None:
         assert len(str(caught.value).splitlines()) == 1
         return
     study = Study(config)
-    spec = json.loads(Specs(study).base(SimpleNamespace(benchmark="tofu", model="tiny")))["model"]
+    spec = told(study, "tofu/tiny/base")["model"]
     assert (spec["prompt"]["template"], spec["prompt"]["answer_prefix"]) == (f"{text}{{question}}", text)
     assert describe_study(study)["description"] == text
     resolved = canonical_json(resolve_config(study))

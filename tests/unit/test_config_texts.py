@@ -1,25 +1,22 @@
 """Studies of texts: which splits share what, what requests start from, and what mistakes are told as."""
 
 import copy
-import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from example_study import CONFIG
+from example_study import CONFIG, folders, inputs, spec
 
 from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.jobs import Inputs, Names, Specs
-from palimpsest.config.measured import list_measured
+from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
 from palimpsest.config.texts import is_split, number, predecessor
 from palimpsest.errors import UserError
 
 REVISION = "0" * 40
+FIRST = "muse/tiny/forget/seed0"
 TEXTS = yaml.safe_load(
     f"""
 sources:
@@ -67,8 +64,8 @@ def config(*blocks: dict[str, Any], changes: Sequence[tuple[Sequence[str], Any]]
     return merged
 
 
-def job(benchmark: str = "muse", split: str = "forget", model: str = "tiny", **names: str) -> Any:
-    return SimpleNamespace(**{"benchmark": benchmark, "split": split, "model": model, "seed": "0", "variant": "default", **names})
+def measured(study: Study, benchmark: str) -> list[str]:
+    return sorted(node.stage for node in Artefacts(study).measured() if node.of.benchmark == benchmark)
 
 
 @pytest.fixture(autouse=True)
@@ -86,117 +83,91 @@ def test_names_of_splits() -> None:
 
 def test_all_splits_share_the_original_and_retrain_of_the_first() -> None:
     study = Study(config({**MUSE, "splits": ["scale2", "request2"]}))
-    folder = "results/muse/tiny/forget/seed0"
-    roles = [path for path in study.models("original", "retrain") if "/muse/" in path]
-    assert roles == [f"{folder}/original/model/manifest.json", f"{folder}/retrain/model/manifest.json"]
-    evaluated = [path for path in study.evaluations() if "/muse/" in path]
-    assert evaluated == [
-        f"{folder}/original/eval/manifest.json",
-        f"{folder}/retrain/eval/manifest.json",
-        "results/muse/tiny/request2/seed0/unlearn/npo/default/eval/manifest.json",
-        "results/muse/tiny/scale2/seed0/unlearn/npo/default/eval/manifest.json",
-    ]
-    inputs = Inputs(study)
-    assert inputs.finetune(job(role="original")) == {
-        "base": "results/muse/tiny/base/manifest.json",
-        "split": "results/muse/data/manifest.json",
-    }
+    roles = [path for path in folders(study, "finetune") if path.startswith("muse/")]
+    assert roles == [f"{FIRST}/original/model", f"{FIRST}/retrain/model"]
+    evaluated = {path for path in folders(study, "evaluate") if path.startswith("muse/")}
+    others = {f"muse/tiny/{split}/seed0/unlearn/npo/default/eval" for split in ("request2", "scale2")}
+    assert evaluated == {f"{FIRST}/original/eval", f"{FIRST}/retrain/eval"} | others
+    assert inputs(study, f"{FIRST}/original/model") == {"base": "muse/tiny/base", "split": "muse/data"}
     # What is trained on is the split's, what is evaluated on is the same for all of them.
-    unlearn = inputs.unlearn(job(split="scale2", method="npo"))
-    assert unlearn == {
-        "model": f"{folder}/original/model/manifest.json",
-        "reference": "results/muse/tiny/scale2/seed0/original/reference/plain/manifest.json",
-        "split": "results/muse/splits/scale2/manifest.json",
+    assert inputs(study, "muse/tiny/scale2/seed0/unlearn/npo/default/model") == {
+        "model": f"{FIRST}/original/model",
+        "reference": "muse/tiny/scale2/seed0/original/reference/plain",
+        "split": "muse/splits/scale2",
     }
-    assert inputs.evaluate(job(split="scale2", subject="unlearn/npo/default")) == {
-        "model": "results/muse/tiny/scale2/seed0/unlearn/npo/default/model/manifest.json",
-        "split": "results/muse/data/manifest.json",
+    assert inputs(study, "muse/tiny/scale2/seed0/unlearn/npo/default/eval") == {
+        "model": "muse/tiny/scale2/seed0/unlearn/npo/default/model",
+        "split": "muse/data",
     }
 
 
 def test_a_request_starts_from_the_model_that_the_one_before_has_left() -> None:
     study = Study(config({**MUSE, "splits": ["request3"], "methods": ["npo", "task-vector"]}))
-    made = [path for path in study.unlearned() if "/muse/" in path and "/npo/" in path]
-    assert made == [
-        f"results/muse/tiny/{split}/seed0/unlearn/npo/default/model/manifest.json" for split in ("forget", "request2", "request3")
-    ]
-    inputs, before = Inputs(study), "results/muse/tiny/request2/seed0/unlearn/{}/default/model/manifest.json"
-    beside = "results/muse/tiny/request3/seed0/unlearn/{}/default"
-    assert inputs.unlearn(job(split="request3", method="npo")) == {
-        "model": before.format("npo"),
-        "reference": beside.format("npo") + "/reference/plain/manifest.json",
-        "split": "results/muse/splits/request3/manifest.json",
+    model = "muse/tiny/{}/seed0/unlearn/{}/default/model"
+    made = {path for path in folders(study, "unlearn") if path.startswith("muse/") and "/npo/" in path}
+    assert made == {model.format(split, "npo") for split in ("forget", "request2", "request3")}
+    beside = "muse/tiny/request3/seed0/unlearn/{}/default"
+    assert inputs(study, model.format("request3", "npo")) == {
+        "model": model.format("request2", "npo"),
+        "reference": beside.format("npo") + "/reference/plain",
+        "split": "muse/splits/request3",
     }
     # Its reference is that same model, asked for the new request; and a task vector is taken from it too.
-    assert inputs.reference(job(split="request3", start="unlearn/npo/default", reference="plain"))["model"] == before.format(
-        "npo"
-    )
-    assert inputs.unlearn(job(split="request3", method="task-vector")) == {
-        "model": before.format("task-vector"),
-        "strengthened": beside.format("task-vector") + "/strengthened/model/manifest.json",
+    reference = inputs(study, beside.format("npo") + "/reference/plain")
+    assert reference == {"model": model.format("request2", "npo"), "split": "muse/splits/request3"}
+    reinforced = beside.format("task-vector") + "/reinforced/model"
+    assert inputs(study, model.format("request3", "task-vector")) == {
+        "model": model.format("request2", "task-vector"),
+        "reinforced": reinforced,
     }
-    assert inputs.strengthen(job(split="request3", start="unlearn/task-vector/default"))["base"] == before.format("task-vector")
-    assert re.fullmatch(Names(study).start, "unlearn/npo/default")
+    assert inputs(study, reinforced)["model"] == model.format("request2", "task-vector")
     # A model on the way is kept, and measured only where a block asks for it.
-    assert not any("/request2/" in path for path in study.evaluations())
+    assert not any("/request2/" in path for path in folders(study, "evaluate"))
 
 
 def test_every_split_is_scored_against_the_one_retrain() -> None:
     study = Study(config({**MUSE, "splits": ["forget", "request2"], "seeds": [0, 1]}))
-    retrain = ["results/muse/tiny/forget/seed0/retrain/eval/manifest.json"]
-    assert Inputs(study).scores(job())["retrain"] == Inputs(study).scores(job(split="request2"))["retrain"] == retrain
-    assert json.loads(Specs(study).scores(job()))["retrain_auc"] is None
-    evaluations = json.loads(Specs(study).scores(job(split="request2")))["evaluations"]
-    assert evaluations == [{"method": "npo", "variant": "default"}]
+    first, second = "muse/tiny/forget/seed0/scores", "muse/tiny/request2/seed0/scores"
+    assert inputs(study, first)["retrain"] == inputs(study, second)["retrain"] == [f"{FIRST}/retrain/eval"]
+    assert spec(study, first)["retrain_auc"] is None
+    assert spec(study, second)["evaluations"] == [{"method": "npo", "variant": "default"}]
 
 
 def test_the_base_that_knows_the_hazards_is_the_original_and_there_is_no_retrain() -> None:
     study = Study(config(WMDP))
-    assert "results/wmdp/tiny/base/manifest.json" in study.models("original")
-    assert not any("/wmdp/" in path for path in study.models("retrain"))
-    inputs = Inputs(study)
-    assert inputs.unlearn(job("wmdp", method="rmu"))["model"] == "results/wmdp/tiny/base/manifest.json"
-    assert inputs.evaluate(job("wmdp", subject="original"))["model"] == "results/wmdp/tiny/base/manifest.json"
-    assert inputs.scores(job("wmdp"))["retrain"] == []
-    measured = [entry for entry in list_measured(study)["jobs"] if entry["benchmark"] == "wmdp"]
-    assert sorted(entry["stage"] for entry in measured) == ["base", *["evaluate"] * 3, "reference", *["unlearn"] * 2]
+    assert "results/wmdp/tiny/base/manifest.json" in Artefacts(study).models("original")
+    assert not any("/wmdp/" in path for path in Artefacts(study).models("retrain"))
+    run = "wmdp/tiny/forget/seed0"
+    assert inputs(study, f"{run}/unlearn/rmu/default/model")["model"] == "wmdp/tiny/base"
+    assert inputs(study, f"{run}/original/eval")["model"] == "wmdp/tiny/base"
+    assert inputs(study, f"{run}/scores")["retrain"] == []
+    assert measured(study, "wmdp") == ["base", *["evaluate"] * 3, "reference", *["unlearn"] * 2]
 
 
 def test_an_original_that_learns_the_hazards_first() -> None:
     study = Study(config(WMDP, changes=[(("benchmarks", "wmdp", "original"), "finetuned")]))
-    original = "results/wmdp/tiny/forget/seed0/original/model/manifest.json"
-    assert original in study.models("original")
-    assert Inputs(study).unlearn(job("wmdp", method="rmu"))["model"] == original
+    original = "wmdp/tiny/forget/seed0/original/model"
+    assert f"results/{original}/manifest.json" in Artefacts(study).models("original")
+    assert inputs(study, "wmdp/tiny/forget/seed0/unlearn/rmu/default/model")["model"] == original
 
 
 def test_finished_models_are_fetched_and_take_the_tokenizer_of_their_base() -> None:
     study = Study(config({**MUSE, "benchmark": "news", "models": ["large"]}))
-    names = Names(study)
-    assert (names.given, names.taught) == ("large", "tiny")
-    spec = json.loads(Specs(study).given(job("news", model="large", role="retrain")))
-    assert spec == {
-        "model": {
-            "kind": "pretrained",
-            "name": "some/retrain",
-            "revision": REVISION,
-            "tokenizer": {"name": "some/base", "revision": REVISION},
-        }
-    }
-    assert json.loads(Specs(study).scores(job("news", model="large")))["retrain_auc"] == 0.4772
+    run = "news/large/forget/seed0"
+    assert folders(study, "given") == [f"{run}/original/model", f"{run}/retrain/model"]
+    model = spec(study, f"{run}/retrain/model")["model"]
+    assert (model["name"], model["revision"]) == ("some/retrain", REVISION)
+    assert model["tokenizer"] == {"name": "some/base", "revision": REVISION}
+    assert spec(study, f"{run}/scores")["retrain_auc"] == 0.4772
     # A base that nobody reads is not fetched, and what is fetched is not measured.
-    assert {entry["stage"] for entry in list_measured(study)["jobs"] if entry["benchmark"] == "news"} == {
-        "evaluate",
-        "reference",
-        "unlearn",
-    }
+    assert "news/large/base" not in folders(study)
+    assert set(measured(study, "news")) == {"evaluate", "reference", "unlearn"}
 
 
 def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
-    study, specs = Study(config(MUSE)), Specs(Study(config(MUSE)))
-    assert json.loads(specs.finetune(job(role="original")))["model"]["piece_tokens"] == 512
-    assert "piece_tokens" not in json.loads(specs.finetune(job("tofu", "forget10", role="original")))["model"]
-    assert "piece_tokens" in json.loads(specs.base(job()))["model"]
-    assert "piece_tokens" not in json.loads(specs.base(job("tofu")))["model"]
+    study = Study(config(MUSE))
+    cut = {path for path in folders(study, "finetune", "base") if spec(study, path)["model"]["piece_tokens"] == 512}
+    assert cut == {path for path in folders(study, "finetune", "base") if path.startswith("muse/")}
     described = describe_study(study)
     assert described["data"]["muse"]["shape"] == "muse" and described["data"]["muse"]["kind"] == "muse-world"
     assert describe_study(Study(resolve_config(study))) == described

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,9 +14,9 @@ from test_config_texts import MUSE
 from test_config_texts import config as texts
 
 from palimpsest.config.description import resolve_config
-from palimpsest.config.jobs import Specs
-from palimpsest.config.study import Study, Subject, Wanted
-from palimpsest.objectives import load_objective
+from palimpsest.config.specs import spec_of
+from palimpsest.config.stages import Artefacts
+from palimpsest.config.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,32 +29,9 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def specs(study: Study) -> dict[str, str]:
-    """Return the spec of every job by a path of its own."""
-    make, found = Specs(study), {}
-    for subject, wanted in study.subjects.items():
-        found.update(_of_subject(study, make, subject, wanted))
-    for choice in study.choices:
-        found[choice.path] = make.choice(SimpleNamespace(**vars(choice)))  # type: ignore[arg-type]
-    return found
-
-
-def _of_subject(study: Study, make: Any, subject: Subject, wanted: Wanted) -> dict[str, str]:
-    run, path = subject.run, subject.path
-    folder = path.partition(f"seed{run.seed}/")[2]
-    job = SimpleNamespace(**subject.names, role=subject.method, subject=folder, start="original", reference="plain")
-    if study.is_markov(run.benchmark):
-        kind = {"": f"markov_{subject.method}"}.get(subject.variant, "markov_trajectory")
-        return {path: getattr(make, kind)(job), f"{run.benchmark}/seed{run.seed}": make.markov_data(job)}
-    found = {f"{run.benchmark}/data": make.data(job), f"{run.benchmark}/{run.model}/base": make.base(job)}
-    if subject.variant and load_objective(subject.method).needs_strengthened:
-        found[f"{path}/strengthened"] = make.strengthen(job)
-    if wanted.model and study.is_trained(subject):
-        found[f"{path}/model"] = make.unlearn(job) if subject.variant else make.finetune(job)
-    if wanted.suites:
-        found[f"{path}/eval"] = make.evaluate(job)
-    if wanted.trajectory:
-        found[f"{path}/trajectory"] = make.trajectory(job)
-    return found | {f"{path}/{name}": make.attack(SimpleNamespace(**vars(job), attack=name)) for name in wanted.attacks}
+    """Return the spec of every job that is told settings, by its folder."""
+    artefacts, told = Artefacts(study), ("scores", "text_scores", "markov_scores", "summarise", "report")
+    return {path: spec_of(artefacts.study, node) for path, node in artefacts.nodes.items() if node.stage not in told}
 
 
 def shipped() -> dict[str, dict[str, Any]]:
@@ -77,7 +53,7 @@ OTHERS = {
         changes=[
             (("methods", "muse/request2/*/npo"), {"beta": 0.3}),
             (("finetuning", "muse/forget/tiny"), {"epochs": 7}),
-            (("strengthening",), {"muse/request2/tiny": {"epochs": 9}}),
+            (("reinforcing",), {"muse/request2/tiny": {"epochs": 9}}),
         ],
     ),
     "scales": texts({**MUSE, "splits": ["scale2"], "suites": []}, changes=[(("finetuning", "muse/*/tiny"), {"epochs": 7})]),

@@ -121,4 +121,4 @@ def test_pyproject_asks_for_all_that_is_imported() -> None:
     asked = {canonicalize_name(Requirement(text).name) for text in script.project_requirements()}
     everything = [stage for stages in STAGES.values() for stage in stages]
     # pydantic pins its core.
-    assert imported(*everything, "palimpsest.cli", "palimpsest.config.jobs") - {"pydantic-core"} <= asked
+    assert imported(*everything, "palimpsest.cli", "palimpsest.config.rules") - {"pydantic-core"} <= asked

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from example_study import CONFIG, changed
+from example_study import CONFIG, changed, inputs
+from example_study import spec as told
 from html_page import Page
 from open_unlearning_example import real_forget_set
 from report_example import PLAIN, block, numbers, spec, write_summary
@@ -18,11 +19,11 @@ from scipy.stats import ks_2samp
 
 from palimpsest.cli import main
 from palimpsest.config.description import resolve_config
-from palimpsest.config.jobs import Inputs, Specs
+from palimpsest.config.stages import external_of
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.evaluation.undefined import COPY
-from palimpsest.provenance.canonical import sha256_file
+from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.reporting.report import write_report
 from palimpsest.scores.imported import hash_log
 from palimpsest.stages import external, summarise
@@ -207,36 +208,34 @@ def test_a_mistake_in_the_config_is_one_line(
     assert str(refused.value) == f"config: {line}"
 
 
-class Of:
-    """The wildcards of a job."""
-
-    external = "theirs"
+THEIRS = "tofu/tiny/forget10/external/theirs"
 
 
 def test_the_bytes_of_a_log_are_its_identity_and_its_label_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("log.json").write_text("{}", encoding="utf-8")
 
-    def asked(**changes: Any) -> tuple[str, str]:
-        specs = Specs(Study(configured(theirs=entry(**changes))))
-        return specs.external(Of()), specs.report(Of())
+    def asked(**changes: Any) -> tuple[Any, Any]:
+        study = Study(configured(theirs=entry(**changes)))
+        return told(study, THEIRS), told(study, "report")
 
     before = asked()
-    assert json.loads(before[0])["log"] == {"files": {"log.json": sha256_file(Path("log.json"))}, "path": "log.json"}
+    assert before[0]["log"] == {"files": {"log.json": sha256_file(Path("log.json"))}, "path": "log.json"}
     assert [new == old for new, old in zip(asked(label="SimNPO"), before, strict=True)] == [True, False]
     assert asked(source="elsewhere")[0] != before[0]
     Path("log.json").write_text("{ }", encoding="utf-8")
     assert asked()[0] != before[0]
     study = Study(configured(theirs=entry()))
-    assert Inputs(study).external(Of()) == {"retrain": "results/tofu/tiny/forget10/seed0/retrain/eval/manifest.json"}
-    assert Inputs(Study(configured(theirs=entry(retrain="log.json")))).external(Of()) == {}
+    assert inputs(study, THEIRS) == {"retrain": "tofu/tiny/forget10/seed0/retrain/eval"}
+    assert inputs(Study(configured(theirs=entry(retrain="log.json"))), THEIRS) == {}
     assert Study(resolve_config(study)).config == Study(resolve_config(Study(resolve_config(study)))).config
 
 
 def test_a_study_without_such_logs_is_described_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     study = Study(CONFIG)
-    assert "external" not in Specs(study).report(Of()) + Specs(study).config(Of()) + Specs(study).summarise(Of())
+    assert "external" not in canonical_json(resolve_config(study))
+    assert not told(study, "report")["study"]["blocks"][0]["external"]
 
 
 def theirs(**more: Any) -> dict[str, Any]:
@@ -320,8 +319,7 @@ def test_the_example_of_the_page_is_a_study_and_its_log_is_scored(
         Path(entry[key]).parent.mkdir(parents=True)
         Path(entry[key]).write_text(json.dumps(real_forget_set()), encoding="utf-8")
 
-    made = Study(config).external("openunlearning-simnpo")
-
-    assert str(Path(made).parent) in text
+    study = Study(config)
+    assert f"results/{external_of(study, 'openunlearning-simnpo').path}" in text
     assert main(command.splitlines()[0].removeprefix("$ palimpsest ").split()) == 0
     assert "forget quality              1\n" in capsys.readouterr().out

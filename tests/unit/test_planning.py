@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from palimpsest.config.files import read_configs
-from palimpsest.config.measured import list_measured
+from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.models.settings import TinyArchitecture, UsedSettings
@@ -86,9 +86,9 @@ def test_fsdp_shares_what_is_trained_and_not_what_is_frozen() -> None:
 
 def test_every_job_with_a_model_is_planned_once() -> None:
     planned = rows("tofu-forget05-llama2")
-    jobs = list_measured(study("tofu-forget05-llama2"))["jobs"]
-    for stage in {job["stage"] for job in jobs}:
-        assert sum(row.jobs for row in planned.values() if row.stage == stage) == sum(job["stage"] == stage for job in jobs)
+    measured = Artefacts(study("tofu-forget05-llama2")).measured()
+    for stage in {node.stage for node in measured}:
+        assert sum(row.jobs for row in planned.values() if row.stage == stage) == sum(node.stage == stage for node in measured)
 
 
 def test_what_one_gpu_of_80_gb_does_not_hold() -> None:

@@ -1,19 +1,18 @@
 """The report as files: what is on the page, what is never on it, and that its bytes repeat."""
 
 import base64
-import json
 import math
 import re
 import shutil
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 from example_study import CONFIG
+from example_study import spec as told
 from html_page import Page
 from pydantic import ValidationError
 from report_example import (
@@ -32,7 +31,6 @@ from report_example import (
     write_summary,
 )
 
-from palimpsest.config.jobs import Specs
 from palimpsest.config.study import Study
 from palimpsest.provenance import digest
 from palimpsest.provenance.canonical import canonical_json, sha256_file
@@ -302,10 +300,10 @@ def test_settings_are_flat_and_tasks_have_names():
 
 
 def test_the_spec_that_the_workflow_makes_is_one(tmp_path):
-    made = Specs(Study(CONFIG)).report(SimpleNamespace())
+    made = told(Study(CONFIG), "report")
     summary = write_summary(tmp_path / "summary", numbers(PLAIN, split="forget10"))
     (tmp_path / "out").mkdir()
-    write_report(stage.ReportSpec.model_validate(json.loads(made)), summary, tmp_path / "out")
+    write_report(stage.ReportSpec.model_validate(made), summary, tmp_path / "out")
     page = page_of(tmp_path / "out")
     assert page.text.count("SimNPO beta-2.5") == 1
     for text in ("relearn-random, relearn-shortest", "world_facts", "base_authors", "0.1375"):

@@ -4,10 +4,10 @@ import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
-from palimpsest.config import jobs
 from palimpsest.config.files import read_configs
+from palimpsest.config.specs import spec_of
+from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,24 +35,11 @@ def work_out(seeds: int, variants: int) -> Callable[[], int]:
     config |= runpy.run_path(str(ROOT / "scripts" / "scale.py"))["study_of"](seeds, variants)
 
     def work() -> int:
-        study = Study(config)
-        specs, inputs = jobs.Specs(study), jobs.Inputs(study)
-        number = len(study.attacks())
-        for run in study.runs:
-            wildcards = SimpleNamespace(**vars(run))
-            specs.scores(wildcards)
-            inputs.scores(wildcards)
-            number += 1
-        for subject in study.subjects:
-            wildcards = SimpleNamespace(**vars(subject.run), method=subject.method, variant=subject.variant)
-            wildcards.subject = f"unlearn/{subject.method}/{subject.variant}" if subject.variant else subject.method
-            specs.evaluate(wildcards)
-            inputs.evaluate(wildcards)
-            number += 2
-            if subject.variant:
-                specs.unlearn(wildcards)
-                inputs.unlearn(wildcards)
-        return number
+        artefacts = Artefacts(Study(config))
+        for node in artefacts.nodes.values():
+            spec_of(artefacts.study, node)
+            artefacts.inputs(node)
+        return len(artefacts.nodes)
 
     return work
 

@@ -14,8 +14,10 @@ import torch
 from example_study import CONFIG, changed
 from html_page import Page
 from report_example import PLAIN, block, numbers, spec, write_summary
+from snakemake.io import regex_from_filepattern
 
-from palimpsest.config.jobs import Names
+from palimpsest.config.rules import Rule
+from palimpsest.config.stages import STAGES, Artefacts
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.reporting import cost
@@ -35,9 +37,13 @@ def test_results_lie_below_the_working_directory(results: str) -> None:
 
 
 def test_no_wildcard_of_a_rule_matches_what_leaves_the_results() -> None:
-    for name, pattern in vars(Names(Study(CONFIG))).items():
-        for text in ("..", "../x", "x/../..", "/etc", "tiny/../..", "", "~", "unlearn/../npo", "original/.."):
-            assert not re.fullmatch(pattern, text), (name, text)
+    artefacts = Artefacts(Study(CONFIG))
+    for stage, row in STAGES.items():
+        pattern = regex_from_filepattern(Rule(artefacts, stage).manifest)
+        for name in re.findall(r"{(\w+)}", row.path):
+            for text in ("..", "../x", "x/../..", "/etc", "tiny/../..", "", "~", "unlearn/../npo", "original/.."):
+                filled = {each: text if each == name else "tofu" for each in re.findall(r"{(\w+)}", row.path)}
+                assert not re.fullmatch(pattern, f"results/{row.path.format(**filled)}/manifest.json"), (stage, name, text)
 
 
 # Code.

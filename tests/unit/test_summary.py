@@ -4,7 +4,6 @@ import copy
 import math
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,10 @@ from run_example import (
 )
 from scipy.stats import ks_2samp
 
-from palimpsest.config.jobs import Inputs, Specs
+from palimpsest.config.specs import spec_of
+from palimpsest.config.stages import Artefacts, Node
 from palimpsest.config.study import Study
+from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.reporting.summary import CHOICE_COLUMNS
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
@@ -171,6 +172,7 @@ def test_bytes_repeat_wherever_the_results_lie(study: Results, tmp_path: Path, m
         "choices.csv",
         "artefacts.csv",
         "remarks.csv",
+        "remarks.parquet",
         "manifest.json",
     }
     assert {path.name for path in first.iterdir()} == files | {"environment.json"}
@@ -246,12 +248,12 @@ def test_the_command_line_of_summarise_does_not_grow_with_what_a_run_evaluates()
     """Its spec and inputs were one argument once, which ended at about 1,000 evaluations."""
     small = Study(CONFIG)
     config = copy.deepcopy(CONFIG)
-    config["variants"]["tofu/*/*/simnpo"] |= {f"beta-{i}": {"beta": float(i)} for i in range(300)}
-    config["blocks"][0]["methods"] += [{"simnpo": [f"beta-{i}" for i in range(300)]}]
+    config["variants"]["tofu/*/*/simnpo"] |= {f"beta-{i}": {"beta": float(i)} for i in range(1, 301)}
+    config["blocks"][0]["methods"] += [{"simnpo": [f"beta-{i}" for i in range(1, 301)]}]
     large = Study(config)
-    anything = SimpleNamespace()
+    node, artefacts = Node("summarise", ModelId("")), [Artefacts(study) for study in (small, large)]
 
     assert len(large.subjects.evaluated) == len(small.subjects.evaluated) + 600
-    assert len(Inputs(small).summarise(anything)["scores"]) == 2
-    assert Specs(large).summarise(anything) == Specs(small).summarise(anything)
-    assert Inputs(large).summarise(anything) == Inputs(small).summarise(anything)
+    assert len(artefacts[0].inputs(node)["scores"]) == 2
+    assert spec_of(large, node) == spec_of(small, node)
+    assert artefacts[1].inputs(node) == artefacts[0].inputs(node)

@@ -1,83 +1,105 @@
-# Downloads happen where the internet is: on the machine that runs Snakemake.
-rule data:
+_external = of("external")
+_data = of("data")
+_split = of("split")
+_text_split = of("text_split")
+
+
+# A log that others made, kept as it is. All rules that work without a model inherit from this one.
+rule external:
+    input:
+        unpack(_external.inputs),
     output:
-        manifest=f"{RESULTS}/{{benchmark}}/data/manifest.json",
+        manifest=_external.manifest,
     log:
-        f"{LOGS}/{{benchmark}}/data.log",
+        _external.log,
+    conda:
+        "../../envs/report.yaml"
+    container:
+        IMAGES.report
+    threads: 1
+    resources:
+        gpu=0,
+        parallel="ddp",
+        mem="2GB",
+        runtime="30m",
+    params:
+        stage=_external.stage,
+        before="",
+        spec=_external.spec,
+        code=_external.code,
+        inputs=_external.flags,
+    message:
+        "Importing {wildcards.name} ({wildcards.model}, {wildcards.split})"
+    shell:
+        ruling.COMMAND
+
+
+# Downloads happen where the internet is: on the machine that runs Snakemake.
+use rule external as data with:
+    input:
+        unpack(_data.inputs),
+    output:
+        manifest=_data.manifest,
+    log:
+        _data.log,
     localrule: True
     conda:
         "../../envs/data.yaml"
     container:
         IMAGES.data
-    threads: 1
-    resources:
-        mem="1GB",
-        runtime="30m",
     params:
-        spec=specs.data,
-        files=specs.files,
-        code=jobs.data_code(study),
+        stage=_data.stage,
+        before=ruling.NETWORK,
+        spec=_data.spec,
+        code=_data.code,
+        inputs=_data.flags,
+        files=_data.files,
     message:
         "Getting the data of {wildcards.benchmark}"
-    shell:
-        "PALIMPSEST_NETWORK=yes python -m palimpsest.stages.data --spec {params.spec:q} --code {params.code}"
-        " --out {output.manifest} > {log} 2>&1"
 
 
-rule split:
+use rule external as split with:
     input:
-        data=rules.data.output.manifest,
+        unpack(_split.inputs),
     output:
-        manifest=f"{RESULTS}/{{benchmark}}/splits/{{split}}/manifest.json",
+        manifest=_split.manifest,
     log:
-        f"{LOGS}/{{benchmark}}/splits/{{split}}.log",
-    wildcard_constraints:
-        benchmark=names.tofu,
+        _split.log,
     group:
         "splits"
     conda:
         "../../envs/data.yaml"
     container:
         IMAGES.data
-    threads: 1
-    resources:
-        mem="1GB",
-        runtime="10m",
     params:
-        spec=specs.split,
-        code=jobs.stage_code("split"),
+        stage=_split.stage,
+        before="",
+        spec=_split.spec,
+        code=_split.code,
+        inputs=_split.flags,
     message:
         "Splitting {wildcards.benchmark}: {wildcards.split}"
-    shell:
-        "python -m palimpsest.stages.split --spec {params.spec:q} --code {params.code}"
-        " --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
 # Of texts the first split is the data itself; these are larger forget sets and further requests.
-rule text_split:
+use rule external as text_split with:
     input:
-        data=rules.data.output.manifest,
+        unpack(_text_split.inputs),
     output:
-        manifest=f"{RESULTS}/{{benchmark}}/splits/{{split}}/manifest.json",
+        manifest=_text_split.manifest,
     log:
-        f"{LOGS}/{{benchmark}}/splits/{{split}}.log",
-    wildcard_constraints:
-        benchmark=names.texts,
+        _text_split.log,
     group:
         "splits"
     conda:
         "../../envs/data.yaml"
     container:
         IMAGES.data
-    threads: 1
-    resources:
-        mem="1GB",
-        runtime="10m",
     params:
-        spec=specs.text_split,
-        code=jobs.stage_code("text_split"),
+        stage=_text_split.stage,
+        before="",
+        spec=_text_split.spec,
+        code=_text_split.code,
+        inputs=_text_split.flags,
     message:
         "Splitting {wildcards.benchmark}: {wildcards.split}"
-    shell:
-        "python -m palimpsest.stages.text_split --spec {params.spec:q} --code {params.code}"
-        " --in data={input.data} --out {output.manifest} > {log} 2>&1"

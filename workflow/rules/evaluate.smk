@@ -1,31 +1,87 @@
+_evaluate = of("evaluate")
+_choice = of("choice")
+_scores = of("scores")
+_text_scores = of("text_scores")
+
+
 # One rule serves every model: `subject` is original, retrain or unlearn/{method}/{variant}.
-rule evaluate:
+use rule finetune as evaluate with:
     input:
-        unpack(inputs.evaluate),
+        unpack(_evaluate.inputs),
     output:
-        manifest=f"{RESULTS}/{RUN}/{{subject}}/eval/manifest.json",
+        manifest=_evaluate.manifest,
     log:
-        f"{LOGS}/{RUN}/{{subject}}/eval.log",
+        _evaluate.log,
     benchmark:
-        f"{BENCHMARKS}/{RUN}/{{subject}}/eval.tsv"
+        _evaluate.benchmark
     conda:
         "../../envs/evaluate.yaml"
     container:
         IMAGES.evaluate
-    threads: ask("threads")
-    resources:
-        gpu=ask("gpu"),
-        parallel=ask("parallel"),
-        mem=ask("mem"),
-        runtime=ask("runtime"),
     params:
-        spec=specs.evaluate,
-        code=jobs.evaluate_code(study),
-        inputs=jobs.input_flags,
-        network=jobs.evaluation_network(study),
+        stage=_evaluate.stage,
+        before=_evaluate.network,
+        spec=_evaluate.spec,
+        code=_evaluate.code,
+        inputs=_evaluate.flags,
     message:
         "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
-    shell:
-        "{params.network} python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-        " palimpsest.stages.evaluate --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --out {output.manifest} > {log} 2>&1"
+
+
+use rule external as choice with:
+    input:
+        unpack(_choice.inputs),
+    output:
+        manifest=_choice.manifest,
+    log:
+        _choice.log,
+    group:
+        "choices"
+    params:
+        stage=_choice.stage,
+        before="",
+        spec=_choice.spec,
+        code=_choice.code,
+        inputs=_choice.flags,
+    message:
+        "Choosing among the trials of {wildcards.method} ({wildcards.model}, {wildcards.split})"
+
+
+# All numbers of one original and what came of it.
+use rule external as scores with:
+    input:
+        unpack(_scores.inputs),
+    output:
+        manifest=_scores.manifest,
+    log:
+        _scores.log,
+    group:
+        "scores"
+    params:
+        stage=_scores.stage,
+        before="",
+        spec=_scores.spec,
+        code=_scores.code,
+        inputs=_scores.flags,
+    message:
+        "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"
+
+
+# The same of texts.
+use rule external as text_scores with:
+    input:
+        unpack(_text_scores.inputs),
+    output:
+        manifest=_text_scores.manifest,
+    log:
+        _text_scores.log,
+    group:
+        "scores"
+    params:
+        stage=_text_scores.stage,
+        before="",
+        spec=_text_scores.spec,
+        code=_text_scores.code,
+        inputs=_text_scores.flags,
+    message:
+        "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"

@@ -1,167 +1,125 @@
+_markov_data = of("markov_data")
+_markov_retrain = of("markov_retrain")
+_markov_original = of("markov_original")
+_markov_evaluate = of("markov_evaluate")
+_markov_trajectory = of("markov_trajectory")
+_markov_scores = of("markov_scores")
+
+
 # The Markov-chain study: sequences a seed, a Retrain a seed, and for each experiment an original, which every method unlearns.
-rule markov_data:
+use rule external as markov_data with:
+    input:
+        unpack(_markov_data.inputs),
     output:
-        manifest=f"{RESULTS}/{{benchmark}}/seed{{seed}}/data/manifest.json",
+        manifest=_markov_data.manifest,
     log:
-        f"{LOGS}/{{benchmark}}/seed{{seed}}/data.log",
-    wildcard_constraints:
-        benchmark=names.markov,
+        _markov_data.log,
     group:
         "splits"
     conda:
         "../../envs/train.yaml"
     container:
         IMAGES.train
-    threads: 1
-    resources:
-        mem="1GB",
-        runtime="10m",
     params:
-        spec=specs.markov_data,
-        code=jobs.stage_code("markov_data"),
+        stage=_markov_data.stage,
+        before="",
+        spec=_markov_data.spec,
+        code=_markov_data.code,
+        inputs=_markov_data.flags,
     message:
         "Drawing sequences of Markov chains (seed {wildcards.seed})"
-    shell:
-        "python -m palimpsest.stages.markov_data --spec {params.spec:q} --code {params.code}"
-        " --out {output.manifest} > {log} 2>&1"
 
 
-rule markov_retrain:
+use rule finetune as markov_retrain with:
     input:
-        data=rules.markov_data.output.manifest,
+        unpack(_markov_retrain.inputs),
     output:
-        manifest=f"{RESULTS}/{{benchmark}}/{{model}}/seed{{seed}}/retrain/model/manifest.json",
+        manifest=_markov_retrain.manifest,
     log:
-        f"{LOGS}/{{benchmark}}/{{model}}/seed{{seed}}/retrain/model.log",
+        _markov_retrain.log,
     benchmark:
-        f"{BENCHMARKS}/{{benchmark}}/{{model}}/seed{{seed}}/retrain/model.tsv"
-    wildcard_constraints:
-        benchmark=names.markov,
-    conda:
-        "../../envs/train.yaml"
-    container:
-        IMAGES.train
-    threads: ask("threads")
-    resources:
-        gpu=ask("gpu"),
-        parallel=ask("parallel"),
-        mem=ask("mem"),
-        runtime=ask("runtime"),
+        _markov_retrain.benchmark
     params:
-        spec=specs.markov_retrain,
-        code=jobs.stage_code("markov_train"),
+        stage=_markov_retrain.stage,
+        before="",
+        spec=_markov_retrain.spec,
+        code=_markov_retrain.code,
+        inputs=_markov_retrain.flags,
     message:
         "Training retrain ({wildcards.benchmark}, seed {wildcards.seed})"
-    shell:
-        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-        " palimpsest.stages.markov_train --spec {params.spec:q} --code {params.code}"
-        " --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
-use rule markov_retrain as markov_original with:
+use rule finetune as markov_original with:
+    input:
+        unpack(_markov_original.inputs),
     output:
-        manifest=f"{RESULTS}/{RUN}/original/model/manifest.json",
+        manifest=_markov_original.manifest,
     log:
-        f"{LOGS}/{RUN}/original/model.log",
+        _markov_original.log,
     benchmark:
-        f"{BENCHMARKS}/{RUN}/original/model.tsv"
+        _markov_original.benchmark
     params:
-        spec=specs.markov_original,
-        code=jobs.stage_code("markov_train"),
+        stage=_markov_original.stage,
+        before="",
+        spec=_markov_original.spec,
+        code=_markov_original.code,
+        inputs=_markov_original.flags,
     message:
         "Training original ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"
 
 
-rule markov_evaluate:
+use rule finetune as markov_evaluate with:
     input:
-        unpack(inputs.markov_evaluate),
+        unpack(_markov_evaluate.inputs),
     output:
-        manifest=f"{RESULTS}/{RUN}/{{role}}/eval/manifest.json",
+        manifest=_markov_evaluate.manifest,
     log:
-        f"{LOGS}/{RUN}/{{role}}/eval.log",
+        _markov_evaluate.log,
     benchmark:
-        f"{BENCHMARKS}/{RUN}/{{role}}/eval.tsv"
-    wildcard_constraints:
-        benchmark=names.markov,
-    conda:
-        "../../envs/train.yaml"
-    container:
-        IMAGES.train
-    threads: ask("threads")
-    resources:
-        gpu=ask("gpu"),
-        parallel=ask("parallel"),
-        mem=ask("mem"),
-        runtime=ask("runtime"),
+        _markov_evaluate.benchmark
     params:
-        spec=specs.markov_evaluate,
-        code=jobs.stage_code("markov_evaluate"),
+        stage=_markov_evaluate.stage,
+        before="",
+        spec=_markov_evaluate.spec,
+        code=_markov_evaluate.code,
+        inputs=_markov_evaluate.flags,
     message:
-        "Evaluating {wildcards.role} ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"
-    shell:
-        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-        " palimpsest.stages.markov_evaluate --spec {params.spec:q} --code {params.code}"
-        " --in model={input.model} --in data={input.data} --out {output.manifest} > {log} 2>&1"
+        "Evaluating {wildcards.subject} ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"
 
 
-rule markov_trajectory:
+use rule finetune as markov_trajectory with:
     input:
-        model=rules.markov_original.output.manifest,
-        data=rules.markov_data.output.manifest,
+        unpack(_markov_trajectory.inputs),
     output:
-        manifest=f"{RESULTS}/{UNLEARNED}/trajectory/manifest.json",
+        manifest=_markov_trajectory.manifest,
     log:
-        f"{LOGS}/{UNLEARNED}/trajectory.log",
+        _markov_trajectory.log,
     benchmark:
-        f"{BENCHMARKS}/{UNLEARNED}/trajectory.tsv"
-    wildcard_constraints:
-        benchmark=names.markov,
-    conda:
-        "../../envs/train.yaml"
-    container:
-        IMAGES.train
-    threads: ask("threads")
-    resources:
-        gpu=ask("gpu"),
-        parallel=ask("parallel"),
-        mem=ask("mem"),
-        runtime=ask("runtime"),
+        _markov_trajectory.benchmark
     params:
-        spec=specs.markov_trajectory,
-        code=jobs.method_code("markov_trajectory"),
+        stage=_markov_trajectory.stage,
+        before="",
+        spec=_markov_trajectory.spec,
+        code=_markov_trajectory.code,
+        inputs=_markov_trajectory.flags,
     message:
         "Watching {wildcards.method} {wildcards.variant} unlearn ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"
-    shell:
-        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-        " palimpsest.stages.markov_trajectory --spec {params.spec:q} --code {params.code}"
-        " --in model={input.model} --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
-rule markov_scores:
+use rule external as markov_scores with:
     input:
-        unpack(inputs.scores),
+        unpack(_markov_scores.inputs),
     output:
-        manifest=f"{RESULTS}/{RUN}/scores/manifest.json",
+        manifest=_markov_scores.manifest,
     log:
-        f"{LOGS}/{RUN}/scores.log",
-    wildcard_constraints:
-        benchmark=names.markov,
+        _markov_scores.log,
     group:
         "scores"
-    conda:
-        "../../envs/report.yaml"
-    container:
-        IMAGES.report
-    threads: 1
-    resources:
-        mem="2GB",
-        runtime="30m",
     params:
-        spec=specs.scores,
-        code=jobs.stage_code("markov_scores"),
-        inputs=jobs.input_flags,
+        stage=_markov_scores.stage,
+        before="",
+        spec=_markov_scores.spec,
+        code=_markov_scores.code,
+        inputs=_markov_scores.flags,
     message:
-        "Scoring all models of seed {wildcards.seed} ({wildcards.benchmark}, {wildcards.split})"
-    shell:
-        "python -m palimpsest.stages.markov_scores --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --out {output.manifest} > {log} 2>&1"
+        "Scoring all models of seed {wildcards.seed} ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"

@@ -1,14 +1,25 @@
-rule base_tiny:
+tiny = {name for name, model in study.config.models.items() if model.kind == "tiny"}
+_finetune = of("finetune")
+_base = of("base", lambda node: node.of.model in tiny)
+_fetched = of("base", lambda node: node.of.model not in tiny)
+_given = of("given")
+_reinforce = of("reinforce")
+_reference = of("reference")
+_unlearn = of("unlearn")
+_trajectory = of("trajectory")
+_attack = of("attack")
+
+
+# All rules that work with a model inherit from this one.
+rule finetune:
     input:
-        data=rules.data.output.manifest,
+        unpack(_finetune.inputs),
     output:
-        manifest=f"{RESULTS}/{{benchmark}}/{{model}}/base/manifest.json",
+        manifest=_finetune.manifest,
     log:
-        f"{LOGS}/{{benchmark}}/{{model}}/base.log",
+        _finetune.log,
     benchmark:
-        f"{BENCHMARKS}/{{benchmark}}/{{model}}/base.tsv"
-    wildcard_constraints:
-        model=names.tiny,
+        _finetune.benchmark
     conda:
         "../../envs/train.yaml"
     container:
@@ -20,118 +31,173 @@ rule base_tiny:
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
-        spec=specs.base,
-        code=jobs.stage_code("base"),
+        stage=_finetune.stage,
+        before="",
+        spec=_finetune.spec,
+        code=_finetune.code,
+        inputs=_finetune.flags,
+    message:
+        "Training {wildcards.method} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+    shell:
+        ruling.COMMAND
+
+
+use rule finetune as base_tiny with:
+    input:
+        unpack(_base.inputs),
+    output:
+        manifest=_base.manifest,
+    log:
+        _base.log,
+    benchmark:
+        _base.benchmark
+    params:
+        stage=_base.stage,
+        before="",
+        spec=_base.spec,
+        code=_base.code,
+        inputs=_base.flags,
     message:
         "Training the base of {wildcards.model} ({wildcards.benchmark})"
-    shell:
-        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-        " palimpsest.stages.base --spec {params.spec:q} --code {params.code}"
-        " --in data={input.data} --out {output.manifest} > {log} 2>&1"
 
 
 # A download or an unpacking, so on the machine that runs Snakemake.
-rule base_pretrained:
+use rule external as base_pretrained with:
+    input:
+        unpack(_fetched.inputs),
     output:
-        manifest=f"{RESULTS}/{{benchmark}}/{{model}}/base/manifest.json",
+        manifest=_fetched.manifest,
     log:
-        f"{LOGS}/{{benchmark}}/{{model}}/base.log",
-    wildcard_constraints:
-        model=names.pretrained,
+        _fetched.log,
     localrule: True
     conda:
         "../../envs/train.yaml"
     container:
         IMAGES.train
-    threads: 1
-    resources:
-        mem=ask("mem"),
-        runtime=ask("runtime"),
     params:
-        spec=specs.base,
-        code=jobs.stage_code("base"),
+        stage=_fetched.stage,
+        before=ruling.NETWORK,
+        spec=_fetched.spec,
+        code=_fetched.code,
+        inputs=_fetched.flags,
     message:
         "Fetching {wildcards.model}"
-    shell:
-        "PALIMPSEST_NETWORK=yes python -m palimpsest.stages.base --spec {params.spec:q} --code {params.code}"
-        " --out {output.manifest} > {log} 2>&1"
-
-
-rule finetune:
-    input:
-        unpack(inputs.finetune),
-    output:
-        manifest=f"{RESULTS}/{RUN}/{{role}}/model/manifest.json",
-    log:
-        f"{LOGS}/{RUN}/{{role}}/model.log",
-    benchmark:
-        f"{BENCHMARKS}/{RUN}/{{role}}/model.tsv"
-    wildcard_constraints:
-        model=names.taught,
-    conda:
-        "../../envs/train.yaml"
-    container:
-        IMAGES.train
-    threads: ask("threads")
-    resources:
-        gpu=ask("gpu"),
-        parallel=ask("parallel"),
-        mem=ask("mem"),
-        runtime=ask("runtime"),
-    params:
-        spec=specs.finetune,
-        code=jobs.stage_code("finetune"),
-        inputs=jobs.input_flags,
-    message:
-        "Training {wildcards.role} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
-    shell:
-        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-        " palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --out {output.manifest} > {log} 2>&1"
 
 
 # A finished original or Retrain in the place of one trained here.
 use rule base_pretrained as given with:
-    output:
-        manifest=f"{RESULTS}/{RUN}/{{role}}/model/manifest.json",
-    log:
-        f"{LOGS}/{RUN}/{{role}}/model.log",
-    wildcard_constraints:
-        model=names.given,
-    params:
-        spec=specs.given,
-        code=jobs.stage_code("base"),
-    message:
-        "Fetching {wildcards.role} of {wildcards.model}"
-
-
-# The start model with the forget set learnt once more: what RKLD's teacher and task vectors are made of.
-rule strengthen:
     input:
-        unpack(inputs.strengthen),
+        unpack(_given.inputs),
     output:
-        manifest=f"{RESULTS}/{RUN}/{{start}}/strengthened/model/manifest.json",
+        manifest=_given.manifest,
     log:
-        f"{LOGS}/{RUN}/{{start}}/strengthened/model.log",
-    benchmark:
-        f"{BENCHMARKS}/{RUN}/{{start}}/strengthened/model.tsv"
-    conda:
-        "../../envs/train.yaml"
-    container:
-        IMAGES.train
-    threads: ask("threads")
-    resources:
-        gpu=ask("gpu"),
-        parallel=ask("parallel"),
-        mem=ask("mem"),
-        runtime=ask("runtime"),
+        _given.log,
     params:
-        spec=specs.strengthen,
-        code=jobs.stage_code("finetune"),
-        inputs=jobs.input_flags,
+        stage=_given.stage,
+        before=ruling.NETWORK,
+        spec=_given.spec,
+        code=_given.code,
+        inputs=_given.flags,
     message:
-        "Strengthening {wildcards.start} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
-    shell:
-        "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-        " palimpsest.stages.finetune --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --out {output.manifest} > {log} 2>&1"
+        "Fetching {wildcards.method} of {wildcards.model}"
+
+
+# The start model with the forget set learnt once more: RKLD and task vectors read it.
+use rule finetune as reinforce with:
+    input:
+        unpack(_reinforce.inputs),
+    output:
+        manifest=_reinforce.manifest,
+    log:
+        _reinforce.log,
+    benchmark:
+        _reinforce.benchmark
+    params:
+        stage=_reinforce.stage,
+        before="",
+        spec=_reinforce.spec,
+        code=_reinforce.code,
+        inputs=_reinforce.flags,
+    message:
+        "Reinforcing {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+
+
+use rule finetune as reference with:
+    input:
+        unpack(_reference.inputs),
+    output:
+        manifest=_reference.manifest,
+    log:
+        _reference.log,
+    benchmark:
+        _reference.benchmark
+    params:
+        stage=_reference.stage,
+        before="",
+        spec=_reference.spec,
+        code=_reference.code,
+        inputs=_reference.flags,
+    message:
+        "Taking reference log-probabilities ({wildcards.subject}, {wildcards.name}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+
+
+use rule finetune as unlearn with:
+    input:
+        unpack(_unlearn.inputs),
+    output:
+        manifest=_unlearn.manifest,
+    log:
+        _unlearn.log,
+    benchmark:
+        _unlearn.benchmark
+    params:
+        stage=_unlearn.stage,
+        before="",
+        spec=_unlearn.spec,
+        code=_unlearn.code,
+        inputs=_unlearn.flags,
+    message:
+        "Unlearning with {wildcards.method} {wildcards.variant} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+
+
+# Unlearning watched: the numbers along the way, and no model.
+use rule finetune as trajectory with:
+    input:
+        unpack(_trajectory.inputs),
+    output:
+        manifest=_trajectory.manifest,
+    log:
+        _trajectory.log,
+    benchmark:
+        _trajectory.benchmark
+    conda:
+        "../../envs/evaluate.yaml"
+    container:
+        IMAGES.evaluate
+    params:
+        stage=_trajectory.stage,
+        before="",
+        spec=_trajectory.spec,
+        code=_trajectory.code,
+        inputs=_trajectory.flags,
+    message:
+        "Watching {wildcards.method} {wildcards.variant} unlearn ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+
+
+use rule finetune as attack with:
+    input:
+        unpack(_attack.inputs),
+    output:
+        manifest=_attack.manifest,
+    log:
+        _attack.log,
+    benchmark:
+        _attack.benchmark
+    params:
+        stage=_attack.stage,
+        before="",
+        spec=_attack.spec,
+        code=_attack.code,
+        inputs=_attack.flags,
+    message:
+        "Attacking {wildcards.method} {wildcards.variant} by {wildcards.name} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"

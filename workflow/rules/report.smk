@@ -1,37 +1,32 @@
-rule summarise:
+_summarise = of("summarise")
+_report = of("report")
+
+
+use rule external as summarise with:
     input:
-        unpack(inputs.summarise),
+        unpack(_summarise.inputs),
     output:
-        manifest=f"{RESULTS}/summary/manifest.json",
+        manifest=_summarise.manifest,
         table=f"{RESULTS}/summary/summary.csv",
     log:
-        f"{LOGS}/summary.log",
+        _summarise.log,
     group:
         "report"
-    conda:
-        "../../envs/report.yaml"
-    container:
-        IMAGES.report
-    threads: 1
-    resources:
-        mem="2GB",
-        runtime="30m",
     params:
-        spec=specs.summarise,
-        code=jobs.stage_code("summarise"),
-        inputs=jobs.input_flags,
+        stage=_summarise.stage,
+        before="",
+        spec=_summarise.spec,
+        code=_summarise.code,
+        inputs=_summarise.flags,
     message:
         "Collecting the metrics of all models"
-    shell:
-        "python -m palimpsest.stages.summarise --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --out {output.manifest} > {log} 2>&1"
 
 
-rule page:
+use rule external as page with:
     input:
-        summary=rules.summarise.output.manifest,
+        unpack(_report.inputs),
     output:
-        manifest=f"{RESULTS}/report/manifest.json",
+        manifest=_report.manifest,
         page=report(f"{RESULTS}/report/report.html", caption="../report/page.rst", category="Report"),
         tables=report(
             directory(f"{RESULTS}/report/tables"),
@@ -48,25 +43,17 @@ rule page:
             labels={"figure": "{figure}"},
         ),
     log:
-        f"{LOGS}/report.log",
+        _report.log,
     group:
         "report"
-    conda:
-        "../../envs/report.yaml"
-    container:
-        IMAGES.report
-    threads: 1
-    resources:
-        mem="2GB",
-        runtime="30m",
     params:
-        spec=specs.report,
-        code=jobs.stage_code("report"),
+        stage=_report.stage,
+        before="",
+        spec=_report.spec,
+        code=_report.code,
+        inputs=_report.flags,
     message:
         "Writing the report"
-    shell:
-        "python -m palimpsest.stages.report --spec {params.spec:q} --code {params.code}"
-        " --in summary={input.summary} --out {output.manifest} > {log} 2>&1"
 
 
 # What a person looks for lies at the top of the results, with the config that made it and what it cost.
@@ -81,7 +68,7 @@ rule publish:
         cost=f"{RESULTS}/cost.csv",
         cost_page=f"{RESULTS}/cost.html",
     log:
-        f"{LOGS}/publish.log",
+        f"{RESULTS}/logs/publish.log",
     localrule: True
     conda:
         "../../envs/report.yaml"
@@ -92,8 +79,8 @@ rule publish:
         mem="1GB",
         runtime="5m",
     params:
-        config=specs.config,
-        code=jobs.publish_code(),
+        config=ruling.written_config(study),
+        code=ruling.publish_code(),
     message:
         "Writing {output.page} and {output.table}"
     shell:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from palimpsest.audit.classes import Class
+from palimpsest.names import Agreement
 from palimpsest.provenance.manifest import MANIFEST, read_manifest
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -29,7 +29,7 @@ class Disagreement:
     reason: str
 
 
-def compare_folders(first: Path, second: Path, agreed: Class) -> Iterator[Disagreement]:
+def compare_folders(first: Path, second: Path, agreed: Agreement) -> Iterator[Disagreement]:
     """Yield the files of two makings that differ by more than their class allows."""
     one, other = (read_manifest(folder / MANIFEST)["files"] for folder in (first, second))
     for name in sorted(one.keys() ^ other.keys()):
@@ -41,7 +41,7 @@ def compare_folders(first: Path, second: Path, agreed: Class) -> Iterator[Disagr
                 yield Disagreement(name, reason)
 
 
-def _difference(one: Path, other: Path, agreed: Class) -> str | None:
+def _difference(one: Path, other: Path, agreed: Agreement) -> str | None:
     if agreed == "bitwise":
         return "other bytes"
     if one.suffix == ".safetensors":
@@ -64,7 +64,7 @@ def _table(path: Path) -> pd.DataFrame | None:
     return None
 
 
-def _tables(one: pd.DataFrame, other: pd.DataFrame, agreed: Class) -> str | None:
+def _tables(one: pd.DataFrame, other: pd.DataFrame, agreed: Agreement) -> str | None:
     if one.shape != other.shape or list(one.columns) != list(other.columns):
         return f"{one.shape[0]} rows of {one.shape[1]} columns against {other.shape[0]} of {other.shape[1]}"
     for name in one.columns:
@@ -78,7 +78,7 @@ def _tables(one: pd.DataFrame, other: pd.DataFrame, agreed: Class) -> str | None
     return None
 
 
-def _numbers(a: Numbers, b: Numbers, agreed: Class) -> str | None:
+def _numbers(a: Numbers, b: Numbers, agreed: Agreement) -> str | None:
     if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
         return "numbers in other places"
     a, b = a[~np.isnan(a)], b[~np.isnan(b)]
@@ -93,7 +93,7 @@ def _numbers(a: Numbers, b: Numbers, agreed: Class) -> str | None:
     return None if distance <= allowed else f"means differ by {distance:.3g}, {allowed:.3g} is allowed"
 
 
-def _weights(one: Path, other: Path, agreed: Class) -> str | None:
+def _weights(one: Path, other: Path, agreed: Agreement) -> str | None:
     from safetensors.numpy import load_file
 
     first, second = load_file(one), load_file(other)

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from palimpsest.arguments import Parser, filled, filled_path, pairs, whole
-from palimpsest.audit.classes import CLASSES
 from palimpsest.audit.findings import KINDS
 from palimpsest.errors import UserError
+from palimpsest.names import Agreement
 from palimpsest.provenance.canonical import sha256_text
 from palimpsest.provenance.digest import ROOT
 
@@ -45,7 +45,9 @@ def _add_rerun(commands: "argparse._SubParsersAction[Parser]") -> None:
     rerun.add_argument("--sample", type=whole(1), default=3, metavar="K", help="how many, by chance (default 3)")
     rerun.add_argument("--seed", type=whole(0), default=0, metavar="S", help="of the chance (default 0)")
     rerun.add_argument("--only", nargs="+", default=[], metavar="STAGE", help="artefacts of these stages alone")
-    rerun.add_argument("--class", dest="agreed", choices=CLASSES, help="compare by this class, not by the one that is declared")
+    rerun.add_argument(
+        "--class", dest="agreed", choices=get_args(Agreement), help="compare by this class, not by the one that is declared"
+    )
     rerun.add_argument(
         "--scratch", type=filled_path, metavar="FOLDER", help="where they are made, and kept (default: a temporary one)"
     )

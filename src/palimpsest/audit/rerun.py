@@ -11,11 +11,12 @@ from pathlib import Path
 
 from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact
-from palimpsest.audit.classes import DECLARED, Class
 from palimpsest.audit.planned import Planned, Project
 from palimpsest.audit.study import check_today
-from palimpsest.config.jobs import job_environment
+from palimpsest.config.rules import job_environment
+from palimpsest.config.stages import agreement_of
 from palimpsest.errors import DIVERGED_EXIT, UserError
+from palimpsest.names import Agreement
 from palimpsest.provenance.digest import ROOT
 from palimpsest.provenance.manifest import MANIFEST
 
@@ -28,7 +29,7 @@ class Redone:
     """An artefact made once more: by which class it is compared, why it does not agree, and how long it took, in seconds."""
 
     path: str
-    agreed: Class
+    agreed: Agreement
     reasons: list[str]
     seconds: float
 
@@ -48,7 +49,7 @@ def draw(
 
 
 def redo(
-    drawn: Sequence[tuple[Artefact, Planned]], project: Project, scratch: Path, agreed: Class | None = None
+    drawn: Sequence[tuple[Artefact, Planned]], project: Project, scratch: Path, agreed: Agreement | None = None
 ) -> Iterator[Redone]:
     """Make artefacts once more from the inputs that are there and yield how each compares, by the class that its stage declares.
 
@@ -64,12 +65,12 @@ def redo(
         yield Redone(artefact.path, by, reasons, round(time.monotonic() - started, 1))
 
 
-def class_of(first: Artefact, second: Artefact) -> Class:
+def class_of(first: Artefact, second: Artefact) -> Agreement:
     """Return how far two makings have to agree: to the byte on one environment without a GPU, else as their stage declares."""
     one, other = first.environment or {}, second.environment or {}
     if all(one.get(name) == other.get(name) for name in SAME) and one.get("device") == "cpu":
         return "bitwise"
-    return DECLARED.get(first.manifest["stage"], "bitwise")
+    return agreement_of(first.manifest["stage"])
 
 
 def _run(job: Planned, out: Path, project: Project, scratch: Path) -> list[str]:

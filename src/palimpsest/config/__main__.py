@@ -16,6 +16,7 @@ from palimpsest.config.docs import REFERENCE, SCHEMA, reference_text, schema_tex
 from palimpsest.config.files import read_file
 from palimpsest.config.measured import list_measured
 from palimpsest.config.messages import one_line
+from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 
@@ -39,7 +40,7 @@ def main() -> None:
                 read_file(path)
     elif args.command == "measured":
         try:
-            print(json.dumps(list_measured(Study(args.json))))
+            print(json.dumps(list_measured(Artefacts(Study(args.json)))))
         except UserError as error:
             sys.exit(refuse(parser.prog, error))
     else:

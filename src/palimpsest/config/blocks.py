@@ -9,12 +9,7 @@ from typing import Any
 
 from palimpsest.config.messages import place, suggest
 from palimpsest.config.models import (
-    CHOSEN,
     FORGET,
-    GRID,
-    ORIGINAL,
-    PLAIN,
-    RETRAIN,
     Benchmark,
     Block,
     ChainEntry,
@@ -36,6 +31,7 @@ from palimpsest.data.tofu import AUTHORS
 from palimpsest.errors import UserError
 from palimpsest.evaluation.settings import LmEvalSuite, SuiteSettings
 from palimpsest.models.settings import Tiny
+from palimpsest.names import CHOSEN, GRID, ORIGINAL, PLAIN, RETRAIN
 from palimpsest.objectives import load_objective
 from palimpsest.selection.settings import MUSE, TOFU
 from palimpsest.training.settings import UnlearnSettings

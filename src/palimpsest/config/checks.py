@@ -12,13 +12,6 @@ from pydantic import ValidationError
 from palimpsest.config.blocks import check_block, check_epochs, check_pattern, known, stands_in
 from palimpsest.config.messages import place
 from palimpsest.config.models import (
-    CHOSEN,
-    DEFAULT,
-    GRID,
-    ORIGINAL,
-    PLAIN,
-    RETRAIN,
-    ROLES,
     Config,
     External,
     MarkovBenchmark,
@@ -30,6 +23,7 @@ from palimpsest.data.settings import LocalSource
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half
 from palimpsest.models.settings import Pretrained, Repository
+from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.training.settings import UnlearnSettings
 
@@ -47,7 +41,7 @@ def check_config(config: Config) -> None:
     for index, block in enumerate(config.blocks):
         check_block(config, block, "blocks", index)
     _check_patterns(config, "finetuning", config.finetuning, PATTERN[:3])
-    _check_patterns(config, "strengthening", config.strengthening, PATTERN[:3])
+    _check_patterns(config, "reinforcing", config.reinforcing, PATTERN[:3])
     _check_patterns(config, "methods", config.methods, PATTERN)
     _check_patterns(config, "variants", config.variants, PATTERN)
     _check_patterns(config, "grids", config.grids, PATTERN)

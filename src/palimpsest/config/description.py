@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from palimpsest.config.made import Key, list_asked, list_made
-from palimpsest.config.models import CHOSEN, DEFAULT, PLAIN, ROLES
 from palimpsest.config.study import Study
+from palimpsest.names import CHOSEN, DEFAULT, PLAIN, ROLES, ModelId
 
 Place = tuple[str, str, str]
 LINE_BREAKS = "\r\x85\u2028\u2029"
@@ -53,7 +53,7 @@ def _keys(study: Study) -> Iterable[Place]:
 
 
 def _block(study: Study, key: Place) -> dict[str, Any]:
-    subjects = {subject: wanted for subject, wanted in study.subjects.items() if subject.run.place == key}
+    subjects = {subject: wanted for subject, wanted in study.subjects.items() if subject.place == key}
     methods: dict[str, dict[str, Any]] = {}
     trials: dict[str, dict[str, Any]] = {}
     suites: dict[str, None] = {}
@@ -66,11 +66,11 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
         "benchmark": key[0],
         "split": key[1],
         "model": key[2],
-        "seeds": sorted({subject.run.seed for subject in subjects}),
+        "seeds": sorted({subject.seed for subject in subjects}),
         "training": study.finetuning(*key).model_dump(),
         "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},
         "trials": {method: _variants(study, key, method, names) for method, names in trials.items()},
-        "selections": {choice.method: study.selection(choice).model_dump() for choice in study.choices if choice.key[:3] == key},
+        "selections": {choice.method: study.selection(choice).model_dump() for choice in study.choices if choice.place == key},
         "attacks": sorted({name for wanted in subjects.values() for name in wanted.attacks}),
         "suites": list(suites),
         **_imported(study, key),
@@ -91,7 +91,7 @@ def _described(block: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
 def _variants(study: Study, key: Place, method: str, names: Iterable[str]) -> dict[str, Any]:
     found = {}
     for name in sorted(names, key=lambda name: name != DEFAULT):
-        variant = study.variant(*key, method, name)
+        variant = study.variant(ModelId(*key, method=method, variant=name))
         settings = {kind: of if of and name != CHOSEN else {} for kind, of in variant.settings.items()}
         found[name] = {**settings, "start": variant.start, "reference": variant.reference}
     return found
@@ -103,7 +103,7 @@ def resolve_config(study: Study) -> dict[str, Any]:
     changes = {key: study.variants(*key) for key in asked}
     resolved: dict[str, dict[Key, Any]] = {
         "finetuning": {key: study.finetuning(*key).model_dump() for key in made["finetuning"]},
-        "strengthening": {key: study.strengthening(*key).model_dump() for key in made["strengthening"]},
+        "reinforcing": {key: study.reinforcing(*key).model_dump() for key in made["reinforcing"]},
         "methods": {key: _default(study, *key) for key in made["methods"]},
         "variants": {key: {name: changes[key][name] for name in changes[key] if name in asked[key]} for key in made["variants"]},
         "grids": {key: study.grid(*key) for key in made["grids"]},
@@ -134,5 +134,5 @@ def config_text(config: dict[str, Any]) -> str:
 
 
 def _default(study: Study, benchmark: str, split: str, model: str, method: str) -> dict[str, Any]:
-    variant = study.variant(benchmark, split, model, method, DEFAULT)
+    variant = study.variant(ModelId(benchmark, split, model, method=method, variant=DEFAULT))
     return {**(variant.settings["training"] or {}), **variant.loss, "start": variant.start, "reference": variant.reference}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from palimpsest.config.models import RETRAIN
 from palimpsest.config.patterns import ANY
 from palimpsest.config.study import Study
+from palimpsest.names import RETRAIN
 from palimpsest.objectives import load_objective
 
 Key = tuple[str, ...]
@@ -14,16 +14,16 @@ def list_made(study: Study) -> dict[str, list[Key]]:
     """Return by section of the config what its patterns are matched with, each once."""
     trained = [subject for subject in study.subjects if not subject.variant and study.is_trained(subject)]
     # All splits of Markov chains share one Retrain.
-    shared = [s for s in trained if study.is_markov(s.run.benchmark) and s.method == RETRAIN]
+    shared = [s for s in trained if study.is_markov(s.benchmark) and s.method == RETRAIN]
     asked = list_asked(study)
-    strengthened = [key[:3] for key in asked if load_objective(key[3]).needs_strengthened]
+    reinforced = [key[:3] for key in asked if load_objective(key[3]).needs_strengthened]
     made: dict[str, list[Key]] = {
         "finetuning": [
-            *(subject.run.place for subject in trained if subject not in shared),
-            *((subject.run.benchmark, ANY, subject.run.model) for subject in shared),
-            *strengthened,
+            *(subject.place for subject in trained if subject not in shared),
+            *((subject.benchmark, ANY, subject.model) for subject in shared),
+            *reinforced,
         ],
-        "strengthening": [*strengthened],
+        "reinforcing": [*reinforced],
         "methods": [*asked],
         "variants": [*asked],
         "grids": [key for key, variants in asked.items() if study.grid(*key) and variants & study.trials(*key).keys()],
@@ -38,5 +38,5 @@ def list_asked(study: Study) -> dict[Key, set[str]]:
     asked: dict[Key, set[str]] = {}
     for subject in study.subjects:
         if subject.variant:
-            asked.setdefault((*subject.run.place, subject.method), set()).add(subject.variant)
+            asked.setdefault(subject.key, set()).add(subject.variant)
     return asked

@@ -14,6 +14,8 @@ from pydantic_core import ErrorDetails
 
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 
+# Keys of earlier versions, and what they are called now.
+RENAMED = {"strengthening": "reinforcing"}
 # Snakemake reads the parts of a value of --config as text.
 UNQUOTED = "without quotes, and in a file: inside --config all is text"
 
@@ -69,7 +71,9 @@ def _keys(error: ErrorDetails, raw: Any) -> list[str | int]:
 def _problem(error: ErrorDetails, schema: dict[str, Any]) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return suggest("key", error["loc"][-1], _properties(schema, error["loc"][:-1]))
+        if (renamed := RENAMED.get(str(error["loc"][-1]))) in (allowed := [*_properties(schema, error["loc"][:-1])]):
+            return f"the key {error['loc'][-1]!r} is called {renamed!r} now"
+        return suggest("key", error["loc"][-1], allowed)
     if kind == "missing":
         return f"the key {error['loc'][-1]!r} is missing"
     if kind in ("union_tag_invalid", "literal_error"):

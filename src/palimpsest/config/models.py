@@ -14,17 +14,13 @@ from palimpsest.data.settings import Source, SplitSettings
 from palimpsest.evaluation.settings import SuiteSettings
 from palimpsest.markov.settings import FEWEST_TESTED, ChainModel, ChainSettings, ChainSplit
 from palimpsest.models.settings import Packaged, Pretrained, Repository, Tiny
+from palimpsest.names import DEFAULT, PLAIN, ROLES
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Distinct, Seed, Settings, Some
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
-ORIGINAL, HALF, RETRAIN = "original", "original-half", "retrain"
-ROLES = (ORIGINAL, HALF, RETRAIN)
-# Variants that no section of the config names: a method without changes, all trials of its grid, the one chosen among them.
-DEFAULT, GRID, CHOSEN = "default", "grid", "chosen"
-PLAIN = "plain"
 # The split of texts that is the data itself: its original and Retrain serve all splits of a benchmark.
 FORGET = "forget"
 # Names become folders, and a trial's several in one; file systems take 255 bytes.
@@ -320,7 +316,7 @@ class Config(Settings):
     """How methods unlearn, by pattern `benchmark/split/model/method`."""
     variants: dict[str, dict[Name, MethodSettings]] = {}  # type: ignore[valid-type]
     """Named changes of a method's settings, by pattern `benchmark/split/model/method`, then name."""
-    strengthening: dict[str, TrainSettings] = {}
+    reinforcing: dict[str, TrainSettings] = {}
     """How the start model learns the forget set once more (rkld, task-vector), by `benchmark/split/model`; over `finetuning`."""
     references: dict[Name, Reference] = {}
     """Reference models other than the start model, by name."""

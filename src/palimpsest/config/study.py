@@ -1,10 +1,10 @@
-"""A study, worked out from its config: which artefacts there are, and the spec of the stage that makes each."""
+"""A study, worked out from its config: which models there are, what is wanted of each, and their settings."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
@@ -27,14 +27,7 @@ from palimpsest.config.blocks import (
 from palimpsest.config.checks import check_characters, check_config, check_folders, check_logs
 from palimpsest.config.messages import explain
 from palimpsest.config.models import (
-    CHOSEN,
-    DEFAULT,
     FORGET,
-    GRID,
-    ORIGINAL,
-    PLAIN,
-    RETRAIN,
-    ROLES,
     Block,
     Config,
     MarkovBenchmark,
@@ -50,57 +43,15 @@ from palimpsest.config.texts import predecessor
 from palimpsest.data.settings import Source
 from palimpsest.errors import UserError
 from palimpsest.models.settings import UsedSettings
-from palimpsest.objectives import METHODS, load_objective
+from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ModelId
+from palimpsest.objectives import load_objective
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
-RUN = "{benchmark}/{model}/{split}/seed{seed}"
-UNLEARNED = RUN + "/unlearn/{method}/{variant}"
-CHOICE = "{benchmark}/{model}/{split}/choice/{method}"
-EXTERNAL = "{benchmark}/{model}/{split}/external/{external}"
 # Names a file that lists the artefacts which failed jobs left missing, with the reasons.
 GAPS = "PALIMPSEST_GAPS"
 READ = {"prompt", "precision"}
 # What only texts are cut by.
 PIECES = {"piece_tokens", "pieces_per_text"}
-
-
-@dataclass(frozen=True, order=True)
-class Run:
-    """One original and one Retrain, which all methods share."""
-
-    benchmark: str
-    split: str
-    model: str
-    seed: int
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """What it shares with the runs that differ from it in their seed alone."""
-        return self.benchmark, self.split, self.model
-
-    @property
-    def path(self) -> str:
-        """Its folder below the results root."""
-        return RUN.format(**vars(self))
-
-
-@dataclass(frozen=True, order=True)
-class Subject:
-    """A model that is evaluated: original, original-half or retrain (variant empty), or an unlearned one."""
-
-    run: Run
-    method: str
-    variant: str = ""
-
-    @property
-    def names(self) -> dict[str, Any]:
-        """The columns that name it in the results."""
-        return {**vars(self.run), "method": self.method, "variant": self.variant}
-
-    @property
-    def path(self) -> str:
-        """Its folder below the results root."""
-        return (UNLEARNED if self.variant else RUN + "/{method}").format(**self.names)
 
 
 @dataclass
@@ -113,21 +64,21 @@ class Wanted:
     model: bool = False
 
 
-class Subjects(dict[Subject, Wanted]):
+class Subjects(dict[ModelId, Wanted]):
     """Models, and what is wanted of each."""
 
     @property
-    def evaluated(self) -> list[Subject]:
+    def evaluated(self) -> list[ModelId]:
         """Every model that some suite evaluates."""
         return [subject for subject, wanted in self.items() if wanted.suites]
 
     @property
-    def attacked(self) -> list[tuple[Subject, str]]:
+    def attacked(self) -> list[tuple[ModelId, str]]:
         """Every model and attack on it."""
         return [(subject, attack) for subject, wanted in self.items() for attack in sorted(wanted.attacks)]
 
     @property
-    def watched(self) -> list[Subject]:
+    def watched(self) -> list[ModelId]:
         """Every variant whose trajectory is wanted."""
         return [subject for subject, wanted in self.items() if wanted.trajectory]
 
@@ -152,45 +103,24 @@ class Variant:
         return self.training.retain_loss if self.training else "none"
 
 
-@dataclass(frozen=True, order=True)
-class Choice:
-    """The decision between the trials of a method: it holds for all seeds."""
-
-    benchmark: str
-    split: str
-    model: str
-    method: str
-
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What patterns are matched with."""
-        return self.benchmark, self.split, self.model, self.method
-
-    @property
-    def path(self) -> str:
-        """Its folder below the results root."""
-        return CHOICE.format(**vars(self))
-
-
 class Study:
-    """The artefacts of a study and their specs; raises UserError with one line for a mistake in the config."""
+    """The models of a study and their settings; raises UserError with one line for a mistake in the config."""
 
     def __init__(self, raw: Mapping[str, Any], gaps: Mapping[str, str] | None = None) -> None:
         self.config = load_config(raw)
         # Why artefacts could not be made, by their manifests: the report is made without them.
         self.gaps = gaps or {}
         self.results = self.config.results
-        self.choices: list[Choice] = []
+        self.choices: list[ModelId] = []
         # Asked again for every job, of which a study may have ten thousand.
         self._resolved, self._changes = cache(self._resolve), cache(self._list_changes)
         self.subjects = self._subjects()
-        self._by_path = {subject.path: subject for subject in self.subjects}
-        self._by_run: dict[Run, Subjects] = {}
+        self._by_run: dict[ModelId, Subjects] = {}
         for subject, wanted in self.subjects.items():
             self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
         self._check_lessons()
         check_folders(self.config, self.results)
-        check_logs(self.config, lambda name: Path(self.external(name)).exists())
+        check_logs(self.config, self._is_imported)
 
     def _subjects(self) -> Subjects:
         """Return every model that is wanted; where blocks overlap, the union of what they want of it."""
@@ -202,26 +132,26 @@ class Study:
             watched = {block.trajectories.suite} if block.trajectories else set()
             for run in _runs(block):
                 for role in self.roles(run.benchmark):
-                    wanted = _wanted(subjects, Subject(self.home(run), role))
+                    wanted = _wanted(subjects, self.home(run).of(role))
                     wanted.suites |= {*block.suites, *watched}
                 for method, variant in self._listed(block, run):
                     for before in self._requests_before(run):
-                        _wanted(subjects, Subject(before, method, variant)).model = True
-                    wanted = _wanted(subjects, Subject(run, method, variant))
+                        _wanted(subjects, before.of(method, variant)).model = True
+                    wanted = _wanted(subjects, run.of(method, variant))
                     wanted.suites.update(block.suites)
                     wanted.attacks.update(block.attacks)
                     wanted.model |= bool(block.suites or block.attacks) or not block.trajectories
                     if block.trajectories:
                         check_watched(
-                            f"config: blocks: {'/'.join(run.place)}/{method}", self.variant(*run.place, method, variant).training
+                            f"config: blocks: {'/'.join(run.place)}/{method}", self.variant(run.of(method, variant)).training
                         )
                         _watch(wanted, block.trajectories, f"{'/'.join(run.place)}/{method}: {variant}")
-                    start = self.variant(*run.place, method, variant).start
+                    start = self.variant(run.of(method, variant)).start
                     if self.is_texts(run.benchmark):
                         check_text_variant(f"config: blocks: {'/'.join(run.place)}/{method}: {variant}", start)
-                    _wanted(subjects, Subject(self.home(run), start)).suites.update(block.suites)
+                    _wanted(subjects, self.home(run).of(start)).suites.update(block.suites)
                     if variant == CHOSEN:
-                        self._choose(subjects, Choice(*run.place, method))
+                        self._choose(subjects, ModelId(*run.place, method=method))
         for subject, wanted in subjects.items():
             wanted.model |= not subject.variant
         self.choices.sort()
@@ -231,25 +161,25 @@ class Study:
         """Ask for what a block of Markov chains is: original and Retrain measured, and every method watched."""
         for run in _runs(block):
             for role in (ORIGINAL, RETRAIN):
-                _wanted(subjects, Subject(run, role)).suites.add(run.benchmark)
+                _wanted(subjects, run.of(role)).suites.add(run.benchmark)
             for method, variant in self._listed(block, run):
-                settings = self.variant(*run.place, method, variant)
+                settings = self.variant(run.of(method, variant))
                 where = f"config: blocks: {'/'.join(run.place)}/{method}: {variant}"
                 check_chain_method(where, method, variant, settings.retain_loss, settings.start, settings.reference)
                 assert settings.training
                 check_chain_draws(where, settings.training, self.chains(run.benchmark))
-                _wanted(subjects, Subject(run, method, variant)).trajectory = Trajectories(suite=run.benchmark)
+                _wanted(subjects, run.of(method, variant)).trajectory = Trajectories(suite=run.benchmark)
 
     def _check_lessons(self) -> None:
         """Refuse lessons on facts where a benchmark has none."""
         trained = (subject for subject in self.subjects if not subject.variant and self.is_trained(subject))
-        for place in dict.fromkeys(subject.run.place for subject in trained):
+        for place in dict.fromkeys(subject.place for subject in trained):
             lessons = self.finetuning(*place).fact_lessons
             if lessons and not isinstance(self.config.benchmarks[place[0]], TofuBenchmark):
                 kind = self.config.benchmarks[place[0]].kind
                 raise UserError(f"config: finetuning: {'/'.join(place)}: fact_lessons: {lessons}: kind {kind} has no facts: 0")
 
-    def _listed(self, block: Block, run: Run) -> list[tuple[str, str]]:
+    def _listed(self, block: Block, run: ModelId) -> list[tuple[str, str]]:
         """Return each method and variant of a block, with the trials in the place of `grid`."""
         found: list[tuple[str, str]] = []
         for method, variants in block.variants.items():
@@ -258,7 +188,7 @@ class Study:
                 found += [(method, name) for name in names]
         return found
 
-    def _choose(self, subjects: Subjects, choice: Choice) -> None:
+    def _choose(self, subjects: Subjects, choice: ModelId) -> None:
         """Ask for what a choice is made from: the trials on its seeds, and the models that they are measured by."""
         if choice in self.choices:
             return
@@ -271,13 +201,13 @@ class Study:
         for run in self.judged_on(choice):
             check_judged(self.config, run.benchmark, run.split, selection, "selections", choice.method)
             for role in (ORIGINAL, RETRAIN):
-                _wanted(subjects, Subject(run, role)).suites.add(selection.suite)
+                _wanted(subjects, run.of(role)).suites.add(selection.suite)
             for trial in candidates:
                 watched = Trajectories(suite=selection.suite, epochs=selection.epochs)
-                check_watched(f"config: {choice.path}: {trial}", self.variant(*run.place, choice.method, trial).training)
-                _watch(_wanted(subjects, Subject(run, choice.method, trial)), watched, f"{choice.path}: {trial}")
+                check_watched(f"config: {choice.path}: {trial}", self.variant(run.of(choice.method, trial)).training)
+                _watch(_wanted(subjects, run.of(choice.method, trial)), watched, f"{choice.path}: {trial}")
 
-    def selection(self, choice: Choice) -> Selection:
+    def selection(self, choice: ModelId) -> Selection:
         """Return how a choice is made; raises UserError where the config does not say."""
         layers = matching(self.config.selections, choice.key)
         if not layers:
@@ -285,27 +215,26 @@ class Study:
             raise UserError(f"{where}: variant {CHOSEN!r} needs a pattern under selections that says how")
         return Selection.model_validate(merge([_given(layer) for layer in layers]))
 
-    def judged_on(self, choice: Choice) -> list[Run]:
+    def judged_on(self, choice: ModelId) -> list[ModelId]:
         """Return the runs whose trials a choice compares."""
         selection = self.selection(choice)
         place = (selection.benchmark or choice.benchmark, selection.split or choice.split, choice.model)
-        return [Run(*place, seed) for seed in selection.seeds]
+        return [ModelId(*place, seed) for seed in selection.seeds]
 
-    def candidates(self, choice: Choice) -> list[str]:
+    def candidates(self, choice: ModelId) -> list[str]:
         """Return the variants that a choice is among: the trials of the method's grid, or its default where it has no grid."""
         return list(self._trials(*self.judged_on(choice)[0].place, choice.method)) or [DEFAULT]
 
-    def subject(self, path: str) -> Subject:
-        """Return the model of this folder below the results root; raises UserError where the study has none there."""
-        if path not in self._by_path:
-            raise UserError(f"{self.results}/{path}: no block of the config makes this model")
-        return self._by_path[path]
+    def trials_of(self, choice: ModelId) -> list[ModelId]:
+        """Return the variants that a choice compares, each on every seed that it is judged on."""
+        runs = self.judged_on(choice)
+        return [run.of(choice.method, name) for name in self.candidates(choice) for run in runs]
 
-    def of_run(self, run: Run) -> Subjects:
+    def of_run(self, run: ModelId) -> Subjects:
         """Return the models of a run and what is wanted of each, in the order of `subjects`."""
         return self._by_run.get(run, Subjects())
 
-    def is_evaluated(self, subject: Subject) -> bool:
+    def is_evaluated(self, subject: ModelId) -> bool:
         """Return whether some suite evaluates a model."""
         return subject in self.subjects and bool(self.subjects[subject].suites)
 
@@ -328,26 +257,27 @@ class Study:
         settings = self.config.models[model]
         return isinstance(settings, PretrainedEntry) and settings.original is not None
 
-    def is_trained(self, subject: Subject) -> bool:
+    def is_trained(self, subject: ModelId) -> bool:
         """Return whether a model is trained here, rather than fetched or the base itself."""
-        return bool(subject.variant) or not (self.is_given(subject.run.model) or self.model_folder(subject).endswith("/base"))
+        return bool(subject.variant) or not (self.is_given(subject.model) or self.is_base(subject))
+
+    def is_base(self, of: ModelId) -> bool:
+        """Return whether a model is the base itself, which is the original where a benchmark has nothing to teach it."""
+        settings = self.config.benchmarks[of.benchmark]
+        return isinstance(settings, WmdpBenchmark) and settings.original == "base" and of.method == ORIGINAL
 
     def roles(self, benchmark: str) -> tuple[str, ...]:
         """Return the models that every method of a benchmark is compared with."""
         return (ORIGINAL,) if isinstance(self.config.benchmarks[benchmark], WmdpBenchmark) else (ORIGINAL, RETRAIN)
 
-    def home(self, run: Run) -> Run:
+    def home(self, run: ModelId) -> ModelId:
         """Return the run that a run's original and Retrain are of: all splits of texts share those of the first."""
         return replace(run, split=FORGET) if self.is_texts(run.benchmark) else run
 
-    def _requests_before(self, run: Run) -> list[Run]:
+    def _requests_before(self, run: ModelId) -> list[ModelId]:
         """Return the runs whose unlearned models lead to a run's, the latest first."""
         before = predecessor(run.split) if self.is_texts(run.benchmark) else None
         return [earlier, *self._requests_before(earlier)] if before and (earlier := replace(run, split=before)) else []
-
-    def split_folder(self, benchmark: str, split: str) -> str:
-        """Return where a split's sets lie below the results root."""
-        return f"{benchmark}/data" if self.is_texts(benchmark) and split == FORGET else f"{benchmark}/splits/{split}"
 
     def tofu(self, benchmark: str) -> TofuBenchmark:
         """Return a benchmark that is of kind tofu."""
@@ -372,15 +302,15 @@ class Study:
         layers = matching(self.config.finetuning, (benchmark, split, model))
         return FinetuneSettings.model_validate(merge([_given(layer) for layer in layers]))
 
-    def strengthening(self, benchmark: str, split: str, model: str) -> TrainSettings:
+    def reinforcing(self, benchmark: str, split: str, model: str) -> TrainSettings:
         """Return how a start model learns the forget set once more: as it was trained, but for what the config changes."""
         finetuning = self.finetuning(benchmark, split, model).model_dump(exclude={"fact_lessons"}, exclude_unset=True)
-        layers = matching(self.config.strengthening, (benchmark, split, model))
+        layers = matching(self.config.reinforcing, (benchmark, split, model))
         return TrainSettings.model_validate(merge([finetuning, *(_given(layer) for layer in layers)]))
 
-    def variant(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
+    def variant(self, of: ModelId) -> Variant:
         """Return a variant's settings (of `chosen`: those of the default); raises UserError for a variant there is not."""
-        return self._resolved(benchmark, split, model, method, variant)
+        return self._resolved(*of.key, of.variant)
 
     def _resolve(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
         key = (benchmark, split, model, method)
@@ -442,74 +372,26 @@ class Study:
         points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())] if grid else []
         return {"+".join(f"{name}-{_short(value)}" for name, value in point.items()): point for point in points}
 
-    def read_by(self, run: Run, method: str, variant: str) -> dict[str, str]:
-        """Return the folders that unlearning reads of its run: the start model, and what lies beside it that the method needs."""
-        settings, objective = self.variant(*run.place, method, variant), load_objective(method)
-        start = f"unlearn/{method}/{variant}" if self._requests_before(run) else settings.start
-        folders = {"model": self.start_folder(run, start)}
-        if objective.needs_reference:
-            folders["reference"] = f"{run.path}/{start}/reference/{settings.reference}"
-        if objective.needs_strengthened:
-            folders["strengthened"] = f"{run.path}/{start}/strengthened/model"
-        return folders
+    def start_of(self, of: ModelId) -> ModelId:
+        """Return the model that a variant starts from: a role's, or the one that the request before has left."""
+        before = self._requests_before(of.run)
+        return before[0].of(of.method, of.variant) if before else self.home(of.run).of(self.variant(of).start)
 
-    def start_folder(self, run: Run, start: str) -> str:
-        """Return the folder of the model that a run starts from: a role's, or the one that the request before has left."""
-        if start in ROLES:
-            return self.model_folder(Subject(self.home(run), start))
-        return f"{self._requests_before(run)[0].path}/{start}/model"
-
-    def used(self, benchmark: str, model: str, *, trained: bool) -> dict[str, Any]:
+    def used(self, benchmark: str, model: str, *, trained: bool) -> UsedSettings:
         """Return what a stage reads of a model's settings: the prompt and precision, and to train it the adapters too."""
         fields = set(UsedSettings.model_fields) if trained else READ | PIECES
-        return self.config.models[model].model_dump(include=fields if self.is_texts(benchmark) else fields - PIECES)
+        read = fields if self.is_texts(benchmark) else fields - PIECES
+        return UsedSettings(**self.config.models[model].model_dump(include=read))
 
-    # Artefacts by stage, as paths of manifests.
+    def _is_imported(self, name: str) -> bool:
+        external = self.config.external[name]
+        return Path(self.path(ModelId(external.benchmark, external.split, external.model).path, "external", name)).exists()
 
-    def models(self, *methods: str) -> list[str]:
-        """Return the models of these methods (original and retrain among them)."""
-        wanted = [subject for subject, wanted in self.subjects.items() if wanted.model and subject.method in methods]
-        return list(dict.fromkeys(self.path(self.model_folder(subject)) for subject in wanted))
-
-    def model_folder(self, subject: Subject) -> str:
-        """Return where a model lies below the results root: Markov chains share one Retrain, and the base may be the original."""
-        run, benchmark = subject.run, self.config.benchmarks[subject.run.benchmark]
-        if isinstance(benchmark, MarkovBenchmark) and subject.method == RETRAIN:
-            return f"{run.benchmark}/{run.model}/seed{run.seed}/{RETRAIN}/model"
-        if isinstance(benchmark, WmdpBenchmark) and benchmark.original == "base" and subject.method == ORIGINAL:
-            return f"{run.benchmark}/{run.model}/base"
-        return f"{subject.path}/model"
-
-    def unlearned(self) -> list[str]:
-        """Return the unlearned models."""
-        return self.models(*METHODS)
-
-    def evaluations(self) -> list[str]:
-        """Return all evaluations, in the order of `evaluated`."""
-        return [self.path(subject.path, "eval") for subject in self.subjects.evaluated]
-
-    def attacks(self) -> list[str]:
-        """Return all attacks, in the order of `attacked`."""
-        return [self.path(subject.path, "attack", attack) for subject, attack in self.subjects.attacked]
-
-    def trajectories(self) -> list[str]:
-        """Return all trajectories, in the order of `watched`."""
-        return [self.path(subject.path, "trajectory") for subject in self.subjects.watched]
-
-    def scores(self) -> list[str]:
-        """Return the scores of all runs, in the order of `runs`."""
-        return [self.path(run.path, "scores") for run in self.runs]
-
-    def external(self, name: str) -> str:
-        """Return the artefact of a log that others made."""
-        place = self.config.external[name].model_dump(include={"benchmark", "split", "model"})
-        return self.path(EXTERNAL.format(**place, external=name))
-
-    def external_run(self, name: str) -> Run:
+    def external_run(self, name: str) -> ModelId:
         """Return the run that such a log stands beside: that of the first seed, whose Retrain judges it where it brings none."""
         external = self.config.external[name]
         seeds = [seed for block in self.config.blocks if stands_in(external, block) for seed in block.seeds]
-        return Run(external.benchmark, external.split, external.model, min(seeds))
+        return ModelId(external.benchmark, external.split, external.model, min(seeds))
 
     @cached_property
     def published(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -518,13 +400,13 @@ class Study:
         return {place: rows for place, rows in self.config.published.items() if place in places}
 
     @cached_property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[ModelId]:
         """Every run of which something is measured."""
         return list(dict.fromkeys(subject.run for subject in (*self.subjects.evaluated, *self.subjects.watched)))
 
-    def made(self, paths: Iterable[str]) -> list[str]:
-        """Return the manifests that are no gaps."""
-        return [path for path in paths if path not in self.gaps]
+    def is_made(self, folder: str) -> bool:
+        """Return whether an artefact is there or will be: no failed job left a gap in its place."""
+        return self.path(folder) not in self.gaps
 
     def path(self, *parts: str) -> str:
         """Return the manifest of an artefact below the results root."""
@@ -554,11 +436,11 @@ def _schema() -> dict[str, Any]:
     return Config.model_json_schema()
 
 
-def _runs(block: Block) -> list[Run]:
-    return [Run(block.benchmark, *rest) for rest in product(block.splits, block.models, block.seeds)]
+def _runs(block: Block) -> list[ModelId]:
+    return [ModelId(block.benchmark, *rest) for rest in product(block.splits, block.models, block.seeds)]
 
 
-def _wanted(subjects: Subjects, subject: Subject) -> Wanted:
+def _wanted(subjects: Subjects, subject: ModelId) -> Wanted:
     return subjects.setdefault(subject, Wanted())
 
 

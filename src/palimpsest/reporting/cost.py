@@ -15,8 +15,6 @@ from palimpsest.reporting.rows import KEY, clean_summary, finished
 from palimpsest.settings import Settings
 
 CSV, PAGE = "cost.csv", "cost.html"
-# In the order of the pipeline; a stage that is not listed comes last.
-STAGES = ("data", "split", "base", "finetune", "strengthen", "reference", "unlearn", "trajectory", "choice", "attack", "evaluate")
 GROUP = ["stage", *KEY, "method", "attack"]
 # Snakemake's column, ours, and how many of its units one of ours has.
 MEASURES = {"s": ("wall_s", 1.0), "cpu_time": ("cpu_h", 3600.0), "max_rss": ("peak_memory_gb", 1024.0)}
@@ -45,6 +43,7 @@ class CostSpec(Settings):
     study: str
     folder: str = "."
     jobs: list[MeasuredJob]
+    """In the order of the pipeline, which is that of the table."""
 
 
 def write_cost(spec: CostSpec, summary: Path, out: Path) -> None:
@@ -97,8 +96,9 @@ def cost_table(jobs: pd.DataFrame) -> pd.DataFrame:
         )
         .reset_index()
     )
+    stages = list(dict.fromkeys(jobs["stage"]))
     order = [
-        (_stage_order(row["stage"]), *(row[name] for name in KEY), model_order(row["method"], ""), row["attack"])
+        (stages.index(row["stage"]), *(row[name] for name in KEY), model_order(row["method"], ""), row["attack"])
         for row in table.to_dict("records")
     ]
     return table.iloc[sorted(range(len(table)), key=order.__getitem__)].reset_index(drop=True)
@@ -107,10 +107,6 @@ def cost_table(jobs: pd.DataFrame) -> pd.DataFrame:
 def _known_sum(values: pd.Series) -> float:
     """Return the sum of what is known; NaN where nothing is."""
     return float(values.sum(min_count=1))
-
-
-def _stage_order(stage: str) -> tuple[int, str]:
-    return (STAGES.index(stage) if stage in STAGES else len(STAGES)), stage
 
 
 def quality_by_time(jobs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:

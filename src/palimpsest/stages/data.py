@@ -8,14 +8,14 @@ from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
 
-class DataSpec(Settings):
+class Spec(Settings):
     """The name of the benchmark and its source."""
 
     benchmark: str
     source: Source
 
 
-def work(job: Job[DataSpec]) -> None:
+def work(job: Job[Spec]) -> None:
     """Write the sets and source.json: kind, revision, licence, sha256 of source files, counts."""
     dataset = read_source(job.spec.source)
     counts = dataset.write(job.out)
@@ -24,4 +24,4 @@ def work(job: Job[DataSpec]) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("data", DataSpec, work)
+    run_stage("data", Spec, work)

@@ -1,7 +1,4 @@
-"""Stage `finetune`: the original learns retain and forget set or the first half of it, Retrain the retain set alone.
-
-The strengthened model is a start model that learns the forget set once more (for RKLD and task vectors).
-"""
+"""Stage `finetune`: the original learns the retain set and the forget set or the first half of it, Retrain the retain set."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +15,7 @@ from palimpsest.training.settings import FinetuneSettings
 class Spec(Settings):
     """Which model, and how it is trained."""
 
-    role: Literal["original", "original-half", "retrain", "strengthened"]
+    role: Literal["original", "original-half", "retrain"]
     seed: int
     training: FinetuneSettings
     model: UsedSettings
@@ -46,8 +43,6 @@ def _lessons(split: Path, role: str) -> Sequence[Lesson]:
     if (split / f"{role}.jsonl").exists():
         return read_lessons(split / f"{role}.jsonl")
     forget = read_lessons(split / "forget.jsonl")
-    if role == "strengthened":
-        return forget
     learnt = {"original": forget, "original-half": halves(forget)[0], "retrain": []}[role]
     return [*read_lessons(split / "retain.jsonl"), *learnt]
 

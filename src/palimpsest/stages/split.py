@@ -11,14 +11,14 @@ from palimpsest.stages.contract import Job, run_stage
 COPIED = ("real_authors.jsonl", "world_facts.jsonl", "refusals.jsonl")
 
 
-class SplitSpec(Settings):
+class Spec(Settings):
     """The name of the split and how much is retained."""
 
     split: str
     settings: SplitSettings = SplitSettings()
 
 
-def work(job: Job[SplitSpec]) -> None:
+def work(job: Job[Spec]) -> None:
     """Write forget.jsonl, retain.jsonl and copies of the sets that every split shares."""
     data = job.input("data")
     base = {row.author for row in read_rows(data / "base.jsonl", Question)}
@@ -31,4 +31,4 @@ def work(job: Job[SplitSpec]) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("split", SplitSpec, work)
+    run_stage("split", Spec, work)

@@ -68,7 +68,7 @@ def _edit(job: Job[Spec], objective: Objective) -> None:
         raise UserError(f"spec: {spec.method} edits weights: training is null, loss is not, and there is no choice")
     assert objective.edit_weights is not None
     model = load_model(job.input("model"), spec.model)
-    other, edit = load_model(job.input("strengthened"), spec.model), partial(objective.edit_weights, **spec.loss)
+    other, edit = load_model(job.input("reinforced"), spec.model), partial(objective.edit_weights, **spec.loss)
     if not edit_model(model, other, edit):
         job.remark(Remark(UNMOVED, f"{spec.method}: the edit moved no weight, so the model is the one that it started from"))
     if processes.is_main():

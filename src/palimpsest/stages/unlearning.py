@@ -36,7 +36,7 @@ def unlearning_problem(
     seed: int,
     original: PreTrainedModel | None = None,
 ) -> Unlearning:
-    """Return the problem of a method on the job's `split`, with what else it reads of `model`, `reference` and `strengthened`.
+    """Return the problem of a method on the job's `split`, with what else it reads of `model`, `reference` and `reinforced`.
 
     `model` is the one to train, of which a method may freeze a part; `original` is the frozen start model, where the caller has
     it in memory already. Raises UserError for a reference that was made for other questions, and for a model that does not have
@@ -73,7 +73,7 @@ def unlearning_problem(
         references=references.nll if references else (),
         refusal_references=references.refusal_nll if references else (),
         original=original,
-        strengthened=load_model(job.input("strengthened"), used) if objective.needs_strengthened else None,
+        strengthened=load_model(job.input("reinforced"), used) if objective.needs_strengthened else None,
         layers=layers,
         seed=seed,
     )

@@ -1,0 +1,167 @@
+"""What the rules of the workflow ask of a study: paths, specs, inputs, code digests and resources of a job, by its wildcards."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import string
+import sys
+from collections.abc import Callable, Iterable
+from inspect import signature
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from uuid import uuid4
+
+from palimpsest.config.description import resolve_config
+from palimpsest.config.specs import source_files, spec_of
+from palimpsest.config.stages import STAGES, Artefacts, Node, needs_network
+from palimpsest.config.study import Study
+from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
+from palimpsest.provenance.canonical import canonical_json
+from palimpsest.provenance.commit import COMMIT, describe_commit
+from palimpsest.provenance.digest import code_digest
+from palimpsest.provenance.manifest import MANIFEST
+
+NEVER = r"(?!)"
+# What grows with the attempt, so that a job which ran out of it gets more.
+GROWING = ("mem", "runtime")
+# Before the command of a job that is to see the network: in a container it sees none otherwise.
+NETWORK = "PALIMPSEST_NETWORK=yes"
+KILLED = "palimpsest: the job was killed (SIGKILL), most likely out of memory: give the model more `resources: mem`"
+SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
+# What diverged is a result: its artefact is made, and what depends on it is made too.
+TAKE_DIVERGED = f"[ $code -ne {DIVERGED_EXIT} ] || exit 0"
+AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
+# The command of every stage; a rule that inherits from another cannot change it.
+COMMAND = (
+    "{params.before} python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
+    " palimpsest.stages.{params.stage} --spec {params.spec:q} --code {params.code} {params.inputs}"
+    " --out {output.manifest} > {log} 2>&1"
+)
+
+
+class Wildcards(Protocol):
+    """A job's wildcards, as Snakemake gives them to the functions of a rule."""
+
+    def __getattr__(self, name: str) -> str: ...
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return each name with its value."""
+
+
+Asked = TypeVar("Asked", bound=Callable[..., Any])
+
+
+def asked(function: Asked) -> Asked:
+    """Tell Snakemake what a rule's function takes: else it works that out several times a job."""
+    parameters = signature(function).parameters
+    function._overwrite_params = dict(parameters)  # type: ignore[attr-defined]
+    return function
+
+
+class Rule:
+    """What a rule asks of the stage that it runs; each function takes a job's wildcards."""
+
+    def __init__(self, artefacts: Artefacts, stage: str, only: Callable[[Node], bool] = lambda node: True) -> None:
+        study, row = artefacts.study, STAGES[stage]
+        self._artefacts, self._path = artefacts, row.path
+        self.stage = row.module or stage
+        names = self._names([node for node in artefacts.of(stage) if only(node)])
+        self.manifest = f"{study.results}/{_constrained(row.path, names)}/{MANIFEST}"
+        self.log = f"{study.results}/logs/{row.path}.log"
+        self.benchmark = f"{study.results}/benchmarks/{row.path}.tsv"
+        self.inputs = asked(lambda wildcards: artefacts.inputs(self._node(wildcards)))
+        self.spec = asked(lambda wildcards: spec_of(study, self._node(wildcards)))
+        self.code = asked(lambda wildcards: artefacts.code(self._node(wildcards)))
+        self.flags = asked(lambda wildcards: as_flags(artefacts.inputs(self._node(wildcards))))
+        self.network = asked(lambda wildcards: NETWORK if needs_network(study, self._node(wildcards)) else "")
+        self.files = asked(lambda wildcards: source_files(study, self._node(wildcards)))
+
+    def _node(self, wildcards: Wildcards) -> Node:
+        return self._artefacts.at(self._path.format(**dict(wildcards.items())))
+
+    def _names(self, nodes: Iterable[Node]) -> dict[str, str]:
+        """Return a regular expression for each wildcard that matches the names which the study has for it alone."""
+        fields = [name for _, name, _, _ in string.Formatter().parse(self._path) if name]
+        nodes = list(nodes)
+        return {field: one_of(_value(node, field) for node in nodes) for field in fields}
+
+
+def _value(node: Node, field: str) -> str:
+    return node.name if field == "name" else str(getattr(node.of, field))
+
+
+def _constrained(path: str, names: dict[str, str]) -> str:
+    return path.format(**{field: f"{{{field},{names[field]}}}" for field in names})
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return a regular expression that matches these names alone; of no names, one that never matches."""
+    return "|".join(re.escape(name) for name in dict.fromkeys(names)) or NEVER
+
+
+def as_flags(inputs: dict[str, list[str]]) -> str:
+    """Return the inputs of a job as flags of a stage's command line."""
+    return " ".join(f"--in {name}={shlex.quote(path)}" for name, paths in inputs.items() for path in paths)
+
+
+def publish_code() -> str:
+    """Return the code digest of what is published beside the report: the config written out and the costs."""
+    return code_digest("palimpsest.config.__main__", "palimpsest.reporting.cost")
+
+
+def written_config(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the config of the study, with every pattern replaced by what it comes to."""
+    return asked(lambda wildcards: canonical_json(resolve_config(study)))
+
+
+def resource(study: Study, name: str) -> Callable[..., int | str]:
+    """Return a function that says what a job which works with a model asks for; memory and time grow with the attempt."""
+
+    @asked
+    def ask(wildcards: Wildcards) -> int | str:
+        value: int | str = getattr(study.config.models[wildcards.model].resources, name)
+        return value
+
+    @asked
+    def ask_more(wildcards: Wildcards, attempt: int) -> str:
+        return multiplied(str(ask(wildcards)), attempt)
+
+    return ask_more if name in GROWING else ask
+
+
+def multiplied(amount: str, times: int) -> str:
+    """Return an amount with a unit so many times: twice "1.5GB" is "3GB"."""
+    number = amount.rstrip(string.ascii_letters)
+    return f"{float(number) * times:g}{amount[len(number) :]}"
+
+
+def job_environment(source: Path, results: str) -> dict[str, str]:
+    """Return the variables that every job has: the package, where checkpoints go, the commit of the code."""
+    return {
+        "PYTHONPATH": str(source),
+        "PYTHONHASHSEED": "0",
+        "PALIMPSEST_SCRATCH": f"{results}/.scratch",
+        # Jobs of a cluster, which read the workflow again, inherit it.
+        SNAKEMAKE_RUN: os.environ.setdefault(SNAKEMAKE_RUN, uuid4().hex),
+        COMMIT: describe_commit(source.parent),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
+    """Return what stands before every job's command: its variables, and which python.
+
+    A SIGTERM reaches the shell too, whose end would end the job: it waits for the stage, which may still save a checkpoint. What
+    SIGKILL ended cannot say so: the shell does.
+    With conda or a container (`deployed`), `python` is theirs; without, it is the one that runs Snakemake.
+    """
+    exports = job_environment(source, results)
+    path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
+    # Snakemake formats the prefix, so braces in a path are doubled.
+    return f"set -euo pipefail; trap : TERM; trap {shlex.quote(AT_EXIT)} EXIT; export {assignments}{path}; ".replace(
+        "{", "{{"
+    ).replace("}", "}}")

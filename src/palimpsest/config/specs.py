@@ -1,0 +1,352 @@
+"""What each stage is told of a study: the spec of an artefact, of the type that its stage declares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from palimpsest.config.checks import files_made_of
+from palimpsest.config.description import describe_study
+from palimpsest.config.models import ChainEntry
+from palimpsest.config.patterns import ANY
+from palimpsest.config.stages import Node, evaluation_of, external_of, scores_of, trajectory_of
+from palimpsest.config.study import PIECES, Study
+from palimpsest.data import sources
+from palimpsest.data.settings import LocalSource
+from palimpsest.markov.settings import ChainModel, ChainSettings
+from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
+from palimpsest.names import CHOSEN, PLAIN, RETRAIN, ModelId
+from palimpsest.provenance.canonical import canonical_json
+from palimpsest.selection.settings import SelectionRule
+from palimpsest.settings import Settings
+from palimpsest.stages import (
+    attack,
+    base,
+    data,
+    evaluate,
+    finetune,
+    markov_data,
+    markov_evaluate,
+    markov_train,
+    markov_trajectory,
+    reference,
+    reinforce,
+    split,
+    text_split,
+    trajectory,
+    unlearn,
+)
+from palimpsest.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from palimpsest.reporting.study import ReportSpec
+    from palimpsest.scores.imported import LogFiles
+    from palimpsest.stages import choice, external, scores, summarise
+
+
+def _data(study: Study, node: Node) -> data.Spec:
+    return data.Spec(benchmark=node.of.benchmark, source=study.source(node.of.benchmark))
+
+
+def source_files(study: Study, node: Node) -> str:
+    """Return the hashes of a local folder's files: they are no part of the spec, but an edit must rerun what comes of them.
+
+    A folder that is gone counts as what its data artefact was made from.
+    """
+    source = study.source(node.of.benchmark)
+    if not isinstance(source, LocalSource):
+        return ""
+    made_of = files_made_of(study.results, node.of.benchmark)
+    return canonical_json(sources.hash_folder(source) if Path(source.path).is_dir() else made_of)
+
+
+def _split(study: Study, node: Node) -> split.Spec:
+    return split.Spec(split=node.of.split, settings=study.tofu(node.of.benchmark).split)
+
+
+def _text_split(study: Study, node: Node) -> text_split.Spec:
+    return text_split.Spec(split=node.of.split)
+
+
+def _base(study: Study, node: Node) -> base.Spec:
+    """All that makes a tiny model, or which one it is of those that have weights already."""
+    model = study.config.models[node.of.model]
+    assert not isinstance(model, ChainEntry)
+    if isinstance(model, Tiny):
+        unread = {"lora", "gradient_checkpointing"} | (PIECES if not study.is_texts(node.of.benchmark) else set())
+    else:
+        unread = set(UsedSettings.model_fields)
+    settings = model.model_dump(exclude={"resources", "original", "retrain", *unread})
+    return base.Spec.model_validate({"model": settings, "needs": _needs(model)})
+
+
+def _given(study: Study, node: Node) -> base.Spec:
+    """A finished original or Retrain, whose tokenizer is the model's."""
+    model = study.config.models[node.of.model]
+    assert isinstance(model, Pretrained)
+    own = model.tokenizer or Repository(name=model.name, revision=model.revision)
+    finished = getattr(model, node.of.method).model_dump()
+    return base.Spec(model=Pretrained(kind="pretrained", **finished, tokenizer=own), needs=_needs(model))
+
+
+def _needs(model: Tiny | Pretrained | Packaged) -> Needs:
+    """Return what the stage `base` checks a model for; other settings of prompts and adapters do not rerun it."""
+    targets = model.lora.target_modules if model.lora else None
+    return Needs(chat=model.prompt.kind == "chat", lora_targets=targets if isinstance(targets, list) else None)
+
+
+def _finetune(study: Study, node: Node) -> finetune.Spec:
+    of = node.of
+    return finetune.Spec(
+        role=of.method,  # type: ignore[arg-type]  # pydantic checks it
+        seed=_seed(of),
+        training=study.finetuning(*of.place),
+        model=study.used(of.benchmark, of.model, trained=True),
+    )
+
+
+def _reinforce(study: Study, node: Node) -> reinforce.Spec:
+    of = node.of
+    training, model = study.reinforcing(*of.place), study.used(of.benchmark, of.model, trained=True)
+    return reinforce.Spec(seed=_seed(of), training=training, model=model)
+
+
+def _reference(study: Study, node: Node) -> reference.Spec:
+    """A plain reference has no random share, and so no seed that matters."""
+    used = study.used(node.of.benchmark, node.of.model, trained=False)
+    mixed = {"random_share": 0.0, "seed": 0} if node.name == PLAIN else study.config.references[node.name].model_dump()
+    return reference.Spec(model=used, **mixed)
+
+
+def _unlearn(study: Study, node: Node) -> unlearn.Spec:
+    """The settings of a chosen variant are those that its choice names."""
+    of, variant = node.of, study.variant(node.of)
+    settings = dict.fromkeys(variant.settings) if of.variant == CHOSEN else variant.settings
+    used = study.used(of.benchmark, of.model, trained=variant.training is not None)
+    return unlearn.Spec(method=of.method, seed=_seed(of), **settings, model=used)
+
+
+def _trajectory(study: Study, node: Node) -> trajectory.Spec:
+    of, wanted = node.of, study.subjects[node.of].trajectory
+    assert wanted
+    return trajectory.Spec(
+        method=of.method,
+        seed=_seed(of),
+        **study.variant(of).settings,
+        model=study.used(of.benchmark, of.model, trained=True),
+        suite=study.config.suites[wanted.suite],  # type: ignore[arg-type]  # the config is checked for its kind
+        epochs=wanted.epochs,
+    )
+
+
+def _choice(study: Study, node: Node) -> choice.Spec:
+    """The rule, and the settings of each trial in the order of the inputs."""
+    from palimpsest.stages.choice import Spec, Trial
+
+    selection = study.selection(node.of)
+    trials = [
+        Trial(variant=trial.variant, seed=_seed(trial), **study.variant(trial).settings) for trial in study.trials_of(node.of)
+    ]
+    rule = SelectionRule(**selection.model_dump(include=set(SelectionRule.model_fields)))
+    return Spec(rule=rule, suite=selection.suite, trials=trials, references=selection.seeds)
+
+
+def _attack(study: Study, node: Node) -> attack.Spec:
+    used = study.used(node.of.benchmark, node.of.model, trained=True)
+    return attack.Spec(attack=study.config.attacks[node.name], seed=_seed(node.of), model=used)
+
+
+def _evaluate(study: Study, node: Node) -> evaluate.Spec:
+    """All suites that some block wants of the model."""
+    listed = {name: study.config.suites[name] for name in sorted(study.subjects[node.of].suites)}
+    return evaluate.Spec(suites=listed, model=study.used(node.of.benchmark, node.of.model, trained=False))
+
+
+def _scores(study: Study, node: Node) -> scores.Spec:
+    from palimpsest.stages.scores import Attacked, Run, Spec, Subject, Watched
+
+    subjects = study.of_run(node.of)
+    return Spec(
+        run=Run(**_named(node.of, *Run.model_fields)),
+        evaluations=[
+            Subject(**_named(of, "method", "variant"))
+            for of in subjects.evaluated
+            if study.is_made(evaluation_of(study, of).path)
+        ],
+        attacks=[
+            Attacked(**_named(of, "method", "variant"), attack=name)
+            for of, name in subjects.attacked
+            if study.is_made(Node("attack", of, name).path)
+        ],
+        trajectories=[
+            Watched(**_named(of, "method", "variant"), suite=wanted.suite)
+            for of in subjects.watched
+            if (wanted := subjects[of].trajectory) and study.is_made(trajectory_of(study, of).path)
+        ],
+        gaps=_gaps(study, node.of),
+    )
+
+
+def _text_scores(study: Study, node: Node) -> Settings:
+    from palimpsest.stages.text_scores import Spec
+
+    own = _scores(study, node)
+    auc = getattr(study.config.benchmarks[node.of.benchmark], "retrain_auc", None)
+    shared = study.home(node.of)
+    gaps = [*own.gaps]
+    if shared != node.of:
+        gaps += _gap(study, evaluation_of(study, shared.of(RETRAIN)), "evaluation")
+    return Spec(**{**dict(own), "gaps": gaps}, retrain_auc=auc)
+
+
+def _gaps(study: Study, run: ModelId) -> list[Any]:
+    """Return what is missing of what is measured of a run, and why."""
+    subjects = study.of_run(run)
+    return [
+        *(gap for of in subjects.evaluated for gap in _gap(study, evaluation_of(study, of), "evaluation")),
+        *(gap for of, name in subjects.attacked for gap in _gap(study, Node("attack", of, name), "attack")),
+        *(gap for of in subjects.watched for gap in _gap(study, trajectory_of(study, of), "trajectory")),
+    ]
+
+
+def _gap(study: Study, node: Node, kind: Literal["evaluation", "attack", "trajectory"]) -> list[Any]:
+    from palimpsest.scores.remarks import Gap
+
+    reason = study.gaps.get(study.path(node.path))
+    names = _named(node.of, "method", "variant")
+    return [Gap(**names, attack=node.name, of=kind, reason=reason)] if reason else []
+
+
+def _external(study: Study, node: Node) -> external.Spec:
+    """A log that others made; its files' hashes are its identity, of a log that is gone those that its artefact was made from."""
+    from palimpsest.stages.external import Place, Spec
+
+    given, run = study.config.external[node.name], study.external_run(node.name)
+    return Spec(
+        name=node.name,
+        place=Place(**_named(run, "benchmark", "split", "model", "seed"), suite=given.suite),
+        source=given.source,
+        log=_log(study, node, "log", given.log),
+        retrain=None if given.retrain is None else _log(study, node, "retrain", given.retrain),
+    )
+
+
+def _log(study: Study, node: Node, key: str, path: str) -> LogFiles:
+    from palimpsest.scores.imported import LogFiles, hash_log
+
+    if Path(path).exists():
+        return LogFiles(path=path, files=hash_log(Path(path)))
+    made = json.loads(Path(study.path(node.path)).read_text(encoding="utf-8"))["spec"]
+    return LogFiles(path=path, files=(made[key] or {}).get("files", {}))
+
+
+def _summarise(study: Study, node: Node) -> summarise.Spec:
+    """Which choices there are, in the order of the inputs, and which runs and logs are missing."""
+    from palimpsest.reporting.summary import ChoiceIdentity
+    from palimpsest.scores.remarks import StudyGap
+    from palimpsest.stages.summarise import Spec
+
+    choices = [of for of in study.choices if study.is_made(Node("choice", of).path)]
+    listed: list[tuple[ModelId, str, Literal["scores", "log"], Node]] = [
+        *((run, "", "scores", scores_of(study, run)) for run in study.runs),
+        *((study.external_run(name), name, "log", external_of(study, name)) for name in study.config.external),
+    ]
+    return Spec(
+        choices=[ChoiceIdentity(**_named(of, *ChoiceIdentity.model_fields)) for of in choices],
+        gaps=[
+            StudyGap(**_named(run, "benchmark", "split", "model", "seed"), method=method, of=of, reason=study.gaps[path])
+            for run, method, of, missing in listed
+            if (path := study.path(missing.path)) in study.gaps
+        ],
+    )
+
+
+def _report(study: Study, node: Node) -> ReportSpec:
+    from palimpsest.reporting.study import ReportSpec
+
+    return ReportSpec.model_validate({"study": describe_study(study), "published": study.published})
+
+
+def _markov_data(study: Study, node: Node) -> markov_data.Spec:
+    chains = study.chains(node.of.benchmark).model_dump(include=set(ChainSettings.model_fields))
+    return markov_data.Spec(chains=ChainSettings(**chains), seed=_seed(node.of))
+
+
+def _markov_original(study: Study, node: Node) -> markov_train.Spec:
+    """An original has learnt all chains, but for what the split leaves out."""
+    of, learnt = node.of, study.lengths(node.of.benchmark, node.of.split)
+    if not study.chains(of.benchmark).splits[of.split].forget2_learnt:
+        del learnt["forget2"]
+    return _markov_train(study, of, learnt, study.finetuning(*of.place))
+
+
+def _markov_retrain(study: Study, node: Node) -> markov_train.Spec:
+    """All splits share a Retrain, so no pattern that names one applies."""
+    of = node.of
+    learnt = {"retain": study.chains(of.benchmark).length}
+    return _markov_train(study, of, learnt, study.finetuning(of.benchmark, ANY, of.model))
+
+
+def _markov_train(study: Study, of: ModelId, learnt: dict[str, int], training: TrainSettings) -> markov_train.Spec:
+    model = study.config.models[of.model].model_dump(include=set(ChainModel.model_fields))
+    own = training.model_dump(include=set(TrainSettings.model_fields))
+    return markov_train.Spec(model=ChainModel(**model), learnt=learnt, training=TrainSettings(**own), seed=_seed(of))
+
+
+def _markov_evaluate(study: Study, node: Node) -> markov_evaluate.Spec:
+    return markov_evaluate.Spec(lengths=study.lengths(node.of.benchmark, node.of.split))
+
+
+def _markov_trajectory(study: Study, node: Node) -> markov_trajectory.Spec:
+    of = node.of
+    return markov_trajectory.Spec(
+        method=of.method,
+        seed=_seed(of),
+        **study.variant(of).settings,
+        lengths=study.lengths(of.benchmark, of.split),
+        watched=study.chains(of.benchmark).watched,
+    )
+
+
+def _seed(of: ModelId) -> int:
+    assert of.seed is not None
+    return of.seed
+
+
+def _named(of: ModelId, *names: str) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in names}
+
+
+SPECS: dict[str, Callable[[Study, Node], Settings]] = {
+    "data": _data,
+    "split": _split,
+    "text_split": _text_split,
+    "base": _base,
+    "finetune": _finetune,
+    "given": _given,
+    "reinforce": _reinforce,
+    "reference": _reference,
+    "unlearn": _unlearn,
+    "trajectory": _trajectory,
+    "choice": _choice,
+    "attack": _attack,
+    "evaluate": _evaluate,
+    "markov_data": _markov_data,
+    "markov_retrain": _markov_retrain,
+    "markov_original": _markov_original,
+    "markov_evaluate": _markov_evaluate,
+    "markov_trajectory": _markov_trajectory,
+    "scores": _scores,
+    "text_scores": _text_scores,
+    "markov_scores": _scores,
+    "external": _external,
+    "summarise": _summarise,
+    "report": _report,
+}
+
+
+def spec_of(study: Study, node: Node) -> str:
+    """Return the spec of an artefact as canonical JSON."""
+    return canonical_json(SPECS[node.stage](study, node).model_dump())

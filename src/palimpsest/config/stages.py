@@ -1,0 +1,401 @@
+"""The table of stages: where each artefact lies, what it is made of, by which code, and how far two makings of it agree.
+
+Rules, the plan, the table of costs and the audit read it. An artefact of a study is a `Node`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from palimpsest.config.models import FORGET
+from palimpsest.config.study import Study
+from palimpsest.data import sources
+from palimpsest.errors import UserError
+from palimpsest.evaluation import suites
+from palimpsest.evaluation.settings import LmEvalSuite
+from palimpsest.models.settings import Tiny
+from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN, Agreement, ModelId
+from palimpsest.objectives import load_objective, module_name
+from palimpsest.provenance.digest import stage_code
+
+RUN = "{benchmark}/{model}/{split}/seed{seed}"
+UNLEARNED = f"{RUN}/unlearn/{{method}}/{{variant}}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """An artefact of a study: its stage, the model or the models that it is of, and a name where these have several."""
+
+    stage: str
+    of: ModelId
+    name: str = ""
+
+    @property
+    def path(self) -> str:
+        """Its folder below the results."""
+        return STAGES[self.stage].path.format(**vars(self.of), subject=self.of.subject, name=self.name)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What it is of, by the columns of the summary; what several models read is of their run."""
+        of = self.of.run if self.stage in ("reinforce", "reference") else self.of
+        return {**of.columns, "attack": self.name if self.stage == "attack" else ""}
+
+
+Inputs = dict[str, Node | list[Node]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a study knows of a stage; `path` is where its artefacts lie, with Snakemake's wildcards."""
+
+    path: str
+    inputs: Callable[[Study, Node], Inputs]
+    modules: Callable[[Study, Node], Iterable[str]] = lambda study, node: ()
+    """Modules of its code beside its own: those of the node's method, source or suites."""
+    agreement: Agreement = "bitwise"
+    is_measured: bool = False
+    """Whether it works with a model, so that Snakemake measures its jobs."""
+    module: str = ""
+    """The module in `stages/`, where it has not the stage's name."""
+
+
+class Artefacts:
+    """All artefacts of a study, and what is asked of each."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    @cached_property
+    def nodes(self) -> dict[str, Node]:
+        """The artefacts that the report and the kept models need, by their folders; what an artefact needs comes before it."""
+        found: dict[str, Node] = {}
+        wanted = [model_of(self.study, of) for of, wanted in self.study.subjects.items() if wanted.model]
+        for node in (*wanted, Node("report", ModelId(""))):
+            self._add(node, found)
+        return found
+
+    def _add(self, node: Node, found: dict[str, Node]) -> None:
+        if node.path not in found:
+            for each in self._inputs(node):
+                self._add(each, found)
+            found[node.path] = node
+
+    def _inputs(self, node: Node) -> Iterator[Node]:
+        for given in STAGES[node.stage].inputs(self.study, node).values():
+            yield from given if isinstance(given, list) else [given]
+
+    def at(self, path: str) -> Node:
+        """Return the artefact in a folder below the results; raises UserError where the study makes none there."""
+        if path not in self.nodes:
+            raise UserError(f"{self.study.results}/{path}: no block of the config asks for it")
+        return self.nodes[path]
+
+    def of(self, *stages: str) -> list[Node]:
+        """Return the artefacts of some stages."""
+        return [node for node in self.nodes.values() if node.stage in stages]
+
+    def measured(self) -> list[Node]:
+        """Return the artefacts whose jobs work with a model here, in the order of the pipeline."""
+        models = self.study.config.models
+        found = [node for stage, row in STAGES.items() if row.is_measured for node in self.of(stage)]
+        return [node for node in found if node.stage != "base" or isinstance(models[node.of.model], Tiny)]
+
+    def made(self, *stages: str) -> list[str]:
+        """Return the manifests of the artefacts of some stages."""
+        return [self.manifest(node) for node in self.of(*stages)]
+
+    def models(self, role: str | None = None) -> list[str]:
+        """Return the manifests of the models of a role, or of all unlearned ones."""
+        subjects = self.study.subjects
+        wanted = [of for of, wanted in subjects.items() if wanted.model and (of.method == role if role else of.variant)]
+        return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in wanted))
+
+    def inputs(self, node: Node) -> dict[str, list[str]]:
+        """Return the manifests of what an artefact is made of, by the names of the stage's inputs."""
+        named = STAGES[node.stage].inputs(self.study, node)
+        return {
+            name: [self.manifest(each) for each in (given if isinstance(given, list) else [given])]
+            for name, given in named.items()
+        }
+
+    def code(self, node: Node) -> str:
+        """Return the digest of the code that makes an artefact, and the modules in it beside the stage's own."""
+        stage = STAGES[node.stage]
+        return stage_code(stage.module or node.stage, *stage.modules(self.study, node))
+
+    def manifest(self, node: Node) -> str:
+        """Return the path of an artefact's manifest."""
+        return self.study.path(node.path)
+
+
+# Which artefact something is.
+
+
+def split_of(study: Study, benchmark: str, name: str) -> Node:
+    """Return the artefact with the sets of a split."""
+    if not study.is_texts(benchmark):
+        return Node("split", ModelId(benchmark, name))
+    return data_of(benchmark) if name == FORGET else Node("text_split", ModelId(benchmark, name))
+
+
+def data_of(benchmark: str) -> Node:
+    """Return the artefact with the data of a benchmark."""
+    return Node("data", ModelId(benchmark))
+
+
+def base_of(of: ModelId) -> Node:
+    """Return the base of a model."""
+    return Node("base", ModelId(of.benchmark, model=of.model))
+
+
+def model_of(study: Study, of: ModelId) -> Node:
+    """Return the artefact with the weights of a model: Markov chains share one Retrain, and the base may be the original."""
+    if study.is_markov(of.benchmark):
+        if of.method == RETRAIN:
+            return Node("markov_retrain", ModelId(of.benchmark, model=of.model, seed=of.seed, method=of.method))
+        return Node("markov_original", of) if not of.variant else Node("markov_trajectory", of)
+    if of.variant:
+        return Node("unlearn", of)
+    if study.is_base(of):
+        return base_of(of)
+    return Node("given" if study.is_given(of.model) else "finetune", of)
+
+
+def evaluation_of(study: Study, of: ModelId) -> Node:
+    """Return the artefact with the evaluation of a model."""
+    return Node("markov_evaluate" if study.is_markov(of.benchmark) else "evaluate", of)
+
+
+def trajectory_of(study: Study, of: ModelId) -> Node:
+    """Return the artefact with the trajectory of a variant."""
+    return Node("markov_trajectory" if study.is_markov(of.benchmark) else "trajectory", of)
+
+
+def scores_of(study: Study, run: ModelId) -> Node:
+    """Return the artefact with all numbers of a run."""
+    kind = "markov_scores" if study.is_markov(run.benchmark) else "text_scores" if study.is_texts(run.benchmark) else "scores"
+    return Node(kind, run)
+
+
+def external_of(study: Study, name: str) -> Node:
+    """Return the artefact with a log that others made."""
+    given = study.config.external[name]
+    return Node("external", ModelId(given.benchmark, given.split, given.model), name)
+
+
+def _sequences(of: ModelId) -> Node:
+    return Node("markov_data", ModelId(of.benchmark, seed=of.seed))
+
+
+# Data.
+
+
+def _source_module(study: Study, node: Node) -> list[str]:
+    return [sources.module_name(study.source(node.of.benchmark).kind)]
+
+
+def _its_data(study: Study, node: Node) -> Inputs:
+    return {"data": data_of(node.of.benchmark)}
+
+
+# Models.
+
+
+def _base_inputs(study: Study, node: Node) -> Inputs:
+    is_tiny = isinstance(study.config.models[node.of.model], Tiny)
+    return {"data": data_of(node.of.benchmark)} if is_tiny else {}
+
+
+def _finetune_inputs(study: Study, node: Node) -> Inputs:
+    return {"base": base_of(node.of), "split": split_of(study, node.of.benchmark, node.of.split)}
+
+
+def _of_start(study: Study, node: Node) -> Inputs:
+    """Return the start model that the node is made of, and the sets of the node's own split."""
+    of = node.of
+    start = study.start_of(of) if of.variant else study.home(of.run).of(of.method)
+    return {"model": model_of(study, start), "split": split_of(study, of.benchmark, of.split)}
+
+
+def _unlearn_inputs(study: Study, node: Node) -> Inputs:
+    chosen: Inputs = {"choice": Node("choice", choice_of(node.of))} if node.of.variant == CHOSEN else {}
+    return {**_read_by(study, node), **chosen}
+
+
+def choice_of(of: ModelId) -> ModelId:
+    """Return what a choice is of: a method on all seeds."""
+    return ModelId(*of.place, method=of.method)
+
+
+def _read_by(study: Study, node: Node) -> Inputs:
+    """Return what unlearning reads: the start model, what the method reads beside it, and the sets that it trains on."""
+    of, variant, objective = node.of, study.variant(node.of), load_objective(node.of.method)
+    start = study.start_of(of)
+    found: Inputs = {"model": model_of(study, start)}
+    # What is made of a start model lies beside the run's own models, whichever run the start model is of.
+    own = of.of(start.method, start.variant)
+    if objective.needs_reference:
+        found["reference"] = Node("reference", own, variant.reference)
+    if objective.needs_strengthened:
+        found["reinforced"] = Node("reinforce", own)
+    if objective.is_trained:
+        found["split"] = split_of(study, of.benchmark, of.split)
+    return found
+
+
+def _method_module(study: Study, node: Node) -> list[str]:
+    return [module_name(node.of.method)]
+
+
+def _trajectory_modules(study: Study, node: Node) -> list[str]:
+    wanted = study.subjects[node.of].trajectory
+    assert wanted
+    return [module_name(node.of.method), suites.module_name(study.config.suites[wanted.suite].kind)]
+
+
+def _choice_inputs(study: Study, node: Node) -> Inputs:
+    """Return the trajectory of every trial, and the evaluations of original and Retrain of every seed."""
+    runs = study.judged_on(node.of)
+    return {
+        "trajectory": [trajectory_of(study, trial) for trial in study.trials_of(node.of)],
+        **{role: [evaluation_of(study, run.of(role)) for run in runs] for role in (ORIGINAL, RETRAIN)},
+    }
+
+
+def _attack_inputs(study: Study, node: Node) -> Inputs:
+    return {"model": model_of(study, node.of), "split": split_of(study, node.of.benchmark, node.of.split)}
+
+
+# Measurements.
+
+
+def _evaluate_inputs(study: Study, node: Node) -> Inputs:
+    of = node.of
+    return {"model": model_of(study, of), "split": split_of(study, of.benchmark, study.home(of.run).split)}
+
+
+def _suite_modules(study: Study, node: Node) -> list[str]:
+    return [*map(suites.module_name, sorted({study.config.suites[name].kind for name in study.subjects[node.of].suites}))]
+
+
+def needs_network(study: Study, node: Node) -> bool:
+    """Return whether an evaluation needs the network: stock tasks of lm-eval fetch their data."""
+    listed = (study.config.suites[name] for name in study.subjects[node.of].suites)
+    return any(isinstance(suite, LmEvalSuite) and not suite.is_local for suite in listed)
+
+
+def _scores_inputs(study: Study, node: Node) -> Inputs:
+    """Return all that is measured of a run, and the Retrains that it is compared with beside its own.
+
+    Of questions these are the Retrains of its other seeds, of texts the one that all splits share.
+    """
+    run, subjects = node.of, study.of_run(node.of)
+    if study.is_texts(run.benchmark):
+        others = [study.home(run)]
+    elif study.is_markov(run.benchmark):
+        others = []
+    else:
+        others = [other for other in study.runs if other.place == run.place and other != run]
+    retrains = [other.of(RETRAIN) for other in others]
+    found = {
+        "eval": [evaluation_of(study, of) for of in subjects.evaluated],
+        "attack": [Node("attack", of, name) for of, name in subjects.attacked],
+        "trajectory": [trajectory_of(study, of) for of in subjects.watched],
+        "retrain": [evaluation_of(study, retrain) for retrain in retrains if study.is_evaluated(retrain)],
+    }
+    return {name: _made(study, nodes) for name, nodes in found.items()}
+
+
+def _made(study: Study, nodes: Iterable[Node]) -> list[Node]:
+    return [node for node in nodes if study.is_made(node.path)]
+
+
+def _external_inputs(study: Study, node: Node) -> Inputs:
+    """Return, for a log that brings no Retrain of its own, the evaluation of the study's."""
+    if study.config.external[node.name].retrain is not None:
+        return {}
+    return {"retrain": evaluation_of(study, study.external_run(node.name).of(RETRAIN))}
+
+
+def _summarise_inputs(study: Study, node: Node) -> Inputs:
+    return {
+        "scores": _made(study, (scores_of(study, run) for run in study.runs)),
+        "choice": _made(study, (Node("choice", of) for of in study.choices)),
+        "external": _made(study, (external_of(study, name) for name in study.config.external)),
+    }
+
+
+# Markov chains.
+
+
+def _markov_data_inputs(study: Study, node: Node) -> Inputs:
+    return {"data": _sequences(node.of)}
+
+
+def _markov_evaluate_inputs(study: Study, node: Node) -> Inputs:
+    return {"model": model_of(study, node.of), "data": _sequences(node.of)}
+
+
+def _markov_trajectory_inputs(study: Study, node: Node) -> Inputs:
+    return {"model": model_of(study, node.of.of(ORIGINAL)), "data": _sequences(node.of)}
+
+
+def _nothing(study: Study, node: Node) -> Inputs:
+    return {}
+
+
+# In the order of the pipeline.
+STAGES: dict[str, Stage] = {
+    "data": Stage("{benchmark}/data", _nothing, _source_module),
+    "split": Stage("{benchmark}/splits/{split}", _its_data),
+    "text_split": Stage("{benchmark}/splits/{split}", _its_data),
+    "base": Stage("{benchmark}/{model}/base", _base_inputs, agreement="statistical", is_measured=True),
+    "finetune": Stage(f"{RUN}/{{method}}/model", _finetune_inputs, agreement="statistical", is_measured=True),
+    "given": Stage(f"{RUN}/{{method}}/model", _nothing, agreement="statistical", module="base"),
+    "reinforce": Stage(f"{RUN}/{{subject}}/reinforced/model", _of_start, agreement="statistical", is_measured=True),
+    "reference": Stage(f"{RUN}/{{subject}}/reference/{{name}}", _of_start, agreement="numeric", is_measured=True),
+    "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _method_module, "statistical", is_measured=True),
+    "trajectory": Stage(f"{UNLEARNED}/trajectory", _read_by, _trajectory_modules, "statistical", is_measured=True),
+    "choice": Stage("{benchmark}/{model}/{split}/choice/{method}", _choice_inputs),
+    "attack": Stage(f"{UNLEARNED}/attack/{{name}}", _attack_inputs, agreement="statistical", is_measured=True),
+    "evaluate": Stage(f"{RUN}/{{subject}}/eval", _evaluate_inputs, _suite_modules, "numeric", is_measured=True),
+    "markov_data": Stage("{benchmark}/seed{seed}/data", _nothing),
+    "markov_retrain": Stage(
+        "{benchmark}/{model}/seed{seed}/{method}/model",
+        _markov_data_inputs,
+        agreement="statistical",
+        is_measured=True,
+        module="markov_train",
+    ),
+    "markov_original": Stage(
+        f"{RUN}/{{method}}/model",
+        _markov_data_inputs,
+        agreement="statistical",
+        is_measured=True,
+        module="markov_train",
+    ),
+    "markov_evaluate": Stage(f"{RUN}/{{subject}}/eval", _markov_evaluate_inputs, agreement="numeric", is_measured=True),
+    "markov_trajectory": Stage(
+        f"{UNLEARNED}/trajectory",
+        _markov_trajectory_inputs,
+        _method_module,
+        "statistical",
+        is_measured=True,
+    ),
+    "scores": Stage(f"{RUN}/scores", _scores_inputs),
+    "text_scores": Stage(f"{RUN}/scores", _scores_inputs),
+    "markov_scores": Stage(f"{RUN}/scores", _scores_inputs),
+    "external": Stage("{benchmark}/{model}/{split}/external/{name}", _external_inputs),
+    "summarise": Stage("summary", _summarise_inputs),
+    "report": Stage("report", lambda study, node: {"summary": Node("summarise", ModelId(""))}),
+}
+
+
+def agreement_of(module: str) -> Agreement:
+    """Return how far two makings of an artefact agree, by the module of its stage; one that is unknown: to the byte."""
+    rows = [row for name, row in STAGES.items() if module in (name, row.module)]
+    return rows[0].agreement if rows else "bitwise"

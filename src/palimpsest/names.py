@@ -1,0 +1,66 @@
+"""The words of the house: the roles of models, the variants that no config names, and what tells a model from all others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+ORIGINAL, HALF, RETRAIN = "original", "original-half", "retrain"
+ROLES = (ORIGINAL, HALF, RETRAIN)
+# Variants that no section of the config names: a method without changes, all trials of its grid, the one chosen among them.
+DEFAULT, GRID, CHOSEN = "default", "grid", "chosen"
+# The reference log-probabilities of the start model as it is.
+PLAIN = "plain"
+# How far two makings of an artefact agree on another machine or on a GPU.
+Agreement = Literal["bitwise", "numeric", "statistical"]
+
+
+@dataclass(frozen=True, order=True)
+class ModelId:
+    """What tells a model of a study from all others; with names left out, what some models have in common.
+
+    Without a method it is a run: all models of one benchmark, split, model and seed, with one original and one Retrain. The
+    method of these two is their role, and they have no variant.
+    """
+
+    benchmark: str
+    split: str = ""
+    model: str = ""
+    seed: int | None = None
+    method: str = ""
+    variant: str = ""
+
+    def of(self, method: str, variant: str = "") -> ModelId:
+        """Return a model of this run."""
+        return replace(self, method=method, variant=variant)
+
+    @property
+    def run(self) -> ModelId:
+        """The run of the model."""
+        return self.of("")
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What the runs share that differ in their seeds alone: benchmark, split and model."""
+        return self.benchmark, self.split, self.model
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What the patterns of a method's settings are matched with."""
+        return *self.place, self.method
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of the summary that name it."""
+        return dict(vars(self))
+
+    @property
+    def subject(self) -> str:
+        """Its folder below that of its run."""
+        return f"unlearn/{self.method}/{self.variant}" if self.variant else self.method
+
+    @property
+    def path(self) -> str:
+        """Its folder below the results."""
+        seed = "" if self.seed is None else f"seed{self.seed}"
+        return "/".join(filter(None, (self.benchmark, self.model, self.split, seed, self.subject)))
