@@ -30,6 +30,7 @@ PARSED = {
     "palimpsest": cli.main,
     "palimpsest.launch": launch.main,
     "palimpsest.config": lambda: importlib.import_module("palimpsest.config.__main__").main(),
+    "palimpsest.config.publish": lambda: sys.exit(importlib.import_module("palimpsest.config.publish").main()),
     "palimpsest.reporting.cost": lambda: importlib.import_module("palimpsest.reporting.cost").main(),
     "palimpsest.stages": lambda: importlib.import_module("palimpsest.stages.contract")._parse("scores"),
     **{
@@ -82,6 +83,7 @@ def test_every_script_and_module_with_a_command_line_is_swept() -> None:
         "palimpsest.arguments",
         "palimpsest.cli",
         "palimpsest.config.__main__",
+        "palimpsest.config.publish",
         "palimpsest.launch",
         "palimpsest.reporting.cost",
         "palimpsest.stages.contract",
@@ -332,7 +334,7 @@ def test_the_config_commands_say_a_wrong_argument_in_one_line(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["config", *arguments])
     with pytest.raises(SystemExit) as stop:
-        PARSED["palimpsest.config"]()
+        PARSED["palimpsest.config.publish"]()
     assert stop.value.code == 2
     line = capsys.readouterr().err
     assert says in line and line.count("\n") == 1

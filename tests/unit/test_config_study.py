@@ -16,8 +16,8 @@ from snakemake.io import regex_from_filepattern
 
 from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.docs import REFERENCE, SCHEMA, make_schema, reference_text, schema_text
-from palimpsest.config.measured import list_measured
 from palimpsest.config.patterns import matching, merge
+from palimpsest.config.publish import list_measured
 from palimpsest.config.rules import Rule, as_flags, one_of, shell_prefix
 from palimpsest.config.specs import source_files, spec_of
 from palimpsest.config.stages import Artefacts, Node

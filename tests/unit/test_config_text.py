@@ -54,6 +54,6 @@ def test_any_text(text: str) -> None:
 def test_the_config_is_printed_whole() -> None:
     text = "a\x00b\x7f\x85\u2028\ufeff\U0001f600\te\u0301 'quoted' \"twice\" # no comment: {x}"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
-    command = [sys.executable, "-m", "palimpsest.config", "resolved", json.dumps({"description": text})]
+    command = [sys.executable, "-m", "palimpsest.config.publish", "resolved", json.dumps({"description": text})]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
     assert yaml.safe_load(done.stdout) == {"description": text}

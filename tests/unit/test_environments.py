@@ -27,7 +27,7 @@ STAGES = {
         " stages.markov_data stages.markov_train stages.markov_evaluate stages.markov_trajectory",
         "evaluate": "launch stages.evaluate stages.trajectory",
         "report": "stages.choice stages.scores stages.text_scores stages.markov_scores stages.external"
-        " stages.summarise stages.report config.__main__ reporting.cost",
+        " stages.summarise stages.report config.publish reporting.cost",
     }.items()
 }
 
@@ -101,7 +101,15 @@ def imported(*modules: str) -> set[str]:
     """Return the distributions that modules import, in functions too, and all that they import from this package."""
     names = set()
     for code in code_closure(*modules).values():
-        for node in ast.walk(ast.parse(code.partition("\0")[0])):
+        tree = ast.parse(code.partition("\0")[0])
+        # What only a type checker reads is never imported.
+        typing = [
+            each
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            for each in ast.walk(node)
+        ]
+        for node in set(ast.walk(tree)) - set(typing):
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:

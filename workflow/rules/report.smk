@@ -85,6 +85,6 @@ rule publish:
         "Writing {output.page} and {output.table}"
     shell:
         "(cp {input.table} {output.table} && cp {input.page} {output.page}"
-        " && python -m palimpsest.config resolved {params.config:q} > {output.config}"
-        " && python -m palimpsest.config measured {params.config:q}"
+        " && python -m palimpsest.config.publish resolved {params.config:q} > {output.config}"
+        " && python -m palimpsest.config.publish measured {params.config:q}"
         " | python -m palimpsest.reporting.cost --spec - --summary {input.table} --out $(dirname {output.cost})) 2> {log}"

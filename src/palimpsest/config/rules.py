@@ -108,7 +108,7 @@ def as_flags(inputs: dict[str, list[str]]) -> str:
 
 def publish_code() -> str:
     """Return the code digest of what is published beside the report: the config written out and the costs."""
-    return code_digest("palimpsest.config.__main__", "palimpsest.reporting.cost")
+    return code_digest("palimpsest.config.publish", "palimpsest.reporting.cost")
 
 
 def written_config(study: Study) -> Callable[[Wildcards], str]:

@@ -1,0 +1,60 @@
+"""What stands beside a report: `resolved JSON` prints a config as YAML, `measured JSON` which jobs Snakemake measured of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from palimpsest.arguments import Parser, refuse
+from palimpsest.config.description import config_text
+from palimpsest.config.stages import Artefacts
+from palimpsest.config.study import Study
+from palimpsest.errors import UserError
+
+
+def main() -> int:
+    """Run one of the two commands."""
+    parser = Parser(prog="python -m palimpsest.config.publish", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, prints in (("resolved", "print a config as YAML"), ("measured", "print the spec of its table of costs")):
+        commands.add_parser(name, help=prints).add_argument("json", type=_config)
+    args = parser.parse_args()
+    if args.command == "resolved":
+        print(config_text(args.json), end="")
+        return 0
+    try:
+        print(json.dumps(list_measured(Artefacts(Study(args.json)))))
+    except UserError as error:
+        return refuse(parser.prog, error)
+    return 0
+
+
+def list_measured(artefacts: Artefacts) -> dict[str, Any]:
+    """Return the spec of a study's costs: every job that works with a model, in the order of the pipeline, and its figures."""
+    study = artefacts.study
+    jobs = [
+        {
+            "stage": node.stage,
+            **{name: value for name, value in node.columns.items() if value not in ("", None)},
+            "gpu": study.config.models[node.of.model].resources.gpu,
+            "file": f"{node.path}.tsv",
+        }
+        for node in artefacts.measured()
+    ]
+    return {"study": study.config.study, "folder": f"{study.results}/benchmarks", "jobs": jobs}
+
+
+def _config(text: str) -> dict[str, Any]:
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise argparse.ArgumentTypeError("a config is an object")
+    return config
+
+
+if __name__ == "__main__":
+    sys.exit(main())
