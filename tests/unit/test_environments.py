@@ -105,11 +105,6 @@ def imported(*modules: str) -> set[str]:
         # What only a type checker reads is never imported.
         blocks = (node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
         typing = {each for block in blocks for each in ast.walk(block)}
-            each
-            for node in ast.walk(tree)
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-            for each in ast.walk(node)
-        ]
         for node in set(ast.walk(tree)) - typing:
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}

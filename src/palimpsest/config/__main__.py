@@ -1,11 +1,12 @@
-"""`python -m palimpsest.config write` makes schema and reference anew; `check FILE...` says in which line a config is no YAML.
+"""`python -m palimpsest.config write` makes the schema, the reference of the config and the page on reruns anew.
 
-Snakemake does not say that of the files of --configfile.
+`check FILE...` says in which line a config is no YAML, which Snakemake does not say of the files of --configfile.
 """
 
 from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path
+from palimpsest.config.budget import PAGE, budget_text
 from palimpsest.config.docs import REFERENCE, SCHEMA, reference_text, schema_text
 from palimpsest.config.files import read_file
 from palimpsest.config.messages import one_line
@@ -15,13 +16,14 @@ def main() -> None:
     """Run one of the two commands."""
     parser = Parser(prog="python -m palimpsest.config", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("write", help=f"write {SCHEMA} and {REFERENCE}, in the repository's root")
+    commands.add_parser("write", help=f"write {SCHEMA}, {REFERENCE} and {PAGE}, in the repository's root")
     checked = commands.add_parser("check", help="say in which line of a config YAML would fail, drop a key or misread a value")
     checked.add_argument("files", nargs="+", type=filled_path)
     args = parser.parse_args()
     if args.command == "write":
         Path(SCHEMA).write_text(schema_text(), encoding="utf-8")
         Path(REFERENCE).write_text(reference_text(), encoding="utf-8")
+        Path(PAGE).write_text(budget_text(), encoding="utf-8")
     else:
         with one_line():
             for path in args.files:

@@ -24,6 +24,8 @@ from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST
 
 NEVER = r"(?!)"
+# What writes the files beside the report.
+PUBLISHED = ("palimpsest.config.publish", "palimpsest.reporting.cost")
 # What grows with the attempt, so that a job which ran out of it gets more.
 GROWING = ("mem", "runtime")
 # Before the command of a job that is to see the network: in a container it sees none otherwise.
@@ -108,7 +110,7 @@ def as_flags(inputs: dict[str, list[str]]) -> str:
 
 def publish_code() -> str:
     """Return the code digest of what is published beside the report: the config written out and the costs."""
-    return code_digest("palimpsest.config.publish", "palimpsest.reporting.cost")
+    return code_digest(*PUBLISHED)
 
 
 def written_config(study: Study) -> Callable[[Wildcards], str]:

@@ -1,0 +1,43 @@
+"""The budget of reruns: the page says what an edit reruns, and a leaf reruns its own stage alone."""
+
+from pathlib import Path
+
+import pytest
+
+from palimpsest.config.budget import PAGE, budget, budget_text
+from palimpsest.config.stages import STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def reruns() -> dict[str, list[str]]:
+    return budget()
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    assert (ROOT / PAGE).read_text(encoding="utf-8") == budget_text(), "run: python -m palimpsest.config write"
+
+
+def test_a_method_reruns_itself_alone(reruns: dict[str, list[str]]) -> None:
+    from palimpsest.objectives import METHODS, module_name
+
+    for method in METHODS:
+        assert reruns[module_name(method)] == [f"unlearn ({method})", f"trajectory ({method})", f"markov_trajectory ({method})"]
+
+
+def test_a_source_reruns_no_other(reruns: dict[str, list[str]]) -> None:
+    assert reruns["palimpsest.data.austen"] == ["data (austen)"]
+    assert reruns["palimpsest.data.hub"] == ["data (hub)"]
+
+
+def test_a_page_of_the_report_reruns_the_report_alone(reruns: dict[str, list[str]]) -> None:
+    pages = [module for module in reruns if module.startswith("palimpsest.reporting.questions.")]
+    assert len(pages) > 5
+    assert all(reruns[page] == ["report"] for page in pages)
+
+
+def test_what_plans_and_audits_reruns_nothing(reruns: dict[str, list[str]]) -> None:
+    for module in ("palimpsest.config.stages", "palimpsest.config.specs", "palimpsest.config.rules"):
+        assert not {*reruns[module]} & STAGES.keys()
+    assert all(not of for module, of in reruns.items() if module.startswith("palimpsest.audit"))
