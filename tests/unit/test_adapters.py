@@ -78,6 +78,13 @@ def test_a_layer_that_is_no_plain_product_with_its_weight_gets_no_adapter(family
         add_adapters(build_family(family), LoraSettings(), 0)
 
 
+@pytest.mark.parametrize("family", ["llama", "deepseek_v3", "qwen3_moe"])
+def test_in_half_precision_rounding_is_no_fault(family: str) -> None:
+    add_adapters(build_family(family).to(torch.bfloat16), LoraSettings(), 0)
+    with pytest.raises(UserError, match="the adapters of dt_proj"):
+        add_adapters(build_family("jamba").to(torch.bfloat16), LoraSettings(), 0)
+
+
 def test_to_try_a_merge_changes_nothing() -> None:
     model = build("llama", 2).train()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}

@@ -121,9 +121,14 @@ def _merges(model: PreTrainedModel, layer: Any, ids: Tensor) -> bool:
     model.eval()
     layer.enable_adapters(True)
     apart, together = attempt(lambda: predictions(merged=False)), attempt(lambda: predictions(merged=True))
-    model.train(training)
     layer.enable_adapters(False)
     layer.merged_adapters.clear()
     for weight, value in kept.items():
         weight.copy_(value)
-    return isinstance(apart, Tensor) and isinstance(together, Tensor) and is_close(together, apart, model.dtype)
+    start = predictions(merged=False)
+    model.train(training)
+    if not (isinstance(apart, Tensor) and isinstance(together, Tensor)):
+        return False
+    # In half precision rounding moves a router's choice; of an adapter that is not heeded the whole effect is missing.
+    heeded = model.dtype is torch.bfloat16 and bool((together - apart).norm() <= (together - start).norm() / 2)
+    return heeded or is_close(together, apart, model.dtype)
