@@ -115,7 +115,8 @@ def _merges(model: PreTrainedModel, layer: Any, ids: Tensor) -> bool:
     def predictions(*, merged: bool) -> Tensor:
         if merged:
             layer.merge()
-        return model(input_ids=ids, use_cache=False).logits[0].float().log_softmax(-1)
+        logits: Tensor = model(input_ids=ids, use_cache=False).logits[0]
+        return logits.float().log_softmax(-1)
 
     training = model.training
     model.eval()
