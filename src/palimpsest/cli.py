@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
@@ -63,12 +62,12 @@ def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from palimpsest.config.files import read_configs
+    from palimpsest.config.files import BASE, on_top, read_configs
     from palimpsest.config.study import Study
     from palimpsest.planning import Assumptions, Plan, format_plan
 
     named = {name: getattr(args, name) for name in ("teraflops", "utilisation", "generated")}
     given = {name: value for name, value in named.items() if value is not None}
-    study = Study(read_configs([Path("config.yaml"), *args.configfile]))
+    study = Study(read_configs([BASE, *on_top([BASE], args.configfile)]))
     print(format_plan(Plan(study, parameters=args.parameters, assumed=Assumptions(**given)), args.gpus, args.gpu_memory))
     return 0

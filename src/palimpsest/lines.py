@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from palimpsest import strict_json
 from palimpsest.errors import UserError
 
 # How files begin that are often taken for a text file.
@@ -27,10 +28,6 @@ SIGNS = {
 }
 _HALF = re.compile("[\ud800-\udfff]")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-class _Twice(ValueError):
-    """A JSON object with one key twice."""
 
 
 def sign_of(path: Path) -> str | None:
@@ -108,8 +105,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _parse(path: Path, number: int, line: str) -> Any:
     try:
-        return json.loads(line, object_pairs_hook=_once)
-    except _Twice as error:
+        return strict_json.parse(line)
+    except strict_json.Twice as error:
         raise UserError(f"{path}:{number}: {error}") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{number}: no JSON: {_cause(line, error)}") from None
@@ -122,11 +119,3 @@ def _cause(line: str, error: json.JSONDecodeError) -> str:
         return "an object or list goes on in the next line; each line is an object of its own"
     said = f"{error.msg}, column {error.colno}"
     return said if line.endswith("\n") else f"{said}; the file is cut short"
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _Twice(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
-    return found

@@ -6,10 +6,11 @@ import pytest
 import torch
 from example_study import CONFIG, changed
 from example_study import spec as told
+from families import build_family
 from small_models import build
 
 from palimpsest.config.study import Study
-from palimpsest.errors import UserError
+from palimpsest.errors import Diverged, UserError
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.settings import LoraSettings
 
@@ -28,7 +29,6 @@ IDS = torch.arange(20)[None]
         ("llama", ["proj"], r"the model has no layer 'proj'"),
         ("llama", ["mlp"], r"the model has no layer 'mlp'"),
         ("llama", ["norm"], r"the model has no layer 'norm'"),
-        ("llama", [], r"no layer is named"),
         ("llama", ["lm_head"], r"'lm_head' shares its weight with another layer"),
         ("llama", ["q_proj", "embed_tokens"], r"'embed_tokens' shares its weight with another layer"),
         ("gpt2", ["q_proj"], r"the model has no layer 'q_proj'; its layers are c_attn, c_fc, c_proj, lm_head, wpe, wte"),
@@ -60,6 +60,47 @@ def test_merging_leaves_the_model_that_was_trained(family: str, targets: Any) ->
 def test_a_layer_with_a_weight_of_its_own_may_have_one(target: str) -> None:
     adapted: Any = add_adapters(build("llama", 1, tied=False), LoraSettings(target_modules=[target]), 0)
     assert any("lora" in name and target in name for name, _ in adapted.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("family", "reason"),
+    [
+        ("jamba", r"merging would change what the adapters of dt_proj have learnt: name other layers"),
+        ("llama4_text", r"merging would change what the adapters of router have learnt: name other layers"),
+        ("longcat_flash", r"merging would change what the adapters of classifier have learnt: name other layers"),
+        ("mamba", r".*Module 'out_proj' is incompatible with Mamba-based models"),
+    ],
+)
+def test_a_layer_that_is_no_plain_product_with_its_weight_gets_no_adapter(family: str, reason: str) -> None:
+    with pytest.raises(UserError, match=rf"^lora: target_modules: \w+: {reason}"):
+        add_adapters(build_family(family), LoraSettings(), 0)
+
+
+@pytest.mark.parametrize("family", ["llama", "deepseek_v3", "qwen3_moe"])
+def test_in_half_precision_rounding_is_no_fault(family: str) -> None:
+    add_adapters(build_family(family).to(torch.bfloat16), LoraSettings(), 0)
+    with pytest.raises(UserError, match="the adapters of dt_proj"):
+        add_adapters(build_family("jamba").to(torch.bfloat16), LoraSettings(), 0)
+
+
+def test_to_try_a_merge_changes_nothing() -> None:
+    model = build("llama", 2).train()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    adapted: Any = add_adapters(model, LoraSettings(), 0)
+    for name, weight in adapted.state_dict().items():
+        plain = name.removeprefix("base_model.model.").replace(".base_layer", "")
+        assert torch.equal(weight, before[plain]) if plain in before else bool(weight.any()) == ("lora_A" in name)
+    assert adapted.training and not any(getattr(module, "merged", False) for module in adapted.modules())
+    assert all(weight.requires_grad == ("lora" in name) for name, weight in adapted.named_parameters())
+
+
+def test_a_merge_that_is_not_finite_is_a_divergence() -> None:
+    adapted: Any = add_adapters(build("llama", 1), LoraSettings(), 0)
+    for name, weight in adapted.named_parameters():
+        if "lora" in name:
+            torch.nn.init.constant_(weight, 1e30)
+    with pytest.raises(Diverged, match="not finite once the adapters are merged"):
+        merge_adapters(adapted)
 
 
 def test_the_base_is_told_what_is_asked_of_it_and_nothing_else_of_prompts_and_adapters() -> None:

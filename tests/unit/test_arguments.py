@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_study import CONFIG
 from run_example import Results, identity, suite_rows
 
 from palimpsest import cli, environment, launch
 from palimpsest.arguments import filled, filled_path, positive, share, whole
+from palimpsest.config.applied import open_study
 from palimpsest.errors import UserError
 from palimpsest.leases import lease
 from palimpsest.output import unread_output
@@ -279,6 +281,22 @@ def test_a_broken_config_beside_results_is_one_line(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "no table, or cut short: "),
+        (bytes(range(256)), "no table, or cut short: "),
+        (b'metric,value\n"forget', "no table, or cut short: "),
+        (b"a,b\n1,2,3\n4,5,6,7\n", "no table, or cut short: "),
+        (b"metric,value\nforget_quality,1\n", "not the table of a summary: it has no column 'benchmark'"),
+    ],
+)
+def test_a_damaged_summary_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "summary").mkdir()
+    written(tmp_path / "summary" / "summary.csv", content)
+    assert f"summary.csv: {says}" in refused(capsys, "audit", "explain", "forget_quality", str(tmp_path))
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
         (["--spec", ""], "--spec is no JSON"),
@@ -403,6 +421,10 @@ def test_an_environment_variable_that_says_nothing_is_one_line(
     assert launch.main() == 2
     line = capsys.readouterr().err
     assert line.startswith(f"palimpsest: {name}") and line.count("\n") == 1
+    # Snakemake says the same when it reads the workflow, before any job.
+    with pytest.raises(SystemExit, match=r"^2$"):
+        open_study(CONFIG)
+    assert capsys.readouterr().err == line
 
 
 def test_environment_variables_are_read() -> None:

@@ -17,7 +17,7 @@ from snakemake.utils import update_config
 
 from palimpsest.config.applied import check_applied
 from palimpsest.config.description import resolve_config
-from palimpsest.config.files import read_file, read_layers
+from palimpsest.config.files import on_top, open_layers, read_file, read_layers
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 
@@ -150,6 +150,17 @@ def test_entries_of_the_command_line_are_looked_at_too() -> None:
         read_layers([], [], ['methods={"a/b/c/npo": {"beta": 1}, "a/b/c/npo": {}}'])
     with pytest.raises(UserError, match=r"^--config: study is given twice$"):
         read_layers([], [], ["study=a", "study=b"])
+
+
+def test_the_base_may_be_named_before_the_other_files_and_stays_the_base() -> None:
+    base, other = Path("config.yaml"), Path("other.yaml")
+    base.write_text("study: base\n")
+    other.write_text("study: other\n")
+    for files, layers in (([base], []), ([base, other], ["other.yaml"]), ([base.absolute(), other], ["other.yaml"])):
+        assert [layer.name for layer in open_layers([base], files, [])] == layers
+    for files in ([other, base], [base, other, base]):
+        with pytest.raises(UserError, match=r"^--configfile: config.yaml lies below the other files: name it first, or not at"):
+            on_top([base], files)
 
 
 # Patterns.

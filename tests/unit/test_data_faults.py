@@ -142,6 +142,12 @@ def test_refusals_in_json_are_refused(tmp_path: Path, content: str) -> None:
     assert refused(tmp_path) == "idontknow.jsonl:2: JSON; a refusal is the line itself"
 
 
+@pytest.mark.parametrize("name", ["idk.jsonl", "idontknow.json", "IDontKnow.jsonl", "i_dont_know.txt", "refusals.jsonl"])
+def test_refusals_under_a_name_that_is_not_read_are_told(tmp_path: Path, name: str) -> None:
+    (write_files(tmp_path, FILES) / name).write_text("No idea.\n")
+    assert refused(tmp_path).startswith(f"{name}: not read: a folder's refusals are in idontknow.jsonl, one a line: rename it")
+
+
 def whole(name: str) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in FILES[name])
 
@@ -165,8 +171,8 @@ def whole(name: str) -> bytes:
         (b'[{"question": "a"},\n', ":1: no JSON: an object or list goes on in the next line; each line is an object of its own"),
         (json.dumps(FILES["world_facts.json"]).encode(), ":1: no JSON object; each line is one"),
         (b'{"question": "a"} {"question": "b"}\n', ":1: no JSON: Extra data, column 19"),
-        (b'{"question": "a", "question": "b"}\n', ":1: the key 'question' stands twice in one object"),
-        (b'{"question": {"a": 1, "a": 2}}\n', ":1: the key 'a' stands twice in one object"),
+        (b'{"question": "a", "question": "b"}\n', ":1: 'question' stands twice"),
+        (b'{"question": {"a": 1, "a": 2}}\n', ":1: question: 'a' stands twice"),
         (b'{"question": "a\n', ":1: no JSON: Invalid control character at, column 16"),
         (b'{"question": "a', ":1: no JSON: Unterminated string starting at, column 14; the file is cut short"),
         (b'{"question": ' + b"[" * 100_000, ":1: no JSON: maximum recursion depth exceeded"),

@@ -130,6 +130,14 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
         read(tmp_path / "no-muse")
 
 
+@pytest.mark.parametrize("name", ["forget_10.jsonl", "forget-2.jsonl", "forget_2.json", "forget2-00000-of-00001.parquet"])
+@pytest.mark.parametrize("config", ["scal", "sust"])
+def test_a_part_under_a_name_that_is_not_read_is_told(news: Path, config: str, name: str) -> None:
+    (news / config / name).write_text('{"text": "read by nobody"}\n')
+    with pytest.raises(UserError, match=rf"{config}/{name}: not read: parts are forget_1 to forget_9, in "):
+        read(news)
+
+
 def broken_cases() -> Iterator[tuple[str, str, str]]:
     for config, columns in (("raw", "text"), ("verbmem", "prompt, gt"), ("privleak", "text")):
         name = "forget-00000-of-00001.parquet"

@@ -17,8 +17,8 @@ from palimpsest.data.prompts import PromptEncoder
 from palimpsest.errors import UserError
 from palimpsest.models.checks import check_folder
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
-from palimpsest.models.packing import score
 from palimpsest.models.pretrained import fetch_model
+from palimpsest.models.scoring import score
 from palimpsest.models.settings import Needs, Pretrained, PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
 
@@ -169,7 +169,6 @@ CASES: dict[str, tuple[Change, str]] = {
     "an adapter with its base's config": (adapter(lambda f: (f / WEIGHTS).unlink()), "an adapter is never applied unasked"),
     "an adapter beside whole weights": (adapter(lambda f: None), "an adapter is never applied unasked"),
     "an adapter alone": (adapter(lambda f: (f / CONFIG).unlink()), "an adapter is never applied unasked"),
-    "no sdpa": (another("gemma2", head_dim=8), "does not support an attention implementation"),
     "no chat template": (template(None), "has no chat template, which `kind: chat` needs"),
     "a template that raises": (template("{{ raise_exception('a system turn comes first') }}"), "a system turn comes first"),
     "a template without the question": (template("Answer:"), "the chat template leaves the question out"),

@@ -55,6 +55,15 @@ def test_every_answer_scores_as_if_alone(name: str, items: list[Encoded], budget
             assert scores.tokens == [len(answer) for answer in item.answers]
 
 
+@pytest.mark.parametrize("layouts", [Layouts(), Layouts(window=0), Layouts(window=0, reach=0)])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_question_without_a_prompt_is_not_laid_out(layouts: Layouts, place: int) -> None:
+    items = [Encoded([4, 5, 6], [[11, 12]]), Encoded([3], [[7], [8, 9]])]
+    items.insert(place, Encoded([], [[7, 8]]))
+    with pytest.raises(ValueError, match="a question without a prompt"):
+        pack(items, layouts)
+
+
 @given(items=mixed | alike())
 @settings(max_examples=20, deadline=None)
 def test_gradients_do_not_depend_on_what_is_packed_together(items: list[Encoded]) -> None:

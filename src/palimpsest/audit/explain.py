@@ -11,7 +11,7 @@ from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
 from palimpsest.audit.chain import is_imported, is_source, source_of
 from palimpsest.audit.findings import short
 from palimpsest.config.messages import suggest
-from palimpsest.errors import UserError
+from palimpsest.errors import UserError, first_line
 from palimpsest.provenance.manifest import MANIFEST
 
 SUMMARY = "summary"
@@ -46,7 +46,12 @@ def find_number(results: Path, metric: str, where: Mapping[str, str]) -> dict[st
     path = results / SUMMARY / "summary.csv"
     if not path.is_file():
         raise UserError(f"{path}: missing; the study has no summary yet")
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise UserError(f"{path}: no table, or cut short: {first_line(error)}") from None
+    if lacking := [name for name in (*IDENTITY, "metric", "value") if name not in frame]:
+        raise UserError(f"{path}: not the table of a summary: it has no column {lacking[0]!r}")
     if unknown := [name for name in where if name not in IDENTITY]:
         raise UserError(f"--where: {suggest('column', unknown[0], IDENTITY)}")
     rows = frame[frame["metric"] == metric]

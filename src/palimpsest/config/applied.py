@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from palimpsest import environment
 from palimpsest.config.files import Layer
 from palimpsest.config.made import Key, list_asked, list_made
 from palimpsest.config.messages import one_line, place
@@ -23,6 +24,7 @@ def open_study(raw: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Study:
     For a mistake, print one line and leave Snakemake with exit code 2.
     """
     with one_line():
+        environment.check()
         study = Study(raw, read_gaps())
         check_applied(study, layers)
         return study

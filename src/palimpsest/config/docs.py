@@ -20,7 +20,8 @@ INTRODUCTION = f"""\
 
 `config.yaml` is the default study. Another one lies on top of it: `snakemake --configfile config/studies/X.yaml` merges the two,
 key by key; lists and numbers are replaced. What a config comes to is written to `results/run_config.yaml`, itself a valid config.
-A mistake is told in one line before anything runs, and Snakemake ends with exit code 2.
+`--configfile` may name `config.yaml` too, before all other files. A mistake is told in one line before anything runs, and
+Snakemake ends with exit code 2.
 
 - **Nothing is ignored in silence.** A key that stands twice, a key without a value, and a value that YAML reads as another
   (`1e-5` as text: write `1.0e-5`; `010` as 8, `1:30` as 90, `no` as false) are refused with file and line. So are an element that

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from palimpsest.config.models import Config
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half, read_text
 
-ARGUMENT = "--config"
+BASE = Path("config.yaml")
+ARGUMENT, FILES = "--config", "--configfile"
 # What everyone but YAML 1.1 takes for a number.
 _NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
@@ -37,9 +39,16 @@ def open_layers(named: Iterable[str | Path], given: Iterable[Path], arguments: I
     For a mistake, print one line and leave Snakemake with exit code 2.
     """
     with one_line():
-        own = set(map(_here, given))
-        below = [path for path in dict.fromkeys(map(_here, named)) if path.is_file() and path not in own]
-        return read_layers(below, [_here(path) for path in given], arguments or ())
+        below = [path for path in dict.fromkeys(map(_here, named)) if path.is_file()]
+        return read_layers(below, on_top(below, given), arguments or ())
+
+
+def on_top(base: Collection[Path], given: Iterable[Path]) -> list[Path]:
+    """Return the given files without the base, which may stand before them; raises UserError where it stands behind one."""
+    above = list(dropwhile(base.__contains__, map(_here, given)))
+    if wrong := next((path for path in above if path in base), None):
+        raise UserError(f"{FILES}: {wrong} lies below the other files: name it first, or not at all")
+    return above
 
 
 def read_layers(named: Iterable[Path], given: Iterable[Path], arguments: Iterable[str]) -> list[Layer]:

@@ -26,6 +26,7 @@ SETS = {
 SCALES, REQUESTS = "scal", "sust"
 MOST_PARTS = 9
 PARTS = [f"forget_{number}" for number in range(1, MOST_PARTS + 1)]
+_PART_FILE = re.compile(rf"({'|'.join(PARTS)})(-.*\.parquet|\.jsonl)")
 _REQUIRED = [(config, name) for config, names in SETS.items() for name in names]
 _OPTIONAL = [(config, name) for config in (SCALES, REQUESTS) for name in PARTS]
 
@@ -112,6 +113,9 @@ def _texts(folder: Path, config: str, name: str) -> list[Text]:
 
 def _parts(folder: Path, config: str, forget: list[Text]) -> list[list[Text]]:
     """Return the parts of a subset from the second on; raises UserError unless the first is the forget set, in any order."""
+    data = (path for path in (folder / config).glob("*") if path.suffix in (".jsonl", ".json", ".parquet"))
+    if unread := [path for path in data if not _PART_FILE.fullmatch(path.name)]:
+        raise UserError(f"{min(unread)}: not read: parts are forget_1 to forget_{MOST_PARTS}, in parquet or as .jsonl")
     there = [number for number, name in enumerate(PARTS, start=1) if list_files(folder / config, name)]
     if not there:
         return []

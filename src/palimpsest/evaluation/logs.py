@@ -19,11 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from palimpsest.errors import UserError
 from palimpsest.evaluation import open_unlearning
 from palimpsest.evaluation.questions import plain_question
-from palimpsest.evaluation.strict_json import read_json
 from palimpsest.evaluation.tables import ROUGE_WORDS, TABLE
 from palimpsest.evaluation.values import Names, Numbers, check_counts, check_losses, check_shares
 from palimpsest.metrics.tofu import SETS, Items
 from palimpsest.metrics.words import has_known_words
+from palimpsest.strict_json import read_json
 
 AGGREGATED = "eval_log_aggregated.json"
 SET_FILES = {

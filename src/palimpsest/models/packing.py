@@ -137,7 +137,10 @@ def pack(items: Sequence[Encoded], layouts: Layouts) -> Pass:
     """Lay items out for one pass, in the fastest layout that is exact for all of them.
 
     Questions of one shape with one answer each are a batch already, which needs neither mask nor padding in any layout.
+    Raises ValueError for a question without a prompt: its first label would be predicted by whatever token lies before it.
     """
+    if not all(item.prompt for item in items):
+        raise ValueError("a question without a prompt: no token is there to predict the first of its answer")
     layout = layouts.of(items)
     shapes = {(len(item.prompt), *map(len, item.answers)) for item in items}
     alike = len(items) > 1 and len(shapes) == 1 and len(items[0].answers) == 1

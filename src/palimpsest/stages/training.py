@@ -70,9 +70,10 @@ def train_and_save(
     trained = add_adapters(model, used.lora, seed)
     with logged(job.out):
         log = train(trained, problem, training, used, seed=seed, label=label, scratch=job.scratch, remark=job.remark)
+    # First, since merging may diverge too.
+    write_log(job.out, log)
     if processes.is_main():
         save_model(merge_adapters(trained), tokenizer, job.out)
-    write_log(job.out, log)
 
 
 @contextmanager

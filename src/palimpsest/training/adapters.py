@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from palimpsest.errors import UserError
+from palimpsest.errors import Diverged, UserError, first_line
+from palimpsest.models.layouts import attempt, is_close, ordinary_tokens
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -19,14 +21,12 @@ if TYPE_CHECKING:
 
 
 def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
-    """Raise UserError unless every name is that of a layer which can have an adapter, and there is at least one.
+    """Raise UserError unless every name is that of a layer which can have an adapter.
 
     A layer that shares its weight with another cannot: merging its adapter would change the other layer too.
     """
     from transformers.pytorch_utils import Conv1D
 
-    if not targets:
-        raise UserError("lora: target_modules: no layer is named, so nothing would be trained")
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Embedding | Conv1D)}
     users = Counter(id(layer.weight) for layer in layers.values())
     for target in targets:
@@ -43,7 +43,7 @@ def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
 def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: int) -> PreTrainedModel | PeftModel:
     """Freeze the model and add adapters initialised from the seed; the model itself where there are no settings.
 
-    Raises UserError as `check_targets` does.
+    Raises UserError as `check_targets` does, and for layers whose adapters merging would change.
     """
     if settings is None:
         return model
@@ -60,7 +60,15 @@ def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: in
         lora_dropout=settings.dropout,
         target_modules=settings.target_modules,
     )
-    adapted: PeftModel = get_peft_model(model, config)
+    try:
+        adapted: PeftModel = get_peft_model(model, config)
+    except ValueError as error:
+        raise UserError(f"lora: target_modules: {type(model).__name__}: {first_line(error)}") from None
+    if wrong := _unmergeable(model, adapted):
+        raise UserError(
+            f"lora: target_modules: {type(model).__name__}: merging would change what the adapters of {', '.join(wrong)} have"
+            " learnt: name other layers"
+        )
     return adapted
 
 
@@ -71,4 +79,57 @@ def merge_adapters(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     if isinstance(model, PreTrainedModel):
         return model
     merged: PreTrainedModel = model.merge_and_unload()
+    if not all(weight.isfinite().all() for weight in merged.parameters()):
+        raise Diverged("a weight is not finite once the adapters are merged")
     return merged
+
+
+def _unmergeable(model: PreTrainedModel, adapted: PeftModel) -> list[str]:
+    """Return the names of layers with which the model predicts otherwise once an adapter of theirs is merged.
+
+    Some models compute with a weight and never call its layer, and some layers are no plain product with it. One layer of each
+    place in a block is tried.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    tried: dict[str, LoraLayer] = {}
+    for name, module in adapted.named_modules():
+        if isinstance(module, LoraLayer):
+            tried.setdefault(re.sub(r"\.\d+\.", ".", name), module)
+    ids = torch.tensor(ordinary_tokens(model, (9,)), device=model.device)
+    # One at a time, since some models fail with an adapter on a layer that gives more than a product.
+    with adapted.disable_adapter():
+        return sorted({name.rpartition(".")[2] for name, layer in tried.items() if not _merges(model, layer, ids)})
+
+
+@torch.no_grad()
+def _merges(model: PreTrainedModel, layer: Any, ids: Tensor) -> bool:
+    """Return whether an adapter, whatever it has learnt, is worth the same once it is merged; it is left as it was."""
+    random = torch.Generator().manual_seed(0)
+    kept = {weight: weight.clone() for weight in layer.parameters()}
+    for name, weight in layer.named_parameters():
+        # A new adapter is the product of noise and zeros; it is tried with a change larger than the weight.
+        if "lora_" in name and not weight.any():
+            weight.copy_(torch.randn(weight.shape, generator=random) * 3 / layer.scaling["default"])
+
+    def predictions(*, merged: bool) -> Tensor:
+        if merged:
+            layer.merge()
+        logits: Tensor = model(input_ids=ids, use_cache=False).logits[0]
+        return logits.float().log_softmax(-1)
+
+    training = model.training
+    model.eval()
+    layer.enable_adapters(True)
+    apart, together = attempt(lambda: predictions(merged=False)), attempt(lambda: predictions(merged=True))
+    layer.enable_adapters(False)
+    layer.merged_adapters.clear()
+    for weight, value in kept.items():
+        weight.copy_(value)
+    start = predictions(merged=False)
+    model.train(training)
+    if not (isinstance(apart, Tensor) and isinstance(together, Tensor)):
+        return False
+    # In half precision rounding moves a router's choice; of an adapter that is not heeded the whole effect is missing.
+    heeded = model.dtype is torch.bfloat16 and bool((together - apart).norm() <= (together - start).norm() / 2)
+    return heeded or is_close(together, apart, model.dtype)

@@ -7,11 +7,25 @@ from typing import Any
 from palimpsest.errors import UserError
 
 
+class Twice(ValueError):
+    """A name that stands twice in one object of a JSON text; the message names the place."""
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file in UTF-8, 16 or 32, with or without a byte-order mark.
 
     Raises UserError for a file that is no JSON and for a name that stands twice in one object, and OSError.
     """
+    try:
+        return parse(path.read_bytes())
+    except Twice as error:
+        raise UserError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON, or cut short: {error}") from None
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the content of a JSON text; raises Twice, and what `json.loads` raises."""
     repeated: list[_Repeated] = []
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -20,18 +34,14 @@ def read_json(path: Path) -> Any:
             repeated.append(made := _Repeated(pairs))
         return made
 
-    try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=collect)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON, or cut short: {error}") from None
+    content = json.loads(text, object_pairs_hook=collect)
     if repeated:
-        place = [str(path), *(_place_of(repeated[0], content) or [])]
-        raise UserError(f"{': '.join(place)}: {repeated[0].name!r} stands twice")
+        raise Twice(": ".join([*(_place_of(repeated[0], content) or []), f"{repeated[0].name!r} stands twice"]))
     return content
 
 
 class _Repeated(dict[str, Any]):
-    """An object of a JSON file in which a name stands twice."""
+    """An object in which a name stands twice."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
