@@ -17,7 +17,8 @@ from test_config_texts import config as texts
 from palimpsest.config.description import resolve_config
 from palimpsest.config.jobs import Specs
 from palimpsest.config.study import Study, Subject, Wanted
-from palimpsest.objectives import load_objective
+from palimpsest.methods import load_method
+from palimpsest.methods.base import Finetuned
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +48,7 @@ def _of_subject(study: Study, make: Any, subject: Subject, wanted: Wanted) -> di
         kind = {"": f"markov_{subject.method}"}.get(subject.variant, "markov_trajectory")
         return {path: getattr(make, kind)(job), f"{run.benchmark}/seed{run.seed}": make.markov_data(job)}
     found = {f"{run.benchmark}/data": make.data(job), f"{run.benchmark}/{run.model}/base": make.base(job)}
-    if subject.variant and load_objective(subject.method).needs_strengthened:
+    if subject.variant and load_method(subject.method).needs(Finetuned):
         found[f"{path}/strengthened"] = make.strengthen(job)
     if wanted.model and study.is_trained(subject):
         found[f"{path}/model"] = make.unlearn(job) if subject.variant else make.finetune(job)

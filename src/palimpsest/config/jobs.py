@@ -26,8 +26,8 @@ from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.evaluation import suites
 from palimpsest.evaluation.settings import LmEvalSuite
 from palimpsest.markov.settings import ChainModel, ChainSettings
+from palimpsest.methods import load_method, module_name
 from palimpsest.models.settings import Needs, Pretrained, Repository, Tiny, UsedSettings
-from palimpsest.objectives import load_objective, module_name
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
 from palimpsest.provenance.digest import code_digest, stage_code
@@ -344,7 +344,7 @@ class Inputs:
     def watched(self, wildcards: Wildcards) -> dict[str, str]:
         """Return the start model, the reference or strengthened model where the method reads one, and the split to train on."""
         folders = self._study.read_by(_run(wildcards), wildcards.method, wildcards.variant)
-        if load_objective(wildcards.method).is_trained:
+        if load_method(wildcards.method).is_trained:
             return self._with_split(wildcards, **folders)
         return {name: self._study.path(folder) for name, folder in folders.items()}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from palimpsest.config.models import RETRAIN
 from palimpsest.config.patterns import ANY
 from palimpsest.config.study import Study
-from palimpsest.objectives import load_objective
+from palimpsest.methods import load_method
+from palimpsest.methods.base import Finetuned
 
 Key = tuple[str, ...]
 
@@ -16,7 +17,7 @@ def list_made(study: Study) -> dict[str, list[Key]]:
     # All splits of Markov chains share one Retrain.
     shared = [s for s in trained if study.is_markov(s.run.benchmark) and s.method == RETRAIN]
     asked = list_asked(study)
-    strengthened = [key[:3] for key in asked if load_objective(key[3]).needs_strengthened]
+    strengthened = [key[:3] for key in asked if load_method(key[3]).needs(Finetuned)]
     made: dict[str, list[Key]] = {
         "finetuning": [
             *(subject.run.place for subject in trained if subject not in shared),

@@ -17,7 +17,7 @@ from palimpsest.config.blocks import (
     check_chain_draws,
     check_chain_method,
     check_judged,
-    check_layer,
+    check_layers,
     check_text_variant,
     check_training,
     check_watched,
@@ -38,6 +38,7 @@ from palimpsest.config.models import (
     Block,
     Config,
     MarkovBenchmark,
+    MethodSettings,
     MuseBenchmark,
     PretrainedEntry,
     Selection,
@@ -49,8 +50,9 @@ from palimpsest.config.patterns import matching, matching_patterns, merge
 from palimpsest.config.texts import predecessor
 from palimpsest.data.settings import Source
 from palimpsest.errors import UserError
+from palimpsest.methods import list_methods, load_method, make_method
+from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import UsedSettings
-from palimpsest.objectives import METHODS, load_objective
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
@@ -137,7 +139,7 @@ class Variant:
     """A method's settings: training (None if it edits weights) and its own, the model it starts from, the reference it reads."""
 
     training: UnlearnSettings | None
-    loss: dict[str, float]
+    loss: dict[str, Any]
     start: str
     reference: str
 
@@ -394,24 +396,29 @@ class Study:
                 raise UserError(f"config: variants: {'/'.join(key)} has no variant {variant!r}; allowed: {allowed}")
             layers.append(named[variant])
             is_own.append(True)
-        objective = load_objective(method)
-        defaults = {"start": ORIGINAL, "reference": PLAIN, "retain_loss": objective.retain_loss}
-        merged = merge([defaults, objective.settings, *layers])
-        loss = {name: merged.pop(name) for name in objective.settings}
-        start, reference = merged.pop("start"), merged.pop("reference")
+        kind = load_method(method)
+        if taken := sorted(kind.model_fields.keys() & MethodSettings.model_fields.keys()):
+            raise UserError(f"method {method}: its setting {taken[0]} has the name of a setting of every method")
+        merged = merge([{"start": ORIGINAL, "reference": PLAIN, "retain_loss": kind.retain_loss}, *layers])
         where = f"config: variants: {'/'.join(key)}: {variant}"
+        try:
+            settings = make_method(method, {name: merged.pop(name) for name in kind.model_fields if name in merged})
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        loss = settings.model_dump()
+        start, reference = merged.pop("start"), merged.pop("reference")
         if reference not in (PLAIN, *self.config.references):
             raise UserError(f"{where}: reference: {reference!r}; allowed: {', '.join([PLAIN, *self.config.references])}")
-        if reference != PLAIN and not objective.needs_reference:
+        if reference != PLAIN and not kind.reads_reference:
             raise UserError(f"{where}: reference: {reference!r}: {method} reads no reference")
-        if not objective.is_trained:
+        if not kind.is_trained:
             if variant != DEFAULT and layers[-1] and layers[-1].keys() <= UnlearnSettings.model_fields.keys():
                 raise UserError(f"{where}: {', '.join(layers[-1])}: {method} trains nothing, so this variant is its default")
             return Variant(None, loss, start, reference)
         training = UnlearnSettings.model_validate(merged)
         check_training(where, method, training, model, self.config.models[model])
         check_weights(where, training, list(zip(layers, is_own, strict=True)))
-        check_layer(where, loss, self.config.models[model])
+        check_layers(where, settings, self.config.models[model])
         return Variant(training, loss, start, reference)
 
     def _list_changes(self, *key: str) -> dict[str, dict[str, Any]]:
@@ -444,12 +451,12 @@ class Study:
 
     def read_by(self, run: Run, method: str, variant: str) -> dict[str, str]:
         """Return the folders that unlearning reads of its run: the start model, and what lies beside it that the method needs."""
-        settings, objective = self.variant(*run.place, method, variant), load_objective(method)
+        settings, kind = self.variant(*run.place, method, variant), load_method(method)
         start = f"unlearn/{method}/{variant}" if self._requests_before(run) else settings.start
         folders = {"model": self.start_folder(run, start)}
-        if objective.needs_reference:
+        if kind.reads_reference:
             folders["reference"] = f"{run.path}/{start}/reference/{settings.reference}"
-        if objective.needs_strengthened:
+        if kind.needs(Finetuned):
             folders["strengthened"] = f"{run.path}/{start}/strengthened/model"
         return folders
 
@@ -482,7 +489,7 @@ class Study:
 
     def unlearned(self) -> list[str]:
         """Return the unlearned models."""
-        return self.models(*METHODS)
+        return self.models(*list_methods())
 
     def evaluations(self) -> list[str]:
         """Return all evaluations, in the order of `evaluated`."""

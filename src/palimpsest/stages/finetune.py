@@ -1,6 +1,6 @@
 """Stage `finetune`: the original learns retain and forget set or the first half of it, Retrain the retain set alone.
 
-The strengthened model is a start model that learns the forget set once more (for RKLD and task vectors).
+The strengthened model is a start model that learns the forget set once more, for the methods that declare that they read it.
 """
 
 from collections.abc import Sequence
