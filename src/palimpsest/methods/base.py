@@ -69,6 +69,7 @@ class Method(Settings, ABC):
     """What tables and figures call it: the name of its class, unless the class says otherwise."""
     colour: ClassVar[str] = "#AA4499"
     marker: ClassVar[str] = "8"
+    """In figures, as matplotlib has them."""
     is_trained: ClassVar[bool] = True
     """Whether it trains a model, and so has epochs."""
     models: ClassVar[Mapping[str, Start | Finetuned]] = {}

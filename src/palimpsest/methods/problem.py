@@ -81,9 +81,10 @@ class Unlearning:
             drawn = stream(self.seed, "refusals", step).integers(len(self.refusals), size=len(indices)).tolist()
         batch = []
         for position, index in enumerate(indices):
-            item = self.forget[index]
-            answers = list(item.answers) if method.reads_answers else []
-            batch.append(Encoded(item.prompt, answers + [self.refusals[number] for number in drawn[position : position + 1]]))
+            answers = list(self.forget[index].answers) if method.reads_answers else []
+            if method.reads_refusals:
+                answers.append(self.refusals[drawn[position]])
+            batch.append(Encoded(self.forget[index].prompt, answers))
         # By item, and means over the whole step.
         given: dict[str, Tensor] = {}
         if method.reads_answers:
