@@ -30,12 +30,12 @@ from palimpsest.markov.data import draw
 from palimpsest.markov.models import ChainTraining, encode
 from palimpsest.markov.models import build_model as build_chain_model
 from palimpsest.markov.settings import ChainModel, ChainSettings
+from palimpsest.methods import make_method
+from palimpsest.methods.problem import Unlearning
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
-from palimpsest.objectives import load_objective
 from palimpsest.training.loop import train
-from palimpsest.training.problems import Unlearning
 from palimpsest.training.settings import TrainSettings, UnlearnSettings
 
 BATCH = 32
@@ -152,7 +152,7 @@ def main() -> None:
         settings = UnlearnSettings(learning_rate=1e-5, epochs=1, batch_size=16, tokens_per_pass=512)
         repeated = (list(forget) * 64)[: 16 * STEPS]
         problem = Unlearning(
-            load_objective(method), {}, settings, forget=repeated, retain=retain, references=[50.0] * len(repeated), seed=0
+            make_method(method, {}), settings, forget=repeated, retain=retain, references=[50.0] * len(repeated), seed=0
         )
         took = seconds(lambda p=problem, s=settings: train(model, p, s, UsedSettings(), seed=0, label="x"), args.repeats)
         print(f"{method:34s} {took:8.2f} {took / bare:9.2f}")

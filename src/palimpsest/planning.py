@@ -17,9 +17,10 @@ from palimpsest.config.study import Study, Variant, Wanted
 from palimpsest.data.settings import MuseHubSource, WmdpHubSource, WorldSource
 from palimpsest.errors import UserError
 from palimpsest.evaluation.settings import LmEvalSuite, MuseSuite, SuiteSettings, TofuSuite
+from palimpsest.methods import load_method
+from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
 from palimpsest.names import RETRAIN
-from palimpsest.objectives import Objective, load_objective
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
 GB = 1e9
@@ -229,26 +230,26 @@ class Plan:
         return holds, memory, work + Work(forward_operations(self.size(node.of.model), scored))
 
     def _unlearn(self, node: Node) -> tuple[str, Memory, Work]:
-        variant, objective = self._variant(node), load_objective(node.of.method)
+        variant, method = self._variant(node), load_method(node.of.method)
         if variant.training is None:
             return "edited weights, on the CPU", Memory(), Work()
-        return self._unlearning(node, variant, objective, frozen=variant.retain_loss == "kl" or objective.needs_original)
+        return self._unlearning(node, variant, method, frozen=variant.retain_loss == "kl" or method.needs(Start))
 
     def _trajectory(self, node: Node) -> tuple[str, Memory, Work]:
         wanted = self._wanted(node).trajectory
         variant = self._variant(node)
         assert wanted and variant.training
-        holds, memory, work = self._unlearning(node, variant, load_objective(node.of.method), frozen=True)
+        holds, memory, work = self._unlearning(node, variant, load_method(node.of.method), frozen=True)
         looks = variant.training.last_epoch + 1 if wanted.epochs == "all" else 1
         return holds, memory, work + self._suite(node, self._study.config.suites[wanted.suite]) * looks
 
-    def _unlearning(self, node: Node, variant: Variant, objective: Objective, *, frozen: bool) -> tuple[str, Memory, Work]:
+    def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
         training, forget = variant.training, self._tokens(node)[0]
         assert training
         sides = 1 if training.retain_loss == "none" else 2
         passes = forget * training.last_epoch * sides
-        copies = int(frozen) + int(objective.needs_strengthened)
-        holds, memory, work = self._training(node, training, passes, sides=sides, partly=objective.needs_activations)
+        copies = int(frozen) + int(method.needs(Finetuned))
+        holds, memory, work = self._training(node, training, passes, sides=sides, partly=issubclass(method, LayerMethod))
         size = self.size(node.of.model)
         each = copies * weight_bytes(size, self._used(node.of.model).precision)
         text = f"{holds}, {copies} frozen" if copies else holds
@@ -260,7 +261,7 @@ class Plan:
         used, size = self._used(node.of.model), self.size(node.of.model)
         if training.max_steps:
             tokens = min(tokens, training.max_steps * training.batch_size * self._item(node) * sides)
-        # Of RMU three layers' down-projections, a quarter of a layer each.
+        # Of a few layers, three are usual: their down-projections, a quarter of a layer each.
         trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
         kept = activation_bytes(size, used.precision, training.tokens_per_pass, checkpointing=used.gradient_checkpointing)
         holds = "training of adapters" if used.lora else "training of three layers" if partly else "training"

@@ -11,13 +11,14 @@ from small_models import VOCABULARY, build
 
 from palimpsest import processes
 from palimpsest.data.prompts import Encoded
+from palimpsest.methods import make_method
+from palimpsest.methods.problem import Unlearning
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
-from palimpsest.objectives import load_objective
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.loop import train
-from palimpsest.training.problems import FineTuning, Unlearning
+from palimpsest.training.problems import FineTuning
 from palimpsest.training.settings import LoraSettings, UnlearnSettings
 
 ITEMS = 10
@@ -57,11 +58,9 @@ def trained(
     forget = items(ITEMS, 1)
     problem: Any = FineTuning(forget)
     if method:
-        objective = load_objective(method)
-        layers = TrainedLayers(start, range(2), seed=0) if objective.trained_layers else None
+        layers = TrainedLayers(start, range(2), seed=0) if method == "rmu" else None
         problem = Unlearning(
-            objective,
-            {"steering": 3.0} if layers else {},
+            make_method(method, {"steering": 3.0} if layers else {}),
             training,
             forget=forget,
             retain=items(ITEMS, 2),
@@ -101,8 +100,8 @@ def all_trainings() -> dict[str, Any]:
         "simnpo, gpt2": trained("simnpo", family="gpt2", max_steps=2),
         "finetune, a window": trained(None, family="mistral"),
         "npo, kl, no packing": trained("npo", retain_loss="kl", family="gemma2", max_steps=2),
-        "dpo_idk, rows of several lengths": trained("dpo_idk", family="phi3"),
-        "dpo_idk, lora, rows of several lengths": trained("dpo_idk", {"lora": lora}, family="phi3", max_steps=2),
+        "dpo_idk, rows of several lengths": trained("dpo-idk", family="phi3"),
+        "dpo_idk, lora, rows of several lengths": trained("dpo-idk", {"lora": lora}, family="phi3", max_steps=2),
     }
     if not processes.is_sharded():
         found["rmu"] = trained("rmu", retain_loss="activations", forget_weight=0.1)

@@ -151,7 +151,7 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
 
 
 def test_what_is_stale_is_what_snakemake_would_make_anew_first(finished: Checkout) -> None:
-    finished.edit("src/palimpsest/objectives/npo.py", "-2 / beta", "-2.5 / beta")
+    finished.edit("src/palimpsest/methods/npo.py", "-2 / self.beta", "-2.5 / self.beta")
     finished.edit("config/test/tiny.yaml", "alpha: 0.5", "alpha: 0.6")
     stale = found(finished, "--configfile", "config/test/tiny.yaml")
     models = {f"{RUN}/unlearn/{name}/model" for name in ("npo/default", "npo/half", "npo/reference-0.1", "task-vector/default")}

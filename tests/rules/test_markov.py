@@ -88,7 +88,7 @@ def test_a_setting_reruns_what_depends_on_it(finished: Checkout, text: str, jobs
 
 
 def test_an_objective_reruns_its_method(finished: Checkout) -> None:
-    finished.edit("src/palimpsest/objectives/simnpo.py", "-2 / beta", "-2.0 / beta")
+    finished.edit("src/palimpsest/methods/simnpo.py", "-2 / self.beta", "-2.0 / self.beta")
     assert finished.jobs(*STUDY) == {"markov_trajectory": 2, **RUNS}
 
 

@@ -10,7 +10,7 @@ from checkout import TINY, Checkout
 
 END = {"scores": 1, "summarise": 1, "page": 1, "publish": 1, "all": 1}
 RUN = "results/tofu/tiny/forget10/seed0"
-OBJECTIVES = "src/palimpsest/objectives"
+METHODS = "src/palimpsest/methods"
 
 
 def test_a_finished_study_has_nothing_to_do_wherever_it_lies(finished: Checkout) -> None:
@@ -28,7 +28,7 @@ def test_comments_docstrings_and_blank_lines_rerun_nothing(finished: Checkout) -
     for path in finished.path.glob("src/**/*.py"):
         text = re.sub(r'\A"""[^"\n]+"""\n', '"""Another docstring."""\n', path.read_text(encoding="utf-8"))
         path.write_text(f"# A new comment.\n\n{text}\n\n# Another.\n", encoding="utf-8")
-    finished.edit(f"{OBJECTIVES}/npo.py", "NLL summed over tokens", "the NLL being a sum")
+    finished.edit(f"{METHODS}/npo.py", "NLL summed over tokens", "the NLL being a sum")
     assert finished.jobs(*TINY) == {}
 
 
@@ -36,25 +36,25 @@ def test_comments_docstrings_and_blank_lines_rerun_nothing(finished: Checkout) -
     ("method", "old", "new", "models", "behind"),
     [
         # The default and the chosen one; the four trials and the choice between them.
-        ("simnpo", "-2 / beta", "-2.0 / beta", 2, {"trajectory": 4, "choice": 1}),
+        ("simnpo", "-2 / self.beta", "-2.0 / self.beta", 2, {"trajectory": 4, "choice": 1}),
         # The default, that from the half, and that with a noisy reference.
-        ("npo", "-2 / beta", "-2.0 / beta", 3, {"attack": 1, "trajectory": 1}),
-        ("ga", "-nll", "-1 * nll", 1, {}),
+        ("npo", "-2 / self.beta", "-2.0 / self.beta", 3, {"attack": 1, "trajectory": 1}),
+        ("ga", "-batch.nll", "-1 * batch.nll", 1, {}),
         ("rkld", "reduction=", "*(), reduction=", 1, {}),
-        ("task-vector", "-alpha", "-1 * alpha", 1, {}),
-        ("rmu", "steering * direction", "direction * steering", 1, {}),
+        ("task-vector", "-self.alpha", "-1 * self.alpha", 1, {}),
+        ("rmu", "self.steering * direction", "direction * self.steering", 1, {}),
     ],
 )
-def test_an_objective_reruns_its_method_and_what_is_behind_it(
+def test_an_edited_method_reruns_itself_and_what_is_behind_it(
     finished: Checkout, method: str, old: str, new: str, models: int, behind: dict[str, int]
 ) -> None:
-    finished.edit(f"{OBJECTIVES}/{method.replace('-', '_')}.py", old, new)
+    finished.edit(f"{METHODS}/{method.replace('-', '_')}.py", old, new)
     jobs = finished.jobs(*TINY, said=f"Unlearning with {method} default")
     assert jobs == {"unlearn": models, "evaluate": models, **behind, **END}
 
 
 def test_a_new_method_reruns_nothing(finished: Checkout) -> None:
-    source = finished.path / OBJECTIVES
+    source = finished.path / METHODS
     (source / "new_npo.py").write_text((source / "npo.py").read_text(encoding="utf-8"))
     assert finished.jobs(*TINY) == {}
     finished.edit(TINY[1], "methods: [ga, npo, simnpo", "methods: [ga, npo, new-npo, simnpo")

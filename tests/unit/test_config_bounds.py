@@ -16,7 +16,7 @@ from palimpsest.config.messages import explain
 from palimpsest.config.models import MethodSettings
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
-from palimpsest.objectives import METHODS, load_objective
+from palimpsest.methods import list_methods, load_method
 from palimpsest.settings import Settings
 
 INTEGERS: dict[str, Any] = {
@@ -113,11 +113,15 @@ def numbers(node: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Wrap]]:
 
 
 def fields() -> list[tuple[str, str, dict[str, Any], Wrap]]:
-    schema = make_schema()
+    """Return every number of the config's classes and of the methods', whose settings the config's class does not check."""
+    schema, methods = make_schema(), [load_method(method).model_json_schema() for method in list_methods()]
+    own = {name for node in methods for name in node["properties"]}
+    nodes = {"Config": schema, **schema["$defs"], **{node["title"]: node for node in methods}}
     return [
         (name, field, leaf, wrap)
-        for name, node in {"Config": schema, **schema["$defs"]}.items()
+        for name, node in nodes.items()
         for field, value in node["properties"].items()
+        if not (name == "MethodSettings" and field in own)
         for leaf, wrap in numbers(value)
     ]
 
@@ -144,7 +148,13 @@ def said_of(name: str, field: str, value: Any) -> str | None:
 def test_numbers_are_found_wherever_a_field_has_them() -> None:
     found = {(name, field) for name, field, _, _ in fields()}
     assert len(found) > 80
-    for known in (("Block", "seeds"), ("TofuSuite", "max_items"), ("LoraSettings", "alpha"), ("MethodSettings", "gamma")):
+    for known in (
+        ("Block", "seeds"),
+        ("TofuSuite", "max_items"),
+        ("LoraSettings", "alpha"),
+        ("MethodSettings", "epochs"),
+        ("SimNPO", "gamma"),
+    ):
         assert known in found
     assert ("Config", "published") in found and ("Config", "grids") in found
 
@@ -175,7 +185,7 @@ def test_each_that_is_listed_as_taken_is_taken() -> None:
             assert None in said, f"{field}: {text}: {said}"
 
 
-OWN = [(method, name) for method in METHODS for name in load_objective(method).settings]
+OWN = [(method, name) for method in list_methods() for name in load_method(method).model_fields]
 
 
 @pytest.mark.parametrize(("method", "setting"), [*OWN, ("npo", "learning_rate"), ("npo", "epochs")])
@@ -186,12 +196,12 @@ def test_values_of_grids_and_variants_have_the_bounds_of_the_setting(
     pattern = f"tofu/*/*/{method}"
     for value in (INTEGERS if setting in ("layer", "epochs") else FLOATS).values():
         try:
-            MethodSettings.model_validate({setting: value})
+            (load_method(method) if (method, setting) in OWN else MethodSettings).model_validate({setting: value})
         except ValidationError:
             entries = {"methods": {setting: value}, "variants": {"own": {setting: value}}, "grids": {setting: [value]}}
         else:
             continue
-        if not load_objective(method).is_trained:
+        if not load_method(method).is_trained:
             del entries["grids"]
         for section, entry in entries.items():
             with pytest.raises(UserError) as caught:
@@ -200,9 +210,11 @@ def test_values_of_grids_and_variants_have_the_bounds_of_the_setting(
             assert line.startswith(f"config: {section}: ") and setting in line and len(line.splitlines()) == 1
 
 
-def test_methods_that_share_a_setting_share_its_bounds() -> None:
-    kinds: dict[str, Any] = {}
-    for method in METHODS:
-        for name, kind in load_objective(method).kinds.items():
-            assert kinds.setdefault(name, kind) == kind, (method, name)
-        assert load_objective(method).kinds.keys() == load_objective(method).settings.keys()
+def test_the_schema_shows_the_bounds_of_every_method() -> None:
+    shown = make_schema()["$defs"]["MethodSettings"]["properties"]
+    for method, setting in OWN:
+        own = load_method(method).model_json_schema()["properties"][setting]
+        kinds = shown[setting].get("anyOf", [shown[setting]])
+        bounds = [{end: kind[end] for end in ("minimum", "maximum") if end in kind} for kind in kinds]
+        assert {end: own[end] for end in ("minimum", "maximum") if end in own} in bounds
+        assert f"{method} (default {own['default']})" in shown[setting]["description"]

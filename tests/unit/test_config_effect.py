@@ -171,7 +171,7 @@ def test_the_study_itself_is_taken() -> None:
         (
             ("methods", "tofu/*/tiny/rmu"),
             {"layer": 2},
-            "variants: tofu/forget10/tiny/rmu: default: layer: 2: the layers of this model are 0 to 1",
+            "variants: tofu/forget10/tiny/rmu: default: layer 2 is to be trained: the layers of this model are 0 to 1",
         ),
         (
             (*TINY, "resources"),
@@ -196,7 +196,7 @@ def test_the_study_itself_is_taken() -> None:
             {"alpha": -1.0},
             'methods: "tofu/*/tiny/task-vector": alpha: -1.0: input should be greater than',
         ),
-        (("grids", "tofu/*/*/npo"), {"beta": [0.1, 0.0]}, 'grids: "tofu/*/*/npo": beta: 0.0: Input should be greater than'),
+        (("grids", "tofu/*/*/npo"), {"beta": [0.1, 0.0]}, 'grids: "tofu/*/*/npo": beta: 0.0: input should be greater than'),
         ((*TINY, "resources"), {"mem": "0GB"}, "models: tiny: resources: mem: '0GB': string should match pattern"),
         ((*TINY, "resources"), {"runtime": "0.0h"}, "models: tiny: resources: runtime: '0.0h': string should match pattern"),
     ],

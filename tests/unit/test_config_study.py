@@ -469,7 +469,7 @@ def test_what_a_gridded_study_resolves_to_is_its_own_resolution() -> None:
         ({"grids": {"tofu/*/*/npo": {"beta": [0.1]}}}, "variant 'grid' needs a pattern under grids"),
         ({"grids": {"tofu/*/*/simnpo": {"bta": [0.1]}}}, "did you mean beta?"),
         ({"grids": {"tofu/*/*/simnpo": {"beta": ["1e-5"]}}}, "'1e-5'"),
-        ({"grids": {"tofu/*/*/ga": {"beta": [1.0]}}}, "ga does not take it"),
+        ({"grids": {"tofu/*/*/ga": {"beta": [1.0]}}}, "unknown setting of ga 'beta'"),
         ({"references": {}}, "reference: 'noisy'; allowed: plain"),
         ({"references": {"plain": {"random_share": 0.5}}}, "plain is the start model itself"),
         ({"selections": {"tofu/*/*/*": {"suite": "lm-eval"}}}, "kind tofu is wanted"),

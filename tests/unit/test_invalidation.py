@@ -6,6 +6,7 @@ import pytest
 
 from palimpsest.config.budget import PAGE, budget, budget_text
 from palimpsest.config.stages import STAGES
+from palimpsest.methods import list_methods, module_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,9 +21,7 @@ def test_the_page_is_what_the_code_says() -> None:
 
 
 def test_a_method_reruns_itself_and_what_has_its_loss(reruns: dict[str, list[str]]) -> None:
-    from palimpsest.objectives import METHODS, module_name
-
-    for method in METHODS:
+    for method in list_methods():
         stages = [each.partition(" (")[0] for each in reruns[module_name(method)]]
         assert stages == ["unlearn", "trajectory", "markov_trajectory"]
     # GradDiff has the loss of GA.

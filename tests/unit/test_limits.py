@@ -16,13 +16,14 @@ from palimpsest.evaluation.generation import generate_answers
 from palimpsest.evaluation.muse import MuseSets, evaluate_muse
 from palimpsest.evaluation.settings import MuseSuite, TofuSuite
 from palimpsest.evaluation.tofu import evaluate_tofu
+from palimpsest.methods import make_method
+from palimpsest.methods.problem import Unlearning
 from palimpsest.models.limits import check_items, check_prompts, longest_text
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
-from palimpsest.objectives import load_objective
 from palimpsest.stages.training import named_items
-from palimpsest.training.problems import FineTuning, Unlearning
+from palimpsest.training.problems import FineTuning
 from palimpsest.training.settings import UnlearnSettings
 
 LIMIT = 16
@@ -218,7 +219,7 @@ def test_nothing_to_learn_is_refused() -> None:
     item = Encoded([0], [[1]])
 
     def problem(forget: list[Encoded], retain: list[Encoded], method: str = "npo", **settings: Any) -> Unlearning:
-        return Unlearning(load_objective(method), {}, UnlearnSettings(**settings), forget=forget, retain=retain, seed=0)
+        return Unlearning(make_method(method, {}), UnlearnSettings(**settings), forget=forget, retain=retain, seed=0)
 
     problem([item], [], retain_loss="none")
     for forget, retain, method, reason in (

@@ -12,13 +12,14 @@ from palimpsest.markov.chains import CHAINS, STATES, divergence, sample, transit
 from palimpsest.markov.data import draw
 from palimpsest.markov.models import ChainTraining, EachStep, build_model, distances, divergences, encode
 from palimpsest.markov.settings import ChainModel, ChainSettings
+from palimpsest.methods import make_method
+from palimpsest.methods.problem import Unlearning
 from palimpsest.models.packing import Layouts, label_logits, pack, token_nll
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
-from palimpsest.objectives import load_objective
 from palimpsest.streams import stream
 from palimpsest.training.loop import train
-from palimpsest.training.problems import Scored, Unlearning
+from palimpsest.training.problems import Scored
 from palimpsest.training.settings import TrainSettings, UnlearnSettings
 
 SMALL = ChainModel(kind="gpt2", layers=2, heads=2, width=32)
@@ -107,7 +108,7 @@ def test_unlearning_moves_away_from_the_forget_chains_step_by_step(method: str, 
     forget = [item for chain in ("forget1", "forget2") for item in encode(chains[chain].train)]
     references = [scores.nll[0] for scores in score(model, forget, 512)]
     unlearning = UnlearnSettings(learning_rate=4e-3, epochs=12, batch_size=4, retain_loss="none", **PLAIN)
-    problem = Unlearning(load_objective(method), loss, unlearning, forget=forget, retain=(), references=references, seed=0)
+    problem = Unlearning(make_method(method, loss), unlearning, forget=forget, retain=(), references=references, seed=0)
     found: dict[int, dict[str, float]] = {}
     lengths = dict.fromkeys(chains, 8)
 

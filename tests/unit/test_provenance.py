@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,33 @@ def test_a_package_s_templates_count(package: Package) -> None:
 def test_a_module_without_a_file_is_an_error(package: Package) -> None:
     with pytest.raises(ModuleNotFoundError, match=r"palimpsest\.nothing"):
         package.digest("palimpsest.nothing")
+
+
+def test_a_plug_in_s_module_and_what_it_imports_of_its_own_package_count(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is installed; of what it imports from elsewhere, this package alone."""
+    # A package is looked for once a process, so this one has a name of its own.
+    plug_in = tmp_path / "site/digested_plug_in"
+    plug_in.mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(plug_in.parent))
+    texts = {
+        "__init__": "",
+        "method": "import json\nfrom palimpsest import unrelated\nfrom . import helper\n",
+        "helper": "X = 1\n",
+        "other": "Y = 1\n",
+    }
+    for name, text in texts.items():
+        (plug_in / f"{name}.py").write_text(text)
+    before = package.digest("digested_plug_in.method")
+    (plug_in / "other.py").write_text("Y = 2\n")
+    assert package.digest("digested_plug_in.method") == before != package.digest()
+    for path in (plug_in / "helper.py", plug_in / "method.py", package.folder / "unrelated.py"):
+        path.write_text(path.read_text() + "Z = 3\n")
+        after = package.digest("digested_plug_in.method")
+        assert after != before
+        before = after
+    assert "digested_plug_in" not in sys.modules
 
 
 def test_where_the_code_lies_does_not_matter(package: Package, tmp_path: Path) -> None:

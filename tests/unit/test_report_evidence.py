@@ -5,9 +5,10 @@ from question_example import evidence, settings
 from report_example import block, numbers
 from text_example import DATA, NPO, rows, texts
 
+from palimpsest.methods import list_methods
 from palimpsest.reporting.evidence import MUSE, WMDP
-from palimpsest.reporting.names import METHOD_NAMES, standing_variant
-from palimpsest.reporting.style import COLOURS, MARKERS
+from palimpsest.reporting.names import REFERENCES, method_name, standing_variant
+from palimpsest.reporting.style import colour_of, marker_of
 
 
 @pytest.mark.parametrize(
@@ -80,5 +81,6 @@ def test_places_are_told_apart_by_what_they_are_of(tmp_path):
 
 
 def test_every_model_has_a_look_of_its_own():
-    assert COLOURS.keys() == MARKERS.keys() == METHOD_NAMES.keys()
-    assert len({*COLOURS.values()}) == len({*MARKERS.values()}) == len(METHOD_NAMES)
+    models = [*REFERENCES, *list_methods()]
+    for look in (colour_of, marker_of, method_name):
+        assert len({look(model) for model in models} | {look("a-model-of-others")}) == len(models) + 1

@@ -13,17 +13,17 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from palimpsest.data.prompts import Encoded
 from palimpsest.errors import UserError
+from palimpsest.methods.problem import Unlearning
+from palimpsest.methods.rmu import RMU
 from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.packing import Layouts, label_logits, pack, plan_passes, token_nll
 from palimpsest.models.settings import UsedSettings
-from palimpsest.objectives import load_objective
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.loop import train
-from palimpsest.training.problems import Scored, Term, Unlearning
+from palimpsest.training.problems import Scored, Term
 from palimpsest.training.settings import UnlearnSettings
 
 LAYERS = 4
-RMU = load_objective("rmu")
 # Where the layers are, written out.
 NAMES = {
     "llama": "model.layers.{}.mlp.down_proj.",
@@ -45,8 +45,9 @@ def made(name: str) -> Any:
 
 def problem(model: Any, forget: list[Encoded], retain: list[Encoded], layer: int = 2, **changes: Any) -> Unlearning:
     training = UnlearnSettings(**{"retain_loss": "activations", "max_grad_norm": None, "warmup_epochs": 0} | changes)
-    layers = TrainedLayers(model, RMU.trained_layers(layer=layer), seed=0)
-    return Unlearning(RMU, {"steering": 3.0}, training, forget=forget, retain=retain, layers=layers, seed=0)
+    method = RMU(layer=layer, steering=3.0)
+    layers = TrainedLayers(model, method.layers, seed=0)
+    return Unlearning(method, training, forget=forget, retain=retain, layers=layers, seed=0)
 
 
 def items(count: int, seed: int = 0) -> list[Encoded]:
@@ -99,7 +100,7 @@ def test_the_forget_loss_is_the_mean_square_of_the_distance_from_c_u(
     values: list[list[float]], direction: list[float], steering: float
 ) -> None:
     activations = torch.tensor(values, dtype=torch.float64, requires_grad=True)
-    loss = RMU.forget_loss(activations, torch.tensor(direction, dtype=torch.float64), steering=steering)
+    loss = RMU(steering=steering).forget_loss(activations, torch.tensor(direction, dtype=torch.float64))
     (gradient,) = torch.autograd.grad(loss.sum(), activations)
     for row, got, slopes in zip(values, loss.tolist(), gradient.tolist(), strict=True):
         away = [h - steering * u for h, u in zip(row, direction, strict=True)]
@@ -109,12 +110,12 @@ def test_the_forget_loss_is_the_mean_square_of_the_distance_from_c_u(
 
 @pytest.mark.parametrize(("layer", "trained"), [(0, [0]), (1, [0, 1]), (2, [0, 1, 2]), (7, [5, 6, 7])])
 def test_the_layer_and_the_two_below_it_are_trained(layer: int, trained: list[int]) -> None:
-    assert list(RMU.trained_layers(layer=layer)) == trained
+    assert list(RMU(layer=layer).layers) == trained
 
 
 def test_the_settings_are_those_of_wmdp_for_7b() -> None:
-    assert RMU.settings == {"layer": 7, "steering": 6.5}
-    assert list(RMU.trained_layers()) == [5, 6, 7]
+    assert RMU().model_dump() == {"layer": 7, "steering": 6.5}
+    assert list(RMU().layers) == [5, 6, 7]
 
 
 def test_the_direction_is_a_unit_vector_without_negative_entries_that_the_seed_gives() -> None:
@@ -247,7 +248,7 @@ def test_the_loop_that_looks_at_the_model_sees_all_of_it() -> None:
 @pytest.mark.parametrize("layer", [4, 7])
 def test_a_layer_that_the_model_does_not_have_is_one_line(layer: int) -> None:
     with pytest.raises(UserError, match=rf"^layer {layer}: the model has 4 decoder layers, 0 to 3$"):
-        TrainedLayers(build("gpt2", LAYERS), RMU.trained_layers(layer=layer), seed=0)
+        TrainedLayers(build("gpt2", LAYERS), RMU(layer=layer).layers, seed=0)
 
 
 def test_a_model_whose_layers_put_out_more_than_activations_is_one_line() -> None:

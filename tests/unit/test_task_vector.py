@@ -1,6 +1,5 @@
 """Task vectors: the algebra of weights, in every precision, with tied weights and buffers."""
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -9,53 +8,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from palimpsest.methods.task_vector import TaskVector
 from palimpsest.models.editing import edit_model
-from palimpsest.objectives import load_objective
 
-OBJECTIVE = load_objective("task-vector")
 pairs = st.lists(st.tuples(st.floats(-10, 10, width=32), st.floats(-10, 10, width=32)), min_size=1, max_size=6)
 DTYPES = [torch.float32, torch.bfloat16]
 
 
-def edited(start: torch.Tensor, strengthened: torch.Tensor, alpha: float) -> torch.Tensor:
-    assert OBJECTIVE.edit_weights is not None
-    weight: torch.Tensor = OBJECTIVE.edit_weights(start, strengthened, alpha=alpha)
-    return weight
+def vector(alpha: float) -> TaskVector:
+    """A task vector of any length: the algebra holds beyond the bounds of the setting."""
+    return TaskVector.model_construct(alpha=alpha)
+
+
+def edited(start: torch.Tensor, reinforced: torch.Tensor, alpha: float) -> torch.Tensor:
+    return vector(alpha).edit(start, {"reinforced": reinforced})
 
 
 def columns(values: list[tuple[float, float]], dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
     return [torch.tensor(column).to(dtype) for column in zip(*values, strict=True)]
 
 
-def test_it_trains_nothing_and_reads_two_models() -> None:
-    assert OBJECTIVE.inputs == ("start", "strengthened")
-    assert OBJECTIVE.settings == {"alpha": 1.0}
-    assert OBJECTIVE.needs_strengthened and not OBJECTIVE.is_trained
-    assert not (OBJECTIVE.needs_original or OBJECTIVE.needs_reference or OBJECTIVE.needs_refusals or OBJECTIVE.weighs_answers)
-
-
 @given(pairs, st.sampled_from(DTYPES))
-def test_alpha_0_is_the_start_and_minus_1_the_strengthened_model(values: list[tuple[float, float]], dtype: torch.dtype) -> None:
-    start, strengthened = columns(values, dtype)
-    assert torch.equal(edited(start, strengthened, 0.0), start)
-    assert torch.equal(edited(start, strengthened, -1.0), strengthened)
-    assert edited(start, strengthened, 0.3).dtype == dtype
+def test_alpha_0_is_the_start_and_minus_1_the_reinforced_model(values: list[tuple[float, float]], dtype: torch.dtype) -> None:
+    start, reinforced = columns(values, dtype)
+    assert torch.equal(edited(start, reinforced, 0.0), start)
+    assert torch.equal(edited(start, reinforced, -1.0), reinforced)
+    assert edited(start, reinforced, 0.3).dtype == dtype
 
 
 @given(pairs, st.floats(-4, 4), st.floats(-4, 4))
 def test_it_is_linear_in_alpha(values: list[tuple[float, float]], first: float, second: float) -> None:
-    start, strengthened = columns(values)
+    start, reinforced = columns(values)
     for alpha in (first, second, -0.5, 1.0):
         expected = [a - alpha * (b - a) for a, b in values]
-        assert edited(start, strengthened, alpha).tolist() == pytest.approx(expected, rel=1e-5, abs=1e-4)
-    between = (edited(start, strengthened, first) + edited(start, strengthened, second)) / 2
-    assert torch.allclose(edited(start, strengthened, (first + second) / 2), between, rtol=1e-4, atol=1e-4)
+        assert edited(start, reinforced, alpha).tolist() == pytest.approx(expected, rel=1e-5, abs=1e-4)
+    between = (edited(start, reinforced, first) + edited(start, reinforced, second)) / 2
+    assert torch.allclose(edited(start, reinforced, (first + second) / 2), between, rtol=1e-4, atol=1e-4)
 
 
 @given(pairs, st.floats(-4, 4))
 def test_bf16_is_rounded_once_at_the_end(values: list[tuple[float, float]], alpha: float) -> None:
-    start, strengthened = columns(values, torch.bfloat16)
-    assert torch.equal(edited(start, strengthened, alpha), edited(start.float(), strengthened.float(), alpha).bfloat16())
+    start, reinforced = columns(values, torch.bfloat16)
+    assert torch.equal(edited(start, reinforced, alpha), edited(start.float(), reinforced.float(), alpha).bfloat16())
 
 
 def small_model(seed: int) -> Any:
@@ -66,10 +60,10 @@ def small_model(seed: int) -> Any:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_weight_of_a_model_is_edited_and_a_tied_one_once(dtype: torch.dtype) -> None:
-    model, start, strengthened = (small_model(seed).to(dtype) for seed in (0, 0, 1))
-    edit_model(model, strengthened, partial(edited, alpha=0.5))
+    model, start, reinforced = (small_model(seed).to(dtype) for seed in (0, 0, 1))
+    edit_model(model, {"reinforced": reinforced}, vector(0.5).edit)
     assert model.lm_head.weight is model.model.embed_tokens.weight
-    weights = zip(model.named_parameters(), start.parameters(), strengthened.parameters(), strict=True)
+    weights = zip(model.named_parameters(), start.parameters(), reinforced.parameters(), strict=True)
     for (name, weight), first, second in weights:
         assert torch.equal(weight, edited(first, second, 0.5)), name
         assert weight.dtype == dtype and weight.requires_grad and weight.grad is None
@@ -80,5 +74,5 @@ def test_every_weight_of_a_model_is_edited_and_a_tied_one_once(dtype: torch.dtyp
 def test_buffers_stay_as_they_are() -> None:
     model, other = (torch.nn.BatchNorm1d(3) for _ in range(2))
     other.running_mean += 1.0
-    edit_model(model, other, partial(edited, alpha=1.0))
+    edit_model(model, {"reinforced": other}, vector(1.0).edit)
     assert torch.equal(model.running_mean, torch.zeros(3))

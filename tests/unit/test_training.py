@@ -10,22 +10,26 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from palimpsest.data.prompts import Encoded
 from palimpsest.errors import UserError
+from palimpsest.methods import list_methods, load_method, make_method
+from palimpsest.methods.base import LayerMethod
+from palimpsest.methods.npo import NPO
+from palimpsest.methods.problem import Unlearning
+from palimpsest.methods.simnpo import SimNPO
 from palimpsest.models.packing import Layouts, plan_passes
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
-from palimpsest.objectives import METHODS, load_objective
 from palimpsest.streams import stream
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.loop import train
-from palimpsest.training.problems import FineTuning, Unlearning
+from palimpsest.training.problems import FineTuning
 from palimpsest.training.schedule import learning_rate
 from palimpsest.training.settings import LoraSettings, TrainSettings, UnlearnSettings
 
 VOCABULARY = 40
-OBJECTIVES = {method: load_objective(method) for method in METHODS}
+METHODS = {method: load_method(method) for method in list_methods()}
 # Every method that is trained, with each retain loss that it can have.
-TRAINED = [(name, kind) for name, each in OBJECTIVES.items() if each.is_trained for kind in each.retain_losses if kind != "none"]
+TRAINED = [(name, kind) for name, each in METHODS.items() if each.is_trained for kind in each.retain_losses if kind != "none"]
 
 
 def small_model(seed: int = 0) -> LlamaForCausalLM:
@@ -53,7 +57,7 @@ def items(count: int, seed: int = 0) -> list[Encoded]:
 
 
 def layers_of(method: str, model: Any) -> TrainedLayers | None:
-    return TrainedLayers(model, range(2), seed=0) if OBJECTIVES[method].trained_layers else None
+    return TrainedLayers(model, range(2), seed=0) if issubclass(METHODS[method], LayerMethod) else None
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -131,8 +135,7 @@ def test_how_a_batch_is_cut_into_passes_changes_no_loss(method: str, retain_loss
         )
         model = small_model()
         problem = Unlearning(
-            load_objective(method),
-            {},
+            make_method(method, {}),
             settings,
             forget=items(7, 1),
             retain=items(20, 2),
@@ -140,7 +143,7 @@ def test_how_a_batch_is_cut_into_passes_changes_no_loss(method: str, retain_loss
             references=[9.0] * 7,
             refusal_references=[[8.0, 7.0]] * 7,
             original=small_model(7),
-            strengthened=small_model(8),
+            frozen={"original": small_model(7), "reinforced": small_model(8)},
             layers=layers_of(method, model),
             seed=0,
         )
@@ -157,7 +160,7 @@ def test_npo_and_the_kl_term_start_at_the_original_model() -> None:
     references = [scores.nll[0] for scores in score(model, forget, 100)]
     settings = UnlearnSettings(learning_rate=1e-3, epochs=1, batch_size=4, retain_loss="kl", warmup_epochs=0)
     problem = Unlearning(
-        load_objective("npo"), {"beta": 0.1}, settings, forget=forget, retain=items(9, 2), references=references,
+        NPO(), settings, forget=forget, retain=items(9, 2), references=references,
         original=small_model(), seed=0,
     )  # fmt: skip
     (entry,) = run(model, settings, problem)
@@ -173,7 +176,7 @@ def test_training_learns_by_heart() -> None:
 
 def test_retain_items_are_drawn_freshly_at_every_step() -> None:
     settings = UnlearnSettings(batch_size=2)
-    problem = Unlearning(load_objective("simnpo"), {}, settings, forget=items(2, 1), retain=items(50, 2), seed=0)
+    problem = Unlearning(SimNPO(), settings, forget=items(2, 1), retain=items(50, 2), seed=0)
     drawn = [problem.terms([0, 1], step)[1].items for step in range(6)]
     assert len({tuple(map(repr, batch)) for batch in drawn}) == 6
 
@@ -304,18 +307,17 @@ class Recorded(Unlearning):
 def unlearning(
     method: str, settings: UnlearnSettings, *, model: Any = None, trained: Any = None, stop: int | None = None, **loss: float
 ) -> Recorded:
-    forget = items(7, 1)
+    forget, original = items(7, 1), small_model()
     problem = Recorded(
-        load_objective(method),
-        loss,
+        make_method(method, loss),
         settings,
         forget=forget,
         retain=items(20, 2),
         refusals=[[1, 2, 3], [4, 5]],
         references=forget_nll(small_model(), forget),
         refusal_references=[[8.0, 7.0]] * 7,
-        original=small_model(),
-        strengthened=small_model(8),
+        original=original,
+        frozen={"original": original, "reinforced": small_model(8)},
         layers=layers_of(method, trained),
         seed=0,
     )
@@ -402,10 +404,10 @@ def test_a_step_runs_each_model_once_a_pass(method: str, retain_loss: str) -> No
     order = stream(0, "order", 0).permutation(7).tolist()
     passes = {term.name: len(list(plan_passes(term.items, 30, Layouts()))) for term in problem.terms(order, 0)}
     assert passes["forget_loss"] > 1
-    assert problem.original is not None and problem.strengthened is not None
+    assert problem.original is not None
     frozen = {
         problem.original: passes["retain_loss"] * (retain_loss == "kl") + passes["forget_loss"] * (method == "rkld"),
-        problem.strengthened: passes["forget_loss"] * (method == "rkld"),
+        problem.frozen["reinforced"]: passes["forget_loss"] * (method == "rkld"),
     }
     before = [weights(each) for each in frozen]
 
@@ -437,7 +439,7 @@ def test_rkld_starts_from_the_original_and_nears_its_teacher(lora: LoraSettings 
     settings = unlearn_settings(epochs=30, batch_size=7, retain_loss="kl", retain_weight=0.0, learning_rate=2e-2)
     problem = unlearning("rkld", settings, alpha=2.0)
     learn = TrainSettings(learning_rate=2e-2, epochs=10, batch_size=7, warmup_epochs=0)
-    run(problem.strengthened, learn, FineTuning(problem.forget))
+    run(problem.frozen["reinforced"], learn, FineTuning(problem.forget))
     log = run(add_adapters(small_model(), lora, 0), settings, problem)
     assert log[0]["retain_loss"] == pytest.approx(0.0, abs=1e-6)
     assert log[0]["forget_loss"] == pytest.approx(teacher_divergence(problem, 2.0), rel=1e-4)
@@ -447,12 +449,12 @@ def test_rkld_starts_from_the_original_and_nears_its_teacher(lora: LoraSettings 
 def teacher_divergence(problem: Unlearning, alpha: float) -> float:
     """The token mean of KL(original || teacher), one answer at a time, the whole logits."""
     terms: list[float] = []
-    assert problem.original is not None and problem.strengthened is not None
+    assert problem.original is not None
     for item in problem.forget:
         ids = torch.tensor([item.prompt + item.answers[0]])
         with torch.no_grad():
             own, strong = (
-                m(input_ids=ids).logits[0, len(item.prompt) - 1 : -1] for m in (problem.original, problem.strengthened)
+                m(input_ids=ids).logits[0, len(item.prompt) - 1 : -1] for m in (problem.original, problem.frozen["reinforced"])
             )
         p, q = own.softmax(-1), (own - alpha * (strong - own).clamp(min=0)).softmax(-1)
         terms += (p * (p / q).log()).sum(-1).tolist()

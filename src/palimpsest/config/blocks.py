@@ -30,9 +30,10 @@ from palimpsest.data.splits import count_forgotten, is_forget_share
 from palimpsest.data.tofu import AUTHORS
 from palimpsest.errors import UserError
 from palimpsest.evaluation.settings import LmEvalSuite, SuiteSettings
+from palimpsest.methods import load_method
+from palimpsest.methods.base import LayerMethod, LossMethod, Method
 from palimpsest.models.settings import Tiny
 from palimpsest.names import CHOSEN, GRID, ORIGINAL, PLAIN, RETRAIN
-from palimpsest.objectives import load_objective
 from palimpsest.selection.settings import MUSE, TOFU
 from palimpsest.training.settings import UnlearnSettings
 
@@ -155,7 +156,7 @@ def _check_texts(config: Config, block: Block, benchmark: MuseBenchmark | WmdpBe
     if block.attacks:
         raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes none")
     for method in block.variants:
-        if load_objective(method).needs_refusals:
+        if load_method(method).reads_refusals:
             raise UserError(f"{place(*at, 'methods')}: {method} answers questions with refusals, and texts ask none")
     source = config.sources[benchmark.source]
     if isinstance(source, WmdpHubSource) and source.subject == "bio" and source.gated_revision is None:
@@ -259,8 +260,8 @@ def _check_chains(config: Config, block: Block, benchmark: MarkovBenchmark, *at:
 
 def check_chain_method(where: str, method: str, variant: str, retain_loss: str, start: str, reference: str) -> None:
     """Refuse what Markov chains do not have: refusals, frozen models, retain data, choices."""
-    objective = load_objective(method)
-    if objective.needs_refusals or objective.needs_logits or objective.needs_activations or not objective.is_trained:
+    kind = load_method(method)
+    if not issubclass(kind, LossMethod) or kind.reads_refusals or kind.models:
         raise UserError(f"{where}: a method of Markov chains reads log-probabilities of the forget sequences alone")
     if variant == CHOSEN:
         raise UserError(f"{where}: choices are made among models that a suite judges, and Markov chains have none")
@@ -279,15 +280,15 @@ def _is_chain(model: object) -> bool:
 
 def check_training(where: str, method: str, training: UnlearnSettings, name: str, model: Model) -> None:
     """Refuse a stop after an epoch that is not there, a retain loss of other methods, and what a method cannot train."""
-    objective = load_objective(method)
+    kind = load_method(method)
     try:
         _ = training.last_epoch
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    if training.retain_loss not in objective.retain_losses:
-        allowed = ", ".join(objective.retain_losses)
+    if training.retain_loss not in kind.retain_losses:
+        allowed = ", ".join(kind.retain_losses)
         raise UserError(f"{where}: retain_loss: {training.retain_loss}: {method} does not take it; allowed: {allowed}")
-    if objective.trained_layers is None:
+    if not issubclass(kind, LayerMethod):
         return
     if getattr(model, "lora", None):
         raise UserError(f"{where}: {method} trains weights of the model, not adapters: {name} has lora")
@@ -314,11 +315,11 @@ def check_weights(where: str, training: UnlearnSettings, layers: Sequence[tuple[
             raise UserError(f"{where}: retain_weight: {weight}: there is no retain loss to weigh (retain_loss: none)")
 
 
-def check_layer(where: str, loss: Mapping[str, Any], model: Model) -> None:
-    """Refuse a layer that a tiny model does not have."""
-    if isinstance(model, Tiny) and loss.get("layer", 0) >= model.architecture.layers:
+def check_layers(where: str, method: Method, model: Model) -> None:
+    """Refuse layers that a tiny model does not have."""
+    if isinstance(method, LayerMethod) and isinstance(model, Tiny) and method.layers.stop > model.architecture.layers:
         last = model.architecture.layers - 1
-        raise UserError(f"{where}: layer: {loss['layer']}: the layers of this model are 0 to {last}")
+        raise UserError(f"{where}: layer {method.layers.stop - 1} is to be trained: the layers of this model are 0 to {last}")
 
 
 def check_chain_draws(where: str, training: UnlearnSettings, chains: MarkovBenchmark) -> None:
@@ -368,7 +369,7 @@ def stands_in(external: External, block: Block) -> bool:
 
 def check_epochs(method: str, *keys: str | int) -> None:
     """Refuse a method that has no epochs."""
-    if not load_objective(method).is_trained:
+    if not load_method(method).is_trained:
         without = "has no epochs: no trajectories, no grid, no choice; settings to compare are variants"
         raise UserError(f"{place(*keys)}: {method} edits weights once and {without}")
 

@@ -10,8 +10,8 @@ from palimpsest.config.rules import PUBLISHED
 from palimpsest.config.stages import STAGES
 from palimpsest.data import sources
 from palimpsest.evaluation import suites
-from palimpsest.objectives import METHODS
-from palimpsest.objectives import module_name as method_module
+from palimpsest.methods import list_methods
+from palimpsest.methods import module_name as method_module
 from palimpsest.provenance.digest import PACKAGE, ROOT, code_closure
 
 PAGE = "docs/invalidation.md"
@@ -54,7 +54,7 @@ def _listed(reruns: list[str], stages: list[str]) -> str:
 
 def _closures() -> dict[str, dict[str, frozenset[str]]]:
     """Return the modules of each stage's code: of one with a method, source or suite those with each of them."""
-    methods = {method: method_module(method) for method in METHODS}
+    methods = {method: method_module(method) for method in list_methods()}
     beside: dict[str, Mapping[str, str]] = {
         "data": {kind: sources.module_name(kind) for kind in sources.MODULES},
         "evaluate": {kind: suites.module_name(kind) for kind in suites.MODULES},

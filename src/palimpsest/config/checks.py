@@ -10,21 +10,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from palimpsest.config.blocks import check_block, check_epochs, check_pattern, known, stands_in
-from palimpsest.config.messages import place
+from palimpsest.config.messages import explain, place
 from palimpsest.config.models import (
     Config,
     External,
     MarkovBenchmark,
     MethodSettings,
-    StartSettings,
 )
 from palimpsest.config.patterns import ANY
 from palimpsest.data.settings import LocalSource
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half
+from palimpsest.methods import list_methods, load_method
 from palimpsest.models.settings import Pretrained, Repository
 from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES
-from palimpsest.objectives import METHODS, load_objective
 from palimpsest.training.settings import UnlearnSettings
 
 PATTERN = ("benchmark", "split", "model", "method")
@@ -55,11 +54,11 @@ def check_config(config: Config) -> None:
     for key, rows in config.published.items():
         if key.count("/") != 2:
             raise UserError(f"{place('published', key)}: a key is benchmark/split/model")
-        known("method", rows, [*ROLES, *METHODS], "published", key)
+        known("method", rows, [*ROLES, *list_methods()], "published", key)
     for name, external in config.external.items():
         _check_external(config, name, external)
     for pattern, settings in config.methods.items():
-        _check_loss(pattern, settings, "methods", pattern)
+        _check_settings(pattern, settings, "methods", pattern)
     for pattern, grid in config.grids.items():
         _check_grid(pattern, grid)
     for section in ("grids", "selections"):
@@ -72,7 +71,7 @@ def check_config(config: Config) -> None:
                 raise UserError(f"{place('variants', pattern, name)}: default is the method itself: change it under methods")
             if name in (GRID, CHOSEN):
                 raise UserError(f"{place('variants', pattern, name)}: the name is taken: see grids and selections")
-            _check_loss(pattern, settings, "variants", pattern, name)
+            _check_settings(pattern, settings, "variants", pattern, name)
 
 
 def check_characters(value: Any, *keys: str | int) -> None:
@@ -133,7 +132,7 @@ def check_logs(config: Config, made: Callable[[str], bool]) -> None:
 
 def _check_external(config: Config, name: str, external: External) -> None:
     """Refuse a name that a method has, and a place where no models of the study stand."""
-    if name in METHODS:
+    if name in list_methods():
         raise UserError(f"{place('external', name)}: the name of a method: what is imported needs one of its own")
     known("benchmark", [external.benchmark], config.benchmarks, "external", name, "benchmark")
     known("model", [external.model], config.models, "external", name, "model")
@@ -150,7 +149,7 @@ def _check_external(config: Config, name: str, external: External) -> None:
 
 
 def _check_patterns(config: Config, section: str, patterns: Iterable[str], segments: tuple[str, ...]) -> None:
-    allowed: dict[str, Iterable[str]] = {"benchmark": config.benchmarks, "model": config.models, "method": METHODS}
+    allowed: dict[str, Iterable[str]] = {"benchmark": config.benchmarks, "model": config.models, "method": list_methods()}
     for pattern in patterns:
         parts = pattern.split("/")
         if len(parts) != len(segments):
@@ -162,31 +161,33 @@ def _check_patterns(config: Config, section: str, patterns: Iterable[str], segme
 
 
 def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
-    """Refuse a setting that no method has, or a value that is none of its kind."""
-    allowed = [name for name in MethodSettings.model_fields if name not in ("start", "reference")]
+    """Refuse what a method can have no trials of, and a value that its setting cannot have."""
     for name, values in grid.items():
-        known("setting", [name], allowed, "grids", pattern)
+        if name in ("start", "reference"):
+            raise UserError(f"{place('grids', pattern)}: {name}: trials vary settings of training and of the method alone")
         for value in values:
             try:
                 settings = MethodSettings.model_validate({name: value})
             except ValidationError as error:
-                raise UserError(f"{place('grids', pattern, name)}: {value!r}: {error.errors()[0]['msg']}") from None
-            _check_loss(pattern, settings, "grids", pattern)
+                raise UserError(explain(error, {name: value}, {}, "grids", pattern)) from None
+            _check_settings(pattern, settings, "grids", pattern)
 
 
-def _check_loss(pattern: str, settings: StartSettings, *keys: str) -> None:
-    """Refuse a setting of its own for a method that has none of that name; a pattern ending in * speaks of every method.
+def _check_settings(pattern: str, settings: MethodSettings, *keys: str) -> None:
+    """Refuse a setting of its own that a method does not have, or not with this value; a pattern ending in * is of every method.
 
     Settings of training are refused for a method that trains nothing, if the pattern names it.
     """
-    method = pattern.rpartition("/")[2]
-    for name in METHODS if method == ANY else [method]:
-        objective = load_objective(name)
-        known = objective.settings
-        trained = sorted(settings.model_fields_set & UnlearnSettings.model_fields.keys())
-        if trained and method != ANY and not objective.is_trained:
-            raise UserError(f"{place(*keys)}: {trained[0]}: {name} trains nothing; its own settings: {', '.join(known)}")
-        for setting in settings.model_fields_set - set(StartSettings.model_fields) - set(known):
-            value = getattr(settings, setting)
-            has = f"its own settings: {', '.join(known)}" if known else "it has no settings of its own"
-            raise UserError(f"{place(*keys)}: {setting}: {value}: {name} does not take it; {has}")
+    method, own = pattern.rpartition("/")[2], settings.own
+    trained = sorted(settings.model_fields_set & UnlearnSettings.model_fields.keys())
+    if trained and method != ANY and not load_method(method).is_trained:
+        has = ", ".join(load_method(method).model_fields)
+        raise UserError(f"{place(*keys)}: {trained[0]}: {method} trains nothing; its own settings: {has}")
+    for name in (list_methods() if method == ANY else [method]) if own else ():
+        kind = load_method(name)
+        general = MethodSettings.model_fields if kind.is_trained else ["start"]
+        known(f"setting of {name}", own, [*kind.model_fields, *general], *keys)
+        try:
+            kind.model_validate(own)
+        except ValidationError as error:
+            raise UserError(explain(error, own, kind.model_json_schema(), *keys)) from None

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from palimpsest.config.models import Config
+from palimpsest.methods import list_methods, load_method
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 REFERENCE = "config/README.md"
@@ -49,6 +50,12 @@ Snakemake ends with exit code 2.
 - **Reruns.** A changed setting reruns what depends on it and nothing else; `resources`, names and descriptions change no model.
 """
 
+METHODS = """\
+## Methods
+
+The retain losses that a method can have, its default in bold, and its own settings.
+"""
+
 
 def make_schema() -> dict[str, Any]:
     """Return the JSON schema of a config, closed at every level."""
@@ -75,7 +82,20 @@ def reference_text() -> str:
             node = schema["$defs"][name]
             sections += [f"## {_title(name)}\n", f"At `{path}`. {node['description']}\n", _table(node, schema)]
             queue = _references(path + ".", node) + queue
-    return "\n".join(sections)
+    return "\n".join([*sections, METHODS, _methods()])
+
+
+def _methods() -> str:
+    rows = ["| method | what it is | retain loss | its own settings |", "|---|---|---|---|"]
+    for name in list_methods():
+        method = load_method(name)
+        own = [
+            f"`{key}` ({_type(node)}, default {_literal(node['default'])}): {node['description']}"
+            for key, node in method.model_json_schema()["properties"].items()
+        ]
+        retain = " or ".join(f"**{kind}**" if kind == method.retain_loss else kind for kind in method.retain_losses)
+        rows.append(f"| `{name}` | {method.label}: {method.__doc__} | {retain} | {'<br>'.join(own)} |")
+    return "\n".join(rows) + "\n"
 
 
 def _tidy(node: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from palimpsest.config.patterns import ANY
 from palimpsest.config.study import Study
+from palimpsest.methods import load_method
+from palimpsest.methods.base import Finetuned
 from palimpsest.names import RETRAIN
-from palimpsest.objectives import load_objective
 
 Key = tuple[str, ...]
 
@@ -16,7 +17,7 @@ def list_made(study: Study) -> dict[str, list[Key]]:
     # All splits of Markov chains share one Retrain.
     shared = [s for s in trained if study.is_markov(s.benchmark) and s.method == RETRAIN]
     asked = list_asked(study)
-    reinforced = [key[:3] for key in asked if load_objective(key[3]).needs_strengthened]
+    reinforced = [key[:3] for key in asked if load_method(key[3]).needs(Finetuned)]
     made: dict[str, list[Key]] = {
         "finetuning": [
             *(subject.place for subject in trained if subject not in shared),

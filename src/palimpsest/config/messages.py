@@ -49,10 +49,13 @@ def place(*keys: str | int) -> str:
     return text
 
 
-def explain(error: ValidationError, raw: Any, schema: dict[str, Any]) -> str:
-    """Return the first mistake of a failed validation of `raw` in one line; `schema` is the JSON schema it was checked with."""
+def explain(error: ValidationError, raw: Any, schema: dict[str, Any], *at: str | int) -> str:
+    """Return the first mistake of a failed validation in one line.
+
+    `raw` is what was checked, with which JSON schema, and `at` its place in the config.
+    """
     first, *others = error.errors()
-    text = f"{place(*_keys(first, raw))}: {_problem(first, schema)}"
+    text = f"{place(*at, *_keys(first, raw))}: {_problem(first, schema)}"
     return text + (f" (and {len(others)} more)" if others else "")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, model_validator
+from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 from palimpsest.attacks.settings import RelearnSettings
@@ -13,9 +14,9 @@ from palimpsest.config.messages import suggest
 from palimpsest.data.settings import Source, SplitSettings
 from palimpsest.evaluation.settings import SuiteSettings
 from palimpsest.markov.settings import FEWEST_TESTED, ChainModel, ChainSettings, ChainSplit
+from palimpsest.methods import list_methods, load_method
 from palimpsest.models.settings import Packaged, Pretrained, Repository, Tiny
 from palimpsest.names import DEFAULT, PLAIN, ROLES
-from palimpsest.objectives import METHODS, load_objective
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Distinct, Seed, Settings, Some
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
@@ -49,47 +50,56 @@ def _name(value: str) -> str:
 
 
 def _method(value: str) -> str:
-    if value not in METHODS:
-        raise _wrong(suggest("method", value, METHODS))
-    return value
-
-
-def _own_settings() -> dict[str, Any]:
-    """Return a field for each setting of some method's own, with the methods and their defaults as its description."""
-    users: dict[str, dict[str, float]] = {}
-    kinds: dict[str, Any] = {}
-    for method in METHODS:
-        objective = load_objective(method)
-        kinds |= objective.kinds
-        for name, default in objective.settings.items():
-            users.setdefault(name, {})[method] = default
-    fields: dict[str, Any] = {}
-    for name, defaults in users.items():
-        described = ", ".join(f"{method} (default {value})" for method, value in defaults.items())
-        fields[name] = (kinds[name], Field(default=None, description=f"Of {described}."))
-    return fields
+    if value not in list_methods():
+        raise _wrong(suggest("method", value, list_methods()))
+    return _name(value)
 
 
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": SAFE_NAME})]
 Method = Annotated[str, AfterValidator(_method)]
 
 
-class StartSettings(UnlearnSettings):
-    """Settings of unlearning with the models that it starts from and refers to."""
+class MethodSettings(UnlearnSettings, extra="allow"):
+    """Settings of a method: training, loss weights, retain loss, and its own; without training, `start` and its own alone."""
 
     start: Literal["original", "original-half"] = "original"
     """The model that unlearns; `original-half` has learnt only the first half of the forget set (SimNPO, App. C)."""
     reference: Name = PLAIN
     """Whose log-probabilities a method reads: those of `start` (plain), or of a name under `references`."""
 
+    @property
+    def own(self) -> dict[str, Any]:
+        """The settings that the method's class has to know."""
+        return dict(self.model_extra or {})
 
-MethodSettings: type[StartSettings] = create_model(
-    "MethodSettings",
-    __base__=StartSettings,
-    __doc__="Settings of a method: those of training, the two loss weights, the retain loss, and its own. Without training "
-    "(task-vector) only `start` and its own are read.",
-    **_own_settings(),
-)
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        schema["properties"] |= _own_settings()
+        schema["additionalProperties"] = False
+        return schema
+
+
+def _own_settings() -> dict[str, Any]:
+    """Return the JSON schema of each setting that is some method's own: the bounds, and whose it is with which default."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    users: dict[str, list[str]] = {}
+    for method in list_methods():
+        for name, node in load_method(method).model_json_schema()["properties"].items():
+            users.setdefault(name, []).append(f"{method} (default {node['default']})")
+            kind = {key: value for key, value in node.items() if key not in ("default", "description", "title")}
+            if kind not in found.setdefault(name, []):
+                found[name].append(kind)
+    return {
+        name: {
+            **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}),
+            "default": None,
+            "description": f"Of {', '.join(users[name])}.",
+        }
+        for name, kinds in found.items()
+    }
+
+
 GridValues = Some[float | int | str | bool]
 
 
@@ -312,12 +322,12 @@ class Config(Settings):
     """The models by name."""
     finetuning: dict[str, FinetuneSettings] = {}
     """How originals and Retrain are trained, by pattern `benchmark/split/model`."""
-    methods: dict[str, MethodSettings] = {}  # type: ignore[valid-type]
+    methods: dict[str, MethodSettings] = {}
     """How methods unlearn, by pattern `benchmark/split/model/method`."""
-    variants: dict[str, dict[Name, MethodSettings]] = {}  # type: ignore[valid-type]
+    variants: dict[str, dict[Name, MethodSettings]] = {}
     """Named changes of a method's settings, by pattern `benchmark/split/model/method`, then name."""
     reinforcing: dict[str, TrainSettings] = {}
-    """How the start model learns the forget set once more (rkld, task-vector), by `benchmark/split/model`; over `finetuning`."""
+    """How the start model becomes the reinforced model, by `benchmark/split/model`: on the forget set, over `finetuning`."""
     references: dict[Name, Reference] = {}
     """Reference models other than the start model, by name."""
     grids: dict[str, Annotated[dict[str, GridValues], Field(min_length=1)]] = {}

@@ -16,9 +16,10 @@ from palimpsest.data import sources
 from palimpsest.errors import UserError
 from palimpsest.evaluation import suites
 from palimpsest.evaluation.settings import LmEvalSuite
+from palimpsest.methods import load_method, module_name
+from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import Tiny
 from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN, Agreement, ModelId
-from palimpsest.objectives import load_objective, module_name
 from palimpsest.provenance.digest import stage_code
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
@@ -233,16 +234,16 @@ def choice_of(of: ModelId) -> ModelId:
 
 def _read_by(study: Study, node: Node) -> Inputs:
     """Return what unlearning reads: the start model, what the method reads beside it, and the sets that it trains on."""
-    of, variant, objective = node.of, study.variant(node.of), load_objective(node.of.method)
+    of, variant, method = node.of, study.variant(node.of), load_method(node.of.method)
     start = study.start_of(of)
     found: Inputs = {"model": model_of(study, start)}
     # What is made of a start model lies beside the run's own models, whichever run the start model is of.
     own = of.of(start.method, start.variant)
-    if objective.needs_reference:
+    if method.reads_reference:
         found["reference"] = Node("reference", own, variant.reference)
-    if objective.needs_strengthened:
+    if method.needs(Finetuned):
         found["reinforced"] = Node("reinforce", own)
-    if objective.is_trained:
+    if method.is_trained:
         found["split"] = split_of(study, of.benchmark, of.split)
     return found
 

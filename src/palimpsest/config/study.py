@@ -17,7 +17,7 @@ from palimpsest.config.blocks import (
     check_chain_draws,
     check_chain_method,
     check_judged,
-    check_layer,
+    check_layers,
     check_text_variant,
     check_training,
     check_watched,
@@ -31,6 +31,7 @@ from palimpsest.config.models import (
     Block,
     Config,
     MarkovBenchmark,
+    MethodSettings,
     MuseBenchmark,
     PretrainedEntry,
     Selection,
@@ -42,9 +43,9 @@ from palimpsest.config.patterns import matching, matching_patterns, merge
 from palimpsest.config.texts import predecessor
 from palimpsest.data.settings import Source
 from palimpsest.errors import UserError
+from palimpsest.methods import load_method, make_method
 from palimpsest.models.settings import UsedSettings
 from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ModelId
-from palimpsest.objectives import load_objective
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
 # Names a file that lists the artefacts which failed jobs left missing, with the reasons.
@@ -88,7 +89,7 @@ class Variant:
     """A method's settings: training (None if it edits weights) and its own, the model it starts from, the reference it reads."""
 
     training: UnlearnSettings | None
-    loss: dict[str, float]
+    loss: dict[str, Any]
     start: str
     reference: str
 
@@ -324,24 +325,29 @@ class Study:
                 raise UserError(f"config: variants: {'/'.join(key)} has no variant {variant!r}; allowed: {allowed}")
             layers.append(named[variant])
             is_own.append(True)
-        objective = load_objective(method)
-        defaults = {"start": ORIGINAL, "reference": PLAIN, "retain_loss": objective.retain_loss}
-        merged = merge([defaults, objective.settings, *layers])
-        loss = {name: merged.pop(name) for name in objective.settings}
-        start, reference = merged.pop("start"), merged.pop("reference")
+        kind = load_method(method)
+        if taken := sorted(kind.model_fields.keys() & MethodSettings.model_fields.keys()):
+            raise UserError(f"method {method}: its setting {taken[0]} has the name of a setting of every method")
+        merged = merge([{"start": ORIGINAL, "reference": PLAIN, "retain_loss": kind.retain_loss}, *layers])
         where = f"config: variants: {'/'.join(key)}: {variant}"
+        try:
+            settings = make_method(method, {name: merged.pop(name) for name in kind.model_fields if name in merged})
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        loss = settings.model_dump()
+        start, reference = merged.pop("start"), merged.pop("reference")
         if reference not in (PLAIN, *self.config.references):
             raise UserError(f"{where}: reference: {reference!r}; allowed: {', '.join([PLAIN, *self.config.references])}")
-        if reference != PLAIN and not objective.needs_reference:
+        if reference != PLAIN and not kind.reads_reference:
             raise UserError(f"{where}: reference: {reference!r}: {method} reads no reference")
-        if not objective.is_trained:
+        if not kind.is_trained:
             if variant != DEFAULT and layers[-1] and layers[-1].keys() <= UnlearnSettings.model_fields.keys():
                 raise UserError(f"{where}: {', '.join(layers[-1])}: {method} trains nothing, so this variant is its default")
             return Variant(None, loss, start, reference)
         training = UnlearnSettings.model_validate(merged)
         check_training(where, method, training, model, self.config.models[model])
         check_weights(where, training, list(zip(layers, is_own, strict=True)))
-        check_layer(where, loss, self.config.models[model])
+        check_layers(where, settings, self.config.models[model])
         return Variant(training, loss, start, reference)
 
     def _list_changes(self, *key: str) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""A model made of the weights of two, without training."""
+"""A model made of the weights of others, without training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +9,14 @@ from palimpsest.errors import Diverged
 
 
 @torch.no_grad()
-def edit_model(model: nn.Module, other: nn.Module, edit: Callable[[Tensor, Tensor], Tensor]) -> bool:
-    """Replace each weight in place by `edit` of it and of the same one of the other model; return whether any has moved.
+def edit_model(model: nn.Module, others: Mapping[str, nn.Module], edit: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> bool:
+    """Replace each weight in place by `edit` of it and of the same one of the other models; return whether any has moved.
 
     Tied weights are edited once, buffers not at all. Raises Diverged where a weight is not finite afterwards.
     """
     has_moved = False
-    for (name, weight), counterpart in zip(model.named_parameters(), other.parameters(), strict=True):
-        edited = edit(weight, counterpart)
+    for (name, weight), *same in zip(model.named_parameters(), *(each.parameters() for each in others.values()), strict=True):
+        edited = edit(weight, dict(zip(others, same, strict=True)))
         if not edited.isfinite().all():
             raise Diverged(f"weight {name} is not finite")
         has_moved |= not edited.equal(weight)

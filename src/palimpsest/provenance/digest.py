@@ -1,9 +1,10 @@
-"""The code digest: what a stage's behaviour depends on in this package, without comments, docstrings and formatting."""
+"""The code digest: what a stage's behaviour depends on in this package and in plug-ins, without comments and formatting."""
 
 import ast
 import hashlib
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from palimpsest.provenance.canonical import sha256_file
@@ -28,7 +29,7 @@ def _stage_digest(stage: str, *modules: str) -> str:
 
 
 def code_digest(*modules: str, root: Path = ROOT) -> str:
-    """Return a hash over the code of the modules and of all they import from this package, at any depth.
+    """Return a hash over the code of the modules and of all they import from this package and their own, at any depth.
 
     With a package go the files in its folder that are no Python (templates). Parsing, never importing: cheap enough for every
     cluster job. Raises ModuleNotFoundError for a name without a file.
@@ -40,7 +41,7 @@ def code_digest(*modules: str, root: Path = ROOT) -> str:
 
 
 def code_closure(*modules: str, root: Path = ROOT) -> dict[str, str]:
-    """Return the normalised text of the modules and of all they import from this package, by name."""
+    """Return the normalised text of the modules and of all they import from this package and their own, by name."""
     seen: dict[str, str] = {}
     queue = list(modules)
     while queue:
@@ -61,7 +62,7 @@ def _read(root: Path, name: str) -> tuple[str, list[str]]:
     imports = {parent for parent in _parents(name) if _file(root, parent)}
     statements = list(_statements(tree))
     for statement in statements:
-        imports.update(_imported(root, package, statement))
+        imports.update(_imported(root, name, package, statement))
     _strip_docstrings(tree, *statements)
     return "\0".join([ast.unparse(tree), *_data_files(path)]), sorted(imports)
 
@@ -74,9 +75,19 @@ def _data_files(path: Path) -> list[str]:
 
 
 def _file(root: Path, name: str) -> Path | None:
-    base = root.joinpath(*name.split("."))
+    base = _home(root, name.partition(".")[0]).joinpath(*name.split("."))
     candidates = (base / "__init__.py", base.with_suffix(".py"))
     return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _home(root: Path, package: str) -> Path:
+    """Return the folder that a package lies in: a plug-in wherever it is installed, which imports nothing of it."""
+    spec = None if package == PACKAGE else find_spec(package)
+    if spec is None or spec.origin is None:
+        return root
+    origin = Path(spec.origin)
+    return origin.parents[1] if origin.name == "__init__.py" else origin.parent
 
 
 def _parents(name: str) -> list[str]:
@@ -93,7 +104,8 @@ def _statements(node: ast.AST) -> Iterator[ast.stmt]:
             yield from _statements(child)
 
 
-def _imported(root: Path, package: str, node: ast.AST) -> list[str]:
+def _imported(root: Path, module: str, package: str, node: ast.AST) -> list[str]:
+    own = module.partition(".")[0]
     names: list[str] = []
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
@@ -103,7 +115,7 @@ def _imported(root: Path, package: str, node: ast.AST) -> list[str]:
             parts = package.split(".")
             base = ".".join(parts[: len(parts) - node.level + 1] + ([node.module] if node.module else []))
         names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    inside = [name for name in names if name.split(".")[0] == PACKAGE]
+    inside = [name for name in names if name.split(".")[0] in (PACKAGE, own)]
     return [name for name in inside if _file(root, name)]
 
 

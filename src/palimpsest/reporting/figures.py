@@ -90,10 +90,10 @@ def truth_ratio_distributions(tables: Sequence[Table], truth_ratios: pd.DataFram
     handles: list[Any] = [
         retrain_patch(),
         dotted_handle("original"),
-        Line2D([], [], color=COLOURS["simnpo"], linewidth=1.8, label="method of the panel"),
+        Line2D([], [], color=colour_of("simnpo"), linewidth=1.8, label="method of the panel"),
     ]
     if _has_variants(tables):
-        handles.append(Line2D([], [], color=COLOURS["simnpo"], linewidth=0.7, alpha=0.5, label="its other variants"))
+        handles.append(Line2D([], [], color=colour_of("simnpo"), linewidth=0.7, alpha=0.5, label="its other variants"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 

@@ -4,32 +4,19 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-METHOD_NAMES = {
-    "original": "Original",
-    "original-half": "Original (half)",
-    "retrain": "Retrain",
-    "ga": "GA",
-    "graddiff": "GradDiff",
-    "w-graddiff": "W-GradDiff",
-    "idk": "IDK",
-    "dpo-idk": "DPO-IDK",
-    "npo": "NPO",
-    "simnpo": "SimNPO",
-    "rkld": "RKLD",
-    "task-vector": "Task Vector",
-    "rmu": "RMU",
-}
+from palimpsest.methods import list_methods, load_method
+
 # The models that no method made.
-REFERENCES = ("original", "original-half", "retrain")
+ROLE_NAMES = {"original": "Original", "original-half": "Original (half)", "retrain": "Retrain"}
+REFERENCES = tuple(ROLE_NAMES)
 # What sentences are about, and curves where all would be too many: the methods that the paper compares throughout.
 COMPARED = ("ga", "npo", "simnpo")
 CHOSEN, DEFAULT = "chosen", "default"
-_ORDER = {method: place for place, method in enumerate(METHOD_NAMES)}
 
 
 def method_name(method: str) -> str:
-    """Return the name a method has in the literature, or its own where none is known."""
-    return METHOD_NAMES.get(method, method)
+    """Return what a role or a method is called; its own name where it is neither, as of an imported model."""
+    return load_method(method).label if method in list_methods() else ROLE_NAMES.get(method, method)
 
 
 def model_label(method: str, variant: str) -> str:
@@ -40,10 +27,11 @@ def model_label(method: str, variant: str) -> str:
 
 
 def model_order(method: str, variant: str) -> tuple[Any, ...]:
-    """Return a sort key: Original, Retrain, the methods as listed, others by name; chosen, default, others by their numbers."""
+    """Return a sort key: Original, Retrain, the methods by name, then others; chosen, default, variants by their numbers."""
     parts = [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", variant))]
     place = {CHOSEN: 0, DEFAULT: 1}.get(variant, 2)
-    return _ORDER.get(method, len(_ORDER)), method, place, parts
+    group = REFERENCES.index(method) if method in REFERENCES else len(REFERENCES) + (method not in list_methods())
+    return group, method_name(method).casefold(), place, parts
 
 
 def standing_variant(variants: Iterable[str]) -> str | None:

@@ -5,28 +5,16 @@ from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
+from palimpsest.methods import list_methods, load_method
+from palimpsest.methods.base import Method
+
 INK, SOFT = "#222222", "#6b6b6b"
 # The light green behind what is good.
 GOOD = "#e8efe8"
-# Dark ones for the references, then Okabe and Ito's palette without its yellow, then Tol's muted one: told apart by all common
-# forms of colour vision.
-COLOURS = {
-    "original": "#000000",
-    "original-half": "#5C4033",
-    "retrain": "#6b6b6b",
-    "ga": "#E69F00",
-    "graddiff": "#56B4E9",
-    "w-graddiff": "#009E73",
-    "idk": "#CC79A7",
-    "dpo-idk": "#882255",
-    "npo": "#0072B2",
-    "simnpo": "#D55E00",
-    "rkld": "#999933",
-    "task-vector": "#332288",
-    "rmu": "#44AA99",
-}
-MARKERS = dict(zip(COLOURS, ["D", "d", "*", "^", "v", "<", "P", "X", "s", "o", "p", "h", ">"], strict=True))
-OTHER_COLOUR, OTHER_MARKER = "#AA4499", "8"
+# Dark ones for the models that no method made; a method has its own, of Okabe and Ito's palette without its yellow, or of Tol's
+# muted one: told apart by all common forms of colour vision.
+COLOURS = {"original": "#000000", "original-half": "#5C4033", "retrain": "#6b6b6b"}
+MARKERS = {"original": "D", "original-half": "d", "retrain": "*"}
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "palimpsest",
     "svg.fonttype": "path",
@@ -58,15 +46,19 @@ def save(figure: Figure, stem: Path) -> None:
 
 
 def colour_of(method: str) -> str:
-    """Return the colour of a method, one for all that are not known."""
-    return COLOURS.get(method, OTHER_COLOUR)
+    """Return the colour of a method or role, one for all that are neither."""
+    return COLOURS.get(method) or _method(method).colour
 
 
 def marker_of(method: str) -> str:
-    """Return the marker of a method, one for all that are not known."""
-    return MARKERS.get(method, OTHER_MARKER)
+    """Return the marker of a method or role, one for all that are neither."""
+    return MARKERS.get(method) or _method(method).marker
 
 
 def size_of(method: str) -> float:
     """Return the size of a method's marker, in points."""
     return {"retrain": 12.0, "original": 7.0, "original-half": 9.0}.get(method, 8.0)
+
+
+def _method(method: str) -> type[Method]:
+    return load_method(method) if method in list_methods() else Method

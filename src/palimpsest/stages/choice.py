@@ -25,7 +25,7 @@ class Trial(Settings):
     variant: str
     seed: int
     training: UnlearnSettings
-    loss: dict[str, float]
+    loss: dict[str, Any]
 
 
 class Spec(Settings):

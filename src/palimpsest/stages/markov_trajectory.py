@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from palimpsest.errors import Diverged
+from palimpsest.errors import Diverged, UserError
+from palimpsest.methods import make_method
+from palimpsest.methods.base import LossMethod
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import UnlearnSettings
@@ -14,7 +16,7 @@ class Spec(Settings):
     method: str
     seed: int
     training: UnlearnSettings
-    loss: dict[str, float]
+    loss: dict[str, Any]
     lengths: dict[str, int]
     watched: int
 
@@ -28,24 +30,25 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.markov.data import read
     from palimpsest.markov.models import EachStep, distances, encode
     from palimpsest.markov.tables import DISTANCES, TABLE
+    from palimpsest.methods.problem import Unlearning
     from palimpsest.models.loading import load_model
     from palimpsest.models.scoring import score
     from palimpsest.models.settings import UsedSettings
-    from palimpsest.objectives import load_objective
     from palimpsest.stages.training import write_log
     from palimpsest.streams import stream
     from palimpsest.training.loop import train
-    from palimpsest.training.problems import Unlearning
 
     spec, training = job.spec, job.spec.training
+    method = make_method(spec.method, spec.loss)
+    if not isinstance(method, LossMethod):
+        raise UserError(f"spec: {spec.method} has no loss on forget sequences")
     chains = read(job.input("data"))
     model = load_model(job.input("model"), UsedSettings())
-    objective = load_objective(spec.method)
     items = [item for chain in ("forget1", "forget2") for item in encode(chains[chain].train[:, : spec.lengths[chain]])]
     drawn = stream(spec.seed, "forget").permutation(len(items))[: training.last_epoch * training.batch_size].tolist()
     forget = [items[index] for index in drawn]
-    references = [scores.nll[0] for scores in score(model, forget, training.tokens_per_pass)] if objective.needs_reference else ()
-    unlearning = Unlearning(objective, spec.loss, training, forget=forget, retain=(), references=references, seed=spec.seed)
+    references = [scores.nll[0] for scores in score(model, forget, training.tokens_per_pass)] if method.reads_reference else ()
+    unlearning = Unlearning(method, training, forget=forget, retain=(), references=references, seed=spec.seed)
 
     rows: list[dict[str, Any]] = []
 

@@ -10,6 +10,7 @@ from palimpsest.data.rows import read_lessons
 from palimpsest.errors import Diverged
 from palimpsest.evaluation.settings import MuseSuite, TofuSuite
 from palimpsest.evaluation.suites import Subject, load_suite
+from palimpsest.methods import make_method
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, log, run_stage
@@ -22,7 +23,7 @@ class Spec(Settings):
     method: str
     seed: int
     training: UnlearnSettings
-    loss: dict[str, float]
+    loss: dict[str, Any]
     model: UsedSettings
     suite: Annotated[TofuSuite | MuseSuite, Field(discriminator="kind")]
     epochs: Literal["all", "last"]
@@ -42,12 +43,11 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.training.loop import train
 
     spec, used, training, split = job.spec, job.spec.model, job.spec.training, job.input("split")
+    method = make_method(spec.method, spec.loss)
     tokenizer = load_tokenizer(job.input("model"))
     start = load_model(job.input("model"), used)
     plain = load_model(job.input("model"), used)
-    problem = unlearning_problem(
-        job, tokenizer, used, plain, method=spec.method, training=training, loss=spec.loss, seed=spec.seed, original=start
-    )
+    problem = unlearning_problem(job, tokenizer, used, plain, method=method, training=training, seed=spec.seed, original=start)
     model = add_adapters(plain, used.lora, spec.seed)
     suite = load_suite(spec.suite.kind).watch(Subject(model, tokenizer, used), spec.suite, split)
     compared = {name: encode_rows(rows, tokenizer, used, start) for name, rows in suite.compared.items()}

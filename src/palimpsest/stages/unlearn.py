@@ -1,14 +1,15 @@
 """Stage `unlearn`: one method in one variant makes a model forget, with settings of the config or those that a choice names."""
 
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from palimpsest import processes
 from palimpsest.errors import UserError
+from palimpsest.methods import load_method, make_method
+from palimpsest.methods.base import EditMethod
 from palimpsest.models.settings import UsedSettings
-from palimpsest.objectives import Objective, load_objective
 from palimpsest.provenance.manifest import UNMOVED, Remark
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
@@ -24,7 +25,7 @@ class Spec(Settings):
     method: str
     seed: int
     training: UnlearnSettings | None
-    loss: dict[str, float] | None
+    loss: dict[str, Any] | None
     model: UsedSettings
 
 
@@ -32,16 +33,15 @@ class Chosen(Settings, extra="ignore"):
     """The settings in a choice, which says more than these."""
 
     training: UnlearnSettings
-    loss: dict[str, float]
+    loss: dict[str, Any]
 
 
 def work(job: Job[Spec]) -> None:
     """Unlearn the forget set."""
-    objective = load_objective(job.spec.method)
-    if objective.is_trained:
+    if load_method(job.spec.method).is_trained:
         _train(job)
     else:
-        _edit(job, objective)
+        _edit(job)
 
 
 def _train(job: Job[Spec]) -> None:
@@ -50,26 +50,26 @@ def _train(job: Job[Spec]) -> None:
     from palimpsest.stages.unlearning import unlearning_problem
 
     spec, chosen = job.spec, _settings(job)
+    method = make_method(spec.method, chosen.loss)
     tokenizer = load_tokenizer(job.input("model"))
     model = load_model(job.input("model"), spec.model)
-    problem = unlearning_problem(
-        job, tokenizer, spec.model, model, method=spec.method, training=chosen.training, loss=chosen.loss, seed=spec.seed
-    )
+    problem = unlearning_problem(job, tokenizer, spec.model, model, method=method, training=chosen.training, seed=spec.seed)
     train_and_save(job, model, tokenizer, problem, chosen.training, spec.model, seed=spec.seed, label=spec.method)
 
 
-def _edit(job: Job[Spec], objective: Objective) -> None:
+def _edit(job: Job[Spec]) -> None:
     """Write the start model with its weights edited; there is no training, and so no log of it."""
     from palimpsest.models.editing import edit_model
     from palimpsest.models.loading import load_model, load_tokenizer, save_model
+    from palimpsest.stages.unlearning import further_models
 
     spec = job.spec
     if spec.training is not None or spec.loss is None or "choice" in job.inputs:
         raise UserError(f"spec: {spec.method} edits weights: training is null, loss is not, and there is no choice")
-    assert objective.edit_weights is not None
+    method = make_method(spec.method, spec.loss)
+    assert isinstance(method, EditMethod)
     model = load_model(job.input("model"), spec.model)
-    other, edit = load_model(job.input("reinforced"), spec.model), partial(objective.edit_weights, **spec.loss)
-    if not edit_model(model, other, edit):
+    if not edit_model(model, further_models(job, spec.model, method), method.edit):
         job.remark(Remark(UNMOVED, f"{spec.method}: the edit moved no weight, so the model is the one that it started from"))
     if processes.is_main():
         save_model(model, load_tokenizer(job.input("model")), job.out)

@@ -8,20 +8,25 @@ from palimpsest import processes
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Text, read_lessons, read_rows
 from palimpsest.errors import UserError
+from palimpsest.methods.base import Finetuned, LayerMethod, LossMethod, Start
+from palimpsest.methods.problem import Unlearning
 from palimpsest.models.limits import check_items
 from palimpsest.models.loading import load_model
-from palimpsest.objectives import load_objective
 from palimpsest.stages.training import encode_rows, named_items
 from palimpsest.training.layers import TrainedLayers
-from palimpsest.training.problems import Unlearning
 from palimpsest.training.references import FILE, read_references
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from palimpsest.methods.base import Method
     from palimpsest.models.settings import UsedSettings
     from palimpsest.stages.contract import Job
     from palimpsest.training.settings import UnlearnSettings
+
+
+# The inputs of a job that further models are.
+INPUTS: dict[type[Start | Finetuned], str] = {Start: "model", Finetuned: "reinforced"}
 
 
 def unlearning_problem(
@@ -30,42 +35,41 @@ def unlearning_problem(
     used: UsedSettings,
     model: PreTrainedModel,
     *,
-    method: str,
+    method: Method,
     training: UnlearnSettings,
-    loss: dict[str, float],
     seed: int,
     original: PreTrainedModel | None = None,
 ) -> Unlearning:
-    """Return the problem of a method on the job's `split`, with what else it reads of `model`, `reference` and `reinforced`.
+    """Return the problem of a method on the job's `split`, with what else it reads of the inputs.
 
     `model` is the one to train, of which a method may freeze a part; `original` is the frozen start model, where the caller has
-    it in memory already. Raises UserError for a reference that was made for other questions, and for a model that does not have
-    what the method trains.
+    it in memory already. Raises UserError for a reference that was made for other questions, for a model that does not have
+    what the method trains, and for a method that trains nothing.
     """
-    objective, split = load_objective(method), job.input("split")
+    if not isinstance(method, LossMethod | LayerMethod):
+        raise UserError(f"spec: {method.label} trains nothing")
+    split = job.input("split")
     encoder = PromptEncoder(tokenizer, used.prompt)
     ids, forget = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used, model)
-    references = read_references(job.input("reference") / FILE) if objective.needs_reference else None
+    references = read_references(job.input("reference") / FILE) if method.reads_reference else None
     if references and references.ids != ids:
         raise UserError(f"{job.input('reference') / FILE}: made for other forget items than {split / 'forget.jsonl'}")
-    refusals = read_rows(split / "refusals.jsonl", Text) if objective.needs_refusals else []
+    refusals = read_rows(split / "refusals.jsonl", Text) if method.reads_refusals else []
     refusing = [encoder.answer(row.text) for row in refusals]
     check_items(model, ids, [Encoded(item.prompt, refusing) for item in forget])
     retain = [] if training.retain_loss == "none" else read_lessons(split / "retain.jsonl")
     layers = None
-    if objective.trained_layers is not None:
+    if isinstance(method, LayerMethod):
         if used.lora is not None:
-            raise UserError(f"spec: model: lora: {method} trains weights of the model, not adapters")
+            raise UserError(f"spec: model: lora: {method.label} trains weights of the model, not adapters")
         if processes.is_sharded():
-            raise UserError(f"parallel: fsdp: {method} swaps weights in and out, of which a process must have all: use ddp")
-        loss = {**objective.settings, **loss}
-        layers = TrainedLayers(model, objective.trained_layers(layer=int(loss.pop("layer"))), seed)
+            raise UserError(f"parallel: fsdp: {method.label} swaps weights in and out, of which a process must have all: use ddp")
+        layers = TrainedLayers(model, method.layers, seed)
     # Only what reads whole distributions needs frozen models in memory.
-    if original is None and (training.retain_loss == "kl" or objective.needs_original):
+    if original is None and (training.retain_loss == "kl" or method.needs(Start)):
         original = load_model(job.input("model"), used)
     return Unlearning(
-        objective,
-        loss,
+        method,
         training,
         forget=forget,
         retain=encode_rows(retain, tokenizer, used, model),
@@ -73,7 +77,18 @@ def unlearning_problem(
         references=references.nll if references else (),
         refusal_references=references.refusal_nll if references else (),
         original=original,
-        strengthened=load_model(job.input("reinforced"), used) if objective.needs_strengthened else None,
+        frozen=further_models(job, used, method, original),
         layers=layers,
         seed=seed,
     )
+
+
+def further_models(
+    job: Job[Any], used: UsedSettings, method: Method, original: PreTrainedModel | None = None
+) -> dict[str, PreTrainedModel]:
+    """Return the further models that a method declares, of which the start model may be in memory already as `original`."""
+    found = {}
+    for name, further in method.models.items():
+        there = original if isinstance(further, Start) else None
+        found[name] = load_model(job.input(INPUTS[type(further)]), used) if there is None else there
+    return found

@@ -167,7 +167,7 @@ def _backward(
             if name == term.name:
                 entry[name] += loss
                 weights += slopes
-        if term.indices is not None:
+        if term.indices is not None and weights:
             entry |= {"items": list(term.indices), "weights": weights}
     return entry
 
@@ -188,8 +188,9 @@ def _pass(
     slopes: list[float] = []
     if term.indices is not None:
         # Each loss reads its own item's NLL alone, and the graph ends there: no pass through the model.
-        (gradient,) = torch.autograd.grad(losses.sum(), nll, retain_graph=True)
-        slopes = (-gradient[:, 0]).tolist()
+        (gradient,) = torch.autograd.grad(losses.sum(), nll, retain_graph=True, allow_unused=True)
+        # A loss of logits alone has no weights.
+        slopes = [] if gradient is None else (-gradient[:, 0]).tolist()
     summed = losses.sum() / len(term.items)
     sharing.backward(weight * summed)
     return summed.item(), slopes

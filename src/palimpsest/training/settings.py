@@ -55,7 +55,7 @@ class UnlearnSettings(TrainSettings):
     retain_weight: Weight = 1.0
     """Weight of the retain loss."""
     retain_loss: Literal["ce", "kl", "none", "activations"] = "ce"
-    """Cross-entropy, KL from the original, none (no retain data), or activations (rmu alone); the default may be the method's."""
+    """Cross-entropy, KL from the original, none (no retain data), or activations of trained layers; its default: the method's."""
 
     @property
     def last_epoch(self) -> int:

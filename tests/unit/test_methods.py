@@ -1,4 +1,4 @@
-"""The objectives against the paper's equations: values, gradients, limits."""
+"""The forget losses against the paper's equations: values, gradients, limits."""
 
 import math
 
@@ -7,7 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.objectives import METHODS, load_objective
+from palimpsest.methods.base import ForgetBatch
+from palimpsest.methods.dpo_idk import DPOIDK
+from palimpsest.methods.ga import GA
+from palimpsest.methods.graddiff import GradDiff
+from palimpsest.methods.npo import NPO
+from palimpsest.methods.rkld import RKLD
+from palimpsest.methods.simnpo import SimNPO
+from palimpsest.methods.w_graddiff import WGradDiff
 
 nlls = st.lists(st.floats(0.01, 60), min_size=1, max_size=6)
 betas = st.floats(0.02, 8)
@@ -17,16 +24,12 @@ def leaf(values: list[float]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64, requires_grad=True)
 
 
-def test_the_methods_of_the_study_are_there() -> None:
-    assert {"ga", "graddiff", "w-graddiff", "idk", "dpo-idk", "npo", "simnpo", "rkld", "task-vector", "rmu"} <= set(METHODS)
-
-
 @given(nlls, st.data(), betas)
 def test_npo_gradient_weight_is_equation_4(values: list[float], data: st.DataObject, beta: float) -> None:
     """Eq. 4: w = 2 p^b / (p^b + p_ref^b), and the gradient of the loss is w times that of log p."""
     reference = data.draw(st.lists(st.floats(0.01, 60), min_size=len(values), max_size=len(values)))
     nll, ref = leaf(values), torch.tensor(reference, dtype=torch.float64)
-    loss = load_objective("npo").forget_loss(nll, ref, beta=beta)
+    loss = NPO(beta=beta).forget_loss(ForgetBatch(nll=nll, reference_nll=ref))
     (gradient,) = torch.autograd.grad(loss.sum(), nll)
     for x, r, got, value in zip(values, reference, gradient.tolist(), loss.tolist(), strict=True):
         # p^b / (p^b + p_ref^b), divided through by p^b so that neither underflows.
@@ -42,7 +45,7 @@ def test_simnpo_gradient_weight_is_equation_6(values: list[float], data: st.Data
     """Eq. 6 (gamma = 0): w' = 2 p^(b/|y|) / (1 + p^(b/|y|)) / |y|."""
     lengths = data.draw(st.lists(st.integers(1, 80), min_size=len(values), max_size=len(values)))
     nll, tokens = leaf(values), torch.tensor(lengths, dtype=torch.float64)
-    loss = load_objective("simnpo").forget_loss(nll, tokens, beta=beta, gamma=0.0)
+    loss = SimNPO(beta=beta).forget_loss(ForgetBatch(nll=nll, tokens=tokens))
     (gradient,) = torch.autograd.grad(loss.sum(), nll)
     for x, n, got in zip(values, lengths, gradient.tolist(), strict=True):
         powered = math.exp(-x * beta / n)
@@ -51,14 +54,15 @@ def test_simnpo_gradient_weight_is_equation_6(values: list[float], data: st.Data
 
 def test_simnpo_gamma_is_the_papers_and_not_times_beta() -> None:
     nll, tokens = leaf([6.0]), torch.tensor([3.0], dtype=torch.float64)
-    loss = load_objective("simnpo").forget_loss(nll, tokens, beta=2.0, gamma=0.5).item()
+    loss = SimNPO(beta=2.0, gamma=0.5).forget_loss(ForgetBatch(nll=nll, tokens=tokens)).item()
     assert loss == pytest.approx(-2 / 2.0 * math.log(1 / (1 + math.exp(-(2.0 * 6.0 / 3.0 - 0.5)))))
 
 
 @given(nlls, betas)
 def test_npo_weighs_every_sample_by_one_at_the_first_step(values: list[float], beta: float) -> None:
     nll = leaf(values)
-    (gradient,) = torch.autograd.grad(load_objective("npo").forget_loss(nll, nll.detach(), beta=beta).sum(), nll)
+    loss = NPO(beta=beta).forget_loss(ForgetBatch(nll=nll, reference_nll=nll.detach()))
+    (gradient,) = torch.autograd.grad(loss.sum(), nll)
     assert torch.allclose(gradient, torch.full_like(gradient, -1.0))
 
 
@@ -71,39 +75,13 @@ def test_npo_tends_to_graddiff_and_simnpo_to_w_graddiff_as_beta_vanishes(values:
         (gradient,) = torch.autograd.grad(loss.sum(), nll)
         return gradient
 
-    mean = tokens.mean()
-    graddiff = slope(load_objective("graddiff").forget_loss(nll, mean)) * mean
-    npo = slope(load_objective("npo").forget_loss(nll, torch.zeros_like(nll), beta=tiny))
+    batch = ForgetBatch(nll=nll, tokens=tokens, mean_tokens=tokens.mean(), reference_nll=torch.zeros_like(nll))
+    graddiff = slope(GradDiff().forget_loss(batch)) * tokens.mean()
+    npo = slope(NPO(beta=tiny).forget_loss(batch))
     assert torch.allclose(npo, graddiff, rtol=1e-3)
-    w_graddiff = slope(load_objective("w-graddiff").forget_loss(nll, tokens))
-    simnpo = slope(load_objective("simnpo").forget_loss(nll, tokens, beta=tiny, gamma=0.0))
+    w_graddiff = slope(WGradDiff().forget_loss(batch))
+    simnpo = slope(SimNPO(beta=tiny).forget_loss(batch))
     assert torch.allclose(simnpo, w_graddiff, rtol=1e-3)
-
-
-def test_which_methods_read_the_original_model_or_refusals() -> None:
-    needs = {method: load_objective(method) for method in METHODS}
-    assert {m for m, o in needs.items() if o.needs_reference} == {"npo", "dpo-idk"}
-    assert {m for m, o in needs.items() if o.needs_refusals} == {"idk", "dpo-idk"}
-    assert not needs["idk"].needs_answers
-    assert {m for m, o in needs.items() if o.retain_loss == "none"} == {"ga", "rkld"}
-
-
-def test_which_methods_read_whole_distributions_and_which_have_gradient_weights() -> None:
-    needs = {method: load_objective(method) for method in METHODS}
-    assert {m for m, o in needs.items() if o.needs_logits} == {"rkld"}
-    assert {m for m, o in needs.items() if o.needs_original} == {"rkld"}
-    assert {m for m, o in needs.items() if o.needs_strengthened} == {"rkld", "task-vector"}
-    assert needs["rkld"].needs_answers and not needs["rkld"].needs_refusals
-    assert {m for m, o in needs.items() if not o.weighs_answers} == {"idk", "rkld", "task-vector", "rmu"}
-
-
-def test_which_methods_edit_weights_and_which_train_some_layers() -> None:
-    needs = {method: load_objective(method) for method in METHODS}
-    assert {m for m, o in needs.items() if not o.is_trained} == {m for m, o in needs.items() if o.edit_weights} == {"task-vector"}
-    assert {m for m, o in needs.items() if o.needs_activations} == {m for m, o in needs.items() if o.trained_layers} == {"rmu"}
-    assert {m for m, o in needs.items() if "ce" not in o.retain_losses} == {"rmu"}
-    assert all(o.retain_loss in o.retain_losses for o in needs.values())
-    assert needs["rmu"].needs_answers and not needs["rmu"].needs_refusals
 
 
 @given(nlls, st.data(), betas)
@@ -111,7 +89,8 @@ def test_dpo_idk_prefers_the_refusal(values: list[float], data: st.DataObject, b
     """At the original model both gains are 0, so the loss is (2/beta) log 2 and its two gradients are opposite."""
     refusals = data.draw(st.lists(st.floats(0.01, 60), min_size=len(values), max_size=len(values)))
     answer, refusal = leaf(values), leaf(refusals)
-    loss = load_objective("dpo-idk").forget_loss(answer, answer.detach(), refusal, refusal.detach(), beta=beta)
+    batch = ForgetBatch(nll=answer, reference_nll=answer.detach(), refusal_nll=refusal, refusal_reference_nll=refusal.detach())
+    loss = DPOIDK(beta=beta).forget_loss(batch)
     assert loss.detach().numpy() == pytest.approx([2 / beta * math.log(2)] * len(values))
     on_answer, on_refusal = torch.autograd.grad(loss.sum(), [answer, refusal])
     assert torch.allclose(on_answer, torch.full_like(answer, -1.0))
@@ -123,28 +102,31 @@ def test_ga_is_the_negated_token_mean(values: list[float], data: st.DataObject) 
     lengths = data.draw(st.lists(st.integers(1, 80), min_size=len(values), max_size=len(values)))
     tokens = torch.tensor(lengths, dtype=torch.float64)
     nll = leaf(values)
-    loss = load_objective("ga").forget_loss(nll, tokens.mean()).mean().item()
+    loss = GA().forget_loss(ForgetBatch(nll=nll, mean_tokens=tokens.mean())).mean().item()
     assert loss == pytest.approx(-sum(values) / sum(lengths))
 
 
+alphas = st.floats(1e-3, 4)
 logits = st.lists(st.lists(st.floats(-20, 20), min_size=4, max_size=4), min_size=1, max_size=5)
 
 
-def rkld(model: torch.Tensor, original: torch.Tensor, strengthened: torch.Tensor, alpha: float) -> torch.Tensor:
-    loss: torch.Tensor = load_objective("rkld").forget_loss(model, original, strengthened, alpha=alpha)
-    return loss
+def rkld(model: torch.Tensor, original: torch.Tensor, reinforced: torch.Tensor, alpha: float) -> torch.Tensor:
+    """The loss of answers of one label each."""
+    frozen = {"original": original, "reinforced": reinforced}
+    batch = ForgetBatch(logits=model, frozen=frozen, per_answer=lambda values: values, mean_tokens=torch.tensor(1.0))
+    return RKLD(alpha=alpha).forget_loss(batch)
 
 
-@given(logits, st.data(), st.floats(0, 4))
+@given(logits, st.data(), alphas)
 def test_rkld_is_the_reverse_kl_to_the_teacher(values: list[list[float]], data: st.DataObject, alpha: float) -> None:
     """Against sums over the vocabulary by hand; the gradient by a logit is q (log q/p - KL)."""
     of_size = st.lists(st.lists(st.floats(-20, 20), min_size=4, max_size=4), min_size=len(values), max_size=len(values))
-    originals, strengthened = data.draw(of_size), data.draw(of_size)
+    originals, reinforced = data.draw(of_size), data.draw(of_size)
     model = torch.tensor(values, dtype=torch.float64, requires_grad=True)
-    frozen = [torch.tensor(rows, dtype=torch.float64) for rows in (originals, strengthened)]
+    frozen = [torch.tensor(rows, dtype=torch.float64) for rows in (originals, reinforced)]
     loss = rkld(model, *frozen, alpha)
     (gradient,) = torch.autograd.grad(loss.sum(), model)
-    for x, x_0, x_s, got, slopes in zip(values, originals, strengthened, loss.tolist(), gradient.tolist(), strict=True):
+    for x, x_0, x_s, got, slopes in zip(values, originals, reinforced, loss.tolist(), gradient.tolist(), strict=True):
         teacher = [a - alpha * max(0.0, b - a) for a, b in zip(x_0, x_s, strict=True)]
         log_q = [v - math.log(sum(math.exp(w) for w in x)) for v in x]
         top = max(teacher)
@@ -155,18 +137,18 @@ def test_rkld_is_the_reverse_kl_to_the_teacher(values: list[list[float]], data: 
         assert slopes == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
-@given(logits, st.floats(0, 4))
+@given(logits, alphas)
 def test_rkld_vanishes_at_its_teacher(values: list[list[float]], alpha: float) -> None:
     original = torch.tensor(values, dtype=torch.float64)
-    strengthened = original + torch.tensor([3.0, -3.0, 0.0, 1.0], dtype=torch.float64)
+    reinforced = original + torch.tensor([3.0, -3.0, 0.0, 1.0], dtype=torch.float64)
     teacher = original - alpha * torch.tensor([3.0, 0.0, 0.0, 1.0], dtype=torch.float64)
-    assert torch.allclose(rkld(teacher + 5.0, original, strengthened, alpha), torch.zeros(len(values)).double(), atol=1e-9)
+    assert torch.allclose(rkld(teacher + 5.0, original, reinforced, alpha), torch.zeros(len(values)).double(), atol=1e-9)
 
 
-def test_rkld_starts_by_pushing_down_what_the_strengthened_model_says_more() -> None:
+def test_rkld_starts_by_pushing_down_what_the_reinforced_model_says_more() -> None:
     original = torch.zeros(1, 4, dtype=torch.float64, requires_grad=True)
-    strengthened = torch.tensor([[2.0, -1.0, 0.0, -1.0]], dtype=torch.float64)
-    (gradient,) = torch.autograd.grad(rkld(original, original.detach(), strengthened, 1.0).sum(), original)
+    reinforced = torch.tensor([[2.0, -1.0, 0.0, -1.0]], dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(rkld(original, original.detach(), reinforced, 1.0).sum(), original)
     assert gradient[0, 0] > 0
     assert (gradient[0, 1:] < 0).all()
 

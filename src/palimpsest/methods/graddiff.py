@@ -1,0 +1,11 @@
+"""Gradient difference (GradDiff): gradient ascent on forget, the usual loss on retain."""
+
+from palimpsest.methods.ga import GA
+
+
+class GradDiff(GA):
+    """Gradient ascent on the forget answers with a retain loss (TOFU, Sec. 3.2)."""
+
+    colour = "#56B4E9"
+    marker = "v"
+    retain_loss = "ce"

@@ -1,0 +1,129 @@
+"""What training with a method minimises: its forget loss on forget items, and a retain loss on retain items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from palimpsest.data.prompts import Encoded
+from palimpsest.errors import UserError
+from palimpsest.methods.base import ForgetBatch, LayerMethod, LossMethod
+from palimpsest.streams import stream
+from palimpsest.training.layers import TrainedLayers, item_means
+from palimpsest.training.problems import Scored, Term, cross_entropy, distance_from_start, frozen_logits, kl_to, mean_labels
+from palimpsest.training.settings import UnlearnSettings
+
+
+class Unlearning:
+    """A method's loss on forget items and a retain loss on as many retain items, drawn freshly at every step.
+
+    `references` and `refusal_references` hold the reference model's NLL of each forget answer, and of each refusal as the
+    answer of each forget question; `original` is the frozen model that unlearning starts from, which the retain loss `kl` reads,
+    and `frozen` holds the further models that the method declares; `layers` are those that a LayerMethod trains. What method and
+    retain loss do not read is not needed. Raises UserError where a set that they read is empty.
+    """
+
+    def __init__(
+        self,
+        method: LossMethod | LayerMethod,
+        settings: UnlearnSettings,
+        *,
+        forget: Sequence[Encoded],
+        retain: Sequence[Encoded],
+        refusals: Sequence[list[int]] = (),
+        references: Sequence[float] = (),
+        refusal_references: Sequence[Sequence[float]] = (),
+        original: nn.Module | None = None,
+        frozen: Mapping[str, nn.Module] | None = None,
+        layers: TrainedLayers | None = None,
+        seed: int,
+    ) -> None:
+        needed = {
+            "forget set": (True, forget),
+            "retain set, which the retain loss reads,": (settings.retain_loss != "none", retain),
+            "set of refusals, which the method teaches,": (method.reads_refusals, refusals),
+        }
+        for name, (is_read, items) in needed.items():
+            if is_read and not items:
+                raise UserError(f"training: the {name} has no rows, or only empty texts")
+        self.method, self.settings = method, settings
+        self.forget, self.retain, self.refusals = forget, retain, refusals
+        self.references, self.refusal_references = references, refusal_references
+        self.original, self.frozen, self.layers = original, frozen or {}, layers
+        self.seed = seed
+        self.size = len(forget)
+
+    def terms(self, indices: Sequence[int], step: int) -> list[Term]:
+        """Return the forget term and, where the method has one, the retain term."""
+        if isinstance(self.method, LayerMethod):
+            terms = [self._activation_term(self.method, indices)]
+        else:
+            terms = [self._answer_term(self.method, indices, step)]
+        if self.settings.retain_loss != "none":
+            terms.append(self._retain_term(len(indices), step))
+        return terms
+
+    def _activation_term(self, method: LayerMethod, indices: Sequence[int]) -> Term:
+        layers, batch = self._layers(), [self.forget[index] for index in indices]
+
+        def loss(scored: Scored) -> Tensor:
+            activations = layers.activations(scored.row)
+            return item_means(method.forget_loss(activations, layers.direction.to(activations)), batch[scored.items])
+
+        return Term("forget_loss", self.settings.forget_weight, batch, loss)
+
+    def _answer_term(self, method: LossMethod, indices: Sequence[int], step: int) -> Term:
+        drawn: list[int] = []
+        if method.reads_refusals:
+            drawn = stream(self.seed, "refusals", step).integers(len(self.refusals), size=len(indices)).tolist()
+        batch = []
+        for position, index in enumerate(indices):
+            answers = list(self.forget[index].answers) if method.reads_answers else []
+            if method.reads_refusals:
+                answers.append(self.refusals[drawn[position]])
+            batch.append(Encoded(self.forget[index].prompt, answers))
+        # By item, and means over the whole step.
+        given: dict[str, Tensor] = {}
+        if method.reads_answers:
+            given["mean_tokens"] = torch.tensor(mean_labels(batch))
+        if method.reads_refusals:
+            given["mean_refusal_tokens"] = torch.tensor(mean_labels(batch, -1))
+        if method.reads_reference:
+            given["reference_nll"] = torch.tensor([self.references[index] for index in indices])
+        if method.reads_reference and method.reads_refusals:
+            pairs = zip(indices, drawn, strict=True)
+            given["refusal_reference_nll"] = torch.tensor([self.refusal_references[index][number] for index, number in pairs])
+
+        def loss(scored: Scored) -> Tensor:
+            values: dict[str, Any] = {
+                name: (value[scored.items] if value.ndim else value).to(scored.nll) for name, value in given.items()
+            }
+            if method.reads_answers:
+                values |= {"nll": scored.nll[:, 0], "tokens": scored.tokens[:, 0]}
+            if method.reads_refusals:
+                values |= {"refusal_nll": scored.nll[:, -1], "refusal_tokens": scored.tokens[:, -1]}
+            if method.reads_logits:
+                values["logits"] = scored.logits.float()
+            frozen = {name: frozen_logits(self.frozen[name], scored.row).float() for name in method.models}
+            return method.forget_loss(ForgetBatch(**values, frozen=frozen, per_answer=scored.row.per_answer))
+
+        return Term("forget_loss", self.settings.forget_weight, batch, loss, indices if method.reads_answers else None)
+
+    def _retain_term(self, size: int, step: int) -> Term:
+        draws = stream(self.seed, "retain", step).choice(len(self.retain), size=size, replace=size > len(self.retain))
+        batch = [self.retain[i] for i in draws.tolist()]
+        if self.settings.retain_loss == "kl":
+            assert self.original is not None
+            loss = kl_to(self.original, batch)
+        elif self.settings.retain_loss == "activations":
+            loss = distance_from_start(self._layers(), batch)
+        else:
+            loss = cross_entropy(batch)
+        return Term("retain_loss", self.settings.retain_weight, batch, loss)
+
+    def _layers(self) -> TrainedLayers:
+        assert self.layers is not None
+        return self.layers
