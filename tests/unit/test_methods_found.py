@@ -7,16 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import outside
 import pytest
 import yaml
-from example_study import CONFIG, changed
-from palimpsest.config.jobs import Specs, method_code
+from example_study import CONFIG, changed, spec
 
 from palimpsest.config.models import MethodSettings
+from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.methods import list_methods, load_method, make_method
@@ -25,7 +24,7 @@ from palimpsest.provenance.digest import code_closure
 from palimpsest.reporting.names import method_name
 
 SRC = outside.ROOT / "src"
-JOB: dict[str, Any] = {"benchmark": "tofu", "model": "tiny", "split": "forget10", "seed": "0", "variant": "default"}
+MODEL = "tofu/tiny/forget10/seed0/unlearn/bounded-ga/default/model"
 
 
 @pytest.fixture
@@ -77,9 +76,9 @@ def test_the_config_is_read_without_torch(tmp_path: Path) -> None:
 def test_a_method_of_another_package_is_one_like_ours(site: Path) -> None:
     outside.install(site)
     study = Study(asking("bounded-ga", limit=3, epochs=2))
-    job = SimpleNamespace(**JOB, method="bounded-ga")
-    assert '"loss":{"limit":3.0}' in Specs(study).unlearn(job)
-    assert outside.MODULE in method_code("unlearn")(job)
+    artefacts = Artefacts(study)
+    assert spec(study, MODEL)["loss"] == {"limit": 3.0}
+    assert outside.MODULE in artefacts.code(artefacts.at(MODEL))
     assert method_name("bounded-ga") == "Bounded GA"
     with pytest.raises(UserError, match=r'^config: methods: "tofu/\*/\*/bounded-ga": limit: 0.0: input should be greater than'):
         Study(asking("bounded-ga", limit=0.0))
