@@ -20,7 +20,7 @@ class ModelId:
     """What tells a model of a study from all others; with names left out, what some models have in common.
 
     Without a method it is a run: all models of one benchmark, split, model and seed, with one original and one Retrain. The
-    method of these two is their role, and they have no variant.
+    method of these two is their role, and they have no variant. An attacked model is a model.
     """
 
     benchmark: str
@@ -29,10 +29,15 @@ class ModelId:
     seed: int | None = None
     method: str = ""
     variant: str = ""
+    attack: str = ""
 
     def of(self, method: str, variant: str = "") -> ModelId:
         """Return a model of this run."""
-        return replace(self, method=method, variant=variant)
+        return replace(self, method=method, variant=variant, attack="")
+
+    def attacked(self, attack: str) -> ModelId:
+        """Return this model after an attack."""
+        return replace(self, attack=attack)
 
     @property
     def run(self) -> ModelId:
@@ -57,7 +62,8 @@ class ModelId:
     @property
     def subject(self) -> str:
         """Its folder below that of its run."""
-        return f"unlearn/{self.method}/{self.variant}" if self.variant else self.method
+        own = f"unlearn/{self.method}/{self.variant}" if self.variant else self.method
+        return f"{own}/attack/{self.attack}" if self.attack else own
 
     @property
     def path(self) -> str:

@@ -223,10 +223,14 @@ class Plan:
         return "weights", self._frozen(node), work
 
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
-        attack, forget = self._study.config.attacks[node.name], self._tokens(node)[0]
-        relearned = attack.draws * attack.fraction * forget * attack.training.epochs
-        holds, memory, work = self._training(node, attack.training, relearned)
-        scored = attack.draws * (attack.training.epochs + 1) * forget
+        attack, forget = self._study.config.attacks[node.of.attack], self._tokens(node)[0]
+        operations = forward_operations(self.size(node.of.model), 2 * attack.number_of_draws * forget)
+        if attack.trains is None:
+            return "weights", self._frozen(node), Work(operations)
+        training, share = attack.trains
+        relearned = attack.number_of_draws * share * forget * training.epochs
+        holds, memory, work = self._training(node, training, relearned)
+        scored = attack.number_of_draws * (training.epochs + 1) * forget
         return holds, memory, work + Work(forward_operations(self.size(node.of.model), scored))
 
     def _unlearn(self, node: Node) -> tuple[str, Memory, Work]:

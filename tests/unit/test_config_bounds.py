@@ -70,7 +70,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "TofuSuite": {"kind": "tofu"},
     "MuseSuite": {"kind": "muse"},
     "LmEvalSuite": {"kind": "lm-eval", "tasks": ["mmlu"]},
-    "RelearnSettings": {"kind": "relearn", "select": "random"},
+    "Relearn": {"kind": "relearn", "select": "random"},
     "MuseBenchmark": {"kind": "muse", "source": "x"},
     "MarkovBenchmark": {"kind": "markov", "splits": {"x": {}}},
     "TinyEntry": {"kind": "tiny"},

@@ -15,6 +15,7 @@ from test_config_texts import config as texts
 
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
+from palimpsest.names import ModelId
 
 BASE = yaml.safe_load(
     """
@@ -69,7 +70,7 @@ def refused(config: dict[str, Any]) -> str:
 
 
 def test_the_study_itself_is_taken() -> None:
-    assert Study(BASE).unlearned()
+    assert Study(BASE).subjects
 
 
 @pytest.mark.parametrize(
@@ -210,15 +211,15 @@ def test_one_line(keys: Sequence[str | int], value: Any, line: str | None) -> No
 
 def test_a_weight_may_be_said_of_all_methods_or_of_a_loss_that_a_variant_leaves_out() -> None:
     general = changed((("methods", "tofu/*/tiny/*"), {"retain_weight": 2.0}))
-    assert Study(general).variant("tofu", "forget10", "tiny", "ga", "default").retain_loss == "none"
+    assert Study(general).variant(ModelId("tofu", "forget10", "tiny", 0, "ga", "default")).retain_loss == "none"
     left_out = changed(
         (("methods", "tofu/*/tiny/npo"), {"retain_weight": 2.0}),
         (("variants", "tofu/*/*/npo"), {"alone": {"retain_loss": "none"}, "both": {"retain_loss": "none", "retain_weight": 3.0}}),
     )
     study = Study(left_out)
-    assert study.variant("tofu", "forget10", "tiny", "npo", "alone").retain_loss == "none"
+    assert study.variant(ModelId("tofu", "forget10", "tiny", 0, "npo", "alone")).retain_loss == "none"
     with pytest.raises(UserError, match=r"npo: both: retain_weight: 3.0: there is no retain loss to weigh"):
-        study.variant("tofu", "forget10", "tiny", "npo", "both")
+        study.variant(ModelId("tofu", "forget10", "tiny", 0, "npo", "both"))
 
 
 def test_a_variant_of_all_methods_that_changes_nothing_of_one_is_one_line() -> None:
@@ -233,7 +234,7 @@ def test_lessons_on_facts_are_for_a_benchmark_that_has_facts() -> None:
     line = refused(texts(MUSE, changes=[(("finetuning", "muse/*/tiny"), {"fact_lessons": 1})]))
     assert line == "config: finetuning: muse/forget/tiny: fact_lessons: 1: kind muse has no facts: 0".removeprefix("config: ")
     assert "kind markov has no facts" in refused(chains("finetuning", "markov/*/gpt2", value={"fact_lessons": 1}))
-    assert Study(changed((("finetuning", "tofu/*/tiny"), {"fact_lessons": 1}))).models("original")
+    assert Study(changed((("finetuning", "tofu/*/tiny"), {"fact_lessons": 1}))).subjects
 
 
 def test_a_choice_is_among_several() -> None:

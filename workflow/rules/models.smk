@@ -200,4 +200,4 @@ use rule finetune as attack with:
         code=_attack.code,
         inputs=_attack.flags,
     message:
-        "Attacking {wildcards.method} {wildcards.variant} by {wildcards.name} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+        "Attacking: {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"

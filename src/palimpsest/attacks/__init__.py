@@ -1,1 +1,10 @@
-"""Attacks on unlearned models."""
+"""The attacks: one file each in this folder, and those that other packages bring by entry points.
+
+An attack is named by its file, with `-` for `_`, or by its entry point in the group `palimpsest.attacks`.
+"""
+
+from palimpsest.attacks.base import Attack
+from palimpsest.plugins import Plugins
+
+ATTACKS = Plugins("attack", __name__, Attack)
+list_attacks, module_name, load_attack = ATTACKS.list, ATTACKS.module_name, ATTACKS.load

@@ -59,7 +59,7 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
     suites: dict[str, None] = {}
     for subject, wanted in subjects.items():
         suites |= dict.fromkeys([*sorted(wanted.suites), *([wanted.trajectory.suite] if wanted.trajectory else [])])
-        if subject.method not in ROLES:
+        if subject.method not in ROLES and not subject.attack:
             kind = methods if wanted.model or study.is_markov(key[0]) else trials
             kind.setdefault(subject.method, {})[subject.variant] = None
     return {
@@ -71,7 +71,7 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
         "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},
         "trials": {method: _variants(study, key, method, names) for method, names in trials.items()},
         "selections": {choice.method: study.selection(choice).model_dump() for choice in study.choices if choice.place == key},
-        "attacks": sorted({name for wanted in subjects.values() for name in wanted.attacks}),
+        "attacks": sorted({subject.attack for subject in subjects} - {""}),
         "suites": list(suites),
         **_imported(study, key),
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
-from palimpsest.attacks.settings import RelearnSettings
+from palimpsest.attacks import list_attacks, load_attack
+from palimpsest.attacks.base import Attack
 from palimpsest.config.messages import suggest
 from palimpsest.data.settings import Source, SplitSettings
 from palimpsest.evaluation.settings import SuiteSettings
@@ -305,6 +306,13 @@ Model = Annotated[TinyEntry | PretrainedEntry | PackagedEntry | ChainEntry, Fiel
 Benchmark = Annotated[TofuBenchmark | MuseBenchmark | WmdpBenchmark | MarkovBenchmark, Field(discriminator="kind")]
 
 
+# One of those that there are here and in other packages, by its kind.
+if TYPE_CHECKING:
+    AnyAttack = Attack
+else:
+    AnyAttack = Annotated[Union[tuple(map(load_attack, list_attacks()))], Field(discriminator="kind")]  # noqa: UP007
+
+
 class Config(Settings):
     """What a study runs."""
 
@@ -336,7 +344,7 @@ class Config(Settings):
     """How the variant `chosen` is found, by pattern `benchmark/split/model/method`."""
     suites: dict[Name, SuiteSettings] = {}
     """The evaluation suites by name."""
-    attacks: dict[Name, RelearnSettings] = {}
+    attacks: dict[Name, AnyAttack] = {}
     """The attacks by name."""
     published: dict[str, dict[str, dict[str, float]]] = {}
     """Published numbers to print beside ours: `benchmark/split/model`, then method (or original, retrain), then metric."""

@@ -155,7 +155,7 @@ def _choice(study: Study, node: Node) -> choice.Spec:
 
 def _attack(study: Study, node: Node) -> attack.Spec:
     used = study.used(node.of.benchmark, node.of.model, trained=True)
-    return attack.Spec(attack=study.config.attacks[node.name], seed=_seed(node.of), model=used)
+    return attack.Spec(attack=study.config.attacks[node.of.attack], seed=_seed(node.of), model=used)
 
 
 def _evaluate(study: Study, node: Node) -> evaluate.Spec:

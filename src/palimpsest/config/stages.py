@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from palimpsest.attacks import module_name as attack_module
 from palimpsest.config.models import FORGET
 from palimpsest.config.study import Study
 from palimpsest.data import sources
@@ -42,8 +43,7 @@ class Node:
     @property
     def columns(self) -> dict[str, Any]:
         """What it is of, by the columns of the summary; what several models read is of their run."""
-        of = self.of.run if self.stage in ("reinforce", "reference") else self.of
-        return {**of.columns, "attack": self.name if self.stage == "attack" else ""}
+        return (self.of.run if self.stage in ("reinforce", "reference") else self.of).columns
 
 
 Inputs = dict[str, Node | list[Node]]
@@ -112,7 +112,7 @@ class Artefacts:
     def models(self, role: str | None = None) -> list[str]:
         """Return the manifests of the models of a role, or of all unlearned ones."""
         subjects = self.study.subjects
-        wanted = [of for of, wanted in subjects.items() if wanted.model and (of.method == role if role else of.variant)]
+        wanted = [of for of, wanted in subjects.items() if wanted.model and not of.attack and (of.method == role if role else of.variant)]
         return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in wanted))
 
     def inputs(self, node: Node) -> dict[str, list[str]]:
@@ -155,6 +155,8 @@ def base_of(of: ModelId) -> Node:
 
 def model_of(study: Study, of: ModelId) -> Node:
     """Return the artefact with the weights of a model: Markov chains share one Retrain, and the base may be the original."""
+    if of.attack:
+        return Node("attack", of)
     if study.is_markov(of.benchmark):
         if of.method == RETRAIN:
             return Node("markov_retrain", ModelId(of.benchmark, model=of.model, seed=of.seed, method=of.method))
@@ -268,7 +270,12 @@ def _choice_inputs(study: Study, node: Node) -> Inputs:
 
 
 def _attack_inputs(study: Study, node: Node) -> Inputs:
-    return {"model": model_of(study, node.of), "split": split_of(study, node.of.benchmark, node.of.split)}
+    of = node.of
+    return {"model": model_of(study, of.attacked("")), "split": split_of(study, of.benchmark, of.split)}
+
+
+def _attack_module(study: Study, node: Node) -> list[str]:
+    return [attack_module(study.config.attacks[node.of.attack].kind)]
 
 
 # Measurements.
@@ -304,7 +311,7 @@ def _scores_inputs(study: Study, node: Node) -> Inputs:
     retrains = [other.of(RETRAIN) for other in others]
     found = {
         "eval": [evaluation_of(study, of) for of in subjects.evaluated],
-        "attack": [Node("attack", of, name) for of, name in subjects.attacked],
+        "attack": [Node("attack", of) for of in subjects.attacked],
         "trajectory": [trajectory_of(study, of) for of in subjects.watched],
         "retrain": [evaluation_of(study, retrain) for retrain in retrains if study.is_evaluated(retrain)],
     }
@@ -362,7 +369,7 @@ STAGES: dict[str, Stage] = {
     "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _method_module, "statistical", is_measured=True),
     "trajectory": Stage(f"{UNLEARNED}/trajectory", _read_by, _trajectory_modules, "statistical", is_measured=True),
     "choice": Stage("{benchmark}/{model}/{split}/choice/{method}", _choice_inputs),
-    "attack": Stage(f"{UNLEARNED}/attack/{{name}}", _attack_inputs, agreement="statistical", is_measured=True),
+    "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True),
     "evaluate": Stage(f"{RUN}/{{subject}}/eval", _evaluate_inputs, _suite_modules, "numeric", is_measured=True),
     "markov_data": Stage("{benchmark}/seed{seed}/data", _nothing),
     "markov_retrain": Stage(

@@ -57,10 +57,9 @@ PIECES = {"piece_tokens", "pieces_per_text"}
 
 @dataclass
 class Wanted:
-    """What is wanted of a subject: suites and attacks, each name once, its trajectory, and whether it is kept as a model."""
+    """What is wanted of a model: suites, each name once, its trajectory, and whether it is kept as a model."""
 
     suites: set[str] = field(default_factory=set)
-    attacks: set[str] = field(default_factory=set)
     trajectory: Trajectories | None = None
     model: bool = False
 
@@ -74,9 +73,9 @@ class Subjects(dict[ModelId, Wanted]):
         return [subject for subject, wanted in self.items() if wanted.suites]
 
     @property
-    def attacked(self) -> list[tuple[ModelId, str]]:
-        """Every model and attack on it."""
-        return [(subject, attack) for subject, wanted in self.items() for attack in sorted(wanted.attacks)]
+    def attacked(self) -> list[ModelId]:
+        """Every attacked model."""
+        return [subject for subject in self if subject.attack]
 
     @property
     def watched(self) -> list[ModelId]:
@@ -135,12 +134,14 @@ class Study:
                 for role in self.roles(run.benchmark):
                     wanted = _wanted(subjects, self.home(run).of(role))
                     wanted.suites |= {*block.suites, *watched}
+                if RETRAIN in self.roles(run.benchmark):
+                    self._attack(subjects, block, self.home(run).of(RETRAIN))
                 for method, variant in self._listed(block, run):
                     for before in self._requests_before(run):
                         _wanted(subjects, before.of(method, variant)).model = True
                     wanted = _wanted(subjects, run.of(method, variant))
                     wanted.suites.update(block.suites)
-                    wanted.attacks.update(block.attacks)
+                    self._attack(subjects, block, run.of(method, variant))
                     wanted.model |= bool(block.suites or block.attacks) or not block.trajectories
                     if block.trajectories:
                         check_watched(
@@ -154,9 +155,16 @@ class Study:
                     if variant == CHOSEN:
                         self._choose(subjects, ModelId(*run.place, method=method))
         for subject, wanted in subjects.items():
-            wanted.model |= not subject.variant
+            wanted.model |= not subject.variant and not subject.attack
         self.choices.sort()
         return Subjects(sorted(subjects.items()))
+
+    def _attack(self, subjects: Subjects, block: Block, of: ModelId) -> None:
+        """Ask for the attacks of a block on a model; one that gives a model has it evaluated by the block's suites."""
+        for name in block.attacks:
+            wanted = _wanted(subjects, of.attacked(name))
+            if self.config.attacks[name].gives_model:
+                wanted.suites.update(block.suites)
 
     def _add_chains(self, subjects: Subjects, block: Block) -> None:
         """Ask for what a block of Markov chains is: original and Retrain measured, and every method watched."""

@@ -1,39 +1,49 @@
-"""Stage `attack`: all draws of one relearning attack on one unlearned model, in one process."""
+"""Stage `attack`: all draws of one attack on one model, in one process, and the losses on the forget set along the way."""
 
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, SerializeAsAny
 
 from palimpsest import processes
-from palimpsest.attacks.settings import RelearnSettings
+from palimpsest.attacks import load_attack
+from palimpsest.attacks.base import Attack, Target
 from palimpsest.data.rows import Question, read_rows
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, log, run_stage
 
 
+def _as_attack(value: Any) -> Any:
+    return load_attack(value["kind"]).model_validate(value) if isinstance(value, dict) and "kind" in value else value
+
+
 class Spec(Settings):
     """The attack, and the seed of its draws and its training."""
 
-    attack: RelearnSettings
+    attack: Annotated[SerializeAsAny[Attack], BeforeValidator(_as_attack)]
     seed: int
     model: UsedSettings
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the forget set's losses before and after every epoch of every draw; a finished draw survives an interruption."""
-    from palimpsest.attacks.relearn import draw_items
+    """Write the losses on the forget set before and after every step of every draw, and the model of an attack that gives one.
+
+    A finished draw survives an interruption.
+    """
     from palimpsest.evaluation.tables import ATTACKED, TABLE, read_table, write_table
 
+    attack = job.spec.attack
     rows = read_rows(job.input("split") / "forget.jsonl", Question)
-    draws = draw_items(rows, job.spec.attack, job.spec.seed)
+    draws = attack.drawn(rows, job.spec.seed)
     table: list[dict[str, Any]] = []
     for draw, chosen in enumerate(draws):
         finished = job.scratch / f"draw-{draw}.parquet"
-        if not processes.main_value(finished.exists()):
+        if attack.gives_model or not processes.main_value(finished.exists()):
             log.info("attack: draw %d of %d, %d questions", draw + 1, len(draws), len(chosen))
-            losses = _relearn(job, rows, chosen, draw)
+            losses = _draw(job, rows, [rows[i] for i in chosen], draw)
             job.keep(finished, partial(write_table, rows=losses, schema=ATTACKED))
         table += read_table(finished)
     write_table(job.out / TABLE, table, ATTACKED)
@@ -41,28 +51,26 @@ def work(job: Job[Spec]) -> None:
     (job.out / "draws.json").write_text(json.dumps(ids) + "\n", encoding="utf-8")
 
 
-def _relearn(job: Job[Spec], rows: Sequence[Question], chosen: list[int], draw: int) -> list[dict[str, Any]]:
+def _draw(job: Job[Spec], rows: Sequence[Question], items: Sequence[Question], draw: int) -> list[dict[str, Any]]:
+    """Attack the model once; return the losses before and after every step."""
     from palimpsest.data.prompts import PromptEncoder
     from palimpsest.evaluation.scoring import score_rows
-    from palimpsest.models.loading import load_model, load_tokenizer
+    from palimpsest.models.loading import load_model, load_tokenizer, save_model
     from palimpsest.stages.training import encode_rows
-    from palimpsest.training.adapters import add_adapters
-    from palimpsest.training.loop import train
-    from palimpsest.training.problems import FineTuning
 
-    used, training = job.spec.model, job.spec.attack.training
-    tokenizer = load_tokenizer(job.input("model"))
-    model = add_adapters(load_model(job.input("model"), used), used.lora, job.spec.seed)
+    used, attack = job.spec.model, job.spec.attack
+    tokenizer, model = load_tokenizer(job.input("model")), load_model(job.input("model"), used)
     encoder = PromptEncoder(tokenizer, used.prompt)
     table: list[dict[str, Any]] = []
 
-    def evaluate(epoch: int) -> None:
-        table.extend({"draw": draw, "epoch": epoch, **columns} for columns, _ in score_rows(model, encoder, rows))
+    def watch(step: int) -> None:
+        table.extend({"draw": draw, "epoch": step, **columns} for columns, _ in score_rows(model, encoder, rows))
 
-    evaluate(0)
-    label = f"draw {draw + 1}"
-    problem = FineTuning(encode_rows([rows[i] for i in chosen], tokenizer, used, model))
-    train(model, problem, training, used, seed=job.spec.seed, label=label, after_epoch=evaluate, remark=job.remark)
+    watch(0)
+    encoded = encode_rows(items, tokenizer, used, model)
+    attack.attack(Target(model, used, encoded, job.spec.seed, f"draw {draw + 1}", watch, job.remark))
+    if attack.gives_model and processes.is_main():
+        save_model(model, tokenizer, job.out)
     return table
 
 
