@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from palimpsest.benchmarks.muse.suite_settings import MuseSuite
+from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
 from palimpsest.config.stages import STAGES, Artefacts, Node
 from palimpsest.config.study import Study, Variant, Wanted
 from palimpsest.data.settings import MuseHubSource, WmdpHubSource, WorldSource
 from palimpsest.errors import UserError
-from palimpsest.evaluation.settings import LmEvalSuite, MuseSuite, SuiteSettings, TofuSuite
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
+from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
@@ -275,7 +278,7 @@ class Plan:
     def _frozen(self, node: Node) -> Memory:
         return Memory(each=weight_bytes(self.size(node.of.model), self._used(node.of.model).precision))
 
-    def _suite(self, node: Node, suite: SuiteSettings) -> Work:
+    def _suite(self, node: Node, suite: Suite) -> Work:
         """Return the work of a suite; of TOFU a question has seven answers, of half an item each, and one prompt."""
         size, item = self.size(node.of.model), self._assumed.item_tokens
         forget, everything = self._tokens(node)
@@ -285,6 +288,7 @@ class Plan:
             return Work(forward_operations(size, items * item * 4), items * suite.max_new_tokens)
         if isinstance(suite, MuseSuite):
             return Work(forward_operations(size, 3 * forget), RECITED * suite.verbatim_tokens + ASKED * suite.knowledge_tokens)
+        assert isinstance(suite, LmEvalSuite)
         questions = sum(_questions(suite, task) for task in suite.tasks)
         return Work(forward_operations(size, questions * item * 4))
 

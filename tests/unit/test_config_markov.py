@@ -69,7 +69,10 @@ def test_what_the_splits_differ_in() -> None:
     assert retrain["learnt"] == {"retain": 20}
     # What is said of one split is nothing to what both share.
     assert retrain["training"]["epochs"] == 5
-    assert spec(study, "markov/gpt2/memorisation/seed0/retrain/eval") == {"lengths": {"retain": 20, "forget1": 20, "forget2": 20}}
+    assert spec(study, "markov/gpt2/memorisation/seed0/retrain/eval") == {
+        "suite": "markov",
+        "lengths": {"retain": 20, "forget1": 20, "forget2": 20},
+    }
 
 
 def test_all_splits_share_one_retrain_a_seed() -> None:

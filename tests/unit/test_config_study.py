@@ -118,11 +118,12 @@ def test_blocks_are_united() -> None:
     assert len(artefacts.models("original")) == len(artefacts.models("retrain")) == 2
     assert len(artefacts.models()) == len(folders(study, "unlearn")) == 2 * (1 + 1 + 2)
     assert len(folders(study, "evaluate")) == len(study.subjects.evaluated) == 2 * (2 + 4)
-    assert folders(study, "attack") == [
-        f"{RUN}/unlearn/{method}/default/attack/{attack}"
-        for method in ("npo", "simnpo")
+    # Retrain is attacked too, as the control.
+    assert set(folders(study, "attack")) == {
+        f"{RUN}/{subject}/attack/{attack}"
+        for subject in ("retrain", "unlearn/npo/default", "unlearn/simnpo/default")
         for attack in ("relearn-random", "relearn-shortest")
-    ]
+    }
     suites = {subject.path: wanted.suites for subject, wanted in study.subjects.items()}
     assert suites["tofu/tiny/forget10/seed0/unlearn/npo/default"] == {"tofu", "lm-eval"}
 
@@ -184,7 +185,10 @@ UNLEARN = "tofu/tiny/forget10/seed{}/unlearn/{}/model"
         (
             ("attacks", "relearn-random", "draws"),
             2,
-            {f"tofu/tiny/forget10/seed0/unlearn/{method}/default/attack/relearn-random" for method in ("npo", "simnpo")},
+            {
+                f"tofu/tiny/forget10/seed0/{subject}/attack/relearn-random"
+                for subject in ("retrain", "unlearn/npo/default", "unlearn/simnpo/default")
+            },
         ),
         (("sources", "world", "seed"), 1, {"tofu/data"}),
         (("benchmarks", "tofu", "split"), {"retain_authors": 3}, {"tofu/splits/forget10"}),
@@ -249,7 +253,8 @@ def test_the_spec_of_a_run_s_scores_names_its_inputs_in_their_order() -> None:
         for row, folder in zip(told[kind], given[label], strict=True):
             wanted = path.format(row["method"], row["variant"], row.get("attack", "")).replace("//", "/")
             assert folder.replace("/unlearn/", "/") == f"{RUN}/{wanted}"
-    assert given["retrain"] == [f"tofu/tiny/forget10/seed{seed}/retrain/eval" for seed in (1, 3, 4)]
+    retrains = [f"tofu/tiny/forget10/seed{seed}/retrain/eval" for seed in (0, 1, 3, 4)]
+    assert (given["retrain"], given["other_retrains"]) == (retrains[:1], retrains[1:])
 
 
 # Grids, choices, starts and references.

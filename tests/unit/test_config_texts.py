@@ -129,8 +129,8 @@ def test_every_split_is_scored_against_the_one_retrain() -> None:
     study = Study(config({**MUSE, "splits": ["forget", "request2"], "seeds": [0, 1]}))
     first, second = "muse/tiny/forget/seed0/scores", "muse/tiny/request2/seed0/scores"
     assert inputs(study, first)["retrain"] == inputs(study, second)["retrain"] == [f"{FIRST}/retrain/eval"]
-    assert spec(study, first)["retrain_auc"] is None
-    assert spec(study, second)["evaluations"] == [{"method": "npo", "variant": "default"}]
+    assert spec(study, first)["published"] == {}
+    assert spec(study, second)["evaluations"] == [{"method": "npo", "variant": "default", "attack": ""}]
 
 
 def test_the_base_that_knows_the_hazards_is_the_original_and_there_is_no_retrain() -> None:
@@ -140,7 +140,7 @@ def test_the_base_that_knows_the_hazards_is_the_original_and_there_is_no_retrain
     run = "wmdp/tiny/forget/seed0"
     assert inputs(study, f"{run}/unlearn/rmu/default/model")["model"] == "wmdp/tiny/base"
     assert inputs(study, f"{run}/original/eval")["model"] == "wmdp/tiny/base"
-    assert inputs(study, f"{run}/scores")["retrain"] == []
+    assert "retrain" not in inputs(study, f"{run}/scores")
     assert measured(study, "wmdp") == ["base", *["evaluate"] * 3, "reference", *["unlearn"] * 2]
 
 
@@ -158,7 +158,7 @@ def test_finished_models_are_fetched_and_take_the_tokenizer_of_their_base() -> N
     model = spec(study, f"{run}/retrain/model")["model"]
     assert (model["name"], model["revision"]) == ("some/retrain", REVISION)
     assert model["tokenizer"] == {"name": "some/base", "revision": REVISION}
-    assert spec(study, f"{run}/scores")["retrain_auc"] == 0.4772
+    assert spec(study, f"{run}/scores")["published"] == {"auc_min_k": 0.4772}
     # A base that nobody reads is not fetched, and what is fetched is not measured.
     assert "news/large/base" not in folders(study)
     assert set(measured(study, "news")) == {"evaluate", "reference", "unlearn"}

@@ -30,7 +30,7 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def specs(study: Study) -> dict[str, str]:
     """Return the spec of every job that is told settings, by its folder."""
-    artefacts, told = Artefacts(study), ("scores", "text_scores", "markov_scores", "summarise", "report")
+    artefacts, told = Artefacts(study), ("scores", "summarise", "report")
     return {path: spec_of(artefacts.study, node) for path, node in artefacts.nodes.items() if node.stage not in told}
 
 

@@ -1,7 +1,6 @@
 _evaluate = of("evaluate")
 _choice = of("choice")
 _scores = of("scores")
-_text_scores = of("text_scores")
 
 
 # One rule serves every model: `subject` is original, retrain or unlearn/{method}/{variant}.
@@ -63,25 +62,5 @@ use rule external as scores with:
         spec=_scores.spec,
         code=_scores.code,
         inputs=_scores.flags,
-    message:
-        "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"
-
-
-# The same of texts.
-use rule external as text_scores with:
-    input:
-        unpack(_text_scores.inputs),
-    output:
-        manifest=_text_scores.manifest,
-    log:
-        _text_scores.log,
-    group:
-        "scores"
-    params:
-        stage=_text_scores.stage,
-        before="",
-        spec=_text_scores.spec,
-        code=_text_scores.code,
-        inputs=_text_scores.flags,
     message:
         "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"

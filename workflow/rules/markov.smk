@@ -3,7 +3,6 @@ _markov_retrain = of("markov_retrain")
 _markov_original = of("markov_original")
 _markov_evaluate = of("markov_evaluate")
 _markov_trajectory = of("markov_trajectory")
-_markov_scores = of("markov_scores")
 
 
 # The Markov-chain study: sequences a seed, a Retrain a seed, and for each experiment an original, which every method unlearns.
@@ -104,22 +103,3 @@ use rule finetune as markov_trajectory with:
         inputs=_markov_trajectory.flags,
     message:
         "Watching {wildcards.method} {wildcards.variant} unlearn ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"
-
-
-use rule external as markov_scores with:
-    input:
-        unpack(_markov_scores.inputs),
-    output:
-        manifest=_markov_scores.manifest,
-    log:
-        _markov_scores.log,
-    group:
-        "scores"
-    params:
-        stage=_markov_scores.stage,
-        before="",
-        spec=_markov_scores.spec,
-        code=_markov_scores.code,
-        inputs=_markov_scores.flags,
-    message:
-        "Scoring all models of seed {wildcards.seed} ({wildcards.benchmark}, {wildcards.split}, seed {wildcards.seed})"

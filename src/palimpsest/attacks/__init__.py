@@ -6,5 +6,5 @@ An attack is named by its file, with `-` for `_`, or by its entry point in the g
 from palimpsest.attacks.base import Attack
 from palimpsest.plugins import Plugins
 
-ATTACKS = Plugins("attack", __name__, Attack)
+ATTACKS: Plugins[Attack] = Plugins("attack", __name__, Attack)  # type: ignore[type-abstract]
 list_attacks, module_name, load_attack = ATTACKS.list, ATTACKS.module_name, ATTACKS.load

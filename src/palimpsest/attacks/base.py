@@ -43,6 +43,9 @@ class Attack(Settings, ABC):
     gives_model: ClassVar[bool] = False
     """Whether the attacked model is kept, and evaluated by all suites of the block."""
 
+    kind: str
+    """The attack, by its name."""
+
     @property
     def number_of_draws(self) -> int:
         """How many times it is done, each time by chance."""

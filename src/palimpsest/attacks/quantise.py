@@ -42,6 +42,7 @@ def round_rows(weight: Tensor, bits: int) -> Tensor:
     """Return a weight, (rows, columns), each row rounded to multiples of its largest magnitude / (2^(bits-1) - 1)."""
     levels = 2 ** (bits - 1) - 1
     step = weight.float().abs().amax(dim=1, keepdim=True) / levels
-    rounded = (weight.float() / step).round() * step
+    rounded: Tensor = (weight.float() / step).round() * step
     # A row of zeros has no step.
-    return rounded.where(step > 0, 0.0).to(weight.dtype)
+    kept: Tensor = rounded.where(step > 0, 0.0).to(weight.dtype)
+    return kept

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import groupby
 
+from palimpsest.benchmarks import suites
 from palimpsest.config.rules import PUBLISHED
 from palimpsest.config.stages import STAGES
 from palimpsest.data import sources
-from palimpsest.evaluation import suites
 from palimpsest.methods import list_methods
 from palimpsest.methods import module_name as method_module
 from palimpsest.provenance.digest import PACKAGE, ROOT, code_closure
@@ -57,7 +57,7 @@ def _closures() -> dict[str, dict[str, frozenset[str]]]:
     methods = {method: method_module(method) for method in list_methods()}
     beside: dict[str, Mapping[str, str]] = {
         "data": {kind: sources.module_name(kind) for kind in sources.MODULES},
-        "evaluate": {kind: suites.module_name(kind) for kind in suites.MODULES},
+        "evaluate": {kind: suites.module_name(kind, "suite") for kind in suites.SETTINGS},
         **dict.fromkeys(("unlearn", "trajectory", "markov_trajectory"), methods),
     }
     stages = {stage: (f"{PACKAGE}.stages.{row.module or stage}", beside.get(stage, {})) for stage, row in STAGES.items()}

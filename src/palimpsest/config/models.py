@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 
 from palimpsest.attacks import list_attacks, load_attack
 from palimpsest.attacks.base import Attack
+from palimpsest.benchmarks.suites import AnySuite
 from palimpsest.config.messages import suggest
 from palimpsest.data.settings import Source, SplitSettings
-from palimpsest.evaluation.settings import SuiteSettings
 from palimpsest.markov.settings import FEWEST_TESTED, ChainModel, ChainSettings, ChainSplit
 from palimpsest.methods import list_methods, load_method
 from palimpsest.models.settings import Packaged, Pretrained, Repository, Tiny
@@ -342,7 +342,7 @@ class Config(Settings):
     """Trials of a method by pattern `benchmark/split/model/method`: setting to values; every combination is a variant."""
     selections: dict[str, Selection] = {}
     """How the variant `chosen` is found, by pattern `benchmark/split/model/method`."""
-    suites: dict[Name, SuiteSettings] = {}
+    suites: dict[Name, AnySuite] = {}
     """The evaluation suites by name."""
     attacks: dict[Name, AnyAttack] = {}
     """The attacks by name."""

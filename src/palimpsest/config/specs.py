@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from palimpsest.benchmarks import suites
 from palimpsest.config.checks import files_made_of
 from palimpsest.config.description import describe_study
 from palimpsest.config.models import ChainEntry
 from palimpsest.config.patterns import ANY
-from palimpsest.config.stages import Node, evaluation_of, external_of, scores_of, trajectory_of
+from palimpsest.config.stages import Node, evaluation_of, external_of, model_of, scores_of, suites_of, trajectory_of
 from palimpsest.config.study import PIECES, Study
 from palimpsest.data import sources
 from palimpsest.data.settings import LocalSource
@@ -42,8 +43,8 @@ from palimpsest.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from palimpsest.reporting.study import ReportSpec
-    from palimpsest.scores.imported import LogFiles
     from palimpsest.stages import choice, external, scores, summarise
+    from palimpsest.stages.external import LogFiles
 
 
 def _data(study: Study, node: Node) -> data.Spec:
@@ -136,7 +137,7 @@ def _trajectory(study: Study, node: Node) -> trajectory.Spec:
         seed=_seed(of),
         **study.variant(of).settings,
         model=study.used(of.benchmark, of.model, trained=True),
-        suite=study.config.suites[wanted.suite],  # type: ignore[arg-type]  # the config is checked for its kind
+        suite=study.config.suites[wanted.suite],
         epochs=wanted.epochs,
     )
 
@@ -150,12 +151,18 @@ def _choice(study: Study, node: Node) -> choice.Spec:
         Trial(variant=trial.variant, seed=_seed(trial), **study.variant(trial).settings) for trial in study.trials_of(node.of)
     ]
     rule = SelectionRule(**selection.model_dump(include=set(SelectionRule.model_fields)))
-    return Spec(rule=rule, suite=selection.suite, trials=trials, references=selection.seeds)
+    kind = study.config.suites[selection.suite].kind
+    return Spec(rule=rule, suite=selection.suite, kind=kind, trials=trials, references=selection.seeds)
 
 
 def _attack(study: Study, node: Node) -> attack.Spec:
     used = study.used(node.of.benchmark, node.of.model, trained=True)
-    return attack.Spec(attack=study.config.attacks[node.of.attack], seed=_seed(node.of), model=used)
+    return attack.Spec(
+        kind=study.config.benchmarks[node.of.benchmark].kind,
+        attack=study.config.attacks[node.of.attack],
+        seed=_seed(node.of),
+        model=used,
+    )
 
 
 def _evaluate(study: Study, node: Node) -> evaluate.Spec:
@@ -165,40 +172,39 @@ def _evaluate(study: Study, node: Node) -> evaluate.Spec:
 
 
 def _scores(study: Study, node: Node) -> scores.Spec:
+    """The kinds of the run's suites, what each input is, and what is missing."""
     from palimpsest.stages.scores import Attacked, Run, Spec, Subject, Watched
 
-    subjects = study.of_run(node.of)
+    run, subjects, kinds = node.of, study.of_run(node.of), suites_of(study, node.of)
+    kind, home = study.config.benchmarks[run.benchmark].kind, study.home(run)
+    auc = getattr(study.config.benchmarks[run.benchmark], "retrain_auc", None)
     return Spec(
-        run=Run(**_named(node.of, *Run.model_fields)),
+        run=Run(**_named(run, *Run.model_fields)),
+        suites=kinds,
         evaluations=[
-            Subject(**_named(of, "method", "variant"))
+            Subject(**_named(of, *Subject.model_fields))
             for of in subjects.evaluated
             if study.is_made(evaluation_of(study, of).path)
         ],
         attacks=[
-            Attacked(**_named(of, "method", "variant"), attack=name)
-            for of, name in subjects.attacked
-            if study.is_made(Node("attack", of, name).path)
+            Attacked(
+                **_named(of, *Subject.model_fields),
+                suites=sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == kind),
+            )
+            for of in subjects.attacked
+            if study.is_made(model_of(study, of).path)
         ],
         trajectories=[
-            Watched(**_named(of, "method", "variant"), suite=wanted.suite)
+            Watched(**_named(of, *Subject.model_fields), suite=wanted.suite)
             for of in subjects.watched
             if (wanted := subjects[of].trajectory) and study.is_made(trajectory_of(study, of).path)
         ],
-        gaps=_gaps(study, node.of),
+        published={} if auc is None else {"auc_min_k": auc},
+        gaps=[
+            *_gaps(study, run),
+            *([] if home == run else _gap(study, evaluation_of(study, home.of(RETRAIN)), "evaluation")),
+        ],
     )
-
-
-def _text_scores(study: Study, node: Node) -> Settings:
-    from palimpsest.stages.text_scores import Spec
-
-    own = _scores(study, node)
-    auc = getattr(study.config.benchmarks[node.of.benchmark], "retrain_auc", None)
-    shared = study.home(node.of)
-    gaps = [*own.gaps]
-    if shared != node.of:
-        gaps += _gap(study, evaluation_of(study, shared.of(RETRAIN)), "evaluation")
-    return Spec(**{**dict(own), "gaps": gaps}, retrain_auc=auc)
 
 
 def _gaps(study: Study, run: ModelId) -> list[Any]:
@@ -206,7 +212,7 @@ def _gaps(study: Study, run: ModelId) -> list[Any]:
     subjects = study.of_run(run)
     return [
         *(gap for of in subjects.evaluated for gap in _gap(study, evaluation_of(study, of), "evaluation")),
-        *(gap for of, name in subjects.attacked for gap in _gap(study, Node("attack", of, name), "attack")),
+        *(gap for of in subjects.attacked for gap in _gap(study, model_of(study, of), "attack")),
         *(gap for of in subjects.watched for gap in _gap(study, trajectory_of(study, of), "trajectory")),
     ]
 
@@ -215,8 +221,7 @@ def _gap(study: Study, node: Node, kind: Literal["evaluation", "attack", "trajec
     from palimpsest.scores.remarks import Gap
 
     reason = study.gaps.get(study.path(node.path))
-    names = _named(node.of, "method", "variant")
-    return [Gap(**names, attack=node.name, of=kind, reason=reason)] if reason else []
+    return [Gap(**_named(node.of, "method", "variant", "attack"), of=kind, reason=reason)] if reason else []
 
 
 def _external(study: Study, node: Node) -> external.Spec:
@@ -226,6 +231,7 @@ def _external(study: Study, node: Node) -> external.Spec:
     given, run = study.config.external[node.name], study.external_run(node.name)
     return Spec(
         name=node.name,
+        kind=study.config.suites[given.suite].kind,
         place=Place(**_named(run, "benchmark", "split", "model", "seed"), suite=given.suite),
         source=given.source,
         log=_log(study, node, "log", given.log),
@@ -234,10 +240,11 @@ def _external(study: Study, node: Node) -> external.Spec:
 
 
 def _log(study: Study, node: Node, key: str, path: str) -> LogFiles:
-    from palimpsest.scores.imported import LogFiles, hash_log
+    from palimpsest.stages.external import LogFiles
 
     if Path(path).exists():
-        return LogFiles(path=path, files=hash_log(Path(path)))
+        kind = study.config.suites[study.config.external[node.name].suite].kind
+        return LogFiles(path=path, files=suites.load(kind, "imported").hash_log(Path(path)))
     made = json.loads(Path(study.path(node.path)).read_text(encoding="utf-8"))["spec"]
     return LogFiles(path=path, files=(made[key] or {}).get("files", {}))
 
@@ -250,7 +257,7 @@ def _summarise(study: Study, node: Node) -> summarise.Spec:
 
     choices = [of for of in study.choices if study.is_made(Node("choice", of).path)]
     listed: list[tuple[ModelId, str, Literal["scores", "log"], Node]] = [
-        *((run, "", "scores", scores_of(study, run)) for run in study.runs),
+        *((run, "", "scores", scores_of(run)) for run in study.runs),
         *((study.external_run(name), name, "log", external_of(study, name)) for name in study.config.external),
     ]
     return Spec(
@@ -296,7 +303,7 @@ def _markov_train(study: Study, of: ModelId, learnt: dict[str, int], training: T
 
 
 def _markov_evaluate(study: Study, node: Node) -> markov_evaluate.Spec:
-    return markov_evaluate.Spec(lengths=study.lengths(node.of.benchmark, node.of.split))
+    return markov_evaluate.Spec(suite=node.of.benchmark, lengths=study.lengths(node.of.benchmark, node.of.split))
 
 
 def _markov_trajectory(study: Study, node: Node) -> markov_trajectory.Spec:
@@ -339,8 +346,6 @@ SPECS: dict[str, Callable[[Study, Node], Settings]] = {
     "markov_evaluate": _markov_evaluate,
     "markov_trajectory": _markov_trajectory,
     "scores": _scores,
-    "text_scores": _text_scores,
-    "markov_scores": _scores,
     "external": _external,
     "summarise": _summarise,
     "report": _report,

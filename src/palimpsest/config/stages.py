@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from palimpsest.attacks import module_name as attack_module
+from palimpsest.benchmarks import suites
 from palimpsest.config.models import FORGET
 from palimpsest.config.study import Study
 from palimpsest.data import sources
 from palimpsest.errors import UserError
-from palimpsest.evaluation import suites
-from palimpsest.evaluation.settings import LmEvalSuite
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.methods import load_method, module_name
 from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import Tiny
@@ -112,7 +112,11 @@ class Artefacts:
     def models(self, role: str | None = None) -> list[str]:
         """Return the manifests of the models of a role, or of all unlearned ones."""
         subjects = self.study.subjects
-        wanted = [of for of, wanted in subjects.items() if wanted.model and not of.attack and (of.method == role if role else of.variant)]
+        wanted = [
+            of
+            for of, wanted in subjects.items()
+            if wanted.model and not of.attack and (of.method == role if role else of.variant)
+        ]
         return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in wanted))
 
     def inputs(self, node: Node) -> dict[str, list[str]]:
@@ -178,10 +182,9 @@ def trajectory_of(study: Study, of: ModelId) -> Node:
     return Node("markov_trajectory" if study.is_markov(of.benchmark) else "trajectory", of)
 
 
-def scores_of(study: Study, run: ModelId) -> Node:
+def scores_of(run: ModelId) -> Node:
     """Return the artefact with all numbers of a run."""
-    kind = "markov_scores" if study.is_markov(run.benchmark) else "text_scores" if study.is_texts(run.benchmark) else "scores"
-    return Node(kind, run)
+    return Node("scores", run)
 
 
 def external_of(study: Study, name: str) -> Node:
@@ -257,7 +260,7 @@ def _method_module(study: Study, node: Node) -> list[str]:
 def _trajectory_modules(study: Study, node: Node) -> list[str]:
     wanted = study.subjects[node.of].trajectory
     assert wanted
-    return [module_name(node.of.method), suites.module_name(study.config.suites[wanted.suite].kind)]
+    return [module_name(node.of.method), suites.module_name(study.config.suites[wanted.suite].kind, "suite")]
 
 
 def _choice_inputs(study: Study, node: Node) -> Inputs:
@@ -269,13 +272,19 @@ def _choice_inputs(study: Study, node: Node) -> Inputs:
     }
 
 
+def _choice_modules(study: Study, node: Node) -> list[str]:
+    kind = study.config.suites[study.selection(node.of).suite].kind
+    return [suites.module_name(kind, "suite_settings"), *suites.scoring_modules(kind)]
+
+
 def _attack_inputs(study: Study, node: Node) -> Inputs:
     of = node.of
     return {"model": model_of(study, of.attacked("")), "split": split_of(study, of.benchmark, of.split)}
 
 
 def _attack_module(study: Study, node: Node) -> list[str]:
-    return [attack_module(study.config.attacks[node.of.attack].kind)]
+    losses = suites.module_name(study.config.benchmarks[node.of.benchmark].kind, "losses")
+    return [attack_module(study.config.attacks[node.of.attack].kind), losses]
 
 
 # Measurements.
@@ -287,7 +296,8 @@ def _evaluate_inputs(study: Study, node: Node) -> Inputs:
 
 
 def _suite_modules(study: Study, node: Node) -> list[str]:
-    return [*map(suites.module_name, sorted({study.config.suites[name].kind for name in study.subjects[node.of].suites}))]
+    kinds = sorted({study.config.suites[name].kind for name in study.subjects[node.of].suites})
+    return [suites.module_name(kind, "suite") for kind in kinds]
 
 
 def needs_network(study: Study, node: Node) -> bool:
@@ -296,30 +306,47 @@ def needs_network(study: Study, node: Node) -> bool:
     return any(isinstance(suite, LmEvalSuite) and not suite.is_local for suite in listed)
 
 
-def _scores_inputs(study: Study, node: Node) -> Inputs:
-    """Return all that is measured of a run, and the Retrains that it is compared with beside its own.
+def suites_of(study: Study, run: ModelId) -> dict[str, str]:
+    """Return the kind of each suite that measures models of a run, by its name."""
+    if study.is_markov(run.benchmark):
+        return {run.benchmark: study.config.benchmarks[run.benchmark].kind}
+    wanted = study.of_run(run).values()
+    names = {name for each in wanted for name in (*each.suites, *([each.trajectory.suite] if each.trajectory else []))}
+    return {name: study.config.suites[name].kind for name in sorted(names)}
 
-    Of questions these are the Retrains of its other seeds, of texts the one that all splits share.
-    """
-    run, subjects = node.of, study.of_run(node.of)
-    if study.is_texts(run.benchmark):
-        others = [study.home(run)]
-    elif study.is_markov(run.benchmark):
-        others = []
-    else:
-        others = [other for other in study.runs if other.place == run.place and other != run]
-    retrains = [other.of(RETRAIN) for other in others]
+
+def _scores_inputs(study: Study, node: Node) -> Inputs:
+    """Return all that is measured of a run, and the Retrains that its suites compare with: its own, and those of other seeds."""
+    run, subjects, home = node.of, study.of_run(node.of), study.home(node.of)
+    retrains = {
+        "retrain": [home],
+        "other_retrains": [other for other in study.runs if other.place == home.place and other != home],
+    }
+    kinds = {suites.SETTINGS[kind] for kind in suites_of(study, run).values() if kind in suites.SETTINGS}
+    wanted = {name for kind in kinds for name in kind.retrains}
     found = {
         "eval": [evaluation_of(study, of) for of in subjects.evaluated],
-        "attack": [Node("attack", of) for of in subjects.attacked],
+        "attack": [model_of(study, of) for of in subjects.attacked],
         "trajectory": [trajectory_of(study, of) for of in subjects.watched],
-        "retrain": [evaluation_of(study, retrain) for retrain in retrains if study.is_evaluated(retrain)],
+        **{
+            name: [evaluation_of(study, each.of(RETRAIN)) for each in retrains[name] if study.is_evaluated(each.of(RETRAIN))]
+            for name in sorted(wanted)
+        },
     }
     return {name: _made(study, nodes) for name, nodes in found.items()}
 
 
+def _scores_modules(study: Study, node: Node) -> list[str]:
+    return [module for kind in sorted(set(suites_of(study, node.of).values())) for module in suites.scoring_modules(kind)]
+
+
 def _made(study: Study, nodes: Iterable[Node]) -> list[Node]:
     return [node for node in nodes if study.is_made(node.path)]
+
+
+def _external_modules(study: Study, node: Node) -> list[str]:
+    kind = study.config.suites[study.config.external[node.name].suite].kind
+    return [suites.module_name(kind, "imported"), *suites.scoring_modules(kind)]
 
 
 def _external_inputs(study: Study, node: Node) -> Inputs:
@@ -331,7 +358,7 @@ def _external_inputs(study: Study, node: Node) -> Inputs:
 
 def _summarise_inputs(study: Study, node: Node) -> Inputs:
     return {
-        "scores": _made(study, (scores_of(study, run) for run in study.runs)),
+        "scores": _made(study, (scores_of(run) for run in study.runs)),
         "choice": _made(study, (Node("choice", of) for of in study.choices)),
         "external": _made(study, (external_of(study, name) for name in study.config.external)),
     }
@@ -368,7 +395,7 @@ STAGES: dict[str, Stage] = {
     "reference": Stage(f"{RUN}/{{subject}}/reference/{{name}}", _of_start, agreement="numeric", is_measured=True),
     "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _method_module, "statistical", is_measured=True),
     "trajectory": Stage(f"{UNLEARNED}/trajectory", _read_by, _trajectory_modules, "statistical", is_measured=True),
-    "choice": Stage("{benchmark}/{model}/{split}/choice/{method}", _choice_inputs),
+    "choice": Stage("{benchmark}/{model}/{split}/choice/{method}", _choice_inputs, _choice_modules),
     "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True),
     "evaluate": Stage(f"{RUN}/{{subject}}/eval", _evaluate_inputs, _suite_modules, "numeric", is_measured=True),
     "markov_data": Stage("{benchmark}/seed{seed}/data", _nothing),
@@ -394,10 +421,8 @@ STAGES: dict[str, Stage] = {
         "statistical",
         is_measured=True,
     ),
-    "scores": Stage(f"{RUN}/scores", _scores_inputs),
-    "text_scores": Stage(f"{RUN}/scores", _scores_inputs),
-    "markov_scores": Stage(f"{RUN}/scores", _scores_inputs),
-    "external": Stage("{benchmark}/{model}/{split}/external/{name}", _external_inputs),
+    "scores": Stage(f"{RUN}/scores", _scores_inputs, _scores_modules),
+    "external": Stage("{benchmark}/{model}/{split}/external/{name}", _external_inputs, _external_modules),
     "summarise": Stage("summary", _summarise_inputs),
     "report": Stage("report", lambda study, node: {"summary": Node("summarise", ModelId(""))}),
 }

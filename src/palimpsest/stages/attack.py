@@ -21,8 +21,9 @@ def _as_attack(value: Any) -> Any:
 
 
 class Spec(Settings):
-    """The attack, and the seed of its draws and its training."""
+    """The attack, the seed of its draws and its training, and the kind of suite whose losses it writes."""
 
+    kind: str
     attack: Annotated[SerializeAsAny[Attack], BeforeValidator(_as_attack)]
     seed: int
     model: UsedSettings
@@ -33,9 +34,10 @@ def work(job: Job[Spec]) -> None:
 
     A finished draw survives an interruption.
     """
-    from palimpsest.evaluation.tables import ATTACKED, TABLE, read_table, write_table
+    from palimpsest.benchmarks.suites import load
+    from palimpsest.evaluation.items import TABLE, keyed, read_table, write_table
 
-    attack = job.spec.attack
+    attack, schema = job.spec.attack, keyed(load(job.spec.kind, "losses").LOSSES, "draw", "epoch")
     rows = read_rows(job.input("split") / "forget.jsonl", Question)
     draws = attack.drawn(rows, job.spec.seed)
     table: list[dict[str, Any]] = []
@@ -44,17 +46,17 @@ def work(job: Job[Spec]) -> None:
         if attack.gives_model or not processes.main_value(finished.exists()):
             log.info("attack: draw %d of %d, %d questions", draw + 1, len(draws), len(chosen))
             losses = _draw(job, rows, [rows[i] for i in chosen], draw)
-            job.keep(finished, partial(write_table, rows=losses, schema=ATTACKED))
+            job.keep(finished, partial(write_table, rows=losses, schema=schema))
         table += read_table(finished)
-    write_table(job.out / TABLE, table, ATTACKED)
+    write_table(job.out / TABLE, table, schema)
     ids = [[rows[i].id for i in chosen] for chosen in draws]
     (job.out / "draws.json").write_text(json.dumps(ids) + "\n", encoding="utf-8")
 
 
 def _draw(job: Job[Spec], rows: Sequence[Question], items: Sequence[Question], draw: int) -> list[dict[str, Any]]:
     """Attack the model once; return the losses before and after every step."""
+    from palimpsest.benchmarks.suites import load
     from palimpsest.data.prompts import PromptEncoder
-    from palimpsest.evaluation.scoring import score_rows
     from palimpsest.models.loading import load_model, load_tokenizer, save_model
     from palimpsest.stages.training import encode_rows
 
@@ -64,7 +66,12 @@ def _draw(job: Job[Spec], rows: Sequence[Question], items: Sequence[Question], d
     table: list[dict[str, Any]] = []
 
     def watch(step: int) -> None:
-        table.extend({"draw": draw, "epoch": step, **columns} for columns, _ in score_rows(model, encoder, rows))
+        losses = load(job.spec.kind, "losses").forget_losses(model, encoder, rows)
+        table.extend({"draw": draw, "epoch": step, **columns} for columns in losses)
+
+    def evaluate(epoch: int) -> None:
+        losses = load(job.spec.kind, "losses").forget_losses(model, encoder, rows)
+        table.extend({"draw": draw, "epoch": epoch, **columns} for columns in losses)
 
     watch(0)
     encoded = encode_rows(items, tokenizer, used, model)
