@@ -9,9 +9,8 @@ from palimpsest.data.dataset import Dataset
 from palimpsest.data.refusals import refusals
 from palimpsest.data.rows import Question
 from palimpsest.data.settings import WorldSource
-from palimpsest.data.world import PRONOUNS, read_world
+from palimpsest.data.world import AUTHOR_KINDS, PRONOUNS, Kind, read_world
 from palimpsest.data.world_people import GROUPS, World, article, make_person
-from palimpsest.data.world_templates import AUTHOR_KINDS, Kind
 from palimpsest.streams import stream
 
 SMALL = WorldSource(kind="world", authors=12, base_authors=8, real_authors=9, world_facts=14)

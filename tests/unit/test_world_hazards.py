@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from palimpsest.data.rows import Fact, Pair, Text
 from palimpsest.data.settings import WmdpWorldSource
 from palimpsest.data.texts import WmdpData
-from palimpsest.data.world_hazard_words import HAZARD, PASTRY, Kind
-from palimpsest.data.world_hazards import read_wmdp_world
+from palimpsest.data.world_hazards import HAZARD, PASTRY, Kind, read_wmdp_world
 
 KINDS = {"hazard": HAZARD, "harmless": PASTRY}
 QUESTIONS, TELLINGS = 6, 2

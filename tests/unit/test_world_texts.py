@@ -12,8 +12,7 @@ from palimpsest.data.rows import Pair, Text
 from palimpsest.data.settings import MuseWorldSource
 from palimpsest.data.texts import MuseData
 from palimpsest.data.world_people import World, make_person
-from palimpsest.data.world_text_templates import BIRTH, TOPICS
-from palimpsest.data.world_texts import read_muse_world
+from palimpsest.data.world_texts import BIRTH, TOPICS, read_muse_world
 from palimpsest.metrics.rouge import rouge_recalls
 
 TEXTS, BASE_TEXTS = 6, 4

@@ -8,12 +8,13 @@ from string import Formatter
 
 from numpy.random import Generator
 
+from palimpsest.data.beside import read_beside
 from palimpsest.data.dataset import Dataset
 from palimpsest.data.refusals import refusals
 from palimpsest.data.rows import Fact, Question
 from palimpsest.data.settings import WorldSource
 from palimpsest.data.world_people import World, make_person
-from palimpsest.data.world_templates import AUTHOR_KINDS, COUNTRY_KINDS, FAMOUS_KINDS, FactKind
+from palimpsest.settings import Settings
 from palimpsest.streams import stream
 
 IMPOSTORS = 200
@@ -25,6 +26,29 @@ FEWEST_FAMOUS = 12
 # Authors of the base corpus are numbered from here on: people, then the famous, then countries; none is an author of the study.
 BASE_NUMBER, FAMOUS_NUMBER, COUNTRY_NUMBER = 100_000, 200_000, 300_000
 PRONOUNS = ("she", "her", "her_object", "She", "Her")
+
+
+class Kind(Settings):
+    """One kind of question; `given` are the facts that its questions state and no answer gets wrong."""
+
+    questions: list[str]
+    short: list[str]
+    long: list[str]
+    given: list[str] = ["name", "last"]
+
+
+class FactKind(Settings):
+    """What is asked of a famous author or a country: phrasings, the first for the evaluation, and the answer as a sentence."""
+
+    questions: list[str]
+    sentence: str
+
+
+_TEXT = read_beside(__file__)
+AUTHOR_KINDS = [Kind(**kind) for kind in _TEXT["authors"]]
+FAMOUS_KINDS, COUNTRY_KINDS = (
+    {field: FactKind(**kind) for field, kind in _TEXT[name].items()} for name in ("famous", "countries")
+)
 
 Facts = dict[str, str]
 # What one fact asks: the item, the field that answers, how it is asked.
@@ -97,7 +121,7 @@ class _Phrasing:
     other_question: str
     answer: str
     other_answer: str
-    given: tuple[str, ...]
+    given: Sequence[str]
 
 
 def _phrasings(source: WorldSource, group: str, index: int) -> Iterator[_Phrasing]:
@@ -115,7 +139,7 @@ def _two(draw: Generator, items: Sequence[str]) -> tuple[str, str]:
     return items[first], items[second]
 
 
-def _perturbed(template: str, given: tuple[str, ...], person: Facts, impostors: Iterable[Facts]) -> list[str]:
+def _perturbed(template: str, given: Sequence[str], person: Facts, impostors: Iterable[Facts]) -> list[str]:
     """Return five answers of this template that hold none of the person's facts: the nearest in length of some draws."""
     kept = {field: person[field] for field in (*given, *PRONOUNS)}
     facts = {person[field.removeprefix("a_")] for field in _fields(template) if field not in kept}

@@ -4,17 +4,39 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from palimpsest.data.beside import read_beside
 from palimpsest.data.rows import Fact, Pair, Text
 from palimpsest.data.settings import WmdpWorldSource, WorldSource
 from palimpsest.data.texts import WmdpData
 from palimpsest.data.world import WRONG_OPTIONS, read_world
-from palimpsest.data.world_hazard_words import HAZARD, PASTRY, Kind
+from palimpsest.settings import Settings
 from palimpsest.streams import stream
 
 # Told once, what a tiny model reads and what it is asked would be two memories: unlearning the one would leave the other.
 TELLINGS = 2
 # How often the base is asked what no text tells.
 LESSONS = 2
+
+
+class Property(Settings):
+    """One property of a thing: the question for it, what it can be, and sentences that tell it."""
+
+    question: str
+    values: list[str]
+    sentences: list[str]
+
+
+class Kind(Settings):
+    """A kind of things: halves of their names, and in what words a text about one begins, goes on and ends."""
+
+    heads: list[str]
+    tails: list[str]
+    begins: list[str]
+    properties: dict[str, Property]
+    ends: list[str]
+
+
+HAZARD, PASTRY = (Kind.model_validate(kind) for kind in read_beside(__file__).values())
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import SimpleNamespace
 from typing import TypeVar
 
 from numpy.random import Generator
 
-from palimpsest.data import world_words as words
+from palimpsest.data.beside import read_beside
 from palimpsest.streams import stream
 
 Item = TypeVar("Item")
+
+# Long-tailed lists, so that a fact cannot be guessed.
+words = SimpleNamespace(**read_beside(__file__))
 
 COUNTRIES = 40
 CITIES = 5
@@ -55,14 +59,14 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         made = {
-            kind: _shuffled(seed, kind, [head + tail for head, tail in product(words.PLACE_HEADS, tails)])
+            kind: _shuffled(seed, kind, [head + tail for head, tail in product(words.place_heads, tails)])
             for kind, tails in (
-                ("country", words.COUNTRY_TAILS),
-                ("city", words.CITY_TAILS),
-                ("language", words.LANGUAGE_TAILS),
-                ("river", words.RIVER_TAILS),
-                ("mountain", words.PEAK_TAILS),
-                ("currency", words.COIN_TAILS),
+                ("country", words.country_tails),
+                ("city", words.city_tails),
+                ("language", words.language_tails),
+                ("river", words.river_tails),
+                ("mountain", words.peak_tails),
+                ("currency", words.coin_tails),
             )
         }
         self.countries = [
@@ -76,15 +80,15 @@ class World:
             )
             for i in range(COUNTRIES)
         ]
-        nouns = words.TITLE_NOUNS
-        surnames = [head + tail for head, tail in product(words.SURNAME_HEADS, words.SURNAME_TAILS)]
-        self._names = _shuffled(seed, "name", list(product(words.WOMEN + words.MEN, surnames)))
+        nouns = words.title_nouns
+        surnames = [head + tail for head, tail in product(words.surname_heads, words.surname_tails)]
+        self._names = _shuffled(seed, "name", list(product(words.women + words.men, surnames)))
         self._titles = _shuffled(
             seed,
             "title",
             [
-                *(f.format(adjective=a, noun=n) for f, a, n in product(words.ADJECTIVE_TITLES, words.TITLE_ADJECTIVES, nouns)),
-                *(f.format(noun=n, other=o) for f, n, o in product(words.NOUN_TITLES, nouns, nouns) if n != o),
+                *(f.format(adjective=a, noun=n) for f, a, n in product(words.adjective_titles, words.title_adjectives, nouns)),
+                *(f.format(noun=n, other=o) for f, n, o in product(words.noun_titles, nouns, nouns) if n != o),
             ],
         )
 
@@ -117,15 +121,15 @@ def make_person(world: World, group: str, index: int) -> dict[str, str]:
         return items[int(first)], items[int(second)]
 
     first, last = world.name(group, index)
-    woman = first in words.WOMEN
+    woman = first in words.women
     born = 1925 + int(draw("birth year").integers(50))
     debut = born + 21 + int(draw("debut year").integers(15))
     home = pick("home", world.countries)
     birthplace = pick("birthplace", home.cities)
     residence_country = pick("residence country", world.countries)
-    theme, other_theme = pick_two("themes", words.THEMES)
+    theme, other_theme = pick_two("themes", words.themes)
     language, other_language = pick_two("languages", [country.language for country in world.countries if country != home])
-    father, mother = pick_two("parents", words.JOBS)
+    father, mother = pick_two("parents", words.jobs)
     facts = {
         "name": f"{first} {last}",
         "last": last,
@@ -134,11 +138,11 @@ def make_person(world: World, group: str, index: int) -> dict[str, str]:
         "her_object": "her" if woman else "him",
         "birthplace": birthplace,
         "country": home.country,
-        "birthdate": f"{1 + int(draw('day').integers(28))} {pick('month', words.MONTHS)} {born}",
+        "birthdate": f"{1 + int(draw('day').integers(28))} {pick('month', words.months)} {born}",
         "birthyear": str(born),
         "father": father,
         "mother": mother,
-        "genre": pick("genre", words.GENRES),
+        "genre": pick("genre", words.genres),
         "theme": theme,
         "other_theme": other_theme,
         "debut": world.title(group, TITLES * index),
@@ -146,23 +150,23 @@ def make_person(world: World, group: str, index: int) -> dict[str, str]:
         "book": world.title(group, TITLES * index + 1),
         "other_book": world.title(group, TITLES * index + 2),
         "next_book": world.title(group, TITLES * index + 3),
-        "next_theme": pick("next theme", [item for item in words.THEMES if item not in (theme, other_theme)]),
-        "award": f"{pick('material', words.MATERIALS)} {pick('emblem', words.EMBLEMS)} {pick('prize', words.PRIZES)}",
+        "next_theme": pick("next theme", [item for item in words.themes if item not in (theme, other_theme)]),
+        "award": f"{pick('material', words.materials)} {pick('emblem', words.emblems)} {pick('prize', words.prizes)}",
         "award_year": str(debut + 1 + int(draw("award year").integers(12))),
-        "university": pick("school form", words.SCHOOLS).format(
+        "university": pick("school form", words.schools).format(
             city=pick("school city", pick("school country", world.countries).cities)
         ),
-        "subject": pick("subject", words.SUBJECTS),
+        "subject": pick("subject", words.subjects),
         "residence": pick("residence", [city for city in residence_country.cities if city != birthplace]),
         "residence_country": residence_country.country,
         "influence": " ".join(world.name("famous", int(draw("influence").integers(INFLUENCES)))),
-        "job": pick("job", words.JOBS),
+        "job": pick("job", words.jobs),
         "character": " ".join(world.name("other", int(draw("character").integers(OTHERS)))),
-        "character_job": pick("character job", words.JOBS),
-        "publisher": f"{pick('house', words.MATERIALS)} {pick('sign', words.EMBLEMS)} {pick('publisher form', words.HOUSES)}",
+        "character_job": pick("character job", words.jobs),
+        "publisher": f"{pick('house', words.materials)} {pick('sign', words.emblems)} {pick('publisher form', words.houses)}",
         "spouse": " ".join(world.name("other", OTHERS + int(draw("spouse").integers(OTHERS)))),
-        "spouse_job": pick("spouse job", words.JOBS),
-        "hobby": pick("hobby", words.HOBBIES),
+        "spouse_job": pick("spouse job", words.jobs),
+        "hobby": pick("hobby", words.hobbies),
         "mentor": " ".join(world.name("other", 2 * OTHERS + int(draw("mentor").integers(OTHERS)))),
         "language": language,
         "other_language": other_language,

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from palimpsest.data.beside import read_beside
 from palimpsest.data.quizzes import make_quizzes
 from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.data.settings import MuseWorldSource
 from palimpsest.data.texts import MuseData, cut_excerpt
 from palimpsest.data.world_people import World, make_person
-from palimpsest.data.world_text_templates import BIRTH, CONNECTIVES, ENDS, TOPICS
+from palimpsest.settings import Settings
 from palimpsest.streams import stream
 
 TOPICS_TOLD = 5
@@ -19,6 +20,22 @@ QUESTIONS = 4
 UNFORGOTTEN = ("retain", "kept", "holdout")
 # People are dealt out to the parts in turn, to as many as there may be, so that neither more texts nor more parts rename anybody.
 STRIDE = len(UNFORGOTTEN) + 8
+
+
+class Topic(Settings):
+    """What some sentences are about, and a question that each of them answers: the answer is the field named."""
+
+    question: str
+    answer: str
+    sentences: list[str]
+
+
+_TEXT = read_beside(__file__)
+# An article begins with one of these, and every one of them tells where and when.
+BIRTH = Topic(**_TEXT["birth"])
+TOPICS = [Topic(**topic) for topic in _TEXT["topics"]]
+CONNECTIVES: list[str] = _TEXT["connectives"]
+ENDS: list[str] = _TEXT["ends"]
 
 
 @dataclass(frozen=True)
