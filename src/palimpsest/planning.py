@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from palimpsest.benchmarks.muse.sources.muse_hub import MuseHubSource
+from palimpsest.benchmarks.tofu.sources.world import WorldSource
+from palimpsest.benchmarks.wmdp.sources.wmdp_hub import WmdpHubSource
 from palimpsest.config.measured import list_measured
-from palimpsest.config.models import RETRAIN
 from palimpsest.config.study import Run, Study, Subject, Variant, Wanted
-from palimpsest.data.settings import MuseHubSource, WmdpHubSource, WorldSource
 from palimpsest.errors import UserError
 from palimpsest.evaluation.settings import LmEvalSuite, MuseSuite, SuiteSettings, TofuSuite
 from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
+from palimpsest.names import RETRAIN
 from palimpsest.objectives import Objective, load_objective
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
@@ -191,7 +193,7 @@ class Plan:
         return SIZES[name]
 
     def _jobs(self) -> list[dict[str, Any]]:
-        return [job for job in list_measured(self._study)["jobs"] if not self._study.is_markov(job["benchmark"])]
+        return [job for job in list_measured(self._study)["jobs"] if not self._study.benchmark(job["benchmark"]).measures_itself]
 
     def _row(self, job: Mapping[str, Any]) -> Row:
         holds, memory, work = getattr(self, f"_{job['stage']}")(job)
@@ -288,7 +290,7 @@ class Plan:
         """Return the tokens of the forget set, and of all that an original learns."""
         source = self._study.source(job["benchmark"])
         split = str(job["split"])
-        if not self._study.is_texts(job["benchmark"]):
+        if not self._study.benchmark(job["benchmark"]).is_corpus:
             questions = AUTHORS * PER_AUTHOR
             if isinstance(source, WorldSource):
                 questions = source.authors * source.questions_per_author
@@ -304,7 +306,7 @@ class Plan:
     def _item(self, job: Mapping[str, Any]) -> float:
         """Return tokens of one item of a batch: a question with its answer, or a piece of a text."""
         used = self._used(job["model"])
-        return used.piece_tokens if self._study.is_texts(job["benchmark"]) else self._assumed.item_tokens
+        return used.piece_tokens if self._study.benchmark(job["benchmark"]).is_corpus else self._assumed.item_tokens
 
     def _wanted(self, job: Mapping[str, Any]) -> Wanted:
         run = Run(job["benchmark"], job["split"], job["model"], job["seed"])

@@ -2,10 +2,10 @@
 
 import pytest
 
-from palimpsest.markov.chains import CHAINS, best_predictions, divergence
-from palimpsest.markov.data import Sequences, draw
+from palimpsest.benchmarks.markov.chains import CHAINS, best_predictions, divergence
+from palimpsest.benchmarks.markov.data import Sequences, draw
+from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.markov.models import ChainTraining, build_model, distances, encode
-from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import UsedSettings
 from palimpsest.training.loop import train
 from palimpsest.training.settings import TrainSettings

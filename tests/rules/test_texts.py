@@ -91,7 +91,7 @@ def test_what_reruns(finished: Checkout, text: str, jobs: dict[str, int]) -> Non
 def test_one_more_split_takes_what_is_there(finished: Checkout, split: str) -> None:
     """A further request goes on from the last one's model, a larger forget set from the original; both have their Retrain."""
     finished.edit(STUDY[1], "splits: [request2]", f"splits: [request2, {split}]")
-    made = {"text_split": 1, "reference": 1, "unlearn": 1, "evaluate": 1, "text_scores": 1}
+    made = {"split": 1, "reference": 1, "unlearn": 1, "evaluate": 1, "text_scores": 1}
     assert finished.jobs(*STUDY) == {**made, **END}
 
 

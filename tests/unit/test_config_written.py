@@ -43,7 +43,7 @@ def _of_subject(study: Study, make: Any, subject: Subject, wanted: Wanted) -> di
     run, path = subject.run, subject.path
     folder = path.partition(f"seed{run.seed}/")[2]
     job = SimpleNamespace(**subject.names, role=subject.method, subject=folder, start="original", reference="plain")
-    if study.is_markov(run.benchmark):
+    if study.benchmark(run.benchmark).measures_itself:
         kind = {"": f"markov_{subject.method}"}.get(subject.variant, "markov_trajectory")
         return {path: getattr(make, kind)(job), f"{run.benchmark}/seed{run.seed}": make.markov_data(job)}
     found = {f"{run.benchmark}/data": make.data(job), f"{run.benchmark}/{run.model}/base": make.base(job)}

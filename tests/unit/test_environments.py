@@ -22,7 +22,7 @@ ENVS = ROOT / "envs"
 STAGES = {
     family: tuple(f"palimpsest.{module}" for module in modules.split())
     for family, modules in {
-        "data": "stages.data stages.split stages.text_split",
+        "data": "stages.data stages.split benchmarks.tofu.splits benchmarks.muse.splits",
         "train": "launch stages.base stages.finetune stages.reference stages.unlearn stages.attack"
         " stages.markov_data stages.markov_train stages.markov_evaluate stages.markov_trajectory",
         "evaluate": "launch stages.evaluate stages.trajectory",

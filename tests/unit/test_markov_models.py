@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from palimpsest.markov.chains import CHAINS, STATES, divergence, sample, transitions
-from palimpsest.markov.data import draw
+from palimpsest.benchmarks.markov.chains import CHAINS, STATES, divergence, sample, transitions
+from palimpsest.benchmarks.markov.data import draw
+from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.markov.models import ChainTraining, EachStep, build_model, distances, divergences, encode
-from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.packing import Layouts, label_logits, pack, token_nll
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings

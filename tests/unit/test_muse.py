@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from palimpsest.benchmarks.muse.dataset import MuseData
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text
-from palimpsest.data.texts import MuseData
 from palimpsest.errors import UserError
 from palimpsest.evaluation.muse import MuseSets, alike_long, cut_answer, evaluate_muse, knowledge_prompt, read_sets, text_losses
 from palimpsest.evaluation.settings import MuseSuite

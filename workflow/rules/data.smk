@@ -32,7 +32,7 @@ rule split:
     log:
         f"{LOGS}/{{benchmark}}/splits/{{split}}.log",
     wildcard_constraints:
-        benchmark=names.tofu,
+        benchmark=names.benchmark,
     group:
         "splits"
     conda:
@@ -45,39 +45,9 @@ rule split:
         runtime="10m",
     params:
         spec=specs.split,
-        code=jobs.stage_code("split"),
+        code=jobs.split_code(study),
     message:
         "Splitting {wildcards.benchmark}: {wildcards.split}"
     shell:
         "python -m palimpsest.stages.split --spec {params.spec:q} --code {params.code}"
-        " --in data={input.data} --out {output.manifest} > {log} 2>&1"
-
-
-# Of texts the first split is the data itself; these are larger forget sets and further requests.
-rule text_split:
-    input:
-        data=rules.data.output.manifest,
-    output:
-        manifest=f"{RESULTS}/{{benchmark}}/splits/{{split}}/manifest.json",
-    log:
-        f"{LOGS}/{{benchmark}}/splits/{{split}}.log",
-    wildcard_constraints:
-        benchmark=names.texts,
-    group:
-        "splits"
-    conda:
-        "../../envs/data.yaml"
-    container:
-        IMAGES.data
-    threads: 1
-    resources:
-        mem="1GB",
-        runtime="10m",
-    params:
-        spec=specs.text_split,
-        code=jobs.stage_code("text_split"),
-    message:
-        "Splitting {wildcards.benchmark}: {wildcards.split}"
-    shell:
-        "python -m palimpsest.stages.text_split --spec {params.spec:q} --code {params.code}"
         " --in data={input.data} --out {output.manifest} > {log} 2>&1"

@@ -15,18 +15,20 @@ from string import ascii_letters
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
+from palimpsest.benchmarks import kinds
+from palimpsest.benchmarks.base import LocalSource
+from palimpsest.benchmarks.markov.benchmark import MarkovBenchmark
+from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.config.checks import files_made_of
 from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.models import CHOSEN, HALF, ORIGINAL, PLAIN, RETRAIN, ROLES, ChainEntry
+from palimpsest.config.models import CHOSEN, PLAIN, ChainEntry
 from palimpsest.config.patterns import ANY
 from palimpsest.config.study import PIECES, Choice, Run, Study, Subject, Variant
-from palimpsest.data import sources
-from palimpsest.data.settings import LocalSource
 from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.evaluation import suites
 from palimpsest.evaluation.settings import LmEvalSuite
-from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import Needs, Pretrained, Repository, Tiny, UsedSettings
+from palimpsest.names import HALF, ORIGINAL, RETRAIN, ROLES
 from palimpsest.objectives import load_objective, module_name
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
@@ -93,22 +95,18 @@ class Specs:
         if not isinstance(source, LocalSource):
             return ""
         made_of = files_made_of(self._study.results, wildcards.benchmark)
-        return canonical_json(sources.hash_folder(source) if Path(source.path).is_dir() else made_of)
+        return canonical_json(source.hash_files() if Path(source.path).is_dir() else made_of)
 
     def split(self, wildcards: Wildcards) -> str:
         """Return the spec of a split."""
-        settings = self._study.tofu(wildcards.benchmark).split
-        return canonical_json({"split": wildcards.split, "settings": settings.model_dump()})
-
-    def text_split(self, wildcards: Wildcards) -> str:
-        """Return the spec of a split of texts."""
-        return canonical_json({"split": wildcards.split})
+        benchmark = self._study.benchmark(wildcards.benchmark)
+        return canonical_json({"kind": benchmark.kind, "split": wildcards.split, "settings": benchmark.split_settings})
 
     def base(self, wildcards: Wildcards) -> str:
         """Return the spec of a base model: all that makes a tiny one, or which one it is of those that have weights already."""
         model = self._config.models[wildcards.model]
         unread = {"lora", "gradient_checkpointing"} if isinstance(model, Tiny) else set(UsedSettings.model_fields)
-        if isinstance(model, Tiny) and not self._study.is_texts(wildcards.benchmark):
+        if isinstance(model, Tiny) and not self._study.benchmark(wildcards.benchmark).is_corpus:
             unread |= PIECES
         settings = model.model_dump(exclude={"resources", "original", "retrain", *unread})
         return canonical_json({"model": settings, **_needs(model)})
@@ -196,20 +194,20 @@ class Specs:
 
     def markov_data(self, wildcards: Wildcards) -> str:
         """Return the spec of a seed's sequences."""
-        chains = self._study.chains(wildcards.benchmark).model_dump(include=set(ChainSettings.model_fields))
+        chains = _chains(self._study, wildcards.benchmark).model_dump(include=set(ChainSettings.model_fields))
         return canonical_json({"chains": chains, "seed": int(wildcards.seed)})
 
     def markov_original(self, wildcards: Wildcards) -> str:
         """Return the spec of an original of Markov chains: it has learnt all chains, but for what the split leaves out."""
-        w, learnt = wildcards, self._study.lengths(wildcards.benchmark, wildcards.split)
-        if not self._study.chains(w.benchmark).splits[w.split].forget2_learnt:
+        w, learnt = wildcards, _chains(self._study, wildcards.benchmark).lengths(wildcards.split)
+        if not _chains(self._study, w.benchmark).splits[w.split].forget2_learnt:
             del learnt["forget2"]
         return self._markov_train(w, learnt, self._study.finetuning(w.benchmark, w.split, w.model))
 
     def markov_retrain(self, wildcards: Wildcards) -> str:
         """Return the spec of a Retrain of Markov chains: all splits share it, so no pattern that names one applies."""
         w = wildcards
-        learnt = {"retain": self._study.chains(w.benchmark).length}
+        learnt = {"retain": _chains(self._study, w.benchmark).length}
         return self._markov_train(w, learnt, self._study.finetuning(w.benchmark, ANY, w.model))
 
     def _markov_train(self, wildcards: Wildcards, learnt: dict[str, int], training: TrainSettings) -> str:
@@ -224,7 +222,7 @@ class Specs:
 
     def markov_evaluate(self, wildcards: Wildcards) -> str:
         """Return the spec of how an original or Retrain of Markov chains is measured."""
-        return canonical_json({"lengths": self._study.lengths(wildcards.benchmark, wildcards.split)})
+        return canonical_json({"lengths": _chains(self._study, wildcards.benchmark).lengths(wildcards.split)})
 
     def markov_trajectory(self, wildcards: Wildcards) -> str:
         """Return the spec of unlearning Markov chains."""
@@ -234,8 +232,8 @@ class Specs:
                 "method": w.method,
                 "seed": int(w.seed),
                 **_variant(self._study, w).settings,
-                "lengths": self._study.lengths(w.benchmark, w.split),
-                "watched": self._study.chains(w.benchmark).watched,
+                "lengths": _chains(self._study, w.benchmark).lengths(w.split),
+                "watched": _chains(self._study, w.benchmark).watched,
             }
         )
 
@@ -245,12 +243,12 @@ class Specs:
         benchmark, tried = study.config.benchmarks[run.benchmark], _tried(study, run)
         made = {name: [names for names, path in listed if path not in study.gaps] for name, listed in tried.items()}
         gaps = _gaps(study, tried)
-        if study.is_texts(run.benchmark) and study.home(run) != run:
+        if study.benchmark(run.benchmark).is_corpus and study.home(run) != run:
             retrain = Subject(study.home(run), RETRAIN)
             gaps += _gaps(study, {"eval": [(_named(retrain), study.path(retrain.path, "eval"))]})
         return canonical_json(
             {
-                **({"retrain_auc": getattr(benchmark, "retrain_auc", None)} if study.is_texts(run.benchmark) else {}),
+                **({"retrain_auc": getattr(benchmark, "retrain_auc", None)} if study.benchmark(run.benchmark).is_corpus else {}),
                 "run": vars(run),
                 "evaluations": made["eval"],
                 "attacks": made["attack"],
@@ -377,9 +375,9 @@ class Inputs:
         Of questions these are the Retrains of its other seeds, of texts the one that all splits share.
         """
         study, run = self._study, _run(wildcards)
-        if study.is_texts(run.benchmark):
+        if study.benchmark(run.benchmark).is_corpus:
             others = [study.home(run)]
-        elif study.is_markov(run.benchmark):
+        elif study.benchmark(run.benchmark).measures_itself:
             others = []
         else:
             others = [other for other in study.runs if other.place == run.place and other != run]
@@ -416,9 +414,11 @@ class Names:
     def __init__(self, study: Study) -> None:
         config, subjects = study.config, list(study.subjects)
         unlearned = [subject for subject in subjects if subject.method not in ROLES]
-        self.markov = one_of(name for name in config.benchmarks if study.is_markov(name))
-        self.texts = one_of(name for name in config.benchmarks if study.is_texts(name))
-        self.tofu = one_of(name for name in config.benchmarks if not (study.is_markov(name) or study.is_texts(name)))
+        own = {name for name, benchmark in config.benchmarks.items() if benchmark.measures_itself}
+        corpora = {name for name, benchmark in config.benchmarks.items() if benchmark.is_corpus}
+        self.markov = one_of(name for name in config.benchmarks if name in own)
+        self.texts = one_of(name for name in config.benchmarks if name in corpora)
+        self.tofu = one_of(name for name in config.benchmarks if name not in own | corpora)
         self.benchmark = f"{self.tofu}|{self.texts}"
         self.split = one_of(subject.run.split for subject in subjects)
         self.tiny = one_of(name for name, model in config.models.items() if isinstance(model, Tiny))
@@ -445,7 +445,12 @@ def one_of(names: Iterable[str]) -> str:
 
 def data_code(study: Study) -> Callable[[Wildcards], str]:
     """Return a function that gives the code digest of a data stage with the module that reads a job's source, and no other."""
-    return asked(lambda wildcards: stage_code("data", sources.module_name(study.source(wildcards.benchmark).kind)))
+    return asked(lambda wildcards: stage_code("data", kinds.source_module(study.source(wildcards.benchmark).kind)))
+
+
+def split_code(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of a split with the module that cuts its kind of benchmark, and no other."""
+    return asked(lambda wildcards: stage_code("split", kinds.module_name(study.benchmark(wildcards.benchmark).kind, "splits")))
 
 
 def publish_code() -> str:
@@ -531,6 +536,12 @@ def _run(wildcards: Wildcards) -> Run:
 def _subject(study: Study, wildcards: Wildcards) -> Subject:
     w = wildcards
     return study.subject(f"{w.benchmark}/{w.model}/{w.split}/seed{w.seed}/{w.subject}")
+
+
+def _chains(study: Study, benchmark: str) -> MarkovBenchmark:
+    settings = study.benchmark(benchmark)
+    assert isinstance(settings, MarkovBenchmark)
+    return settings
 
 
 def _choice(wildcards: Wildcards) -> Choice:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from palimpsest.config.models import RETRAIN
 from palimpsest.config.patterns import ANY
 from palimpsest.config.study import Study
+from palimpsest.names import RETRAIN
 from palimpsest.objectives import load_objective
 
 Key = tuple[str, ...]
@@ -13,8 +13,7 @@ Key = tuple[str, ...]
 def list_made(study: Study) -> dict[str, list[Key]]:
     """Return by section of the config what its patterns are matched with, each once."""
     trained = [subject for subject in study.subjects if not subject.variant and study.is_trained(subject)]
-    # All splits of Markov chains share one Retrain.
-    shared = [s for s in trained if study.is_markov(s.run.benchmark) and s.method == RETRAIN]
+    shared = [s for s in trained if study.benchmark(s.run.benchmark).shares_retrain and s.method == RETRAIN]
     asked = list_asked(study)
     strengthened = [key[:3] for key in asked if load_objective(key[3]).needs_strengthened]
     made: dict[str, list[Key]] = {

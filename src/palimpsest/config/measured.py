@@ -20,7 +20,7 @@ def list_measured(study: Study) -> dict[str, Any]:
         if isinstance(study.config.models[run.model], Tiny):
             found[f"{run.benchmark}/{run.model}/base"] = ("base", {"benchmark": run.benchmark, "model": run.model})
         found |= _of_subject(study, subject, wanted)
-        if subject.variant and not study.is_markov(run.benchmark):
+        if subject.variant and not study.benchmark(run.benchmark).measures_itself:
             found |= _read_by(study, subject)
     jobs = [
         {"stage": stage, **names, "gpu": study.config.models[names["model"]].resources.gpu, "file": f"{path}.tsv"}

@@ -13,12 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.config.blocks import (
-    check_chain_draws,
-    check_chain_method,
     check_judged,
     check_layer,
-    check_text_variant,
     check_training,
     check_watched,
     check_weights,
@@ -29,27 +27,18 @@ from palimpsest.config.messages import explain
 from palimpsest.config.models import (
     CHOSEN,
     DEFAULT,
-    FORGET,
     GRID,
-    ORIGINAL,
     PLAIN,
-    RETRAIN,
-    ROLES,
     Block,
     Config,
-    MarkovBenchmark,
-    MuseBenchmark,
     PretrainedEntry,
     Selection,
-    TofuBenchmark,
     Trajectories,
-    WmdpBenchmark,
 )
 from palimpsest.config.patterns import matching, matching_patterns, merge
-from palimpsest.config.texts import predecessor
-from palimpsest.data.settings import Source
 from palimpsest.errors import UserError
 from palimpsest.models.settings import UsedSettings
+from palimpsest.names import ORIGINAL, RETRAIN, ROLES
 from palimpsest.objectives import METHODS, load_objective
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
@@ -60,7 +49,7 @@ EXTERNAL = "{benchmark}/{model}/{split}/external/{external}"
 # Names a file that lists the artefacts which failed jobs left missing, with the reasons.
 GAPS = "PALIMPSEST_GAPS"
 READ = {"prompt", "precision"}
-# What only texts are cut by.
+# How documents are cut.
 PIECES = {"piece_tokens", "pieces_per_text"}
 
 
@@ -196,30 +185,27 @@ class Study:
         """Return every model that is wanted; where blocks overlap, the union of what they want of it."""
         subjects = Subjects()
         for block in self.config.blocks:
-            if self.is_markov(block.benchmark):
-                self._add_chains(subjects, block)
-                continue
-            watched = {block.trajectories.suite} if block.trajectories else set()
+            benchmark, suites, trajectories = self.benchmark(block.benchmark), block.suites, block.trajectories
+            if benchmark.measures_itself:
+                trajectories = Trajectories(suite=block.benchmark)
+            watched = {trajectories.suite} if trajectories else set()
             for run in _runs(block):
-                for role in self.roles(run.benchmark):
+                for role in benchmark.roles:
                     wanted = _wanted(subjects, Subject(self.home(run), role))
-                    wanted.suites |= {*block.suites, *watched}
+                    wanted.suites |= {*suites, *watched}
                 for method, variant in self._listed(block, run):
+                    settings, where = self.variant(*run.place, method, variant), f"{'/'.join(run.place)}/{method}"
+                    benchmark.check_variant(f"config: blocks: {where}: {variant}", method, settings)
                     for before in self._requests_before(run):
                         _wanted(subjects, Subject(before, method, variant)).model = True
                     wanted = _wanted(subjects, Subject(run, method, variant))
-                    wanted.suites.update(block.suites)
+                    wanted.suites.update(suites)
                     wanted.attacks.update(block.attacks)
-                    wanted.model |= bool(block.suites or block.attacks) or not block.trajectories
-                    if block.trajectories:
-                        check_watched(
-                            f"config: blocks: {'/'.join(run.place)}/{method}", self.variant(*run.place, method, variant).training
-                        )
-                        _watch(wanted, block.trajectories, f"{'/'.join(run.place)}/{method}: {variant}")
-                    start = self.variant(*run.place, method, variant).start
-                    if self.is_texts(run.benchmark):
-                        check_text_variant(f"config: blocks: {'/'.join(run.place)}/{method}: {variant}", start)
-                    _wanted(subjects, Subject(self.home(run), start)).suites.update(block.suites)
+                    wanted.model |= bool(suites or block.attacks) or not trajectories
+                    if trajectories:
+                        check_watched(f"config: blocks: {where}", settings.training)
+                        _watch(wanted, trajectories, f"{where}: {variant}")
+                    _wanted(subjects, Subject(self.home(run), settings.start)).suites.update(suites)
                     if variant == CHOSEN:
                         self._choose(subjects, Choice(*run.place, method))
         for subject, wanted in subjects.items():
@@ -227,26 +213,14 @@ class Study:
         self.choices.sort()
         return Subjects(sorted(subjects.items()))
 
-    def _add_chains(self, subjects: Subjects, block: Block) -> None:
-        """Ask for what a block of Markov chains is: original and Retrain measured, and every method watched."""
-        for run in _runs(block):
-            for role in (ORIGINAL, RETRAIN):
-                _wanted(subjects, Subject(run, role)).suites.add(run.benchmark)
-            for method, variant in self._listed(block, run):
-                settings = self.variant(*run.place, method, variant)
-                where = f"config: blocks: {'/'.join(run.place)}/{method}: {variant}"
-                check_chain_method(where, method, variant, settings.retain_loss, settings.start, settings.reference)
-                assert settings.training
-                check_chain_draws(where, settings.training, self.chains(run.benchmark))
-                _wanted(subjects, Subject(run, method, variant)).trajectory = Trajectories(suite=run.benchmark)
-
     def _check_lessons(self) -> None:
         """Refuse lessons on facts where a benchmark has none."""
         trained = (subject for subject in self.subjects if not subject.variant and self.is_trained(subject))
         for place in dict.fromkeys(subject.run.place for subject in trained):
             lessons = self.finetuning(*place).fact_lessons
-            if lessons and not isinstance(self.config.benchmarks[place[0]], TofuBenchmark):
-                kind = self.config.benchmarks[place[0]].kind
+            benchmark = self.benchmark(place[0])
+            if lessons and not benchmark.has_facts:
+                kind = benchmark.kind
                 raise UserError(f"config: finetuning: {'/'.join(place)}: fact_lessons: {lessons}: kind {kind} has no facts: 0")
 
     def _listed(self, block: Block, run: Run) -> list[tuple[str, str]]:
@@ -309,19 +283,15 @@ class Study:
         """Return whether some suite evaluates a model."""
         return subject in self.subjects and bool(self.subjects[subject].suites)
 
+    def benchmark(self, name: str) -> Benchmark:
+        """Return a benchmark of the config."""
+        return self.config.benchmarks[name]
+
     def source(self, benchmark: str) -> Source:
-        """Return where the data of a benchmark come from, which is not of kind markov."""
-        settings = self.config.benchmarks[benchmark]
-        assert not isinstance(settings, MarkovBenchmark)
+        """Return where the data of a benchmark come from, which draws none itself."""
+        settings = self.benchmark(benchmark)
+        assert isinstance(settings, SourcedBenchmark)
         return self.config.sources[settings.source]
-
-    def is_markov(self, benchmark: str) -> bool:
-        """Return whether a benchmark is of kind markov, where a run has nothing but distances from the truth."""
-        return isinstance(self.config.benchmarks[benchmark], MarkovBenchmark)
-
-    def is_texts(self, benchmark: str) -> bool:
-        """Return whether a benchmark is of texts, kind muse or wmdp, whose data is the split `forget` itself."""
-        return isinstance(self.config.benchmarks[benchmark], MuseBenchmark | WmdpBenchmark)
 
     def is_given(self, model: str) -> bool:
         """Return whether a model comes with a finished original and Retrain."""
@@ -332,40 +302,18 @@ class Study:
         """Return whether a model is trained here, rather than fetched or the base itself."""
         return bool(subject.variant) or not (self.is_given(subject.run.model) or self.model_folder(subject).endswith("/base"))
 
-    def roles(self, benchmark: str) -> tuple[str, ...]:
-        """Return the models that every method of a benchmark is compared with."""
-        return (ORIGINAL,) if isinstance(self.config.benchmarks[benchmark], WmdpBenchmark) else (ORIGINAL, RETRAIN)
-
     def home(self, run: Run) -> Run:
-        """Return the run that a run's original and Retrain are of: all splits of texts share those of the first."""
-        return replace(run, split=FORGET) if self.is_texts(run.benchmark) else run
+        """Return the run whose original and Retrain serve a run."""
+        return replace(run, split=self.benchmark(run.benchmark).home(run.split))
 
     def _requests_before(self, run: Run) -> list[Run]:
         """Return the runs whose unlearned models lead to a run's, the latest first."""
-        before = predecessor(run.split) if self.is_texts(run.benchmark) else None
+        before = self.benchmark(run.benchmark).before(run.split)
         return [earlier, *self._requests_before(earlier)] if before and (earlier := replace(run, split=before)) else []
 
     def split_folder(self, benchmark: str, split: str) -> str:
         """Return where a split's sets lie below the results root."""
-        return f"{benchmark}/data" if self.is_texts(benchmark) and split == FORGET else f"{benchmark}/splits/{split}"
-
-    def tofu(self, benchmark: str) -> TofuBenchmark:
-        """Return a benchmark that is of kind tofu."""
-        settings = self.config.benchmarks[benchmark]
-        assert isinstance(settings, TofuBenchmark)
-        return settings
-
-    def chains(self, benchmark: str) -> MarkovBenchmark:
-        """Return a benchmark that is of kind markov."""
-        settings = self.config.benchmarks[benchmark]
-        assert isinstance(settings, MarkovBenchmark)
-        return settings
-
-    def lengths(self, benchmark: str, split: str) -> dict[str, int]:
-        """Return how many states of each chain's sequences a split of Markov chains looks at."""
-        chains = self.chains(benchmark)
-        last = chains.splits[split].forget2_length or chains.length
-        return {"retain": chains.length, "forget1": chains.length, "forget2": last}
+        return f"{benchmark}/splits/{split}" if self.benchmark(benchmark).is_cut(split) else f"{benchmark}/data"
 
     def finetuning(self, benchmark: str, split: str, model: str) -> FinetuneSettings:
         """Return how original and Retrain are trained."""
@@ -462,7 +410,7 @@ class Study:
     def used(self, benchmark: str, model: str, *, trained: bool) -> dict[str, Any]:
         """Return what a stage reads of a model's settings: the prompt and precision, and to train it the adapters too."""
         fields = set(UsedSettings.model_fields) if trained else READ | PIECES
-        return self.config.models[model].model_dump(include=fields if self.is_texts(benchmark) else fields - PIECES)
+        return self.config.models[model].model_dump(include=fields if self.benchmark(benchmark).is_corpus else fields - PIECES)
 
     # Artefacts by stage, as paths of manifests.
 
@@ -472,11 +420,11 @@ class Study:
         return list(dict.fromkeys(self.path(self.model_folder(subject)) for subject in wanted))
 
     def model_folder(self, subject: Subject) -> str:
-        """Return where a model lies below the results root: Markov chains share one Retrain, and the base may be the original."""
-        run, benchmark = subject.run, self.config.benchmarks[subject.run.benchmark]
-        if isinstance(benchmark, MarkovBenchmark) and subject.method == RETRAIN:
+        """Return where a model lies below the results root: splits may share one Retrain, and the base may be the original."""
+        run, benchmark = subject.run, self.benchmark(subject.run.benchmark)
+        if subject.method == RETRAIN and benchmark.shares_retrain:
             return f"{run.benchmark}/{run.model}/seed{run.seed}/{RETRAIN}/model"
-        if isinstance(benchmark, WmdpBenchmark) and benchmark.original == "base" and subject.method == ORIGINAL:
+        if subject.method == ORIGINAL and benchmark.original_is_base:
             return f"{run.benchmark}/{run.model}/base"
         return f"{subject.path}/model"
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from palimpsest.benchmarks.markov.chains import STATES, Array, States
 from palimpsest.data.prompts import Encoded
 from palimpsest.errors import Diverged
-from palimpsest.markov.chains import STATES, Array, States
 from palimpsest.training.problems import Problem, Term, cross_entropy
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from palimpsest.markov.data import Sequences
-    from palimpsest.markov.settings import ChainModel
+    from palimpsest.benchmarks.markov.data import Sequences
+    from palimpsest.benchmarks.markov.settings import ChainModel
 
 AT_ONCE = 1024
 

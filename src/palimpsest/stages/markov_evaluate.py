@@ -12,8 +12,8 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Write the table of distances."""
+    from palimpsest.benchmarks.markov.data import read
     from palimpsest.evaluation.tables import write_table
-    from palimpsest.markov.data import read
     from palimpsest.markov.models import distances
     from palimpsest.markov.tables import DISTANCES, TABLE
     from palimpsest.models.loading import load_model

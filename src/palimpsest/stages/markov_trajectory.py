@@ -24,8 +24,8 @@ def work(job: Job[Spec]) -> None:
 
     It is over in a minute, so an interrupted one starts again. Of a training that diverges, the iterations before are written.
     """
+    from palimpsest.benchmarks.markov.data import read
     from palimpsest.evaluation.tables import write_table
-    from palimpsest.markov.data import read
     from palimpsest.markov.models import EachStep, distances, encode
     from palimpsest.markov.tables import DISTANCES, TABLE
     from palimpsest.models.loading import load_model
