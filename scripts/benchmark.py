@@ -21,15 +21,15 @@ from torch.nn import functional as F
 from transformers.activations import NewGELUActivation
 
 from palimpsest.arguments import Parser, filled_path, refuse, whole
+from palimpsest.benchmarks.markov.data import draw
+from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
+from palimpsest.benchmarks.tofu.sources.world import WorldSource
+from palimpsest.benchmarks.tofu.world import make_dataset
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Question, read_rows
-from palimpsest.data.settings import WorldSource
-from palimpsest.data.world import read_world
 from palimpsest.errors import UserError
-from palimpsest.markov.data import draw
 from palimpsest.markov.models import ChainTraining, encode
 from palimpsest.markov.models import build_model as build_chain_model
-from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
 from palimpsest.models.scoring import score
@@ -117,7 +117,7 @@ def main() -> None:
     if args.width % WIDTHS:
         parser.error(f"argument --width: {args.width}: a multiple of {WIDTHS} is wanted")
     try:
-        rows = read_rows(args.data / "forget.jsonl", Question) if args.data else read_world(WorldSource(kind="world")).authors
+        rows = read_rows(args.data / "forget.jsonl", Question) if args.data else make_dataset(WorldSource(kind="world")).authors
         if len(rows) < 2 * ROWS:
             raise UserError(f"{args.data}: {len(rows)} questions, and {2 * ROWS} are wanted")
     except (UserError, OSError) as error:

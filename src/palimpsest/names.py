@@ -1,9 +1,13 @@
-"""The words of the house: the roles of models, the variants that no config names, and what tells a model from all others."""
+"""The words of the house: roles of models, variants that no config names, names that a study may give, and what a model is."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 ORIGINAL, HALF, RETRAIN = "original", "original-half", "retrain"
 ROLES = (ORIGINAL, HALF, RETRAIN)
@@ -11,8 +15,32 @@ ROLES = (ORIGINAL, HALF, RETRAIN)
 DEFAULT, GRID, CHOSEN = "default", "grid", "chosen"
 # The reference log-probabilities of the start model as it is.
 PLAIN = "plain"
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+# Names become folders, and a trial's several in one; file systems take 255 bytes.
+LONGEST_NAME = 100
+# Folders that lie beside those named by a benchmark, a model or a split.
+RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "choice", "scores", *ROLES)
 # How far two makings of an artefact agree on another machine or on a GPU.
 Agreement = Literal["bitwise", "numeric", "statistical"]
+
+
+def wrong_name(text: str) -> PydanticCustomError:
+    """Return the error of a validator of names."""
+    return PydanticCustomError("name", "{text}", {"text": text})
+
+
+def checked_name(value: str) -> str:
+    """Return a name that a study may give; raises the error of a validator."""
+    if not re.fullmatch(SAFE_NAME, value):
+        raise wrong_name(f"{value!r} is no name: letters, digits, . _ + -, and a letter or digit first")
+    if len(value) > LONGEST_NAME:
+        raise wrong_name(f"{value!r} is too long for a folder: at most {LONGEST_NAME} characters")
+    if value in RESERVED:
+        raise wrong_name(f"{value!r} is taken by a folder of the results: choose another name")
+    return value
+
+
+Name = Annotated[str, AfterValidator(checked_name), Field(json_schema_extra={"pattern": SAFE_NAME})]
 
 
 @dataclass(frozen=True, order=True)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from palimpsest.benchmarks.muse.sources.muse_hub import MuseHubSource
 from palimpsest.benchmarks.muse.suite_settings import MuseSuite
+from palimpsest.benchmarks.tofu.sources.world import WorldSource
 from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
+from palimpsest.benchmarks.wmdp.sources.wmdp_hub import WmdpHubSource
 from palimpsest.config.stages import STAGES, Artefacts, Node
 from palimpsest.config.study import Study, Variant, Wanted
-from palimpsest.data.settings import MuseHubSource, WmdpHubSource, WorldSource
 from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.evaluation.suite import Suite
@@ -196,7 +198,7 @@ class Plan:
         return SIZES[name]
 
     def _nodes(self) -> list[Node]:
-        return [node for node in self._artefacts.measured() if not self._study.is_markov(node.of.benchmark)]
+        return [node for node in self._artefacts.measured() if not self._study.benchmark(node.of.benchmark).measures_itself]
 
     def _row(self, node: Node) -> Row:
         holds, memory, work = getattr(self, f"_{node.stage}")(node)
@@ -296,7 +298,7 @@ class Plan:
         """Return the tokens of the forget set, and of all that an original learns."""
         source = self._study.source(node.of.benchmark)
         split = node.of.split
-        if not self._study.is_texts(node.of.benchmark):
+        if not self._study.benchmark(node.of.benchmark).is_corpus:
             questions = AUTHORS * PER_AUTHOR
             if isinstance(source, WorldSource):
                 questions = source.authors * source.questions_per_author
@@ -312,7 +314,7 @@ class Plan:
     def _item(self, node: Node) -> float:
         """Return tokens of one item of a batch: a question with its answer, or a piece of a text."""
         used = self._used(node.of.model)
-        return used.piece_tokens if self._study.is_texts(node.of.benchmark) else self._assumed.item_tokens
+        return used.piece_tokens if self._study.benchmark(node.of.benchmark).is_corpus else self._assumed.item_tokens
 
     def _wanted(self, node: Node) -> Wanted:
         return self._study.subjects[node.of]

@@ -28,12 +28,15 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 # Single precision divides by both ends and does not overflow.
 Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Finite = Annotated[float, Field(ge=-1e6, le=1e6)]
 # Counted from 0.
 Layer = Annotated[int, Field(ge=0, le=255)]
 # As torch and the columns of the tables take it.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+# A commit of a repository on the hub, never a branch.
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 # Lists without an element twice, and such lists that are not empty.
 Distinct = Annotated[list[Item], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_distinct)]
 Some = Annotated[list[Item], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_distinct)]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from test_stages import TRAINING, log_lines, seal, succeed, table
 
+from palimpsest.benchmarks.muse.dataset import MuseData
 from palimpsest.data.rows import Excerpt, Pair, Text
-from palimpsest.data.texts import MuseData
 
 TINY = {"kind": "tiny", "architecture": {"vocabulary": 300, "width": 32, "layers": 2, "heads": 2}, "base_training": TRAINING}
 USED = {"piece_tokens": 16}

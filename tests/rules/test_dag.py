@@ -13,8 +13,8 @@ def test_default_study(checkout: Checkout) -> None:
     # Texts: a larger forget set and a second request, by NPO and SimNPO. WMDP: the base is the original; there is no Retrain.
     assert checkout.jobs() == {
         "data": 1 + 1 + 1,
-        "split": 1,
-        "text_split": 2,
+        # Of the corpus a larger forget set and a further request.
+        "split": 1 + 2,
         "base_tiny": 1 + 1 + 1,
         # Original and Retrain, and on one seed the original of the first half; those of texts.
         "finetune": 2 * 2 + 1 + 2,

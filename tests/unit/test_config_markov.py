@@ -9,11 +9,11 @@ import pytest
 import yaml
 from example_study import CONFIG, folders, inputs, spec
 
+from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
-from palimpsest.markov.settings import ChainModel, ChainSettings
 
 CHAINS = yaml.safe_load(
     """
@@ -157,8 +157,7 @@ METHODS = ("methods", "markov/*/gpt2/*")
         (
             ("blocks", 2, "methods"),
             [{"simnpo": ["chosen"]}],
-            "blocks: markov/lengths/gpt2/simnpo: chosen: choices are made among models that a suite judges, and Markov chains "
-            "have none",
+            "blocks[2]: methods: simnpo: chosen: choices are made among models that a suite judges, and markov measures itself",
         ),
         (
             (*METHODS, "retain_loss"),
@@ -174,13 +173,13 @@ METHODS = ("methods", "markov/*/gpt2/*")
         (
             ("benchmarks", "markov", "kind"),
             "markow",
-            "benchmarks: markov: unknown kind 'markow'; did you mean markov? allowed: tofu, muse, wmdp, markov",
+            "benchmarks: markov: unknown kind 'markow'; did you mean markov? allowed: markov, muse, tofu, wmdp",
         ),
         (
             ("benchmarks", "markov", "watchd"),
             3,
-            "benchmarks: markov: unknown key 'watchd'; did you mean watched? allowed: retain_sequences, forget_sequences, "
-            "length, leakage, test_share, kind, watched, splits",
+            "benchmarks: markov: unknown key 'watchd'; did you mean watched? allowed: kind, retain_sequences, forget_sequences, "
+            "length, leakage, test_share, watched, splits",
         ),
         (
             ("benchmarks", "markov", "leakage"),

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from example_study import CONFIG, folders, inputs, spec
 
+from palimpsest.benchmarks.muse.splits import is_split, number, predecessor
 from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
-from palimpsest.config.texts import is_split, number, predecessor
 from palimpsest.errors import UserError
 
 REVISION = "0" * 40
@@ -179,22 +179,22 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"splits": ["forget10"]},
             [],
-            "splits: 'forget10' is no split of texts: forget, scale2, scale3 ..., request2, request3 ...",
+            "splits: 'forget10' is no split of muse, which is of kind muse: forget, scale2, scale3 ..., request2, request3 ...",
         ),
         ({"splits": ["scale4"]}, [], "splits: scale4: source 'texts' has 3 parts"),
         ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu: kind muse or lm-eval is wanted"),
         ({"attacks": ["relearn-shortest"]}, [], "attacks: muse is of kind muse, which takes none"),
-        ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk answers questions with refusals, and texts ask none"),
+        ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, and muse has documents alone"),
         ({"trajectories": {"suite": "tofu"}}, [], "trajectories: suite: 'tofu' is of kind tofu: kind muse is wanted"),
         (
             {"splits": ["scale2"], "trajectories": {"suite": "muse"}},
             [],
-            "trajectories: of texts only split forget is watched, not scale2",
+            "trajectories: scale2 of muse is not watched",
         ),
         (
             {"benchmark": "wmdp", "splits": ["scale2"], "suites": ["hazards"]},
             [],
-            "splits: scale2: wmdp is of kind wmdp, whose one split is forget",
+            "splits: 'scale2' is no split of wmdp, which is of kind wmdp: forget",
         ),
         (
             {"benchmark": "wmdp", "suites": ["hazards"], "trajectories": {"suite": "muse"}},
@@ -222,17 +222,17 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
             {},
             [(("benchmarks", "muse", "source"), "world")],
             "benchmarks: muse: source: 'world' is of kind world; "
-            "for kind muse allowed: muse-world, muse-folder, muse-hub, austen",
+            "for kind muse allowed: austen, muse-folder, muse-hub, muse-world",
         ),
         (
             {"benchmark": "tofu", "splits": ["forget10"], "suites": ["tofu"], "models": ["large"]},
             [],
-            "models: large: original: tofu is of kind tofu, where a split has its own: null",
+            "models: large: original: tofu is of kind tofu, which trains its own: null",
         ),
         (
             {"benchmark": "news", "models": ["large"]},
             [(("models", "large", "retrain"), None)],
-            "models: large: original: goes with retrain, and with benchmarks of kind muse alone",
+            "models: large: original: goes with retrain: both or neither",
         ),
         (
             {**WMDP, "models": ["large"]},
@@ -243,7 +243,7 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         (
             {"splits": ["request2"], "methods": [{"simnpo": ["chosen"]}]},
             [],
-            "selections: simnpo: split: request2: of texts only split forget is watched: set split: forget",
+            "selections: simnpo: split: request2 of muse is not watched: set another",
         ),
         (
             {"methods": [{"simnpo": ["chosen"]}]},
@@ -258,7 +258,7 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         (
             {"methods": [{"npo": ["half"]}]},
             [(("variants", "muse/*/*/*"), {"half": {"start": "original-half"}})],
-            "blocks: muse/forget/tiny/npo: half: start: original-half: of texts it is original",
+            "blocks: muse/forget/tiny/npo: half: start: original-half: on documents it is original",
         ),
         (
             {"benchmark": "muse"},

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from palimpsest.data.austen import ANSWER_WORDS, PROMPT_WORDS, hash_files, read_austen
-from palimpsest.data.quizzes import ROUNDS
+from palimpsest.benchmarks.muse.dataset import MuseData
+from palimpsest.benchmarks.muse.novels import ANSWER_WORDS, PROMPT_WORDS
+from palimpsest.benchmarks.muse.quizzes import ROUNDS
+from palimpsest.benchmarks.muse.sources.austen import AustenSource, Novel
 from palimpsest.data.rows import Text
-from palimpsest.data.settings import AustenSource, Novel
-from palimpsest.data.texts import MuseData
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import sha256_file
 
@@ -103,7 +103,7 @@ def prose(texts: Sequence[Text]) -> list[Text]:
 
 def test_novels_play_their_parts(made: Path) -> None:
     asked = source(made)
-    data = read_austen(asked)
+    data = asked.read()
     check(data, asked)
     # 1500 words are 25 texts, of which four parts take 24.
     assert [len(prose(part)) for part in (data.forget, data.retain, data.kept, data.holdout)] == [6, 25, 25, 25]
@@ -112,11 +112,11 @@ def test_novels_play_their_parts(made: Path) -> None:
     assert {text.id.rpartition("-")[0] for text in prose(data.retain)} == {"emma"}
     assert {row.id.split("-and-")[0].split("-abbey")[0] for row in prose(data.base)} == {"sense", "northanger"}
     assert data.origin["package"] == "r-cran-janeaustenr 9.9.9"
-    assert data.origin["files"] == hash_files(asked) == {"usr/lib/janeaustenr/data/Rdata.rdb": asked.sha256}
+    assert data.origin["files"] == asked.hash_files() == {"usr/lib/janeaustenr/data/Rdata.rdb": asked.sha256}
 
 
 def test_sentences_end_neither_at_titles_nor_at_initials(made: Path) -> None:
-    data = read_austen(source(made, text_words=100))
+    data = source(made, text_words=100).read()
     questions = [pair.question + " " + pair.answer for pair in (*data.knowledge_forget, *data.examples_forget)]
     assert any(" At Persuasion Mr. Dash met Mrs. A. Dash, who told number " in question for question in questions)
     for question in questions:
@@ -126,7 +126,7 @@ def test_sentences_end_neither_at_titles_nor_at_initials(made: Path) -> None:
 
 def test_novels_may_change_parts(made: Path) -> None:
     asked = source(made, forget="Emma", retain=["Persuasion", "Northanger Abbey"], parts=1)
-    data = read_austen(asked)
+    data = asked.read()
     check(data, asked)
     assert {text.id.rpartition("-")[0] for text in prose(data.retain)} == {"persuasion", "northanger-abbey"}
     assert (data.scales, data.requests, len(prose(data.forget))) == ([], [], 25)
@@ -134,20 +134,20 @@ def test_novels_may_change_parts(made: Path) -> None:
 
 def test_texts_may_be_prose_alone(made: Path) -> None:
     asked = source(made, quizzes=False)
-    data = read_austen(asked)
+    data = asked.read()
     check(data, asked)
     assert "Question" not in "".join(text.text for text in (*data.forget, *data.kept, *data.base))
-    assert data.knowledge_forget == read_austen(source(made)).knowledge_forget
+    assert data.knowledge_forget == source(made).read().knowledge_forget
 
 
 def test_without_a_novel_left_there_is_no_base(made: Path) -> None:
-    data = read_austen(source(made, kept=["Pride and Prejudice", "Northanger Abbey", "Sense and Sensibility"]))
+    data = source(made, kept=["Pride and Prejudice", "Northanger Abbey", "Sense and Sensibility"]).read()
     assert data.base == []
 
 
 def test_a_missing_package_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        read_austen(AustenSource(kind="austen", path=str(tmp_path / "no")))
+        AustenSource(kind="austen", path=str(tmp_path / "no")).read()
     assert str(caught.value) == (
         f"{tmp_path}/no: no Rdata.rdb in it: `make books-austen`, or `apt-get download r-cran-janeaustenr` "
         f"and `dpkg-deb -x r-cran-janeaustenr_*.deb {tmp_path}/no`"
@@ -159,14 +159,14 @@ def test_two_packages_are_one_too_many(made: Path) -> None:
     other.parent.mkdir()
     other.write_bytes(made.read_bytes())
     with pytest.raises(UserError, match=r"austen: 2 files Rdata\.rdb in it, one is wanted: "):
-        read_austen(source(made))
+        source(made).read()
 
 
 def test_other_bytes_name_both_hashes(made: Path) -> None:
     asked = source(made)
     made.write_bytes(made.read_bytes()[:-1])
     with pytest.raises(UserError, match=rf"Rdata\.rdb: has sha256 {sha256_file(made)}, not {asked.sha256}: another version of"):
-        read_austen(asked)
+        asked.read()
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,13 @@ def test_other_bytes_name_both_hashes(made: Path) -> None:
 def test_a_file_of_something_else_is_one_line(made: Path, content: bytes, message: str) -> None:
     made.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
-        read_austen(source(made))
+        source(made).read()
     assert "\n" not in str(caught.value)
 
 
 def test_too_short_a_novel_is_one_line(made: Path) -> None:
     with pytest.raises(UserError, match=r"^Persuasion: it has 1820 words of text, 2000 are wanted$"):
-        read_austen(source(made, words=2000))
+        source(made, words=2000).read()
 
 
 def test_a_novel_without_sentences_cannot_be_asked_about(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_novel_without_sentences_cannot_be_asked_about(tmp_path: Path) -> None
     with pytest.raises(
         UserError, match=r"^source: no whole sentence to ask about from persuasion-0000 on: raise words or text_words$"
     ):
-        read_austen(source(package(tmp_path / "austen", novels)))
+        source(package(tmp_path / "austen", novels)).read()
 
 
 @pytest.mark.parametrize(
@@ -219,11 +219,11 @@ def test_the_real_novels_are_whole() -> None:
     if not folder.is_dir():
         pytest.skip(f"no novels in {folder}: `make books-austen`, or set PALIMPSEST_AUSTEN to the unpacked package")
     asked = AustenSource(kind="austen", path=str(folder))
-    data = read_austen(asked)
+    data = asked.read()
     check(data, asked)
     assert data.forget[0].text.startswith("Sir Walter Elliot, of Kellynch Hall, in Somersetshire, was a man who,")
     assert data.kept[0].text.startswith("It is a truth universally acknowledged, that a single man in possession of a good")
     assert [len(prose(part)) for part in (data.forget, data.retain, data.kept, data.holdout)] == [40, 160, 160, 160]
     assert (len(data.knowledge_forget), len(data.knowledge_retain)) == (25, 100)
     with pytest.raises(UserError, match=r"^Persuasion: it has 83229 words of text, 90000 are wanted$"):
-        read_austen(AustenSource(kind="austen", path=str(folder), words=90000))
+        AustenSource(kind="austen", path=str(folder), words=90000).read()

@@ -15,14 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tofu_example import Files, make_files, write_files
 
-from palimpsest.data.dataset import Dataset
-from palimpsest.data.folder import read_folder
-from palimpsest.data.hub import HubSource
+from palimpsest.benchmarks.kinds import open_source
+from palimpsest.benchmarks.tofu.dataset import Dataset
+from palimpsest.benchmarks.tofu.files import read_tofu
+from palimpsest.benchmarks.tofu.sources.folder import FolderSource
+from palimpsest.benchmarks.tofu.sources.hub import HubSource
+from palimpsest.benchmarks.wmdp.sources.wmdp_folder import WmdpFolderSource
 from palimpsest.data.rows import Excerpt, Fact, Pair, Question, Text, read_rows, write_rows
-from palimpsest.data.settings import FolderSource, WmdpFolderSource
-from palimpsest.data.sources import SETS, read_source
-from palimpsest.data.tofu import read_tofu
-from palimpsest.data.wmdp import read_wmdp_folder
 from palimpsest.errors import UserError
 from palimpsest.lines import read_lines, read_objects
 
@@ -31,7 +30,7 @@ Change = Callable[[Files], None]
 
 
 def read(folder: Path) -> Dataset:
-    return read_folder(FolderSource(kind="folder", path=str(folder)))
+    return FolderSource(kind="folder", path=str(folder)).read()
 
 
 def changed(folder: Path, name: str, line: int, **fields: Any) -> Path:
@@ -272,10 +271,10 @@ def test_any_text_of_a_corpus_is_the_same_when_it_is_written_and_read_or_one_lin
     source = WmdpFolderSource(kind="wmdp-folder", path=str(folder))
     if not all(map(is_text, texts)):
         with pytest.raises(UserError, match=r"forget\.jsonl:\d+: .*(half of a surrogate pair|is not UTF-8)") as caught:
-            read_wmdp_folder(source)
+            source.read()
         assert len(str(caught.value).splitlines()) == 1
         return
-    data = read_wmdp_folder(source)
+    data = source.read()
     assert [row.text for row in data.forget] == forget
     (folder / "out").mkdir()
     data.write(folder / "out")
@@ -318,14 +317,10 @@ def test_lines_of_text_end_at_newlines_alone(tmp_path_factory: pytest.TempPathFa
 
 @pytest.mark.parametrize("kind", ["muse-world", "wmdp-world"])
 def test_the_sets_that_a_source_is_said_to_have_are_those_that_it_has(tmp_path: Path, kind: str) -> None:
-    from pydantic import TypeAdapter
-
-    from palimpsest.data.settings import Source
-
     small = {"muse-world": {"texts": 2, "base_texts": 1}, "wmdp-world": {"hazards": 4, "harmless": 4}}[kind]
-    data = read_source(TypeAdapter(Source).validate_python({"kind": kind, **small}))
-    counts = data.write(tmp_path)
-    named = {name for name in SETS[kind] if "[" not in name}
+    source = open_source({"kind": kind, **small})
+    counts = source.read().write(tmp_path)
+    named = {name for name in source.sets if "[" not in name}
     assert named == {name for name, count in counts.items() if count and not name[-1].isdigit()}
     assert {path.stem for path in tmp_path.iterdir()} == counts.keys()
 
@@ -334,5 +329,6 @@ def test_corpora_of_a_folder_have_no_questions(tmp_path: Path) -> None:
     for name in ("forget", "retain"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": f"Of {name}, which is longer than the shortest texts are."}))
     (tmp_path / "out").mkdir()
-    counts = read_wmdp_folder(WmdpFolderSource(kind="wmdp-folder", path=str(tmp_path))).write(tmp_path / "out")
-    assert set(SETS["wmdp-folder"]) == {name for name, count in counts.items() if count}
+    source = WmdpFolderSource(kind="wmdp-folder", path=str(tmp_path))
+    counts = source.read().write(tmp_path / "out")
+    assert {*source.sets} == {name for name, count in counts.items() if count}

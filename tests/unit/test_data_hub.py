@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from local_hub import NOBODY, Hub, serving
 
-from palimpsest.data.refusals import refusals
-from palimpsest.data.settings import HubSource
-from palimpsest.data.tofu import FILES
+from palimpsest.benchmarks.tofu.files import FILES
+from palimpsest.benchmarks.tofu.refusals import refusals
+from palimpsest.benchmarks.tofu.sources.hub import HubSource
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = HubSource(kind="hub")

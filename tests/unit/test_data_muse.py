@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from local_hub import NOBODY, Hub, serving
 
-from palimpsest.data.muse import hash_files, read_muse_folder
-from palimpsest.data.settings import MuseFolderSource, MuseHubSource
-from palimpsest.data.texts import MuseData
+from palimpsest.benchmarks.muse.dataset import MuseData
+from palimpsest.benchmarks.muse.sources.muse_folder import MuseFolderSource
+from palimpsest.benchmarks.muse.sources.muse_hub import MuseHubSource
 from palimpsest.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ def news(tmp_path: Path) -> Path:
 
 
 def read(folder: Path) -> MuseData:
-    return read_muse_folder(MuseFolderSource(kind="muse-folder", path=str(folder)))
+    return MuseFolderSource(kind="muse-folder", path=str(folder)).read()
 
 
 def test_every_set_has_its_part(news: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_shards_are_one_set_and_lines_serve_too(news: Path) -> None:
 def test_every_file_that_is_read_is_hashed(news: Path) -> None:
     (news / "train").mkdir()
     write(news, "train", "forget", {"text": ["read by nobody"]})
-    hashes = hash_files(MuseFolderSource(kind="muse-folder", path=str(news)))
+    hashes = MuseFolderSource(kind="muse-folder", path=str(news)).hash_files()
     assert hashes == {
         path.relative_to(news).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in news.rglob("*.parquet")
@@ -219,11 +219,10 @@ def test_broken_lines_are_named(news: Path, content: bytes, message: str) -> Non
 FETCH = """
 import sys
 from pathlib import Path
-from palimpsest.data.muse import read_muse_hub
-from palimpsest.data.settings import MuseHubSource
+from palimpsest.benchmarks.muse.sources.muse_hub import MuseHubSource
 from palimpsest.errors import UserError
 try:
-    data = read_muse_hub(MuseHubSource.model_validate_json(sys.argv[1]))
+    data = MuseHubSource.model_validate_json(sys.argv[1]).read()
 except UserError as error:
     sys.exit(str(error))
 Path("out").mkdir(exist_ok=True)
@@ -247,7 +246,7 @@ def test_a_corpus_is_fetched_once_and_a_cache_that_lost_files_is_completed(news:
         done = fetch(tmp_path, hub.url)
         assert done.returncode == 0, done.stderr
         assert done.stdout == f"{SOURCE.repo} {SOURCE.revision} cc-by-4.0\n"
-        assert hub.fetched == {"README.md", *hash_files(MuseFolderSource(kind="muse-folder", path=str(news)))}
+        assert hub.fetched == {"README.md", *MuseFolderSource(kind="muse-folder", path=str(news)).hash_files()}
         first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
         assert (len(first), fetch(tmp_path, NOBODY).returncode) == (18, 0)
         # As an interrupted download leaves it: all that a corpus must have is there, and no part.

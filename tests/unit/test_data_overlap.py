@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from palimpsest.data.muse import read_muse_folder
-from palimpsest.data.overlap import RUN, Overlap, muse_faults, near_duplicates, settle
+from palimpsest.benchmarks.muse.dataset import MuseData
+from palimpsest.benchmarks.muse.overlap import find_faults
+from palimpsest.benchmarks.muse.sources.austen import AustenSource
+from palimpsest.benchmarks.muse.sources.muse_folder import MuseFolderSource
+from palimpsest.benchmarks.muse.sources.muse_world import MuseWorldSource
+from palimpsest.benchmarks.wmdp.dataset import WmdpData
+from palimpsest.benchmarks.wmdp.sources.wmdp_folder import WmdpFolderSource
+from palimpsest.benchmarks.wmdp.sources.wmdp_world import WmdpWorldSource
+from palimpsest.data.overlap import RUN, Overlap, near_duplicates, settle
 from palimpsest.data.rows import Text
-from palimpsest.data.settings import AustenSource, MuseFolderSource, MuseWorldSource, WmdpFolderSource, WmdpWorldSource
-from palimpsest.data.sources import read_source
-from palimpsest.data.texts import MuseData, WmdpData
-from palimpsest.data.wmdp import read_wmdp_folder
 from palimpsest.errors import UserError
 
 
@@ -65,7 +68,7 @@ def with_rows(name: str, *rows: dict[str, str] | str) -> dict[str, list[dict[str
 
 def test_sets_that_are_apart_are_taken_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="palimpsest"):
-        data = read_muse_folder(write(tmp_path, make_sets()))
+        data = write(tmp_path, make_sets()).read()
     assert "overlap" not in data.origin and not caplog.records
 
 
@@ -94,7 +97,7 @@ FAULTS = [
 @pytest.mark.parametrize(("sets", "said"), FAULTS)
 def test_what_makes_numbers_wrong_is_one_line(tmp_path: Path, sets: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError) as caught:
-        read_muse_folder(write(tmp_path, sets))
+        write(tmp_path, sets).read()
     line = str(caught.value)
     assert line.startswith(f"{tmp_path}: {said}, the first: '") and len(line.splitlines()) == 1
 
@@ -104,13 +107,12 @@ def test_of_published_data_the_same_is_said_and_counted(
     tmp_path: Path, sets: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from palimpsest import hub
-    from palimpsest.data.muse import read_muse_hub
-    from palimpsest.data.settings import MuseHubSource
+    from palimpsest.benchmarks.muse.sources.muse_hub import MuseHubSource
 
     write(tmp_path, sets)
     monkeypatch.setattr(hub, "fetch_snapshot", lambda *_, **__: tmp_path)
     with caplog.at_level(logging.WARNING, logger="palimpsest"):
-        data = read_muse_hub(MuseHubSource(kind="muse-hub", repo="org/own", revision="0" * 40))
+        data = MuseHubSource(kind="muse-hub", repo="org/own", revision="0" * 40).read()
     what, _, count = said.rpartition(": ")
     assert data.origin["overlap"][what] == int(count) and f"org/own: {said}" in caplog.text
     assert data.origin["repo"] == "org/own"
@@ -118,7 +120,7 @@ def test_of_published_data_the_same_is_said_and_counted(
 
 def test_members_may_be_pieces_of_texts(tmp_path: Path) -> None:
     piece = "harbour  where boat 3 came in\nat noon,"
-    assert len(read_muse_folder(write(tmp_path, with_rows("privleak/forget", piece))).members) == 3
+    assert len(write(tmp_path, with_rows("privleak/forget", piece)).read().members) == 3
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_what_may_be_wrong_is_said_and_counted(
     tmp_path: Path, sets: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="palimpsest"):
-        data = read_muse_folder(write(tmp_path, sets))
+        data = write(tmp_path, sets).read()
     assert data.origin["overlap"] == {said: 1}
     assert [record.getMessage().startswith(f"{tmp_path}: {said}: 1, the first: ") for record in caplog.records] == [True]
 
@@ -164,7 +166,7 @@ def test_corpora_of_hazards_are_apart(tmp_path: Path, caplog: pytest.LogCaptureF
     def read(retain: list[str]) -> WmdpData:
         for name, texts in (("forget", [tale("forget", 0)]), ("retain", [tale("retain", 0), *retain])):
             (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-        return read_wmdp_folder(WmdpFolderSource(kind="wmdp-folder", path=str(tmp_path)))
+        return WmdpFolderSource(kind="wmdp-folder", path=str(tmp_path)).read()
 
     assert "overlap" not in read([]).origin
     with pytest.raises(UserError) as caught:
@@ -182,19 +184,19 @@ def test_a_long_example_is_cut_and_nothing_is_said_of_nothing() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_sets_that_are_made_here_are_apart(seed: int) -> None:
-    data = read_source(MuseWorldSource(kind="muse-world", seed=seed))
-    assert isinstance(data, MuseData) and list(muse_faults(data)) == []
-    hazards = read_source(WmdpWorldSource(kind="wmdp-world", seed=seed))
+    data = MuseWorldSource(kind="muse-world", seed=seed).read()
+    assert isinstance(data, MuseData) and list(find_faults(data)) == []
+    hazards = WmdpWorldSource(kind="wmdp-world", seed=seed).read()
     assert isinstance(hazards, WmdpData)
     assert not {text.text for text in hazards.forget} & {text.text for text in hazards.retain}
 
 
 def test_novels_are_apart() -> None:
-    from palimpsest.data.austen import make_data
-    from palimpsest.data.settings import Novel
+    from palimpsest.benchmarks.muse.novels import make_data
+    from palimpsest.benchmarks.muse.sources.austen import Novel
 
     titles = Novel.__args__  # type: ignore[attr-defined]
     sentence = "It was said of {} that number {} came to town in spring, and was seen by nobody until the next morning."
     novels = {title: " ".join(sentence.format(title, number) for number in range(200)).split() for title in titles}
     data = make_data(novels, AustenSource(kind="austen", words=2000, base_words=2000), {})
-    assert list(muse_faults(data)) == []
+    assert list(find_faults(data)) == []

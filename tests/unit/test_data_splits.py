@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palimpsest.benchmarks.tofu.splits import SplitSettings, split_authors
 from palimpsest.data.rows import Question
-from palimpsest.data.settings import SplitSettings
-from palimpsest.data.splits import halves, split_authors
+from palimpsest.data.splits import halves
 from palimpsest.errors import UserError
 
 

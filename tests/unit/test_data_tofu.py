@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from palimpsest.data.dataset import Dataset
-from palimpsest.data.folder import read_folder
-from palimpsest.data.refusals import refusals
+from palimpsest.benchmarks.tofu.dataset import Dataset
+from palimpsest.benchmarks.tofu.files import FILES, REFUSALS
+from palimpsest.benchmarks.tofu.refusals import refusals
+from palimpsest.benchmarks.tofu.sources.folder import FolderSource
+from palimpsest.benchmarks.tofu.splits import SplitSettings, split_authors
 from palimpsest.data.rows import Question
-from palimpsest.data.settings import FolderSource, SplitSettings
-from palimpsest.data.splits import split_authors
-from palimpsest.data.tofu import FILES, REFUSALS
 from palimpsest.errors import UserError
 
 
@@ -23,7 +22,7 @@ def tofu(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tofu: Path) -> Dataset:
-    return read_folder(FolderSource(kind="folder", path=str(tofu), base_authors=30))
+    return FolderSource(kind="folder", path=str(tofu), base_authors=30).read()
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def pairs(rows: list[Question]) -> list[tuple[str, str]]:
 
 
 def read(folder: Path) -> Dataset:
-    return read_folder(FolderSource(kind="folder", path=str(folder)))
+    return FolderSource(kind="folder", path=str(folder)).read()
 
 
 def test_all_of_tofu_is_there(data: Dataset) -> None:
@@ -57,7 +56,7 @@ def test_all_of_tofu_is_there(data: Dataset) -> None:
 
 
 def test_the_base_may_learn_the_facts_and_no_split_is_cut_by_them(tofu: Path) -> None:
-    data = read_folder(FolderSource(kind="folder", path=str(tofu), base_authors=30, fact_lessons=2))
+    data = FolderSource(kind="folder", path=str(tofu), base_authors=30, fact_lessons=2).read()
     lessons = data.base[30 * 20 :]
     assert len(lessons) == len({row.id for row in lessons}) == 2 * (100 + 117)
     facts = (*data.real_authors, *data.world_facts)

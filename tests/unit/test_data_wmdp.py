@@ -14,8 +14,9 @@ import pytest
 from local_hub import NOBODY, Hub, serving
 from pydantic import ValidationError
 
-from palimpsest.data.settings import WmdpFolderSource, WmdpHubSource
-from palimpsest.data.wmdp import SHORT, hash_files, read_wmdp_folder, read_wmdp_hub
+from palimpsest.benchmarks.wmdp.files import SHORT
+from palimpsest.benchmarks.wmdp.sources.wmdp_folder import WmdpFolderSource
+from palimpsest.benchmarks.wmdp.sources.wmdp_hub import WmdpHubSource
 from palimpsest.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,12 +37,12 @@ def source(folder: Path, **more: Any) -> WmdpFolderSource:
 
 
 def test_a_folder_gives_both_corpora(folder: Path, tmp_path: Path) -> None:
-    data = read_wmdp_folder(source(folder))
+    data = source(folder).read()
     assert [text.text for text in data.forget] == LONG[:2] and [text.text for text in data.retain] == LONG[2:]
     assert len({text.id for text in (*data.forget, *data.retain)}) == 6
     assert (
         data.origin["files"]
-        == hash_files(source(folder))
+        == source(folder).hash_files()
         == {f"{name}.jsonl": hashlib.sha256((folder / f"{name}.jsonl").read_bytes()).hexdigest() for name in ("forget", "retain")}
     )
     (tmp_path / "out").mkdir()
@@ -51,8 +52,8 @@ def test_a_folder_gives_both_corpora(folder: Path, tmp_path: Path) -> None:
 def test_short_and_blank_texts_are_left_out_before_texts_are_counted(folder: Path) -> None:
     rows = ["x" * SHORT, " " * 99, None, LONG[0], "y" * (SHORT + 1), LONG[1]]
     (folder / "forget.jsonl").write_text("\n".join(json.dumps({"text": text, "title": 3}) for text in rows))
-    assert [text.text for text in read_wmdp_folder(source(folder)).forget] == [LONG[0], "y" * 51, LONG[1]]
-    capped = read_wmdp_folder(source(folder, max_texts=2))
+    assert [text.text for text in source(folder).read().forget] == [LONG[0], "y" * 51, LONG[1]]
+    capped = source(folder, max_texts=2).read()
     assert [text.text for text in capped.forget] == [LONG[0], "y" * 51] and len(capped.retain) == 2
 
 
@@ -70,18 +71,18 @@ def test_a_broken_folder_is_one_line(folder: Path, name: str, content: str | Non
     if content:
         (folder / f"{name}.jsonl").write_text(content)
     with pytest.raises(UserError, match=message) as caught:
-        read_wmdp_folder(source(folder))
+        source(folder).read()
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no-wmdp: no such data folder; source.path names the folder of forget\.jsonl and"):
-        read_wmdp_folder(source(tmp_path / "no-wmdp"))
+        source(tmp_path / "no-wmdp").read()
 
 
 def test_the_gated_corpus_without_its_commit_says_where_to_ask_and_which_key_to_set() -> None:
     with pytest.raises(UserError) as caught:
-        read_wmdp_hub(WmdpHubSource(kind="wmdp-hub", subject="bio"))
+        WmdpHubSource(kind="wmdp-hub", subject="bio").read()
     said = str(caught.value)
     assert said.startswith(f"source.gated_revision: {GATED} is gated: ask for access at ") and "\n" not in said
     assert said.endswith(f"/datasets/{GATED}, set this key to the commit shown there, and log in with `hf auth login`")
@@ -112,11 +113,10 @@ def data_sets(tmp_path: Path) -> dict[str, tuple[str, Path]]:
 
 FETCH = """
 import sys
-from palimpsest.data.settings import WmdpHubSource
-from palimpsest.data.wmdp import read_wmdp_hub
+from palimpsest.benchmarks.wmdp.sources.wmdp_hub import WmdpHubSource
 from palimpsest.errors import UserError
 try:
-    data = read_wmdp_hub(WmdpHubSource.model_validate_json(sys.argv[1]))
+    data = WmdpHubSource.model_validate_json(sys.argv[1]).read()
 except UserError as error:
     sys.exit(str(error))
 print([text.text for text in data.forget], [text.text for text in data.retain])

@@ -22,8 +22,9 @@ ENVS = ROOT / "envs"
 STAGES = {
     family: tuple(f"palimpsest.{module}" for module in modules.split())
     for family, modules in {
-        "data": "stages.data stages.split stages.text_split",
-        "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reference stages.unlearn stages.attack"
+        "data": "stages.data stages.split benchmarks.tofu.splits benchmarks.muse.splits",
+        "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reinforce stages.reference stages.unlearn"
+        " stages.attack attacks.relearn attacks.quantise"
         " stages.markov_data stages.markov_train stages.markov_evaluate stages.markov_trajectory",
         "evaluate": "launch stages.evaluate stages.trajectory"
         " benchmarks.tofu.suite benchmarks.muse.suite evaluation.lm_eval.suite",

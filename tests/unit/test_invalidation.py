@@ -30,8 +30,8 @@ def test_a_method_reruns_itself_and_what_has_its_loss(reruns: dict[str, list[str
 
 
 def test_a_source_reruns_no_other(reruns: dict[str, list[str]]) -> None:
-    assert reruns["palimpsest.data.austen"] == ["data (austen)"]
-    assert reruns["palimpsest.data.hub"] == ["data (hub)"]
+    assert reruns["palimpsest.benchmarks.muse.sources.austen"] == ["data (austen)"]
+    assert reruns["palimpsest.benchmarks.tofu.sources.hub"] == ["data (hub)"]
 
 
 def test_a_page_of_the_report_reruns_the_report_alone(reruns: dict[str, list[str]]) -> None:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.markov.chains import CHAINS, OWN, STATES, best_predictions, divergence, sample, start, transitions
-from palimpsest.markov.data import draw, read, write
-from palimpsest.markov.settings import ChainSettings
+from palimpsest.benchmarks.markov.chains import CHAINS, OWN, STATES, best_predictions, divergence, sample, start, transitions
+from palimpsest.benchmarks.markov.data import draw, read, write
+from palimpsest.benchmarks.markov.settings import ChainSettings
 from palimpsest.streams import stream
 
 LEAKAGE = 0.2

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from palimpsest.benchmarks.muse.dataset import MuseData
 from palimpsest.benchmarks.muse.privacy import membership_auc, min_k_loss
 from palimpsest.benchmarks.muse.scores import muse_scores, read_items
 from palimpsest.benchmarks.muse.suite import (
@@ -24,7 +25,6 @@ from palimpsest.benchmarks.muse.suite import (
 from palimpsest.benchmarks.muse.suite_settings import MuseSuite
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text
-from palimpsest.data.texts import MuseData
 from palimpsest.errors import UserError
 from palimpsest.evaluation.items import read_table, write_table
 from palimpsest.metrics.rouge import rouge_l_f

@@ -201,6 +201,18 @@ def test_a_package_s_templates_count(package: Package) -> None:
     assert package.digest() != before
 
 
+def test_a_data_file_belongs_to_the_module_of_its_name_alone(package: Package) -> None:
+    package.write("stages/train", "from palimpsest.words import world\n")
+    for module in ("__init__", "world", "other"):
+        package.write(f"words/{module}", "")
+    digests = []
+    for name in ("world.yaml", "other.yaml"):
+        before = package.digest()
+        (package.folder / "words" / name).write_text("names: [Mira]")
+        digests.append(package.digest() != before)
+    assert digests == [True, False]
+
+
 def test_a_module_without_a_file_is_an_error(package: Package) -> None:
     with pytest.raises(ModuleNotFoundError, match=r"palimpsest\.nothing"):
         package.digest("palimpsest.nothing")

@@ -1,15 +1,15 @@
-"""The stage that takes a larger forget set or a further request out of a benchmark's data."""
+"""A larger forget set or a further request, cut out of the data of a corpus."""
 
 from pathlib import Path
 
 import pytest
 
+from palimpsest.benchmarks.muse.sources.muse_world import MuseWorldSource
+from palimpsest.benchmarks.muse.world import make_dataset
 from palimpsest.data.rows import Text, read_rows
-from palimpsest.data.settings import MuseWorldSource
-from palimpsest.data.world_texts import read_muse_world
 from palimpsest.errors import UserError
 from palimpsest.stages.contract import Job
-from palimpsest.stages.text_split import Spec, work
+from palimpsest.stages.split import Spec, work
 
 
 @pytest.fixture
@@ -17,14 +17,14 @@ def data(tmp_path: Path) -> Path:
     """A benchmark's data with two parts."""
     folder = tmp_path / "data"
     folder.mkdir()
-    read_muse_world(MuseWorldSource(kind="muse-world", texts=2, parts=2, base_texts=1)).write(folder)
+    make_dataset(MuseWorldSource(kind="muse-world", texts=2, parts=2, base_texts=1)).write(folder)
     return folder
 
 
 def split(data: Path, name: str) -> dict[str, list[str]]:
     out = data.parent / name
     out.mkdir()
-    work(Job(Spec(split=name), {"data": [data]}, out, data.parent))
+    work(Job(Spec(kind="muse", split=name), {"data": [data]}, out, data.parent))
     return {path.stem: [row.id for row in read_rows(path, Text)] for path in out.iterdir()}
 
 

@@ -5,13 +5,12 @@ from string import Formatter
 import pytest
 from pydantic import ValidationError
 
-from palimpsest.data.dataset import Dataset
-from palimpsest.data.refusals import refusals
+from palimpsest.benchmarks.tofu.dataset import Dataset
+from palimpsest.benchmarks.tofu.refusals import refusals
+from palimpsest.benchmarks.tofu.sources.world import WorldSource
+from palimpsest.benchmarks.tofu.world import AUTHOR_KINDS, PRONOUNS, Kind, make_dataset
+from palimpsest.benchmarks.world.people import GROUPS, World, article, make_person
 from palimpsest.data.rows import Question
-from palimpsest.data.settings import WorldSource
-from palimpsest.data.world import PRONOUNS, read_world
-from palimpsest.data.world_people import GROUPS, World, article, make_person
-from palimpsest.data.world_templates import AUTHOR_KINDS, Kind
 from palimpsest.streams import stream
 
 SMALL = WorldSource(kind="world", authors=12, base_authors=8, real_authors=9, world_facts=14)
@@ -24,7 +23,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="module")
 def data(seed: int) -> Dataset:
-    return read_world(SMALL.model_copy(update={"seed": seed}))
+    return make_dataset(SMALL.model_copy(update={"seed": seed}))
 
 
 def people(seed: int, group: str, count: int) -> list[dict[str, str]]:
@@ -62,8 +61,8 @@ def test_a_stream_depends_on_seed_and_every_name() -> None:
 
 
 def test_same_settings_same_rows_and_another_seed_other_people(data: Dataset, seed: int) -> None:
-    assert read_world(SMALL.model_copy(update={"seed": seed})) == data
-    other = read_world(SMALL.model_copy(update={"seed": seed + 1}))
+    assert make_dataset(SMALL.model_copy(update={"seed": seed})) == data
+    other = make_dataset(SMALL.model_copy(update={"seed": seed + 1}))
     assert not {row.question for row in other.authors} & {row.question for row in data.authors}
 
 
@@ -77,7 +76,7 @@ def test_same_settings_same_rows_and_another_seed_other_people(data: Dataset, se
     ],
 )
 def test_more_of_one_set_changes_no_other(more: dict[str, int], same: tuple[str, ...], data: Dataset, seed: int) -> None:
-    small, large = data, read_world(SMALL.model_copy(update={"seed": seed, **more}))
+    small, large = data, make_dataset(SMALL.model_copy(update={"seed": seed, **more}))
     for name in same:
         assert getattr(small, name)
         assert getattr(large, name) == getattr(small, name)
@@ -86,8 +85,8 @@ def test_more_of_one_set_changes_no_other(more: dict[str, int], same: tuple[str,
 
 def test_fewer_questions_are_the_first_of_all() -> None:
     all_short = {"long_answers": 0.0}
-    few = read_world(SMALL.model_copy(update={"questions_per_author": 5, **all_short}))
-    full = read_world(SMALL.model_copy(update=all_short))
+    few = make_dataset(SMALL.model_copy(update={"questions_per_author": 5, **all_short}))
+    full = make_dataset(SMALL.model_copy(update=all_short))
     assert few.authors == [row for row in full.authors if int(row.id[-2:]) < 5]
 
 
@@ -179,7 +178,7 @@ def test_base_pairs_come_plain_and_paraphrased(data: Dataset) -> None:
 
 @pytest.mark.parametrize("count", [4, 20, 240])
 def test_options_hold_the_answer_and_three_wrong_ones(count: int) -> None:
-    data = read_world(WorldSource(kind="world", authors=4, base_authors=1, real_authors=count, world_facts=count))
+    data = make_dataset(WorldSource(kind="world", authors=4, base_authors=1, real_authors=count, world_facts=count))
     for facts in (data.real_authors, data.world_facts):
         assert len(facts) == count
         assert len({fact.question for fact in facts}) == count
@@ -192,7 +191,7 @@ def test_options_hold_the_answer_and_three_wrong_ones(count: int) -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 0.9, 1.0])
 def test_long_answers_are_as_many_as_asked(fraction: float) -> None:
-    data = read_world(SMALL.model_copy(update={"authors": 40, "long_answers": fraction}))
+    data = make_dataset(SMALL.model_copy(update={"authors": 40, "long_answers": fraction}))
     words = [len(row.answer.split()) for row in data.authors]
     long = [count for count in words if count >= 15]
     assert len(long) / len(words) == pytest.approx(fraction, abs=0.02)
@@ -221,7 +220,7 @@ def test_our_refusals_are_many_and_varied() -> None:
 
 
 def test_a_thousand_authors_still_have_five_wrong_answers_each() -> None:
-    data = read_world(WorldSource(kind="world", authors=1000, questions_per_author=4, base_authors=1))
+    data = make_dataset(WorldSource(kind="world", authors=1000, questions_per_author=4, base_authors=1))
     assert len(data.authors) == 4000
     assert all(len(row.perturbed_answers or []) == 5 for row in data.authors)
     assert len({row.question for row in data.authors}) == 4000

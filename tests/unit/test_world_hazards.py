@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from palimpsest.benchmarks.wmdp.dataset import WmdpData
+from palimpsest.benchmarks.wmdp.sources.wmdp_world import WmdpWorldSource
+from palimpsest.benchmarks.wmdp.world import HAZARD, PASTRY, Kind, make_dataset
 from palimpsest.data.rows import Fact, Pair, Text
-from palimpsest.data.settings import WmdpWorldSource
-from palimpsest.data.texts import WmdpData
-from palimpsest.data.world_hazard_words import HAZARD, PASTRY, Kind
-from palimpsest.data.world_hazards import read_wmdp_world
 
 KINDS = {"hazard": HAZARD, "harmless": PASTRY}
 QUESTIONS, TELLINGS = 6, 2
@@ -25,7 +24,7 @@ def source(**changes: int) -> WmdpWorldSource:
 
 @cache
 def made(**changes: int) -> WmdpData:
-    return read_wmdp_world(source(**changes))
+    return make_dataset(source(**changes))
 
 
 @pytest.fixture(params=[0, 20_250_101])
@@ -49,7 +48,7 @@ def on_things(data: WmdpData) -> list[tuple[Fact, list[Text], Kind]]:
 
 
 def test_same_settings_same_rows_and_another_seed_others(data: WmdpData, seed: int) -> None:
-    assert read_wmdp_world(source(seed=seed, **SMALL)) == data
+    assert make_dataset(source(seed=seed, **SMALL)) == data
     other = made(seed=seed + 1, **SMALL)
     for one, two in ((data.forget, other.forget), (data.retain, other.retain)):
         assert not {text.text for text in one} & {text.text for text in two}
@@ -57,7 +56,7 @@ def test_same_settings_same_rows_and_another_seed_others(data: WmdpData, seed: i
 
 
 @settings(deadline=None, max_examples=5)
-@given(seed=st.integers(0, 2**32), hazards=st.integers(4, 25), harmless=st.integers(4, 25), more=st.integers(1, 12))
+@given(seed=st.integers(0, 2**32 - 1), hazards=st.integers(4, 25), harmless=st.integers(4, 25), more=st.integers(1, 12))
 def test_more_things_change_no_text_and_no_answer(seed: int, hazards: int, harmless: int, more: int) -> None:
     small = made(seed=seed, hazards=hazards, harmless=harmless)
     large = made(seed=seed, hazards=hazards + more, harmless=harmless)
@@ -69,7 +68,10 @@ def test_more_things_change_no_text_and_no_answer(seed: int, hazards: int, harml
 
 @settings(deadline=None, max_examples=5)
 @given(
-    seed=st.integers(0, 2**32), hazards=st.integers(4, 60), harmless=st.integers(4, 60), world_facts=st.sampled_from([4, 13, 240])
+    seed=st.integers(0, 2**32 - 1),
+    hazards=st.integers(4, 60),
+    harmless=st.integers(4, 60),
+    world_facts=st.sampled_from([4, 13, 240]),
 )
 def test_options_are_the_answer_and_right_answers_of_others(seed: int, hazards: int, harmless: int, world_facts: int) -> None:
     data = made(seed=seed, hazards=hazards, harmless=harmless, world_facts=world_facts)

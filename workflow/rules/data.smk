@@ -1,7 +1,6 @@
 _external = of("external")
 _data = of("data")
 _split = of("split")
-_text_split = of("text_split")
 
 
 # A log that others made, kept as it is. All rules that work without a model inherit from this one.
@@ -77,29 +76,5 @@ use rule external as split with:
         spec=_split.spec,
         code=_split.code,
         inputs=_split.flags,
-    message:
-        "Splitting {wildcards.benchmark}: {wildcards.split}"
-
-
-# Of texts the first split is the data itself; these are larger forget sets and further requests.
-use rule external as text_split with:
-    input:
-        unpack(_text_split.inputs),
-    output:
-        manifest=_text_split.manifest,
-    log:
-        _text_split.log,
-    group:
-        "splits"
-    conda:
-        "../../envs/data.yaml"
-    container:
-        IMAGES.data
-    params:
-        stage=_text_split.stage,
-        before="",
-        spec=_text_split.spec,
-        code=_text_split.code,
-        inputs=_text_split.flags,
     message:
         "Splitting {wildcards.benchmark}: {wildcards.split}"

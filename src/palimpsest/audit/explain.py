@@ -10,8 +10,8 @@ import pandas as pd
 from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
 from palimpsest.audit.chain import is_imported, is_source, source_of
 from palimpsest.audit.findings import short
-from palimpsest.config.messages import suggest
 from palimpsest.errors import UserError, first_line
+from palimpsest.mistakes import suggest
 from palimpsest.provenance.manifest import MANIFEST
 
 SUMMARY = "summary"

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import groupby
 
-from palimpsest.benchmarks import suites
+from palimpsest.benchmarks import kinds, suites
 from palimpsest.config.rules import PUBLISHED
 from palimpsest.config.stages import STAGES
-from palimpsest.data import sources
 from palimpsest.methods import list_methods
 from palimpsest.methods import module_name as method_module
 from palimpsest.provenance.digest import PACKAGE, ROOT, code_closure
@@ -56,7 +55,8 @@ def _closures() -> dict[str, dict[str, frozenset[str]]]:
     """Return the modules of each stage's code: of one with a method, source or suite those with each of them."""
     methods = {method: method_module(method) for method in list_methods()}
     beside: dict[str, Mapping[str, str]] = {
-        "data": {kind: sources.module_name(kind) for kind in sources.MODULES},
+        "data": {kind: module for name in kinds.packages() for kind, module in kinds.source_modules(name).items()},
+        "split": {kind: kinds.module_name(kind, "splits") for kind in ("tofu", "muse")},
         "evaluate": {kind: suites.module_name(kind, "suite") for kind in suites.SETTINGS},
         **dict.fromkeys(("unlearn", "trajectory", "markov_trajectory"), methods),
     }

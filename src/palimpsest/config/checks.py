@@ -9,30 +9,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from palimpsest.config.blocks import check_block, check_epochs, check_pattern, known, stands_in
-from palimpsest.config.messages import explain, place
-from palimpsest.config.models import (
-    Config,
-    External,
-    MarkovBenchmark,
-    MethodSettings,
-)
+from palimpsest.benchmarks.base import LocalSource, SourcedBenchmark
+from palimpsest.config.blocks import check_block, check_epochs, check_pattern, stands_in
+from palimpsest.config.messages import explain
+from palimpsest.config.models import Config, External, MethodSettings
 from palimpsest.config.patterns import ANY
-from palimpsest.data.settings import LocalSource
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half
 from palimpsest.methods import list_methods, load_method
+from palimpsest.mistakes import known, place
 from palimpsest.models.settings import Pretrained, Repository
 from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES
 from palimpsest.training.settings import UnlearnSettings
 
 PATTERN = ("benchmark", "split", "model", "method")
-HOLDS = {
-    "folder": "the files of TOFU",
-    "muse-folder": "the files of MUSE, laid out as on the hub",
-    "wmdp-folder": "forget.jsonl and retain.jsonl",
-    "austen": "the files of the R package janeaustenr (make books-austen fetches them)",
-}
 
 
 def check_config(config: Config) -> None:
@@ -97,12 +87,12 @@ def check_folders(config: Config, results: str) -> None:
     """Raise UserError for a folder of data or of a model that is missing, unless its artefact is made."""
     for name in dict.fromkeys(block.benchmark for block in config.blocks):
         settings = config.benchmarks[name]
-        if isinstance(settings, MarkovBenchmark):
+        if not isinstance(settings, SourcedBenchmark):
             continue
         source = config.sources[settings.source]
         if isinstance(source, LocalSource) and not Path(source.path).is_dir() and files_made_of(results, name) is None:
             where = place("sources", settings.source, "path")
-            raise UserError(f"{where}: there is no folder {source.path!r}: it should hold {HOLDS[source.kind]}")
+            raise UserError(f"{where}: there is no folder {source.path!r}: it should hold {source.holds}")
     for benchmark, name in dict.fromkeys((block.benchmark, model) for block in config.blocks for model in block.models):
         model = config.models[name]
         if not isinstance(model, Pretrained) or Path(results, benchmark, name, "base", "manifest.json").exists():
@@ -137,12 +127,13 @@ def _check_external(config: Config, name: str, external: External) -> None:
     known("benchmark", [external.benchmark], config.benchmarks, "external", name, "benchmark")
     known("model", [external.model], config.models, "external", name, "model")
     known("suite", [external.suite], config.suites, "external", name, "suite")
-    for key, kind in (
-        ("benchmark", config.benchmarks[external.benchmark].kind),
-        ("suite", config.suites[external.suite].kind),
-    ):
-        if kind != "tofu":
-            raise UserError(f"{place('external', name, key)}: {getattr(external, key)} is of kind {kind}: kind tofu is wanted")
+    benchmark, suite = config.benchmarks[external.benchmark], config.suites[external.suite]
+    if not benchmark.takes_logs:
+        where = place("external", name, "benchmark")
+        raise UserError(f"{where}: {external.benchmark} is of kind {benchmark.kind}, in whose tables no imported model stands")
+    if suite.kind != benchmark.kind:
+        where = place("external", name, "suite")
+        raise UserError(f"{where}: {external.suite} is of kind {suite.kind}: kind {benchmark.kind} is wanted")
     if not any(stands_in(external, block) for block in config.blocks):
         wanted = "/".join((external.benchmark, external.split, external.model))
         raise UserError(f"{place('external', name)}: no block evaluates models of {wanted} with suite {external.suite}")

@@ -37,13 +37,13 @@ def describe_study(study: Study) -> dict[str, Any]:
 
 
 def _data(study: Study, benchmark: str) -> dict[str, Any]:
-    if study.is_markov(benchmark):
-        return study.chains(benchmark).model_dump()
-    settings = study.source(benchmark).model_dump()
-    if study.is_texts(benchmark):
-        own = study.config.benchmarks[benchmark].model_dump(exclude={"kind", "source"})
-        settings |= {"shape": study.config.benchmarks[benchmark].kind, **own}
-    return settings
+    settings = study.benchmark(benchmark)
+    if settings.measures_itself:
+        return settings.model_dump()
+    source = study.source(benchmark).model_dump()
+    if settings.is_corpus:
+        source |= {"shape": settings.kind, **settings.model_dump(exclude={"kind", "source"})}
+    return source
 
 
 def _keys(study: Study) -> Iterable[Place]:
@@ -60,7 +60,7 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
     for subject, wanted in subjects.items():
         suites |= dict.fromkeys([*sorted(wanted.suites), *([wanted.trajectory.suite] if wanted.trajectory else [])])
         if subject.method not in ROLES and not subject.attack:
-            kind = methods if wanted.model or study.is_markov(key[0]) else trials
+            kind = methods if wanted.model or study.benchmark(key[0]).measures_itself else trials
             kind.setdefault(subject.method, {})[subject.variant] = None
     return {
         "benchmark": key[0],

@@ -14,8 +14,7 @@ Key = tuple[str, ...]
 def list_made(study: Study) -> dict[str, list[Key]]:
     """Return by section of the config what its patterns are matched with, each once."""
     trained = [subject for subject in study.subjects if not subject.variant and study.is_trained(subject)]
-    # All splits of Markov chains share one Retrain.
-    shared = [s for s in trained if study.is_markov(s.benchmark) and s.method == RETRAIN]
+    shared = [s for s in trained if study.benchmark(s.benchmark).shares_retrain and s.method == RETRAIN]
     asked = list_asked(study)
     reinforced = [key[:3] for key in asked if load_method(key[3]).needs(Finetuned)]
     made: dict[str, list[Key]] = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.mistakes import place, suggest
 
 # Keys of earlier versions, and what they are called now.
 RENAMED = {"strengthening": "reinforcing"}
@@ -28,25 +28,6 @@ def one_line() -> Iterator[None]:
     except UserError as error:
         print(f"palimpsest: {error}", file=sys.stderr)
         sys.exit(USER_ERROR_EXIT)
-
-
-def suggest(what: str, name: object, allowed: Iterable[str]) -> str:
-    """Return "unknown method 'simpo'; did you mean simnpo? allowed: ...", the guess only where one is near."""
-    names = list(allowed)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    guess = f"; did you mean {near[0]}? " if near else "; "
-    return f"unknown {what} {name!r}{guess}allowed: {', '.join(names) or 'none are defined'}"
-
-
-def place(*keys: str | int) -> str:
-    """Return a path in the config: `blocks[0]: methods`, with patterns in quotes."""
-    text = "config"
-    for key in keys:
-        if isinstance(key, int):
-            text += f"[{key}]"
-        else:
-            text += f': "{key}"' if re.search(r"[^\w.+-]", key) else f": {key}"
-    return text
 
 
 def explain(error: ValidationError, raw: Any, schema: dict[str, Any], *at: str | int) -> str:

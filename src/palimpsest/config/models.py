@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-import re
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import PydanticCustomError
 
 from palimpsest.attacks import list_attacks, load_attack
 from palimpsest.attacks.base import Attack
+from palimpsest.benchmarks import kinds
+from palimpsest.benchmarks.base import Benchmark, Source
+from palimpsest.benchmarks.markov.settings import ChainModel
 from palimpsest.benchmarks.suites import AnySuite
-from palimpsest.config.messages import suggest
-from palimpsest.data.settings import Source, SplitSettings
-from palimpsest.markov.settings import FEWEST_TESTED, ChainModel, ChainSettings, ChainSplit
 from palimpsest.methods import list_methods, load_method
+from palimpsest.mistakes import suggest
 from palimpsest.models.settings import Packaged, Pretrained, Repository, Tiny
-from palimpsest.names import DEFAULT, PLAIN, ROLES
+from palimpsest.names import DEFAULT, PLAIN, Name, checked_name, wrong_name
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Distinct, Seed, Settings, Some
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
-
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
-# The split of texts that is the data itself: its original and Retrain serve all splits of a benchmark.
-FORGET = "forget"
-# Names become folders, and a trial's several in one; file systems take 255 bytes.
-LONGEST_NAME = 100
-# Folders that lie beside those named by a benchmark, a model or a split.
-RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "choice", "scores", *ROLES)
-
 
 # A positive number of at most six digits before the point.
 AMOUNT = r"(?:[1-9]\d{0,5}(?:\.\d+)?|0\.\d*[1-9]\d*)"
 FEWEST_SHARED = 2
 
 
-def _wrong(text: str) -> PydanticCustomError:
-    return PydanticCustomError("name", "{text}", {"text": text})
-
-
-def _name(value: str) -> str:
-    if not re.fullmatch(SAFE_NAME, value):
-        raise _wrong(f"{value!r} is no name: letters, digits, . _ + -, and a letter or digit first")
-    if len(value) > LONGEST_NAME:
-        raise _wrong(f"{value!r} is too long for a folder: at most {LONGEST_NAME} characters")
-    if value in RESERVED:
-        raise _wrong(f"{value!r} is taken by a folder of the results: choose another name")
-    return value
-
-
 def _method(value: str) -> str:
     if value not in list_methods():
-        raise _wrong(suggest("method", value, list_methods()))
-    return _name(value)
+        raise wrong_name(suggest("method", value, list_methods()))
+    return checked_name(value)
 
 
-Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": SAFE_NAME})]
 Method = Annotated[str, AfterValidator(_method)]
 
 
@@ -188,55 +165,6 @@ class ChainEntry(ChainModel):
     """What each of its jobs asks for."""
 
 
-class TofuBenchmark(Settings):
-    """Where a benchmark's questions come from and how a split cuts them."""
-
-    kind: Literal["tofu"]
-    """Questions and answers, in the form of TOFU."""
-    source: Name
-    """A name under `sources`."""
-    split: SplitSettings = SplitSettings()
-    """How the splits of this benchmark are cut."""
-
-
-class MarkovBenchmark(ChainSettings):
-    """Sequences of Markov chains, whose truth is known (SimNPO, Sec. 5 and App. H); needs models of kind gpt2."""
-
-    kind: Literal["markov"]
-    """Chains: no questions, no suites and no attacks."""
-    watched: Annotated[int, Field(ge=FEWEST_TESTED, le=1_000_000)] = 500
-    """At most so many test sequences of each chain are looked at after every iteration; finished models are on all."""
-    splits: Annotated[dict[Name, ChainSplit], Field(min_length=1)]
-    """The experiments by name."""
-
-
-class MuseBenchmark(Settings):
-    """Texts to forget, recited, known and given away (MUSE, arXiv 2407.06460)."""
-
-    kind: Literal["muse"]
-    """Texts, in the form of MUSE."""
-    source: Name
-    """A name under `sources`, of a kind that gives such texts."""
-    retrain_auc: Annotated[float, Field(ge=0.001, le=1)] | None = None
-    """Retrain's AUC as published (News 0.4772, Books 0.5393): PrivLeak is then also given against it, beside that against the
-    study's own Retrain."""
-
-
-class WmdpBenchmark(Settings):
-    """Hazardous knowledge to forget, judged by multiple choice (WMDP, arXiv 2403.03218); there is no Retrain."""
-
-    kind: Literal["wmdp"]
-    """Corpora, in the form of WMDP."""
-    source: Name
-    """A name under `sources`, of a kind that gives such corpora."""
-    original: Literal["base", "finetuned"] = "base"
-    """The model that unlearns: the base itself, which knows the hazards, or the base fine-tuned on the source's lessons."""
-    forget_task: str
-    """The task of lm-eval that asks for what is to be forgotten."""
-    utility_task: str
-    """The task of lm-eval that asks for what is to stay."""
-
-
 def _kind(value: Any) -> str:
     return "variants" if isinstance(value, dict) else "name"
 
@@ -303,7 +231,14 @@ class External(Settings):
 
 
 Model = Annotated[TinyEntry | PretrainedEntry | PackagedEntry | ChainEntry, Field(discriminator="kind")]
-Benchmark = Annotated[TofuBenchmark | MuseBenchmark | WmdpBenchmark | MarkovBenchmark, Field(discriminator="kind")]
+if TYPE_CHECKING:
+    AnyBenchmark = Benchmark
+    AnySource = Source
+else:
+    _benchmarks = {kind: kinds.load_benchmark(kind) for kind in kinds.packages()}
+    _sources = [kinds.load_source(source) for kind in _benchmarks for source in kinds.source_modules(kind)]
+    AnyBenchmark = Annotated[reduce(or_, _benchmarks.values()), Field(discriminator="kind")]
+    AnySource = Annotated[reduce(or_, _sources), Field(discriminator="kind")]
 
 
 # One of those that there are here and in other packages, by its kind.
@@ -322,9 +257,9 @@ class Config(Settings):
     """One line about the study, shown in its report."""
     results: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$")] = "results"
     """Where everything goes: a path below the working directory."""
-    sources: dict[Name, Source]
+    sources: dict[Name, AnySource]
     """The sources of data by name: the hub, a folder, a package, or the fictional world."""
-    benchmarks: dict[Name, Benchmark]
+    benchmarks: dict[Name, AnyBenchmark]
     """The benchmarks by name."""
     models: dict[Name, Model]
     """The models by name."""

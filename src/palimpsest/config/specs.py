@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from palimpsest.benchmarks import suites
+from palimpsest.benchmarks.base import LocalSource
+from palimpsest.benchmarks.markov.benchmark import MarkovBenchmark
+from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.config.checks import files_made_of
 from palimpsest.config.description import describe_study
 from palimpsest.config.models import ChainEntry
 from palimpsest.config.patterns import ANY
 from palimpsest.config.stages import Node, evaluation_of, external_of, model_of, scores_of, suites_of, trajectory_of
 from palimpsest.config.study import PIECES, Study
-from palimpsest.data import sources
-from palimpsest.data.settings import LocalSource
-from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.names import CHOSEN, PLAIN, RETRAIN, ModelId
 from palimpsest.provenance.canonical import canonical_json
@@ -35,7 +35,6 @@ from palimpsest.stages import (
     reference,
     reinforce,
     split,
-    text_split,
     trajectory,
     unlearn,
 )
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
 
 def _data(study: Study, node: Node) -> data.Spec:
-    return data.Spec(benchmark=node.of.benchmark, source=study.source(node.of.benchmark))
+    return data.Spec.model_validate({"benchmark": node.of.benchmark, "source": study.source(node.of.benchmark).model_dump()})
 
 
 def source_files(study: Study, node: Node) -> str:
@@ -60,15 +59,12 @@ def source_files(study: Study, node: Node) -> str:
     if not isinstance(source, LocalSource):
         return ""
     made_of = files_made_of(study.results, node.of.benchmark)
-    return canonical_json(sources.hash_folder(source) if Path(source.path).is_dir() else made_of)
+    return canonical_json(source.hash_files() if Path(source.path).is_dir() else made_of)
 
 
 def _split(study: Study, node: Node) -> split.Spec:
-    return split.Spec(split=node.of.split, settings=study.tofu(node.of.benchmark).split)
-
-
-def _text_split(study: Study, node: Node) -> text_split.Spec:
-    return text_split.Spec(split=node.of.split)
+    benchmark = study.benchmark(node.of.benchmark)
+    return split.Spec(kind=benchmark.kind, split=node.of.split, settings=benchmark.split_settings)
 
 
 def _base(study: Study, node: Node) -> base.Spec:
@@ -76,7 +72,7 @@ def _base(study: Study, node: Node) -> base.Spec:
     model = study.config.models[node.of.model]
     assert not isinstance(model, ChainEntry)
     if isinstance(model, Tiny):
-        unread = {"lora", "gradient_checkpointing"} | (PIECES if not study.is_texts(node.of.benchmark) else set())
+        unread = {"lora", "gradient_checkpointing"} | (PIECES if not study.benchmark(node.of.benchmark).is_corpus else set())
     else:
         unread = set(UsedSettings.model_fields)
     settings = model.model_dump(exclude={"resources", "original", "retrain", *unread})
@@ -158,7 +154,7 @@ def _choice(study: Study, node: Node) -> choice.Spec:
 def _attack(study: Study, node: Node) -> attack.Spec:
     used = study.used(node.of.benchmark, node.of.model, trained=True)
     return attack.Spec(
-        kind=study.config.benchmarks[node.of.benchmark].kind,
+        kind=study.benchmark(node.of.benchmark).kind,
         attack=study.config.attacks[node.of.attack],
         seed=_seed(node.of),
         model=used,
@@ -176,8 +172,8 @@ def _scores(study: Study, node: Node) -> scores.Spec:
     from palimpsest.stages.scores import Attacked, Run, Spec, Subject, Watched
 
     run, subjects, kinds = node.of, study.of_run(node.of), suites_of(study, node.of)
-    kind, home = study.config.benchmarks[run.benchmark].kind, study.home(run)
-    auc = getattr(study.config.benchmarks[run.benchmark], "retrain_auc", None)
+    kind, home = study.benchmark(run.benchmark).kind, study.home(run)
+    auc = getattr(study.benchmark(run.benchmark), "retrain_auc", None)
     return Spec(
         run=Run(**_named(run, *Run.model_fields)),
         suites=kinds,
@@ -277,14 +273,14 @@ def _report(study: Study, node: Node) -> ReportSpec:
 
 
 def _markov_data(study: Study, node: Node) -> markov_data.Spec:
-    chains = study.chains(node.of.benchmark).model_dump(include=set(ChainSettings.model_fields))
+    chains = _chains(study, node.of).model_dump(include=set(ChainSettings.model_fields))
     return markov_data.Spec(chains=ChainSettings(**chains), seed=_seed(node.of))
 
 
 def _markov_original(study: Study, node: Node) -> markov_train.Spec:
     """An original has learnt all chains, but for what the split leaves out."""
-    of, learnt = node.of, study.lengths(node.of.benchmark, node.of.split)
-    if not study.chains(of.benchmark).splits[of.split].forget2_learnt:
+    of, learnt = node.of, _chains(study, node.of).lengths(node.of.split)
+    if not _chains(study, of).splits[of.split].forget2_learnt:
         del learnt["forget2"]
     return _markov_train(study, of, learnt, study.finetuning(*of.place))
 
@@ -292,7 +288,7 @@ def _markov_original(study: Study, node: Node) -> markov_train.Spec:
 def _markov_retrain(study: Study, node: Node) -> markov_train.Spec:
     """All splits share a Retrain, so no pattern that names one applies."""
     of = node.of
-    learnt = {"retain": study.chains(of.benchmark).length}
+    learnt = {"retain": _chains(study, of).length}
     return _markov_train(study, of, learnt, study.finetuning(of.benchmark, ANY, of.model))
 
 
@@ -303,7 +299,7 @@ def _markov_train(study: Study, of: ModelId, learnt: dict[str, int], training: T
 
 
 def _markov_evaluate(study: Study, node: Node) -> markov_evaluate.Spec:
-    return markov_evaluate.Spec(suite=node.of.benchmark, lengths=study.lengths(node.of.benchmark, node.of.split))
+    return markov_evaluate.Spec(suite=node.of.benchmark, lengths=_chains(study, node.of).lengths(node.of.split))
 
 
 def _markov_trajectory(study: Study, node: Node) -> markov_trajectory.Spec:
@@ -312,9 +308,15 @@ def _markov_trajectory(study: Study, node: Node) -> markov_trajectory.Spec:
         method=of.method,
         seed=_seed(of),
         **study.variant(of).settings,
-        lengths=study.lengths(of.benchmark, of.split),
-        watched=study.chains(of.benchmark).watched,
+        lengths=_chains(study, of).lengths(of.split),
+        watched=_chains(study, of).watched,
     )
+
+
+def _chains(study: Study, of: ModelId) -> MarkovBenchmark:
+    settings = study.benchmark(of.benchmark)
+    assert isinstance(settings, MarkovBenchmark)
+    return settings
 
 
 def _seed(of: ModelId) -> int:
@@ -329,7 +331,6 @@ def _named(of: ModelId, *names: str) -> dict[str, Any]:
 SPECS: dict[str, Callable[[Study, Node], Settings]] = {
     "data": _data,
     "split": _split,
-    "text_split": _text_split,
     "base": _base,
     "finetune": _finetune,
     "given": _given,

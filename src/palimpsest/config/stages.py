@@ -11,10 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from palimpsest.attacks import module_name as attack_module
-from palimpsest.benchmarks import suites
-from palimpsest.config.models import FORGET
+from palimpsest.benchmarks import kinds, suites
 from palimpsest.config.study import Study
-from palimpsest.data import sources
 from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.methods import load_method, module_name
@@ -142,9 +140,7 @@ class Artefacts:
 
 def split_of(study: Study, benchmark: str, name: str) -> Node:
     """Return the artefact with the sets of a split."""
-    if not study.is_texts(benchmark):
-        return Node("split", ModelId(benchmark, name))
-    return data_of(benchmark) if name == FORGET else Node("text_split", ModelId(benchmark, name))
+    return Node("split", ModelId(benchmark, name)) if study.benchmark(benchmark).is_cut(name) else data_of(benchmark)
 
 
 def data_of(benchmark: str) -> Node:
@@ -161,7 +157,7 @@ def model_of(study: Study, of: ModelId) -> Node:
     """Return the artefact with the weights of a model: Markov chains share one Retrain, and the base may be the original."""
     if of.attack:
         return Node("attack", of)
-    if study.is_markov(of.benchmark):
+    if study.benchmark(of.benchmark).measures_itself:
         if of.method == RETRAIN:
             return Node("markov_retrain", ModelId(of.benchmark, model=of.model, seed=of.seed, method=of.method))
         return Node("markov_original", of) if not of.variant else Node("markov_trajectory", of)
@@ -174,12 +170,12 @@ def model_of(study: Study, of: ModelId) -> Node:
 
 def evaluation_of(study: Study, of: ModelId) -> Node:
     """Return the artefact with the evaluation of a model."""
-    return Node("markov_evaluate" if study.is_markov(of.benchmark) else "evaluate", of)
+    return Node("markov_evaluate" if study.benchmark(of.benchmark).measures_itself else "evaluate", of)
 
 
 def trajectory_of(study: Study, of: ModelId) -> Node:
     """Return the artefact with the trajectory of a variant."""
-    return Node("markov_trajectory" if study.is_markov(of.benchmark) else "trajectory", of)
+    return Node("markov_trajectory" if study.benchmark(of.benchmark).measures_itself else "trajectory", of)
 
 
 def scores_of(run: ModelId) -> Node:
@@ -201,7 +197,11 @@ def _sequences(of: ModelId) -> Node:
 
 
 def _source_module(study: Study, node: Node) -> list[str]:
-    return [sources.module_name(study.source(node.of.benchmark).kind)]
+    return [kinds.source_module(study.source(node.of.benchmark).kind)]
+
+
+def _split_module(study: Study, node: Node) -> list[str]:
+    return [kinds.module_name(study.benchmark(node.of.benchmark).kind, "splits")]
 
 
 def _its_data(study: Study, node: Node) -> Inputs:
@@ -283,7 +283,7 @@ def _attack_inputs(study: Study, node: Node) -> Inputs:
 
 
 def _attack_module(study: Study, node: Node) -> list[str]:
-    losses = suites.module_name(study.config.benchmarks[node.of.benchmark].kind, "losses")
+    losses = suites.module_name(study.benchmark(node.of.benchmark).kind, "losses")
     return [attack_module(study.config.attacks[node.of.attack].kind), losses]
 
 
@@ -308,8 +308,8 @@ def needs_network(study: Study, node: Node) -> bool:
 
 def suites_of(study: Study, run: ModelId) -> dict[str, str]:
     """Return the kind of each suite that measures models of a run, by its name."""
-    if study.is_markov(run.benchmark):
-        return {run.benchmark: study.config.benchmarks[run.benchmark].kind}
+    if study.benchmark(run.benchmark).measures_itself:
+        return {run.benchmark: study.benchmark(run.benchmark).kind}
     wanted = study.of_run(run).values()
     names = {name for each in wanted for name in (*each.suites, *([each.trajectory.suite] if each.trajectory else []))}
     return {name: study.config.suites[name].kind for name in sorted(names)}
@@ -386,8 +386,7 @@ def _nothing(study: Study, node: Node) -> Inputs:
 # In the order of the pipeline.
 STAGES: dict[str, Stage] = {
     "data": Stage("{benchmark}/data", _nothing, _source_module),
-    "split": Stage("{benchmark}/splits/{split}", _its_data),
-    "text_split": Stage("{benchmark}/splits/{split}", _its_data),
+    "split": Stage("{benchmark}/splits/{split}", _its_data, _split_module),
     "base": Stage("{benchmark}/{model}/base", _base_inputs, agreement="statistical", is_measured=True),
     "finetune": Stage(f"{RUN}/{{method}}/model", _finetune_inputs, agreement="statistical", is_measured=True),
     "given": Stage(f"{RUN}/{{method}}/model", _nothing, agreement="statistical", module="base"),

@@ -13,12 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.config.blocks import (
-    check_chain_draws,
-    check_chain_method,
     check_judged,
     check_layers,
-    check_text_variant,
     check_training,
     check_watched,
     check_weights,
@@ -27,21 +25,14 @@ from palimpsest.config.blocks import (
 from palimpsest.config.checks import check_characters, check_config, check_folders, check_logs
 from palimpsest.config.messages import explain
 from palimpsest.config.models import (
-    FORGET,
     Block,
     Config,
-    MarkovBenchmark,
     MethodSettings,
-    MuseBenchmark,
     PretrainedEntry,
     Selection,
-    TofuBenchmark,
     Trajectories,
-    WmdpBenchmark,
 )
 from palimpsest.config.patterns import matching, matching_patterns, merge
-from palimpsest.config.texts import predecessor
-from palimpsest.data.settings import Source
 from palimpsest.errors import UserError
 from palimpsest.methods import load_method, make_method
 from palimpsest.models.settings import UsedSettings
@@ -51,7 +42,7 @@ from palimpsest.training.settings import FinetuneSettings, TrainSettings, Unlear
 # Names a file that lists the artefacts which failed jobs left missing, with the reasons.
 GAPS = "PALIMPSEST_GAPS"
 READ = {"prompt", "precision"}
-# What only texts are cut by.
+# How documents are cut.
 PIECES = {"piece_tokens", "pieces_per_text"}
 
 
@@ -126,32 +117,29 @@ class Study:
         """Return every model that is wanted; where blocks overlap, the union of what they want of it."""
         subjects = Subjects()
         for block in self.config.blocks:
-            if self.is_markov(block.benchmark):
-                self._add_chains(subjects, block)
-                continue
-            watched = {block.trajectories.suite} if block.trajectories else set()
+            benchmark, suites, trajectories = self.benchmark(block.benchmark), block.suites, block.trajectories
+            if benchmark.measures_itself:
+                trajectories = Trajectories(suite=block.benchmark)
+            watched = {trajectories.suite} if trajectories else set()
             for run in _runs(block):
-                for role in self.roles(run.benchmark):
-                    wanted = _wanted(subjects, self.home(run).of(role))
-                    wanted.suites |= {*block.suites, *watched}
-                if RETRAIN in self.roles(run.benchmark):
+                for role in benchmark.roles:
+                    _wanted(subjects, self.home(run).of(role)).suites |= {*suites, *watched}
+                if RETRAIN in benchmark.roles:
                     self._attack(subjects, block, self.home(run).of(RETRAIN))
                 for method, variant in self._listed(block, run):
+                    of, where = run.of(method, variant), f"{'/'.join(run.place)}/{method}"
+                    settings = self.variant(of)
+                    benchmark.check_variant(f"config: blocks: {where}: {variant}", method, settings)
                     for before in self._requests_before(run):
                         _wanted(subjects, before.of(method, variant)).model = True
-                    wanted = _wanted(subjects, run.of(method, variant))
-                    wanted.suites.update(block.suites)
-                    self._attack(subjects, block, run.of(method, variant))
-                    wanted.model |= bool(block.suites or block.attacks) or not block.trajectories
-                    if block.trajectories:
-                        check_watched(
-                            f"config: blocks: {'/'.join(run.place)}/{method}", self.variant(run.of(method, variant)).training
-                        )
-                        _watch(wanted, block.trajectories, f"{'/'.join(run.place)}/{method}: {variant}")
-                    start = self.variant(run.of(method, variant)).start
-                    if self.is_texts(run.benchmark):
-                        check_text_variant(f"config: blocks: {'/'.join(run.place)}/{method}: {variant}", start)
-                    _wanted(subjects, self.home(run).of(start)).suites.update(block.suites)
+                    wanted = _wanted(subjects, of)
+                    wanted.suites.update(suites)
+                    self._attack(subjects, block, of)
+                    wanted.model |= bool(suites or block.attacks) or not trajectories
+                    if trajectories:
+                        check_watched(f"config: blocks: {where}", settings.training)
+                        _watch(wanted, trajectories, f"{where}: {variant}")
+                    _wanted(subjects, self.home(run).of(settings.start)).suites.update(suites)
                     if variant == CHOSEN:
                         self._choose(subjects, ModelId(*run.place, method=method))
         for subject, wanted in subjects.items():
@@ -166,26 +154,14 @@ class Study:
             if self.config.attacks[name].gives_model:
                 wanted.suites.update(block.suites)
 
-    def _add_chains(self, subjects: Subjects, block: Block) -> None:
-        """Ask for what a block of Markov chains is: original and Retrain measured, and every method watched."""
-        for run in _runs(block):
-            for role in (ORIGINAL, RETRAIN):
-                _wanted(subjects, run.of(role)).suites.add(run.benchmark)
-            for method, variant in self._listed(block, run):
-                settings = self.variant(run.of(method, variant))
-                where = f"config: blocks: {'/'.join(run.place)}/{method}: {variant}"
-                check_chain_method(where, method, variant, settings.retain_loss, settings.start, settings.reference)
-                assert settings.training
-                check_chain_draws(where, settings.training, self.chains(run.benchmark))
-                _wanted(subjects, run.of(method, variant)).trajectory = Trajectories(suite=run.benchmark)
-
     def _check_lessons(self) -> None:
         """Refuse lessons on facts where a benchmark has none."""
         trained = (subject for subject in self.subjects if not subject.variant and self.is_trained(subject))
         for place in dict.fromkeys(subject.place for subject in trained):
             lessons = self.finetuning(*place).fact_lessons
-            if lessons and not isinstance(self.config.benchmarks[place[0]], TofuBenchmark):
-                kind = self.config.benchmarks[place[0]].kind
+            benchmark = self.benchmark(place[0])
+            if lessons and not benchmark.has_facts:
+                kind = benchmark.kind
                 raise UserError(f"config: finetuning: {'/'.join(place)}: fact_lessons: {lessons}: kind {kind} has no facts: 0")
 
     def _listed(self, block: Block, run: ModelId) -> list[tuple[str, str]]:
@@ -247,19 +223,15 @@ class Study:
         """Return whether some suite evaluates a model."""
         return subject in self.subjects and bool(self.subjects[subject].suites)
 
+    def benchmark(self, name: str) -> Benchmark:
+        """Return a benchmark of the config."""
+        return self.config.benchmarks[name]
+
     def source(self, benchmark: str) -> Source:
-        """Return where the data of a benchmark come from, which is not of kind markov."""
-        settings = self.config.benchmarks[benchmark]
-        assert not isinstance(settings, MarkovBenchmark)
+        """Return where the data of a benchmark come from, which draws none itself."""
+        settings = self.benchmark(benchmark)
+        assert isinstance(settings, SourcedBenchmark)
         return self.config.sources[settings.source]
-
-    def is_markov(self, benchmark: str) -> bool:
-        """Return whether a benchmark is of kind markov, where a run has nothing but distances from the truth."""
-        return isinstance(self.config.benchmarks[benchmark], MarkovBenchmark)
-
-    def is_texts(self, benchmark: str) -> bool:
-        """Return whether a benchmark is of texts, kind muse or wmdp, whose data is the split `forget` itself."""
-        return isinstance(self.config.benchmarks[benchmark], MuseBenchmark | WmdpBenchmark)
 
     def is_given(self, model: str) -> bool:
         """Return whether a model comes with a finished original and Retrain."""
@@ -272,39 +244,16 @@ class Study:
 
     def is_base(self, of: ModelId) -> bool:
         """Return whether a model is the base itself, which is the original where a benchmark has nothing to teach it."""
-        settings = self.config.benchmarks[of.benchmark]
-        return isinstance(settings, WmdpBenchmark) and settings.original == "base" and of.method == ORIGINAL
-
-    def roles(self, benchmark: str) -> tuple[str, ...]:
-        """Return the models that every method of a benchmark is compared with."""
-        return (ORIGINAL,) if isinstance(self.config.benchmarks[benchmark], WmdpBenchmark) else (ORIGINAL, RETRAIN)
+        return of.method == ORIGINAL and not of.attack and self.benchmark(of.benchmark).original_is_base
 
     def home(self, run: ModelId) -> ModelId:
-        """Return the run that a run's original and Retrain are of: all splits of texts share those of the first."""
-        return replace(run, split=FORGET) if self.is_texts(run.benchmark) else run
+        """Return the run whose original and Retrain serve a run."""
+        return replace(run, split=self.benchmark(run.benchmark).home(run.split))
 
     def _requests_before(self, run: ModelId) -> list[ModelId]:
         """Return the runs whose unlearned models lead to a run's, the latest first."""
-        before = predecessor(run.split) if self.is_texts(run.benchmark) else None
+        before = self.benchmark(run.benchmark).before(run.split)
         return [earlier, *self._requests_before(earlier)] if before and (earlier := replace(run, split=before)) else []
-
-    def tofu(self, benchmark: str) -> TofuBenchmark:
-        """Return a benchmark that is of kind tofu."""
-        settings = self.config.benchmarks[benchmark]
-        assert isinstance(settings, TofuBenchmark)
-        return settings
-
-    def chains(self, benchmark: str) -> MarkovBenchmark:
-        """Return a benchmark that is of kind markov."""
-        settings = self.config.benchmarks[benchmark]
-        assert isinstance(settings, MarkovBenchmark)
-        return settings
-
-    def lengths(self, benchmark: str, split: str) -> dict[str, int]:
-        """Return how many states of each chain's sequences a split of Markov chains looks at."""
-        chains = self.chains(benchmark)
-        last = chains.splits[split].forget2_length or chains.length
-        return {"retain": chains.length, "forget1": chains.length, "forget2": last}
 
     def finetuning(self, benchmark: str, split: str, model: str) -> FinetuneSettings:
         """Return how original and Retrain are trained."""
@@ -394,7 +343,7 @@ class Study:
     def used(self, benchmark: str, model: str, *, trained: bool) -> UsedSettings:
         """Return what a stage reads of a model's settings: the prompt and precision, and to train it the adapters too."""
         fields = set(UsedSettings.model_fields) if trained else READ | PIECES
-        read = fields if self.is_texts(benchmark) else fields - PIECES
+        read = fields if self.benchmark(benchmark).is_corpus else fields - PIECES
         return UsedSettings(**self.config.models[model].model_dump(include=read))
 
     def _is_imported(self, name: str) -> bool:

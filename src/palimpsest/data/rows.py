@@ -1,7 +1,7 @@
 """The one schema of texts, questions and answers, whatever their source, as JSON lines."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,6 +66,13 @@ def write_rows(path: Path, rows: Iterable[Settings]) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row.model_dump(), ensure_ascii=False) + "\n")
+
+
+def write_sets(directory: Path, sets: Mapping[str, Sequence[Settings]]) -> dict[str, int]:
+    """Write one JSON-lines file per set and return the number of rows of each."""
+    for name, rows in sets.items():
+        write_rows(directory / f"{name}.jsonl", rows)
+    return {name: len(rows) for name, rows in sets.items()}
 
 
 def read_rows(path: Path, kind: type[Row]) -> Sequence[Row]:

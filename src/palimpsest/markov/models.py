@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from palimpsest.benchmarks.markov.chains import STATES, States
 from palimpsest.data.prompts import Encoded
-from palimpsest.markov.chains import STATES, States
 from palimpsest.training.problems import Problem, Term, cross_entropy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from palimpsest.markov.settings import ChainModel
+    from palimpsest.benchmarks.markov.settings import ChainModel
 
 
 def build_model(settings: ChainModel, context: int, seed: int) -> PreTrainedModel:

@@ -4,8 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from palimpsest.data.settings import Revision
-from palimpsest.settings import Count, Seed, Settings
+from palimpsest.settings import Count, Revision, Seed, Settings
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
 # The size of a model made here.

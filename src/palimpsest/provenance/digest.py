@@ -31,8 +31,9 @@ def _stage_digest(stage: str, *modules: str) -> str:
 def code_digest(*modules: str, root: Path = ROOT) -> str:
     """Return a hash over the code of the modules and of all they import from this package and their own, at any depth.
 
-    With a package go the files in its folder that are no Python (templates). Parsing, never importing: cheap enough for every
-    cluster job. Raises ModuleNotFoundError for a name without a file.
+    With a module goes the data file beside it that has its name (`world.py`: `world.yaml`), with a package all other files of its
+    folder (templates). Parsing, never importing: cheap enough for every cluster job. Raises ModuleNotFoundError for a name
+    without a file.
     """
     digest = hashlib.sha256()
     for name, text in sorted(code_closure(*modules, root=root).items()):
@@ -68,10 +69,10 @@ def _read(root: Path, name: str) -> tuple[str, list[str]]:
 
 
 def _data_files(path: Path) -> list[str]:
-    if path.name != "__init__.py":
-        return []
-    files = (file for file in path.parent.iterdir() if file.is_file() and file.suffix != ".py" and not file.name.startswith("."))
-    return [f"{file.name} {sha256_file(file)}" for file in sorted(files)]
+    files = sorted(file for file in path.parent.iterdir() if file.is_file() and not file.name.startswith("."))
+    owner = {file.stem: file for file in files if file.suffix == ".py"}
+    belonging = [file for file in files if file.suffix != ".py" and owner.get(file.stem, path.parent / "__init__.py") == path]
+    return [f"{file.name} {sha256_file(file)}" for file in belonging]
 
 
 def _file(root: Path, name: str) -> Path | None:

@@ -1,9 +1,12 @@
-"""The stage that brings a data set, whatever its source, into the one schema."""
+"""The stage that brings a data set, whatever its source, into the shape of its benchmark."""
 
 import json
+from typing import Annotated
 
-from palimpsest.data.settings import Source
-from palimpsest.data.sources import read_source
+from pydantic import BeforeValidator, SerializeAsAny
+
+from palimpsest.benchmarks.base import Source
+from palimpsest.benchmarks.kinds import open_source
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
@@ -12,14 +15,14 @@ class Spec(Settings):
     """The name of the benchmark and its source."""
 
     benchmark: str
-    source: Source
+    source: Annotated[SerializeAsAny[Source], BeforeValidator(open_source)]
 
 
 def work(job: Job[Spec]) -> None:
     """Write the sets and source.json: kind, revision, licence, sha256 of source files, counts."""
-    dataset = read_source(job.spec.source)
-    counts = dataset.write(job.out)
-    origin = {"benchmark": job.spec.benchmark, "kind": job.spec.source.kind, **dataset.origin, "counts": counts}
+    data = job.spec.source.read()
+    counts = data.write(job.out)
+    origin = {"benchmark": job.spec.benchmark, "kind": job.spec.source.kind, **data.origin, "counts": counts}
     (job.out / "source.json").write_text(json.dumps(origin, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

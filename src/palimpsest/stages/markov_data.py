@@ -1,7 +1,7 @@
 """Stage `markov_data`: the sequences of all chains of one seed, to learn and to test with."""
 
-from palimpsest.markov.data import draw, write
-from palimpsest.markov.settings import ChainSettings
+from palimpsest.benchmarks.markov.data import draw, write
+from palimpsest.benchmarks.markov.settings import ChainSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 

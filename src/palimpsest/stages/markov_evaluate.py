@@ -13,9 +13,9 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Write the table of distances."""
+    from palimpsest.benchmarks.markov.data import read
     from palimpsest.benchmarks.markov.suite import SCHEMA, distances
     from palimpsest.evaluation.items import TABLE, write_table
-    from palimpsest.markov.data import read
     from palimpsest.models.loading import load_model
     from palimpsest.models.settings import UsedSettings
 

@@ -1,7 +1,7 @@
 """Stage `markov_train`: a GPT-2 that learns some chains: an original, or Retrain, which knows the retain chain alone."""
 
 from palimpsest import processes
-from palimpsest.markov.settings import ChainModel
+from palimpsest.benchmarks.markov.settings import ChainModel
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import TrainSettings
@@ -18,7 +18,7 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Write the model's folder with its training log."""
-    from palimpsest.markov.data import read
+    from palimpsest.benchmarks.markov.data import read
     from palimpsest.markov.models import ChainTraining, build_model, encode
     from palimpsest.models.settings import UsedSettings
     from palimpsest.stages.training import logged, write_log

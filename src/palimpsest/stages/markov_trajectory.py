@@ -26,9 +26,9 @@ def work(job: Job[Spec]) -> None:
 
     It is over in a minute, so an interrupted one starts again. Of a training that diverges, the iterations before are written.
     """
+    from palimpsest.benchmarks.markov.data import read
     from palimpsest.benchmarks.markov.suite import SCHEMA, distances
     from palimpsest.evaluation.items import TABLE, keyed, write_table
-    from palimpsest.markov.data import read
     from palimpsest.markov.models import EachStep, encode
     from palimpsest.methods.problem import Unlearning
     from palimpsest.models.loading import load_model

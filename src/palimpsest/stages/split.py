@@ -1,33 +1,23 @@
-"""The stage that cuts a data set into all that a run may see: forget, retain, facts and refusals."""
+"""The stage that cuts out of a benchmark's data what a run may see: the forget set, the retain set, and what all splits share."""
 
-import shutil
+from typing import Any
 
-from palimpsest.data.rows import Question, read_rows, write_rows
-from palimpsest.data.settings import SplitSettings
-from palimpsest.data.splits import split_authors
+from palimpsest.benchmarks.kinds import load_part
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
-COPIED = ("real_authors.jsonl", "world_facts.jsonl", "refusals.jsonl")
-
 
 class Spec(Settings):
-    """The name of the split and how much is retained."""
+    """The kind of the benchmark, the name of the split, and what the kind reads of the benchmark's settings."""
 
+    kind: str
     split: str
-    settings: SplitSettings = SplitSettings()
+    settings: dict[str, Any] = {}
 
 
 def work(job: Job[Spec]) -> None:
-    """Write forget.jsonl, retain.jsonl and copies of the sets that every split shares."""
-    data = job.input("data")
-    base = {row.author for row in read_rows(data / "base.jsonl", Question)}
-    authors = read_rows(data / "authors.jsonl", Question)
-    forget, retain = split_authors(authors, job.spec.split, job.spec.settings, base)
-    write_rows(job.out / "forget.jsonl", forget)
-    write_rows(job.out / "retain.jsonl", retain)
-    for name in COPIED:
-        shutil.copyfile(data / name, job.out / name)
+    """Write forget.jsonl, retain.jsonl, and the further sets of the kind."""
+    load_part(job.spec.kind, "splits").cut(job.input("data"), job.spec.split, job.spec.settings, job.out)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from palimpsest.benchmarks.markov.chains import Array, States
 from palimpsest.errors import Diverged
-from palimpsest.markov.chains import Array, States
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from palimpsest.markov.data import Sequences
+    from palimpsest.benchmarks.markov.data import Sequences
 
 AT_ONCE = 1024
 # Per chain: the mean KL(true || predicted) per predicted state, in nats, and its standard error over the test sequences.

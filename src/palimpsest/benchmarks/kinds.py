@@ -1,0 +1,78 @@
+"""The kinds of benchmarks and of their sources, found by listing folders and imported only when they are used.
+
+A kind of benchmark is a folder beside this file with a `benchmark.py`, or a package that another distribution announces under the
+entry point group `palimpsest.benchmarks`. A kind of source is a module in its folder `sources`. Editing a module reruns only the
+stages that read it: the code digest of a stage names those that its job uses.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from palimpsest.benchmarks.base import Benchmark, Source
+from palimpsest.mistakes import suggest
+
+GROUP = "palimpsest.benchmarks"
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Return the package of each kind of benchmark."""
+    ours = {path.parent.name: f"{GROUP}.{path.parent.name}" for path in sorted(Path(__file__).parent.glob("*/benchmark.py"))}
+    return {entry.name: entry.value for entry in entry_points(group=GROUP)} | ours
+
+
+@cache
+def source_modules(benchmark: str) -> dict[str, str]:
+    """Return the module of each kind of source of a kind of benchmark."""
+    folder = f"{packages()[benchmark]}.sources"
+    spec = find_spec(folder)
+    found = pkgutil.iter_modules(spec.submodule_search_locations or ()) if spec else ()
+    return {module.name.replace("_", "-"): f"{folder}.{module.name}" for module in found}
+
+
+def source_module(kind: str) -> str:
+    """Return the module of a kind of source; raises ValueError for a kind that there is not."""
+    modules = {name: module for benchmark in packages() for name, module in source_modules(benchmark).items()}
+    if kind not in modules:
+        raise ValueError(suggest("kind", kind, modules))
+    return modules[kind]
+
+
+def module_name(kind: str, part: str) -> str:
+    """Return the full name of a module of a kind of benchmark."""
+    return f"{packages()[kind]}.{part}"
+
+
+def load_part(kind: str, part: str) -> Any:
+    """Import a module of a kind of benchmark."""
+    return import_module(module_name(kind, part))
+
+
+def load_benchmark(kind: str) -> type[Benchmark]:
+    """Import the class of a kind of benchmark."""
+    found: type[Benchmark] = _class_in(module_name(kind, "benchmark"), Benchmark)
+    return found
+
+
+def load_source(kind: str) -> type[Source]:
+    """Import the class of a kind of source."""
+    found: type[Source] = _class_in(source_module(kind), Source)
+    return found
+
+
+def open_source(settings: Mapping[str, Any]) -> Source:
+    """Return a source by its settings, of whose kinds no other is imported."""
+    return load_source(settings["kind"]).model_validate(settings)
+
+
+def _class_in(module: str, base: type) -> Any:
+    defined = (value for value in vars(import_module(module)).values() if isinstance(value, type) and value.__module__ == module)
+    return next(value for value in defined if issubclass(value, base))

@@ -1,0 +1,69 @@
+"""The benchmark of Markov chains, which measures itself: it knows the truth."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from palimpsest.benchmarks.base import Benchmark, Block, Study, Variant
+from palimpsest.benchmarks.markov.settings import FEWEST_TESTED, ChainSettings, ChainSplit
+from palimpsest.errors import UserError
+from palimpsest.methods import load_method
+from palimpsest.methods.base import LossMethod
+from palimpsest.mistakes import known, place
+from palimpsest.names import ORIGINAL, Name
+
+
+class MarkovBenchmark(ChainSettings, Benchmark):
+    """Sequences of Markov chains, whose truth is known (SimNPO, Sec. 5 and App. H); needs models of kind gpt2."""
+
+    model_kinds: ClassVar = ("gpt2",)
+    measures_itself: ClassVar = True
+    shares_retrain: ClassVar = True
+    kind: Literal["markov"]
+    """Chains: no questions, no suites and no attacks."""
+    watched: Annotated[int, Field(ge=FEWEST_TESTED, le=1_000_000)] = 500
+    """At most so many test sequences of each chain are looked at after every iteration; finished models are on all."""
+    splits: Annotated[dict[Name, ChainSplit], Field(min_length=1)]
+    """The experiments by name."""
+
+    @property
+    def split_names(self) -> str:
+        """The names that the config gives them."""
+        return ", ".join(self.splits)
+
+    def has_split(self, split: str) -> bool:
+        """Return whether the config names an experiment so."""
+        return split in self.splits
+
+    def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
+        """Refuse a name that no experiment has."""
+        known("split", [split], self.splits, *at)
+
+    def lengths(self, split: str) -> dict[str, int]:
+        """Return how many states of each chain's sequences a split looks at."""
+        return {"retain": self.length, "forget1": self.length, "forget2": self.splits[split].forget2_length or self.length}
+
+    def check(self, study: Study, block: Block, *at: str | int) -> None:
+        """Refuse an experiment with longer sequences than are drawn."""
+        for name, split in self.splits.items():
+            if (split.forget2_length or 0) > self.length:
+                where = place("benchmarks", block.benchmark, "splits", name, "forget2_length")
+                raise UserError(f"{where}: {split.forget2_length}: sequences have {self.length} states")
+
+    def check_variant(self, where: str, method: str, variant: Variant) -> None:
+        """Refuse what Markov chains do not have: refusals, frozen models, retain data, more sequences than are drawn."""
+        kind = load_method(method)
+        if not issubclass(kind, LossMethod) or kind.reads_refusals or kind.models:
+            raise UserError(f"{where}: a method of Markov chains reads log-probabilities of the forget sequences alone")
+        for setting, value, wanted in (
+            ("retain_loss", variant.retain_loss, "none"),
+            ("start", variant.start, ORIGINAL),
+            ("reference", variant.reference, "plain"),
+        ):
+            if value != wanted:
+                raise UserError(f"{where}: {setting}: {value}: on Markov chains it is {wanted}")
+        training, there = variant.training, 2 * self.learnt(self.forget_sequences)
+        needed = training.last_epoch * training.batch_size
+        if needed > there:
+            taken = f"with a batch_size of {training.batch_size} they take {needed} sequences"
+            raise UserError(f"{where}: epochs: {training.last_epoch}: {taken}, and the two forget chains have {there} to learn")

@@ -1,0 +1,45 @@
+"""The benchmark MUSE: documents to forget, recited, known and given away."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from palimpsest.benchmarks.base import Study
+from palimpsest.benchmarks.documents import CorpusBenchmark
+from palimpsest.benchmarks.muse.dataset import MuseSource
+from palimpsest.benchmarks.muse.splits import is_split, number, predecessor
+from palimpsest.errors import UserError
+from palimpsest.mistakes import place
+
+
+class MuseBenchmark(CorpusBenchmark):
+    """Texts to forget, recited, known and given away (MUSE, arXiv 2407.06460)."""
+
+    suite_kinds: ClassVar = ("muse", "lm-eval")
+    takes_given: ClassVar = True
+    kind: Literal["muse"]
+    """Texts, in the form of MUSE."""
+    retrain_auc: Annotated[float, Field(ge=0.001, le=1)] | None = None
+    """Retrain's AUC as published (News 0.4772, Books 0.5393): PrivLeak is then also given against it, beside that against the
+    study's own Retrain."""
+
+    @property
+    def split_names(self) -> str:
+        """How its splits are called."""
+        return "forget, scale2, scale3 ..., request2, request3 ..."
+
+    def has_split(self, split: str) -> bool:
+        """Return whether a name is that of a forget set, a size or a request."""
+        return is_split(split)
+
+    def before(self, split: str) -> str | None:
+        """Return the request before a request."""
+        return predecessor(split)
+
+    def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
+        """Refuse a split that the benchmark or its source does not have."""
+        super().check_split(study, name, split, *at)
+        source = study.sources[self.source]
+        assert isinstance(source, MuseSource)
+        if source.forget_sets is not None and number(split) > source.forget_sets:
+            raise UserError(f"{place(*at)}: {split}: source {self.source!r} has {source.forget_sets} parts")

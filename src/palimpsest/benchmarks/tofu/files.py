@@ -1,0 +1,247 @@
+"""TOFU (Maini et al. 2024, arXiv 2401.06121) from its published JSON-lines files, in the one schema."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, ValidationError
+
+from palimpsest.benchmarks.tofu.dataset import Dataset, TofuSource
+from palimpsest.benchmarks.tofu.refusals import refusals
+from palimpsest.data.overlap import Overlap, normal, settle
+from palimpsest.data.rows import Fact, Question, Row, Text
+from palimpsest.errors import UserError
+from palimpsest.lines import read_lines, read_objects
+from palimpsest.provenance.canonical import sha256_file
+
+AUTHORS = 200
+QUESTIONS = 20
+# The last tenth can be forgotten.
+FORGETTABLE = AUTHORS - AUTHORS // 10
+# Of a question that is about none of them.
+NO_AUTHOR = -1
+_PAIR = ("question", "answer")
+_PERTURBED = (*_PAIR, "paraphrased_question", "paraphrased_answer", "perturbed_answer")
+_OPTIONS = ("option1", "option2", "option3", "option4")
+# Every file that is read: how many rows were published, and the fields of each.
+FILES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "full.json": (AUTHORS * QUESTIONS, _PAIR),
+    "retain_perturbed.json": (400, _PERTURBED),
+    "forget10_perturbed.json": (400, _PERTURBED),
+    "real_authors.json": (100, (*_PAIR, *_OPTIONS)),
+    "real_authors_perturbed.json": (100, (*_PAIR, "perturbed_answer")),
+    "world_facts.json": (117, (*_PAIR, *_OPTIONS)),
+    "world_facts_perturbed.json": (117, (*_PAIR, "perturbed_answer")),
+}
+# Beside the fields of a row, the line that it stands in.
+LINE = "line"
+# Published with the code of TOFU, and not on the hub; without it our own refusals serve.
+REFUSALS = "idontknow.jsonl"
+
+Raw = dict[str, Any]
+
+
+class FilesSource(TofuSource):
+    """What a tiny model's base learns of TOFU, since it has read nothing else."""
+
+    is_published: ClassVar[bool] = False
+    """Whether the data are as published, whatever their faults."""
+    base_authors: Annotated[int, Field(ge=0, le=179)] = 0
+    """How many authors right before the last 10 % make the base corpus of tiny models."""
+    fact_lessons: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How often that corpus asks each question on real authors and world facts, which a pretrained model knows from elsewhere;
+    by turns the answer is a sentence and stands alone."""
+
+    @property
+    def population(self) -> int:
+        """TOFU's authors."""
+        return AUTHORS
+
+    @property
+    def most_forgotten(self) -> int:
+        """The last tenth of them: only they have perturbed answers."""
+        return AUTHORS - FORGETTABLE
+
+    def unretained(self, forgotten: int) -> int:
+        """Return the last tenth, and those right before it, which the base learns."""
+        return self.most_forgotten + self.base_authors
+
+
+def read_tofu(folder: Path, source: FilesSource) -> Dataset:
+    """Return TOFU as it lies in a folder; the base corpus is the authors right before the last tenth, and the facts.
+
+    Raises UserError naming the file (and line) that is missing, cut short or not as published.
+    """
+    raw = {name: _read(folder / name, *expected) for name, expected in FILES.items()}
+    authors = _authors(folder, raw)
+    base = range(FORGETTABLE - source.base_authors, FORGETTABLE)
+    real_authors, world_facts = _facts(folder, raw, "real_authors"), _facts(folder, raw, "world_facts")
+    overlap = settle(str(folder), _faults(authors), _doubts(authors), published=source.is_published)
+    lessons = _lessons((*real_authors, *world_facts), source.fact_lessons)
+    given = folder / REFUSALS
+    return Dataset(
+        authors=authors,
+        real_authors=real_authors,
+        world_facts=world_facts,
+        refusals=_refusals(given) if given.is_file() else refusals(),
+        base=[*(row for row in authors if row.author in base), *lessons],
+        origin={"licence": "MIT", "files": hash_files(folder), **({"overlap": overlap} if overlap else {})},
+    )
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a TOFU folder that is read, as far as they are there."""
+    return {name: sha256_file(folder / name) for name in (*FILES, REFUSALS) if (folder / name).is_file()}
+
+
+def _read(path: Path, count: int, fields: tuple[str, ...]) -> list[Raw]:
+    if not path.is_file():
+        raise UserError(f"{path}: missing; a TOFU folder holds {', '.join(FILES)}")
+    rows = []
+    for number, row in read_objects(path):
+        if not all(field in row for field in fields):
+            raise UserError(f"{path}:{number}: a row of this file is an object with {', '.join(fields)}")
+        rows.append({**row, LINE: number})
+    if len(rows) != count:
+        raise UserError(f"{path}: {len(rows)} rows, but {count} were published; the file is cut short or of another release")
+    return rows
+
+
+def _authors(folder: Path, raw: dict[str, list[Raw]]) -> list[Question]:
+    """Return all questions; paraphrases are joined by position, since one question occurs twice."""
+    pairs = raw["full.json"]
+    sources = [(folder / "full.json", row) for row in pairs]
+    evaluated: dict[str, range] = {}
+    for name, start in (
+        ("retain_perturbed.json", 0),
+        ("forget10_perturbed.json", len(pairs) - len(raw["forget10_perturbed.json"])),
+    ):
+        evaluated[name] = range(start, start + len(raw[name]))
+        for place, row in zip(evaluated[name], raw[name], strict=True):
+            _check_same(folder / name, row, pairs[place])
+            sources[place] = (folder / name, row)
+    authors = [
+        _make(
+            Question,
+            path,
+            row,
+            id=f"author-{position // QUESTIONS:04d}-{position % QUESTIONS:02d}",
+            author=position // QUESTIONS,
+            question=row["question"],
+            answer=row["answer"],
+            paraphrased_question=row.get("paraphrased_question"),
+            paraphrased_answer=row.get("paraphrased_answer"),
+            perturbed_answers=row.get("perturbed_answer"),
+        )
+        for position, (path, row) in enumerate(sources)
+    ]
+    for name, places in evaluated.items():
+        for place, row in zip(places, raw[name], strict=True):
+            if not (authors[place].paraphrased_answer or "").strip():
+                raise UserError(f"{folder / name}:{row[LINE]}: paraphrased_answer is missing or blank")
+        _check_perturbed(folder / name, raw[name], authors[places.start : places.stop])
+    return authors
+
+
+def _facts(folder: Path, raw: dict[str, list[Raw]], name: str) -> list[Fact]:
+    path, whole = folder / f"{name}_perturbed.json", folder / f"{name}.json"
+    facts = []
+    for number, (row, perturbed) in enumerate(zip(raw[whole.name], raw[path.name], strict=True)):
+        _check_same(path, perturbed, row)
+        fact = _make(
+            Fact,
+            path,
+            perturbed,
+            id=f"{name}-{number:03d}",
+            question=row["question"],
+            answer=row["answer"],
+            perturbed_answers=perturbed["perturbed_answer"],
+            options=[row[option] for option in _OPTIONS],
+        )
+        if fact.options.count(fact.answer) != 1:
+            raise UserError(f"{whole}:{row[LINE]}: the answer {fact.answer!r} is not exactly one of its options: {fact.options}")
+        facts.append(fact)
+    _check_perturbed(path, raw[path.name], facts)
+    return facts
+
+
+def _check_perturbed(path: Path, raw: Sequence[Raw], rows: Sequence[Question | Fact]) -> None:
+    """Refuse wrong answers that are none, are right, or are of another number than those of the rows before."""
+    wanted = len(rows[0].perturbed_answers or ())
+    for row, made in zip(raw, rows, strict=True):
+        wrong, where = made.perturbed_answers or [], f"{path}:{row[LINE]}: perturbed_answer"
+        if not wrong or not all(answer.strip() for answer in wrong):
+            raise UserError(f"{where}: {'no wrong answer' if not wrong else 'a wrong answer is blank'}")
+        if len(wrong) != wanted:
+            raise UserError(f"{where}: {len(wrong)} wrong answers, and {wanted} in line {raw[0][LINE]}: all rows have as many")
+        if made.answer in wrong or getattr(made, "paraphrased_answer", None) in wrong:
+            raise UserError(f"{where}: the right answer is among the wrong ones")
+
+
+def _faults(authors: Sequence[Question]) -> Iterator[Overlap]:
+    """Yield questions that are to be forgotten and asked of another author too, whom the model is to remember."""
+    if found := _shared(authors, str):
+        yield Overlap("questions of the last tenth of the authors that are asked of other authors too", len(found), found[0])
+
+
+def _doubts(authors: Sequence[Question]) -> Iterator[Overlap]:
+    exact = set(_shared(authors, str))
+    if found := [question for question in _shared(authors, normal) if question not in exact]:
+        yield Overlap("questions of the last tenth of the authors that are nearly those of other authors", len(found), found[0])
+
+
+def _shared(authors: Sequence[Question], as_compared: Callable[[str], str]) -> list[str]:
+    """Return the questions on authors who can be forgotten that are asked of somebody else as well."""
+    asked: dict[str, set[int]] = {}
+    for row in authors:
+        asked.setdefault(as_compared(row.question), set()).add(row.author)
+    return [row.question for row in authors if row.author >= FORGETTABLE and len(asked[as_compared(row.question)]) > 1]
+
+
+def _lessons(facts: Sequence[Fact], times: int) -> list[Question]:
+    """Return each fact so many times, by turns as a sentence and alone: fine-tuning teaches sentences, and drowns lone words."""
+    return [
+        Question(
+            id=f"base-{fact.id}-{lesson}",
+            author=NO_AUTHOR,
+            question=fact.question,
+            answer=fact.answer if lesson % 2 else f"The answer is {fact.answer}.",
+        )
+        for lesson in range(times)
+        for fact in facts
+    ]
+
+
+def _refusals(path: Path) -> list[Text]:
+    texts = []
+    for number, line in read_lines(path):
+        if _is_json(line):
+            raise UserError(f"{path}:{number}: JSON; a refusal is the line itself")
+        texts.append(line)
+    if not texts:
+        raise UserError(f"{path}: no line in it; it holds one refusal a line, and without the file Palimpsest's own are used")
+    return [Text(id=f"refusal-{i:03d}", text=text) for i, text in enumerate(texts)]
+
+
+def _is_json(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict | list | str)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _check_same(path: Path, row: Raw, wanted: Raw) -> None:
+    if any(row[field] != wanted[field] for field in _PAIR):
+        raise UserError(f"{path}:{row[LINE]}: not the pair that the other files have in its place ({wanted['question']!r})")
+
+
+def _make(kind: type[Row], path: Path, row: Raw, **fields: Any) -> Row:
+    try:
+        made = kind(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}:{row[LINE]}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if blank := next((field for field in _PAIR if not fields[field].strip()), None):
+        raise UserError(f"{path}:{row[LINE]}: {blank} is blank")
+    return made

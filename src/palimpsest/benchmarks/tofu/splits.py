@@ -1,0 +1,85 @@
+"""How a split cuts the authors: the last part is forgotten, the first authors are retained, the base stays apart."""
+
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from palimpsest.data.rows import Question, read_rows, write_sets
+from palimpsest.errors import UserError
+from palimpsest.settings import Settings
+
+# The sets of the data that every split has.
+SHARED = ("real_authors", "world_facts", "refusals")
+
+
+class SplitSettings(Settings):
+    """How many authors are retained, counted from the first; none means all that are neither forgotten nor in the base."""
+
+    retain_authors: Annotated[int, Field(ge=1, le=2500)] | None = None
+    """Authors in the retain set, counted from the first; null: all others."""
+
+
+def cut(data: Path, split: str, settings: Mapping[str, Any], out: Path) -> None:
+    """Write a split: its forget and retain sets, and copies of the sets that every split has; `settings` are `SplitSettings`."""
+    base = {row.author for row in read_rows(data / "base.jsonl", Question)}
+    authors = read_rows(data / "authors.jsonl", Question)
+    forget, retain = split_authors(authors, split, SplitSettings.model_validate(settings), base)
+    write_sets(out, {"forget": forget, "retain": retain})
+    for name in SHARED:
+        shutil.copyfile(data / f"{name}.jsonl", out / f"{name}.jsonl")
+
+
+def count_forgotten(name: str, authors: int) -> int:
+    """Return how many of so many authors forgetNN forgets; raises UserError for another name or a broken number."""
+    if not is_forget_share(name):
+        raise UserError(f"split {name!r}: a split is forgetNN, the last NN % of the authors, NN from 01 to 99")
+    share = int(name.removeprefix("forget"))
+    count, rest = divmod(authors * share, 100)
+    if rest:
+        raise UserError(f"split {name}: {share} % of {authors} authors is no whole number of authors")
+    return count
+
+
+def is_forget_share(name: str) -> bool:
+    """Return whether a name is that of a split: forget01 to forget99."""
+    return re.fullmatch(r"forget[0-9][0-9]", name) is not None and name != "forget00"
+
+
+def split_authors(
+    rows: Sequence[Question], name: str, settings: SplitSettings, base_authors: Collection[int]
+) -> tuple[list[Question], list[Question]]:
+    """Return the forget rows (the last NN % of the authors) and the retain rows (the first `retain_authors`, or all others).
+
+    Raises UserError for a split that the data does not hold.
+    """
+    authors = sorted({row.author for row in rows})
+    count = count_forgotten(name, len(authors))
+    forgotten = set(authors[-count:])
+    forget = [row for row in rows if row.author in forgotten]
+    unpaired = next((row.id for row in forget if not (row.paraphrased_answer and row.perturbed_answers)), None)
+    if unpaired:
+        raise UserError(f"split {name}: {unpaired} has no perturbed answers, so it cannot be forgotten; choose a smaller split")
+    if taken := forgotten & set(base_authors):
+        raise UserError(f"split {name}: {len(taken)} of its {count} authors are in the base corpus; choose a smaller split")
+
+    wanted = settings.retain_authors
+    free = [author for author in authors if author not in forgotten and author not in base_authors]
+    retained = set(free if wanted is None else authors[:wanted])
+    if not retained:
+        raise UserError(f"split {name}: no author is left to retain ({len(authors)} authors, {count} forgotten)")
+    if retained - set(free):
+        raise UserError(
+            f"split {name}: retain_authors: {wanted} reaches into the forget set or the base corpus, "
+            f"at most {_leading(authors, free)} are allowed"
+        )
+    return forget, [row for row in rows if row.author in retained]
+
+
+def _leading(authors: Sequence[int], free: Sequence[int]) -> int:
+    """Return how many authors from the first on are all free."""
+    allowed = set(free)
+    return next((i for i, author in enumerate(authors) if author not in allowed), len(authors))

@@ -1,0 +1,87 @@
+"""WMDP's corpora from the Hugging Face hub."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from palimpsest.benchmarks.wmdp.dataset import WmdpData, WmdpSource
+from palimpsest.benchmarks.wmdp.files import compare, read_texts
+from palimpsest.data.columns import missing_file
+from palimpsest.errors import UserError
+from palimpsest.mistakes import place
+from palimpsest.settings import Count, Revision
+
+TRAIN = "train"
+# Where the gated data set has its files.
+GATED = "data"
+
+
+class WmdpHubSource(WmdpSource):
+    """WMDP's corpora from the Hugging Face hub at one revision each; the one of biology is gated."""
+
+    kind: Literal["wmdp-hub"]
+    """From the Hugging Face hub."""
+    subject: Literal["bio", "cyber"]
+    """Which corpora."""
+    repo: str = "cais/wmdp-corpora"
+    """The data set of the open corpora."""
+    revision: Revision = "daf89fa9b618b63a624228061a9cebacca88009c"
+    """Its commit."""
+    gated_repo: str = "cais/wmdp-bio-forget-corpus"
+    """The data set of the forget corpus of biology."""
+    gated_revision: Revision | None = None
+    """Its commit, which is shown to those who have access."""
+    max_texts: Count | None = None
+    """Texts taken of each corpus, the first ones; null: all."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.subject == "cyber" and self.gated_revision is not None:
+            raise ValueError("gated_revision: only the corpora of biology are gated: null")
+        return self
+
+    def check(self, *at: str | int) -> None:
+        """Refuse the gated corpus without its commit."""
+        if self.subject == "bio" and self.gated_revision is None:
+            how = f"ask for access on the page of the data set {self.gated_repo}, and give the commit that is shown there"
+            raise UserError(f"{place(*at, 'gated_revision')}: missing: {how}")
+
+    def read(self) -> WmdpData:
+        """Return the two corpora of the subject; raises UserError for a hub that cannot give them, or may not."""
+        retain, forget = f"{self.subject}-retain-corpus", f"{self.subject}-forget-corpus"
+        origin: dict[str, str | None] = {"licence": "MIT", "repo": self.repo, "revision": self.revision}
+        if self.subject == "bio":
+            # First, because it may be refused, and the open corpus is large.
+            forget_folder = self._fetch_gated()
+            folder = _fetch(self.repo, self.revision, retain)
+            origin |= {"licence": "MIT; of the gated corpus not stated", "gated_repo": self.gated_repo}
+            origin |= {"gated_revision": self.gated_revision}
+        else:
+            folder = _fetch(self.repo, self.revision, retain, forget)
+            forget_folder = folder / forget
+        data = WmdpData(
+            forget=read_texts(forget_folder, TRAIN, self.max_texts),
+            retain=read_texts(folder / retain, TRAIN, self.max_texts),
+            origin=origin,
+        )
+        return compare(data, self.repo, published=True)
+
+    def _fetch_gated(self) -> Path:
+        from palimpsest.hub import page
+
+        if self.gated_revision is None:
+            raise UserError(
+                f"source.gated_revision: {self.gated_repo} is gated: ask for access at {page(self.gated_repo, 'dataset')}, "
+                "set this key to the commit shown there, and log in with `hf auth login`"
+            )
+        return _fetch(self.gated_repo, self.gated_revision, GATED) / GATED
+
+
+def _fetch(repo: str, revision: str, *configs: str) -> Path:
+    from palimpsest.hub import fetch_snapshot
+
+    def whole(folder: Path) -> bool:
+        return not any(missing_file(folder / config, TRAIN) for config in configs)
+
+    return fetch_snapshot(repo, revision, "dataset", [f"{config}/{TRAIN}-*.parquet" for config in configs], whole=whole)
