@@ -9,9 +9,9 @@ import matplotlib.style
 import pandas as pd
 from report_example import block, spec, write_summary
 
-from palimpsest.reporting.evidence import Answer, Evidence
-from palimpsest.reporting.study import Block
-from palimpsest.reporting.style import STYLE
+from palimpsest.report.evidence import Answer, Evidence
+from palimpsest.report.study import Block
+from palimpsest.report.style import STYLE
 from palimpsest.scores.columns import TRUTH_RATIO_COLUMNS, stack
 
 Rows = list[dict[str, Any]]

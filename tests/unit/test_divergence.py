@@ -17,9 +17,9 @@ from test_training import items, run, same, small_model, weights
 
 from palimpsest.errors import DIVERGED_EXIT, Diverged, UserError
 from palimpsest.provenance.manifest import UNMOVED, Remark, read_manifest
-from palimpsest.reporting import outdated
-from palimpsest.reporting.evidence import Evidence
-from palimpsest.reporting.questions import relearning
+from palimpsest.report import outdated
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.questions import relearning
 from palimpsest.scores.remarks import DIVERGED, MISSING
 from palimpsest.stages import scores
 from palimpsest.stages.contract import Job, run_stage

@@ -27,7 +27,7 @@ STAGES = {
         " stages.markov_data stages.markov_train stages.markov_evaluate stages.markov_trajectory",
         "evaluate": "launch stages.evaluate stages.trajectory",
         "report": "stages.choice stages.scores stages.text_scores stages.markov_scores stages.external"
-        " stages.summarise stages.report config.__main__ reporting.cost",
+        " stages.summarise stages.report config.__main__ report.cost",
     }.items()
 }
 

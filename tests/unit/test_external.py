@@ -23,7 +23,7 @@ from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.evaluation.undefined import COPY
 from palimpsest.provenance.canonical import sha256_file
-from palimpsest.reporting.report import write_report
+from palimpsest.report.report import write_report
 from palimpsest.scores.imported import hash_log
 from palimpsest.stages import external, summarise
 

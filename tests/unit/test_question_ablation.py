@@ -6,7 +6,7 @@ import pytest
 from question_example import answered, evidence, settings
 from report_example import block, numbers, watched
 
-from palimpsest.reporting.questions import ablation
+from palimpsest.report.questions import ablation
 
 
 def entry(training=None, **loss):

@@ -6,7 +6,7 @@ import pytest
 from question_example import answered, evidence, methods, ratios, settings
 from report_example import block, numbers
 
-from palimpsest.reporting.questions import length
+from palimpsest.report.questions import length
 
 # Of two answers with 20 tokens the smaller id is the shorter: a and b are short, c and d long.
 TOKENS = {"a": 20, "b": 5, "c": 20, "d": 90}

@@ -12,8 +12,8 @@ from markov_example import chains, rows
 from question_example import answered, evidence
 from report_example import PLAIN, WATCHED, block, numbers, spec, watched, write_summary
 
-from palimpsest.reporting.questions import QUESTIONS, markov, question_id
-from palimpsest.reporting.report import write_report
+from palimpsest.report.questions import QUESTIONS, markov, question_id
+from palimpsest.report.report import write_report
 
 RETRAIN, START = (0.0, 0.4, 0.3), (0.0, 0.0, 0.0)
 # To Retrain's 0.3 on Forget2 at a retain distance of 0.3 and 0.15; on the way to 0.4 Forget1 and Forget2 are 0.2 and 0.05 apart.

@@ -7,8 +7,8 @@ import pytest
 from question_example import answered, evidence, methods, ratios
 from report_example import block, numbers
 
-from palimpsest.reporting.drawing import quality_height
-from palimpsest.reporting.questions import memorisation
+from palimpsest.report.drawing import quality_height
+from palimpsest.report.questions import memorisation
 
 HALF = methods("npo", "simnpo", variant="weak", start="original-half")
 # Two items a half, all of 10 tokens; Retrain's truth ratios are all 1, so the shift is the mean of the logs.

@@ -7,8 +7,8 @@ from question_example import answered, evidence
 from report_example import CHOSEN, PLAIN, SELECTION, WATCHED, block, numbers, watched, weighed
 from text_example import DATA, METRICS, NPO, REFERENCES, SIMNPO, rows, texts, with_intervals
 
-from palimpsest.reporting.questions import QUESTIONS, muse, question_id
-from palimpsest.reporting.style import GOOD, colour_of
+from palimpsest.report.questions import QUESTIONS, muse, question_id
+from palimpsest.report.style import GOOD, colour_of
 
 NEARER = "SimNPO's PrivLeak is nearer to 0 than NPO's"
 KEEPS = "SimNPO keeps more KnowMem on the retain set than NPO"

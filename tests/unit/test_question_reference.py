@@ -4,8 +4,8 @@ import pytest
 from question_example import answered, evidence, settings
 from report_example import block, numbers
 
-from palimpsest.reporting.evidence import Evidence
-from palimpsest.reporting.questions import reference
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.questions import reference
 
 SHARES = {"slight": {"random_share": 0.1}, "half-random": {"random_share": 0.5}}
 PLAIN = [(0.7, 0.56), (0.9, 0.58)]

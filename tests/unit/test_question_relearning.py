@@ -4,8 +4,8 @@ import pytest
 from question_example import PLACE, answered, evidence, methods
 from report_example import block, numbers
 
-from palimpsest.reporting.evidence import Evidence
-from palimpsest.reporting.questions import relearning
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.questions import relearning
 
 ATTACKS = {"relearn-shortest": {"select": "shortest"}, "relearn-random": {"select": "random"}}
 

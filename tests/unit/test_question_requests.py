@@ -6,8 +6,8 @@ import pytest
 from question_example import answered, evidence, settings
 from text_example import DATA, REFERENCES, rows, texts, with_intervals
 
-from palimpsest.reporting.questions import requests
-from palimpsest.reporting.style import colour_of
+from palimpsest.report.questions import requests
+from palimpsest.report.style import colour_of
 
 # KnowMem on the retain set, split by split and seed by seed.
 NPO = {"forget": (40.0, 38.0), "request2": (30.0, 26.0), "request3": (10.0, 8.0)}

@@ -4,7 +4,7 @@ import pytest
 from question_example import answered, evidence, methods
 from report_example import block, numbers
 
-from palimpsest.reporting.questions import seeds
+from palimpsest.report.questions import seeds
 
 
 def case(tmp_path, models, *blocks, split="forget05"):

@@ -6,8 +6,8 @@ import pytest
 from question_example import PLACE, answered, evidence, methods
 from report_example import block, numbers
 
-from palimpsest.reporting.drawing import lowest_tick, quality_height
-from palimpsest.reporting.questions import selection
+from palimpsest.report.drawing import lowest_tick, quality_height
+from palimpsest.report.questions import selection
 
 RULE = {"maximise": "forget_quality", "keep": 0.9, "epochs": "all", "suite": "tofu", "benchmark": None, "split": None}
 # By trial, epoch by epoch: forget quality and model utility; Original has a utility of 0.5.

@@ -5,8 +5,8 @@ import pytest
 from question_example import answered, evidence, methods, settings
 from report_example import PLAIN, block, numbers, watched
 
-from palimpsest.reporting.drawing import quality_height
-from palimpsest.reporting.questions import trajectory
+from palimpsest.report.drawing import quality_height
+from palimpsest.report.questions import trajectory
 
 
 def course(utility, **others):

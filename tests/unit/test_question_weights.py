@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from question_example import answered, evidence, methods, settings, weights
 from report_example import block, numbers
 
-from palimpsest.reporting.questions import weights as question
-from palimpsest.reporting.questions.weights import correlation
+from palimpsest.report.questions import weights as question
+from palimpsest.report.questions.weights import correlation
 
 TOKENS = [10, 20, 30, 40]
 EQUAL = [1.0, 1.0, 1.0, 1.0]

@@ -7,8 +7,8 @@ from question_example import answered, evidence
 from report_example import CHOSEN, PLAIN, SELECTION, numbers
 from text_example import DATA, TASKS, rows, texts
 
-from palimpsest.reporting.questions import QUESTIONS, question_id, wmdp
-from palimpsest.reporting.style import colour_of
+from palimpsest.report.questions import QUESTIONS, question_id, wmdp
+from palimpsest.report.style import colour_of
 
 WRONG = "1\N{NO-BREAK SPACE}-\N{NO-BREAK SPACE}accuracy"
 KEEPS = "SimNPO keeps more accuracy on mmlu than NPO"

@@ -11,10 +11,10 @@ import pytest
 from html_page import Page
 from report_example import PLAIN, numbers
 
-from palimpsest.reporting import cost
-from palimpsest.reporting.cost import CostSpec, cost_table, measured_jobs, quality_by_time
-from palimpsest.reporting.cost_page import duration, time_against_quality
-from palimpsest.reporting.rows import clean_summary
+from palimpsest.report import cost
+from palimpsest.report.cost import CostSpec, cost_table, measured_jobs, quality_by_time
+from palimpsest.report.cost_page import duration, time_against_quality
+from palimpsest.report.rows import clean_summary
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
 TOFU = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}

@@ -5,9 +5,9 @@ from question_example import evidence, settings
 from report_example import block, numbers
 from text_example import DATA, NPO, rows, texts
 
-from palimpsest.reporting.evidence import MUSE, WMDP
-from palimpsest.reporting.names import METHOD_NAMES, standing_variant
-from palimpsest.reporting.style import COLOURS, MARKERS
+from palimpsest.report.evidence import MUSE, WMDP
+from palimpsest.report.names import METHOD_NAMES, standing_variant
+from palimpsest.report.style import COLOURS, MARKERS
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from copy import deepcopy
 import pytest
 from report_example import CHOSEN, PLAIN, SELECTION, block, clean, numbers
 
-from palimpsest.reporting.findings import choices_made, findings, models_compared
-from palimpsest.reporting.tables import table1
+from palimpsest.report.findings import choices_made, findings, models_compared
+from palimpsest.report.tables import table1
 
 
 def said(models, **changes):

@@ -38,12 +38,12 @@ from palimpsest.provenance import digest
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, read_manifest, write_manifest
-from palimpsest.reporting.drawing import QUALITY_TICKS
-from palimpsest.reporting.figures import quality_against_utility, relearning_curves, truth_ratio_distributions
-from palimpsest.reporting.page import flatten
-from palimpsest.reporting.questions import QUESTIONS, question_id
-from palimpsest.reporting.report import SECTIONS, write_report
-from palimpsest.reporting.tables import table1
+from palimpsest.report.drawing import QUALITY_TICKS
+from palimpsest.report.figures import quality_against_utility, relearning_curves, truth_ratio_distributions
+from palimpsest.report.page import flatten
+from palimpsest.report.questions import QUESTIONS, question_id
+from palimpsest.report.report import SECTIONS, write_report
+from palimpsest.report.tables import table1
 from palimpsest.stages import report as stage
 from palimpsest.stages.contract import run_stage
 
@@ -320,7 +320,7 @@ def test_a_block_twice_is_an_error():
 def test_the_code_digest_covers_the_templates(tmp_path):
     shutil.copytree(ROOT / "src" / "palimpsest", tmp_path / "palimpsest", ignore=shutil.ignore_patterns("__pycache__"))
     before = code_digest("palimpsest.stages.report", root=tmp_path)
-    style = tmp_path / "palimpsest" / "reporting" / "templates" / "page.css"
+    style = tmp_path / "palimpsest" / "report" / "templates" / "page.css"
     style.write_text(style.read_text() + "\n/* more */\n")
     digest._read.cache_clear()
     assert code_digest("palimpsest.stages.report", root=tmp_path) != before

@@ -8,9 +8,9 @@ import pytest
 from report_example import CHOSEN, PLAIN, UNLEARN, attacked, block, clean, numbers, watched
 
 from palimpsest.objectives import METHODS
-from palimpsest.reporting.names import METHOD_NAMES, model_label, model_order
-from palimpsest.reporting.rows import main_models
-from palimpsest.reporting.tables import (
+from palimpsest.report.names import METHOD_NAMES, model_label, model_order
+from palimpsest.report.rows import main_models
+from palimpsest.report.tables import (
     Cell,
     Column,
     lm_eval_tables,
@@ -20,7 +20,7 @@ from palimpsest.reporting.tables import (
     table_of_place,
     write_csv,
 )
-from palimpsest.reporting.words import format_quality
+from palimpsest.report.words import format_quality
 
 PUBLISHED = {"tofu/forget05/tiny": {"simnpo": {"forget_quality": 0.99}, "original": {"model_utility": 0.62}}}
 

@@ -10,7 +10,7 @@ from html_page import Page
 from report_example import CHOSEN, PLAIN, SELECTION, block, numbers, spec, write_summary
 from text_example import DATA, NPO, REFERENCES, SIMNPO, TASKS, rows, texts, with_intervals
 
-from palimpsest.reporting.report import LONG, write_report
+from palimpsest.report.report import LONG, write_report
 
 HOSTILE = "<script>alert(1)</script><img src=https://example.org/x onerror=alert(2)>{{ 7 * 7 }} & \"' </blockquote>"
 SUITES = {"muse": {"kind": "muse"}, "hazards": {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}}

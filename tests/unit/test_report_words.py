@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from palimpsest.reporting.words import (
+from palimpsest.report.words import (
     PaperClaim,
     against_paper,
     format_range,

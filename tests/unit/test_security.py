@@ -18,8 +18,8 @@ from report_example import PLAIN, block, numbers, spec, write_summary
 from palimpsest.config.jobs import Names
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
-from palimpsest.reporting import cost
-from palimpsest.reporting.report import write_report
+from palimpsest.report import cost
+from palimpsest.report.report import write_report
 from palimpsest.training.safe_loading import load_checkpoint
 from poison import Poison
 

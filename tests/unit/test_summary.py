@@ -30,7 +30,7 @@ from scipy.stats import ks_2samp
 from palimpsest.config.jobs import Inputs, Specs
 from palimpsest.config.study import Study
 from palimpsest.provenance.canonical import sha256_file
-from palimpsest.reporting.summary import CHOICE_COLUMNS
+from palimpsest.report.summary import CHOICE_COLUMNS
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.stages import summarise
 

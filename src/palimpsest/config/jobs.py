@@ -450,7 +450,7 @@ def data_code(study: Study) -> Callable[[Wildcards], str]:
 
 def publish_code() -> str:
     """Return the code digest of what is published beside the report: the config written out and the costs."""
-    return code_digest("palimpsest.config.__main__", "palimpsest.reporting.cost")
+    return code_digest("palimpsest.config.__main__", "palimpsest.report.cost")
 
 
 def method_code(stage: str) -> Callable[[Wildcards], str]:
