@@ -89,8 +89,8 @@ def test_time_meets_quality_where_both_are_known(tmp_path, jobs):
     (point,) = points.to_dict("records")
     assert (point["method"], point["variant"], point["suite"], point["wall_s"]) == ("npo", "default", "tofu", 200)
     assert point["forget_quality"] == pytest.approx(0.7)
-    (axes,) = time_against_quality(points).axes
-    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "s"] == [200]
+    ((_, (panel,)),) = time_against_quality(points).rows
+    assert panel.data["x"].tolist() == [200]
 
 
 @pytest.mark.parametrize(

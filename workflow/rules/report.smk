@@ -61,7 +61,7 @@ rule page:
         runtime="30m",
     params:
         spec=specs.report,
-        code=jobs.stage_code("report"),
+        code=jobs.report_code(),
     message:
         "Writing the report"
     shell:

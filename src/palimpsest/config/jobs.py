@@ -31,6 +31,7 @@ from palimpsest.objectives import load_objective, module_name
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
 from palimpsest.provenance.digest import code_digest, stage_code
+from palimpsest.report.pages import page_modules
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.training.settings import TrainSettings
 
@@ -446,6 +447,11 @@ def one_of(names: Iterable[str]) -> str:
 def data_code(study: Study) -> Callable[[Wildcards], str]:
     """Return a function that gives the code digest of a data stage with the module that reads a job's source, and no other."""
     return asked(lambda wildcards: stage_code("data", sources.module_name(study.source(wildcards.benchmark).kind)))
+
+
+def report_code() -> str:
+    """Return the code of the report with the pages of all benchmarks, which it finds by listing."""
+    return stage_code("report", *page_modules())
 
 
 def publish_code() -> str:

@@ -8,13 +8,11 @@ from typing import Any
 
 import matplotlib.style
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from palimpsest.report.drawing import draw_significance, lowest_tick, method_handle, quality_axis, quality_height
-from palimpsest.report.names import model_label, model_order, standing_variant
+from palimpsest.report.figures import Axis, Grid, Panel, draw
+from palimpsest.report.names import model_label, standing_variant
 from palimpsest.report.page import data_uri, page_environment
-from palimpsest.report.style import INK, SOFT, STYLE, colour_of, marker_of, size_of
+from palimpsest.report.style import STYLE
 
 HEADS = ("Jobs", "Wall time, mean", "Wall time, sum", "CPU time", "GPU time", "Peak memory")
 NOT_MEASURED = "not measured"
@@ -40,46 +38,20 @@ def write_page(path: Path, study: str, costs: pd.DataFrame, points: pd.DataFrame
 def _svg(points: pd.DataFrame) -> str:
     buffer = BytesIO()
     with matplotlib.style.context(["default", STYLE]):
-        time_against_quality(points).savefig(buffer, format="svg")
+        draw(time_against_quality(points)).savefig(buffer, format="svg")
     return data_uri(buffer.getvalue(), "image/svg+xml")
 
 
-def time_against_quality(points: pd.DataFrame) -> Figure:
-    """Draw forget quality against the seconds that one unlearning took: a mark a variant, a panel a place and suite."""
-    panels = list(points.groupby(["benchmark", "split", "model", "suite"], sort=False))
-    figure = Figure(figsize=(6.4, 3.4 * max(len(panels), 1)))
-    lowest = lowest_tick(points["forget_quality"])
-    has_others = False
-    for index, (place, rows) in enumerate(panels):
-        axes = figure.add_subplot(len(panels), 1, index + 1)
-        axes.set_title(" / ".join(map(str, place)), loc="left", color=INK, pad=10)
-        draw_significance(axes, lowest)
+def time_against_quality(points: pd.DataFrame) -> Grid:
+    """Return forget quality against the seconds that one unlearning took: a mark a variant, a panel a place and suite."""
+    x, y = Axis("Seconds of one unlearning", zero=True), Axis("Forget quality", "quality")
+    panels = []
+    for place, rows in points.groupby(["benchmark", "split", "model", "suite"], sort=False):
         standing = {method: standing_variant(variants) for method, variants in rows.groupby("method")["variant"]}
-        for row in rows.to_dict("records"):
-            stands = row["variant"] == standing[row["method"]]
-            has_others = has_others or not stands
-            colour = colour_of(row["method"])
-            axes.plot(
-                [row["wall_s"]],
-                [quality_height(row["forget_quality"], lowest)],
-                linestyle="",
-                marker=marker_of(row["method"]),
-                color=colour if stands else "white",
-                markeredgecolor="white" if stands else colour,
-                markersize=size_of(row["method"]) * (1 if stands else 0.75),
-                clip_on=False,
-                zorder=4 if stands else 3,
-            )
-        axes.set_xlim(0, 1.08 * max(rows["wall_s"]))
-        axes.set_xlabel("Seconds of one unlearning")
-        axes.set_ylabel("Forget quality")
-        quality_axis(axes, lowest)
-    methods = sorted(set(points["method"]), key=lambda method: model_order(method, ""))
-    handles = [method_handle(method, line=False) for method in methods]
-    if has_others:
-        handles.append(Line2D([], [], linestyle="", marker="o", color=SOFT, markerfacecolor="white", label="other variants"))
-    figure.legend(handles=handles, loc="outside right upper")
-    return figure
+        main = rows["variant"] == rows["method"].map(standing)
+        data = rows.assign(x=rows["wall_s"], y=rows["forget_quality"], seed=0, main=main)
+        panels.append(Panel("scatter", data, " / ".join(map(str, place)), x, y))
+    return Grid([("", panels)], wide=2, height=3.4)
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -19,10 +19,13 @@ METHOD_NAMES = {
     "task-vector": "Task Vector",
     "rmu": "RMU",
 }
+# The methods that claims are about.
+ORIGINAL, HALF, RETRAIN = "original", "original-half", "retrain"
+GA, GRADDIFF, W_GRADDIFF, NPO, SIMNPO, RMU = "ga", "graddiff", "w-graddiff", "npo", "simnpo", "rmu"
 # The models that no method made.
-REFERENCES = ("original", "original-half", "retrain")
-# What sentences are about, and curves where all would be too many: the methods that the paper compares throughout.
-COMPARED = ("ga", "npo", "simnpo")
+REFERENCES = (ORIGINAL, HALF, RETRAIN)
+# Those that stand out in a figure of many: the paper compares them throughout.
+PROMINENT, COMPARED = (NPO, SIMNPO), (GA, NPO, SIMNPO)
 CHOSEN, DEFAULT = "chosen", "default"
 _ORDER = {method: place for place, method in enumerate(METHOD_NAMES)}
 
@@ -39,7 +42,7 @@ def model_label(method: str, variant: str) -> str:
     return f"{method_name(method)} (chosen)" if variant == CHOSEN else f"{method_name(method)} {variant}"
 
 
-def model_order(method: str, variant: str) -> tuple[Any, ...]:
+def model_order(method: str, variant: str = "") -> tuple[Any, ...]:
     """Return a sort key: Original, Retrain, the methods as listed, others by name; chosen, default, others by their numbers."""
     parts = [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", variant))]
     place = {CHOSEN: 0, DEFAULT: 1}.get(variant, 2)
@@ -47,7 +50,7 @@ def model_order(method: str, variant: str) -> tuple[Any, ...]:
 
 
 def standing_variant(variants: Iterable[str]) -> str | None:
-    """Return the variant that stands for its method: the chosen one, or else the default, or else the first; None of none."""
+    """Return the variant that represents its method: the chosen one, or else the default, or else the first; None of none."""
     return min(variants, key=lambda variant: model_order("", variant), default=None)
 
 

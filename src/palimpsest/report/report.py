@@ -11,28 +11,27 @@ from typing import Any
 import matplotlib.style
 import pandas as pd
 
-from palimpsest.report.evidence import Answer, Evidence
-from palimpsest.report.figures import quality_against_utility, truth_ratio_distributions
-from palimpsest.report.findings import choices_made, findings, models_compared
-from palimpsest.report.marks import leaked_spans, marked, repeated_spans
+from palimpsest.report.claims import RULE, Verdict, verdicts
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.examples import example_blocks
+from palimpsest.report.facts import choices_made, facts, floors, models_compared
+from palimpsest.report.figures import draw
 from palimpsest.report.names import model_label, model_order
+from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
 from palimpsest.report.page import data_uri, flatten, page_environment
-from palimpsest.report.questions import LEADING, QUESTIONS, Question, question_id
+from palimpsest.report.question import Answer, Question
+from palimpsest.report.questions import all_questions
 from palimpsest.report.remarks import Told, remarks_on
-from palimpsest.report.rows import main_models
 from palimpsest.report.study import Block, ReportSpec, Study, Values
 from palimpsest.report.style import STYLE, save
 from palimpsest.report.tables import Table, lm_eval_tables, table1, write_csv
-from palimpsest.report.words import format_quality, joined, under_titles
+from palimpsest.report.words import joined, under_titles
 from palimpsest.scores.remarks import DIVERGED
 
 FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
 RESULTS, ASKED, METHODS = "Results", "Questions of the paper", "Data and methods"
+CLAIMS = ("benchmark", "claim", "source", "paper", "ours", "seeds", "verdict", "why", "question")
 Context = dict[str, Any] | None
-# Questions that are called as their benchmark is.
-ACRONYMS = ("muse", "wmdp")
-# Of a prompt or a label so many characters are shown.
-LONG = 400
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,26 @@ class Report:
         return lm_eval_tables(self.evidence.results, self.study.blocks, self.study.suites)
 
     @cached_property
-    def answers(self) -> dict[str, Answer]:
-        """The questions that the study has the data for, by id."""
-        found = {question_id(question): question.answer(self.evidence) for question in QUESTIONS}
-        return {name: answer for name, answer in found.items() if answer is not None}
+    def answers(self) -> list[tuple[Question, Answer]]:
+        """The questions that the study has the data for."""
+        found = [(question, question.answer(self.evidence)) for question in all_questions()]
+        return [(question, answer) for question, answer in found if answer is not None]
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """The verdict on every claim that the study tests."""
+        return [found for question, _ in self.answers for found in verdicts(question.claims, self.evidence, question.id)]
+
+    def verdicts_of(self, question: Question) -> list[Verdict]:
+        """Return the verdicts on the claims of one question."""
+        return [found for found in self.verdicts if found.question == question.id]
+
+    @property
+    def untested(self) -> list[dict[str, str]]:
+        """The claims that the study has no numbers for."""
+        tested = {found.claim.text for found in self.verdicts}
+        claims = [claim for question in all_questions() for claim in question.claims if claim.text not in tested]
+        return [{"text": claim.text, "source": claim.source} for claim in claims]
 
     def table_link(self, name: str) -> str:
         """Return a table's CSV as a data URI."""
@@ -98,20 +113,30 @@ def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
         (out / folder).mkdir()
     write_csv(out / TABLES / "table1.csv", report.table1)
     write_csv(out / TABLES / "lm_eval.csv", report.lm_eval)
+    _write_frame(out / TABLES / "claims.csv", pd.DataFrame(map(_claim_row, report.verdicts), columns=list(CLAIMS)))
     with matplotlib.style.context(["default", STYLE]):
-        save(quality_against_utility(report.table1), out / FIGURES / "forget_quality_model_utility")
-        save(truth_ratio_distributions(report.table1, report.evidence.truth_ratios), out / FIGURES / "truth_ratio")
-        for name, answer in report.answers.items():
-            save(answer.figure, out / FIGURES / name)
-            answer.numbers.to_csv(out / TABLES / f"{name}.csv", index=False, lineterminator="\n")
+        save(draw(quality_against_utility(report.table1)), out / FIGURES / "forget_quality_model_utility")
+        save(draw(truth_ratio_distributions(report.table1, report.evidence.truth_ratios)), out / FIGURES / "truth_ratio")
+        for question, answer in report.answers:
+            save(draw(answer.figure), out / FIGURES / question.id)
+            _write_frame(out / TABLES / f"{question.id}.csv", answer.numbers)
     (out / PAGE).write_text(render_page(report), encoding="utf-8")
+
+
+def _write_frame(path: Path, frame: pd.DataFrame) -> None:
+    frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def _claim_row(found: Verdict) -> tuple[str | int, ...]:
+    claim = found.claim
+    return found.title, claim.text, claim.source, found.printed, found.ours, found.seeds, found.word, found.reason, found.question
 
 
 def render_page(report: Report) -> str:
     """Return the page; whatever a model or a config says in it is escaped."""
     environment = page_environment()
     sections = []
-    for section in SECTIONS:
+    for section in sections_of(report):
         context = section.build(report)
         if context is not None:
             body = environment.get_template(section.template or f"section_{section.id}.html").render(context)
@@ -121,11 +146,33 @@ def render_page(report: Report) -> str:
     return environment.get_template("page.html").render(study=report.study, sections=sections, contents=contents)
 
 
+def sections_of(report: Report) -> Iterable[Section]:
+    """Return the sections in the order of the page."""
+    return (
+        Section("summary", RESULTS, "The paper's claims", _summary, short="Claims"),
+        Section("results", RESULTS, "Forgetting and utility", _results),
+        Section("truth_ratio", RESULTS, "Truth ratios", _truth_ratio),
+        Section("lm_eval", RESULTS, "Other tasks", _lm_eval),
+        Section("examples", RESULTS, "What the models say", _examples),
+        *(_section(question, answer) for question, answer in report.answers),
+        Section("remarks", METHODS, "Gaps and remarks", _remarks),
+        Section("study", METHODS, "What was run", _study),
+        Section("artefacts", METHODS, "Provenance", _artefacts),
+        Section("glossary", METHODS, "How to read the metrics", lambda report: {}, short="Glossary"),
+    )
+
+
 def _summary(report: Report) -> Context:
-    stories = [{"title": table.title, "opening": models_compared(table), "sentences": findings(table)} for table in report.table1]
-    others = [question for question in QUESTIONS if question not in LEADING]
     gaps = [f"{block.title()}: {_gaps(told)}" for block, told in report.remarks if any(each.is_gap for each in told)]
-    return {"gaps": gaps, "leading": _answers(report, LEADING), "stories": stories, "answers": _answers(report, others)}
+    return {
+        "gaps": gaps,
+        "verdicts": report.verdicts,
+        "titled": len({found.title for found in report.verdicts}) > 1,
+        "untested": report.untested,
+        "rule": RULE,
+        "csv": report.table_link("claims"),
+        "empty": not report.table1 and not report.answers,
+    }
 
 
 def _gaps(told: Iterable[Told]) -> str:
@@ -144,36 +191,18 @@ def _remarks(report: Report) -> Context:
     return {"blocks": blocks, "csv": data_uri((report.evidence.summary / "remarks.csv").read_bytes(), "text/csv")}
 
 
-def _answers(report: Report, questions: Iterable[Question]) -> list[dict[str, Any]]:
-    """Return what questions were answered in short, and what was compared where their tables tell."""
-    return [
-        {
-            "id": name,
-            "title": question.QUESTION,
-            "compared": under_titles([(table.title, models_compared(table)) for table in answer.tables]),
-            "finding": answer.findings[0],
-        }
-        for question in questions
-        if (answer := report.answers.get(name := question_id(question))) is not None
-    ]
-
-
 def _results(report: Report) -> Context:
     if not report.table1:
         return None
+    tables = report.table1
     return {
-        "tables": report.table1,
+        "tables": tables,
+        "facts": under_titles([(table.title, text) for table in tables for text in (models_compared(table), *facts(table))]),
         "csv": report.table_link("table1"),
         "figure": report.figure("forget_quality_model_utility"),
-        "has_published": any(c.published is not None for t in report.table1 for row in t.rows for c in row.cells.values()),
-        "choices": [
-            sentence for block in {t.block.key: t.block for t in report.table1}.values() for sentence in choices_made(block)
-        ],
-        "floors": {
-            table.title: format_quality(floor)
-            for table in report.table1
-            if (floor := table.value("retrain", "forget_quality_floor")) is not None
-        },
+        "has_published": any(c.published is not None for t in tables for row in t.rows for c in row.cells.values()),
+        "choices": [sentence for block in {t.block.key: t.block for t in tables}.values() for sentence in choices_made(block)],
+        "floors": {table.title: floor for table in tables if (floor := floors(table))},
     }
 
 
@@ -186,75 +215,28 @@ def _lm_eval(report: Report) -> Context:
 
 
 def _examples(report: Report) -> Context:
-    """Take one seed and the variant that stands for each method, its first: enough to see what the models say."""
     frame = pd.read_parquet(report.evidence.summary / "examples.parquet").fillna({"variant": ""})
-    blocks = []
-    for block in report.study.blocks:
-        rows = main_models(frame, block)
-        if rows.empty:
-            continue
-        seed = int(rows["seed"].min())
-        answers = {
-            (row["method"], row["variant"], row["set"], row["id"]): row for row in rows[rows["seed"] == seed].to_dict("records")
-        }
-        models = sorted({(method, variant) for method, variant, _, _ in answers}, key=lambda model: model_order(*model))
-        shown = [next(of) for _, of in groupby(models, key=itemgetter(0))]
-        asked = {key[2:]: row for key, row in answers.items()}
-        questions = [
-            {
-                "set": name,
-                "question": _shortened(asked[name, item]["question"], ends=True),
-                "label": _shortened(asked[name, item]["answer"]),
-                "answers": [_marked_answer(answers.get((*model, name, item))) for model in shown],
-            }
-            for name, item in sorted(asked)
-        ]
-        heads = [(method, model_label(method, variant)) for method, variant in shown]
-        blocks.append({"title": block.title(), "seed": seed, "models": heads, "questions": questions})
+    blocks = example_blocks(frame, report.study.blocks)
     texts = any(report.study.shape(block) for block in report.study.blocks)
     return {"blocks": blocks, "texts": texts} if blocks else None
 
 
-def _shortened(text: str, *, ends: bool = False) -> str:
-    """Return the beginning of a long text, or its end, which is what goes on in the label; cut between words where it has any."""
-    if len(text) <= LONG:
-        return text
-    if ends:
-        kept = text[-LONG:]
-        return f"… {kept.partition(' ')[2] or kept}"
-    kept = text[:LONG]
-    return f"{kept.rpartition(' ')[0] or kept} …"
+def _section(question: Question, answer: Answer) -> Section:
+    build = partial(_question, question, answer)
+    return Section(question.id, ASKED, question.title, build, "section_question.html", question.short or question.id.capitalize())
 
 
-def _marked_answer(row: Mapping[Any, Any] | None) -> list[tuple[str, list[str]]]:
-    """Return an answer in pieces; what it shares with the label is leaked on the forget set, and as it should be elsewhere."""
-    if row is None or not str(row["generation"]).strip():
-        return []
-    text = str(row["generation"])
-    kind = "leaked" if row["set"] == "forget" else "kept"
-    return marked(text, {kind: leaked_spans(text, row["answer"], row["question"]), "repeated": repeated_spans(text)})
-
-
-def _question(question: Question, report: Report) -> Context:
-    name = question_id(question)
-    answer = report.answers.get(name)
-    if answer is None:
-        return None
+def _question(question: Question, answer: Answer, report: Report) -> Context:
+    found = report.verdicts_of(question)
     return {
         "answer": answer,
-        "paper": question.PAPER,
-        "figure": report.figure(name),
-        "csv": report.table_link(name),
-        "file": f"{name}.csv",
-        "title": question.QUESTION,
+        "question": question,
+        "verdicts": found,
+        "titled": len({each.title for each in found}) > 1,
+        "figure": report.figure(question.id),
+        "csv": report.table_link(question.id),
         "table": answer.table.astype(str).to_dict("split"),
     }
-
-
-def _section(question: Question) -> Section:
-    name = question_id(question)
-    short = name.upper() if name in ACRONYMS else name.capitalize()
-    return Section(name, ASKED, question.QUESTION, partial(_question, question), "section_question.html", short)
 
 
 def _study(report: Report) -> Context:
@@ -273,20 +255,6 @@ def _artefacts(report: Report) -> Context:
         key = (record["benchmark"], record["split"], record["model"], record["method"])
         record["label"] = labels.get(key) or model_label(str(record["method"]), str(record["variant"]))
     return {"artefacts": records} if records else None
-
-
-SECTIONS = (
-    Section("summary", RESULTS, "What came out", _summary),
-    Section("results", RESULTS, "Forgetting and utility", _results),
-    Section("truth_ratio", RESULTS, "Truth ratios", _truth_ratio),
-    Section("lm_eval", RESULTS, "Other tasks", _lm_eval),
-    Section("examples", RESULTS, "What the models say", _examples),
-    *(_section(question) for question in QUESTIONS),
-    Section("remarks", METHODS, "Gaps and remarks", _remarks),
-    Section("study", METHODS, "What was run", _study),
-    Section("artefacts", METHODS, "Where the numbers lie", _artefacts),
-    Section("glossary", METHODS, "How to read the metrics", lambda report: {}, short="Glossary"),
-)
 
 
 def _settings(methods: Mapping[str, Mapping[str, Values]]) -> dict[str, Any]:

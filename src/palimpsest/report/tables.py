@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from palimpsest.report.evidence import Published
 from palimpsest.report.imported import Imported
 from palimpsest.report.names import CHOSEN, DEFAULT, REFERENCES, model_label, model_order
 from palimpsest.report.remarks import Told, remarks_on
@@ -20,7 +21,6 @@ from palimpsest.report.study import Block, Values
 from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, format_sd
 
 Best = Literal["highest", "nearest 0", "nearest Retrain"] | None
-Published = Mapping[str, Mapping[str, Mapping[str, float]]]
 EPOCH = "{metric}_epoch_{epoch}"
 
 
@@ -155,6 +155,25 @@ class Table:
         seeds = len(self.block.seeds)
         return f"{self.title}, mean ± sd over {seeds} seeds" if seeds > 1 else f"{self.title}, one seed"
 
+    @property
+    def how_to_read(self) -> str:
+        """What the small print of its cells is; "" where there is none."""
+        cells = [cell for row in self.rows for cell in row.cells.values()]
+        return " ".join(
+            text
+            for text, has in (
+                (
+                    "Below a number of one seed: its 95 % interval over the items.",
+                    any(c.sd is None and c.interval for c in cells),
+                ),
+                (
+                    "“paper”: the value published for this benchmark, split and model.",
+                    any(c.published is not None for c in cells),
+                ),
+            )
+            if has
+        )
+
 
 TABLE1 = (
     Column(QUALITY, "", "Forget quality\N{NO-BREAK SPACE}↑", "highest"),
@@ -227,6 +246,18 @@ def table_of_place(
 ) -> Table:
     """Return the rows of one block's finished models as a table, the best marked, published values beside."""
     return _with_published(_with_best(_table(block, suite, "", main_models(rows, block), columns)), published)
+
+
+def standing_points(table: Table, key: str) -> pd.DataFrame:
+    """Return a column by seed for the rows that represent their methods: `method`, `variant`, `seed`, `x`, `low`, `high`."""
+    found = [
+        {"method": row.method, "variant": row.variant, "seed": seed, "x": value}
+        | dict(zip(("low", "high"), cell.ends, strict=True))
+        for row in table.standing.values()
+        if (cell := row.cells.get(key))
+        for seed, value in cell.values.items()
+    ]
+    return pd.DataFrame(found, columns=["method", "variant", "seed", "x", "low", "high"])
 
 
 def numbers_of(tables: Iterable[Table]) -> pd.DataFrame:

@@ -1,171 +1,137 @@
 """Whether what was forgotten comes back when a part of it is learnt again: every attack, method by method."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import pandas as pd
 
-from palimpsest.report.evidence import Answer, Evidence
-from palimpsest.report.figures import relearning_curves
-from palimpsest.report.names import method_name
+from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.figures import Axis, Grid, Panel, metric_panels
+from palimpsest.report.names import NPO, ORIGINAL, RETRAIN, SIMNPO
+from palimpsest.report.question import Answer, Question
 from palimpsest.report.remarks import unmoved_models
 from palimpsest.report.rows import attacked
-from palimpsest.report.study import Study
-from palimpsest.report.tables import EPOCH, RELEARNED, Table, relearning_tables, table1
-from palimpsest.report.words import (
-    QUALITY,
-    SIGNIFICANCE,
-    against_paper,
-    format_quality,
-    joined,
-    table_of,
-    under_titles,
-    variants_shown,
-)
+from palimpsest.report.tables import EPOCH, RELEARNED, Cell, Table, relearning_tables
+from palimpsest.report.words import QUALITY, SIGNIFICANCE, table_of, under_titles, variants_shown
 
-QUESTION = "Does the forgotten come back?"
-PAPER = "Fig. 6"
-ROBUST, OTHER = "simnpo", "npo"
-NAMES = (method_name(ROBUST), method_name(OTHER))
-HARDEST = "shortest"
+HARDEST, EASIER, PROBABILITY = "shortest", "random", "forget_probability"
 
 
-class Lead(NamedTuple):
-    """How far SimNPO's forget quality is above NPO's in one attack: by seed, the mean over the epochs that can tell."""
-
-    table: Table
-    select: str
-    by_seed: pd.Series
+def _tables(evidence: Evidence) -> list[Table]:
+    return relearning_tables(evidence.results, evidence.study.blocks, evidence.remarks)
 
 
-def answer(evidence: Evidence) -> Answer | None:
-    """Compare what is left of forgetting after relearning; None where nothing was attacked."""
-    blocks = evidence.study.blocks
-    tables = relearning_tables(evidence.results, blocks, evidence.remarks)
+def _answer(evidence: Evidence) -> Answer | None:
+    tables = _tables(evidence)
     if not tables:
         return None
     results = evidence.results
     standing = [(row.method, row.variant) for table in tables for row in table.standing.values()]
     metrics = [name for metric in RELEARNED for name in (metric, f"{metric}_sd")]
+    notes = [(table.title, f"{told.label}, {told.where}: {told.text}.") for table in tables for told in table.remarks]
     return Answer(
-        findings=under_titles(list(_sentences(evidence.study, tables))),
-        figure=relearning_curves(tables, table1(results, blocks, {})),
-        alt="Forget quality and forget probability after each epoch of relearning, one column an attack, one line a method.",
-        caption=(
-            "The unlearned models are trained again on a part of the forget set, and asked the whole of it: forget quality "
-            "(above) and probability of the forget answers (below) after each epoch. Bands: above the range of the seeds, below "
-            "mean ± sd; among many methods only NPO and SimNPO have one." + variants_shown(standing)
-        ),
+        figure=Grid([(f"{table.title}: {table.attack}", _panels(evidence, table)) for table in tables], wide=2, height=2.6),
+        alt="Forget quality and forget probability after each epoch of relearning, a row an attack, a line a method.",
+        caption="The unlearned models are trained again on a part of the forget set, and asked the whole of it. Bands: of forget "
+        "quality the range of the seeds, of probability mean ± sd; among many methods only NPO and SimNPO have one."
+        + variants_shown(standing),
         numbers=attacked(results[results["metric"].isin(metrics)]).reset_index(drop=True),
-        table=_text_table(tables),
+        table=table_of([(table.title, _row(table, row.label, row.cells)) for table in tables for row in table.rows]),
+        facts=under_titles(notes),
     )
 
 
-def _sentences(study: Study, tables: Sequence[Table]) -> Iterator[tuple[str, str]]:
-    """Yield sentences under their titles: whether SimNPO is more robust, against what most, and what is left to all."""
-    leads = []
-    for table in tables:
-        lead = _lead(study, table)
-        claim, contrary = (f"{one} is more robust than {two} to {table.attack}" for one, two in (NAMES, NAMES[::-1]))
-        if lead is None:
-            yield table.title, f"Whether {claim} is left open: not both were attacked with the same seed."
-        elif lead.by_seed.empty:
-            numbers = f"{_numbers(table)}, both told apart from Retrain after every epoch"
-            yield table.title, f"Whether {claim} is left open: {numbers}."
-        else:
-            leads.append(lead)
-            yield table.title, against_paper(lead.by_seed, claim, contrary, _numbers(table))
-    for hard in leads:
-        for easy in leads:
-            if hard.table.title == easy.table.title and hard.select == HARDEST != easy.select:
-                yield hard.table.title, _hardest(hard, easy)
-    for table in tables:
-        if left := _left(table):
-            yield table.title, left
-        yield from ((table.title, f"{told.label}, {told.where}: {told.text}.") for told in table.remarks)
+def _row(table: Table, label: str, cells: dict[str, Cell]) -> dict[str, str]:
+    row = {"Model": label, "Attack": table.attack}
+    for column in table.columns:
+        cell = cells.get(column.key)
+        spread = f" ± {column.spread(cell.mean, cell.sd)}" if cell and cell.sd is not None else ""
+        row[f"{column.group}, {column.head}"] = f"{column.text(cell.mean)}{spread}" if cell else ""
+    return row
 
 
-def _at(table: Table, method: str, epoch: int) -> pd.Series:
-    """Return the forget quality of the variant that stands for a method by seed; empty where there is none.
+def _panels(evidence: Evidence, table: Table) -> list[Panel]:
+    data = pd.DataFrame(
+        {"method": row.method, "variant": row.variant, "main": table.stands(row), "x": epoch, "seed": 0}
+        | {"metric": metric, "value": cell.mean, "low": low, "high": high}
+        for metric in RELEARNED
+        for row in table.rows
+        for epoch in epochs_of(table)
+        if (cell := row.cells.get(EPOCH.format(metric=metric, epoch=epoch)))
+        for low, high in [_bounds(cell, metric)]
+    )
+    levels = {role: level for role in (RETRAIN, ORIGINAL) if (level := _level(evidence, table, role))}
+    return metric_panels("curves", data, RELEARNED, Axis("Epochs of relearning"), {PROBABILITY: levels})
 
-    An attack that moved no weight says nothing of a model.
-    """
-    row, key = table.standing.get(method), EPOCH.format(metric=QUALITY, epoch=epoch)
-    if row and epoch and (row.method, row.variant) in unmoved_models(table.remarks, table.attack):
-        return pd.Series(dtype=float)
-    return pd.Series(row.cells[key].values if row and key in row.cells else {}, dtype=float)
+
+def _bounds(cell: Cell, metric: str) -> tuple[float, float]:
+    """Return the range over seeds of a p-value, whose sd says nothing over decades, or else mean ± sd."""
+    if metric == QUALITY:
+        return min(cell.values.values()), max(cell.values.values())
+    return cell.mean - (cell.sd or 0.0), cell.mean + (cell.sd or 0.0)
 
 
-def _epochs(table: Table) -> list[int]:
+def _level(evidence: Evidence, table: Table, role: str) -> float | None:
+    places = [place for place in evidence.finished(PROBABILITY) if place.title == table.title]
+    values = places[0].by_seed(PROBABILITY, role) if places else pd.Series(dtype=float)
+    return float(values.mean()) if len(values) else None
+
+
+def epochs_of(table: Table) -> list[int]:
     """Return the epochs of an attack, 0 being the model before it."""
-    prefix = EPOCH.format(metric=QUALITY, epoch="")
-    return sorted(int(column.key.removeprefix(prefix)) for column in table.columns if column.key.startswith(prefix))
+    return sorted({int(column.key.rpartition("_")[2]) for column in table.columns})
 
 
-def _lead(study: Study, table: Table) -> Lead | None:
-    """Return SimNPO's lead where both were attacked; by no seed where both are told apart from Retrain after every epoch."""
-    differences = []
-    pairs = [_at(table, ROBUST, epoch).align(_at(table, OTHER, epoch), join="inner") for epoch in _epochs(table) if epoch]
-    if not any(len(ours) for ours, _ in pairs):
+def _left(table: Table, method: str) -> pd.DataFrame:
+    """Return the forget quality of a method by seed and epoch of relearning; empty where the attack moved no weight."""
+    row = table.standing.get(method)
+    if row is None or (row.method, row.variant) in unmoved_models(table.remarks, table.attack):
+        return pd.DataFrame()
+    keys = {epoch: EPOCH.format(metric=QUALITY, epoch=epoch) for epoch in epochs_of(table) if epoch}
+    return pd.DataFrame({epoch: row.cells[key].values for epoch, key in keys.items() if key in row.cells})
+
+
+def _robust(table: Table) -> Pair | None:
+    """Return what is left to SimNPO and NPO, by seed, as the mean over the epochs that can tell."""
+    simnpo, npo = (_left(table, method) for method in (SIMNPO, NPO))
+    if simnpo.empty or npo.empty:
         return None
-    for ours, theirs in pairs:
-        # Two p-values of next to nothing differ in every seed and say nothing.
-        if max(ours.mean(), theirs.mean()) > SIGNIFICANCE:
-            differences.append(ours - theirs)
-    by_seed = pd.concat(differences, axis=1).dropna().mean(axis=1) if differences else pd.Series(dtype=float)
-    return Lead(table, str(study.attacks.get(table.attack, {}).get("select", "")), by_seed)
+    # Two p-values of next to nothing differ in every seed and say nothing.
+    both = simnpo.index.intersection(npo.index)
+    told = [e for e in simnpo if e in npo and max(simnpo.loc[both, e].mean(), npo.loc[both, e].mean()) > SIGNIFICANCE]
+    title = f"{table.title}: {table.attack}"
+    if not told:
+        but = "both can be distinguished from Retrain after every epoch"
+        return Pair(title, simnpo.mean(axis=1), npo.mean(axis=1), but=but)
+    return Pair(title, simnpo[told].mean(axis=1), npo[told].mean(axis=1))
 
 
-def _numbers(table: Table) -> str:
-    """Write SimNPO's forget quality against NPO's, epoch by epoch, over the seeds of both."""
-    parts = []
-    for epoch in _epochs(table):
-        ours, theirs = _at(table, ROBUST, epoch).align(_at(table, OTHER, epoch), join="inner")
-        if len(ours):
-            when = f"after epoch {epoch}" if epoch else "before"
-            parts.append(f"{format_quality(ours.mean())} ({format_quality(theirs.mean())}) {when}")
-    return f"SimNPO's forget quality (NPO's) is {joined(parts)}"
+def _robustness(evidence: Evidence) -> Iterator[Pair]:
+    yield from (pair for table in _tables(evidence) if (pair := _robust(table)))
 
 
-def _hardest(hard: Lead, easy: Lead) -> str:
-    """Say against which of two attacks SimNPO's lead is larger."""
-    more, less = hard.table.attack, easy.table.attack
-    ours, theirs = hard.by_seed.align(easy.by_seed, join="inner")
-    where = f"mean over the epochs with one of the two above {SIGNIFICANCE:g}"
-    return against_paper(
-        ours - theirs,
-        f"SimNPO's lead is larger against {more} than against {less}",
-        f"SimNPO's lead is smaller against {more} than against {less}",
-        f"{ours.mean():+.3f} and {theirs.mean():+.3f} of forget quality, {where}",
-    )
+def _harder(evidence: Evidence) -> Iterator[Pair]:
+    """Yield SimNPO's lead against relearning of the shortest answers and of random ones."""
+    by_kind: dict[tuple[str, str], pd.Series] = {}
+    for table in _tables(evidence):
+        pair = _robust(table)
+        if pair and not pair.but:
+            kind = str(evidence.study.attacks.get(table.attack, {}).get("select", ""))
+            by_kind.setdefault((table.title, kind), (pair.greater - pair.than).dropna())
+    for (title, kind), lead in by_kind.items():
+        if kind == HARDEST and (title, EASIER) in by_kind:
+            yield Pair(title, lead, by_kind[title, EASIER])
 
 
-def _left(table: Table) -> str:
-    """Say which methods are still not told apart from Retrain after the last epoch; "" where no forget quality is known."""
-    last = max(_epochs(table), default=0)
-    rows = {row.method: _at(table, row.method, last) for row in table.rows}
-    means = {method: by_seed.mean() for method, by_seed in rows.items() if len(by_seed)}
-    if not means:
-        return ""
-    after = f"After epoch {last} of {table.attack}"
-    kept = [f"{method_name(method)} ({format_quality(mean)})" for method, mean in means.items() if mean > SIGNIFICANCE]
-    if kept:
-        among = f", of {len(means)} methods attacked" if len(means) > 1 else ""
-        return f"{after} a mean forget quality above {SIGNIFICANCE:g} is left to {joined(kept)}{among}."
-    best = max(means, key=lambda method: means[method])
-    highest = f"the highest is {method_name(best)}'s, {format_quality(means[best])}"
-    return f"{after} no mean forget quality is above {SIGNIFICANCE:g}; {highest}."
-
-
-def _text_table(tables: Sequence[Table]) -> pd.DataFrame:
-    """Return a row a model and attack: mean ± sd before relearning and after each epoch."""
-    lines = []
-    for table in tables:
-        for row in table.rows:
-            line = {"Model": row.label, "Attack": table.attack}
-            for column in table.columns:
-                cell = row.cells.get(column.key)
-                spread = f" ± {column.spread(cell.mean, cell.sd)}" if cell and cell.sd is not None else ""
-                line[f"{column.group}, {column.head}"] = f"{column.text(cell.mean)}{spread}" if cell else ""
-            lines.append((table.title, line))
-    return table_of(lines)
+QUESTIONS = (
+    Question(
+        "relearning",
+        "Does the forgotten come back?",
+        "Fig. 6",
+        _answer,
+        (
+            Claim("SimNPO is more robust to relearning than NPO", "Fig. 6", measure=_robustness),
+            Claim("SimNPO's lead is larger when the shortest answers are relearnt", "Fig. 6", "lead", measure=_harder),
+        ),
+    ),
+)
