@@ -222,7 +222,8 @@ def _curves(axes: Axes, panel: Panel) -> None:
         strong = len(methods) <= FEW or method in PROMINENT
         aside = 0.05 * (methods.index(method) - (len(methods) - 1) / 2) if panel.x.names else 0.0
         of = _spread(rows, "x", "y")
-        x, look = of.index.to_numpy(dtype=float) + aside, {"color": colour_of(method), "clip_on": False}
+        x = of.index.to_numpy(dtype=float) + aside
+        look: Look = {"color": colour_of(method), "clip_on": False}
         mark = marker_of(method) if main and not panel.x.scale and len(of) <= 30 else ""
         width = (1.7 if strong else 1.0) if main else 0.8
         style: Any = DASHED if hollow or not main else "-"

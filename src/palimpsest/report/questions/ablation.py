@@ -144,15 +144,15 @@ def _panels(of: Trials) -> Iterator[Panel]:
         default = [
             known.index(of.default[name]) for name, known in zip(of.names, values, strict=True) if of.default.get(name) in known
         ]
+        ring: list[tuple[float, float]] = []
         if points.empty:
             continue
         if len(of.names) == 2:
             cells = points.assign(x=places[0], y=places[1]).groupby(["x", "y"], as_index=False)["value"].mean()
             ring = [(default[0], default[1])] if len(default) == 2 else []
             data = cells.assign(method=of.method, variant="", seed=0)
-            yield Panel(
-                "heatmap", data, title, *axes, rings=ring, write=_writer(metric), shade="quality" if metric == QUALITY else ""
-            )
+            shade = axis_of(metric).scale
+            yield Panel("heatmap", data, title, axes[0], axes[1], rings=ring, write=_writer(metric), shade=shade)
         else:
             data = points.assign(x=places[0], y=points["value"])
             ring = [(x, data.loc[data["x"] == x, "y"].mean()) for x in default]
@@ -177,10 +177,10 @@ def _rows(of: Trials) -> Iterator[dict[str, str]]:
         means = of.points[of.points["metric"] == metric].groupby([*of.names])["value"].mean()
         if len(means):
             row = {"Method": method_name(of.method), "Score": title, "Trials": str(len(means))}
-            for head, place in (("Lowest", means.idxmin()), ("Highest", means.idxmax())):
+            for head, place, mean in (("Lowest", means.idxmin(), means.min()), ("Highest", means.idxmax(), means.max())):
                 settings = place if isinstance(place, tuple) else (place,)
                 at = ", ".join(f"{_words(name)} {_text(value)}" for name, value in zip(of.names, settings, strict=True))
-                row[head] = f"{format_score(metric, float(means[place]))} ({at})"
+                row[head] = f"{format_score(metric, mean)} ({at})"
             yield row
 
 
@@ -206,7 +206,7 @@ def _at_zero(evidence: Evidence) -> Iterator[Pair]:
             points = of.points[(of.points["metric"] == QUALITY) & (of.points["gamma"] != ABSENT)]
             best = [points[at].groupby("seed")["value"].max() for at in (points["gamma"] == 0, points["gamma"] != 0)]
             if all(len(by_seed) for by_seed in best):
-                yield Pair(of.place.title, *best)
+                yield Pair(of.place.title, best[0], best[1])
 
 
 QUESTIONS = (

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,9 +75,10 @@ def halved(evidence: Evidence, halving: Halving) -> Iterator[Halved]:
             yield Halved(halving, place, models, _numbers(place, halving, models, ratios), ratios)
 
 
-def log_ratios(truth_ratios: pd.Series) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def log_ratios(truth_ratios: pd.Series) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """Return log10 of truth ratios; one may be 0 or infinite in floating point, and still counts as lying on that side."""
-    return np.log10(truth_ratios.to_numpy(dtype=float).clip(1e-300, 1e300))
+    logs: np.ndarray[Any, np.dtype[np.float64]] = np.log10(truth_ratios.to_numpy(dtype=float).clip(1e-300, 1e300))
+    return logs
 
 
 def _has_both(place: Place, halving: Halving, method: str, variant: str) -> bool:

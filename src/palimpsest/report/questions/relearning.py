@@ -98,9 +98,10 @@ def _robust(table: Table) -> Pair | None:
         return None
     # Two p-values of next to nothing differ in every seed and say nothing.
     both = simnpo.index.intersection(npo.index)
-    told = [e for e in simnpo if e in npo and max(simnpo.loc[both, e].mean(), npo.loc[both, e].mean()) > SIGNIFICANCE]
+    means = pd.concat([simnpo.loc[both].mean(), npo.loc[both].mean()], axis=1).dropna().max(axis=1)
+    told = means.index[means > SIGNIFICANCE]
     title = f"{table.title}: {table.attack}"
-    if not told:
+    if told.empty:
         but = "both can be distinguished from Retrain after every epoch"
         return Pair(title, simnpo.mean(axis=1), npo.mean(axis=1), but=but)
     return Pair(title, simnpo[told].mean(axis=1), npo[told].mean(axis=1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -65,8 +66,8 @@ def _paired(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(points: pd.DataFrame) -> Iterator[dict[str, str]]:
-    for model, of_model in points.groupby(["method", "variant"], sort=False):
-        row = {"Method": model_label(*model), "Seeds": str(of_model["seed"].nunique())}
+    for (method, variant), of_model in points.groupby(["method", "variant"], sort=False):
+        row = {"Method": model_label(str(method), str(variant)), "Seeds": str(of_model["seed"].nunique())}
         for metric, title in SCORES.items():
             of = of_model[of_model["metric"] == metric]
             row[title] = with_sd(of["value"], metric)
@@ -75,7 +76,7 @@ def _rows(points: pd.DataFrame) -> Iterator[dict[str, str]]:
         yield row
 
 
-def _numbers(place: Place, points: pd.DataFrame) -> Iterator[dict[str, object]]:
+def _numbers(place: Place, points: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield a row per model and score, and one per score for SimNPO less NPO of the same seed."""
     for (metric, method, variant), of in points.groupby(["metric", "method", "variant"], sort=False):
         values, low, high = of["value"].tolist(), *of[["low", "high"]].iloc[0]
