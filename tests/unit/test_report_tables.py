@@ -237,7 +237,15 @@ def test_attacks_that_were_not_asked_about_the_forget_set_have_no_table():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (1.2e-5, f"1.2e{MINUS}05"), (3e-300, f"3.0e{MINUS}300"), (0.0013, "0.0013"), (0.012, "0.012"), (0.994, "0.99"), (1.0, "1.00")],
+    [
+        (0.0, "0"),
+        (1.2e-5, f"1.2e{MINUS}05"),
+        (3e-300, f"3.0e{MINUS}300"),
+        (0.0013, "0.0013"),
+        (0.012, "0.012"),
+        (0.994, "0.99"),
+        (1.0, "1.00"),
+    ],
 )
 def test_forget_quality_can_be_read_at_every_size(value, text):
     assert format_quality(value) == text

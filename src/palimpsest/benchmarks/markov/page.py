@@ -66,7 +66,8 @@ def _chains(place: Place) -> Chains | None:
         paths.setdefault((str(method), str(variant)), {})[seed] = path
     paths = dict(sorted(paths.items(), key=lambda item: model_order(*item[0])))
     variants = {
-        method: standing_variant(name for name in place.block.variants_of(method) if (method, name) in paths) for method, _ in paths
+        method: standing_variant(name for name in place.block.variants_of(method) if (method, name) in paths)
+        for method, _ in paths
     }
     shown = [(method, variant) for method, variant in variants.items() if variant is not None]
     done = Place(place.block, place.suite, finished(place.rows))
@@ -101,11 +102,11 @@ def _answer(evidence: Evidence) -> Answer | None:
     return Answer(
         figure=Grid([("", [_panel(of) for of in found])], wide=2, height=3.9, labels=lines),
         alt="Forget distance on both forget chains against the retain distance, two lines a method, beside Retrain and Original.",
-        caption="The distance from the truth after each iteration of unlearning: mean KL(true ‖ predicted) per predicted state, in "
-        "nats; the axes show its root. Rightwards less is kept, upwards more is forgotten. "
-        f"{' '.join(data)} Lines: means over seeds of each seed's path, read where it first is at a retain distance, as far as all "
-        "seeds get; bands: from the lowest to the highest. Level: Retrain's on Forget2. Single marks: Retrain and Original, filled "
-        f"on Forget1 and hollow on Forget2.{_errors(found)}{variants_shown(model for of in found for model in of.shown)}",
+        caption="The distance from the truth after each iteration of unlearning: mean KL(true ‖ predicted) per predicted state, "
+        "in nats; the axes show its root. Rightwards less is kept, upwards more is forgotten. "
+        f"{' '.join(data)} Lines: means over seeds of each seed's path, read where it first is at a retain distance, as far as "
+        "all seeds get; bands: from the lowest to the highest. Level: Retrain's on Forget2. Single marks: Retrain and Original, "
+        f"filled on Forget1 and hollow on Forget2.{_errors(found)}{variants_shown(model for of in found for model in of.shown)}",
         numbers=stacked(of.numbers for of in found),
         table=table_of([(of.place.title, _row(of, model)) for of in found for model in of.paths]),
         facts=under_titles([(of.place.title, text) for of in found for text in _stand(of)]),
@@ -160,7 +161,9 @@ def _path(of: Chains, model: Model) -> pd.DataFrame:
     first, last = max(path[KEPT].iloc[0] for path in paths.values()), equal_retain(*(path[KEPT] for path in paths.values()))
     grid = np.linspace(first, last, POINTS) if first < last else np.array([first])
     parts = [
-        pd.DataFrame({"x": at, "y": forget_at_retain(path[KEPT], path[forget], at), "seed": seed, "open": forget == FORGET2} for at in grid)
+        pd.DataFrame(
+            {"x": at, "y": forget_at_retain(path[KEPT], path[forget], at), "seed": seed, "open": forget == FORGET2} for at in grid
+        )
         for seed, path in paths.items()
         for forget in FORGET
     ]

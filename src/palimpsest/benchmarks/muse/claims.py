@@ -52,6 +52,13 @@ def _leaks(evidence: Evidence) -> Iterator[Pair]:
 
 
 CLAIMS = (
-    Claim("NPO's |PrivLeak| is further from 0 than SimNPO's", "Table 2, News", LEAK, printed=(108.91, 72.93), measure=_leaks, write="{:.1f}".format),
+    Claim(
+        "NPO's |PrivLeak| is further from 0 than SimNPO's",
+        "Table 2, News",
+        LEAK,
+        printed=(108.91, 72.93),
+        measure=_leaks,
+        write="{:.1f}".format,
+    ),
     Claim("SimNPO keeps more KnowMem on the retain set than NPO", "Table 2, News", KEPT, printed=(39.65, 37.58), measure=_keeps),
 )

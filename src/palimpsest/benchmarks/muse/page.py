@@ -49,10 +49,10 @@ def _answer(evidence: Evidence) -> Answer | None:
     return Answer(
         figure=Grid([(table.title, list(_panels(table))) for table in tables]),
         alt="VerbMem and KnowMem on the forget set, KnowMem on the retain set and PrivLeak of every model, beside Retrain's.",
-        caption="What each model recites and knows, 0 to 100, and PrivLeak. Marks are means over seeds and bars their range; of one "
-        "seed bars are 95 % bootstrap intervals over the items. Shaded: as good as Retrain, or better. A PrivLeak below 0 says that "
-        "the forget set is still remembered; above 0 the model is more surprised by it than one that never saw it, which gives it "
-        "away as well." + variants_shown((row.method, row.variant) for table in tables for row in table.rivals),
+        caption="What each model recites and knows, 0 to 100, and PrivLeak. Marks are means over seeds and bars their range; of "
+        "one seed bars are 95 % bootstrap intervals over the items. Shaded: as good as Retrain, or better. A PrivLeak below 0 "
+        "says that the forget set is still remembered; above 0 the model is more surprised by it than one that never saw it, "
+        "which gives it away as well." + variants_shown((row.method, row.variant) for table in tables for row in table.rivals),
         numbers=numbers_of(tables),
         tables=tables,
         facts=under_titles([(table.title, text) for table in tables for text in _facts(table)]),

@@ -75,11 +75,11 @@ def _answer(evidence: Evidence) -> Answer | None:
         return None
     return Answer(
         figure=Grid([(f"{of.title}: {KINDS[of.kind]}", _panels(of)) for of in found], height=2.4),
-        alt="KnowMem on the retain set, VerbMem and KnowMem on the forget set and PrivLeak of each method, over larger forget sets "
-        "and over requests.",
-        caption="Every model is asked about the retain set and the first forget set, whatever it unlearned. Each larger forget set "
-        "holds the one before it; each request starts from the model left by the previous request. Bars: the range over seeds, or "
-        "of one seed the 95 % interval over the items. A PrivLeak of 0 is Retrain's."
+        alt="KnowMem on the retain set, VerbMem and KnowMem on the forget set and PrivLeak of each method, over larger forget "
+        "sets and over requests.",
+        caption="Every model is asked about the retain set and the first forget set, whatever it unlearned. Each larger forget "
+        "set holds the one before it; each request starts from the model left by the previous request. Bars: the range over "
+        "seeds, or of one seed the 95 % interval over the items. A PrivLeak of 0 is Retrain's."
         + variants_shown(model for of in found for model in of.models),
         numbers=stacked(_numbers(of) for of in found),
         table=table_of([(of.title, _row(of, model)) for of in found for model in of.models]),

@@ -14,10 +14,10 @@ from palimpsest.report.question import Answer, Question
 from palimpsest.report.study import Block
 from palimpsest.report.style import DASHED, SOFT
 from palimpsest.report.tables import Column, Table, numbers_of, standing_points, table_of_place, that_compare
-from palimpsest.report.words import joined, under_titles, variants_shown
+from palimpsest.report.words import MINUS, joined, under_titles, variants_shown
 
 FORGOTTEN, KEPT = "one_minus_accuracy", "accuracy"
-WRONG = "1\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}accuracy"
+WRONG = f"1\N{NO-BREAK SPACE}{MINUS}\N{NO-BREAK SPACE}accuracy"
 # One that knows nothing picks one of four answers, and is wrong in three of four; so near to that, nothing is left.
 CHANCE, NEAR = 0.75, 0.02
 # Standard errors on each side of a 95 % interval.
@@ -86,15 +86,15 @@ def _answer(evidence: Evidence) -> Answer | None:
     chance = {"linestyle": DASHED, "linewidth": 0.9, "color": SOFT}
     return Answer(
         figure=Grid([(table.title, [_panel(table)]) for table in tables], wide=2, height=3.4, labels={"chance": chance}),
-        alt="1 − accuracy on what is to be forgotten against accuracy on what is to stay, a mark a method, beside chance.",
-        caption="Forgotten, upwards, against kept, rightwards; up and to the right is better, as far as chance: of four answers one "
-        "is right. Marks are means over seeds and bars their range; of one seed bars are 95 % intervals over the questions."
+        alt=f"1 {MINUS} accuracy on what is to be forgotten against accuracy on what is to stay, a mark a method, beside chance.",
+        caption="Forgotten, upwards, against kept, rightwards; up and to the right is better, as far as chance: of four answers "
+        "one is right. Marks are means over seeds and bars their range; of one seed bars are 95 % intervals over the questions."
         + variants_shown((row.method, row.variant) for table in tables for row in table.rivals),
         numbers=numbers_of(tables),
         tables=tables,
         facts=under_titles([(table.title, text) for table in tables for text in _facts(table)]),
-        note=f"Bold: the best mean among the unlearned models. Of {WRONG} none is marked: more is better up to chance, {CHANCE:g}, "
-        f"and no gain beyond. {tables[0].how_to_read}",
+        note=f"Bold: the best mean among the unlearned models. Of {WRONG} none is marked: more is better up to chance, "
+        f"{CHANCE:g}, and no gain beyond. {tables[0].how_to_read}",
     )
 
 
@@ -111,7 +111,10 @@ def _facts(table: Table) -> Iterator[str]:
     yield models_compared(table)
     forget = _task(table, FORGOTTEN)
     groups = [
-        (f"{forget} is forgotten up to chance ({WRONG} of {CHANCE:g}, or within {NEAR:g} of it)", lambda value: value >= CHANCE - NEAR),
+        (
+            f"{forget} is forgotten up to chance ({WRONG} of {CHANCE:g}, or within {NEAR:g} of it)",
+            lambda value: value >= CHANCE - NEAR,
+        ),
         (f"{forget} is not forgotten up to chance", lambda value: value < CHANCE - NEAR),
     ]
     yield from grouped(table, FORGOTTEN, groups)
@@ -149,7 +152,9 @@ QUESTIONS = (
         _answer,
         (
             Claim("SimNPO keeps more utility (MMLU) than NPO", "Table A4", KEPT, printed=(0.48, 0.44), measure=_keeps),
-            Claim("SimNPO forgets more hazardous knowledge than RMU", "Table A4", FORGOTTEN, printed=(0.74, 0.68), measure=_forgets),
+            Claim(
+                "SimNPO forgets more hazardous knowledge than RMU", "Table A4", FORGOTTEN, printed=(0.74, 0.68), measure=_forgets
+            ),
         ),
         "WMDP",
     ),
