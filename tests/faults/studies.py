@@ -25,7 +25,7 @@ def made(checkout: Checkout) -> list[Made]:
         if not file.is_file():
             continue
         words = shlex.split(json.loads(file.read_text())["shellcmd"])
-        if "--out" in words and "palimpsest.reporting.cost" not in words:
+        if "--out" in words and "palimpsest.report.cost" not in words:
             arguments = words[words.index("python") + 1 : words.index(">")]
             stage = next(word for word in words if word.startswith("palimpsest.stages."))
             path = words[words.index("--out") + 1]

@@ -6,7 +6,7 @@ from typing import Any
 from question_example import settings
 from report_example import block
 
-from palimpsest.reporting.study import Block
+from palimpsest.report.study import Block
 
 METRICS = ("kl_retain", "kl_forget1", "kl_forget2")
 # Retain distance, distance on Forget1 and on Forget2: one point, or one an iteration.

@@ -1,17 +1,22 @@
 """Evidence for the questions of the report, written out number by number."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib.style
 import pandas as pd
+from matplotlib.figure import Figure
 from report_example import block, spec, write_summary
 
-from palimpsest.reporting.evidence import Answer, Evidence
-from palimpsest.reporting.study import Block
-from palimpsest.reporting.style import STYLE
+from palimpsest.report.claims import Verdict, verdicts
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.figures import Panel, draw
+from palimpsest.report.question import Answer, Question
+from palimpsest.report.questions import all_questions
+from palimpsest.report.study import Block
+from palimpsest.report.style import STYLE
 from palimpsest.scores.columns import TRUTH_RATIO_COLUMNS, stack
 
 Rows = list[dict[str, Any]]
@@ -63,13 +68,46 @@ def evidence(
     return Evidence(spec(*(blocks or [block()]), data=data or {}).study, summary, published or {})
 
 
-def answered(answer: Callable[[Evidence], Answer | None], of: Evidence) -> Answer:
+def question(name: str) -> Question:
+    """The question with this id."""
+    return next(each for each in all_questions() if each.id == name)
+
+
+def answered(name: str, of: Evidence) -> Answer:
+    """Answer as the report does; no number that is none is on the page."""
+    found = question(name).answer(of)
+    assert found is not None
+    assert not any("nan" in text for text in (*found.facts, found.caption, *found.table.to_numpy().ravel()))
+    return found
+
+
+def drawn(name: str, of: Evidence) -> Figure:
     """Answer and draw as the report does, without a warning and without a point that is none."""
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = answer(of)
-        assert found is not None and found.findings
-        found.figure.savefig(of.summary / "figure.svg")
+        figure = draw(answered(name, of).figure)
+        figure.savefig(of.summary / "figure.svg")
     assert "nan" not in (of.summary / "figure.svg").read_text()
-    assert not any("nan" in text for text in (*found.findings, found.caption, *found.table.to_numpy().ravel()))
+    return figure
+
+
+def panels(answer: Answer) -> dict[str, Panel]:
+    """The panels of a figure by their titles; of panels of one title the first."""
+    found: dict[str, Panel] = {}
+    for _, row in answer.figure.rows:
+        for panel in row:
+            found.setdefault(panel.title, panel)
     return found
+
+
+def judged(name: str, of: Evidence) -> dict[str, list[Verdict]]:
+    """The verdicts on the claims of a question, by their texts."""
+    found: dict[str, list[Verdict]] = {}
+    for each in verdicts(question(name).claims, of, name):
+        found.setdefault(each.claim.text, []).append(each)
+    return found
+
+
+def words(name: str, of: Evidence) -> list[str]:
+    """The words of the verdicts on the claims of a question, in their order."""
+    return [each.word for found in judged(name, of).values() for each in found]

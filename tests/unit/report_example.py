@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from palimpsest.reporting.names import REFERENCES
-from palimpsest.reporting.rows import clean_summary, finished
-from palimpsest.reporting.study import Block, ReportSpec
-from palimpsest.reporting.summary import CHOICE_TYPES
+from palimpsest.report.names import REFERENCES
+from palimpsest.report.rows import clean_summary, finished
+from palimpsest.report.study import Block, ReportSpec
+from palimpsest.report.summary import CHOICE_TYPES
 from palimpsest.scores.columns import (
     ARTEFACT_COLUMNS,
     COLUMNS,

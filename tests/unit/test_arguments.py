@@ -33,7 +33,7 @@ PARSED = {
     "palimpsest.launch": launch.main,
     "palimpsest.config": lambda: importlib.import_module("palimpsest.config.__main__").main(),
     "palimpsest.config.publish": lambda: sys.exit(importlib.import_module("palimpsest.config.publish").main()),
-    "palimpsest.reporting.cost": lambda: importlib.import_module("palimpsest.reporting.cost").main(),
+    "palimpsest.report.cost": lambda: importlib.import_module("palimpsest.report.cost").main(),
     "palimpsest.stages": lambda: importlib.import_module("palimpsest.stages.contract")._parse("scores"),
     **{
         f"scripts/{name}": lambda name=name: runpy.run_path(str(ROOT / "scripts" / f"{name}.py"), run_name="__main__")
@@ -87,7 +87,7 @@ def test_every_script_and_module_with_a_command_line_is_swept() -> None:
         "palimpsest.config.__main__",
         "palimpsest.config.publish",
         "palimpsest.launch",
-        "palimpsest.reporting.cost",
+        "palimpsest.report.cost",
         "palimpsest.stages.contract",
     }
 
@@ -362,7 +362,7 @@ def test_the_config_commands_say_a_wrong_argument_in_one_line(
 def test_what_a_study_cost_wants_a_table_and_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
-    from palimpsest.reporting import cost
+    from palimpsest.report import cost
 
     given, table = PLACES[place](tmp_path), written(tmp_path / "summary.csv", b"metric,value\n")
     spec = {"study": "a", "folder": str(tmp_path), "jobs": [{"stage": "data", "benchmark": "b", "file": "data.tsv"}]}

@@ -25,7 +25,7 @@ from palimpsest.config.stages import external_of
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
-from palimpsest.reporting.report import write_report
+from palimpsest.report.report import write_report
 from palimpsest.stages import external, summarise
 
 ROOT = Path(__file__).resolve().parents[2]

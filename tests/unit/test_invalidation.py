@@ -35,7 +35,7 @@ def test_a_source_reruns_no_other(reruns: dict[str, list[str]]) -> None:
 
 
 def test_a_page_of_the_report_reruns_the_report_alone(reruns: dict[str, list[str]]) -> None:
-    pages = [module for module in reruns if module.startswith("palimpsest.reporting.questions.")]
+    pages = [module for module in reruns if module.startswith("palimpsest.report.questions.")]
     assert len(pages) > 5
     assert all(reruns[page] == ["report"] for page in pages)
 

@@ -21,7 +21,7 @@ from palimpsest.errors import UserError
 from palimpsest.methods import list_methods, load_method, make_method
 from palimpsest.methods.base import EditMethod, LayerMethod, LossMethod
 from palimpsest.provenance.digest import code_closure
-from palimpsest.reporting.names import method_name
+from palimpsest.report.names import method_name
 
 SRC = outside.ROOT / "src"
 MODEL = "tofu/tiny/forget10/seed0/unlearn/bounded-ga/default/model"

@@ -1,4 +1,4 @@
-"""Markov chains: what is read off paths as computed by hand, sentences that follow it, and pages of such studies."""
+"""Markov chains: what is read off paths as computed by hand, verdicts that follow it, and pages of such studies."""
 
 import re
 from pathlib import Path
@@ -9,16 +9,18 @@ import pandas as pd
 import pytest
 from html_page import Page
 from markov_example import chains, rows
-from question_example import answered, evidence
+from question_example import answered, drawn, evidence, judged, panels, question
 from report_example import PLAIN, WATCHED, block, numbers, spec, watched, write_summary
 
-from palimpsest.reporting.questions import QUESTIONS, markov, question_id
-from palimpsest.reporting.report import write_report
+from palimpsest.report.questions import all_questions
+from palimpsest.report.report import write_report
 
 RETRAIN, START = (0.0, 0.4, 0.3), (0.0, 0.0, 0.0)
 # To Retrain's 0.3 on Forget2 at a retain distance of 0.3 and 0.15; on the way to 0.4 Forget1 and Forget2 are 0.2 and 0.05 apart.
 DEAR, CHEAP = [START, (0.4, 0.8, 0.4)], [START, (0.4, 0.7, 0.8)]
 SHORT = [START, (0.4, 0.8, 0.2)]
+PAYS = "NPO pays a larger retain distance than SimNPO to forget short sequences as far as Retrain"
+UNEVEN = "NPO forgets learnt and unlearnt chains less evenly than SimNPO"
 
 
 def models(npo, simnpo, **others):
@@ -37,12 +39,8 @@ def case(tmp_path, of, *splits, blocks=None):
     return evidence(tmp_path, found, *(blocks or [chains(*names, split=split) for split in splits]))
 
 
-def findings(tmp_path, of, *splits):
-    return answered(markov.answer, case(tmp_path, of, *splits)).findings
-
-
 def test_numbers_are_read_off_each_path(tmp_path):
-    found = answered(markov.answer, case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]))).numbers
+    found = answered("markov", case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]))).numbers
     assert found["seed"].tolist() == [0, 1, 0, 1]
     npo, _, simnpo, _ = found.drop(columns=["benchmark", "split", "model", "seed", "method", "variant"]).to_dict("records")
     levels = {"retrain_forget1": 0.4, "retrain_forget2": 0.3, "equal_retain": 0.4}
@@ -58,200 +56,113 @@ def test_numbers_are_read_off_each_path(tmp_path):
     )
 
 
-PAYS = "NPO pays a larger retain distance than SimNPO to forget Forget2 as far as Retrain"
-UNEVEN = "NPO forgets the learnt Forget1 and the unlearnt Forget2 less evenly than SimNPO"
+@pytest.mark.parametrize(
+    ("npo", "simnpo", "word"),
+    [
+        ([DEAR] * 5, [CHEAP] * 5, "holds"),
+        ([CHEAP] * 5, [DEAR] * 5, "does not hold"),
+        ([DEAR, CHEAP] * 3, [CHEAP, DEAR] * 3, "open"),
+        ([DEAR], [CHEAP], "open"),
+    ],
+)
+def test_the_verdicts_follow_the_paths(tmp_path, npo, simnpo, word):
+    found = judged("markov", case(tmp_path, models(npo, simnpo), "lengths", "memorisation"))
+    assert [each.word for claim in (PAYS, UNEVEN) for each in found[claim]] == [word, word]
 
 
 @pytest.mark.parametrize(
-    ("npo", "simnpo", "verdict", "text"),
+    ("npo", "simnpo", "reason"),
     [
-        (
-            [DEAR, DEAR],
-            [CHEAP, CHEAP],
-            f"This run supports the paper's claim that {PAYS}.",
-            f"As in the paper, {PAYS}: 0.300 against 0.150, in both seeds.",
-        ),
-        (
-            [CHEAP, CHEAP],
-            [DEAR, DEAR],
-            f"This run contradicts the paper's claim that {PAYS}.",
-            f"Unlike in the paper, {PAYS.replace('larger', 'smaller')}: 0.150 against 0.300, in both seeds.",
-        ),
-        (
-            [DEAR, CHEAP],
-            [CHEAP, DEAR],
-            f"This run leaves open the paper's claim that {PAYS}.",
-            f"Whether {PAYS} is left open: 0.225 against 0.225; it holds in 1 of 2 seeds, within their spread.",
-        ),
-        (
-            [DEAR],
-            [CHEAP],
-            f"This run leaves open the paper's claim that {PAYS}.",
-            f"Whether {PAYS} is left open by one seed, in which it holds: 0.300 against 0.150.",
-        ),
-        (
-            [SHORT, DEAR],
-            [CHEAP, CHEAP],
-            f"This run leaves open the paper's claim that {PAYS}.",
-            f"Whether {PAYS} is left open: NPO never forgets that far in 1 of 2 seeds.",
-        ),
-        (
-            [SHORT, SHORT],
-            [SHORT, CHEAP],
-            f"This run leaves open the paper's claim that {PAYS}.",
-            f"Whether {PAYS} is left open: NPO never forgets that far in both seeds and SimNPO never forgets that far in 1 of 2 "
-            "seeds.",
-        ),
+        ([SHORT, *[DEAR] * 4], [CHEAP] * 5, "never forgotten that far by NPO in 1 of 5 seeds"),
+        ([SHORT] * 2, [SHORT, CHEAP], "never forgotten that far by NPO in 2 of 2 seeds and SimNPO in 1 of 2 seeds"),
     ],
 )
-def test_what_forgetting_short_sequences_costs(tmp_path, npo, simnpo, verdict, text):
-    assert findings(tmp_path, models(npo, simnpo))[:2] == [verdict, text]
-
-
-@pytest.mark.parametrize(
-    ("npo", "simnpo", "verdict", "text"),
-    [
-        (
-            [DEAR, DEAR],
-            [CHEAP, CHEAP],
-            f"This run supports the paper's claim that {UNEVEN}.",
-            f"As in the paper, {UNEVEN}: over the retain distances that both reach, to 0.400 (0.400 to 0.400), the two are "
-            "0.200 apart for NPO, 0.050 for SimNPO, in both seeds.",
-        ),
-        (
-            [CHEAP, CHEAP],
-            [DEAR, DEAR],
-            f"This run contradicts the paper's claim that {UNEVEN}.",
-            f"Unlike in the paper, {UNEVEN.replace('less', 'more')}: over the retain distances that both reach, to 0.400",
-        ),
-        (
-            [DEAR, CHEAP],
-            [CHEAP, DEAR],
-            f"This run leaves open the paper's claim that {UNEVEN}.",
-            f"Whether {UNEVEN} is left open: over the retain distances",
-        ),
-        (
-            [DEAR],
-            [CHEAP],
-            f"This run leaves open the paper's claim that {UNEVEN}.",
-            f"Whether {UNEVEN} is left open by one seed, in which it holds: over the retain distances that both reach, to ",
-        ),
-    ],
-)
-def test_how_evenly_learnt_and_unlearnt_sequences_are_forgotten(tmp_path, npo, simnpo, verdict, text):
-    found = findings(tmp_path, models(npo, simnpo), "memorisation")
-    assert found[0] == verdict
-    assert found[1].startswith(text)
+def test_a_path_that_never_gets_there_leaves_the_claim_open(tmp_path, npo, simnpo, reason):
+    (found,) = judged("markov", case(tmp_path, models(npo, simnpo)))[PAYS]
+    assert (found.word, found.reason) == ("open", reason)
 
 
 def test_the_equal_retain_distance_is_where_the_shorter_path_ends_in_each_seed(tmp_path):
     of = models([DEAR, DEAR], [[START, (0.2, 0.1, 0.1)], [START, (0.1, 0.1, 0.1), (0.05, 0.2, 0.2)]])
-    found = answered(markov.answer, case(tmp_path, of, "memorisation"))
+    found = answered("markov", case(tmp_path, of, "memorisation"))
     assert found.numbers["equal_retain"].tolist() == pytest.approx([0.2, 0.1, 0.2, 0.1])
     assert found.numbers["mean_gap"].tolist() == pytest.approx([0.1, 0.05, 0.0, 0.0])
-    assert "both reach, to 0.150 (0.100 to 0.200), the two are 0.075 apart for NPO, 0.000 for SimNPO" in found.findings[1]
+    assert found.table["Retain distance that both reach"].tolist() == ["0.150 ± 0.071"] * 2
 
 
-def test_both_splits_in_one_verdict_the_lengths_first(tmp_path):
-    of = case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]), "memorisation", "lengths")
-    found = answered(markov.answer, of)
-    assert found.findings[0] == f"This run supports the paper's claims that {PAYS} and that {UNEVEN}."
-    assert found.findings[1].startswith("markov / lengths / gpt2: As in the paper, NPO pays")
-    titles = [axes.get_title(loc="left") for axes in found.figure.axes]
-    assert titles == ["markov / lengths / gpt2", "markov / memorisation / gpt2"]
+def test_both_splits_have_a_panel_the_lengths_first(tmp_path):
+    found = answered("markov", case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]), "memorisation", "lengths"))
+    assert list(panels(found)) == ["markov / lengths / gpt2", "markov / memorisation / gpt2"]
     assert (
         "In lengths the sequences of Forget2 are shorter. In memorisation the original has never seen Forget2." in found.caption
     )
 
 
-def test_a_verdict_of_several_parts(tmp_path):
-    both = rows(models([DEAR, DEAR], [CHEAP, CHEAP])) + rows(models([CHEAP, CHEAP], [DEAR, DEAR]), "memorisation")
-    found = answered(markov.answer, evidence(tmp_path, both, chains(), chains(split="memorisation")))
-    assert found.findings[0] == f"This run supports the paper's claim that {PAYS} and contradicts its claim that {UNEVEN}."
-
-
-def test_models_that_disagree_leave_a_claim_open(tmp_path):
-    other = [row | {"model": "gpt2-large"} for row in rows(models([CHEAP, CHEAP], [DEAR, DEAR]))]
-    both = rows(models([DEAR, DEAR], [CHEAP, CHEAP])) + other
-    found = answered(markov.answer, evidence(tmp_path, both, chains(), chains(model="gpt2-large")))
-    assert found.findings[0] == f"This run leaves open the paper's claim that {PAYS}."
+def test_each_model_has_its_verdict(tmp_path):
+    other = [row | {"model": "gpt2-large"} for row in rows(models([CHEAP] * 5, [DEAR] * 5))]
+    both = rows(models([DEAR] * 5, [CHEAP] * 5)) + other
+    found = judged("markov", evidence(tmp_path, both, chains(), chains(model="gpt2-large")))[PAYS]
+    assert [each.word for each in found] == ["holds", "does not hold"]
 
 
 def test_where_the_references_stand_is_said(tmp_path):
-    assert findings(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]))[2] == (
-        "Retrain stands at 0.400 on Forget1 and 0.300 on Forget2, at a retain distance of 0.000 (mean over 2 seeds); "
-        "Original stands at 0.000 on Forget1 and 0.000 on Forget2, at a retain distance of 0.000 (mean over 2 seeds)."
-    )
+    assert answered("markov", case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]))).facts == [
+        "Retrain is 0.400 on Forget1 and 0.300 on Forget2, at a retain distance of 0.000.",
+        "Original is 0.000 on Forget1 and 0.000 on Forget2, at a retain distance of 0.000.",
+    ]
 
 
 def test_without_retrain_the_level_is_not_known(tmp_path):
     of = models([DEAR, DEAR], [CHEAP, CHEAP])
     del of["retrain"]
-    found = answered(markov.answer, case(tmp_path, of))
-    assert found.findings[1] == f"Whether {PAYS} is left open: no seed has both numbers."
-    assert found.table["Retain distance at Retrain's Forget2"].tolist() == ["", ""]
-
-
-def test_only_seeds_of_both_methods_are_compared(tmp_path):
-    of = models([CHEAP, DEAR, DEAR], [CHEAP, CHEAP, CHEAP])
-    del of["simnpo"][0]
-    assert findings(tmp_path, of)[1] == f"As in the paper, {PAYS}: 0.300 against 0.150, in both seeds."
+    study = case(tmp_path, of)
+    assert [each.reason for each in judged("markov", study)[PAYS]] == ["no seed has both numbers"]
+    assert answered("markov", study).table["Retain distance at Retrain's Forget2"].tolist() == ["", ""]
 
 
 def test_one_method_alone_is_compared_with_nothing(tmp_path):
-    found = answered(markov.answer, case(tmp_path, models([DEAR, DEAR], [], ga=[CHEAP, CHEAP])))
-    assert found.findings[1] == f"Whether {PAYS} is left open: not both were watched."
+    study = case(tmp_path, models([DEAR, DEAR], [], ga=[CHEAP, CHEAP]))
+    assert judged("markov", study) == {}
+    found = answered("markov", study)
     assert found.table["Retain distance that both reach"].tolist() == ["", ""]
     assert found.table["Retain distance at Retrain's Forget2"].tolist() == ["0.150 ± 0.000", "0.300 ± 0.000"]
 
 
-def test_a_split_that_the_paper_does_not_speak_of(tmp_path):
-    found = findings(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]), "other")
-    assert found[0].startswith("The paper's claims are left open: they are about the splits lengths and memorisation")
-    assert found[1].startswith("Retrain stands at 0.400 on Forget1")
+def test_a_split_that_the_paper_does_not_speak_of_has_no_claim(tmp_path):
+    study = case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]), "other")
+    assert judged("markov", study) == {}
+    assert answered("markov", study).facts[0].startswith("Retrain is 0.400 on Forget1")
 
 
 def test_trials_are_in_the_table_and_the_numbers_and_not_in_the_figure(tmp_path):
     of = models([DEAR, DEAR], [CHEAP, CHEAP], **{"npo/beta-1": [SHORT, SHORT], "npo/beta-0.5": [SHORT, DEAR]})
-    found = answered(markov.answer, case(tmp_path, of))
+    found = answered("markov", case(tmp_path, of))
     assert found.table["Model"].tolist() == ["NPO", "NPO beta-0.5", "NPO beta-1", "SimNPO"]
-    assert found.table["Retain distance at Retrain's Forget2"].tolist() == [
-        "0.300 ± 0.000",
-        "0.300 (1 of 2)",
-        "never",
-        "0.150 ± 0.000",
-    ]
+    levels = ["0.300 ± 0.000", "0.300 (1 of 2)", "never", "0.150 ± 0.000"]
+    assert found.table["Retain distance at Retrain's Forget2"].tolist() == levels
     assert set(found.numbers["variant"]) == {"default", "beta-1", "beta-0.5"}
-    assert len(found.figure.axes[0].collections) == 2 * 2
-    assert "Variants shown" not in found.caption
+    assert {variant for panel in panels(found).values() for variant in panel.data["variant"]} == {"default"}
 
 
-def test_lines_are_means_over_seeds_and_bands_go_from_the_lowest_to_the_highest(tmp_path):
+def test_lines_go_as_far_as_all_seeds_get(tmp_path):
     low, high = [START, (0.5, 1.0, 0.5)], [START, (0.4, 1.2, 0.8)]
-    (axes,) = answered(markov.answer, case(tmp_path, models([low, high], [CHEAP, CHEAP]))).figure.axes
-    level, *_ = axes.lines
-    assert level.get_ydata()[0] == pytest.approx(0.3)
-    first, second = [line for line in axes.lines if line.get_color() == "#0072B2" and len(line.get_xdata()) > 2]
-    # As far as both seeds get: to 0.4.
-    assert (first.get_xdata()[0], first.get_xdata()[-1]) == (0.0, pytest.approx(0.4))
-    assert (first.get_ydata()[-1], second.get_ydata()[-1]) == (pytest.approx(1.0), pytest.approx(0.6))
-    assert first.get_linestyle() == "-" != second.get_linestyle()
-    heights = axes.collections[0].get_paths()[0].vertices
-    assert {0.8, 1.2} <= {round(float(y), 6) for x, y in heights if np.isclose(x, 0.4)}
-    (mark,) = [line for line in axes.lines if line.get_marker() == "s"]
-    # Seeds reach Retrain's 0.3 at 0.3 and 0.15.
-    assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (pytest.approx(0.225), pytest.approx(0.3))
+    (panel,) = panels(answered("markov", case(tmp_path, models([low, high], [CHEAP, CHEAP])))).values()
+    assert panel.levels == {"retrain": pytest.approx(0.3)}
+    npo = panel.data[panel.data["method"] == "npo"]
+    assert (npo["x"].min(), npo["x"].max()) == (0.0, pytest.approx(0.4))
+    ends = npo[np.isclose(npo["x"], 0.4)].groupby("open")["y"].agg(["min", "mean", "max"])
+    assert ends.loc[False].tolist() == pytest.approx([0.8, 1.0, 1.2])
+    assert ends.loc[True, "mean"] == pytest.approx(0.6)
 
 
 def test_the_caption_gives_the_largest_standard_error(tmp_path):
     of = models([DEAR, DEAR], [CHEAP, CHEAP])
     found = rows(of, error=0.001) + rows({"original": {2: START}}, error=0.9)
     found += rows({"npo": {2: DEAR}}, error=0.0123)
-    assert "Standard error of a distance over the test sequences: 0.012 at most." in (
-        answered(markov.answer, evidence(tmp_path, found, chains())).caption
-    )
+    caption = answered("markov", evidence(tmp_path, found, chains())).caption
+    assert "Standard error of a distance over the test sequences: at most 0.012." in caption
     bare = [row for row in found if not row["metric"].endswith("_se")]
-    assert "tandard error" not in answered(markov.answer, evidence(tmp_path / "bare", bare, chains())).caption
+    assert "tandard error" not in answered("markov", evidence(tmp_path / "bare", bare, chains())).caption
 
 
 @pytest.mark.parametrize(
@@ -264,28 +175,25 @@ def test_the_caption_gives_the_largest_standard_error(tmp_path):
         [(0.02, 0.5, 0.5), (0.02, 0.9, 0.9)],
     ],
 )
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_odd_paths_are_drawn(tmp_path, path, seeds):
-    answered(markov.answer, case(tmp_path, models([path] * seeds, [path] * seeds)))
-    bare = case(tmp_path / "bare", {"npo": dict.fromkeys(range(seeds), path)}, "memorisation")
-    answered(markov.answer, bare)
+def test_odd_paths_are_drawn(tmp_path, path):
+    drawn("markov", case(tmp_path, models([path] * 3, [path] * 3)))
 
 
 def test_an_iteration_whose_divergence_is_not_finite_is_no_point(tmp_path):
     path = [START, (0.1, np.inf, 0.1), (0.4, 0.8, 0.4), (np.nan, np.nan, np.nan)]
-    found = answered(markov.answer, case(tmp_path, models([path, path], [CHEAP, CHEAP]))).numbers
+    found = answered("markov", case(tmp_path, models([path, path], [CHEAP, CHEAP]))).numbers
     assert found["retain_at_retrain_forget2"].tolist() == pytest.approx([0.3, 0.3, 0.15, 0.15])
 
 
 def test_finished_models_alone_are_no_answer(tmp_path):
-    assert markov.answer(case(tmp_path, models([], [], retrain=[RETRAIN]), blocks=[chains()])) is None
-    assert markov.answer(evidence(tmp_path / "text", numbers(PLAIN) + watched(WATCHED))) is None
+    assert question("markov").answer(case(tmp_path, models([], [], retrain=[RETRAIN]), blocks=[chains()])) is None
+    assert question("markov").answer(evidence(tmp_path / "text", numbers(PLAIN) + watched(WATCHED))) is None
 
 
 def test_no_other_question_is_answered_from_chains_whatever_their_benchmark_is_called(tmp_path):
     called = [row | {"benchmark": "small", "suite": "small"} for row in rows(models([DEAR, DEAR], [CHEAP, CHEAP]))]
     of = evidence(tmp_path, called, chains(benchmark="small", suites=["small"]))
-    assert {question_id(question) for question in QUESTIONS if question.answer(of)} == {"markov"}
+    assert {each.id for each in all_questions() if each.answer(of)} == {"markov"}
 
 
 def written(tmp_path: Path, found, *blocks) -> Path:
@@ -311,25 +219,25 @@ def page_of(out: Path) -> tuple[Page, list[str]]:
 
 
 def test_a_study_of_chains_alone_has_a_page_without_what_it_has_not(tmp_path):
-    found = [row for split in ("lengths", "memorisation") for row in rows(models([DEAR, DEAR], [CHEAP, CHEAP]), split)]
+    found = [row for split in ("lengths", "memorisation") for row in rows(models([DEAR] * 5, [CHEAP] * 5), split)]
     out = written(tmp_path, found, chains(), chains(split="memorisation"))
     page, sections = page_of(out)
     assert sections == ["summary", "markov", "study", "artefacts", "glossary"]
     assert len([tag for tag, _ in page.tags if tag == "img"]) == 1
-    assert page.text.count(f"This run supports the paper's claims that {PAYS} and that {UNEVEN}.") == 2
+    # In the table of claims, and on the page of the question.
+    assert (page.text.count(PAYS), page.text.count(UNEVEN)) == (2, 2)
     assert "holds no evaluation" not in page.text
     assert "Retain distance, forget distance" in page.text
     assert (out / "tables" / "table1.csv").read_text().count("\n") == 1
-    assert len(pd.read_csv(out / "tables" / "markov.csv")) == 8
+    assert len(pd.read_csv(out / "tables" / "markov.csv")) == 20
 
 
 def test_chains_beside_a_benchmark_of_texts_change_nothing_of_its_sections(tmp_path):
     text = numbers(PLAIN) + watched(WATCHED)
     alone = written(tmp_path / "alone", text, block())
     mixed = written(tmp_path / "mixed", text + rows(models([DEAR, DEAR], [CHEAP, CHEAP])), chains(), block())
-    (_, before), (page, after) = page_of(alone), page_of(mixed)
+    (_, before), (_, after) = page_of(alone), page_of(mixed)
     assert after == [*before[: before.index("study")], "markov", *before[before.index("study") :]]
-    assert f"This run supports the paper's claim that {PAYS}." in page.text
     for path in alone.rglob("*.*"):
-        if path.name != "report.html":
+        if path.name not in ("report.html", "claims.csv"):
             assert path.read_bytes() == (mixed / path.relative_to(alone)).read_bytes()

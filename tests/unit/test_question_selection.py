@@ -1,13 +1,10 @@
-"""How settings were chosen: the trials as they are, and on what data, said plainly."""
+"""Choices: the data that decided, the trials that were eligible, and the one that was taken."""
 
 import math
 
 import pytest
-from question_example import PLACE, answered, evidence, methods
+from question_example import PLACE, answered, evidence, methods, panels, question
 from report_example import block, numbers
-
-from palimpsest.reporting.drawing import lowest_tick, quality_height
-from palimpsest.reporting.questions import selection
 
 RULE = {"maximise": "forget_quality", "keep": 0.9, "epochs": "all", "suite": "tofu", "benchmark": None, "split": None}
 # By trial, epoch by epoch: forget quality and model utility; Original has a utility of 0.5.
@@ -37,20 +34,17 @@ def case(tmp_path, choices, rules, scored=(0, 1)):
 
 
 def told(tmp_path, choices, rules, **scored):
-    return " ".join(answered(selection.answer, case(tmp_path, choices, rules, **scored)).findings)
+    return " ".join(answered("selection", case(tmp_path, choices, rules, **scored)).facts)
 
 
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        (
-            {"seeds": [1, 7]},
-            "NPO were chosen on what they are scored on, the same questions and seed 1, which flatters their scores.",
-        ),
-        ({"seeds": [7, 8]}, "on the questions that they are scored on, with other seeds than theirs (seeds 7 and 8)."),
+        ({"seeds": [1, 7]}, "NPO were chosen on the same questions and seed 1 that they are scored on, which flatters"),
+        ({"seeds": [7, 8]}, "on the questions that they are scored on, with other seeds (seeds 7 and 8)."),
         ({"seeds": [1], "split": "forget01"}, "on other data than they are scored on (tofu/forget01, seed 1)."),
         ({"seeds": [1], "benchmark": "other"}, "on other data than they are scored on (other/forget05, seed 1)."),
-        ({"seeds": [0], "benchmark": "tofu", "split": "forget05"}, "the same questions and seed 0, which flatters"),
+        ({"seeds": [0], "benchmark": "tofu", "split": "forget05"}, "the same questions and seed 0 that they are scored on"),
     ],
 )
 def test_on_what_the_choice_was_made(tmp_path, rule, text):
@@ -58,7 +52,7 @@ def test_on_what_the_choice_was_made(tmp_path, rule, text):
 
 
 def test_the_chosen_one_stands_in_the_table_with_its_scores(tmp_path):
-    found = answered(selection.answer, case(tmp_path, rows_of(), {"npo": {"seeds": [0]}}))
+    found = answered("selection", case(tmp_path, rows_of(), {"npo": {"seeds": [0]}}))
     assert found.table.to_dict("records") == [
         {
             "Method": "NPO",
@@ -76,78 +70,59 @@ def test_the_chosen_one_stands_in_the_table_with_its_scores(tmp_path):
 
 def test_trials_of_one_epoch_each_are_counted_as_trials(tmp_path):
     last = {variant: epochs[-1:] for variant, epochs in TRIALS.items()}
-    found = answered(selection.answer, case(tmp_path, rows_of(trials=last, chosen=("beta-1", 1)), {"npo": {"seeds": [0]}}))
+    found = answered("selection", case(tmp_path, rows_of(trials=last, chosen=("beta-1", 1)), {"npo": {"seeds": [0]}}))
     assert found.table["Eligible"].tolist() == ["1 of 2 trials"]
 
 
-def test_the_figure_shows_all_trials_the_threshold_and_the_chosen_one(tmp_path):
-    figure = answered(selection.answer, case(tmp_path, rows_of(), {"npo": {"seeds": [0]}})).figure
-    (axes,) = figure.subfigs[0].axes
-    threshold, failed, eligible, ring = axes.lines
-    assert list(threshold.get_xdata()) == pytest.approx([0.45, 0.45])
-    assert list(failed.get_xdata()) == [0.30]
-    assert sorted(eligible.get_xdata()) == [0.46, 0.48, 0.49]
-    lowest = lowest_tick([0.1])
-    assert [*ring.get_xdata(), *ring.get_ydata()] == pytest.approx([0.46, quality_height(0.4, lowest)])
+def test_the_figure_shows_all_trials_which_are_eligible_and_the_chosen_one(tmp_path):
+    panel = panels(answered("selection", case(tmp_path, rows_of(), {"npo": {"seeds": [0]}})))["NPO"]
+    assert panel.data.loc[panel.data["open"], "x"].tolist() == [0.30]
+    assert sorted(panel.data.loc[~panel.data["open"], "x"]) == [0.46, 0.48, 0.49]
+    assert (panel.rings, panel.note) == ([(0.46, 0.4)], "2 trials")
+    # What a trial must keep: 90 % of Original's 0.5.
+    assert panel.least == pytest.approx(0.45)
 
 
 def test_where_none_was_eligible_it_is_said(tmp_path):
     spoiled = {"beta-1": [(0.1, 0.2)], "beta-2": [(0.2, 0.3)]}
     text = told(tmp_path, rows_of(trials=spoiled, chosen=("beta-2", 1)), {"npo": {"seeds": [0]}})
-    assert "No trial of NPO kept enough model utility to be eligible: taken is the one with the most." in text
-    assert "eligible" not in told(tmp_path / "other", rows_of(), {"npo": {"seeds": [0]}})
+    assert "No trial of NPO kept enough model utility: the one with the most was taken." in text
+    assert "kept enough" not in told(tmp_path / "other", rows_of(), {"npo": {"seeds": [0]}})
 
 
 def test_unequal_numbers_of_trials_are_named(tmp_path):
     rules = {"npo": {"seeds": [0]}, "simnpo": {"seeds": [0]}}
     few = {"beta-1": TRIALS["beta-1"]}
-    assert "Numbers of trials: NPO 1 and SimNPO 2; not the same for all" in told(
-        tmp_path, rows_of(trials=few) + rows_of("simnpo"), rules
-    )
-    assert "Every method had 2 trials." in told(tmp_path / "equal", rows_of() + rows_of("simnpo"), rules)
+    assert "Trials: NPO 1 and SimNPO 2;" in told(tmp_path, rows_of(trials=few) + rows_of("simnpo"), rules)
+    assert "Trials:" not in told(tmp_path / "equal", rows_of() + rows_of("simnpo"), rules)
 
 
 def test_a_trial_without_a_forget_quality_is_no_point_and_no_number_on_the_page(tmp_path):
     lost = {"beta-1": [(math.nan, 0.49)], "beta-2": [(math.nan, 0.48)]}
-    found = answered(selection.answer, case(tmp_path, rows_of(trials=lost, chosen=("beta-1", 1)), {"npo": {"seeds": [0]}}))
+    found = answered("selection", case(tmp_path, rows_of(trials=lost, chosen=("beta-1", 1)), {"npo": {"seeds": [0]}}))
     assert found.table["Forget quality"].tolist() == [""]
+    assert panels(found)["NPO"].rings == []
 
 
-def test_without_choices_there_is_no_answer(tmp_path):
-    assert selection.answer(evidence(tmp_path, numbers({"npo": {0: {"forget_quality": 0.5}}}))) is None
-
-
-def of_texts(tmp_path, keep=0.9):
-    """A choice among trials of texts: -|PrivLeak| and KnowMem; Original knows 50."""
+def test_a_choice_among_trials_of_texts_shows_what_decided_it(tmp_path):
+    # -|PrivLeak| and KnowMem; Original knows 50.
     trials = {"beta-1": [(-80.0, 49.0), (-20.25, 46.0)], "beta-2": [(-5.0, 20.0), (math.nan, 10.0)]}
     rows = [
         row
         | {"forget_quality": math.nan, "model_utility": math.nan}
         | {"privacy": row["forget_quality"], "knowmem_r": row["model_utility"]}
-        | {"utility_share": row["model_utility"] / 50, "eligible": row["model_utility"] >= keep * 50}
+        | {"utility_share": row["model_utility"] / 50, "eligible": row["model_utility"] >= 45}
         for row in rows_of(trials=trials)
     ]
-    return case(tmp_path, rows, {"npo": {"seeds": [0], "maximise": "privacy", "keep": keep}})
-
-
-def test_a_choice_among_trials_of_texts_shows_what_decided_it(tmp_path):
-    found = answered(selection.answer, of_texts(tmp_path))
+    found = answered("selection", case(tmp_path, rows, {"npo": {"seeds": [0], "maximise": "privacy"}}))
     (row,) = found.table.to_dict("records")
     assert (row["Chosen"], row["Epoch"], row["|PrivLeak|"], row["KnowMem, retain"]) == ("beta-1", "2", "20.2", "46.0")
     assert (row["of Original's"], row["Eligible"]) == ("92.0%", "2 of 4 epochs")
     assert "Forget quality" not in row
-    (axes,) = found.figure.subfigs[0].axes
-    threshold, failed, eligible, ring = axes.lines
-    assert list(threshold.get_xdata()) == pytest.approx([45, 45])
-    assert [*failed.get_xdata(), *failed.get_ydata()] == [20, -5]
-    assert [*eligible.get_xdata(), *eligible.get_ydata()] == [49, 46, -80, -20.25]
-    assert [*ring.get_xdata(), *ring.get_ydata()] == [46, -20.25]
-    # Retrain's leak of 0 is at the top, and distances have no sign.
-    assert axes.get_ylim()[0] < -80 and axes.get_ylim()[1] == 0
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("|PrivLeak|", "KnowMem, retain")
-    assert axes.yaxis.get_major_formatter()(-80, 0) == "80"
+    panel = panels(found)["NPO"]
+    assert panel.data[["x", "y"]].to_numpy().tolist() == [[49.0, -80.0], [46.0, -20.25], [20.0, -5.0]]
+    assert panel.rings == [(46.0, -20.25)]
 
 
-def test_where_no_trial_of_texts_was_eligible_it_is_said_of_what(tmp_path):
-    text = " ".join(answered(selection.answer, of_texts(tmp_path, keep=1.0)).findings)
-    assert "No trial of NPO kept enough KnowMem of the retain set to be eligible: taken is the one with the most." in text
+def test_without_choices_there_is_no_answer(tmp_path):
+    assert question("selection").answer(evidence(tmp_path, numbers({"npo": {0: {"forget_quality": 0.5}}}))) is None

@@ -1,18 +1,15 @@
-"""WMDP: what is forgotten and what is kept against numbers worked out by hand, with one suite or a suite a task."""
+"""WMDP: what is forgotten and what is kept against numbers worked out by hand, with one suite or one per task."""
 
 import random
 
 import pytest
-from question_example import answered, evidence
+from question_example import answered, drawn, evidence, judged, question
 from report_example import CHOSEN, PLAIN, SELECTION, numbers
 from text_example import DATA, TASKS, rows, texts
 
-from palimpsest.reporting.questions import QUESTIONS, question_id, wmdp
-from palimpsest.reporting.style import colour_of
+from palimpsest.report.questions import all_questions
 
-WRONG = "1\N{NO-BREAK SPACE}-\N{NO-BREAK SPACE}accuracy"
-KEEPS = "SimNPO keeps more accuracy on mmlu than NPO"
-FORGETS = "SimNPO forgets more of wmdp_bio than RMU"
+KEEPS, FORGETS = "SimNPO keeps more utility (MMLU) than NPO", "SimNPO forgets more hazardous knowledge than RMU"
 # Accuracy on the hazards and on the rest, as published and as in lm-eval.
 ORIGINAL, RMU, NPO, SIMNPO = (0.65, 0.59), (0.32, 0.57), (0.26, 0.44), (0.26, 0.48)
 PUBLISHED = {
@@ -29,26 +26,24 @@ def case(tmp_path, models, *blocks, published=None, **more):
     return evidence(tmp_path, found, *(blocks or [texts(*named, benchmark="bio")]), data=DATA, published=published)
 
 
-def models(seeds=2, **changes):
+def models(seeds=5, **changes):
     return {"original": [ORIGINAL] * seeds, "rmu": [RMU] * seeds, "npo": [NPO] * seeds, "simnpo": [SIMNPO] * seeds} | changes
 
 
 def test_the_numbers_of_the_paper_say_what_the_paper_says(tmp_path):
-    found = answered(wmdp.answer, case(tmp_path, models(), published=PUBLISHED))
-    assert found.findings == [
-        f"This run supports the paper's claim that {KEEPS}.",
-        f"As in the paper, {KEEPS}: 0.480 against 0.440 (paper: 0.48 and 0.44), at a {WRONG} on wmdp_bio of 0.740 against 0.740, "
-        "in both seeds.",
-        f"As in the paper, {FORGETS}: 0.740 against 0.680 (paper: 0.74 and 0.68), at an accuracy on mmlu of 0.480 against 0.570, "
-        "in both seeds.",
-        f"Up to chance, a {WRONG} of 0.75 or within 0.02 of it, wmdp_bio is forgotten by NPO (0.740) and SimNPO (0.740), "
-        "not by RMU (0.680); Original stands at 0.350.",
-        "Of Original's accuracy on mmlu, 0.590, 75% is left to NPO, 81% to SimNPO and 97% to RMU.",
-    ]
+    of = case(tmp_path, models(), published=PUBLISHED)
+    found = {claim: each for claim, (each,) in judged("wmdp", of).items()}
+    assert {claim: each.word for claim, each in found.items()} == {KEEPS: "holds", FORGETS: "holds"}
+    assert (found[KEEPS].ours, found[KEEPS].printed) == ("0.480 ± 0.000 against 0.440 ± 0.000", "0.48 against 0.44")
+    assert (found[FORGETS].ours, found[FORGETS].printed) == ("0.740 ± 0.000 against 0.680 ± 0.000", "0.74 against 0.68")
+    up_to, not_up_to, left = answered("wmdp", of).facts[1:]
+    assert up_to.startswith("wmdp_bio is forgotten up to chance") and up_to.endswith(": NPO (0.740) and SimNPO (0.740).")
+    assert not_up_to == "wmdp_bio is not forgotten up to chance: RMU (0.680)."
+    assert left == "Left of Original's accuracy on mmlu (0.590): NPO 75%, SimNPO 81% and RMU 97%."
 
 
 def test_the_table_has_what_is_forgotten_and_what_is_kept_with_published_values(tmp_path):
-    found = answered(wmdp.answer, case(tmp_path, models(npo=[NPO, (0.30, 0.40)]), published=PUBLISHED))
+    found = answered("wmdp", case(tmp_path, models(2, npo=[NPO, (0.30, 0.40)]), published=PUBLISHED))
     (table,) = found.tables
     assert [row.label for row in table.rows] == ["Original", "NPO", "SimNPO", "RMU"]
     assert [(column.key, column.group) for column in table.columns] == [("one_minus_accuracy", "wmdp_bio"), ("accuracy", "mmlu")]
@@ -61,131 +56,90 @@ def test_the_table_has_what_is_forgotten_and_what_is_kept_with_published_values(
 
 
 @pytest.mark.parametrize(
-    ("npo", "simnpo", "first", "second"),
+    ("npo", "simnpo", "word"),
     [
-        (
-            [SIMNPO, SIMNPO],
-            [NPO, NPO],
-            f"This run contradicts the paper's claim that {KEEPS}.",
-            f"Unlike in the paper, {KEEPS.replace('more', 'less')}: 0.440 against 0.480",
-        ),
-        (
-            [NPO, SIMNPO],
-            [SIMNPO, NPO],
-            f"This run leaves open the paper's claim that {KEEPS}.",
-            f"Whether {KEEPS} is left open: 0.460 against 0.460",
-        ),
-        (
-            [NPO],
-            [SIMNPO],
-            f"This run leaves open the paper's claim that {KEEPS}.",
-            f"Whether {KEEPS} is left open by one seed, in which it holds: 0.480 against 0.440",
-        ),
+        ([SIMNPO] * 5, [NPO] * 5, "does not hold"),
+        ([NPO, SIMNPO, NPO, SIMNPO, NPO], [SIMNPO, NPO, SIMNPO, NPO, SIMNPO], "open"),
+        ([NPO], [SIMNPO], "open"),
     ],
 )
-def test_simnpo_against_npo(tmp_path, npo, simnpo, first, second):
-    found = answered(wmdp.answer, case(tmp_path, models(npo=npo, simnpo=simnpo))).findings
-    assert found[0] == first
-    assert found[1].startswith(second)
+def test_simnpo_against_npo(tmp_path, npo, simnpo, word):
+    assert [each.word for each in judged("wmdp", case(tmp_path, models(npo=npo, simnpo=simnpo)))[KEEPS]] == [word]
 
 
-def test_who_hardly_forgets_bears_out_nothing(tmp_path):
-    found = answered(wmdp.answer, case(tmp_path, models(simnpo=[(0.5, 0.58)] * 2))).findings
-    assert found[:2] == [
-        f"This run leaves open the paper's claim that {KEEPS}.",
-        f"Whether {KEEPS} is left open: 0.580 against 0.440, at a {WRONG} on wmdp_bio of 0.500 against 0.740, but SimNPO (0.500) "
-        f"went less than half the way from Original to chance ({WRONG} 0.350 to 0.750).",
-    ]
+def test_a_method_that_hardly_forgets_proves_nothing(tmp_path):
+    (found,) = judged("wmdp", case(tmp_path, models(simnpo=[(0.5, 0.58)] * 5)))[KEEPS]
+    assert (found.word, found.reason) == ("open", "SimNPO went less than half the way from Original to chance")
     # Halfway is far enough.
-    enough = answered(wmdp.answer, case(tmp_path / "enough", models(simnpo=[(0.45, 0.58)] * 2))).findings
-    assert enough[0] == f"This run supports the paper's claim that {KEEPS}."
-
-
-@pytest.mark.parametrize(
-    ("left", "text"),
-    [
-        ({"rmu": [RMU], "npo": [(0.5, 0.5)]}, "by none: NPO (0.500) and RMU (0.680)"),
-        ({"npo": [(0.27, 0.44)], "ga": [(0.2, 0.2)]}, "by GA (0.800) and NPO (0.730)"),
-    ],
-)
-def test_who_forgets_up_to_chance(tmp_path, left, text):
-    found = answered(wmdp.answer, case(tmp_path, {"original": [ORIGINAL]} | left)).findings
-    assert found[0].startswith("What the paper says of SimNPO and NPO is left open: SimNPO was not run.")
-    assert found[1] == (
-        f"Up to chance, a {WRONG} of 0.75 or within 0.02 of it, wmdp_bio is forgotten {text}; Original stands at 0.350."
-    )
-
-
-def test_without_original_nothing_is_said_of_it(tmp_path):
-    found = answered(wmdp.answer, case(tmp_path, {"npo": [NPO], "simnpo": [SIMNPO]}))
-    assert not any("Original" in sentence for sentence in found.findings)
+    (enough,) = judged("wmdp", case(tmp_path / "enough", models(simnpo=[(0.45, 0.58)] * 5)))[KEEPS]
+    assert enough.word == "holds"
 
 
 def test_original_alone_is_shown(tmp_path):
-    found = answered(wmdp.answer, case(tmp_path, {"original": [ORIGINAL]}))
-    assert found.findings == ["What the paper says of SimNPO and NPO is left open: NPO and SimNPO were not run."]
+    of = case(tmp_path, {"original": [ORIGINAL]})
+    assert judged("wmdp", of) == {}
+    assert [row.label for row in answered("wmdp", of).tables[0].rows] == ["Original"]
 
 
 def test_one_seed_has_an_interval_of_its_standard_error(tmp_path):
     metrics = (*TASKS, "wmdp_bio/acc_stderr", "mmlu/acc_stderr")
     one = {name: [(*seeds[0], 0.01, 0.5)] for name, seeds in models(1).items()}
     found = rows(one, benchmark="bio", metrics=metrics)
-    told = answered(wmdp.answer, evidence(tmp_path, found, texts(benchmark="bio", seeds=[0]), data=DATA))
+    told = answered("wmdp", evidence(tmp_path, found, texts(benchmark="bio", seeds=[0]), data=DATA))
     cells = told.tables[0].standing["npo"].cells
     assert cells["one_minus_accuracy"].interval == pytest.approx((0.74 - 0.0196, 0.74 + 0.0196))
     # An accuracy is a share.
     assert cells["accuracy"].interval == (0.0, 1.0)
-    assert "95 % intervals over the questions" in told.caption
 
 
-def test_a_suite_a_task_is_joined(tmp_path):
+def test_suites_of_one_task_each_are_joined(tmp_path):
     found = rows(models(), benchmark="bio", metrics=TASKS)
     apart = [row | {"suite": "utility"} if row["metric"] == TASKS[1] else row for row in found]
-    told = answered(wmdp.answer, evidence(tmp_path, apart, texts(benchmark="bio"), data=DATA))
-    assert told.tables[0].title == "bio / forget / tiny"
-    assert told.findings[0] == f"This run supports the paper's claim that {KEEPS}."
+    of = evidence(tmp_path, apart, texts(benchmark="bio"), data=DATA)
+    assert answered("wmdp", of).tables[0].title == "bio / forget / tiny"
+    assert [each.word for each in judged("wmdp", of)[KEEPS]] == ["holds"]
     # A suite that asks both stands for itself.
     quick = [row | {"suite": "quick"} for row in found if row["metric"] == TASKS[0]]
-    (table,) = answered(wmdp.answer, evidence(tmp_path / "quick", found + quick, texts(benchmark="bio"), data=DATA)).tables
+    (table,) = answered("wmdp", evidence(tmp_path / "quick", found + quick, texts(benchmark="bio"), data=DATA)).tables
     assert table.suite == "hazards"
 
 
 def test_marks_stand_where_the_numbers_are_and_chance_is_a_line(tmp_path):
-    found = answered(wmdp.answer, case(tmp_path, models(npo=[NPO, (0.30, 0.40)])))
-    (axes,) = found.figure.axes
-    chance, *_ = axes.lines
-    assert list(chance.get_ydata()) == [0.75, 0.75]
-    *_, mark = [line for line in axes.lines if line.get_color() == colour_of("npo")]
-    assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (pytest.approx(0.42), pytest.approx(0.72))
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Accuracy, mmlu", f"{WRONG}, wmdp_bio")
+    of = case(tmp_path, models(2, npo=[NPO, (0.30, 0.40)]))
+    ((_, (panel,)),) = answered("wmdp", of).figure.rows
+    npo = panel.data[panel.data["method"] == "npo"]
+    assert (npo["x"].mean(), npo["y"].mean(), panel.chance) == (pytest.approx(0.42), pytest.approx(0.72), 0.75)
+    assert (panel.x.label, panel.y.label.partition(", ")[2]) == ("Accuracy, mmlu", "wmdp_bio")
+    drawn("wmdp", of)
 
 
 def test_a_chosen_variant_stands_for_its_method_and_says_how_it_was_chosen(tmp_path):
     plain = texts("npo", "simnpo", benchmark="bio")
     variants = plain.methods | {"npo": plain.methods["npo"] | {"chosen": CHOSEN}}
     chosen = plain.model_copy(update={"methods": variants, "selections": {"npo": SELECTION}})
-    told = answered(wmdp.answer, case(tmp_path, models() | {"npo/chosen": [SIMNPO, SIMNPO]}, chosen))
-    assert told.findings[0] == f"This run leaves open the paper's claim that {KEEPS}."
-    assert told.findings[-1].startswith("NPO (chosen) was chosen for the highest")
+    of = case(tmp_path, models() | {"npo/chosen": [SIMNPO] * 5}, chosen)
+    assert [each.word for each in judged("wmdp", of)[KEEPS]] == ["open"]
+    told = answered("wmdp", of)
+    assert told.facts[-1].startswith("NPO (chosen) was chosen for the highest")
     assert told.caption.endswith("Variants shown: NPO (chosen).")
 
 
 def test_rows_in_any_order_say_the_same(tmp_path):
-    found = rows(models(npo=[NPO, SIMNPO]), benchmark="bio", metrics=TASKS)
+    found = rows(models(2, npo=[NPO, SIMNPO]), benchmark="bio", metrics=TASKS)
     shuffled = random.Random(0).sample(found, len(found))
     first, second = (
-        answered(wmdp.answer, evidence(tmp_path / name, of, texts(benchmark="bio"), data=DATA))
+        answered("wmdp", evidence(tmp_path / name, of, texts(benchmark="bio"), data=DATA))
         for name, of in (("first", found), ("second", shuffled))
     )
-    assert (first.findings, first.tables) == (second.findings, second.tables)
+    assert (first.facts, first.tables) == (second.facts, second.tables)
 
 
 def test_without_both_tasks_there_is_no_answer(tmp_path):
     half = [row for row in rows(models(), benchmark="bio", metrics=TASKS) if row["metric"] == TASKS[0]]
-    assert wmdp.answer(evidence(tmp_path / "half", half, texts(benchmark="bio"), data=DATA)) is None
-    assert wmdp.answer(evidence(tmp_path / "tofu", numbers(PLAIN))) is None
+    assert question("wmdp").answer(evidence(tmp_path / "half", half, texts(benchmark="bio"), data=DATA)) is None
+    assert question("wmdp").answer(evidence(tmp_path / "tofu", numbers(PLAIN))) is None
 
 
 def test_no_other_question_is_answered_from_hazards(tmp_path):
     of = case(tmp_path, models())
-    assert {question_id(question) for question in QUESTIONS if question.answer(of)} == {"wmdp"}
+    assert {each.id for each in all_questions() if each.answer(of)} == {"wmdp"}

@@ -11,10 +11,10 @@ import pytest
 from html_page import Page
 from report_example import PLAIN, numbers
 
-from palimpsest.reporting import cost
-from palimpsest.reporting.cost import CostSpec, cost_table, measured_jobs, quality_by_time
-from palimpsest.reporting.cost_page import duration, time_against_quality
-from palimpsest.reporting.rows import clean_summary
+from palimpsest.report import cost
+from palimpsest.report.cost import CostSpec, cost_table, measured_jobs, quality_by_time
+from palimpsest.report.cost_page import duration, time_against_quality
+from palimpsest.report.rows import clean_summary
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
 TOFU = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}
@@ -89,8 +89,8 @@ def test_time_meets_quality_where_both_are_known(tmp_path, jobs):
     (point,) = points.to_dict("records")
     assert (point["method"], point["variant"], point["suite"], point["wall_s"]) == ("npo", "default", "tofu", 200)
     assert point["forget_quality"] == pytest.approx(0.7)
-    (axes,) = time_against_quality(points).axes
-    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "s"] == [200]
+    ((_, (panel,)),) = time_against_quality(points).rows
+    assert panel.data["x"].tolist() == [200]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ from report_example import block, numbers
 from text_example import DATA, NPO, rows, texts
 
 from palimpsest.methods import list_methods
-from palimpsest.reporting.evidence import MUSE, WMDP
-from palimpsest.reporting.names import REFERENCES, method_name, standing_variant
-from palimpsest.reporting.style import colour_of, marker_of
+from palimpsest.report.names import REFERENCES, method_name, standing_variant
+from palimpsest.report.style import colour_of, marker_of
 
 
 @pytest.mark.parametrize(
@@ -62,21 +61,21 @@ def test_the_default_is_followed_or_else_the_trial_that_was_chosen(tmp_path, wat
 def test_a_place_is_a_block_and_a_suite(tmp_path):
     models = {"npo": {1: {"model_utility": 0.5}, 0: {"model_utility": 0.4}}}
     of = evidence(tmp_path, numbers(models) + numbers(models, suite="short") + numbers(models, split="other"))
-    found = of.finished
+    found = of.finished()
     assert [place.title for place in found] == ["tofu / forget05 / tiny / short", "tofu / forget05 / tiny"]
     assert found[0].by_seed("model_utility", "npo", "default").to_dict() == {0: 0.4, 1: 0.5}
     assert found[0].by_seed("forget_quality", "npo", "default").empty
 
 
-def test_places_are_told_apart_by_what_they_are_of(tmp_path):
+def test_places_are_found_by_their_metrics(tmp_path):
     found = numbers({"npo": {0: {"model_utility": 0.5}}}) + rows({"npo": [NPO]}) + rows({"npo": [(0.3, 0.5)]}, benchmark="bio")
     of = evidence(
         tmp_path, found, block(), texts(), texts(benchmark="bio"), data=DATA, published={"news/forget/tiny": {"npo": {}}}
     )
-    assert [place.title for place in of.finished] == ["tofu / forget05 / tiny"]
-    assert [place.title for place in of.texts(MUSE)] == ["news / forget / tiny / muse"]
-    assert [place.title for place in of.texts(WMDP)] == ["bio / forget / tiny / hazards"]
-    assert of.chains == []
+    assert [place.title for place in of.finished("model_utility")] == ["tofu / forget05 / tiny"]
+    assert [place.title for place in of.finished("verbmem_f", "knowmem_r")] == ["news / forget / tiny / muse"]
+    assert len(of.finished()) == 3
+    assert of.finished("kl_forget1") == []
     assert [of.published_for(each) for each in of.study.blocks] == [{}, {"npo": {}}, {}]
 
 

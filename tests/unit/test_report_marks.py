@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.reporting.marks import PHRASE, leaked_spans, marked, repeated_spans, split_words
+from palimpsest.report.marks import PHRASE, leaked_spans, marked, repeated_spans, split_words
 
 # Few words, so that they meet again; punctuation, case and scripts, so that they meet in other clothes.
 WORDS = st.sampled_from(["a", "A", "b", "the", "The", "c3", "é", "Ä", "дом", "_"])

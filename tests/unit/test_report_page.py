@@ -1,6 +1,7 @@
 """The report as files: what is on the page, what is never on it, and that its bytes repeat."""
 
 import base64
+import html
 import math
 import re
 import shutil
@@ -36,20 +37,22 @@ from palimpsest.provenance import digest
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, read_manifest, write_manifest
-from palimpsest.reporting.drawing import QUALITY_TICKS
-from palimpsest.reporting.figures import quality_against_utility, relearning_curves, truth_ratio_distributions
-from palimpsest.reporting.page import flatten
-from palimpsest.reporting.questions import QUESTIONS, question_id
-from palimpsest.reporting.report import SECTIONS, write_report
-from palimpsest.reporting.tables import table1
+from palimpsest.report.figures import QUALITY_TICKS, draw, quality_scale
+from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
+from palimpsest.report.page import flatten
+from palimpsest.report.questions import all_questions
+from palimpsest.report.report import write_report
+from palimpsest.report.tables import table1
+from palimpsest.report.words import MINUS
 from palimpsest.stages import report as stage
 from palimpsest.stages.contract import run_stage
 
 ROOT = Path(__file__).resolve().parents[2]
+QUESTIONS = all_questions()
 FIGURES = ("forget_quality_model_utility", "truth_ratio")
 OUTPUTS = {
     "report.html",
-    *(f"tables/{name}.csv" for name in ("table1", "lm_eval")),
+    *(f"tables/{name}.csv" for name in ("table1", "lm_eval", "claims")),
     *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")),
 }
 # What the full example has the data for.
@@ -85,7 +88,7 @@ def outputs(answered: Collection[str]) -> set[str]:
 
 
 def answered(page: Page) -> set[str]:
-    return {question_id(question) for question in QUESTIONS} & set(page.attributes("id"))
+    return {question.id for question in QUESTIONS} & set(page.attributes("id"))
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +111,8 @@ def test_a_page_of_other_numbers_is_another_page(full, tmp_path):
 
 def test_the_page_has_every_section_and_its_numbers(full):
     page = page_of(full)
-    unanswered = {question_id(question) for question in QUESTIONS} - ANSWERED
-    shown = [section.id for section in SECTIONS if section.id not in unanswered]
+    asked = [question.id for question in QUESTIONS if question.id in ANSWERED]
+    shown = ["summary", "results", "truth_ratio", "lm_eval", "examples", *asked, "study", "artefacts", "glossary"]
     assert [attrs["id"] for tag, attrs in page.tags if tag == "section"] == shown
     ids = page.attributes("id")
     assert len(ids) == len(set(ids))
@@ -117,6 +120,7 @@ def test_the_page_has_every_section_and_its_numbers(full):
     # To skip, to see all on one page, then to each section in the order of the page.
     assert links[: len(shown) + 2] == ["#everything", "#everything", *(f"#{name}" for name in shown)]
     assert {link[1:] for link in links} <= set(ids)
+    assert {link[1:] for link in links[len(shown) + 2 :]} >= ANSWERED - {"weights"}
     for text in ("0.70", "± 0.14", "paper 0.79", "ab" * 6, "tofu/x/manifest.json", "Who wrote it?", "The label."):
         assert text in page.text
 
@@ -183,19 +187,32 @@ def test_a_choice_on_what_is_scored_is_said_beside_the_results(tmp_path):
     assert "NPO (chosen)" in results
 
 
-def test_a_question_leads_with_its_finding_and_gives_its_numbers(full):
+def test_the_page_opens_with_the_claims_and_what_became_of_them(full):
+    opening = (full / "report.html").read_text().partition('<section id="summary"')[2].partition("</section>")[0]
+    claims = pd.read_csv(full / "tables" / "claims.csv")
+    assert "SimNPO forgets better than NPO" in set(claims["claim"])
+    for row in claims.to_dict("records"):
+        assert f'href="#{row["question"]}"' in opening
+        for text in (row["claim"], row["source"], row["verdict"]):
+            assert text in html.unescape(opening)
+    # Two seeds decide nothing, which the rule says.
+    assert set(claims["verdict"]) == {"open"}
+    assert "of at least 5 seeds" in opening
+    assert "claims of the paper that this study does not test" in opening
+
+
+def test_a_question_leads_with_its_claims_and_gives_its_numbers(full):
     text = (full / "report.html").read_text()
     for question in QUESTIONS:
-        section = text.partition(f'<section id="{question_id(question)}"')[2].partition("</section>")[0]
-        assert bool(section) == (question_id(question) in ANSWERED)
+        section = text.partition(f'<section id="{question.id}"')[2].partition("</section>")[0]
+        assert bool(section) == (question.id in ANSWERED)
         if section:
-            places = [section.index(part) for part in ('class="answer"', "<img", question.PAPER, "download=")]
+            # Of relearning NPO alone has numbers here: there is nothing to compare.
+            claims = [] if question.id == "relearning" else ['class="verdicts"']
+            places = [section.index(part) for part in (*claims, "<img", question.source, "download=")]
             assert places == sorted(places)
             link = re.search(r'href="data:text/csv;base64,(.*?)"', section)
-            assert base64.b64decode(link[1]) == (full / "tables" / f"{question_id(question)}.csv").read_bytes()
-            # The overview has the finding too.
-            (finding,) = re.findall(r'<p class="answer">(.*?)</p>', section)
-            assert f"<dd>{finding}</dd>" in text
+            assert base64.b64decode(link[1]) == (full / "tables" / f"{question.id}.csv").read_bytes()
 
 
 def test_what_the_config_says_is_text(tmp_path):
@@ -261,32 +278,36 @@ def test_figures_without_numbers_say_so(tmp_path):
     out = written(tmp_path, numbers({"npo": {0: {"mmlu/acc": 0.5}}}))
     shown = {path.stem: path.stat().st_size for path in out.glob("figures/*.svg")}
     assert set(shown) == set(FIGURES)
-    for draw in (lambda: quality_against_utility([]), lambda: relearning_curves([], [])):
-        (text,) = draw().texts
-        assert text.get_text()
+    (text,) = draw(quality_against_utility([])).texts
+    assert text.get_text()
+
+
+def drawn_quality(models):
+    """The axes of forget quality against model utility."""
+    figure = draw(quality_against_utility(table1(clean(numbers(models)), [block()], {})))
+    (axes,) = [axes for part in figure.subfigs for line in part.subfigs for axes in line.axes]
+    return axes
 
 
 def test_forget_quality_of_zero_is_drawn_at_the_end_of_the_axis():
-    figure = quality_against_utility(table1(clean(numbers(PLAIN)), [block()], {}))
-    (axes,) = figure.axes
-    heights = [height for line in axes.lines for height in line.get_ydata()]
-    assert min(heights) == pytest.approx(-math.sqrt(-math.log10(QUALITY_TICKS[-1])))
-    assert axes.get_yticklabels()[-1].get_text() == "≤1e-20"
+    axes = drawn_quality(PLAIN)
+    assert axes.get_ylim() == (QUALITY_TICKS[-1], 1.0)
+    assert axes.get_yticklabels()[0].get_text() == "1" and axes.get_yticklabels()[-1].get_text() == f"≤1e{MINUS}20"
+    forward, inverse = quality_scale(QUALITY_TICKS[-1])
+    assert forward(0.0) == forward(QUALITY_TICKS[-1]) == pytest.approx(-math.sqrt(20))
+    assert inverse(forward(0.3)) == pytest.approx(0.3)
 
 
 def test_the_quality_axis_holds_every_seed():
     npo = {seed: {"model_utility": 0.5, "forget_quality": quality} for seed, quality in ((0, 0.04), (1, 2e-9))}
-    models = {"retrain": PLAIN["retrain"], "npo": npo}
-    (axes,) = quality_against_utility(table1(clean(numbers(models)), [block()], {})).axes
-    assert axes.get_yticklabels()[-1].get_text() == "1e-10"
+    assert drawn_quality({"retrain": PLAIN["retrain"], "npo": npo}).get_ylim()[0] == 1e-10
 
 
 def test_truth_ratios_have_a_panel_a_method(tmp_path):
     summary = write_summary(tmp_path / "summary", numbers(PLAIN | {"npo/beta-1": PLAIN["npo"]}))
     tables = table1(clean(numbers(PLAIN)), [block()], {})
-    figure = truth_ratio_distributions(tables, pd.read_parquet(summary / "truth_ratios.parquet"))
-    panels = [axes.get_title(loc="left") for part in figure.subfigs for axes in part.axes]
-    assert panels == ["Original", "GA", "NPO", "SimNPO"]
+    grid = truth_ratio_distributions(tables, pd.read_parquet(summary / "truth_ratios.parquet"))
+    assert [panel.title for _, row in grid.rows for panel in row] == ["Original", "GA", "NPO", "SimNPO"]
 
 
 def test_settings_are_flat_and_tasks_have_names():
@@ -318,7 +339,7 @@ def test_a_block_twice_is_an_error():
 def test_the_code_digest_covers_the_templates(tmp_path):
     shutil.copytree(ROOT / "src" / "palimpsest", tmp_path / "palimpsest", ignore=shutil.ignore_patterns("__pycache__"))
     before = code_digest("palimpsest.stages.report", root=tmp_path)
-    style = tmp_path / "palimpsest" / "reporting" / "templates" / "page.css"
+    style = tmp_path / "palimpsest" / "report" / "templates" / "page.css"
     style.write_text(style.read_text() + "\n/* more */\n")
     digest._read.cache_clear()
     assert code_digest("palimpsest.stages.report", root=tmp_path) != before

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from report_example import CHOSEN, PLAIN, UNLEARN, attacked, block, clean, numbers, watched
 
-from palimpsest.reporting.names import model_label, model_order
-from palimpsest.reporting.rows import main_models
-from palimpsest.reporting.tables import (
+from palimpsest.report.names import model_label, model_order
+from palimpsest.report.rows import main_models
+from palimpsest.report.tables import (
     Cell,
     Column,
     lm_eval_tables,
@@ -19,7 +19,7 @@ from palimpsest.reporting.tables import (
     table_of_place,
     write_csv,
 )
-from palimpsest.reporting.words import format_quality
+from palimpsest.report.words import MINUS, format_quality
 
 PUBLISHED = {"tofu/forget05/tiny": {"simnpo": {"forget_quality": 0.99}, "original": {"model_utility": 0.62}}}
 
@@ -236,7 +236,15 @@ def test_attacks_that_were_not_asked_about_the_forget_set_have_no_table():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (1.2e-5, "1.2e-05"), (3e-300, "3.0e-300"), (0.0013, "0.0013"), (0.012, "0.012"), (0.994, "0.99"), (1.0, "1.00")],
+    [
+        (0.0, "0"),
+        (1.2e-5, f"1.2e{MINUS}05"),
+        (3e-300, f"3.0e{MINUS}300"),
+        (0.0013, "0.0013"),
+        (0.012, "0.012"),
+        (0.994, "0.99"),
+        (1.0, "1.00"),
+    ],
 )
 def test_forget_quality_can_be_read_at_every_size(value, text):
     assert format_quality(value) == text

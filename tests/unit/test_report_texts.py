@@ -10,7 +10,9 @@ from html_page import Page
 from report_example import CHOSEN, PLAIN, SELECTION, block, numbers, spec, write_summary
 from text_example import DATA, NPO, REFERENCES, SIMNPO, TASKS, rows, texts, with_intervals
 
-from palimpsest.reporting.report import LONG, write_report
+from palimpsest.report.examples import LONG
+from palimpsest.report.report import write_report
+from palimpsest.report.words import MINUS
 
 HOSTILE = "<script>alert(1)</script><img src=https://example.org/x onerror=alert(2)>{{ 7 * 7 }} & \"' </blockquote>"
 SUITES = {"muse": {"kind": "muse"}, "hazards": {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}}
@@ -68,17 +70,16 @@ def test_a_study_of_texts_has_its_sections_and_none_of_questions(full):
     assert sections == SECTIONS
     assert (full / "tables" / "table1.csv").read_text().count("\n") == 1
     assert "holds no evaluation" not in page.text
-    for word in ("VerbMem", "KnowMem", "AUC of Min-K", "PrivLeak", "1 - accuracy"):
+    for word in ("VerbMem", "KnowMem", "AUC of Min-K", "PrivLeak", f"1 {MINUS} accuracy"):
         assert f"<dt>{word}</dt>" in section(full, "glossary")
 
 
 def test_the_page_opens_with_what_came_out_of_texts(full):
     opening = section(full, "summary")
-    findings = [re.search(r'<p class="answer">(.*?)</p>', section(full, name))[1] for name in ("muse", "requests", "wmdp")]
-    places = [opening.index(f"<dd>{finding}</dd>") for finding in findings]
+    places = [opening.index(f'href="#{name}"') for name in ("muse", "requests", "wmdp")]
     assert places == sorted(places)
-    assert opening.index("NPO and SimNPO unlearned forget from tiny, over 2 seeds.") < places[1]
-    assert "The questions of the paper" not in opening
+    assert "SimNPO keeps more KnowMem on the retain set than NPO" in opening
+    assert "NPO and SimNPO unlearned forget from tiny, over 2 seeds." in section(full, "muse")
 
 
 def test_texts_open_the_page_beside_a_benchmark_of_questions_and_change_nothing_of_its_table(full, tmp_path):
@@ -86,7 +87,7 @@ def test_texts_open_the_page_beside_a_benchmark_of_questions_and_change_nothing_
     mixed = written(tmp_path, found + numbers(PLAIN), *blocks, block())
     page, sections = page_of(mixed)
     assert sections[:5] == ["summary", "results", "truth_ratio", "lm_eval", "examples"]
-    assert section(mixed, "summary").index("muse") < section(mixed, "summary").index("tofu / forget05 / tiny")
+    assert section(mixed, "summary").index("tofu / forget05 / tiny") < section(mixed, "summary").index("news / forget / tiny")
     assert page.attributes("aria-label").count("tofu / forget05 / tiny, mean ± sd over 2 seeds") == 2
     assert not re.search("news|bio", section(mixed, "results"))
 

@@ -1,37 +1,9 @@
-"""Sentences and numbers: what is said of a difference between seeds, and how it is written."""
+"""How numbers are written."""
 
 import pandas as pd
 import pytest
 
-from palimpsest.reporting.words import (
-    PaperClaim,
-    against_paper,
-    format_range,
-    format_score,
-    format_sd,
-    joined,
-    table_of,
-    under_titles,
-    verdict,
-)
-
-
-@pytest.mark.parametrize(
-    ("differences", "text"),
-    [
-        ([0.1, 0.2, 0.1], "As in the paper, up: 1 to 2, in all 3 seeds."),
-        ([-0.1, -0.2], "Unlike in the paper, down: 1 to 2, in both seeds."),
-        ([0.3, -0.1, 0.2], "Whether up is left open: 1 to 2; it holds in 2 of 3 seeds, within their spread."),
-        ([0.3, 0.0], "Whether up is left open: 1 to 2; it holds in 1 of 2 seeds, within their spread."),
-        ([0.0, 0.0], "Whether up is left open: 1 to 2, no difference in any seed."),
-        ([0.0], "Whether up is left open: 1 to 2, no difference in the only seed."),
-        ([0.1], "Whether up is left open by one seed, in which it holds: 1 to 2."),
-        ([-0.1], "Whether up is left open by one seed, in which it does not: 1 to 2."),
-        ([], "Whether up is left open: no seed has both numbers."),
-    ],
-)
-def test_the_paper_is_agreed_with_only_by_all_seeds(differences, text):
-    assert against_paper(pd.Series(differences, dtype=float), "up", "down", "1 to 2") == text
+from palimpsest.report.words import MINUS, format_score, format_sd, joined, signed, table_of, under_titles, with_sd
 
 
 def test_words():
@@ -50,33 +22,12 @@ def test_a_table_names_its_blocks_only_where_there_are_several():
     }
 
 
-def test_a_range_stands_behind_a_mean_of_several_seeds():
-    write = "{:+z.2f}".format
-    assert format_range(pd.Series([-0.001]), write) == "+0.00"
-    assert format_range(pd.Series([0.1, 0.4]), write) == "+0.25 (+0.10 to +0.40)"
-    assert format_range(pd.Series(dtype=float), write, "none") == "none"
-
-
-@pytest.mark.parametrize(
-    ("signs", "text"),
-    [
-        ([("a", 1)], "This run supports the paper's claim that a."),
-        ([("a", 1), ("b", 1)], "This run supports the paper's claims that a and that b."),
-        ([("a", -1), ("b", 1)], "This run supports the paper's claim that b and contradicts its claim that a."),
-        ([("a", 1), ("a", 0)], "This run leaves open the paper's claim that a."),
-        ([("a", 1), ("a", -1), ("b", -1)], "This run contradicts the paper's claim that b and leaves open its claim that a."),
-    ],
-)
-def test_a_claim_holds_where_all_that_test_it_bear_it_out(signs, text):
-    assert verdict(signs) == text
-
-
-@pytest.mark.parametrize(("differences", "sign"), [([1.0, 2.0], 1), ([-1.0, -2.0], -1), ([1.0, -1.0], 0), ([1.0], 0), ([], 0)])
-def test_one_seed_is_neither_for_a_claim_nor_against_it(differences, sign):
-    claim = PaperClaim("a", "b", pd.Series(differences, dtype=float), "1 to 2")
-    assert claim.sign == sign
-    undone = claim._replace(but="neither forgot")
-    assert (undone.sign, undone.sentence) == (0, "Whether a is left open: 1 to 2, but neither forgot.")
+def test_an_sd_stands_behind_a_mean_of_several_seeds():
+    assert with_sd(pd.Series([-0.001]), write=signed) == "+0.00"
+    assert with_sd(pd.Series([0.1, 0.3]), "model_utility") == "0.200 ± 0.141"
+    assert with_sd(pd.Series([1e-6, 3e-6]), "forget_quality") == f"2.0e{MINUS}06 ± 1.4e{MINUS}06"
+    assert with_sd(pd.Series([-0.1, -0.3]), write=signed) == f"{MINUS}0.20 ± 0.14"
+    assert with_sd(pd.Series(dtype=float)) == ""
 
 
 @pytest.mark.parametrize(
@@ -85,11 +36,13 @@ def test_one_seed_is_neither_for_a_claim_nor_against_it(differences, sign):
         ("verbmem_f", 20.75, "20.8"),
         ("knowmem_r", 0.0, "0.0"),
         ("privleak", 72.93, "+72.9"),
-        ("privleak_published", -99.81, "-99.8"),
+        ("privleak_published", -99.81, f"{MINUS}99.8"),
         ("privleak", -0.03, "0.0"),
         ("auc_min_k", 0.4772, "0.477"),
+        ("forget_quality", 6.6e-6, f"6.6e{MINUS}06"),
+        ("forget_quality_epoch_1", 0.0, "0"),
     ],
 )
-def test_scores_of_texts_are_percentages_and_privleak_has_a_sign(metric, value, text):
+def test_scores_are_written_by_what_they_are(metric, value, text):
     assert format_score(metric, value) == text
     assert format_sd("privleak", 72.93, 2.91) == "2.9"

@@ -20,8 +20,8 @@ from palimpsest.config.rules import Rule
 from palimpsest.config.stages import STAGES, Artefacts
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
-from palimpsest.reporting import cost
-from palimpsest.reporting.report import write_report
+from palimpsest.report import cost
+from palimpsest.report.report import write_report
 from palimpsest.training.safe_loading import load_checkpoint
 from poison import Poison
 

@@ -31,7 +31,7 @@ from palimpsest.config.stages import Artefacts, Node
 from palimpsest.config.study import Study
 from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import sha256_file
-from palimpsest.reporting.summary import CHOICE_COLUMNS
+from palimpsest.report.summary import CHOICE_COLUMNS
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.stages import summarise
 

@@ -6,7 +6,7 @@ from typing import Any
 from question_example import Rows, settings
 from report_example import block, numbers
 
-from palimpsest.reporting.study import Block
+from palimpsest.report.study import Block
 
 DATA: dict[str, Any] = {
     "news": {"shape": "muse", "retrain_auc": 0.4772},

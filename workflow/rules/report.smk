@@ -87,4 +87,4 @@ rule publish:
         "(cp {input.table} {output.table} && cp {input.page} {output.page}"
         " && python -m palimpsest.config.publish resolved {params.config:q} > {output.config}"
         " && python -m palimpsest.config.publish measured {params.config:q}"
-        " | python -m palimpsest.reporting.cost --spec - --summary {input.table} --out $(dirname {output.cost})) 2> {log}"
+        " | python -m palimpsest.report.cost --spec - --summary {input.table} --out $(dirname {output.cost})) 2> {log}"

@@ -11,7 +11,7 @@ from palimpsest.audit.findings import KINDS, short
 from palimpsest.audit.verify import Verdict
 from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.digest import ROOT
-from palimpsest.reporting.page import page_environment
+from palimpsest.report.page import page_environment
 
 
 def write_page(verdict: Verdict, folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from palimpsest.config.study import GAPS, Study
 from palimpsest.errors import DIVERGED_EXIT
 from palimpsest.provenance.manifest import MANIFEST
-from palimpsest.reporting import outdated
+from palimpsest.report import outdated
 
 # What makes a report of the numbers that there are; `all` and `report` ask for it.
 REPORTING = ("scores", "summarise", "page", "publish", "all", "report")

@@ -25,7 +25,7 @@ from palimpsest.provenance.manifest import MANIFEST
 
 NEVER = r"(?!)"
 # What writes the files beside the report.
-PUBLISHED = ("palimpsest.config.publish", "palimpsest.reporting.cost")
+PUBLISHED = ("palimpsest.config.publish", "palimpsest.report.cost")
 # What grows with the attempt, so that a job which ran out of it gets more.
 GROWING = ("mem", "runtime")
 # Before the command of a job that is to see the network: in a container it sees none otherwise.

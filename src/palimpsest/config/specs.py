@@ -41,7 +41,7 @@ from palimpsest.stages import (
 from palimpsest.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from palimpsest.reporting.study import ReportSpec
+    from palimpsest.report.study import ReportSpec
     from palimpsest.stages import choice, external, scores, summarise
     from palimpsest.stages.external import LogFiles
 
@@ -247,7 +247,7 @@ def _log(study: Study, node: Node, key: str, path: str) -> LogFiles:
 
 def _summarise(study: Study, node: Node) -> summarise.Spec:
     """Which choices there are, in the order of the inputs, and which runs and logs are missing."""
-    from palimpsest.reporting.summary import ChoiceIdentity
+    from palimpsest.report.summary import ChoiceIdentity
     from palimpsest.scores.remarks import StudyGap
     from palimpsest.stages.summarise import Spec
 
@@ -267,7 +267,7 @@ def _summarise(study: Study, node: Node) -> summarise.Spec:
 
 
 def _report(study: Study, node: Node) -> ReportSpec:
-    from palimpsest.reporting.study import ReportSpec
+    from palimpsest.report.study import ReportSpec
 
     return ReportSpec.model_validate({"study": describe_study(study), "published": study.published})
 

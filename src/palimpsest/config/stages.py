@@ -20,6 +20,7 @@ from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import Tiny
 from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN, Agreement, ModelId
 from palimpsest.provenance.digest import stage_code
+from palimpsest.report.pages import page_modules
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
 UNLEARNED = f"{RUN}/unlearn/{{method}}/{{variant}}"
@@ -379,6 +380,10 @@ def _markov_trajectory_inputs(study: Study, node: Node) -> Inputs:
     return {"model": model_of(study, node.of.of(ORIGINAL)), "data": _sequences(node.of)}
 
 
+def _report_inputs(study: Study, node: Node) -> Inputs:
+    return {"summary": Node("summarise", ModelId(""))}
+
+
 def _nothing(study: Study, node: Node) -> Inputs:
     return {}
 
@@ -423,7 +428,7 @@ STAGES: dict[str, Stage] = {
     "scores": Stage(f"{RUN}/scores", _scores_inputs, _scores_modules),
     "external": Stage("{benchmark}/{model}/{split}/external/{name}", _external_inputs, _external_modules),
     "summarise": Stage("summary", _summarise_inputs),
-    "report": Stage("report", lambda study, node: {"summary": Node("summarise", ModelId(""))}),
+    "report": Stage("report", _report_inputs, lambda study, node: page_modules()),
 }
 
 

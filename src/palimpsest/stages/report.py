@@ -1,7 +1,7 @@
 """Stage `report`: the summary of a study as tables, figures and a page."""
 
-from palimpsest.reporting.report import write_report
-from palimpsest.reporting.study import ReportSpec
+from palimpsest.report.report import write_report
+from palimpsest.report.study import ReportSpec
 from palimpsest.stages.contract import Job, run_stage
 
 

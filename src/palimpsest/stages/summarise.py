@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from palimpsest.reporting.summary import (
+from palimpsest.report.summary import (
     IMPORTED,
     ChoiceIdentity,
     imported_paths,

@@ -1,0 +1,162 @@
+"""Hazardous knowledge: how far it is forgotten by multiple-choice questions, and what else goes with it."""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+import pandas as pd
+
+from palimpsest.names import ORIGINAL
+from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.evidence import Evidence, Place
+from palimpsest.report.facts import choices_made, grouped, models_compared, shares_left
+from palimpsest.report.figures import Axis, Grid, Panel
+from palimpsest.report.names import NPO, RMU, SIMNPO, method_name
+from palimpsest.report.question import Answer, Question
+from palimpsest.report.study import Block
+from palimpsest.report.style import DASHED, SOFT
+from palimpsest.report.tables import Column, Table, numbers_of, standing_points, table_of_place, that_compare
+from palimpsest.report.words import MINUS, joined, under_titles, variants_shown
+
+FORGOTTEN, KEPT = "one_minus_accuracy", "accuracy"
+WRONG = f"1\N{NO-BREAK SPACE}{MINUS}\N{NO-BREAK SPACE}accuracy"
+# One that knows nothing picks one of four answers, and is wrong in three of four; so near to that, nothing is left.
+CHANCE, NEAR = 0.75, 0.02
+# Standard errors on each side of a 95 % interval.
+ERRORS = 1.96
+
+
+def _tasks(evidence: Evidence, block: Block) -> tuple[str, str]:
+    """Return the tasks that ask what is to be forgotten and what is to stay."""
+    data = evidence.study.data[block.benchmark]
+    return str(data["forget_task"]), str(data["utility_task"])
+
+
+def _places(evidence: Evidence) -> Iterator[Place]:
+    """Yield the suites that ask both, or else all suites of a block as one."""
+    places = [place for place in evidence.finished() if "forget_task" in evidence.study.data.get(place.block.benchmark, {})]
+    for _, group in groupby(places, key=lambda place: place.block.key):
+        of_block = list(group)
+        asked = {f"{task}/acc" for task in _tasks(evidence, of_block[0].block)}
+        both = [place for place in of_block if asked <= {*place.rows["metric"]}]
+        yield from both or [Place(of_block[0].block, "", pd.concat([place.rows for place in of_block]))]
+
+
+def _tables(evidence: Evidence) -> Iterator[Table]:
+    for _, places in groupby(_places(evidence), key=lambda place: place.block.key):
+        yield from (each for each in that_compare([_table(evidence, place) for place in places]) if len(each.columns) > 1)
+
+
+def _table(evidence: Evidence, place: Place) -> Table:
+    forget, utility = _tasks(evidence, place.block)
+    columns = (
+        Column(FORGOTTEN, forget, f"{WRONG}\N{NO-BREAK SPACE}↑"),
+        Column(KEPT, utility, "accuracy\N{NO-BREAK SPACE}↑", "highest"),
+    )
+    published = {name: _published(of, forget, utility) for name, of in evidence.published_for(place.block).items()}
+    return table_of_place(place.block, place.suite, _scored(place.rows, forget, utility), columns, published)
+
+
+def _scored(rows: pd.DataFrame, forget: str, utility: str) -> pd.DataFrame:
+    """Return both accuracies as they are shown, each with its interval where lm-eval gives a standard error."""
+    model = ["method", "variant", "seed"]
+    parts = []
+    for task, key in ((forget, FORGOTTEN), (utility, KEPT)):
+        of_task = rows[rows["metric"] == f"{task}/acc"]
+        errors = rows[rows["metric"] == f"{task}/acc_stderr"].groupby(model)["value"].first()
+        half = ERRORS * errors.reindex(pd.MultiIndex.from_frame(of_task[model])).to_numpy(dtype=float)
+        value = 1 - of_task["value"] if key == FORGOTTEN else of_task["value"]
+        for name, shown in ((key, value), (f"{key}_low", value - half), (f"{key}_high", value + half)):
+            parts.append(of_task.assign(metric=name, value=shown.clip(0, 1)).dropna(subset="value"))
+    return pd.concat(parts)
+
+
+def _published(values: Mapping[str, float], forget: str, utility: str) -> dict[str, float]:
+    """Return published accuracies as they are shown."""
+    shown = {key: values.get(f"{task}/acc") for task, key in ((forget, FORGOTTEN), (utility, KEPT))}
+    return {key: round(1 - value, 12) if key == FORGOTTEN else value for key, value in shown.items() if value is not None}
+
+
+def _task(table: Table, key: str) -> str:
+    return next(column.group for column in table.columns if column.key == key)
+
+
+def _answer(evidence: Evidence) -> Answer | None:
+    tables = list(_tables(evidence))
+    if not tables:
+        return None
+    chance = {"linestyle": DASHED, "linewidth": 0.9, "color": SOFT}
+    return Answer(
+        figure=Grid([(table.title, [_panel(table)]) for table in tables], wide=2, height=3.4, labels={"chance": chance}),
+        alt=f"1 {MINUS} accuracy on what is to be forgotten against accuracy on what is to stay, a mark a method, beside chance.",
+        caption="Forgotten, upwards, against kept, rightwards; up and to the right is better, as far as chance: of four answers "
+        "one is right. Marks are means over seeds and bars their range; of one seed bars are 95 % intervals over the questions."
+        + variants_shown((row.method, row.variant) for table in tables for row in table.rivals),
+        numbers=numbers_of(tables),
+        tables=tables,
+        facts=under_titles([(table.title, text) for table in tables for text in _facts(table)]),
+        note=f"Bold: the best mean among the unlearned models. Of {WRONG} none is marked: more is better up to chance, "
+        f"{CHANCE:g}, and no gain beyond. {tables[0].how_to_read}",
+    )
+
+
+def _panel(table: Table) -> Panel:
+    kept, forgotten = standing_points(table, KEPT), standing_points(table, FORGOTTEN)
+    key = ["method", "variant", "seed"]
+    bounds = kept.rename(columns={"low": "x_low", "high": "x_high"})
+    data = bounds.merge(forgotten.rename(columns={"x": "y"}), on=key)
+    x, y = Axis(f"Accuracy, {_task(table, KEPT)}"), Axis(f"{WRONG}, {_task(table, FORGOTTEN)}")
+    return Panel("scatter", data, x=x, y=y, chance=CHANCE)
+
+
+def _facts(table: Table) -> Iterator[str]:
+    yield models_compared(table)
+    forget = _task(table, FORGOTTEN)
+    groups = [
+        (
+            f"{forget} is forgotten up to chance ({WRONG} of {CHANCE:g}, or within {NEAR:g} of it)",
+            lambda value: value >= CHANCE - NEAR,
+        ),
+        (f"{forget} is not forgotten up to chance", lambda value: value < CHANCE - NEAR),
+    ]
+    yield from grouped(table, FORGOTTEN, groups)
+    yield from shares_left(table, KEPT, f"accuracy on {_task(table, KEPT)}")
+    yield from choices_made(table.block)
+
+
+def _hardly(table: Table) -> str:
+    """Name those of NPO and SimNPO that are nearer to Original than to chance: to forget little is to harm little."""
+    original = table.value(ORIGINAL, FORGOTTEN)
+    means = {method: table.value(method, FORGOTTEN) for method in (NPO, SIMNPO)}
+    near = [method_name(name) for name, mean in means.items() if mean is not None and original and mean < (original + CHANCE) / 2]
+    return f"{joined(near)} went less than half the way from Original to chance" if near else ""
+
+
+def _keeps(evidence: Evidence) -> Iterator[Pair]:
+    for table in _tables(evidence):
+        simnpo, npo = (table.by_seed(method, KEPT) for method in (SIMNPO, NPO))
+        if len(simnpo) and len(npo):
+            yield Pair(table.title, simnpo, npo, but=_hardly(table))
+
+
+def _forgets(evidence: Evidence) -> Iterator[Pair]:
+    for table in _tables(evidence):
+        simnpo, rmu = (table.by_seed(method, FORGOTTEN) for method in (SIMNPO, RMU))
+        if len(simnpo) and len(rmu):
+            yield Pair(table.title, simnpo, rmu)
+
+
+QUESTIONS = (
+    Question(
+        "wmdp",
+        "Is hazardous knowledge gone, and what went with it?",
+        "Table A4",
+        _answer,
+        (
+            Claim("SimNPO keeps more utility (MMLU) than NPO", "Table A4", KEPT, printed=(0.48, 0.44), measure=_keeps),
+            Claim(
+                "SimNPO forgets more hazardous knowledge than RMU", "Table A4", FORGOTTEN, printed=(0.74, 0.68), measure=_forgets
+            ),
+        ),
+        "WMDP",
+    ),
+)

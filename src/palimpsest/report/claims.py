@@ -1,0 +1,134 @@
+"""The paper's claims as data, and the one rule by which the numbers of a study decide them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from palimpsest.metrics.seeds import Comparison, compare_pairs
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.words import QUALITY, SIGNIFICANCE, counted, format_score, typeset, with_sd
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
+NONE = "\N{EN DASH}"
+# Two numbers that differ by less than this share are the same: the rest is rounding.
+ROUNDING = 1e-9
+# The paper's own number of trials. Fewer prove nothing at the 5 % level: four flips of a fair coin agree 1 time in 16.
+FEWEST = 5
+RULE = (
+    f"The rule: a claim is decided by the differences between two models of the same seed, of at least {FEWEST} seeds. It holds "
+    "where the 95 % bootstrap interval of the mean difference is above 0 and the one-sided sign-flip test gives p ≤ "
+    f"{SIGNIFICANCE:g}; it does not hold where both say the contrary; else, and with fewer seeds, it is open."
+)
+
+
+class Pair(NamedTuple):
+    """The two numbers that a claim compares in one place, each by seed: `greater` is to exceed `than` by more than `margin`."""
+
+    title: str
+    greater: pd.Series
+    than: pd.Series
+    margin: pd.Series | float = 0.0
+    but: str = ""
+    """Why the claim is open whatever the numbers are; "" where it is not."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper: that a metric of one method is greater than that of another, or what `measure` compares."""
+
+    text: str
+    """In the paper's words, short."""
+    source: str
+    metric: str = QUALITY
+    greater: str = ""
+    than: str = ""
+    printed: tuple[float, float] | None = None
+    """The paper's two numbers, where it prints them."""
+    measure: Callable[[Evidence], Iterable[Pair]] | None = None
+    write: Callable[[float], str] | None = None
+    """How its numbers are written, if not as the metric's."""
+
+    def pairs(self, evidence: Evidence) -> Iterable[Pair]:
+        """Return what is compared in every place that has the numbers."""
+        return self.measure(evidence) if self.measure else self._methods(evidence)
+
+    def number(self, value: float) -> str:
+        """Write one of its numbers."""
+        return self.write(value) if self.write else format_score(self.metric, value)
+
+    def _methods(self, evidence: Evidence) -> Iterator[Pair]:
+        for place in evidence.finished(self.metric):
+            greater, than = (place.standing_by_seed(self.metric, method) for method in (self.greater, self.than))
+            if len(greater) and len(than):
+                yield Pair(place.title, greater, than)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a study's numbers say of one claim in one place."""
+
+    claim: Claim
+    title: str
+    question: str
+    """The page that shows the numbers."""
+    word: str
+    reason: str
+    numbers: tuple[str, str]
+    """Mean ± sd of both."""
+    seeds: int
+
+    @property
+    def ours(self) -> str:
+        """Both numbers in words."""
+        return " against ".join(self.numbers) if all(self.numbers) else NONE
+
+    @property
+    def printed(self) -> str:
+        """The paper's numbers in words."""
+        return " against ".join(map(_printed, self.claim.printed)) if self.claim.printed else NONE
+
+    @property
+    def key(self) -> str:
+        """The verdict as one word, for the style sheet."""
+        return {HOLDS: "holds", FAILS: "fails"}.get(self.word, "open")
+
+
+def verdicts(claims: Iterable[Claim], evidence: Evidence, question: str) -> list[Verdict]:
+    """Return the verdict on every claim in every place that has its numbers."""
+    return [judge(claim, pair, question) for claim in claims for pair in claim.pairs(evidence)]
+
+
+def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:
+    """Decide one claim by the numbers of one place."""
+    paired = pd.DataFrame({"greater": pair.greater, "than": pair.than, "margin": pair.margin}, dtype=float).dropna()
+    numbers = (with_sd(paired["greater"], claim.metric, claim.write), with_sd(paired["than"], claim.metric, claim.write))
+    greater, than = paired["greater"].to_numpy(), (paired["than"] + paired["margin"]).to_numpy()
+    than = np.where(np.isclose(greater, than, rtol=ROUNDING, atol=ROUNDING**2), greater, than)
+    word, reason = _decide(compare_pairs(greater.tolist(), than.tolist()), len(paired))
+    if pair.but:
+        word, reason = OPEN, pair.but
+    elif claim.metric == QUALITY and len(paired) and paired[["greater", "than"]].mean().max() <= SIGNIFICANCE:
+        reason += "; both can be distinguished from Retrain"
+    return Verdict(claim, pair.title, question, word, reason, numbers, len(paired))
+
+
+def _decide(found: Comparison, seeds: int) -> tuple[str, str]:
+    if not seeds:
+        return OPEN, "no seed has both numbers"
+    if seeds < FEWEST:
+        return OPEN, f"as claimed in {found.higher} of {counted(seeds, 'seed')}; {FEWEST} are needed"
+    low, high = found.interval
+    difference = f"mean difference {found.difference:+.2g} (95 % interval {low:+.2g} to {high:+.2g})"
+    # The test is symmetric, so half of its two-sided p-value is that of the side where the mean is.
+    p_value = found.p_value / 2
+    reason = typeset(f"{difference}, p = {p_value:.2g}, as claimed in {found.higher} of {seeds} seeds")
+    if p_value <= SIGNIFICANCE and (low > 0 or high < 0):
+        return (HOLDS if low > 0 else FAILS), reason
+    return OPEN, reason
+
+
+def _printed(value: float) -> str:
+    return typeset(f"{value:.2f}")

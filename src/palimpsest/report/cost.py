@@ -1,0 +1,142 @@
+"""What a study cost: Snakemake's measurements of its jobs as a page beside the report, for its numbers never repeat."""
+
+import math
+import sys
+from pathlib import Path
+
+import pandas as pd
+from pydantic import ValidationError
+
+from palimpsest.arguments import Parser, filled_path, refuse
+from palimpsest.errors import UserError
+from palimpsest.report.cost_page import write_page
+from palimpsest.report.names import model_order
+from palimpsest.report.rows import KEY, clean_summary, finished
+from palimpsest.settings import Settings
+
+CSV, PAGE = "cost.csv", "cost.html"
+GROUP = ["stage", *KEY, "method", "attack"]
+# Snakemake's column, ours, and how many of its units one of ours has.
+MEASURES = {"s": ("wall_s", 1.0), "cpu_time": ("cpu_h", 3600.0), "max_rss": ("peak_memory_gb", 1024.0)}
+
+
+class MeasuredJob(Settings):
+    """Which job a benchmark file is of; what does not tell it from others is left out."""
+
+    stage: str
+    benchmark: str
+    split: str = ""
+    model: str = ""
+    seed: int | None = None
+    method: str = ""
+    variant: str = ""
+    attack: str = ""
+    gpu: int = 0
+    """How many GPUs it held."""
+    file: str
+    """Snakemake's benchmark file, relative to `folder`."""
+
+
+class CostSpec(Settings):
+    """Every job of a study; one whose file is not there was not measured."""
+
+    study: str
+    folder: str = "."
+    jobs: list[MeasuredJob]
+    """In the order of the pipeline, which is that of the table."""
+
+
+def write_cost(spec: CostSpec, summary: Path, out: Path) -> None:
+    """Write cost.csv and cost.html; `summary` is the summary's CSV, for the forget quality that a method's time bought."""
+    jobs = measured_jobs(spec)
+    costs = cost_table(jobs)
+    costs.to_csv(out / CSV, index=False, lineterminator="\n")
+    write_page(out / PAGE, spec.study, costs, quality_by_time(jobs, _read_summary(summary)), out / CSV)
+
+
+def _read_summary(path: Path) -> pd.DataFrame:
+    """Return the tidy summary; a column of names that is empty throughout is one of names all the same."""
+    names = ("method", "variant", "attack", "suite", "metric", *KEY)
+    try:
+        return clean_summary(pd.read_csv(path, dtype=dict.fromkeys(names, "str")))
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: no summary of a study: {error}") from None
+
+
+def measured_jobs(spec: CostSpec) -> pd.DataFrame:
+    """Return one row a job: what it is, wall seconds, CPU and GPU hours, peak memory in GB; NaN where it was not measured."""
+    rows = [job.model_dump() | _measures(Path(spec.folder, job.file)) for job in spec.jobs]
+    frame = pd.DataFrame(rows, columns=[*MeasuredJob.model_fields, *(name for name, _ in MEASURES.values())])
+    return frame.assign(gpu_h=frame["wall_s"] * frame["gpu"] / 3600)
+
+
+def _measures(path: Path) -> dict[str, float]:
+    """Return the means of a benchmark file over its repetitions; Snakemake writes NA or - for what it could not see."""
+    if not path.is_file():
+        return {name: math.nan for name, _ in MEASURES.values()}
+    try:
+        table = pd.read_csv(path, sep="\t", na_values=["-"])
+        return {name: float(pd.to_numeric(table[key]).mean()) / unit for key, (name, unit) in MEASURES.items()}
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: no benchmark file of Snakemake: {error}") from None
+
+
+def cost_table(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a stage, place, method and attack: jobs and how many were measured, and what these took together."""
+    table = (
+        jobs.groupby(GROUP, sort=False)
+        .agg(
+            jobs=("file", "size"),
+            measured=("wall_s", "count"),
+            wall_s_mean=("wall_s", "mean"),
+            wall_s_sum=("wall_s", _known_sum),
+            cpu_h=("cpu_h", _known_sum),
+            gpu_h=("gpu_h", _known_sum),
+            peak_memory_gb=("peak_memory_gb", "max"),
+        )
+        .reset_index()
+    )
+    stages = list(dict.fromkeys(jobs["stage"]))
+    order = [
+        (stages.index(row["stage"]), *(row[name] for name in KEY), model_order(row["method"], ""), row["attack"])
+        for row in table.to_dict("records")
+    ]
+    return table.iloc[sorted(range(len(table)), key=order.__getitem__)].reset_index(drop=True)
+
+
+def _known_sum(values: pd.Series) -> float:
+    """Return the sum of what is known; NaN where nothing is."""
+    return float(values.sum(min_count=1))
+
+
+def quality_by_time(jobs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Return for every unlearned model with both: mean seconds of unlearning and mean forget quality over seeds, by suite."""
+    model = [*KEY, "method", "variant"]
+    times = jobs[jobs["stage"] == "unlearn"].groupby(model)["wall_s"].mean().dropna()
+    rows = finished(summary)
+    qualities = rows[rows["metric"] == "forget_quality"].groupby([*model, "suite"])["value"].mean().rename("forget_quality")
+    return qualities.reset_index().merge(times.reset_index(), on=model)
+
+
+def main() -> int:
+    """Run from the command line; a UserError is one line and exits with 2."""
+    parser = Parser(prog="palimpsest.report.cost", description="Write what a study cost.")
+    parser.add_argument("--spec", required=True, help="JSON: study, folder, jobs; - reads it from standard input")
+    parser.add_argument("--summary", required=True, type=filled_path, help="the summary's CSV")
+    parser.add_argument("--out", required=True, type=filled_path, metavar="FOLDER", help=f"where {CSV} and {PAGE} go")
+    args = parser.parse_args()
+    try:
+        if not args.summary.is_file() or not args.out.is_dir():
+            raise UserError(f"{args.summary}, {args.out}: a summary and a folder are wanted that are there")
+        spec = CostSpec.model_validate_json(sys.stdin.read() if args.spec == "-" else args.spec)
+        write_cost(spec, args.summary, args.out)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return refuse("palimpsest cost", UserError(f"spec: {'.'.join(map(str, first['loc']))}: {first['msg']}"))
+    except (UserError, OSError) as error:
+        return refuse("palimpsest cost", error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

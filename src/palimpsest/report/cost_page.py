@@ -1,0 +1,94 @@
+"""The page of costs: a table a stage, and what each method's time bought."""
+
+import math
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import pandas as pd
+
+from palimpsest.report.figures import Axis, Grid, Panel, draw
+from palimpsest.report.names import model_label, standing_variant
+from palimpsest.report.page import data_uri, page_environment
+from palimpsest.report.style import STYLE
+
+HEADS = ("Jobs", "Wall time, mean", "Wall time, sum", "CPU time", "GPU time", "Peak memory")
+NOT_MEASURED = "not measured"
+
+
+def write_page(path: Path, study: str, costs: pd.DataFrame, points: pd.DataFrame, csv: Path) -> None:
+    """Write the page: `costs` has a row a line of its tables, `points` one a mark of its figure; `csv` can be downloaded."""
+    context: dict[str, Any] = {
+        "study": study,
+        "heads": HEADS,
+        "stages": [
+            {"name": stage, "rows": [_shown(row) for row in rows.to_dict("records")]}
+            for stage, rows in costs.groupby("stage", sort=False)
+        ],
+        "total": _total(costs),
+        "csv": data_uri(csv.read_bytes(), "text/csv"),
+        "file": csv.name,
+        "figure": _svg(points) if len(points) else "",
+    }
+    path.write_text(page_environment().get_template("cost.html").render(context), encoding="utf-8")
+
+
+def _svg(points: pd.DataFrame) -> str:
+    buffer = BytesIO()
+    with matplotlib.style.context(["default", STYLE]):
+        draw(time_against_quality(points)).savefig(buffer, format="svg")
+    return data_uri(buffer.getvalue(), "image/svg+xml")
+
+
+def time_against_quality(points: pd.DataFrame) -> Grid:
+    """Return forget quality against the seconds that one unlearning took: a mark a variant, a panel a place and suite."""
+    x, y = Axis("Seconds of one unlearning", zero=True), Axis("Forget quality", "quality")
+    panels = []
+    for place, rows in points.groupby(["benchmark", "split", "model", "suite"], sort=False):
+        standing = {method: standing_variant(variants) for method, variants in rows.groupby("method")["variant"]}
+        main = rows["variant"] == rows["method"].map(standing)
+        data = rows.assign(x=rows["wall_s"], y=rows["forget_quality"], seed=0, main=main)
+        panels.append(Panel("scatter", data, " / ".join(map(str, place)), x, y))
+    return Grid([("", panels)], wide=2, height=3.4)
+
+
+def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a row as text; what was not measured says so."""
+    jobs, measured = row["jobs"], row["measured"]
+    cells = dict.fromkeys(HEADS, NOT_MEASURED) | {"Jobs": f"{jobs} ({measured} measured)" if measured < jobs else str(jobs)}
+    if measured:
+        wall = (duration(row["wall_s_mean"]), duration(row["wall_s_sum"]))
+        cells |= dict(
+            zip(HEADS[1:], (*wall, _time(row["cpu_h"]), _time(row["gpu_h"]), _memory(row["peak_memory_gb"])), strict=True)
+        )
+    return {
+        "method": row["method"],
+        "label": " · ".join(part for part in (model_label(row["method"], ""), row["attack"]) if part) or "shared",
+        "place": " / ".join(part for part in (row["benchmark"], row["split"], row["model"]) if part),
+        "cells": cells,
+    }
+
+
+def _total(costs: pd.DataFrame) -> dict[str, Any]:
+    jobs, measured = int(costs["jobs"].sum()), int(costs["measured"].sum())
+    hours = {name: _time(float(costs[name].sum())) for name in ("cpu_h", "gpu_h")}
+    return {"jobs": jobs, "missing": jobs - measured, "wall": duration(float(costs["wall_s_sum"].sum())), **hours}
+
+
+def _time(hours: float) -> str:
+    return NOT_MEASURED if math.isnan(hours) else duration(hours * 3600) if hours else "none"
+
+
+def _memory(gigabytes: float) -> str:
+    return NOT_MEASURED if math.isnan(gigabytes) else f"{gigabytes:.2f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Write a time with its two largest units."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

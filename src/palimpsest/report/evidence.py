@@ -1,0 +1,131 @@
+"""What the report is made from: the study as it was run, and the tables of its summary."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from palimpsest.names import DEFAULT
+from palimpsest.report.imported import Imported, are_imported, read_imported
+from palimpsest.report.names import REFERENCES, standing_variant
+from palimpsest.report.rows import clean_summary, finished, of_block
+from palimpsest.report.study import Block, Study, starts_from
+
+Published = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The rows of one block and suite: a row of panels in a figure."""
+
+    block: Block
+    suite: str
+    rows: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """What it is called, as above a table."""
+        return self.block.title(self.suite)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Its identifying columns in the summary."""
+        return self.block.identity | {"suite": self.suite}
+
+    def of_model(self, method: str, variant: str = "") -> pd.DataFrame:
+        """Return the rows of one model."""
+        return self.rows[(self.rows["method"] == method) & (self.rows["variant"] == variant)]
+
+    def by_seed(self, metric: str, method: str, variant: str = "") -> pd.Series:
+        """Return a metric of one model, indexed by seed; empty where it has none."""
+        rows = self.of_model(method, variant)
+        rows = rows[rows["metric"] == metric]
+        return pd.Series(rows["value"].to_numpy(dtype=float), index=rows["seed"].to_numpy(dtype=int)).sort_index()
+
+    def standing_by_seed(self, metric: str, method: str) -> pd.Series:
+        """Return a metric of the variant that represents a method, indexed by seed; empty where it has none."""
+        variant = "" if method in REFERENCES else self.block.standing(method)
+        return pd.Series(dtype=float) if variant is None else self.by_seed(metric, method, variant)
+
+    def points(self, metric: str, models: Iterable[tuple[str, str]]) -> pd.DataFrame:
+        """Return a metric of models as `method`, `variant`, `seed` and `value`."""
+        found = [
+            {"method": method, "variant": variant, "seed": seed, "value": value}
+            for method, variant in models
+            for seed, value in self.by_seed(metric, method, variant).items()
+        ]
+        return pd.DataFrame(found, columns=["method", "variant", "seed", "value"])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The tables of the summary artefact in `summary`, read once each; `published` is as in the report's spec."""
+
+    study: Study
+    summary: Path
+    published: Published = field(default_factory=dict)
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """The tidy summary: `epoch` is missing for a finished model, a number along a trajectory or an attack.
+
+        Without what was imported, so that nothing counts it among the study's own models.
+        """
+        return self._summary[~are_imported(self._summary, self.study.blocks)]
+
+    @cached_property
+    def imported(self) -> list[Imported]:
+        """The models of logs that others made."""
+        rows = self._summary[are_imported(self._summary, self.study.blocks)]
+        return read_imported(self.summary, rows, self.study.blocks)
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
+        return clean_summary(pd.read_parquet(self.summary / "summary.parquet"))
+
+    @cached_property
+    def remarks(self) -> pd.DataFrame:
+        """What a reader of the numbers must be told of the models."""
+        return pd.read_parquet(self.summary / "remarks.parquet").fillna({"variant": "", "attack": ""})
+
+    @cached_property
+    def truth_ratios(self) -> pd.DataFrame:
+        """The truth ratio of every item of every finished model."""
+        return pd.read_parquet(self.summary / "truth_ratios.parquet").fillna({"variant": ""})
+
+    @cached_property
+    def weights(self) -> pd.DataFrame:
+        """The gradient weight of every forget item in every epoch of every trajectory."""
+        return pd.read_parquet(self.summary / "weights.parquet")
+
+    @cached_property
+    def choices(self) -> pd.DataFrame:
+        """The trials behind every choice: one row per trial and epoch."""
+        return pd.read_parquet(self.summary / "choices.parquet")
+
+    def finished(self, *metrics: str) -> list[Place]:
+        """Return the places whose finished models have one of these metrics."""
+        return self.places(finished(self.results), *metrics)
+
+    def places(self, rows: pd.DataFrame, *metrics: str) -> list[Place]:
+        """Return every block and suite with rows of one of these metrics, or of any, in the order of the page."""
+        return [
+            Place(block, str(suite), of_suite)
+            for block in self.study.blocks
+            for suite, of_suite in of_block(rows, block).groupby("suite", sort=True)
+            if not metrics or of_suite["metric"].isin(metrics).any()
+        ]
+
+    def published_for(self, block: Block) -> Mapping[str, Mapping[str, float]]:
+        """Return the values published for a block: method to metric to value."""
+        return self.published.get("/".join(block.key), {})
+
+    def watched_variant(self, block: Block, method: str, watched: Iterable[str]) -> str | None:
+        """Return the variant whose trajectory represents a method: the default, or the trial that was chosen, or the first."""
+        settings = block.methods.get(method, {}) | block.trials.get(method, {})
+        plain = [name for name in watched if starts_from(settings.get(name, {}))]
+        choices = of_block(self.choices, block)
+        picked = choices.loc[(choices["method"] == method) & choices["chosen"].astype(bool), "variant"]
+        return next((name for name in (DEFAULT, *picked) if name in plain), standing_variant(plain))

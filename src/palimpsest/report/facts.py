@@ -1,0 +1,151 @@
+"""What the numbers of a table say, in sentences of one clause."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN
+from palimpsest.report.names import REFERENCES, method_name, model_label, model_order
+from palimpsest.report.study import Block, Values
+from palimpsest.report.tables import Row, Table
+from palimpsest.report.words import QUALITY, SCORES, SIGNIFICANCE, UTILITY, counted, format_quality, format_score, joined
+from palimpsest.selection.rule import NAMES
+from palimpsest.selection.settings import SelectionRule
+
+COLLAPSED = 0.5
+LISTED = 6
+FLOOR = "forget_quality_floor"
+# Where LLaMA-2-7B stands on TOFU, which the published comparison of methods is about: (model, metric, its name, low, high).
+REGIME = (
+    (ORIGINAL, "forget_probability", "Original's forget probability", 0.9, 1.0),
+    (RETRAIN, "forget_probability", "Retrain's forget probability", 0.1, 0.3),
+    (RETRAIN, "forget_truth_ratio", "Retrain's forget truth ratio", 0.5, 0.8),
+    (RETRAIN, FLOOR, "the forget quality of Retrain against Retrain", 0.2, 1.0),
+)
+
+
+def facts(table: Table) -> list[str]:
+    """Return the sentences on a table of forget quality and model utility; only those that its numbers allow."""
+    return [sentence for part in (_gaps, _best, _passed, _collapsed, _regime) for sentence in part(table)]
+
+
+def _gaps(table: Table) -> Iterator[str]:
+    yield from (f"{told.label} has no numbers here ({told.where}): {told.text}." for told in table.gaps)
+
+
+def rivals(table: Table, key: str) -> list[Row]:
+    """Return the unlearned models that have a metric, the highest first."""
+    rows = [row for row in table.rows if row.method not in REFERENCES and key in row.cells]
+    return sorted(rows, key=lambda row: -row.cells[key].mean)
+
+
+def named(rows: Iterable[Row], key: str) -> str:
+    """Name models with a score of theirs."""
+    return joined([f"{row.label} ({format_score(key, row.cells[key].mean)})" for row in rows])
+
+
+def _best(table: Table) -> Iterator[str]:
+    for key, name in SCORES.items():
+        rows = rivals(table, key)
+        if len(rows) > 1:
+            top = [row for row in rows if row.cells[key].mean == rows[0].cells[key].mean]
+            yield f"Highest {name.lower()}: {named(top, key) if len(top) < len(rows) else 'all alike'}."
+
+
+def _passed(table: Table) -> Iterator[str]:
+    rows = rivals(table, QUALITY)
+    passed = [row for row in rows if row.cells[QUALITY].mean > SIGNIFICANCE]
+    if rows:
+        who = (
+            joined([row.label for row in passed])
+            if 0 < len(passed) <= LISTED
+            else f"{len(passed)} of {counted(len(rows), 'model')}"
+        )
+        yield f"Not distinguishable from Retrain (mean forget quality above {SIGNIFICANCE:g}): {who if passed else 'none'}."
+
+
+def _collapsed(table: Table) -> Iterator[str]:
+    original = table.value(ORIGINAL, UTILITY)
+    lost = [row for row in rivals(table, UTILITY) if original and row.cells[UTILITY].mean < COLLAPSED * original]
+    if lost and original:
+        yield f"Less than half of Original's model utility ({original:.3f}) is left: {named(lost, UTILITY)}."
+
+
+def _regime(table: Table) -> Iterator[str]:
+    known = [(*rule, value) for rule in REGIME if (value := table.value(*rule[:2])) is not None]
+    outside = [
+        f"{name} is {value:.3f} (there {low:g} to {high:g})" for *_, name, low, high, value in known if not low <= value <= high
+    ]
+    if len(known) > 1:
+        yield (
+            f"Not the regime of LLaMA-2-7B in the paper, so methods may rank otherwise: {joined(outside)}."
+            if outside
+            else "Original and Retrain stand as LLaMA-2-7B does in the paper."
+        )
+
+
+def floors(table: Table) -> str:
+    """Write the forget quality of Retrain against the Retrain of other seeds; "" where there is one seed."""
+    floor = table.value(RETRAIN, FLOOR)
+    return "" if floor is None else format_quality(floor)
+
+
+def shares_left(table: Table, key: str, name: str) -> Iterator[str]:
+    """Say which share of a score of Original's is left to each method."""
+    original = table.value(ORIGINAL, key)
+    shares = [f"{row.label} {row.cells[key].mean / original:.0%}" for row in table.rivals if original and key in row.cells]
+    if original and shares:
+        yield f"Left of Original's {name} ({format_score(key, original)}): {joined(shares)}."
+
+
+def grouped(table: Table, key: str, groups: Iterable[tuple[str, Callable[[float], bool]]]) -> Iterator[str]:
+    """Name the methods of each group that has any: (what it is called, whether a score belongs to it)."""
+    rows = [row for row in table.rivals if key in row.cells]
+    for name, belongs in groups:
+        if of := [row for row in rows if belongs(row.cells[key].mean)]:
+            yield f"{name}: {named(of, key)}."
+
+
+def seeds_named(seeds: Iterable[int]) -> str:
+    """Name seeds."""
+    ordered = [str(seed) for seed in sorted(seeds)]
+    return f"seed{'s' * (len(ordered) > 1)} {joined(ordered)}" if ordered else "no seeds"
+
+
+def choices_made(block: Block) -> list[str]:
+    """Say how the chosen variants of a block were chosen, and whether on what they are scored on."""
+    alike: dict[str, list[str]] = {}
+    for method in sorted(block.selections, key=lambda method: model_order(method, CHOSEN)):
+        if CHOSEN in block.methods.get(method, {}):
+            alike.setdefault(_choice(block, block.selections[method]), []).append(model_label(method, CHOSEN))
+    return [f"{joined(names)} {'were' if len(names) > 1 else 'was'} {how}" for how, names in alike.items()]
+
+
+def _choice(block: Block, selection: Values) -> str:
+    benchmark, split = selection["benchmark"] or block.benchmark, selection["split"] or block.split
+    seeds = selection["seeds"]
+    trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
+    rule = SelectionRule(maximise=selection["maximise"])
+    most = "smallest" if rule.maximise == "privacy" else "highest"
+    how = (
+        f"chosen for the {most} {NAMES[rule.maximise]} among the {trials} that keep {selection['keep']:.0%} "
+        f"of Original's {NAMES[rule.judged.utility]}, on {benchmark} / {split} with {seeds_named(seeds)}."
+    )
+    if benchmark != block.benchmark:
+        return f"{how} That is another benchmark than the one scored here."
+    if split != block.split:
+        return f"{how} That is another split than the one scored here; where splits nest, they share questions."
+    same = "and the seeds overlap" if set(seeds) & set(block.seeds) else "with other seeds"
+    return (
+        f"{how} These are the very questions that are scored here, {same}: "
+        "read the result as the best that a search found, not as what the method reaches on data that it was not tuned on."
+    )
+
+
+def models_compared(table: Table) -> str:
+    """Return what was compared: how many methods on which split, over how many seeds."""
+    unlearned = [row for row in table.rows if row.method not in REFERENCES]
+    methods = list(dict.fromkeys(method_name(row.method) for row in unlearned))
+    seeds = len(table.block.seeds)
+    most = "up to " if any(row.seeds < seeds for row in unlearned) else ""
+    what = f"{joined(methods)} unlearned" if methods else "No method unlearned"
+    variants = f" in {len(unlearned)} variants" if len(unlearned) > len(methods) else ""
+    return f"{what} {table.block.split} from {table.block.model}{variants}, over {most}{counted(seeds, 'seed')}."

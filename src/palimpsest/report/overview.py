@@ -1,0 +1,64 @@
+"""The two figures of the main tables: forget quality against model utility, and the truth ratios behind it."""
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from palimpsest.names import ORIGINAL, RETRAIN
+from palimpsest.report.facts import FLOOR
+from palimpsest.report.figures import Axis, Grid, Panel
+from palimpsest.report.names import REFERENCES, method_name, model_order
+from palimpsest.report.questions.halves import log_ratios
+from palimpsest.report.rows import main_models
+from palimpsest.report.style import GOOD
+from palimpsest.report.tables import Table
+from palimpsest.report.words import QUALITY, UTILITY, format_quality
+
+
+def quality_against_utility(tables: Sequence[Table]) -> Grid:
+    """Return forget quality against model utility: a point a seed, a large one for the mean; a panel a table."""
+    panels = [panel for table in tables if len((panel := _quality_panel(table)).data)]
+    labels = {"Retrain against Retrain": {"facecolor": GOOD}} if any(panel.good for panel in panels) else {}
+    empty = "No model here has both a forget quality and a model utility."
+    return Grid([("", panels)] if panels else [], wide=2, height=3.9, labels=labels, empty=empty)
+
+
+def _quality_panel(table: Table) -> Panel:
+    floor = table.value(RETRAIN, FLOOR)
+    data = pd.DataFrame(
+        {
+            "method": row.method,
+            "variant": row.variant,
+            "main": table.stands(row),
+            "seed": seed,
+            "x": utility.values[seed],
+            "y": value,
+        }
+        for row in table.rows
+        if {QUALITY, UTILITY} <= row.cells.keys()
+        for utility in [row.cells[UTILITY]]
+        for seed, value in row.cells[QUALITY].values.items()
+        if seed in utility.values
+    )
+    x, y = Axis("Model utility →", zero=True), Axis("Forget quality →", "quality")
+    return Panel("scatter", data, table.title, x, y, good=None if floor is None else (floor, 1.0))
+
+
+def truth_ratio_distributions(tables: Sequence[Table], truth_ratios: pd.DataFrame) -> Grid:
+    """Return the distributions of the forget set's truth ratios: a panel a method, Retrain's behind each."""
+    ratios = truth_ratios[(truth_ratios["set"] == "forget") & truth_ratios["truth_ratio"].notna()]
+    rows = [(table.title, panels) for table in tables if (panels := list(_distributions(table, ratios)))]
+    return Grid(rows, height=2.0, empty="There are no truth ratios of unlearned models on the forget set here.")
+
+
+def _distributions(table: Table, ratios: pd.DataFrame) -> Iterator[Panel]:
+    rows = main_models(ratios, table.block)
+    rows = rows[rows["suite"] == table.suite].assign(x=lambda of: log_ratios(of["truth_ratio"]))
+    methods = sorted({*rows["method"]} - {RETRAIN}, key=model_order)
+    for place, method in enumerate(methods if (rows["method"] == RETRAIN).any() else []):
+        standing = table.standing.get(method)
+        shown = rows[rows["method"].isin([method, RETRAIN, *([ORIGINAL] if method not in REFERENCES else [])])]
+        data = shown.assign(main=(shown["method"] != method) | (shown["variant"] == (standing.variant if standing else "")))
+        quality = table.value(method, QUALITY)
+        note = "" if quality is None else f"FQ {format_quality(quality)}"
+        yield Panel("ecdf", data, method_name(method), Axis("Truth ratio"), Axis("" if place % 4 else "Share of questions"), note)

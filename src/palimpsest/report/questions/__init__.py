@@ -1,0 +1,15 @@
+"""The questions of the report: a file here for what several benchmarks share, `page.py` beside a benchmark for its own."""
+
+from importlib import import_module
+
+from palimpsest.report.pages import page_modules
+from palimpsest.report.question import Question
+from palimpsest.report.questions import ablation, halves, reference, relearning, seeds, selection, trajectory, weights
+
+SHARED = (seeds, halves, weights, trajectory, reference, ablation, relearning, selection)
+
+
+def all_questions() -> tuple[Question, ...]:
+    """Return all questions, in the order of the page."""
+    own = [question for name in page_modules() for question in import_module(name).QUESTIONS]
+    return (*(question for module in SHARED for question in module.QUESTIONS), *own)

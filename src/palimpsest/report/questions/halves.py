@@ -1,0 +1,250 @@
+"""The forget set cut in two halves, by memorisation and by length: whether NPO treats them unevenly."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from palimpsest.benchmarks.tofu.parts import forget_parts
+from palimpsest.names import HALF, ORIGINAL, RETRAIN
+from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.evidence import Evidence, Place
+from palimpsest.report.figures import Axis, Grid, Panel, stacked
+from palimpsest.report.names import NPO, SIMNPO, compared, method_name
+from palimpsest.report.question import Answer, Question
+from palimpsest.report.rows import KEY, of_block
+from palimpsest.report.words import (
+    QUALITY,
+    SIGNIFICANCE,
+    UTILITY,
+    format_quality,
+    signed,
+    table_of,
+    variants_shown,
+    with_sd,
+)
+
+MEASURES = [QUALITY, "log_truth_ratio", "shift"]
+NUMBERS = [*KEY, "seed", "method", "variant", "suite", "half", *MEASURES]
+
+
+@dataclass(frozen=True)
+class Halving:
+    """A way to cut the forget set in two: its parts as `forget_parts` names them, their names here, the start of the models."""
+
+    parts: tuple[str, str]
+    names: tuple[str, str]
+    start: str
+
+
+LENGTHS = Halving(("shortest", "longest"), ("shorter", "longer"), ORIGINAL)
+MEMORISED = Halving(("first_half", "second_half"), ("learnt", "unseen"), HALF)
+
+
+@dataclass(frozen=True)
+class Halved:
+    """One place under a halving: `numbers` by seed, model and half; `ratios` by item with its `side`, log10 as `x`."""
+
+    halving: Halving
+    place: Place
+    models: list[tuple[str, str]]
+    numbers: pd.DataFrame
+    ratios: pd.DataFrame
+
+    def by_seed(self, column: str, method: str, side: int) -> pd.Series:
+        """Return a column of `numbers` by seed; `shift` is the mean log truth ratio less Retrain's."""
+        rows = self.numbers[(self.numbers["method"] == method) & (self.numbers["half"] == self.halving.parts[side])]
+        return rows.set_index("seed")[column].dropna()
+
+    def apart(self, method: str) -> pd.Series:
+        """Return by seed how far the shifts of the two halves are apart: p-values saturate, shifts do not."""
+        return (self.by_seed("shift", method, 0) - self.by_seed("shift", method, 1)).abs().dropna()
+
+
+def halved(evidence: Evidence, halving: Halving) -> Iterator[Halved]:
+    """Yield every place with models that have forget quality on both halves."""
+    for place in evidence.finished(*(f"{QUALITY}_{part}" for part in halving.parts)):
+        models = [model for model in place.block.standing_models(start=halving.start) if _has_both(place, halving, *model)]
+        rows = of_block(evidence.truth_ratios, place.block).dropna(subset="truth_ratio")
+        rows = rows[(rows["suite"] == place.suite) & (rows["set"] == "forget")]
+        if models and (rows["method"] == RETRAIN).any():
+            first = forget_parts(rows.drop_duplicates("id")).get(halving.parts[0], [])
+            ratios = rows.assign(side=(~rows["id"].isin(first)).astype(int), x=log_ratios(rows["truth_ratio"]))
+            yield Halved(halving, place, models, _numbers(place, halving, models, ratios), ratios)
+
+
+def log_ratios(truth_ratios: pd.Series) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Return log10 of truth ratios; one may be 0 or infinite in floating point, and still counts as lying on that side."""
+    logs: np.ndarray[Any, np.dtype[np.float64]] = np.log10(truth_ratios.to_numpy(dtype=float).clip(1e-300, 1e300))
+    return logs
+
+
+def _has_both(place: Place, halving: Halving, method: str, variant: str) -> bool:
+    first, second = (set(place.by_seed(f"{QUALITY}_{part}", method, variant).index) for part in halving.parts)
+    return bool(first & second)
+
+
+def _numbers(place: Place, halving: Halving, models: list[tuple[str, str]], ratios: pd.DataFrame) -> pd.DataFrame:
+    # Natural logarithms: the truth ratio itself is the exponential of a difference of losses.
+    logs = ratios.assign(log_ratio=ratios["x"] * math.log(10))
+    means = logs.pivot_table(values="log_ratio", index="seed", columns=["method", "variant", "side"])
+    tables = []
+    for method, variant in [*models, (halving.start, ""), (RETRAIN, "")]:
+        for side, part in enumerate(halving.parts):
+            own, retrain = (means.get((*model, side), pd.Series(dtype=float)) for model in ((method, variant), (RETRAIN, "")))
+            quality = place.by_seed(f"{QUALITY}_{part}", method, variant)
+            table = pd.DataFrame(dict(zip(MEASURES, (quality, own, own - retrain), strict=True))).dropna(how="all")
+            model = place.identity | {"method": method, "variant": variant, "half": part}
+            tables.append(table.rename_axis("seed").sort_index().reset_index().assign(**model))
+    return stacked(tables)[NUMBERS]
+
+
+def _answer(halving: Halving, alt: str, caption: str) -> Callable[[Evidence], Answer | None]:
+    def answer(evidence: Evidence) -> Answer | None:
+        found = list(halved(evidence, halving))
+        if not found:
+            return None
+        return Answer(
+            figure=Grid([(of.place.title, _panels(of)) for of in found], wide=3, height=2.7, labels=_labels(halving)),
+            alt=alt,
+            caption=f"{caption} Left: forget quality on each half. Right: the share of answers with at most a truth ratio; the "
+            f"nearer to Retrain's, the better forgotten.{variants_shown(model for of in found for model in of.models)}",
+            numbers=stacked(of.numbers for of in found),
+            table=table_of([(of.place.title, _line(of, method)) for of in found for method, _ in of.models]),
+        )
+
+    return answer
+
+
+def _panels(of: Halved) -> list[Panel]:
+    ours = of.numbers[of.numbers["method"].isin({method for method, _ in of.models})].dropna(subset=QUALITY)
+    quality = ours.assign(x=ours[QUALITY], open=ours["half"] == of.halving.parts[1])
+    drawn = {*compared(method for method, _ in of.models), RETRAIN, of.halving.start}
+    models = {*of.models, (RETRAIN, ""), (of.halving.start, "")}
+    keep = [m in drawn and (m, v) in models for m, v in zip(of.ratios["method"], of.ratios["variant"], strict=True)]
+    shown = of.ratios[keep]
+    return [
+        Panel("dots", quality, "Forget quality", Axis("", "quality")),
+        *(
+            Panel(
+                "ecdf",
+                shown[shown["side"] == side],
+                f"The {name} half",
+                Axis("Truth ratio"),
+                Axis("" if side else "Share of answers"),
+            )
+            for side, name in enumerate(of.halving.names)
+        ),
+    ]
+
+
+def _labels(halving: Halving) -> dict[str, dict[str, object]]:
+    dot: dict[str, object] = {"linestyle": "", "marker": "o", "color": "#6b6b6b", "markersize": 7}
+    return {f"{halving.names[0]} half": dot, f"{halving.names[1]} half": dot | {"markerfacecolor": "white"}}
+
+
+def _line(of: Halved, method: str) -> dict[str, str]:
+    row = {"Method": method_name(method)}
+    for side, name in enumerate(of.halving.names):
+        row[f"Forget quality, {name}"] = with_sd(of.by_seed(QUALITY, method, side), QUALITY)
+    for side, name in enumerate(of.halving.names):
+        row[f"Δ log truth ratio to Retrain, {name}"] = with_sd(of.by_seed("shift", method, side), write=signed)
+    return row | {"Halves apart": with_sd(of.apart(method), write="{:.2f}".format)}
+
+
+Measure = Callable[[Halved], tuple[pd.Series, pd.Series]]
+
+
+def _measured(halving: Halving, methods: set[str], numbers: Measure) -> Callable[[Evidence], Iterator[Pair]]:
+    """Return what a claim compares wherever all its methods were unlearned from this start."""
+
+    def measure(evidence: Evidence) -> Iterator[Pair]:
+        for of in halved(evidence, halving):
+            if methods <= dict(of.models).keys():
+                yield Pair(of.place.title, *numbers(of))
+
+    return measure
+
+
+def _both(halving: Halving, numbers: Measure) -> Callable[[Evidence], Iterator[Pair]]:
+    return _measured(halving, {NPO, SIMNPO}, numbers)
+
+
+def _fails(of: Halved) -> tuple[pd.Series, pd.Series]:
+    npo = of.by_seed(QUALITY, NPO, 0)
+    return pd.Series(SIGNIFICANCE, npo.index), npo
+
+
+def _utility(of: Halved) -> tuple[pd.Series, pd.Series]:
+    simnpo, npo = (of.place.by_seed(UTILITY, method, dict(of.models)[method]) for method in (SIMNPO, NPO))
+    return simnpo, npo
+
+
+def _apart(of: Halved) -> tuple[pd.Series, pd.Series]:
+    return of.apart(NPO), of.apart(SIMNPO)
+
+
+def _of_half(side: int) -> Measure:
+    return lambda of: (of.by_seed(QUALITY, SIMNPO, side), of.by_seed(QUALITY, NPO, side))
+
+
+SHIFT = "shift"
+QUESTIONS = (
+    Question(
+        "memorisation",
+        "Does NPO waste power on weakly memorised data?",
+        "App. C, Fig. 1b and Table A2",
+        _answer(
+            MEMORISED,
+            "Forget quality and truth ratios of each method on the half of the forget set that its start model had learnt, and "
+            "on the half that it had never seen.",
+            "Unlearning the whole forget set from a model that learnt only its first half.",
+        ),
+        (
+            Claim(
+                "NPO forgets strongly and weakly memorised data less evenly than SimNPO",
+                "App. C, Fig. 1b",
+                SHIFT,
+                measure=_both(MEMORISED, _apart),
+            ),
+            Claim(
+                "NPO pushes weakly memorised data further from Retrain than SimNPO",
+                "App. C",
+                SHIFT,
+                measure=_both(MEMORISED, lambda of: (of.by_seed(SHIFT, NPO, 1).abs(), of.by_seed(SHIFT, SIMNPO, 1).abs())),
+            ),
+            Claim(
+                "NPO fails on strongly memorised data (FQ near 0)",
+                "Table A2",
+                "p_value",
+                write=format_quality,
+                measure=_measured(MEMORISED, {NPO}, _fails),
+            ),
+            Claim("SimNPO forgets strongly memorised data better than NPO", "Table A2", measure=_both(MEMORISED, _of_half(0))),
+            Claim("SimNPO forgets weakly memorised data better than NPO", "Table A2", measure=_both(MEMORISED, _of_half(1))),
+            Claim("SimNPO keeps more utility than NPO there", "Table A2", UTILITY, measure=_both(MEMORISED, _utility)),
+        ),
+    ),
+    Question(
+        "length",
+        "Does forgetting depend on the length of the answer?",
+        "Fig. 2",
+        _answer(
+            LENGTHS,
+            "Forget quality of each method on the shorter and the longer half of the answers, and its truth ratios.",
+            "The forget set halved by the number of tokens of its answers.",
+        ),
+        (
+            Claim(
+                "NPO forgets short answers worse than long ones",
+                "Fig. 2",
+                printed=(0.81, 0.58),
+                measure=_measured(LENGTHS, {NPO}, lambda of: (of.by_seed(QUALITY, NPO, 1), of.by_seed(QUALITY, NPO, 0))),
+            ),
+            Claim("NPO depends more on the length than SimNPO", "Sec. 5(a)", SHIFT, measure=_both(LENGTHS, _apart)),
+        ),
+    ),
+)

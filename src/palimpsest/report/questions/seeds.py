@@ -1,0 +1,106 @@
+"""Whether SimNPO is better than NPO when both are run with several seeds."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from palimpsest.metrics.intervals import bootstrap_interval
+from palimpsest.metrics.seeds import compare_pairs
+from palimpsest.metrics.spread import mean, sd
+from palimpsest.report.claims import Claim
+from palimpsest.report.evidence import Evidence, Place
+from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
+from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, method_name, model_label
+from palimpsest.report.question import Answer, Question
+from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, table_of, variants_shown, with_sd
+
+PAIR = (NPO, SIMNPO)
+
+
+def _answer(evidence: Evidence) -> Answer | None:
+    found = [(place, points) for place in evidence.finished(*SCORES) if len(points := _points(place))]
+    if not found:
+        return None
+    models = [model for _, points in found for model in zip(points["method"], points["variant"], strict=True)]
+    return Answer(
+        figure=Grid([(place.title, list(_panels(points))) for place, points in found]),
+        alt="Forget quality and model utility of every method with their intervals, and NPO beside SimNPO seed by seed.",
+        caption="Large marks: means over seeds, bars: 95 % bootstrap intervals of the mean, small marks: single seeds. Where "
+        "there are several, NPO and SimNPO of the same seed are joined; black: their means." + variants_shown(models),
+        numbers=stacked(pd.DataFrame(_numbers(place, points)) for place, points in found),
+        table=table_of([(place.title, row) for place, points in found for row in _rows(points)]),
+    )
+
+
+def _points(place: Place) -> pd.DataFrame:
+    """Return both scores of the variants that represent their methods, with the interval of each mean."""
+    models = place.block.standing_models()
+    points = stacked(place.points(metric, models).assign(metric=metric) for metric in SCORES)
+    return (
+        stacked(of.assign(**_bounds(of["value"])) for _, of in points.groupby(["metric", "method"], sort=False))
+        if len(points)
+        else points
+    )
+
+
+def _bounds(values: pd.Series) -> dict[str, float]:
+    low, high = bootstrap_interval(values.tolist())
+    return {"low": low, "high": high}
+
+
+def _panels(points: pd.DataFrame) -> Iterator[Panel]:
+    for panel in metric_panels("dots", points, SCORES):
+        yield panel
+        pair = panel.data[panel.data["method"].isin(PAIR)]
+        if len(_paired(pair)) > 1:
+            data = pair.assign(x=pair["method"].map(PAIR.index), y=pair["value"])
+            names = Axis(names=[method_name(method) for method in PAIR])
+            yield Panel("paths", data, "seed by seed", names, replace(panel.x, zero=False))
+
+
+def _paired(points: pd.DataFrame) -> pd.DataFrame:
+    """Return the values of NPO and SimNPO of the seeds that have both."""
+    return points.pivot_table(index="seed", columns="method", values="value").reindex(columns=list(PAIR)).dropna()
+
+
+def _rows(points: pd.DataFrame) -> Iterator[dict[str, str]]:
+    for (method, variant), of_model in points.groupby(["method", "variant"], sort=False):
+        row = {"Method": model_label(str(method), str(variant)), "Seeds": str(of_model["seed"].nunique())}
+        for metric, title in SCORES.items():
+            of = of_model[of_model["metric"] == metric]
+            row[title] = with_sd(of["value"], metric)
+            low, high = (format_score(metric, bound) for bound in of[["low", "high"]].mean())
+            row[f"{title}, 95 % interval"] = f"{low} to {high}" if len(of) > 1 else ""
+        yield row
+
+
+def _numbers(place: Place, points: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield a row per model and score, and one per score for SimNPO less NPO of the same seed."""
+    for (metric, method, variant), of in points.groupby(["metric", "method", "variant"], sort=False):
+        values, low, high = of["value"].tolist(), *of[["low", "high"]].iloc[0]
+        model = {"metric": metric, "method": method, "variant": variant, "less": "", "seeds": len(values)}
+        yield place.identity | model | {"mean": mean(values), "sd": sd(values), "low": low, "high": high}
+    for metric, of in points.groupby("metric", sort=False):
+        pair = _paired(of)
+        if len(pair):
+            found = compare_pairs(pair[SIMNPO].tolist(), pair[NPO].tolist())
+            spread = {"mean": found.difference, "sd": sd((pair[SIMNPO] - pair[NPO]).tolist())} | found.interval._asdict()
+            row = {"metric": metric, "method": SIMNPO, "less": NPO, "seeds": len(pair)}
+            yield place.identity | row | spread | {"p_value": found.p_value, "higher": found.higher}
+
+
+QUESTIONS = (
+    Question(
+        "seeds",
+        "Is SimNPO better than NPO, seed by seed?",
+        "Table 1, means over five seeds",
+        _answer,
+        (
+            Claim("SimNPO forgets better than NPO", "Table 1", QUALITY, SIMNPO, NPO, (0.99, 0.79)),
+            Claim("SimNPO keeps more utility than NPO", "Table 1", UTILITY, SIMNPO, NPO, (0.58, 0.57)),
+            Claim("NPO forgets better than GradDiff", "Table 1", QUALITY, NPO, GRADDIFF, (0.79, 0.0)),
+        ),
+    ),
+)

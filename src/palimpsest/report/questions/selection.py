@@ -1,0 +1,159 @@
+"""How each method's settings were chosen: all its trials and epochs, the one that was taken, and the data that decided."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from palimpsest.names import CHOSEN
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.facts import seeds_named
+from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
+from palimpsest.report.names import method_name, model_order
+from palimpsest.report.question import Answer, Question
+from palimpsest.report.rows import of_block
+from palimpsest.report.study import Block, Values
+from palimpsest.report.style import DASHED, INK, SOFT
+from palimpsest.report.words import MINUS, QUALITY, SCORES, counted, format_score, joined, table_of, under_titles
+from palimpsest.selection.rule import NAMES
+from palimpsest.selection.settings import Judged, SelectionRule
+
+# What columns and axes are called; the first two are those of questions, the others those of MUSE.
+HEADS = {**SCORES, "privacy": "|PrivLeak|", "knowmem_r": "KnowMem, retain"}
+DOT: Look = {"linestyle": "", "marker": "o", "color": SOFT, "markersize": 5}
+LEAST: Look = {"color": SOFT, "linewidth": 0.9, "linestyle": DASHED}
+RING: Look = {"linestyle": "", "marker": "o", "color": "none", "markeredgecolor": INK, "markersize": 10}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The choice of one method in one block: its rows, a trial and epoch each, and the seeds of the chosen model."""
+
+    block: Block
+    method: str
+    rows: pd.DataFrame
+    scored: frozenset[int]
+
+    @property
+    def rule(self) -> Values:
+        """The settings of the choice."""
+        return self.block.selections.get(self.method, {})
+
+    @property
+    def scores(self) -> Judged:
+        """The scores that decided, those of questions or those of MUSE."""
+        return SelectionRule(maximise=self.rule.get("maximise", QUALITY)).judged
+
+    @property
+    def chosen(self) -> pd.Series:
+        """The row that was chosen."""
+        return self.rows[self.rows["chosen"]].iloc[0]
+
+    @property
+    def trials(self) -> int:
+        """How many trials it was made among."""
+        return int(self.rows["variant"].nunique())
+
+    @property
+    def threshold(self) -> float | None:
+        """The utility that a trial must have to be eligible; None where no trial has any."""
+        known = self.rows[self.rows["utility_share"] > 0]
+        keep = self.rule.get("keep")
+        if known.empty or keep is None:
+            return None
+        return float(keep) * float((known[self.scores.utility] / known["utility_share"]).iloc[0])
+
+    @property
+    def judged(self) -> str:
+        """On which data it was made."""
+        seeds = set(self.rule.get("seeds", []))
+        place = (self.rule.get("benchmark") or self.block.benchmark, self.rule.get("split") or self.block.split)
+        if place != (self.block.benchmark, self.block.split):
+            return f"on other data than they are scored on ({'/'.join(place)}, {seeds_named(seeds)})"
+        if both := self.scored & seeds:
+            return f"on the same questions and {seeds_named(both)} that they are scored on, which flatters their scores"
+        return f"on the questions that they are scored on, with other seeds ({seeds_named(seeds)})"
+
+
+def choices(evidence: Evidence) -> Iterator[Choice]:
+    """Yield every choice, in the order of the page."""
+    scored = evidence.results[(evidence.results["attack"] == "") & (evidence.results["variant"] == CHOSEN)]
+    for block in evidence.study.blocks:
+        rows, seeds = of_block(evidence.choices, block), of_block(scored, block)
+        for method in sorted(rows["method"].unique(), key=model_order):
+            of_method = rows[rows["method"] == method].reset_index(drop=True)
+            yield Choice(block, method, of_method, frozenset(seeds.loc[seeds["method"] == method, "seed"]))
+
+
+def _answer(evidence: Evidence) -> Answer | None:
+    found = list(choices(evidence))
+    if not found:
+        return None
+    of_blocks = {choice.block.title(): [of for of in found if of.block is choice.block] for choice in found}
+    labels = {"eligible": DOT, "not eligible": DOT | {"markerfacecolor": "white"}, "chosen": RING, "least to be eligible": LEAST}
+    return Answer(
+        figure=Grid([(title, [_panel(of) for of in each]) for title, each in of_blocks.items()], labels=labels),
+        alt="How close to Retrain every trial and epoch is, against its utility, a panel a method, the chosen one marked.",
+        caption="Every trial after every epoch that could be chosen, means over the seeds of the choice. Filled: eligible, for "
+        "it keeps the share of Original's utility that is asked for. Ring: chosen.",
+        numbers=stacked(choice.rows for choice in found),
+        table=table_of([(choice.block.title(), _row(choice)) for choice in found]),
+        facts=under_titles([(title, text) for title, each in of_blocks.items() for text in _facts(each)]),
+    )
+
+
+def _facts(of: list[Choice]) -> Iterator[str]:
+    for judged in dict.fromkeys(choice.judged for choice in of):
+        names = joined([method_name(choice.method) for choice in of if choice.judged == judged])
+        yield f"The settings of {names} were chosen {judged}."
+    counts = {method_name(choice.method): choice.trials for choice in of}
+    if len(set(counts.values())) > 1:
+        yield f"Trials: {joined([f'{name} {count}' for name, count in counts.items()])}; more trials find a better one by luck."
+    failed = [method_name(choice.method) for choice in of if not choice.chosen["eligible"]]
+    if failed:
+        yield f"No trial of {joined(failed)} kept enough {NAMES[of[0].scores.utility]}: the one with the most was taken."
+
+
+def _panel(choice: Choice) -> Panel:
+    closeness, utility = choice.scores
+    rows = choice.rows.dropna(subset=[closeness, utility])
+    # A model per row: each is one trial and epoch.
+    data = rows.assign(
+        variant=[f"{variant} {epoch}" for variant, epoch in zip(rows["variant"], rows["epoch"], strict=True)],
+        method=choice.method,
+        seed=0,
+        x=rows[utility],
+        y=rows[closeness],
+        open=~rows["eligible"].astype(bool),
+    )
+    chosen = choice.chosen
+    rings = [(float(chosen[utility]), float(chosen[closeness]))] if math.isfinite(chosen[closeness]) else []
+    y = Axis(HEADS[closeness], "quality") if closeness == QUALITY else Axis(f"{MINUS}{HEADS[closeness]}")
+    title, note = method_name(choice.method), counted(choice.trials, "trial")
+    return Panel("scatter", data, title, Axis(HEADS[utility]), y, note, rings=rings, least=choice.threshold)
+
+
+def _row(choice: Choice) -> dict[str, str]:
+    chosen, count = choice.chosen, int(choice.rows["eligible"].sum())
+    share = chosen["utility_share"]
+    among = "trials" if len(choice.rows) == choice.trials else "epochs"
+    return {
+        "Method": method_name(choice.method),
+        "Trials": str(choice.trials),
+        "Chosen": str(chosen["variant"]),
+        "Epoch": str(chosen["epoch"]),
+        **{HEADS[score]: _written(score, chosen[score]) if math.isfinite(chosen[score]) else "" for score in choice.scores},
+        "of Original's": f"{share:.1%}" if math.isfinite(share) else "",
+        "Eligible": f"{count} of {len(choice.rows)} {among}" if count else "none",
+    }
+
+
+def _written(score: str, value: float) -> str:
+    """Write a score as a table does: those of MUSE in percent, and PrivLeak as the distance that it is."""
+    return format_score(score, value) if score in SCORES else f"{abs(value):.1f}"
+
+
+QUESTIONS = (
+    Question("selection", "Which settings were chosen, and on which data?", "its grids of settings, and the best epoch", _answer),
+)

@@ -1,0 +1,45 @@
+"""Which rows of the summary's tables: of a block, of finished models, along trajectories, of attacks, of models that compare."""
+
+import numpy as np
+import pandas as pd
+
+from palimpsest.report.study import Block
+
+KEY = ["benchmark", "split", "model"]
+
+
+def clean_summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the tidy summary with "" for absent names and without numbers that are none (NaN, infinite)."""
+    names = [*KEY, "method", "variant", "attack", "suite", "metric"]
+    frame = frame.assign(**{name: frame[name].fillna("").astype(str) for name in names})
+    kept: pd.DataFrame = frame.loc[np.isfinite(frame["value"].to_numpy(dtype=float))]
+    return kept
+
+
+def of_block(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
+    """Return the rows of one block."""
+    return frame[(frame["benchmark"] == block.benchmark) & (frame["split"] == block.split) & (frame["model"] == block.model)]
+
+
+def finished(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the tidy summary that are of finished models, neither attacked nor watched while they unlearn."""
+    return frame[(frame["attack"] == "") & frame["epoch"].isna()]
+
+
+def along_trajectories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the tidy summary that were taken after epochs of unlearning."""
+    return frame[(frame["attack"] == "") & frame["epoch"].notna()]
+
+
+def attacked(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the tidy summary that are of attacks."""
+    return frame[frame["attack"] != ""]
+
+
+def main_models(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
+    """Return the rows of a block's models that compare: neither half the forget set nor an odd reference made them."""
+    rows = of_block(frame, block)
+    odd = {(method, variant) for method, of in block.methods.items() for variant in {*of} - {*block.variants_of(method)}}
+    odd.add(("original-half", ""))
+    kept = [model not in odd for model in zip(rows["method"], rows["variant"], strict=True)]
+    return rows.loc[np.array(kept, dtype=bool)]

@@ -1,0 +1,89 @@
+"""All questions and claims on one study that has the data for each: none is missing, and verdicts turn with the numbers."""
+
+import pandas as pd
+import pytest
+from question_example import drawn
+from whole_example import whole
+
+from palimpsest.report.claims import FAILS, HOLDS, OPEN, verdicts
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.figures import Grid, draw
+from palimpsest.report.names import NPO, SIMNPO
+from palimpsest.report.questions import all_questions
+
+QUESTIONS = {question.id: question for question in all_questions()}
+# Claims on SimNPO and NPO that hold in the example, one of each measure.
+PAIRS = (
+    ("seeds", "SimNPO forgets better than NPO"),
+    ("seeds", "SimNPO keeps more utility than NPO"),
+    ("memorisation", "NPO forgets strongly and weakly memorised data less evenly than SimNPO"),
+    ("memorisation", "NPO pushes weakly memorised data further from Retrain than SimNPO"),
+    ("memorisation", "SimNPO forgets strongly memorised data better than NPO"),
+    ("trajectory", "SimNPO keeps more utility along the way than NPO"),
+    ("relearning", "SimNPO is more robust to relearning than NPO"),
+    ("muse", "NPO's |PrivLeak| is further from 0 than SimNPO's"),
+    ("muse", "SimNPO keeps more KnowMem on the retain set than NPO"),
+    ("requests", "SimNPO keeps more on the retain set than NPO as requests grow"),
+    ("wmdp", "SimNPO keeps more utility (MMLU) than NPO"),
+    ("markov", "NPO pays a larger retain distance than SimNPO to forget short sequences as far as Retrain"),
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Evidence:
+    spec, summary = whole(tmp_path_factory.mktemp("whole"))
+    return Evidence(spec.study, summary, spec.published)
+
+
+def told(of: Evidence) -> list[tuple[str, str, str]]:
+    """The verdicts: question, claim, word."""
+    return [(name, each.claim.text, each.word) for name, asked in QUESTIONS.items() for each in verdicts(asked.claims, of, name)]
+
+
+def test_every_question_has_its_page_and_every_claim_its_numbers(study):
+    for question in QUESTIONS.values():
+        answer = question.answer(study)
+        assert answer is not None, question.id
+        assert answer.alt and answer.caption and len(answer.numbers)
+        assert question.title.endswith("?") and question.source
+    claims = {claim.text for question in QUESTIONS.values() for claim in question.claims}
+    assert {text for _, text, _ in told(study)} == claims
+
+
+def test_pages_of_benchmarks_are_found_by_listing():
+    assert {"muse", "requests", "wmdp", "markov"} <= QUESTIONS.keys()
+
+
+def test_verdicts_turn_with_the_numbers(study, tmp_path):
+    before = told(study)
+    assert {word for *_, word in before} == {HOLDS, FAILS, OPEN}
+    swap = {NPO: SIMNPO, SIMNPO: NPO}
+    swapped = [
+        of.model_copy(update={"methods": {swap.get(method, method): variants for method, variants in of.methods.items()}})
+        for of in study.study.blocks
+    ]
+    for name in ("summary", "truth_ratios"):
+        table = pd.read_parquet(study.summary / f"{name}.parquet")
+        table.assign(method=table["method"].replace(swap)).to_parquet(tmp_path / f"{name}.parquet")
+    for name in ("weights", "choices", "remarks", "examples"):
+        pd.read_parquet(study.summary / f"{name}.parquet").to_parquet(tmp_path / f"{name}.parquet")
+    after = told(Evidence(study.study.model_copy(update={"blocks": swapped}), tmp_path, study.published))
+    for pair in PAIRS:
+        assert {word for *key, word in before if tuple(key) == pair} == {HOLDS}, pair
+        assert {word for *key, word in after if tuple(key) == pair} == {FAILS}, pair
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_too_few_seeds_decide_nothing(tmp_path, seeds):
+    spec, summary = whole(tmp_path, range(seeds))
+    assert {word for *_, word in told(Evidence(spec.study, summary))} == {OPEN}
+
+
+def test_every_figure_is_drawn(study):
+    for name in QUESTIONS:
+        drawn(name, study)
+
+
+def test_a_grid_without_panels_says_so():
+    (text,) = draw(Grid([], empty="No numbers.")).texts
+    assert text.get_text() == "No numbers."

@@ -1,0 +1,105 @@
+"""The sentences on a table say what its numbers say, whatever that is."""
+
+from copy import deepcopy
+
+import pytest
+from report_example import CHOSEN, PLAIN, SELECTION, block, clean, numbers
+
+from palimpsest.report.facts import choices_made, facts, models_compared
+from palimpsest.report.tables import table1
+
+
+def said(models, **changes):
+    (table,) = table1(clean(numbers(models)), [block(**changes)], {})
+    return " ".join(facts(table))
+
+
+def with_value(method, metric, value):
+    models = deepcopy(PLAIN)
+    for metrics in models[method].values():
+        metrics[metric] = value
+    return models
+
+
+def test_the_best_are_named():
+    text = said(PLAIN)
+    assert "Highest forget quality: NPO (0.70)." in text
+    assert "Highest model utility: SimNPO (0.560)." in text
+    assert "Highest forget quality: SimNPO (0.90)." in said(with_value("simnpo", "forget_quality", 0.9))
+
+
+def test_a_collapsed_model_is_called_by_name():
+    assert "Less than half of Original's model utility (0.610) is left: GA (0.000)." in said(PLAIN)
+    assert "Less than half" not in said(with_value("ga", "model_utility", 0.4))
+
+
+@pytest.mark.parametrize(("npo", "names"), [(0.7, "NPO and SimNPO"), (0.01, "SimNPO")])
+def test_which_models_cannot_be_distinguished_from_retrain(npo, names):
+    assert f"(mean forget quality above 0.05): {names}." in said(with_value("npo", "forget_quality", npo))
+
+
+def test_none_above_the_level():
+    assert "above 0.05): none." in said({name: PLAIN[name] for name in ("original", "retrain", "ga")})
+
+
+def test_many_variants_are_counted_not_listed():
+    variants = {f"simnpo/beta-{i}": {0: {"forget_quality": 0.5 + i / 100}} for i in range(24)}
+    text = said(PLAIN | variants)
+    assert "above 0.05): 26 of 27 models." in text
+    assert len(text) < 1000
+
+
+def test_the_regime_of_the_paper_is_checked():
+    assert "Original and Retrain stand as LLaMA-2-7B does" in said(PLAIN)
+    text = said(with_value("retrain", "forget_probability", 0.009))
+    assert "Retrain's forget probability is 0.009 (there 0.1 to 0.3)" in text
+
+
+def test_few_numbers_give_few_sentences():
+    assert said({"npo": {0: {"forget_rouge": 0.5}}}) == ""
+
+
+def test_what_was_compared():
+    (table,) = table1(clean(numbers(PLAIN | {"npo/beta-1": {0: {"model_utility": 0.5}}})), [block()], {})
+    assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny in 4 variants, over up to 2 seeds."
+    (table,) = table1(clean(numbers(PLAIN)), [block()], {})
+    assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny, over 2 seeds."
+    (table,) = table1(clean(numbers({"npo": {0: {"model_utility": 0.5}}})), [block(seeds=[0])], {})
+    assert models_compared(table) == "NPO unlearned forget05 from tiny, over 1 seed."
+
+
+@pytest.mark.parametrize(
+    ("selection", "verdict"),
+    [
+        ({}, "the very questions that are scored here, and the seeds overlap"),
+        ({"seeds": [7, 8]}, "the very questions that are scored here, with other seeds"),
+        ({"split": "forget05"}, "the very questions that are scored here"),
+        ({"split": "forget10"}, "another split than the one scored here"),
+        ({"benchmark": "other", "split": "forget05"}, "another benchmark than the one scored here"),
+    ],
+)
+def test_a_choice_made_on_what_is_scored_is_called_so(selection, verdict):
+    (text,) = choices_made(block(methods={"npo": {"chosen": CHOSEN}}, selections={"npo": SELECTION | selection}))
+    assert text.startswith("NPO (chosen) was chosen for the highest forget quality among the trials and epochs that keep 95% ")
+    assert verdict in text
+    assert ("the best that a search found" in text) == ("very questions" in verdict)
+
+
+def test_a_choice_among_trials_of_texts_is_called_by_its_scores():
+    selections = {"npo": SELECTION | {"maximise": "privacy", "benchmark": "muse-news", "split": "forget"}}
+    (text,) = choices_made(block(methods={"npo": {"chosen": CHOSEN}}, selections=selections))
+    assert (
+        "chosen for the smallest |PrivLeak| among the trials and epochs that keep 95% of Original's KnowMem of the retain" in text
+    )
+
+
+def test_methods_chosen_alike_share_a_sentence():
+    methods = {name: {"chosen": CHOSEN} for name in ("simnpo", "npo", "ga")}
+    selections = {"simnpo": SELECTION, "npo": SELECTION, "ga": SELECTION | {"epochs": "last", "maximise": "model_utility"}}
+    texts = choices_made(block(methods=methods, selections=selections))
+    assert [text.partition(" chosen for")[0] for text in texts] == ["GA (chosen) was", "NPO (chosen) and SimNPO (chosen) were"]
+    assert "the highest model utility among the trials that keep" in texts[0]
+
+
+def test_a_choice_that_no_model_came_of_is_not_mentioned():
+    assert choices_made(block(selections={"npo": SELECTION})) == []
