@@ -42,7 +42,7 @@ def _add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _score_tofu(args: argparse.Namespace) -> int:
-    from palimpsest.evaluation.score import format_score, score_tofu
+    from palimpsest.benchmarks.tofu.score import format_score, score_tofu
 
     result: dict[str, Any] = score_tofu(args.log, args.retrain, allow_mismatch=args.allow_mismatch)
     print(json.dumps(result, indent=1, allow_nan=False) if args.json else format_score(result))

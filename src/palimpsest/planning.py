@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from palimpsest.benchmarks.muse.suite_settings import MuseSuite
+from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
 from palimpsest.config.measured import list_measured
 from palimpsest.config.models import RETRAIN
 from palimpsest.config.study import Run, Study, Subject, Variant, Wanted
 from palimpsest.data.settings import MuseHubSource, WmdpHubSource, WorldSource
 from palimpsest.errors import UserError
-from palimpsest.evaluation.settings import LmEvalSuite, MuseSuite, SuiteSettings, TofuSuite
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
+from palimpsest.evaluation.suite import Suite
 from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
 from palimpsest.objectives import Objective, load_objective
 from palimpsest.training.settings import LoraSettings, TrainSettings
@@ -271,7 +274,7 @@ class Plan:
     def _frozen(self, job: Mapping[str, Any]) -> Memory:
         return Memory(each=weight_bytes(self.size(job["model"]), self._used(job["model"]).precision))
 
-    def _suite(self, job: Mapping[str, Any], suite: SuiteSettings) -> Work:
+    def _suite(self, job: Mapping[str, Any], suite: Suite) -> Work:
         """Return the work of a suite; of TOFU a question has seven answers, of half an item each, and one prompt."""
         size, item = self.size(job["model"]), self._assumed.item_tokens
         forget, everything = self._tokens(job)
@@ -281,6 +284,7 @@ class Plan:
             return Work(forward_operations(size, items * item * 4), items * suite.max_new_tokens)
         if isinstance(suite, MuseSuite):
             return Work(forward_operations(size, 3 * forget), RECITED * suite.verbatim_tokens + ASKED * suite.knowledge_tokens)
+        assert isinstance(suite, LmEvalSuite)
         questions = sum(_questions(suite, task) for task in suite.tasks)
         return Work(forward_operations(size, questions * item * 4))
 

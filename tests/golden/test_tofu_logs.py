@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from palimpsest.benchmarks.tofu.logs import SET_FILES, read_log
+from palimpsest.benchmarks.tofu.suite import SCHEMA
 from palimpsest.cli import main
-from palimpsest.evaluation.logs import SET_FILES, read_log
-from palimpsest.evaluation.tables import ITEMS, write_table
+from palimpsest.evaluation.items import write_table
 from palimpsest.metrics.rouge import rouge_recalls
 
 LOGS = ("llama2-7b_full", "llama2-7b_retain90", "llama2-7b_retain95")
@@ -76,7 +77,7 @@ def as_table(log: Log, folder: Path) -> Path:
             )
     random.Random(1).shuffle(rows)
     path = folder / "eval" / "tofu" / "items.parquet"
-    write_table(path, rows, ITEMS)
+    write_table(path, rows, SCHEMA)
     return path.parent
 
 

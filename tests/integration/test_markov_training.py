@@ -2,9 +2,10 @@
 
 import pytest
 
+from palimpsest.benchmarks.markov.suite import distances
 from palimpsest.markov.chains import CHAINS, best_predictions, divergence
 from palimpsest.markov.data import Sequences, draw
-from palimpsest.markov.models import ChainTraining, build_model, distances, encode
+from palimpsest.markov.models import ChainTraining, build_model, encode
 from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import UsedSettings
 from palimpsest.training.loop import train

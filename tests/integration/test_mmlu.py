@@ -40,8 +40,8 @@ EVALUATE = """
 import json, socket, sys
 from pathlib import Path
 import torch
-from palimpsest.evaluation.lm_eval import evaluate_lm_eval
-from palimpsest.evaluation.settings import LmEvalSuite
+from palimpsest.evaluation.lm_eval.suite import evaluate_lm_eval
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.models.settings import TinyArchitecture
 from palimpsest.models.tiny import build_model, train_tokenizer
 

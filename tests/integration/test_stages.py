@@ -275,7 +275,7 @@ def test_references_of_other_questions_are_refused(ready: Path) -> None:
 
 def test_a_finished_draw_of_an_attack_survives_an_interruption(root: Path) -> None:
     attack = {"kind": "relearn", "select": "random", "fraction": 0.5, "draws": 3, "training": {**TRAINING, "epochs": 1}}
-    args = ("attack", {"attack": attack, "seed": 0, "model": {}}, {"model": "base", "split": "split"}, "attack")
+    args = ("attack", {"kind": "tofu", "attack": attack, "seed": 0, "model": {}}, {"model": "base", "split": "split"}, "attack")
     assert run(root, *args).returncode == 0
     undisturbed = (root / "attack" / "manifest.json").read_bytes()
     shutil.rmtree(root / "attack")

@@ -65,8 +65,8 @@ def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path
     succeed(root, "unlearn", spec, inputs, "npo")
     succeed(root, "trajectory", spec | {"suite": SUITE, "epochs": "all"}, inputs, "watched")
     succeed(root, "evaluate", {"suites": {"muse": SUITE}, "model": USED}, {"model": "npo", "split": "data"}, "eval")
-    items = table(root / "watched" / "muse.parquet")
-    finished = table(root / "eval" / "muse" / "muse.parquet")
+    items = table(root / "watched" / "items.parquet")
+    finished = table(root / "eval" / "muse" / "items.parquet")
     # The sets of the data, three items of each at most, whatever is forgotten.
     named = [(name, "forget") for name in ("verbatim", "members")] + [("nonmembers", "holdout"), ("knowledge_forget", "mill")]
     for name, prefix in named:

@@ -26,8 +26,8 @@ def test_default_study(checkout: Checkout) -> None:
         "evaluate": 2 * 2 + 8 + 2 + 1 + 3 + 2 + 5 + 2 * 2 + 4,
         "attack": 2 * 2,
         "trajectory": 2,
-        "scores": 2,
-        "text_scores": 3 + 1,
+        # Of questions, of texts and of hazards.
+        "scores": 2 + 3 + 1,
         **END,
     }
 
@@ -129,7 +129,7 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
         *("--configfile", "config/studies/tofu-tiny.yaml"),
         *("--config", 'sources={"folder": {"path": "some where"}}'),
     )
-    assert set(jobs) == {*checkout.jobs(), "choice"} - {"text_split", "text_scores"}
+    assert set(jobs) == {*checkout.jobs(), "choice"} - {"text_split"}
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:

@@ -9,7 +9,7 @@ from checkout import Checkout, finish
 
 STUDY = ("--configfile", "config/test/markov.yaml")
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
-RUNS = {"markov_scores": 2, **END}
+RUNS = {"scores": 2, **END}
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +69,16 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
 @pytest.mark.parametrize(
     ("text", "jobs"),
     [
-        ('methods: {"markov/lengths/gpt2/npo": {beta: 0.3}}', {"markov_trajectory": 1, "markov_scores": 1}),
-        ("benchmarks: {markov: {watched: 12}}", {"markov_trajectory": 6, "markov_scores": 2}),
+        ('methods: {"markov/lengths/gpt2/npo": {beta: 0.3}}', {"markov_trajectory": 1, "scores": 1}),
+        ("benchmarks: {markov: {watched: 12}}", {"markov_trajectory": 6, "scores": 2}),
         # Forget2 is shorter in one split: Retrain never saw it.
         (
             "benchmarks: {markov: {splits: {lengths: {forget2_length: 3}}}}",
-            {"markov_original": 1, "markov_evaluate": 2, "markov_trajectory": 3, "markov_scores": 1},
+            {"markov_original": 1, "markov_evaluate": 2, "markov_trajectory": 3, "scores": 1},
         ),
         (
             'finetuning: {"markov/memorisation/gpt2": {epochs: 3}}',
-            {"markov_original": 1, "markov_evaluate": 1, "markov_trajectory": 3, "markov_scores": 1},
+            {"markov_original": 1, "markov_evaluate": 1, "markov_trajectory": 3, "scores": 1},
         ),
         ('methods: {"tofu/*/*/npo": {beta: 0.3}}', {}),
     ],

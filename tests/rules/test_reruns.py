@@ -62,7 +62,7 @@ def test_a_new_method_reruns_nothing(finished: Checkout) -> None:
 
 
 def test_evaluation_code_reruns_evaluations(finished: Checkout) -> None:
-    (finished.path / "src/palimpsest/evaluation/tofu.py").open("a").write("\nSOMETHING = 1\n")
+    (finished.path / "src/palimpsest/benchmarks/tofu/suite.py").open("a").write("\nSOMETHING = 1\n")
     # What was chosen may be another now, and so is made again.
     chosen = {"trajectory": 5, "choice": 1, "unlearn": 1}
     assert finished.jobs(*TINY) == {"evaluate": 12, **chosen, **END}

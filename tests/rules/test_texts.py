@@ -75,12 +75,12 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
     ("text", "jobs"),
     [
         # What a request is unlearned with says nothing of the one before.
-        ('methods: {"muse/request2/tiny-texts/npo": {beta: 0.3}}', {"unlearn": 1, "evaluate": 1, "text_scores": 1}),
+        ('methods: {"muse/request2/tiny-texts/npo": {beta: 0.3}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
         # But the one before says what the request starts from, and so what its reference is.
-        ('methods: {"muse/forget/tiny-texts/npo": {beta: 0.3}}', {"unlearn": 2, "reference": 1, "evaluate": 2, "text_scores": 2}),
-        ('methods: {"wmdp/*/tiny-texts/rmu": {steering: 3.0}}', {"unlearn": 1, "evaluate": 1, "text_scores": 1}),
-        ("benchmarks: {muse: {retrain_auc: 0.5}}", {"text_scores": 2}),
-        ('selections: {"muse/*/tiny-texts/simnpo": {keep: 0.5}}', {"choice": 1, "unlearn": 1, "evaluate": 1, "text_scores": 1}),
+        ('methods: {"muse/forget/tiny-texts/npo": {beta: 0.3}}', {"unlearn": 2, "reference": 1, "evaluate": 2, "scores": 2}),
+        ('methods: {"wmdp/*/tiny-texts/rmu": {steering: 3.0}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
+        ("benchmarks: {muse: {retrain_auc: 0.5}}", {"scores": 2}),
+        ('selections: {"muse/*/tiny-texts/simnpo": {keep: 0.5}}', {"choice": 1, "unlearn": 1, "evaluate": 1, "scores": 1}),
     ],
 )
 def test_what_reruns(finished: Checkout, text: str, jobs: dict[str, int]) -> None:
@@ -91,7 +91,7 @@ def test_what_reruns(finished: Checkout, text: str, jobs: dict[str, int]) -> Non
 def test_one_more_split_takes_what_is_there(finished: Checkout, split: str) -> None:
     """A further request goes on from the last one's model, a larger forget set from the original; both have their Retrain."""
     finished.edit(STUDY[1], "splits: [request2]", f"splits: [request2, {split}]")
-    made = {"text_split": 1, "reference": 1, "unlearn": 1, "evaluate": 1, "text_scores": 1}
+    made = {"text_split": 1, "reference": 1, "unlearn": 1, "evaluate": 1, "scores": 1}
     assert finished.jobs(*STUDY) == {**made, **END}
 
 

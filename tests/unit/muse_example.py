@@ -6,16 +6,8 @@ from typing import Any
 import numpy as np
 from run_example import RUN, Identity, Results
 
-from palimpsest.evaluation.tables import (
-    DIVERGENCE,
-    DIVERGENCE_TABLE,
-    MUSE,
-    MUSE_TABLE,
-    MUSE_TRAJECTORY,
-    WEIGHTS,
-    WEIGHTS_TABLE,
-    write_table,
-)
+from palimpsest.benchmarks.muse.suite import SCHEMA
+from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
 
 SAID = {"verbatim": 5, "knowledge_forget": 6, "knowledge_retain": 7}
 READ = {"members": 12, "nonmembers": 10}
@@ -47,14 +39,14 @@ class Texts(Results):
 
     def evaluate_texts(self, of: Identity, rows: list[dict[str, Any]], suite: str = "muse") -> Path:
         folder = self.folder(of) / "eval"
-        write_table(folder / suite / MUSE_TABLE, rows, MUSE)
+        write_table(folder / suite / TABLE, rows, SCHEMA)
         self.seal("eval", of, folder)
         return folder
 
     def watch_texts(self, of: Identity, epochs: list[list[dict[str, Any]]]) -> None:
         folder = self.folder(of) / "trajectory"
         rows = [{"epoch": epoch, **row} for epoch, of_epoch in enumerate(epochs) for row in of_epoch]
-        write_table(folder / MUSE_TABLE, rows, MUSE_TRAJECTORY)
+        write_table(folder / TABLE, rows, keyed(SCHEMA, "epoch"))
         moved = [
             {"epoch": epoch, "set": name, "kl": 0.5 * epoch} for epoch in range(len(epochs)) for name in ("forget", "retain")
         ]
@@ -71,5 +63,7 @@ class Texts(Results):
         named = {
             kind: [{key: value for key, value in of.items() if key not in RUN} for of, _ in each] for kind, each in own.items()
         }
-        spec = {"run": run, "evaluations": named["eval"], "attacks": [], "trajectories": named["trajectory"]}
-        return spec | {"retrain_auc": retrain_auc}, [(kind, path) for kind, each in own.items() for _, path in each]
+        spec: dict[str, Any] = {"run": run, "suites": {"muse": "muse", "few": "muse", "lm": "lm-eval"}}
+        spec |= {"evaluations": named["eval"], "trajectories": named["trajectory"]}
+        spec |= {} if retrain_auc is None else {"published": {"auc_min_k": retrain_auc}}
+        return spec, [(kind, path) for kind, each in own.items() for _, path in each]

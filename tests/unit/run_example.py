@@ -1,6 +1,5 @@
 """A small study's measurements, written here as the stages write them, and the stages that make its numbers of them."""
 
-import json
 import math
 import sys
 from collections.abc import Callable
@@ -11,17 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from palimpsest.evaluation.tables import (
-    ATTACKED,
-    DIVERGENCE,
-    DIVERGENCE_TABLE,
-    ITEMS,
-    TABLE,
-    TRAJECTORY,
-    WEIGHTS,
-    WEIGHTS_TABLE,
-    write_table,
-)
+from palimpsest.benchmarks.tofu.losses import LOSSES
+from palimpsest.benchmarks.tofu.suite import SCHEMA
+from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
+from palimpsest.evaluation.lm_eval import suite as lm_eval
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.manifest import build_manifest, write_manifest
 from palimpsest.stages import choice, scores, summarise
@@ -29,6 +21,8 @@ from palimpsest.stages.contract import Job, run_stage
 
 SIZES = {"forget": 12, "retain": 9, "real_authors": 5, "world_facts": 6}
 MODELS = [("original", ""), ("retrain", ""), ("npo", "default"), ("simnpo", "beta-2.5")]
+# Every other suite is of kind tofu.
+KINDS_OF = {"facts": "lm-eval"}
 KINDS = {"eval": "evaluations", "attack": "attacks", "trajectory": "trajectories"}
 RUN = ("benchmark", "split", "model", "seed")
 # How far an epoch moves a watched model on each set, in nats.
@@ -77,7 +71,7 @@ def suite_rows(rng: np.random.Generator, level: float, sizes: dict[str, int] = S
 def attack_rows(rng: np.random.Generator, draws: int) -> list[dict[str, Any]]:
     # Like the attack stage, which asks all forget questions: three more than the suite with its max_items.
     return [
-        {"draw": draw, "epoch": epoch, **losses("forget", number, rng, 0.2)}
+        {"draw": draw, "epoch": epoch, "set": "forget", **losses("forget", number, rng, 0.2)}
         for draw in range(draws)
         for epoch in range(4)
         for number in range(SIZES["forget"] + 3)
@@ -93,6 +87,7 @@ class Results:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.attacked_by = ["tofu"]
         self.artefacts: dict[str, list[tuple[Identity, Path]]] = {kind: [] for kind in KINDS}
 
     def run_folder(self, of: Identity) -> Path:
@@ -111,21 +106,21 @@ class Results:
 
     def evaluate(self, of: Identity, rows: list[dict[str, Any]], suite: str = "tofu") -> None:
         folder = self.folder(of) / "eval"
-        write_table(self.items_path(of, suite), rows, ITEMS)
-        (folder / "facts").mkdir(exist_ok=True)
-        results = {"world_facts": {"acc": 0.25 + of["seed"] / 8, "acc_stderr": float("nan"), "alias": "facts"}}
-        (folder / "facts" / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        write_table(self.items_path(of, suite), rows, SCHEMA)
+        results = {"acc": 0.25 + of["seed"] / 8, "acc_stderr": float("nan")}
+        numbers = [{"task": "world_facts", "metric": metric, "value": value} for metric, value in results.items()]
+        write_table(folder / "facts" / TABLE, numbers, lm_eval.SCHEMA)
         self.seal("eval", of, folder)
 
     def attack(self, of: Identity, rows: list[dict[str, Any]]) -> None:
         folder = self.folder(of) / "attack" / of["attack"]
-        write_table(folder / TABLE, rows, ATTACKED)
+        write_table(folder / TABLE, rows, keyed(LOSSES, "draw", "epoch"))
         self.seal("attack", of, folder)
 
     def watch(self, of: Identity, rows: list[dict[str, Any]], weights: list[dict[str, Any]] | None = None) -> None:
         """Write a trajectory, its divergence growing by `DISTANCE` an epoch."""
         folder = self.folder(of) / "trajectory"
-        write_table(folder / TABLE, rows, TRAJECTORY)
+        write_table(folder / TABLE, rows, keyed(SCHEMA, "epoch"))
         epochs = sorted({row["epoch"] for row in rows})
         moved = [{"epoch": epoch, "set": name, "kl": epoch * far} for epoch in epochs for name, far in DISTANCE.items()]
         write_table(folder / DIVERGENCE_TABLE, moved, DIVERGENCE)
@@ -139,15 +134,18 @@ class Results:
 
     def score(self, monkeypatch: pytest.MonkeyPatch, run: Identity) -> Path:
         """Run the stage `scores` of one run."""
-        spec: dict[str, Any] = {"run": run}
+        suites = {path.parent.name for of, folder in self.artefacts["eval"] for path in folder.glob("*/*.parquet")}
+        spec: dict[str, Any] = {"run": run, "suites": {name: KINDS_OF.get(name, "tofu") for name in sorted(suites)}}
         inputs: list[tuple[str, Path]] = []
         for kind, key in KINDS.items():
             own = [(of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()]
             spec[key] = [{name: value for name, value in of.items() if name not in RUN} for of, _ in own]
+            if kind == "attack":
+                spec[key] = [{**each, "suites": self.attacked_by} for each in spec[key]]
             inputs += [(kind, path) for _, path in own]
         for of, path in self.artefacts["eval"]:
-            if of["method"] == "retrain" and of["seed"] != run["seed"] and run.items() <= {**of, "seed": run["seed"]}.items():
-                inputs.append(("retrain", path))
+            if of["method"] == "retrain" and run.items() <= {**of, "seed": run["seed"]}.items():
+                inputs.append(("retrain" if of["seed"] == run["seed"] else "other_retrains", path))
         return self.stage(monkeypatch, scores, spec, inputs, self.run_folder(run) / "scores")
 
     def choose(self, monkeypatch: pytest.MonkeyPatch, method: str, spec: dict[str, Any]) -> Path:

@@ -307,7 +307,7 @@ def test_a_stage_says_a_wrong_argument_in_one_line(
     monkeypatch.chdir(tmp_path)
     change = [text.format(folder=tmp_path) if "folder" in text else text for text in change]
     run = {"benchmark": "a", "split": "b", "model": "c", "seed": 0}
-    spec = json.dumps({"run": run, "evaluations": [], "attacks": [], "trajectories": []})
+    spec = json.dumps({"run": run, "suites": {}, "evaluations": []})
     given = {"--spec": spec, "--out": "out/manifest.json"}
     others = [text for name, value in given.items() if name not in change for text in (name, value)]
     monkeypatch.setattr(sys, "argv", ["scores", *others, *change])

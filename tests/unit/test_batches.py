@@ -13,7 +13,7 @@ from lm_eval.api.instance import Instance
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.evaluation.harness import SharedHFLM
+from palimpsest.evaluation.lm_eval.harness import SharedHFLM
 from palimpsest.models import batches as module
 from palimpsest.models.batches import Batches, exact_batches
 from palimpsest.models.tiny import train_tokenizer

@@ -77,7 +77,8 @@ def test_what_the_splits_differ_in() -> None:
     # What is said of one split is nothing to what both share.
     assert retrain["training"]["epochs"] == 5
     assert json.loads(specs.markov_evaluate(job(split="memorisation"))) == {
-        "lengths": {"retain": 20, "forget1": 20, "forget2": 20}
+        "suite": "markov",
+        "lengths": {"retain": 20, "forget1": 20, "forget2": 20},
     }
 
 

@@ -266,7 +266,8 @@ def test_the_spec_of_a_run_s_scores_names_its_inputs_in_their_order() -> None:
         for row, manifest in zip(spec[kind], inputs[label], strict=True):
             wanted = path.format(row["method"], row["variant"], row.get("attack", "")).replace("//", "/")
             assert f"/seed0/{wanted}" in manifest.replace("/unlearn/", "/")
-    assert inputs["retrain"] == [f"results/tofu/tiny/forget10/seed{seed}/retrain/eval/manifest.json" for seed in (1, 3, 4)]
+    retrains = [f"results/tofu/tiny/forget10/seed{seed}/retrain/eval/manifest.json" for seed in (0, 1, 3, 4)]
+    assert (inputs["retrain"], inputs["other_retrains"]) == (retrains[:1], retrains[1:])
 
 
 # Grids, choices, starts and references.

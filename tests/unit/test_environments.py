@@ -23,10 +23,12 @@ STAGES = {
     family: tuple(f"palimpsest.{module}" for module in modules.split())
     for family, modules in {
         "data": "stages.data stages.split stages.text_split",
-        "train": "launch stages.base stages.finetune stages.reference stages.unlearn stages.attack"
+        "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reference stages.unlearn stages.attack"
         " stages.markov_data stages.markov_train stages.markov_evaluate stages.markov_trajectory",
-        "evaluate": "launch stages.evaluate stages.trajectory",
-        "report": "stages.choice stages.scores stages.text_scores stages.markov_scores stages.external"
+        "evaluate": "launch stages.evaluate stages.trajectory"
+        " benchmarks.tofu.suite benchmarks.muse.suite evaluation.lm_eval.suite",
+        "report": "stages.choice stages.scores stages.external benchmarks.tofu.imported"
+        " benchmarks.tofu.scores benchmarks.muse.scores benchmarks.markov.scores evaluation.lm_eval.scores"
         " stages.summarise stages.report config.__main__ reporting.cost",
     }.items()
 }

@@ -9,16 +9,17 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from palimpsest.benchmarks.tofu.suite import SCHEMA, evaluate_tofu, evaluated
+from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Fact, Question
 from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation import divergence, generation
 from palimpsest.evaluation.divergence import mean_divergence
 from palimpsest.evaluation.generation import generate_answers
-from palimpsest.evaluation.lm_eval import evaluate_lm_eval
-from palimpsest.evaluation.settings import LmEvalSuite, TofuSuite
-from palimpsest.evaluation.tables import ITEMS, read_table, write_table
-from palimpsest.evaluation.tofu import evaluate_tofu, evaluated
+from palimpsest.evaluation.items import read_table, write_table
+from palimpsest.evaluation.lm_eval.suite import evaluate_lm_eval
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.models.batches import exact_batches
 from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.scoring import score
@@ -91,7 +92,7 @@ def test_the_tofu_log_of_a_model_that_knows_its_answers(trained: Any, tmp_path: 
         assert (row["paraphrased_nll"] is None) == isinstance(source, Fact)
     # The half is that of the whole forget set, though the suite takes its first item only.
     assert [row["half"] for row in log] == [1, None, None, None]
-    write_table(tmp_path / "items.parquet", log, ITEMS)
+    write_table(tmp_path / "items.parquet", log, SCHEMA)
     assert read_table(tmp_path / "items.parquet") == log
 
 

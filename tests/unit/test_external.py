@@ -16,15 +16,15 @@ from report_example import PLAIN, block, numbers, spec, write_summary
 from run_example import Results, identity, items, log_x, refusal, suite_rows, value
 from scipy.stats import ks_2samp
 
+from palimpsest.benchmarks.tofu.imported import hash_log
+from palimpsest.benchmarks.tofu.undefined import COPY
 from palimpsest.cli import main
 from palimpsest.config.description import resolve_config
 from palimpsest.config.jobs import Inputs, Specs
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
-from palimpsest.evaluation.undefined import COPY
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.reporting.report import write_report
-from palimpsest.scores.imported import hash_log
 from palimpsest.stages import external, summarise
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,14 @@ def study(tmp_path: Path) -> Results:
 def take(study: Results, monkeypatch: pytest.MonkeyPatch, log: Path, retrain: Path | None = None, planned: Any = None) -> Path:
     """Run the stage."""
     given = [None if path is None else {"path": str(path), "files": hash_log(path)} for path in (log, retrain)]
-    asked = {"name": "theirs", "place": PLACE, "source": "https://example.org", "log": planned or given[0], "retrain": given[1]}
+    asked = {
+        "name": "theirs",
+        "kind": "tofu",
+        "place": PLACE,
+        "source": "https://example.org",
+        "log": planned or given[0],
+        "retrain": given[1],
+    }
     inputs = [] if retrain else [("retrain", study.folder(identity("retrain", "")) / "eval")]
     out = study.run_folder(identity("original", "")).parent / "external" / "theirs"
     return study.stage(monkeypatch, external, asked, inputs, out)

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from palimpsest.benchmarks.tofu.suite import evaluate_tofu
+from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Question
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.evaluation.lm_eval import evaluate_lm_eval
-from palimpsest.evaluation.settings import LmEvalSuite, TofuSuite
-from palimpsest.evaluation.tofu import evaluate_tofu
+from palimpsest.evaluation.lm_eval.suite import evaluate_lm_eval
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer

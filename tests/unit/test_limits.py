@@ -9,13 +9,14 @@ from small_models import build
 from tokenizers import processors
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from palimpsest.benchmarks.muse.suite import MuseSets, evaluate_muse
+from palimpsest.benchmarks.muse.suite_settings import MuseSuite
+from palimpsest.benchmarks.tofu.suite import evaluate_tofu
+from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Question, Text
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import generate_answers
-from palimpsest.evaluation.muse import MuseSets, evaluate_muse
-from palimpsest.evaluation.settings import MuseSuite, TofuSuite
-from palimpsest.evaluation.tofu import evaluate_tofu
 from palimpsest.models.limits import check_items, check_prompts, longest_text
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from palimpsest.errors import UserError
-from palimpsest.evaluation.lm_eval import evaluate_lm_eval
-from palimpsest.evaluation.packages import package_folder
-from palimpsest.evaluation.settings import LmEvalSuite
+from palimpsest.evaluation.lm_eval.packages import package_folder
+from palimpsest.evaluation.lm_eval.suite import evaluate_lm_eval
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.models.settings import TinyArchitecture
 from palimpsest.models.tiny import build_model, train_tokenizer
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from palimpsest.benchmarks.markov.suite import distances, divergences
 from palimpsest.markov.chains import CHAINS, STATES, divergence, sample, transitions
 from palimpsest.markov.data import draw
-from palimpsest.markov.models import ChainTraining, EachStep, build_model, distances, divergences, encode
+from palimpsest.markov.models import ChainTraining, EachStep, build_model, encode
 from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.packing import Layouts, label_logits, pack, token_nll
 from palimpsest.models.scoring import score

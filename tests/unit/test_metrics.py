@@ -9,12 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from palimpsest.metrics.forget_quality import forget_quality
+from palimpsest.benchmarks.tofu.items import SETS, Items
+from palimpsest.benchmarks.tofu.metrics import (
+    Array,
+    answer_probability,
+    choice_probability,
+    forget_quality,
+    forget_truth_ratio,
+    log_truth_ratio,
+    model_utility,
+    truth_ratio,
+    utility_truth_ratio,
+)
+from palimpsest.benchmarks.tofu.scores import compare_forget_sets, tofu_scores
+from palimpsest.benchmarks.tofu.undefined import PARTS
 from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
-from palimpsest.metrics.probability import answer_probability, choice_probability
-from palimpsest.metrics.tofu import PARTS, SETS, Items, compare_forget_sets, tofu_scores
-from palimpsest.metrics.truth_ratio import Array, forget_truth_ratio, log_truth_ratio, truth_ratio, utility_truth_ratio
-from palimpsest.metrics.utility import model_utility
 
 COUNT = st.shared(st.integers(1, 12), key="count")
 # From a model that knows an answer by heart to one that has collapsed.

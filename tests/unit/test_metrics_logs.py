@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from palimpsest.benchmarks.tofu.suite import SCHEMA
 from palimpsest.cli import main
-from palimpsest.evaluation.tables import ITEMS, write_table
+from palimpsest.evaluation.items import write_table
 
 FORGET, RETAIN = "eval_log_forget.json", "eval_log.json"
 
@@ -114,7 +115,7 @@ def test_a_truncated_or_missing_file_is_named(tmp_path: Path, capsys: pytest.Cap
     assert "no evaluation log in this directory" in refusal(capsys, "--log", Path(__file__).parent)
 
     table = tmp_path / "items.parquet"
-    write_table(table, table_rows(), ITEMS)
+    write_table(table, table_rows(), SCHEMA)
     table.write_bytes(table.read_bytes()[:-20])
     assert f"{table}: not a readable table" in refusal(capsys, "--log", table)
     assert "not a readable table" in refusal(capsys, "--log", tmp_path / "none.parquet")
@@ -138,7 +139,7 @@ def test_a_truncated_or_missing_file_is_named(tmp_path: Path, capsys: pytest.Cap
     ],
 )
 def test_a_malformed_table_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: Any, says: str) -> None:
-    write_table(tmp_path / "items.parquet", rows, ITEMS)
+    write_table(tmp_path / "items.parquet", rows, SCHEMA)
     message = refusal(capsys, "--log", tmp_path)
     assert str(tmp_path / "items.parquet") in message
     assert says in message
@@ -146,12 +147,12 @@ def test_a_malformed_table_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("column", ["set", "answer_nll", "perturbed_tokens", "question"])
 def test_a_table_without_a_column_says_which(tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str) -> None:
-    write_table(tmp_path / "items.parquet", table_rows(), ITEMS.remove(ITEMS.get_field_index(column)))
+    write_table(tmp_path / "items.parquet", table_rows(), SCHEMA.remove(SCHEMA.get_field_index(column)))
     assert f"no column '{column}'" in refusal(capsys, "--log", tmp_path)
 
 
 def test_a_table_is_scored_by_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(tmp_path / "items.parquet", table_rows(count=1), ITEMS)
+    write_table(tmp_path / "items.parquet", table_rows(count=1), SCHEMA)
     forget = run(capsys, "--log", tmp_path)["forget"]
     # Losses per token: 2/4 right, 3/5 paraphrased, (6/2 + 8/4)/2 wrong.
     assert forget["probability"] == pytest.approx(2.718281828459045**-0.5)

@@ -1,4 +1,4 @@
-"""The MUSE suite: what is asked and how it is cut, and the numbers of a model that has learnt its texts by heart."""
+"""The SCHEMA suite: what is asked and how it is cut, and the numbers of a model that has learnt its texts by heart."""
 
 import math
 from pathlib import Path
@@ -9,19 +9,27 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from palimpsest.benchmarks.muse.privacy import membership_auc, min_k_loss
+from palimpsest.benchmarks.muse.scores import muse_scores, read_items
+from palimpsest.benchmarks.muse.suite import (
+    SCHEMA,
+    MuseSets,
+    alike_long,
+    cut_answer,
+    evaluate_muse,
+    knowledge_prompt,
+    read_sets,
+    text_losses,
+)
+from palimpsest.benchmarks.muse.suite_settings import MuseSuite
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.data.texts import MuseData
 from palimpsest.errors import UserError
-from palimpsest.evaluation.muse import MuseSets, alike_long, cut_answer, evaluate_muse, knowledge_prompt, read_sets, text_losses
-from palimpsest.evaluation.settings import MuseSuite
-from palimpsest.evaluation.tables import MUSE, read_table, write_table
-from palimpsest.metrics.muse import muse_scores
-from palimpsest.metrics.privacy import membership_auc, min_k_loss
+from palimpsest.evaluation.items import read_table, write_table
 from palimpsest.metrics.rouge import rouge_l_f
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
-from palimpsest.scores.muse import muse_items
 from palimpsest.training.loop import train
 from palimpsest.training.problems import FineTuning
 from palimpsest.training.settings import TrainSettings
@@ -107,13 +115,13 @@ def test_a_model_that_recites(reciting: Any, tokenizer: Any, tmp_path: Path) -> 
     for name, pairs in (("knowledge_forget", FORGET), ("knowledge_retain", RETAIN)):
         said = [(row["prompt"], row["answer"], row["generation"], row["rouge_l_f"]) for row in of_set(log, name)]
         assert said == [(row.question, row.answer, row.answer, 1) for row in pairs]
-    retrain = muse_items(pd.DataFrame(evaluate_muse(fresh(tokenizer, 3), tokenizer, UsedSettings(), SETS, SUITE)), tmp_path)
+    retrain = read_items(pd.DataFrame(evaluate_muse(fresh(tokenizer, 3), tokenizer, UsedSettings(), SETS, SUITE)), tmp_path)
     assert membership_auc(retrain.members, retrain.nonmembers) > 0
-    scores = muse_scores(muse_items(pd.DataFrame(log), tmp_path), retrain, 0.4772)
+    scores = muse_scores(read_items(pd.DataFrame(log), tmp_path), retrain, 0.4772)
     assert (scores["verbmem_f"], scores["knowmem_f"], scores["knowmem_r"]) == (100, 100, 100)
     assert (scores["auc_min_k"], scores["privleak"], scores["privleak_published"]) == (0, -100, -100)
-    write_table(tmp_path / "muse.parquet", log, MUSE)
-    assert read_table(tmp_path / "muse.parquet") == [dict.fromkeys(MUSE.names) | row for row in log]
+    write_table(tmp_path / "muse.parquet", log, SCHEMA)
+    assert read_table(tmp_path / "muse.parquet") == [dict.fromkeys(SCHEMA.names) | row for row in log]
 
 
 def test_a_continuation_shorter_than_the_model_goes_on_is_recited_too(reciting: Any, tokenizer: Any) -> None:

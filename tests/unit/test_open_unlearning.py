@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from open_unlearning_example import INPUTS, PROBABILITIES, REAL, from_tofu, metric, real_forget_set
 
+from palimpsest.benchmarks.tofu.logs import open_log, read_log
+from palimpsest.benchmarks.tofu.scores import tofu_scores
 from palimpsest.cli import main
 from palimpsest.errors import UserError
-from palimpsest.evaluation.logs import open_log, read_log
-from palimpsest.metrics.tofu import tofu_scores
 
 Log = dict[str, Any]
 

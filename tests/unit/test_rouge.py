@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from palimpsest.evaluation.logs import count_unicode, sets_from_table
-from palimpsest.evaluation.muse import _said
+from palimpsest.benchmarks.muse.suite import _said
+from palimpsest.benchmarks.tofu.items import sets_from_table
+from palimpsest.benchmarks.tofu.scores import tofu_scores
+from palimpsest.evaluation.items import count_unicode
 from palimpsest.metrics.rouge import Characters, UnicodeWords, rouge_l_f, rouge_recalls, words_for
-from palimpsest.metrics.tofu import tofu_scores
 
 OFFICIAL = RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
 PLAIN = RougeScorer(["rougeL"], use_stemmer=False)

@@ -24,11 +24,11 @@ from run_example import (
 )
 from scipy.stats import ks_2samp
 
-from palimpsest.evaluation.logs import sets_from_table
-from palimpsest.metrics.tofu import tofu_scores
-from palimpsest.scores import artefacts, attacks
+from palimpsest.benchmarks.tofu.items import sets_from_table
+from palimpsest.benchmarks.tofu.parts import forget_parts
+from palimpsest.benchmarks.tofu.scores import tofu_scores
+from palimpsest.scores import tables
 from palimpsest.scores.columns import EXAMPLE_COLUMNS, IDENTITY, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
-from palimpsest.scores.parts import forget_parts
 from palimpsest.stages import scores
 
 RUN = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seed": 0}
@@ -115,9 +115,10 @@ def test_a_trajectory_has_all_scores_and_the_divergence_of_each_epoch(study: Res
     assert set(rows["epoch"]) == {0, 1, 2}
     assert set(rows["suite"]) == {"tofu"}
     for epoch, at in watched.groupby("epoch"):
-        expected = tofu_scores(sets_from_table(at, "a trajectory"))
+        retrain = sets_from_table(items(study, "retrain"), "Retrain")
+        expected = tofu_scores(sets_from_table(at, "a trajectory"), retrain)
         forget = at[at["set"] == "forget"]
-        expected["forget_quality"] = ks_2samp(log_x(forget), log_x(items(study, "retrain"))).pvalue
+        assert expected["forget_quality"] == ks_2samp(log_x(forget), log_x(items(study, "retrain"))).pvalue
         expected |= {f"kl_{name}": epoch * far for name, far in DISTANCE.items()}
         here = rows[rows["epoch"] == epoch]
         assert dict(zip(here["metric"], here["value"], strict=True)) == pytest.approx(expected)
@@ -194,7 +195,7 @@ def test_each_table_is_read_once(study: Results, monkeypatch: pytest.MonkeyPatch
         read.append(path)
         return pd.read_parquet(path)
 
-    for module in (artefacts, attacks):
+    for module in (scores, tables):
         monkeypatch.setattr(module, "read_frame", note)
     study.evaluate(identity("retrain", "", 1), suite_rows(np.random.default_rng(10), 0.2))
     study.attack(identity("npo", "default", attack="random"), attack_rows(np.random.default_rng(2), 2))
@@ -208,7 +209,7 @@ def test_a_run_without_its_retrain_is_refused(
 ) -> None:
     study.artefacts["eval"] = [each for each in study.artefacts["eval"] if each[0]["method"] != "retrain"]
     line = refusal(lambda: study.score(monkeypatch, RUN), capsys)
-    assert line == "palimpsest scores: retrain: not among the evaluations, and a number of this run needs it"
+    assert line == "palimpsest scores: no Retrain was given (--in retrain=), which forget_quality of suite tofu needs"
     assert not (study.run_folder(RUN) / "scores").exists()
 
 
@@ -253,7 +254,7 @@ def test_a_trajectory_that_retrain_cannot_judge_is_refused(
 def test_inputs_and_spec_must_agree_in_number(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = {"run": RUN, "evaluations": [], "attacks": [], "trajectories": []}
+    spec = {"run": RUN, "suites": {}, "evaluations": []}
     folder = study.artefacts["eval"][0][1]
     line = refusal(lambda: study.stage(monkeypatch, scores, spec, [("eval", folder)], study.run_folder(RUN) / "scores"), capsys)
     assert "--in eval=: 1 given, the spec names 0" in line

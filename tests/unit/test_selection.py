@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from run_example import Results, identity, items, log_x, refusal, suite_rows, trajectory_rows
 from scipy.stats import ks_2samp
 
-from palimpsest.evaluation.logs import sets_from_table
-from palimpsest.metrics.privacy import membership_auc
-from palimpsest.metrics.tofu import tofu_scores
+from palimpsest.benchmarks.muse.privacy import membership_auc
+from palimpsest.benchmarks.tofu.items import sets_from_table
+from palimpsest.benchmarks.tofu.scores import tofu_scores
 from palimpsest.selection.rule import MEASURED, TRIAL_TYPES, compare_trials, explain_choice
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.stages import choice
@@ -227,7 +227,7 @@ def trials() -> list[dict[str, Any]]:
 
 
 def spec(**rule: Any) -> dict[str, Any]:
-    return {"rule": rule, "suite": "tofu", "trials": trials(), "references": [3, 5]}
+    return {"rule": rule, "suite": "tofu", "kind": "tofu", "trials": trials(), "references": [3, 5]}
 
 
 def test_the_stage_measures_every_trial_against_its_own_seed(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +287,7 @@ def test_trajectories_and_trials_must_agree_in_number(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refusal(lambda: study.stage(monkeypatch, choice, spec(), [], study.root / "choice"), capsys)
-    assert "--in retrain=: 0 given, the spec names 2" in line
+    assert "--in original=: 0 given, the spec names 2" in line
 
 
 @pytest.fixture
@@ -307,7 +307,9 @@ def choose_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch, **rule: Any) -> 
     inputs = [("trajectory", texts.folder(place("npo", trial["variant"], trial["seed"])) / "trajectory") for trial in trials()]
     for role in ("original", "retrain"):
         inputs += [(role, texts.folder(place(role, "", seed)) / "eval") for seed in (3, 5)]
-    return texts.stage(monkeypatch, choice, spec(**rule) | {"suite": "muse"}, inputs, texts.root / "choice" / "npo")
+    return texts.stage(
+        monkeypatch, choice, spec(**rule) | {"suite": "muse", "kind": "muse"}, inputs, texts.root / "choice" / "npo"
+    )
 
 
 def test_the_stage_chooses_among_trials_of_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,12 +324,12 @@ def test_the_stage_chooses_among_trials_of_texts(texts: Texts, monkeypatch: pyte
         return 100 * float(rows.loc[rows["set"] == "knowledge_retain", "rouge_l_f"].mean())
 
     def finished(role: str, seed: int) -> pd.DataFrame:
-        return pd.read_parquet(texts.folder(place(role, "", seed)) / "eval" / "muse" / "muse.parquet")
+        return pd.read_parquet(texts.folder(place(role, "", seed)) / "eval" / "muse" / "items.parquet")
 
     for row in table.to_dict("records"):
         leaks, known, originals = [], [], []
         for seed in (3, 5):
-            watched = pd.read_parquet(texts.folder(place("npo", row["variant"], seed)) / "trajectory" / "muse.parquet")
+            watched = pd.read_parquet(texts.folder(place("npo", row["variant"], seed)) / "trajectory" / "items.parquet")
             at = watched[watched["epoch"] == row["epoch"]]
             leaks.append(-abs(100 * (auc(at) / auc(finished("retrain", seed)) - 1)))
             known.append(knowledge(at))
@@ -354,7 +356,7 @@ def test_an_original_without_the_suite_is_refused(
     texts: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = texts.folder(place("original", "", 3)) / "eval"
-    (folder / "muse" / "muse.parquet").rename(folder / "muse" / "other.parquet")
+    (folder / "muse" / "items.parquet").rename(folder / "muse" / "other.parquet")
     texts.seal("eval", place("original", "", 3), folder)
     line = refusal(lambda: choose_texts(texts, monkeypatch, maximise="privacy"), capsys)
-    assert "original/eval/muse/muse.parquet: missing, and a choice needs what Original knows" in line
+    assert "original/eval/muse/items.parquet: missing, and a choice needs Original's KnowMem of the retain set" in line

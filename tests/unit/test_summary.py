@@ -65,7 +65,9 @@ def watch_and_choose(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
             weights = [{"epoch": 1, "id": f"forget-{i:02}", "tokens": 3 + i, "weight": i / 7} for i in range(4)]
             study.watch(identity("simnpo", variant, seed, suite="tofu"), trajectory_rows(rng, range(3)), weights)
             trials.append({"variant": variant, "seed": seed, "training": {"epochs": 2}, "loss": {"beta": float(variant[5:])}})
-    study.choose(monkeypatch, "simnpo", {"rule": {"keep": 0.0}, "suite": "tofu", "trials": trials, "references": [0, 1]})
+    study.choose(
+        monkeypatch, "simnpo", {"rule": {"keep": 0.0}, "suite": "tofu", "kind": "tofu", "trials": trials, "references": [0, 1]}
+    )
 
 
 def test_every_number_is_the_one_its_definition_gives(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +122,8 @@ def test_attacks_have_mean_and_spread_over_draws(study: Results, monkeypatch: py
                 if draws > 1:
                     assert value(summary, f"{metric}_sd", **place) == pytest.approx(np.std(values, ddof=1))
     lone = summary[summary["attack"] == "shortest"]
-    assert set(lone["metric"]) == {"forget_quality", "forget_probability"}
+    assert {"forget_quality", "forget_probability", "forget_truth_ratio"} <= set(lone["metric"])
+    assert not lone["metric"].str.endswith("_sd").any()
     assert set(lone["suite"]) == {"tofu"}
 
 
@@ -154,7 +157,7 @@ def test_csv_and_parquet_hold_the_same_values(study: Results, monkeypatch: pytes
         pd.testing.assert_frame_equal(read, pd.read_parquet(out / f"{name}.parquet"), check_exact=True)
     header, first = (out / "summary.csv").read_text(encoding="utf-8").splitlines()[:2]
     assert header == "benchmark,split,model,seed,method,variant,attack,epoch,suite,metric,value"
-    assert first.startswith("tofu,forget05,tiny,0,original,,,,tofu,forget_probability,0.")
+    assert first.startswith("tofu,forget05,tiny,0,original,,,,facts,world_facts/acc,0.25")
 
 
 def test_bytes_repeat_wherever_the_results_lie(study: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

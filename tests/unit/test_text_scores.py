@@ -1,6 +1,5 @@
 """The scores of one run of texts, through the stage's command line."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ import pytest
 from muse_example import READ, SAID, Texts, muse_rows, place
 from run_example import RUN, refusal, value
 
-from palimpsest.metrics.privacy import membership_auc
+from palimpsest.benchmarks.muse.privacy import membership_auc
+from palimpsest.evaluation.items import TABLE, write_table
+from palimpsest.evaluation.lm_eval.suite import SCHEMA
 from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
-from palimpsest.stages import text_scores
+from palimpsest.stages import scores as stage
 
 METRICS = {"verbmem_f", "knowmem_f", "knowmem_r", "auc_min_k", "privleak"}
 HOME = {name: place("original", "")[name] for name in RUN}
@@ -39,9 +40,10 @@ def run_stage(
     auc: float | None = None,
 ) -> Path:
     spec, inputs = study.spec(run, auc)
-    if retrain is not None:
-        inputs.append(("retrain", retrain))
-    return study.stage(monkeypatch, text_scores, spec, inputs, study.run_folder(run) / "scores")
+    own = study.folder(place("retrain", "") | run) / "eval"
+    if retrain or ("eval", own) in inputs:
+        inputs.append(("retrain", retrain or own))
+    return study.stage(monkeypatch, stage, spec, inputs, study.run_folder(run) / "scores")
 
 
 def numbers(*args: Any, **more: Any) -> pd.DataFrame:
@@ -54,7 +56,7 @@ def losses(rows: pd.DataFrame) -> tuple[Any, Any]:
 
 
 def table_of(study: Texts, method: str, variant: str = "") -> pd.DataFrame:
-    return pd.read_parquet(study.folder(place(method, variant)) / "eval" / "muse" / "muse.parquet")
+    return pd.read_parquet(study.folder(place(method, variant)) / "eval" / "muse" / "items.parquet")
 
 
 def test_every_model_has_its_numbers_and_their_intervals(study: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +87,7 @@ def test_an_epoch_of_a_trajectory_has_them_too_and_its_divergence(study: Texts, 
     watched = scores[scores["epoch"].notna()]
     every = METRICS | {f"{metric}_{end}" for metric in METRICS for end in ("low", "high")} | {"kl_forget", "kl_retain"}
     assert {epoch: set(rows["metric"]) for epoch, rows in watched.groupby("epoch")} == {0: every, 1: every, 2: every}
-    at = pd.read_parquet(study.folder(place("npo", "default")) / "trajectory" / "muse.parquet")
+    at = pd.read_parquet(study.folder(place("npo", "default")) / "trajectory" / "items.parquet")
     for epoch in range(3):
         auc = membership_auc(*losses(at[at["epoch"] == epoch]))
         assert value(scores, "auc_min_k", "npo", epoch=epoch) == pytest.approx(auc)
@@ -111,7 +113,7 @@ def test_a_run_of_another_split_is_judged_by_the_shared_retrain(
     study.evaluate_texts(place("npo", "default", split="scale2"), rows)
     other = HOME | {"split": "scale2"}
     line = refusal(lambda: run_stage(study, monkeypatch, other), capsys)
-    assert line == "palimpsest text_scores: retrain: not among the evaluations, and a number of this run needs it"
+    assert line == "palimpsest scores: no Retrain was given (--in retrain=), which privleak of suite muse needs"
     retrain = study.folder(place("retrain", "")) / "eval"
     scores = numbers(study, monkeypatch, other, retrain)
     assert set(scores["method"]) == {"npo"}
@@ -128,8 +130,8 @@ def test_a_run_of_wmdp_has_the_numbers_of_its_tasks_alone(tmp_path: Path, monkey
     for method, variant, acc in (("original", "", 0.5), ("rmu", "default", 0.25)):
         of = place(method, variant) | run
         folder = study.folder(of) / "eval"
-        (folder / "lm").mkdir(parents=True)
-        (folder / "lm" / "results.json").write_text(json.dumps({"hazards": {"acc": acc}, "general": {"acc": 0.75}}))
+        numbers = [{"task": task, "metric": "acc", "value": value} for task, value in (("hazards", acc), ("general", 0.75))]
+        write_table(folder / "lm" / TABLE, numbers, SCHEMA)
         study.seal("eval", of, folder)
     out = run_stage(study, monkeypatch, run)
     scores = pd.read_parquet(out / "scores.parquet")
@@ -193,8 +195,8 @@ def test_a_model_of_other_texts_than_retrain_is_refused(
     else:
         study.evaluate_texts(place("npo", "default"), rows)
     line = refusal(lambda: run_stage(study, monkeypatch), capsys)
-    where = "trajectory/muse.parquet" if watched else "eval/muse/muse.parquet"
-    assert f"npo/default/{where}: other texts than Retrain in" in line and "retrain/eval/muse/muse.parquet" in line
+    where = "trajectory/items.parquet" if watched else "eval/muse/items.parquet"
+    assert f"npo/default/{where}: other texts than Retrain in" in line and "retrain/eval/muse/items.parquet" in line
 
 
 def test_a_retrain_without_the_suite_is_refused(
@@ -202,24 +204,17 @@ def test_a_retrain_without_the_suite_is_refused(
 ) -> None:
     study.evaluate_texts(place("npo", "default"), muse_rows(np.random.default_rng(1), 0.0), "few")
     line = refusal(lambda: run_stage(study, monkeypatch), capsys)
-    assert "retrain/eval/few/muse.parquet: missing, and PrivLeak needs Retrain's losses" in line
+    assert "retrain/eval/few/items.parquet: missing, and privleak needs the items of Retrain" in line
 
 
 def test_a_table_that_is_none_of_the_suite_is_refused(
     study: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = study.folder(place("npo", "default")) / "eval"
-    table = pd.read_parquet(folder / "muse" / "muse.parquet").drop(columns="min_k_loss")
-    table.to_parquet(folder / "muse" / "muse.parquet")
+    table = pd.read_parquet(folder / "muse" / "items.parquet").drop(columns="min_k_loss")
+    table.to_parquet(folder / "muse" / "items.parquet")
     study.seal("eval", place("npo", "default"), folder)
-    assert "muse.parquet: no column 'min_k_loss'" in refusal(lambda: run_stage(study, monkeypatch), capsys)
-
-
-@pytest.mark.parametrize("auc", [0.0, 1.5, "0.5"])
-def test_an_auc_that_is_none_is_refused(
-    study: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], auc: Any
-) -> None:
-    assert "retrain_auc" in refusal(lambda: run_stage(study, monkeypatch, auc=auc), capsys)
+    assert "items.parquet: no column 'min_k_loss'" in refusal(lambda: run_stage(study, monkeypatch), capsys)
 
 
 def test_the_tables_repeat_byte_by_byte(study: Texts, monkeypatch: pytest.MonkeyPatch) -> None:

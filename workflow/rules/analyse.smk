@@ -49,7 +49,7 @@ rule choice:
         runtime="30m",
     params:
         spec=specs.choice,
-        code=jobs.stage_code("choice"),
+        code=jobs.choice_code(study),
         inputs=jobs.input_flags,
     message:
         "Choosing among the trials of {wildcards.method} ({wildcards.model}, {wildcards.split})"
@@ -67,7 +67,7 @@ rule scores:
     log:
         f"{LOGS}/{RUN}/scores.log",
     wildcard_constraints:
-        benchmark=names.tofu,
+        benchmark=f"{names.benchmark}|{names.markov}",
     group:
         "scores"
     conda:
@@ -80,43 +80,12 @@ rule scores:
         runtime="30m",
     params:
         spec=specs.scores,
-        code=jobs.stage_code("scores"),
+        code=jobs.scores_code(study),
         inputs=jobs.input_flags,
     message:
-        "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"
+        "Scoring all models of seed {wildcards.seed} ({wildcards.benchmark}, {wildcards.model}, {wildcards.split})"
     shell:
         "python -m palimpsest.stages.scores --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --out {output.manifest} > {log} 2>&1"
-
-
-# The same of texts.
-rule text_scores:
-    input:
-        unpack(inputs.scores),
-    output:
-        manifest=f"{RESULTS}/{RUN}/scores/manifest.json",
-    log:
-        f"{LOGS}/{RUN}/scores.log",
-    wildcard_constraints:
-        benchmark=names.texts,
-    group:
-        "scores"
-    conda:
-        "../../envs/report.yaml"
-    container:
-        IMAGES.report
-    threads: 1
-    resources:
-        mem="2GB",
-        runtime="30m",
-    params:
-        spec=specs.scores,
-        code=jobs.stage_code("text_scores"),
-        inputs=jobs.input_flags,
-    message:
-        "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"
-    shell:
-        "python -m palimpsest.stages.text_scores --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --out {output.manifest} > {log} 2>&1"
 
 
@@ -138,7 +107,7 @@ rule external:
         runtime="30m",
     params:
         spec=specs.external,
-        code=jobs.stage_code("external"),
+        code=jobs.external_code(study),
         inputs=jobs.input_flags,
     message:
         "Importing {wildcards.external} ({wildcards.model}, {wildcards.split})"

@@ -20,7 +20,7 @@ rule attack:
         runtime=ask("runtime"),
     params:
         spec=specs.attack,
-        code=jobs.stage_code("attack"),
+        code=jobs.attack_code(study),
     message:
         "Attacking {wildcards.method} {wildcards.variant} by {wildcards.attack} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:

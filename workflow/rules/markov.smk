@@ -135,33 +135,3 @@ rule markov_trajectory:
         "python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
         " palimpsest.stages.markov_trajectory --spec {params.spec:q} --code {params.code}"
         " --in model={input.model} --in data={input.data} --out {output.manifest} > {log} 2>&1"
-
-
-rule markov_scores:
-    input:
-        unpack(inputs.scores),
-    output:
-        manifest=f"{RESULTS}/{RUN}/scores/manifest.json",
-    log:
-        f"{LOGS}/{RUN}/scores.log",
-    wildcard_constraints:
-        benchmark=names.markov,
-    group:
-        "scores"
-    conda:
-        "../../envs/report.yaml"
-    container:
-        IMAGES.report
-    threads: 1
-    resources:
-        mem="2GB",
-        runtime="30m",
-    params:
-        spec=specs.scores,
-        code=jobs.stage_code("markov_scores"),
-        inputs=jobs.input_flags,
-    message:
-        "Scoring all models of seed {wildcards.seed} ({wildcards.benchmark}, {wildcards.split})"
-    shell:
-        "python -m palimpsest.stages.markov_scores --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --out {output.manifest} > {log} 2>&1"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
+from palimpsest.benchmarks.suites import SETTINGS
 from palimpsest.config.messages import place, suggest
 from palimpsest.config.models import (
     CHOSEN,
@@ -34,10 +35,10 @@ from palimpsest.data.sources import SETS
 from palimpsest.data.splits import count_forgotten, is_forget_share
 from palimpsest.data.tofu import AUTHORS
 from palimpsest.errors import UserError
-from palimpsest.evaluation.settings import LmEvalSuite, SuiteSettings
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
+from palimpsest.evaluation.suite import Suite
 from palimpsest.models.settings import Tiny
 from palimpsest.objectives import load_objective
-from palimpsest.selection.settings import MUSE, TOFU
 from palimpsest.training.settings import UnlearnSettings
 
 # By kind of benchmark: the kinds of its suites and of its sources, and whose suite says how far a model has forgotten.
@@ -47,7 +48,7 @@ SOURCES = {
     "muse": ("muse-world", "muse-folder", "muse-hub", "austen"),
     "wmdp": ("wmdp-world", "wmdp-folder", "wmdp-hub"),
 }
-JUDGED = {"tofu": TOFU, "muse": MUSE}
+JUDGED = {kind: [aim.name for aim in suite.aims] for kind, suite in SETTINGS.items() if suite.aims}
 WITHOUT_BASE = ("muse-folder", "muse-hub", "wmdp-folder", "wmdp-hub")
 # A loss with less weight is none.
 FAINTEST = 1e-9
@@ -145,7 +146,7 @@ def _check_measured(
         _check_data_files(name, config.suites[name], benchmark.source, kind)
 
 
-def _check_data_files(name: str, suite: SuiteSettings, source: str, kind: str) -> None:
+def _check_data_files(name: str, suite: Suite, source: str, kind: str) -> None:
     """Refuse a task that reads a set which the data do not have, or have without rows."""
     files = [f"{name}.jsonl" for name in SETS[kind]]
     for file in sorted(suite.data_files()) if isinstance(suite, LmEvalSuite) else ():

@@ -20,7 +20,7 @@ from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.reporting import outdated
 
 # What makes a report of the numbers that there are; `all` and `report` ask for it.
-REPORTING = ("scores", "text_scores", "markov_scores", "summarise", "page", "publish", "all", "report")
+REPORTING = ("scores", "summarise", "page", "publish", "all", "report")
 PUBLISH = "publish"
 LISTED = 10
 

@@ -15,6 +15,7 @@ from string import ascii_letters
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
+from palimpsest.benchmarks import suites
 from palimpsest.config.checks import files_made_of
 from palimpsest.config.description import describe_study, resolve_config
 from palimpsest.config.models import CHOSEN, HALF, ORIGINAL, PLAIN, RETRAIN, ROLES, ChainEntry
@@ -23,8 +24,7 @@ from palimpsest.config.study import PIECES, Choice, Run, Study, Subject, Variant
 from palimpsest.data import sources
 from palimpsest.data.settings import LocalSource
 from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
-from palimpsest.evaluation import suites
-from palimpsest.evaluation.settings import LmEvalSuite
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.markov.settings import ChainModel, ChainSettings
 from palimpsest.models.settings import Needs, Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.objectives import load_objective, module_name
@@ -35,7 +35,7 @@ from palimpsest.selection.settings import SelectionRule
 from palimpsest.training.settings import TrainSettings
 
 # Of each input of a run's scores: the model that it is about, and its manifest.
-Tried = dict[str, list[tuple[dict[str, str], str]]]
+Tried = dict[str, list[tuple[dict[str, Any], str]]]
 # How remarks call the inputs.
 ATTEMPTS = {"eval": "evaluation", "attack": "attack", "trajectory": "trajectory"}
 NEVER = r"(?!)"
@@ -175,12 +175,14 @@ class Specs:
             for name, run in _trials(self._study, choice)
         ]
         rule = selection.model_dump(include=set(SelectionRule.model_fields))
-        return canonical_json({"rule": rule, "suite": selection.suite, "trials": trials, "references": selection.seeds})
+        suite = {"suite": selection.suite, "kind": self._config.suites[selection.suite].kind}
+        return canonical_json({"rule": rule, **suite, "trials": trials, "references": selection.seeds})
 
     def attack(self, wildcards: Wildcards) -> str:
         """Return the spec of an attack."""
         return canonical_json(
             {
+                "kind": self._config.benchmarks[wildcards.benchmark].kind,
                 "attack": self._config.attacks[wildcards.attack].model_dump(),
                 "seed": int(wildcards.seed),
                 "model": self._study.used(wildcards.benchmark, wildcards.model, trained=True),
@@ -224,7 +226,9 @@ class Specs:
 
     def markov_evaluate(self, wildcards: Wildcards) -> str:
         """Return the spec of how an original or Retrain of Markov chains is measured."""
-        return canonical_json({"lengths": self._study.lengths(wildcards.benchmark, wildcards.split)})
+        return canonical_json(
+            {"suite": wildcards.benchmark, "lengths": self._study.lengths(wildcards.benchmark, wildcards.split)}
+        )
 
     def markov_trajectory(self, wildcards: Wildcards) -> str:
         """Return the spec of unlearning Markov chains."""
@@ -240,9 +244,9 @@ class Specs:
         )
 
     def scores(self, wildcards: Wildcards) -> str:
-        """Return the spec of a run's scores: what each of its inputs is, in their order."""
+        """Return the spec of a run's scores: the kinds of its suites, and what each of its inputs is, in their order."""
         run, study = _run(wildcards), self._study
-        benchmark, tried = study.config.benchmarks[run.benchmark], _tried(study, run)
+        published, tried = getattr(study.config.benchmarks[run.benchmark], "retrain_auc", None), _tried(study, run)
         made = {name: [names for names, path in listed if path not in study.gaps] for name, listed in tried.items()}
         gaps = _gaps(study, tried)
         if study.is_texts(run.benchmark) and study.home(run) != run:
@@ -250,8 +254,9 @@ class Specs:
             gaps += _gaps(study, {"eval": [(_named(retrain), study.path(retrain.path, "eval"))]})
         return canonical_json(
             {
-                **({"retrain_auc": getattr(benchmark, "retrain_auc", None)} if study.is_texts(run.benchmark) else {}),
                 "run": vars(run),
+                "suites": _suites(study, run),
+                **({} if published is None else {"published": {"auc_min_k": published}}),
                 "evaluations": made["eval"],
                 "attacks": made["attack"],
                 "trajectories": made["trajectory"],
@@ -269,6 +274,7 @@ class Specs:
         return canonical_json(
             {
                 "name": name,
+                "kind": self._config.suites[external.suite].kind,
                 "place": {**vars(run), "suite": external.suite},
                 "source": external.source,
                 "log": self._log(name, "log", external.log),
@@ -277,11 +283,10 @@ class Specs:
         )
 
     def _log(self, name: str, key: str, path: str) -> dict[str, Any]:
-        # What reads logs is slow to import, which only a study that imports some has to bear.
-        from palimpsest.scores.imported import hash_log
-
         if Path(path).exists():
-            return {"path": path, "files": hash_log(Path(path))}
+            kind = self._config.suites[self._config.external[name].suite].kind
+            # The module that reads logs is slow to import, so only a study that imports some loads it.
+            return {"path": path, "files": suites.load(kind, "imported").hash_log(Path(path))}
         made = json.loads(Path(self._study.external(name)).read_text(encoding="utf-8"))["spec"]
         return {"path": path, "files": (made[key] or {}).get("files", {})}
 
@@ -372,21 +377,23 @@ class Inputs:
         return {"model": study.path(model), "data": study.path(f"{w.benchmark}/seed{w.seed}/data")}
 
     def scores(self, wildcards: Wildcards) -> dict[str, list[str]]:
-        """Return all that is measured of a run, and the Retrains that it is compared with beside its own.
-
-        Of questions these are the Retrains of its other seeds, of texts the one that all splits share.
-        """
+        """Return all that is measured of a run, and the Retrains that its suites compare with: its own, and other seeds'."""
         study, run = self._study, _run(wildcards)
-        if study.is_texts(run.benchmark):
-            others = [study.home(run)]
-        elif study.is_markov(run.benchmark):
-            others = []
-        else:
-            others = [other for other in study.runs if other.place == run.place and other != run]
-        retrains = [Subject(other, RETRAIN) for other in others]
+        home = study.home(run)
+        retrains = {
+            "retrain": [home],
+            "other_retrains": [other for other in study.runs if other.place == home.place and other != home],
+        }
+        wanted = {
+            name for kind in _suites(study, run).values() if kind in suites.SETTINGS for name in suites.SETTINGS[kind].retrains
+        }
+        found = {name: [Subject(each, RETRAIN) for each in retrains[name]] for name in sorted(wanted)}
         return {
             **{name: study.made(path for _, path in listed) for name, listed in _tried(study, run).items()},
-            "retrain": study.made(study.path(retrain.path, "eval") for retrain in retrains if study.is_evaluated(retrain)),
+            **{
+                name: study.made(study.path(each.path, "eval") for each in listed if study.is_evaluated(each))
+                for name, listed in found.items()
+            },
         }
 
     def external(self, wildcards: Wildcards) -> dict[str, str]:
@@ -458,6 +465,46 @@ def method_code(stage: str) -> Callable[[Wildcards], str]:
     return asked(lambda wildcards: stage_code(stage, module_name(wildcards.method)))
 
 
+def scores_code(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of a run's scores with the modules that score its kinds of suites."""
+
+    @asked
+    def code(wildcards: Wildcards) -> str:
+        kinds = sorted(set(_suites(study, _run(wildcards)).values()))
+        return stage_code("scores", *(module for kind in kinds for module in suites.scoring_modules(kind)))
+
+    return code
+
+
+def choice_code(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of a choice with the modules that score the suite that judges."""
+
+    @asked
+    def code(wildcards: Wildcards) -> str:
+        kind = study.config.suites[study.selection(_choice(wildcards)).suite].kind
+        return stage_code("choice", suites.module_name(kind, "suite_settings"), *suites.scoring_modules(kind))
+
+    return code
+
+
+def attack_code(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of an attack with the module that measures losses for the benchmark."""
+    return asked(
+        lambda wildcards: stage_code("attack", suites.module_name(study.config.benchmarks[wildcards.benchmark].kind, "losses"))
+    )
+
+
+def external_code(study: Study) -> Callable[[Wildcards], str]:
+    """Return a function that gives the code digest of a log that others made with the modules that read and score it."""
+
+    @asked
+    def code(wildcards: Wildcards) -> str:
+        kind = study.config.suites[study.config.external[wildcards.external].suite].kind
+        return stage_code("external", suites.module_name(kind, "imported"), *suites.scoring_modules(kind))
+
+    return code
+
+
 def evaluate_code(study: Study) -> Callable[[Wildcards], str]:
     """Return a function that gives the code digest of an evaluation with the modules of its kinds of suites, and of no other."""
 
@@ -466,7 +513,7 @@ def evaluate_code(study: Study) -> Callable[[Wildcards], str]:
         w = wildcards
         subject = _subject(study, w)
         kinds = sorted({study.config.suites[name].kind for name in study.subjects[subject].suites})
-        return stage_code("evaluate", *map(suites.module_name, kinds))
+        return stage_code("evaluate", *(suites.module_name(kind, "suite") for kind in kinds))
 
     return code
 
@@ -479,7 +526,9 @@ def trajectory_code(study: Study) -> Callable[[Wildcards], str]:
         w = wildcards
         wanted = study.subjects[Subject(_run(w), w.method, w.variant)].trajectory
         assert wanted
-        return stage_code("trajectory", module_name(w.method), suites.module_name(study.config.suites[wanted.suite].kind))
+        return stage_code(
+            "trajectory", module_name(w.method), suites.module_name(study.config.suites[wanted.suite].kind, "suite")
+        )
 
     return code
 
@@ -545,13 +594,27 @@ def _variant(study: Study, wildcards: Wildcards) -> Variant:
     return study.variant(*_run(wildcards).place, wildcards.method, wildcards.variant)
 
 
+def _suites(study: Study, run: Run) -> dict[str, str]:
+    """Return the kind of each suite that measures models of a run."""
+    if study.is_markov(run.benchmark):
+        return {run.benchmark: study.config.benchmarks[run.benchmark].kind}
+    wanted = study.of_run(run).values()
+    names = {name for each in wanted for name in (*each.suites, *([each.trajectory.suite] if each.trajectory else []))}
+    return {name: study.config.suites[name].kind for name in sorted(names)}
+
+
 def _tried(study: Study, run: Run) -> Tried:
     """Return what is measured of a run, by the names of the inputs."""
-    subjects = study.of_run(run)
+    subjects, kinds = study.of_run(run), _suites(study, run)
+
+    def scored(subject: Subject) -> list[str]:
+        return sorted(suite for suite in subjects[subject].suites if kinds[suite] == study.config.benchmarks[run.benchmark].kind)
+
     return {
         "eval": [(_named(subject), study.path(subject.path, "eval")) for subject in subjects.evaluated],
         "attack": [
-            ({**_named(subject), "attack": name}, study.path(subject.path, "attack", name)) for subject, name in subjects.attacked
+            ({**_named(subject), "attack": name, "suites": scored(subject)}, study.path(subject.path, "attack", name))
+            for subject, name in subjects.attacked
         ],
         "trajectory": [
             ({**_named(subject), "suite": wanted.suite}, study.path(subject.path, "trajectory"))
@@ -561,10 +624,11 @@ def _tried(study: Study, run: Run) -> Tried:
     }
 
 
-def _gaps(study: Study, tried: Tried) -> list[dict[str, str]]:
+def _gaps(study: Study, tried: Tried) -> list[dict[str, Any]]:
     """Return what is missing of that, and why."""
     return [
-        {key: value for key, value in names.items() if key != "suite"} | {"of": ATTEMPTS[name], "reason": study.gaps[path]}
+        {key: value for key, value in names.items() if key not in ("suite", "suites")}
+        | {"of": ATTEMPTS[name], "reason": study.gaps[path]}
         for name, listed in tried.items()
         for names, path in listed
         if path in study.gaps

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, mo
 from pydantic_core import PydanticCustomError
 
 from palimpsest.attacks.settings import RelearnSettings
+from palimpsest.benchmarks.suites import AnySuite
 from palimpsest.config.messages import suggest
 from palimpsest.data.settings import Source, SplitSettings
-from palimpsest.evaluation.settings import SuiteSettings
 from palimpsest.markov.settings import FEWEST_TESTED, ChainModel, ChainSettings, ChainSplit
 from palimpsest.models.settings import Packaged, Pretrained, Repository, Tiny
 from palimpsest.objectives import METHODS, load_objective
@@ -328,7 +328,7 @@ class Config(Settings):
     """Trials of a method by pattern `benchmark/split/model/method`: setting to values; every combination is a variant."""
     selections: dict[str, Selection] = {}
     """How the variant `chosen` is found, by pattern `benchmark/split/model/method`."""
-    suites: dict[Name, SuiteSettings] = {}
+    suites: dict[Name, AnySuite] = {}
     """The evaluation suites by name."""
     attacks: dict[Name, RelearnSettings] = {}
     """The attacks by name."""

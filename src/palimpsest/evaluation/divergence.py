@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from palimpsest.errors import Diverged
-from palimpsest.evaluation.scoring import TOKENS_PER_PASS
+from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.packing import label_divergence, label_logits, pack, plan_passes
 from palimpsest.processes import share

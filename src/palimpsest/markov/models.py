@@ -1,27 +1,21 @@
-"""The models of the Markov-chain study, what they learn, and how far they are from the truth."""
+"""The models of the Markov-chain study, and what they learn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from palimpsest.data.prompts import Encoded
-from palimpsest.errors import Diverged
-from palimpsest.markov.chains import STATES, Array, States
+from palimpsest.markov.chains import STATES, States
 from palimpsest.training.problems import Problem, Term, cross_entropy
 
 if TYPE_CHECKING:
-    from torch import nn
     from transformers import PreTrainedModel
 
-    from palimpsest.markov.data import Sequences
     from palimpsest.markov.settings import ChainModel
-
-AT_ONCE = 1024
 
 
 def build_model(settings: ChainModel, context: int, seed: int) -> PreTrainedModel:
@@ -80,33 +74,3 @@ class EachStep:
     def terms(self, indices: Sequence[int], step: int) -> list[Term]:
         """Return the terms of the next items."""
         return self.problem.terms([step * self.size + index for index in indices], step)
-
-
-@torch.inference_mode()
-def divergences(model: nn.Module, states: States, law: Array) -> Array:
-    """Return KL(true || predicted) in nats of every predicted state, (count, length - 1)."""
-    device = next(model.parameters()).device
-    true = torch.from_numpy(law).to(device)
-    entropy = torch.special.entr(true).sum(-1)
-    parts = []
-    for first in range(0, len(states), AT_ONCE):
-        ids = torch.from_numpy(states[first : first + AT_ONCE].astype(np.int64)).to(device)
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-        predicted = logits.double().log_softmax(-1)
-        before = ids[:, :-1]
-        parts.append((-entropy[before] - (true[before] * predicted).sum(-1)).cpu().numpy())
-    return np.concatenate(parts)
-
-
-def distances(
-    model: nn.Module, chains: dict[str, Sequences], lengths: dict[str, int], most: int | None
-) -> Iterator[dict[str, Any]]:
-    """Yield for each chain the mean divergence per predicted state on its first `most` test sequences, and the standard error.
-
-    Raises Diverged where a divergence is not finite.
-    """
-    for chain, length in lengths.items():
-        each = divergences(model, chains[chain].test[:most, :length], chains[chain].law).mean(axis=1)
-        if not np.isfinite(each).all():
-            raise Diverged(f"the distance from the truth on chain {chain} is not finite")
-        yield {"chain": chain, "kl": float(each.mean()), "se": float(each.std(ddof=1) / np.sqrt(len(each)))}

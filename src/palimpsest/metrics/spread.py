@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
+
 
 def mean(values: Sequence[float]) -> float:
     """Return the mean (seeds,), the same in every order; NaN of none and where one value is not finite."""
     return statistics.mean(map(float, values)) if are_finite(values) else math.nan
 
 
-def mean_share(values: NDArray[np.float64]) -> float:
+def mean_share(values: Array) -> float:
     """Return the mean of values in [0, 1], shape (items,); NaN of none and where one is NaN or outside."""
     return float(values.mean()) if values.size and values.min() >= 0 and values.max() <= 1 else math.nan
 

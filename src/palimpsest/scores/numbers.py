@@ -1,146 +1,128 @@
-"""Every number of a run in tidy rows."""
+"""From tables of items to scores: one path for finished models, the epochs of a trajectory and the draws of an attack."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from palimpsest.benchmarks.suites import added_metrics, load
 from palimpsest.errors import UserError
-from palimpsest.metrics.muse import MuseItems, muse_intervals, muse_scores
-from palimpsest.metrics.probability import answer_probability
-from palimpsest.metrics.tofu import tofu_scores
-from palimpsest.metrics.truth_ratio import forget_truth_ratio
-from palimpsest.scores.artefacts import Evaluation, Scores, Trajectory
-from palimpsest.scores.attacks import Attack
+from palimpsest.evaluation.items import TABLE, read_frame
+from palimpsest.evaluation.metric import Against, Metric, Scoring, score
 from palimpsest.scores.columns import COLUMNS, stack
-from palimpsest.scores.parts import forget_parts
 
 Place = dict[str, Any]
+Scores = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Measurements:
-    """All that was measured of a run, and the Retrains of the runs that differ from it in their seed alone.
+class Retrains:
+    """The Retrains that the models of a run are compared with, as the folders of their evaluations."""
 
-    `shared_retrain` is that of a run of texts, which all splits share, and `published_auc` that of a Retrain in print. `absent`
-    are the models, by method and variant, whose evaluation diverged or could not be made.
-    """
+    own: Path | None
+    others: Sequence[Path] = ()
+    """Those of other seeds."""
+    published: Mapping[str, float] = field(default_factory=dict)
+    """Published scores of a Retrain, by metric."""
+    is_absent: bool = False
+    """Whether the run's Retrain diverged or could not be made: then the scores that need it are missing, and that is no error."""
 
-    evaluations: Sequence[Evaluation]
-    attacks: Sequence[Attack] = ()
-    trajectories: Sequence[Trajectory] = ()
-    other_retrains: Sequence[Evaluation] = ()
-    shared_retrain: Evaluation | None = None
-    published_auc: float | None = None
-    absent: Collection[tuple[str, str]] = ()
+
+class Judge:
+    """One suite, with what it compares models with; each table is read once."""
+
+    def __init__(self, suite: str, kind: str, retrains: Retrains, read: Callable[[Path], pd.DataFrame] = read_frame) -> None:
+        self.suite = suite
+        self.scoring: Scoring[Any] = load(kind, "scores").SCORING
+        self.read = read
+        self._metrics: list[Metric] = [*self.scoring.metrics, *(point.load() for point in added_metrics(kind))]
+        self._retrains = retrains
+
+    def scores(self, path: Path, only: Collection[str] | None = None) -> Iterator[tuple[int | None, Scores]]:
+        """Yield the scores of a table of items by epoch, None where it has no epochs; where it has draws, their mean and spread.
+
+        With `only`, these metrics without intervals. Raises UserError where Retrain is missing or was asked something else.
+        """
+        table = self.read(path)
+        for epoch, rows in _groups(table, "epoch"):
+            if "draw" not in table:
+                yield epoch, self._score(rows, path, only)
+                continue
+            asked = self._asked(rows)
+            if asked is not None:
+                yield epoch, _over_draws([self._score(draw, path, only) for _, draw in _groups(asked, "draw")])
+
+    def _score(self, rows: pd.DataFrame, path: Path, only: Collection[str] | None) -> Scores:
+        items = self.scoring.read(rows, path)
+        self._check(items, path)
+        others = self._others if path == self._retrain_path else ()
+        return dict(score(self._metrics, items, Against(self._retrain, others, self._retrains.published), only))
+
+    def _check(self, items: Any, path: Path) -> None:
+        """Raise UserError where a model was asked something else than Retrain."""
+        if self.scoring.check and self._retrain is not None:
+            self.scoring.check(items, path, self._retrain, self._retrain_path)
+
+    def _asked(self, rows: pd.DataFrame) -> pd.DataFrame | None:
+        """Return the rows of an attack on items that the suite asks Retrain; None without Retrain. An attack asks all items."""
+        if self._retrain_path is None or self._retrain is None:
+            return None
+        keys = ["set", "id"]
+        known = pd.MultiIndex.from_frame(self.read(self._retrain_path)[keys])
+        return rows[pd.MultiIndex.from_frame(rows[keys]).isin(known)]
 
     @cached_property
-    def retrain(self) -> Evaluation | None:
-        """The run's Retrain, None where it is absent; raises UserError where it was not evaluated."""
-        return self.shared_retrain or self.evaluation("retrain", "")
+    def _retrain_path(self) -> Path | None:
+        return self._retrains.own and self._retrains.own / self.suite / TABLE
 
-    def evaluation(self, method: str, variant: str) -> Evaluation | None:
-        """Return the evaluation of a model, None where it is absent; raises UserError where there is none."""
-        for each in self.evaluations:
-            if each.model == (method, variant):
-                return each
-        if (method, variant) in self.absent:
+    @cached_property
+    def _retrain(self) -> Any:
+        """The items of Retrain, None where it is absent or no metric needs it."""
+        needing = next((metric.name for metric in self._metrics if metric.needs == "retrain"), None)
+        if needing is None or self._retrains.is_absent:
             return None
-        raise UserError(f"{method}{variant and f'/{variant}'}: not among the evaluations, and a number of this run needs it")
+        if self._retrain_path is None:
+            raise UserError(f"no Retrain was given (--in retrain=), which {needing} of suite {self.suite} needs")
+        if not self._retrain_path.exists():
+            raise UserError(f"{self._retrain_path}: missing, and {needing} needs the items of Retrain")
+        return self.scoring.read(self.read(self._retrain_path), self._retrain_path)
+
+    @cached_property
+    def _others(self) -> list[Any]:
+        """The items of the Retrains of other seeds, of those that have this suite."""
+        paths = [path for folder in self._retrains.others if (path := folder / self.suite / TABLE).exists()]
+        found = [self.scoring.read(self.read(path), path) for path in paths]
+        for items, path in zip(found, paths, strict=True):
+            self._check(items, path)
+        return found
 
 
-def measure(run: Measurements) -> list[tuple[Place, Scores]]:
-    """Return the scores of each suite of each model: finished, attacked, and after the epochs of a trajectory.
-
-    Raises UserError where the run's Retrain was not evaluated or was asked other questions; where it is absent, what is read off
-    it is missing.
-    """
-    return [*_finished(run), *_attacked(run), *_watched(run)]
-
-
-def tidy_numbers(measured: Iterable[tuple[Place, Scores]]) -> pd.DataFrame:
-    """Return one row a number, with `COLUMNS`; a number that is not defined has no row."""
-    rows = [row for each in measured for row in tidy_scores(*each)]
+def tidy_numbers(scored: Iterable[tuple[Place, Scores]]) -> pd.DataFrame:
+    """Return one row per number, with `COLUMNS`; a number that is not defined has no row."""
+    rows = [
+        place | {"metric": metric, "value": value}
+        for place, scores in scored
+        for metric, value in scores.items()
+        if math.isfinite(value)
+    ]
     return stack([pd.DataFrame(rows, columns=COLUMNS)], COLUMNS)
 
 
-def tidy_scores(place: Place, scores: Scores) -> Iterator[dict[str, Any]]:
-    """Yield a row a number that is one, in the place that it is of."""
-    for metric, value in scores.items():
-        if math.isfinite(value):
-            yield place | {"metric": metric, "value": value}
+def _groups(table: pd.DataFrame, key: str) -> Iterator[tuple[int | None, pd.DataFrame]]:
+    """Yield the rows of each value of a key column without that column; of a table without it, all rows."""
+    if key not in table:
+        yield None, table
+        return
+    for value, rows in table.groupby(key):
+        yield int(str(value)), rows.drop(columns=key)
 
 
-def _finished(run: Measurements) -> Iterator[tuple[Place, Scores]]:
-    """Yield the scores of each suite of each finished model."""
-    for each in run.evaluations:
-        place = each.identity | {"attack": "", "epoch": None}
-        for suite in each.tables:
-            yield place | {"suite": suite}, _suite_scores(run, each, suite)
-        for suite, items in each.muse.items():
-            yield place | {"suite": suite}, _muse_scores(run, items, suite, each.muse_source(suite))
-        for suite, scores in each.tasks.items():
-            yield place | {"suite": suite}, scores
-
-
-def _attacked(run: Measurements) -> Iterator[tuple[Place, Scores]]:
-    """Yield the scores of each attack after each epoch, by the suites that judge the attacked model too."""
-    for attack in run.attacks:
-        judged, retrain = run.evaluation(*attack.model), run.retrain
-        if judged is None or retrain is None:
-            continue
-        for suite in judged.tables:
-            for epoch, scores in attack.scores(suite, retrain):
-                yield attack.identity | {"epoch": epoch, "suite": suite}, scores
-
-
-def _watched(run: Measurements) -> Iterator[tuple[Place, Scores]]:
-    """Yield the scores of each trajectory after each epoch, and how far the model has moved by then."""
-    for trajectory in run.trajectories:
-        place = trajectory.identity | {"attack": ""}
-        divergences = dict(trajectory.divergences())
-        for epoch, scores in _epochs(run, trajectory):
-            yield place | {"epoch": epoch}, scores | divergences.get(epoch, {})
-
-
-def _epochs(run: Measurements, trajectory: Trajectory) -> Iterator[tuple[int, Scores]]:
-    if not trajectory.is_muse:
-        return trajectory.scores(run.retrain) if run.retrain else iter(())
-    suite, source = trajectory.suite, trajectory.muse_source
-    return ((epoch, _muse_scores(run, items, suite, source)) for epoch, items in trajectory.muse())
-
-
-def _suite_scores(run: Measurements, model: Evaluation, suite: str) -> Scores:
-    """Return the scores of one model on one suite: on all sets, against Retrain, and on parts of the forget set."""
-    scores = tofu_scores(model.sets[suite])
-    forget, source, retrain = model.forget_set(suite), model.source(suite), run.retrain
-    if retrain:
-        quality = retrain.judge(forget, suite, source)
-        scores |= {"forget_quality": quality.p_value, "ks_statistic": quality.statistic}
-    others = [other for other in run.other_retrains if suite in other.tables]
-    if model is retrain and others:
-        # What the luck of the seed alone leaves of forget quality: no method can be asked for more.
-        scores["forget_quality_floor"] = float(np.mean([other.judge(forget, suite, source).p_value for other in others]))
-    rows = model.forget_rows(suite)
-    for metric in ("exact_memorisation", "extraction_strength"):
-        scores[f"forget_{metric}"] = float(rows[metric].mean(skipna=False))
-    for name, ids in forget_parts(rows).items():
-        part = model.forget_part(suite, ids)
-        if retrain:
-            scores[f"forget_quality_{name}"] = retrain.judge(part, suite, source, ids).p_value
-        scores |= {
-            f"forget_probability_{name}": answer_probability(part.answer),
-            f"forget_truth_ratio_{name}": forget_truth_ratio(part.log_truth_ratio),
-        }
-    return scores
-
-
-def _muse_scores(run: Measurements, items: MuseItems, suite: str, source: Path) -> Scores:
-    """Return the scores of one model on one MUSE suite with their intervals."""
-    retrain = run.retrain.muse_beside(items, suite, source) if run.retrain else None
-    return muse_scores(items, retrain, run.published_auc) | muse_intervals(items, retrain, run.published_auc)
+def _over_draws(draws: Sequence[Scores]) -> Scores:
+    """Return the mean of each score over the draws of an attack, and its spread as `NAME_sd`, which one draw does not have."""
+    values = pd.DataFrame(draws)
+    spread = values.std(skipna=False).add_suffix("_sd")
+    return dict(pd.concat([values.mean(skipna=False), spread]).to_dict())

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from palimpsest.scores.artefacts import Artefact, Attempt, Scores
+from palimpsest.scores.artefacts import Attempt, Measured
 from palimpsest.scores.columns import REMARK_COLUMNS, stack
+from palimpsest.scores.numbers import Scores
 from palimpsest.settings import Settings
 
 # Kinds of remarks beside those of a manifest: an artefact that diverged, one that could not be made, an undefined number.
@@ -38,9 +39,9 @@ class StudyGap(Settings):
     reason: str
 
 
-def remarks(run: Mapping[str, Any], artefacts: Iterable[tuple[Attempt, Artefact]], gaps: Iterable[Gap]) -> pd.DataFrame:
+def remarks(run: Mapping[str, Any], measured: Iterable[Measured], gaps: Iterable[Gap]) -> pd.DataFrame:
     """Return one row per remark on the artefacts of a run, and one per artefact that is missing, with `REMARK_COLUMNS`."""
-    rows = [row for of, artefact in artefacts for row in _of_artefact(of, artefact)]
+    rows = [row for each in measured for row in _of_artefact(each)]
     rows += [{**run, **gap.model_dump(exclude={"reason"}), "kind": MISSING, "text": gap.reason} for gap in gaps]
     return as_table(rows)
 
@@ -69,11 +70,11 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return stack([pd.DataFrame(list(rows), columns=REMARK_COLUMNS)], REMARK_COLUMNS)
 
 
-def _of_artefact(of: Attempt, artefact: Artefact) -> Iterator[dict[str, Any]]:
-    about = {"attack": "", **artefact.identity, "of": of}
-    if artefact.diverged:
-        yield {**about, "kind": DIVERGED, "text": str(artefact.diverged)}
-    for remark in artefact.remarks:
+def _of_artefact(measured: Measured) -> Iterator[dict[str, Any]]:
+    about = {**measured.identity, "of": measured.of}
+    if measured.diverged:
+        yield {**about, "kind": DIVERGED, "text": str(measured.diverged)}
+    for remark in measured.remarks:
         yield {**about, **remark._asdict()}
 
 

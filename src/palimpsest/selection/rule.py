@@ -6,30 +6,22 @@ from collections.abc import Sequence
 import pandas as pd
 
 from palimpsest.metrics.spread import mean
-from palimpsest.selection.settings import MUSE, TOFU, SelectionRule
+from palimpsest.selection.settings import AIMS, SelectionRule
 
 # Whose scores a row of what is measured has.
 MEASURED = ["variant", "epoch", "seed"]
-# One row a trial and epoch; scores of another suite than the one that judges are missing. Privacy is -|PrivLeak|, in percent.
+# One row per trial and epoch; scores of another suite than the one that judges are missing.
 TRIAL_TYPES = {
     "variant": "str",
     "epoch": "int64",
     "seeds": "int64",
-    "forget_quality": "float64",
-    "model_utility": "float64",
-    "privacy": "float64",
-    "knowmem_r": "float64",
+    **dict.fromkeys(AIMS, "float64"),
     "utility_share": "float64",
     "eligible": "bool",
     "chosen": "bool",
 }
 # How a score is called in a sentence.
-NAMES = {
-    "forget_quality": "forget quality",
-    "model_utility": "model utility",
-    "privacy": "|PrivLeak|",
-    "knowmem_r": "KnowMem of the retain set",
-}
+NAMES = {aim.name: aim.label for aims in AIMS.values() for aim in aims}
 
 
 def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_utility: float, rule: SelectionRule) -> pd.DataFrame:
@@ -47,7 +39,7 @@ def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_uti
             "variant": variant,
             "epoch": epoch,
             "seeds": len(of_seeds),
-            **dict.fromkeys((*TOFU, *MUSE), math.nan),
+            **dict.fromkeys(AIMS, math.nan),
             **{score: mean(of_seeds[score].tolist()) for score in rule.judged},
         }
         for (variant, epoch), of_seeds in rows.groupby(["variant", "epoch"])
@@ -72,8 +64,9 @@ def explain_choice(table: pd.DataFrame, rule: SelectionRule) -> str:
         return f"None of {len(table)} trials and epochs keeps {kept}: {candidate} has the highest, {utility} {means}."
     own = f"; its {NAMES[of_utility]} is {utility} {means}" if rule.maximise != of_utility else f", {utility} {means}"
     # A score that is a distance is the higher, the smaller the distance is.
-    most, value = ("smallest", -chosen["privacy"]) if rule.maximise == "privacy" else ("highest", chosen[rule.maximise])
-    best = f"the {most} mean {NAMES[rule.maximise]}, {_number(value)}"
+    aim = next(aim for aim in rule.aims if aim.name == rule.maximise)
+    most, value = ("smallest", -chosen[aim.name]) if aim.distance else ("highest", chosen[aim.name])
+    best = f"the {most} mean {aim.label}, {_number(value)}"
     among = f"among those of {len(table)} trials and epochs that keep {kept} ({table['eligible'].sum()} do)"
     return f"{candidate} has {best}, {among}{own}."
 

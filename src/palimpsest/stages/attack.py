@@ -14,8 +14,9 @@ from palimpsest.stages.contract import Job, log, run_stage
 
 
 class Spec(Settings):
-    """The attack, and the seed of its draws and its training."""
+    """The attack, the seed of its draws and its training, and the kind of suite whose losses it writes."""
 
+    kind: str
     attack: RelearnSettings
     seed: int
     model: UsedSettings
@@ -24,8 +25,10 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Write the forget set's losses before and after every epoch of every draw; a finished draw survives an interruption."""
     from palimpsest.attacks.relearn import draw_items
-    from palimpsest.evaluation.tables import ATTACKED, TABLE, read_table, write_table
+    from palimpsest.benchmarks.suites import load
+    from palimpsest.evaluation.items import TABLE, keyed, read_table, write_table
 
+    schema = keyed(load(job.spec.kind, "losses").LOSSES, "draw", "epoch")
     rows = read_rows(job.input("split") / "forget.jsonl", Question)
     draws = draw_items(rows, job.spec.attack, job.spec.seed)
     table: list[dict[str, Any]] = []
@@ -34,16 +37,16 @@ def work(job: Job[Spec]) -> None:
         if not processes.main_value(finished.exists()):
             log.info("attack: draw %d of %d, %d questions", draw + 1, len(draws), len(chosen))
             losses = _relearn(job, rows, chosen, draw)
-            job.keep(finished, partial(write_table, rows=losses, schema=ATTACKED))
+            job.keep(finished, partial(write_table, rows=losses, schema=schema))
         table += read_table(finished)
-    write_table(job.out / TABLE, table, ATTACKED)
+    write_table(job.out / TABLE, table, schema)
     ids = [[rows[i].id for i in chosen] for chosen in draws]
     (job.out / "draws.json").write_text(json.dumps(ids) + "\n", encoding="utf-8")
 
 
 def _relearn(job: Job[Spec], rows: Sequence[Question], chosen: list[int], draw: int) -> list[dict[str, Any]]:
+    from palimpsest.benchmarks.suites import load
     from palimpsest.data.prompts import PromptEncoder
-    from palimpsest.evaluation.scoring import score_rows
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.stages.training import encode_rows
     from palimpsest.training.adapters import add_adapters
@@ -57,7 +60,8 @@ def _relearn(job: Job[Spec], rows: Sequence[Question], chosen: list[int], draw: 
     table: list[dict[str, Any]] = []
 
     def evaluate(epoch: int) -> None:
-        table.extend({"draw": draw, "epoch": epoch, **columns} for columns, _ in score_rows(model, encoder, rows))
+        losses = load(job.spec.kind, "losses").forget_losses(model, encoder, rows)
+        table.extend({"draw": draw, "epoch": epoch, **columns} for columns in losses)
 
     evaluate(0)
     label = f"draw {draw + 1}"

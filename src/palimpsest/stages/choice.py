@@ -1,26 +1,30 @@
 """Stage `choice`: one trial of a method, and the epoch to stop at, by a rule and from trajectories."""
 
 import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pandas as pd
 from pydantic import Field
 
+from palimpsest.benchmarks.suites import SETTINGS
 from palimpsest.errors import Diverged, UserError
-from palimpsest.metrics.muse import muse_scores
+from palimpsest.evaluation.items import TABLE
+from palimpsest.evaluation.suite import Aim
 from palimpsest.metrics.spread import mean
-from palimpsest.metrics.tofu import tofu_scores
 from palimpsest.provenance.manifest import FACT, Remark
-from palimpsest.scores.artefacts import Evaluation, Scores, Trajectory
+from palimpsest.scores.artefacts import Artefact, Measured
+from palimpsest.scores.numbers import Judge, Retrains
 from palimpsest.selection.rule import MEASURED, compare_trials, explain_choice
-from palimpsest.selection.settings import MUSE, SelectionRule
+from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import UnlearnSettings
 
 
 class Trial(Settings):
-    """What a trajectory is of: one variant's settings, which all its seeds share, with one seed."""
+    """A variant's settings, which all its seeds share, with one seed: one trajectory."""
 
     variant: str
     seed: int
@@ -29,44 +33,36 @@ class Trial(Settings):
 
 
 class Spec(Settings):
-    """The rule, the suite that judges, and what the inputs are: a trajectory a trial; original and Retrain of each seed."""
+    """The rule, the suite that judges and its kind, and what the inputs are.
+
+    The inputs `trajectory` are in the order of the trials, `original` and `retrain` in the order of the seeds in `references`.
+    """
 
     takes_diverged: ClassVar[bool] = True
 
     rule: SelectionRule
     suite: str
+    kind: str
     trials: Annotated[list[Trial], Field(min_length=1)]
     references: Annotated[list[int], Field(min_length=1)]
 
 
 def work(job: Job[Spec]) -> None:
     """Write the choice, and the table of what it was between."""
-    spec = job.spec
-    retrains = {seed: Evaluation({"seed": seed}, path) for seed, path in job.each_input("retrain", spec.references)}
-    originals = [Evaluation({"seed": seed}, path) for seed, path in job.each_input("original", spec.references)]
-    for reference in (*originals, *retrains.values()):
-        if reference.diverged:
-            raise reference.diverged
-    measured: list[dict[str, Any]] = []
-    for trial, path in job.each_input("trajectory", spec.trials):
-        if trial.seed not in retrains:
-            raise UserError(f"spec: trials: {trial.variant}: seed {trial.seed} is not among the references")
-        identity = {"variant": trial.variant, "seed": trial.seed}
-        trajectory = Trajectory(identity | {"suite": spec.suite}, path)
-        if trajectory.diverged:
-            job.remark(Remark(FACT, f"trial {trial.variant}, seed {trial.seed}: {trajectory.diverged}"))
-        if trajectory.is_watched and trajectory.is_muse != (spec.rule.judged == MUSE):
-            raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is no score of {spec.suite}, the suite that judges")
-        reached = 0
-        for epoch, scores in trajectory.scores(retrains[trial.seed]) if trajectory.is_watched else ():
-            measured.append(identity | {"epoch": epoch, **scores} | _privacy(scores))
-            reached = epoch
-        if trajectory.diverged:
-            # Without scores, so that no mean over seeds leaves this one out.
-            measured += [identity | {"epoch": epoch} for epoch in range(reached + 1, trial.training.last_epoch + 1)]
+    spec, aims = job.spec, job.spec.rule.aims
+    if SETTINGS[spec.kind].aims != aims:
+        raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is no score of {spec.suite}, the suite that judges")
+    originals, retrains = (dict(job.each_input(role, spec.references)) for role in ("original", "retrain"))
+    for path in (*originals.values(), *retrains.values()):
+        if diverged := Artefact({}, path).diverged:
+            raise diverged
+    judges = {seed: Judge(spec.suite, spec.kind, Retrains(path)) for seed, path in retrains.items()}
+    measured = [
+        row for trial, path in job.each_input("trajectory", spec.trials) for row in _measured(job, trial, path, judges, aims)
+    ]
     settings = {trial.variant: trial for trial in reversed(spec.trials)}
     variants = list(dict.fromkeys(trial.variant for trial in spec.trials))
-    utility = mean([_utility(original, spec.suite, spec.rule) for original in originals])
+    utility = mean([_utility(judges[seed], aims[1], path / spec.suite / TABLE) for seed, path in originals.items()])
     table = compare_trials(pd.DataFrame(measured, columns=[*MEASURED, *spec.rule.judged]), variants, utility, spec.rule)
     table.to_parquet(job.out / "trials.parquet", index=False)
     if table[list(spec.rule.judged)].isna().all(axis=None):
@@ -85,20 +81,35 @@ def work(job: Job[Spec]) -> None:
     (job.out / "choice.json").write_text(json.dumps(choice, indent=1) + "\n", encoding="utf-8")
 
 
-def _privacy(scores: Scores) -> Scores:
-    """Return PrivLeak without its sign, more of it being worse: over seeds, too little forgotten makes up for no too much."""
-    return {"privacy": -abs(scores["privleak"])} if "privleak" in scores else {}
+def _measured(
+    job: Job[Spec], trial: Trial, path: Path, judges: Mapping[int, Judge], aims: tuple[Aim, Aim]
+) -> Iterator[dict[str, Any]]:
+    """Yield the two scores of a trial by epoch; a trial that diverged has the epochs after that too, without scores.
+
+    So no mean over seeds leaves such a trial out.
+    """
+    if trial.seed not in judges:
+        raise UserError(f"spec: trials: {trial.variant}: seed {trial.seed} is not among the references")
+    identity = {"variant": trial.variant, "seed": trial.seed}
+    trajectory = Measured(identity, path, "trajectory", [job.spec.suite])
+    reached = 0
+    for table in trajectory.tables().values():
+        for epoch, scores in judges[trial.seed].scores(table, {aim.metric for aim in aims}):
+            yield identity | {"epoch": epoch} | {aim.name: aim.value(scores) for aim in aims}
+            reached = epoch or 0
+    if trajectory.diverged:
+        job.remark(Remark(FACT, f"trial {trial.variant}, seed {trial.seed}: {trajectory.diverged}"))
+        yield from (identity | {"epoch": epoch} for epoch in range(reached + 1, trial.training.last_epoch + 1))
 
 
-def _utility(original: Evaluation, suite: str, rule: SelectionRule) -> float:
-    if rule.judged == MUSE:
-        if suite not in original.muse:
-            raise UserError(f"{original.muse_source(suite)}: missing, and a choice needs what Original knows")
-        return muse_scores(original.muse[suite], original.muse[suite])[rule.judged.utility]
-    try:
-        return tofu_scores(original.sets[suite])[rule.judged.utility]
-    except KeyError:
-        raise UserError(f"{original.source(suite)}: no model utility, which a choice needs") from None
+def _utility(judge: Judge, utility: Aim, path: Path) -> float:
+    """Return the utility of an Original; raises UserError where its evaluation lacks it."""
+    if not path.exists():
+        raise UserError(f"{path}: missing, and a choice needs Original's {utility.label}")
+    ((_, scores),) = judge.scores(path, {utility.metric})
+    if utility.metric not in scores:
+        raise UserError(f"{path}: no {utility.label}, which a choice needs")
+    return utility.value(scores)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Stage `evaluate`: one process runs one model over all its suites."""
 
-from palimpsest.evaluation.settings import SuiteSettings
-from palimpsest.evaluation.suites import Subject, load_suite
+from palimpsest.benchmarks.suites import AnySuite, load
+from palimpsest.evaluation.items import TABLE, write_table
+from palimpsest.evaluation.subject import Subject, SuiteModule
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
@@ -10,12 +11,12 @@ from palimpsest.stages.contract import Job, run_stage
 class Spec(Settings):
     """The suites, by name, and how the model is read."""
 
-    suites: dict[str, SuiteSettings]
+    suites: dict[str, AnySuite]
     model: UsedSettings
 
 
 def work(job: Job[Spec]) -> None:
-    """Write each suite's folder; the input `split` is of texts their data, whatever is forgotten of them."""
+    """Write the table of items of each suite. For corpus benchmarks the input `split` is the full data set."""
     from palimpsest.models.loading import load_model, load_tokenizer
 
     model, used = job.input("model"), job.spec.model
@@ -23,8 +24,9 @@ def work(job: Job[Spec]) -> None:
         job.remark(remark)
     subject = Subject(load_model(model, used), load_tokenizer(model), used)
     for name, suite in job.spec.suites.items():
-        (job.out / name).mkdir()
-        load_suite(suite.kind).run(subject, suite, job.input("split"), job.out / name, job.scratch)
+        module: SuiteModule = load(suite.kind, "suite")
+        rows = module.measure(subject, suite, job.input("split"), job.scratch)
+        write_table(job.out / name / TABLE, rows, module.SCHEMA)
 
 
 if __name__ == "__main__":

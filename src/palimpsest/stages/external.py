@@ -1,21 +1,26 @@
 """Stage `external`: an evaluation log that others made, kept with where it is from and the numbers that it gives here."""
 
 import json
-import math
 from pathlib import Path
 from typing import ClassVar
 
-import pandas as pd
-
-from palimpsest.errors import Diverged, UserError
-from palimpsest.metrics.forget_quality import ForgetQuality
-from palimpsest.metrics.tofu import Items
-from palimpsest.scores.artefacts import Evaluation
-from palimpsest.scores.columns import COLUMNS, stack
-from palimpsest.scores.imported import ORIGIN, LogFiles, describe_doubts, describe_log, judge_by_log, log_scores, take_log
-from palimpsest.scores.numbers import tidy_scores
+from palimpsest.benchmarks.suites import load
+from palimpsest.errors import Diverged
+from palimpsest.evaluation.items import TABLE
+from palimpsest.provenance.manifest import MANIFEST, read_manifest
+from palimpsest.scores.numbers import tidy_numbers
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
+
+# What tells such an artefact from all that were made here.
+ORIGIN = "imported"
+
+
+class LogFiles(Settings):
+    """A log on this machine: its path, and the sha256 of each of its files by name, which are its identity."""
+
+    path: str
+    files: dict[str, str]
 
 
 class Place(Settings):
@@ -29,11 +34,12 @@ class Place(Settings):
 
 
 class Spec(Settings):
-    """What is imported; without a log of `retrain` the run's own Retrain is an input."""
+    """What is imported, and the kind of its suite; without a log of `retrain` the run's own Retrain is an input."""
 
     takes_diverged: ClassVar[bool] = True
 
     name: str
+    kind: str
     place: Place
     source: str
     log: LogFiles
@@ -42,29 +48,21 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Keep the log, say what it is, and write its numbers."""
-    spec, path = job.spec, Path(job.spec.log.path)
-    log = take_log(spec.log, job.out / "log")
-    if "forget" not in log.sets:
-        raise UserError(f"{path}: no forget set: {log.missing['forget']}")
+    spec, imported = job.spec, load(job.spec.kind, "imported").ImportedLog
+    log = imported(Path(spec.log.path), spec.log.files, job.out / "log")
     described = {"name": spec.name, **spec.place.model_dump(), "origin": ORIGIN, "source": spec.source}
-    described |= {"log": describe_log(log, job.out / "log"), "retrain": None}
-    reference: Items | Diverged
+    described |= {"log": log.describe(), "retrain": None}
     if spec.retrain:
-        retrain = take_log(spec.retrain, job.out / "retrain")
-        quality = judge_by_log(log.sets["forget"], path, retrain, Path(spec.retrain.path))
-        reference = retrain.sets["forget"]
-        described["retrain"] = describe_log(retrain, job.out / "retrain")
+        retrain = imported(Path(spec.retrain.path), spec.retrain.files, job.out / "retrain")
+        described["retrain"] = retrain.describe()
     else:
-        own = Evaluation({"method": "retrain", "variant": ""}, job.input("retrain"))
-        if own.diverged:
-            quality, reference = ForgetQuality(math.nan, math.nan), own.diverged
-        else:
-            quality, reference = own.judge(log.sets["forget"], spec.place.suite, path), own.forget_set(spec.place.suite)
-    described |= describe_doubts(log, reference)
+        folder = job.input("retrain")
+        diverged = Diverged.from_record(record) if (record := read_manifest(folder / MANIFEST).get("diverged")) else None
+        retrain = diverged or folder / spec.place.suite / TABLE
+    scores, doubts = log.score(retrain)
     place = spec.place.model_dump() | {"method": spec.name, "variant": "", "attack": "", "epoch": None}
-    rows = list(tidy_scores(place, log_scores(log, quality)))
-    stack([pd.DataFrame(rows, columns=COLUMNS)], COLUMNS).to_parquet(job.out / "scores.parquet", index=False)
-    text = json.dumps(described, indent=1, ensure_ascii=True) + "\n"
+    tidy_numbers([(place, scores)]).to_parquet(job.out / "scores.parquet", index=False)
+    text = json.dumps(described | doubts, indent=1, ensure_ascii=True) + "\n"
     (job.out / "provenance.json").write_text(text, encoding="utf-8")
 
 

@@ -24,10 +24,10 @@ def work(job: Job[Spec]) -> None:
 
     It is over in a minute, so an interrupted one starts again. Of a training that diverges, the iterations before are written.
     """
-    from palimpsest.evaluation.tables import write_table
+    from palimpsest.benchmarks.markov.suite import SCHEMA, distances
+    from palimpsest.evaluation.items import TABLE, keyed, write_table
     from palimpsest.markov.data import read
-    from palimpsest.markov.models import EachStep, distances, encode
-    from palimpsest.markov.tables import DISTANCES, TABLE
+    from palimpsest.markov.models import EachStep, encode
     from palimpsest.models.loading import load_model
     from palimpsest.models.scoring import score
     from palimpsest.models.settings import UsedSettings
@@ -59,10 +59,10 @@ def work(job: Job[Spec]) -> None:
             model, problem, training, UsedSettings(), seed=spec.seed, label=spec.method, after_epoch=watch, remark=job.remark
         )
     except Diverged as error:
-        write_table(job.out / TABLE, rows, DISTANCES)
+        write_table(job.out / TABLE, rows, keyed(SCHEMA, "epoch"))
         write_log(job.out, error.log)
         raise
-    write_table(job.out / TABLE, rows, DISTANCES)
+    write_table(job.out / TABLE, rows, keyed(SCHEMA, "epoch"))
     write_log(job.out, log)
 
 

@@ -1,14 +1,17 @@
 """Stage `scores`: all numbers of one run, and what its figures, examples and the trail to its artefacts need."""
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
-from palimpsest.scores.artefacts import Artefact, Attempt, Evaluation, Trajectory
-from palimpsest.scores.attacks import Attack
-from palimpsest.scores.numbers import Measurements, measure, tidy_numbers
+from palimpsest.evaluation.items import DIVERGENCE_TABLE, read_frame
+from palimpsest.scores.artefacts import Artefact, Measured
+from palimpsest.scores.numbers import Judge, Place, Retrains, Scores, tidy_numbers
 from palimpsest.scores.remarks import Gap, remarks, undefined
-from palimpsest.scores.tables import write_tables
+from palimpsest.scores.tables import artefact_paths, examples, truth_ratios, weights
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, run_stage
 
@@ -23,16 +26,17 @@ class Run(Settings):
 
 
 class Subject(Settings):
-    """A model of the run; of original, original-half and retrain the variant is empty."""
+    """An evaluated model of the run; of original, original-half and retrain the variant is empty."""
 
     method: str
     variant: str
 
 
 class Attacked(Subject):
-    """A model under an attack."""
+    """A model under an attack, and the suites that score it."""
 
     attack: str
+    suites: list[str]
 
 
 class Watched(Subject):
@@ -42,52 +46,82 @@ class Watched(Subject):
 
 
 class Spec(Settings):
-    """The run, what each input is, in the order of the inputs, and which artefacts of the study could not be made."""
+    """The run, the kinds of its suites by name, what each input is, and which artefacts of the study could not be made.
+
+    The inputs `eval`, `attack` and `trajectory` are in the order of the three lists. The input `retrain` is the Retrain that the
+    run is compared with, and `other_retrains` are those of other seeds; `published` are published scores of a Retrain.
+    """
 
     takes_diverged: ClassVar[bool] = True
 
     run: Run
+    suites: dict[str, str]
     evaluations: list[Subject]
-    attacks: list[Attacked]
-    trajectories: list[Watched]
+    attacks: list[Attacked] = []
+    trajectories: list[Watched] = []
+    published: dict[str, float] = {}
     gaps: list[Gap] = []
 
 
 def work(job: Job[Spec]) -> None:
     """Write the tables of the run."""
-    other = {"method": "retrain", "variant": ""}
-    retrains = [Evaluation(other, path) for path in job.inputs.get("retrain", [])]
-    write(job, other_retrains=[retrain for retrain in retrains if not retrain.diverged])
+    spec, measured = job.spec, list(_measured(job))
+    # Kept, because several tables are made of the items of one model.
+    read = cache(read_frame)
+    retrains = _retrains(job)
+    judges = {suite: Judge(suite, kind, retrains, read) for suite, kind in spec.suites.items()}
+    scored = [pair for each in measured for pair in _scored(each, judges)]
+    told = [remarks(spec.run.model_dump(), measured, spec.gaps), undefined(scored)]
+    tables = {
+        "scores": tidy_numbers(scored),
+        "remarks": pd.concat(told, ignore_index=True),
+        "truth_ratios": truth_ratios(measured, judges),
+        "examples": examples(measured, judges),
+        "weights": weights(measured),
+    }
+    for name, table in tables.items():
+        table.to_parquet(job.out / f"{name}.parquet", index=False)
+    artefact_paths(measured).to_csv(job.out / "artefacts.csv", index=False, lineterminator="\n")
 
 
-def write(job: Job[Any], *, shared_retrain: Evaluation | None = None, **more: Any) -> None:
-    """Write the tables of a run; `shared_retrain` and `more` are further fields of its `Measurements`."""
-    spec: Spec = job.spec
+def _measured(job: Job[Spec]) -> Iterator[Measured]:
+    """Yield what was measured of the run's models."""
+    spec, run = job.spec, job.spec.run.model_dump() | {"attack": ""}
+    for model, path in job.each_input("eval", spec.evaluations):
+        yield Measured(run | model.model_dump(), path, "evaluation", list(spec.suites))
+    for attacked, path in job.each_input("attack", spec.attacks):
+        yield Measured(run | attacked.model_dump(exclude={"suites"}), path, "attack", attacked.suites)
+    for watched, path in job.each_input("trajectory", spec.trajectories):
+        yield Measured(run | watched.model_dump(exclude={"suite"}), path, "trajectory", [watched.suite])
 
-    def identity(subject: Subject) -> dict[str, Any]:
-        return spec.run.model_dump() | subject.model_dump()
 
-    evaluations = [Evaluation(identity(each), path) for each, path in job.each_input("eval", spec.evaluations)]
-    attacks = [Attack(identity(each), path) for each, path in job.each_input("attack", spec.attacks)]
-    trajectories = [Trajectory(identity(each), path) for each, path in job.each_input("trajectory", spec.trajectories)]
-    finished = [each for each in evaluations if not each.diverged]
-    absent = {(gap.method, gap.variant) for gap in spec.gaps if gap.of == "evaluation"}
-    absent |= {each.model for each in (*evaluations, shared_retrain) if each and each.diverged}
-    watched = [each for each in trajectories if each.is_watched]
-    run = Measurements(
-        evaluations=finished,
-        attacks=[each for each in attacks if not each.diverged],
-        trajectories=watched,
-        shared_retrain=None if shared_retrain and shared_retrain.diverged else shared_retrain,
-        absent=absent,
-        **more,
+def _retrains(job: Job[Spec]) -> Retrains:
+    """Return the Retrains that the run's models are compared with, without those that diverged."""
+    own, others = (
+        [path for path in job.inputs.get(name, []) if not Artefact({}, path).diverged] for name in ("retrain", "other_retrains")
     )
-    measured = measure(run)
-    tried: dict[Attempt, list[Any]] = {"evaluation": evaluations, "attack": attacks, "trajectory": trajectories}
-    said = remarks(spec.run.model_dump(), [(of, each) for of, listed in tried.items() for each in listed], spec.gaps)
-    artefacts: list[Artefact] = [*evaluations, *attacks, *trajectories]
-    told = pd.concat([said, undefined(measured)], ignore_index=True)
-    write_tables(job.out, artefacts, tidy_numbers(measured), told, finished, watched)
+    is_absent = bool(job.inputs.get("retrain")) and not own
+    is_absent |= any((gap.method, gap.of) == ("retrain", "evaluation") for gap in job.spec.gaps)
+    return Retrains(own[0] if own else None, others, job.spec.published, is_absent)
+
+
+def _scored(measured: Measured, judges: dict[str, Judge]) -> Iterator[tuple[Place, Scores]]:
+    """Yield the scores of an artefact by suite and epoch; for a trajectory also how far the model has moved by then."""
+    moved = _divergences(measured.directory / DIVERGENCE_TABLE)
+    for suite, path in measured.tables().items():
+        for epoch, scores in judges[suite].scores(path):
+            yield measured.identity | {"suite": suite, "epoch": epoch}, scores | moved.get(epoch, {})
+
+
+def _divergences(path: Path) -> dict[int | None, Scores]:
+    """Return by epoch the divergence from the start model on each set, in nats per token; nothing where there is no table."""
+    if not path.exists():
+        return {}
+    rows = read_frame(path)
+    return {
+        int(str(epoch)): {f"kl_{name}": value for name, value in zip(of["set"], of["kl"], strict=True)}
+        for epoch, of in rows.groupby("epoch")
+    }
 
 
 if __name__ == "__main__":

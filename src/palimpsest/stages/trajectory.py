@@ -1,15 +1,13 @@
 """Stage `trajectory`: unlearning again, watched: a suite, the divergence and the gradient weights over its epochs."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from palimpsest import processes
+from palimpsest.benchmarks.suites import AnySuite, load
 from palimpsest.data.rows import read_lessons
 from palimpsest.errors import Diverged
-from palimpsest.evaluation.settings import MuseSuite, TofuSuite
-from palimpsest.evaluation.suites import Subject, load_suite
+from palimpsest.evaluation.subject import Subject, SuiteModule
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 from palimpsest.stages.contract import Job, log, run_stage
@@ -24,7 +22,7 @@ class Spec(Settings):
     training: UnlearnSettings
     loss: dict[str, float]
     model: UsedSettings
-    suite: Annotated[TofuSuite | MuseSuite, Field(discriminator="kind")]
+    suite: AnySuite
     epochs: Literal["all", "last"]
 
 
@@ -33,7 +31,7 @@ def work(job: Job[Spec]) -> None:
 
     Of a training that diverges, the epochs before are written.
     """
-    from palimpsest.evaluation import tables
+    from palimpsest.evaluation import items
     from palimpsest.evaluation.divergence import mean_divergence
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.stages.training import encode_rows, named_items, write_log
@@ -49,8 +47,10 @@ def work(job: Job[Spec]) -> None:
         job, tokenizer, used, plain, method=spec.method, training=training, loss=spec.loss, seed=spec.seed, original=start
     )
     model = add_adapters(plain, used.lora, spec.seed)
-    suite = load_suite(spec.suite.kind).watch(Subject(model, tokenizer, used), spec.suite, split)
-    compared = {name: encode_rows(rows, tokenizer, used, start) for name, rows in suite.compared.items()}
+    subject = Subject(model, tokenizer, used)
+    suite: SuiteModule = load(spec.suite.kind, "suite")
+    compared = {name: encode_rows(rows, tokenizer, used, start) for name, rows in suite.compared(spec.suite, split).items()}
+    tables = {items.TABLE: items.keyed(suite.SCHEMA, "epoch"), items.DIVERGENCE_TABLE: items.DIVERGENCE}
     last = training.last_epoch
     watched = range(0 if spec.epochs == "all" else last, last + 1)
     parts = {epoch: job.scratch / f"epoch-{epoch:04d}" for epoch in watched}
@@ -59,24 +59,26 @@ def work(job: Job[Spec]) -> None:
         if epoch not in parts or processes.main_value(parts[epoch].exists()):
             return
         log.info("trajectory: epoch %d of %d", epoch, last)
-        evaluated = [{"epoch": epoch, **item} for item in suite.evaluate()]
-        divergences = [
-            {"epoch": epoch, "set": name, "kl": mean_divergence(start, model, items)} for name, items in compared.items()
-        ]
+        rows = {
+            items.TABLE: [{"epoch": epoch, **row} for row in suite.measure(subject, spec.suite, split, job.scratch)],
+            items.DIVERGENCE_TABLE: [
+                {"epoch": epoch, "set": name, "kl": mean_divergence(start, model, of_set)} for name, of_set in compared.items()
+            ],
+        }
 
         def write(folder: Path) -> None:
-            tables.write_table(folder / suite.table, evaluated, suite.schema)
-            tables.write_table(folder / tables.DIVERGENCE_TABLE, divergences, tables.DIVERGENCE)
+            for name, schema in tables.items():
+                items.write_table(folder / name, rows[name], schema)
 
         job.keep(parts[epoch], write)
 
     def write(entries: list[dict[str, Any]]) -> None:
-        for name, schema in ((suite.table, suite.schema), (tables.DIVERGENCE_TABLE, tables.DIVERGENCE)):
-            rows = [row for part in parts.values() if part.exists() for row in tables.read_table(part / name)]
-            tables.write_table(job.out / name, rows, schema)
+        for name, schema in tables.items():
+            rows = [row for part in parts.values() if part.exists() for row in items.read_table(part / name)]
+            items.write_table(job.out / name, rows, schema)
         names, _ = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used, start)
         answers = [(name, len(item.answers[0])) for name, item in zip(names, problem.forget, strict=True)]
-        tables.write_table(job.out / tables.WEIGHTS_TABLE, _weights(entries, answers), tables.WEIGHTS)
+        items.write_table(job.out / items.WEIGHTS_TABLE, _weights(entries, answers), items.WEIGHTS)
         write_log(job.out, entries)
 
     try:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
+from palimpsest.benchmarks.tofu.parts import forget_parts
 from palimpsest.reporting.drawing import (
     dotted_handle,
     draw_ratio_references,
@@ -40,7 +41,6 @@ from palimpsest.reporting.words import (
     over_seeds,
     table_of,
 )
-from palimpsest.scores.parts import forget_parts
 
 MEASURES = [QUALITY, "log_truth_ratio", "shift"]
 NUMBERS = [*KEY, "seed", "method", "variant", "suite", "half", *MEASURES]

@@ -1,4 +1,4 @@
-"""What an evaluation suite runs."""
+"""The settings of an lm-eval suite."""
 
 import json
 import re
@@ -7,49 +7,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from palimpsest.evaluation.suite import Suite
 from palimpsest.lines import texts_in
-from palimpsest.settings import Count, Settings
+from palimpsest.settings import Count
 
-Tokens = Annotated[int, Field(ge=1, le=10_000)]
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$")]
 _PACKAGE = re.compile(r"\{package:([^}]*)\}")
 # In a pair of braces stands a field of the question.
 _DATA = re.compile(r"(?<!\{)\{data\}/(.+)")
-SetName = Annotated[str, Field(pattern="^(forget|retain|real_authors|world_facts)$")]
 
 
-class TofuSuite(Settings):
-    """The TOFU evaluation: forget, retain, real authors and world facts; `max_items` a set (the official logs cap at 300)."""
-
-    kind: Literal["tofu"]
-    """The TOFU evaluation."""
-    max_items: Count | dict[SetName, Count] | None = None
-    """Questions a set, the first ones: one number for all sets, or a number a set; without one, all (official logs: 300)."""
-    max_new_tokens: Tokens = 200
-    """Longest generated answer, in tokens."""
-
-    def limit(self, name: str) -> int | None:
-        """Return how many questions of a set are asked at most."""
-        return self.max_items.get(name) if isinstance(self.max_items, dict) else self.max_items
-
-
-class MuseSuite(Settings):
-    """The MUSE evaluation: what a model recites, what it knows, and what its losses give away (arXiv 2407.06460, Sec. 3)."""
-
-    kind: Literal["muse"]
-    """The MUSE evaluation."""
-    max_items: Count | None = None
-    """Items a set, the first ones; null: all."""
-    verbatim_tokens: Tokens = 128
-    """Tokens of a continuation, generated and true."""
-    knowledge_tokens: Tokens = 32
-    """Longest generated answer, in tokens."""
-    min_k: Annotated[float, Field(ge=0.001, le=1)] = 0.4
-    """Share of a text's tokens, the least likely ones, whose mean log-probability tells members from others."""
-
-
-class LmEvalSuite(Settings):
+class LmEvalSuite(Suite):
     """Tasks of lm-eval: names of stock tasks, or whole configs of tasks and groups that read local data."""
 
     kind: Literal["lm-eval"]
@@ -137,4 +106,4 @@ def _data_files(task: str | dict[str, Any]) -> set[str]:
     return {file.replace("{task}", member) for file in found for member in (members if "{task}" in file else [""])}
 
 
-SuiteSettings = Annotated[TofuSuite | MuseSuite | LmEvalSuite, Field(discriminator="kind")]
+SETTINGS = LmEvalSuite

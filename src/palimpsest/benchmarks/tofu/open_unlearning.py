@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from palimpsest.errors import UserError
-from palimpsest.evaluation.questions import plain_question
-from palimpsest.evaluation.values import check_losses, check_shares
-from palimpsest.metrics.tofu import Items
+from palimpsest.benchmarks.tofu.questions import plain_question
+from palimpsest.benchmarks.tofu.values import check_losses, check_shares
+from palimpsest.benchmarks.tofu.items import Items
 
 FILE = "TOFU_EVAL.json"
 PREFIXES = {"forget": "forget_Q_A", "retain": "retain_Q_A", "real_authors": "ra_Q_A", "world_facts": "wf_Q_A"}

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from palimpsest.errors import UserError
-from palimpsest.evaluation.packages import package_folder
-from palimpsest.provenance.canonical import finite
+from palimpsest.evaluation.lm_eval.packages import package_folder
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from palimpsest.evaluation.settings import LmEvalSuite
-    from palimpsest.evaluation.suites import Subject
+    from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
+    from palimpsest.evaluation.subject import Subject
 
 BATCH_SIZE = 16
+# lm-eval keeps its items to itself, and gives the numbers of tasks and groups.
+SCHEMA = pa.schema([("task", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
 
 
-def run(subject: Subject, suite: LmEvalSuite, split: Path, out: Path, scratch: Path) -> None:
-    """Write the numbers of every task and group."""
-    results = evaluate_lm_eval(subject.model, subject.tokenizer, suite, split, cache=scratch)
-    (out / "results.json").write_text(json.dumps(finite(results), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def measure(subject: Subject, suite: LmEvalSuite, data: Path, scratch: Path) -> list[dict[str, Any]]:
+    """Return one row per number of every task and group."""
+    results = evaluate_lm_eval(subject.model, subject.tokenizer, suite, data, cache=scratch)
+    return [
+        {"task": task, "metric": metric, "value": value} for task, values in results.items() for metric, value in values.items()
+    ]
 
 
 def evaluate_lm_eval(
@@ -50,7 +54,7 @@ def evaluate_lm_eval(
     if unknown:
         raise UserError(f"suites: lm-eval has no task {unknown[0]!r}; `lm-eval ls tasks` lists them")
     from palimpsest.data.prompts import added_tokens
-    from palimpsest.evaluation.harness import SharedHFLM
+    from palimpsest.evaluation.lm_eval.harness import SharedHFLM
 
     if added_tokens(tokenizer)[1]:
         raise UserError(

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from palimpsest.metrics.intervals import Interval, resampled_interval
-from palimpsest.metrics.truth_ratio import Array
+from palimpsest.metrics.spread import Array
 
 
 def min_k_loss(losses: Sequence[float], share: float) -> float:

@@ -1,11 +1,15 @@
-"""The losses of one evaluation item: its answer, its paraphrased answer and its perturbed ones behind one question."""
+"""The losses of one item: its answer, its paraphrased answer and its perturbed ones behind one question."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from palimpsest.data.rows import Fact, Question
+from palimpsest.data.splits import halves
+from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.models.limits import check_items
 from palimpsest.models.scoring import score
 from palimpsest.progress import track
@@ -15,7 +19,22 @@ if TYPE_CHECKING:
 
     from palimpsest.data.prompts import PromptEncoder
 
-TOKENS_PER_PASS = 512
+# Summed over the tokens of an answer, in nats. `half` of the forget set, in its order, is 1 or 2; it is null elsewhere.
+LOSSES = pa.schema(
+    [
+        ("set", pa.string()),
+        ("half", pa.int64()),
+        ("id", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("answer_nll", pa.float64()),
+        ("answer_tokens", pa.int64()),
+        ("paraphrased_nll", pa.float64()),
+        ("paraphrased_tokens", pa.int64()),
+        ("perturbed_nll", pa.list_(pa.float64())),
+        ("perturbed_tokens", pa.list_(pa.int64())),
+    ]
+)
 
 
 def score_rows(
@@ -45,3 +64,14 @@ def score_rows(
         }
         log.append((columns, scored.hits[0]))
     return log
+
+
+def forget_losses(model: nn.Module, encoder: PromptEncoder, forget: Sequence[Question]) -> list[dict[str, Any]]:
+    """Return the losses of the forget set, one row per question."""
+    half = halves_of(forget)
+    return [{"set": "forget", "half": half[columns["id"]], **columns} for columns, _ in score_rows(model, encoder, forget)]
+
+
+def halves_of(forget: Sequence[Question | Fact]) -> dict[str, int]:
+    """Return by id the half of the forget set that a question is in: 1 or 2."""
+    return {row.id: number for number, part in enumerate(halves(forget), start=1) for row in part}

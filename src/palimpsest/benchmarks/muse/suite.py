@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from palimpsest.benchmarks.muse.privacy import min_k_loss
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.evaluation.scoring import TOKENS_PER_PASS
-from palimpsest.evaluation.suites import Subject, Watched
-from palimpsest.evaluation.tables import MUSE, MUSE_TABLE, MUSE_TRAJECTORY, ROUGE_WORDS, write_table
-from palimpsest.metrics.privacy import min_k_loss
+from palimpsest.evaluation.items import ROUGE_WORDS
+from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.metrics.rouge import rouge_l_f, words_for
 from palimpsest.models.limits import check_items, check_prompts
 from palimpsest.models.scoring import score
@@ -25,9 +26,24 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from palimpsest.evaluation.settings import MuseSuite
+    from palimpsest.benchmarks.muse.suite_settings import MuseSuite
+    from palimpsest.evaluation.subject import Subject
     from palimpsest.models.settings import UsedSettings
 
+# Of what a model says, the texts and ROUGE, in [0, 1]; of a text that it reads, the labels and their Min-K loss, in nats.
+SCHEMA = pa.schema(
+    [
+        ("set", pa.string()),
+        ("id", pa.string()),
+        ("prompt", pa.string()),
+        ("answer", pa.string()),
+        ("generation", pa.string()),
+        (ROUGE_WORDS, pa.string()),
+        ("rouge_l_f", pa.float64()),
+        ("tokens", pa.int64()),
+        ("min_k_loss", pa.float64()),
+    ]
+)
 # After its answer a model goes on as the examples before the question do: with a blank line and the next question.
 _ANSWER_ENDS = [re.compile(end) for end in (r"\n[^\S\n]*\n", r"\nQuestion", r"Question:")]
 
@@ -93,21 +109,14 @@ def evaluate_muse(
     return log
 
 
-def run(subject: Subject, suite: MuseSuite, split: Path, out: Path, scratch: Path) -> None:
-    """Write the table of a model's items."""
-    log = evaluate_muse(subject.model, subject.tokenizer, subject.used, read_sets(split), suite)
-    write_table(out / MUSE_TABLE, log, MUSE)
+def measure(subject: Subject, suite: MuseSuite, data: Path, scratch: Path) -> list[dict[str, Any]]:
+    """Return one row per item of a model."""
+    return evaluate_muse(subject.model, subject.tokenizer, subject.used, read_sets(data), suite)
 
 
-def watch(subject: Subject, suite: MuseSuite, split: Path) -> Watched:
-    """Return the suite as a trajectory runs it; the model is compared on as many texts as are asked about."""
-    sets = read_sets(split)
-    return Watched(
-        lambda: evaluate_muse(subject.model, subject.tokenizer, subject.used, sets, suite),
-        MUSE_TABLE,
-        MUSE_TRAJECTORY,
-        {name: read_rows(split / f"{name}.jsonl", Text)[: suite.max_items] for name in ("forget", "retain")},
-    )
+def compared(suite: MuseSuite, data: Path) -> dict[str, Sequence[Text]]:
+    """Return as many documents of the forget and the retain set as the suite asks about."""
+    return {name: read_rows(data / f"{name}.jsonl", Text)[: suite.max_items] for name in ("forget", "retain")}
 
 
 def alike_long(encoder: PromptEncoder, prompt: str, truth: str, generation: str, most: int) -> tuple[str, str]:

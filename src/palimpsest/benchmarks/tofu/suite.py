@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
+from palimpsest.benchmarks.tofu.losses import LOSSES, halves_of, score_rows
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Fact, Question, read_rows
-from palimpsest.data.splits import halves
 from palimpsest.evaluation.generation import generate_answers
-from palimpsest.evaluation.scoring import score_rows
-from palimpsest.evaluation.suites import Subject, Watched
-from palimpsest.evaluation.tables import ITEMS, ROUGE_WORDS, TABLE, TRAJECTORY, write_table
+from palimpsest.evaluation.items import ROUGE_WORDS
 from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
 from palimpsest.metrics.rouge import rouge_recalls, words_for
 from palimpsest.models.limits import check_prompts
@@ -23,8 +22,22 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from palimpsest.evaluation.settings import TofuSuite
+    from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
+    from palimpsest.evaluation.subject import Subject
     from palimpsest.models.settings import PromptSettings
+
+SCHEMA = pa.schema(
+    [
+        *LOSSES,
+        ("generation", pa.string()),
+        # Whose words ROUGE compares: "rouge_score", "unicode" or "characters" (`metrics.rouge`).
+        (ROUGE_WORDS, pa.string()),
+        ("rouge_1_recall", pa.float64()),
+        ("rouge_l_recall", pa.float64()),
+        ("exact_memorisation", pa.float64()),
+        ("extraction_strength", pa.float64()),
+    ]
+)
 
 
 def evaluate_tofu(
@@ -38,7 +51,7 @@ def evaluate_tofu(
     encoder = PromptEncoder(tokenizer, prompt)
     named = [(name, row) for name, rows in sets.items() for row in evaluated(name, rows, suite)]
     rows = [row for _, row in named]
-    half = {("forget", row.id): number for number, part in enumerate(halves(sets.get("forget", ())), start=1) for row in part}
+    half = halves_of(sets.get("forget", ()))
     prompts = [encoder.prompt(row.question) for row in rows]
     check_prompts(model, [row.id for row in rows], prompts, suite.max_new_tokens)
     scored = score_rows(model, encoder, rows)
@@ -50,7 +63,7 @@ def evaluate_tofu(
         log.append(
             {
                 "set": name,
-                "half": half.get((name, row.id)),
+                "half": half.get(row.id) if name == "forget" else None,
                 **columns,
                 "generation": generation,
                 ROUGE_WORDS: words_for(row.answer),
@@ -63,21 +76,15 @@ def evaluate_tofu(
     return log
 
 
-def run(subject: Subject, suite: TofuSuite, split: Path, out: Path, scratch: Path) -> None:
-    """Write the table of a model's items."""
-    log = evaluate_tofu(subject.model, subject.tokenizer, subject.used.prompt, read_sets(split), suite)
-    write_table(out / TABLE, log, ITEMS)
+def measure(subject: Subject, suite: TofuSuite, data: Path, scratch: Path) -> list[dict[str, Any]]:
+    """Return one row per item of a model."""
+    return evaluate_tofu(subject.model, subject.tokenizer, subject.used.prompt, read_sets(data), suite)
 
 
-def watch(subject: Subject, suite: TofuSuite, split: Path) -> Watched:
-    """Return the suite as a trajectory runs it; the model is compared on the answers that are asked."""
-    sets = read_sets(split)
-    return Watched(
-        lambda: evaluate_tofu(subject.model, subject.tokenizer, subject.used.prompt, sets, suite),
-        TABLE,
-        TRAJECTORY,
-        {name: evaluated(name, sets[name], suite) for name in ("forget", "retain")},
-    )
+def compared(suite: TofuSuite, data: Path) -> dict[str, Sequence[Question | Fact]]:
+    """Return the questions of the forget and the retain set that the suite asks."""
+    sets = read_sets(data)
+    return {name: evaluated(name, sets[name], suite) for name in ("forget", "retain")}
 
 
 def evaluated(name: str, rows: Sequence[Question | Fact], suite: TofuSuite) -> Sequence[Question | Fact]:

@@ -4,10 +4,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from palimpsest.benchmarks.tofu.items import SETS, Items, question_mismatch
+from palimpsest.benchmarks.tofu.logs import Log, open_log
+from palimpsest.benchmarks.tofu.scores import compare_forget_sets, tofu_scores
+from palimpsest.benchmarks.tofu.undefined import COPY, PARTS, SCORES, are_copies, undefined_quality, undefined_scores
 from palimpsest.errors import UserError
-from palimpsest.evaluation.logs import Log, open_log, question_mismatch
-from palimpsest.evaluation.undefined import COPY, SCORES, are_copies, undefined_quality, undefined_scores
-from palimpsest.metrics.tofu import PARTS, SETS, Items, compare_forget_sets, tofu_scores
 
 
 def score_tofu(path: Path, retrain: Path | None, *, allow_mismatch: bool = False) -> dict[str, Any]:

@@ -5,24 +5,21 @@ TOFU's two JSON forms hold the same fields for each set, once keyed by item ("av
 place, as the official code pairs them; its texts may stand in another order, so no score here pairs a loss with a text.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from palimpsest.benchmarks.tofu import open_unlearning
+from palimpsest.benchmarks.tofu.items import SETS, Items, matrix, sets_from_table
+from palimpsest.benchmarks.tofu.questions import plain_question
+from palimpsest.benchmarks.tofu.strict_json import read_json
+from palimpsest.benchmarks.tofu.values import Numbers, check_losses, check_shares
 from palimpsest.errors import UserError
-from palimpsest.evaluation import open_unlearning
-from palimpsest.evaluation.questions import plain_question
-from palimpsest.evaluation.strict_json import read_json
-from palimpsest.evaluation.tables import ROUGE_WORDS, TABLE
-from palimpsest.evaluation.values import Names, Numbers, check_counts, check_losses, check_shares
-from palimpsest.metrics.tofu import SETS, Items
+from palimpsest.evaluation.items import ROUGE_WORDS, TABLE, read_frame
 from palimpsest.metrics.words import has_known_words
 
 AGGREGATED = "eval_log_aggregated.json"
@@ -49,7 +46,7 @@ class _SetLog(BaseModel):
 
 @dataclass(frozen=True)
 class Log:
-    """A log: its sets by name (`metrics.tofu.SETS`), its form, and what in it is not read or cannot be."""
+    """A log: its sets by name (`items.SETS`), its form, and what in it is not read or cannot be."""
 
     sets: dict[str, Items]
     form: str
@@ -78,7 +75,7 @@ def log_files(path: Path) -> list[Path]:
 
 
 def read_log(path: Path) -> dict[str, Items]:
-    """Return the sets of a log by name (`metrics.tofu.SETS`), those it has; raises UserError as `open_log` does."""
+    """Return the sets of a log by name (`items.SETS`), those it has; raises UserError as `open_log` does."""
     return open_log(path).sets
 
 
@@ -99,77 +96,6 @@ def open_log(path: Path) -> Log:
     reasons = {name: why for log in logs for name, why in log.missing.items()}
     missing = {name: reasons.get(name, "the log has no such set") for name in SETS if name not in sets}
     return Log(sets, logs[0].form, unread, missing, [note for log in logs for note in log.notes])
-
-
-def read_frame(path: Path) -> pd.DataFrame:
-    """Return the rows of a table of ours; raises UserError where it is none."""
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable table: {str(error).splitlines()[0]}") from None
-
-
-def sets_from_table(frame: pd.DataFrame, source: object) -> dict[str, Items]:
-    """Return the sets in the rows of a suite's table; raises UserError, `source` first, where they are not as it should be."""
-    if "set" not in frame:
-        raise UserError(f"{source}: no column 'set'")
-    groups = {str(name): group for name, group in frame.groupby("set", sort=False, dropna=False)}
-    if not groups or not set(groups) <= set(SETS):
-        raise UserError(f"{source}: column 'set' holds {', '.join(groups) or 'nothing'}: allowed are {', '.join(SETS)}")
-    return {name: items_from_table(group, f"{source}: {name}") for name, group in groups.items()}
-
-
-def items_from_table(frame: pd.DataFrame, source: object) -> Items:
-    """Return the items of one set from rows with summed losses in nats and token counts; raises UserError as above."""
-    try:
-        ids = _ids(frame, source)
-        answer = _per_token(_floats(frame["answer_nll"]), _floats(frame["answer_tokens"]), "answer", source, ids)
-        given = frame["paraphrased_tokens"].notna().to_numpy() | frame["paraphrased_nll"].notna().to_numpy()
-        paraphrases, base = frame[given], answer.copy()
-        base[given] = _per_token(
-            _floats(paraphrases["paraphrased_nll"]), _floats(paraphrases["paraphrased_tokens"]), "paraphrased", source, ids[given]
-        )
-        perturbed = _per_token(
-            _matrix(frame["perturbed_nll"], source, "perturbed_nll"),
-            _matrix(frame["perturbed_tokens"], source, "perturbed_tokens"),
-            "perturbed",
-            source,
-            ids,
-        )
-        rouge = _floats(frame["rouge_l_recall"]) if "rouge_l_recall" in frame else None
-        if rouge is not None:
-            check_shares(rouge, f"{source}: rouge_l_recall", ids)
-        return Items(
-            answer=answer,
-            base=base,
-            perturbed=perturbed,
-            rouge=rouge,
-            questions=tuple(plain_question(text) for text in frame["question"]),
-            unicode_words=count_unicode(frame),
-        )
-    except KeyError as error:
-        raise UserError(f"{source}: no column {error}") from None
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{source}: not a table of losses and token counts: {error}") from None
-
-
-def count_unicode(frame: pd.DataFrame) -> int:
-    """Return of how many rows ROUGE compares other words than those of `rouge_score`."""
-    return int(frame[ROUGE_WORDS].isin(["unicode", "characters"]).sum()) if ROUGE_WORDS in frame else 0
-
-
-def question_mismatch(items: Items, other: Items) -> str | None:
-    """Return in what two sets differ that do not hold the same questions equally often; their order does not count.
-
-    Where one of them does not know its questions, the numbers of items decide.
-    """
-    if len(items) != len(other):
-        return f"{len(items)} items against {len(other)}"
-    if items.questions and other.questions:
-        alone = Counter(items.questions) - Counter(other.questions)
-        if alone:
-            return f"{alone.total()} of {len(items)} only in one, such as {next(iter(alone))!r}"
-    return None
 
 
 def _open_file(path: Path) -> Log:
@@ -284,39 +210,8 @@ def _items(fields: Any, name: str, source: str, notes: list[str]) -> Items:
     items = Items(
         answer=checked("avg_gt_loss", np.array(log.avg_gt_loss, dtype=np.float64)),
         base=checked("avg_paraphrased_loss", np.array(log.avg_paraphrased_loss, dtype=np.float64)),
-        perturbed=checked("average_perturb_loss", _matrix(log.average_perturb_loss, source, "average_perturb_loss")),
+        perturbed=checked("average_perturb_loss", matrix(log.average_perturb_loss, source, "average_perturb_loss")),
         rouge=rouge,
         questions=tuple(plain_question(text[0]) for text in log.generated_text) if log.generated_text else None,
     )
     return without_unread_rouge(name, items, [text[2] for text in log.generated_text], notes) if log.generated_text else items
-
-
-def _ids(frame: pd.DataFrame, source: object) -> NDArray[np.object_]:
-    """Return the names of a set's rows, in a table without ids their numbers; raises UserError where one stands twice."""
-    if "id" not in frame:
-        return np.arange(len(frame)).astype(object)
-    if (again := frame["id"].duplicated()).any():
-        several = next((f": the table holds more than one {name}" for name in ("epoch", "draw") if name in frame), "")
-        raise UserError(f"{source}: item {frame.loc[again, 'id'].iloc[0]} stands twice{several}")
-    return frame["id"].to_numpy(dtype=object)
-
-
-def _per_token(nll: Numbers, tokens: Numbers, name: str, source: object, ids: Names) -> Numbers:
-    if nll.shape != tokens.shape:
-        raise UserError(f"{source}: {name}_nll and {name}_tokens are not of equal length")
-    check_losses(nll, f"{source}: {name}_nll", ids)
-    check_counts(tokens, f"{source}: {name}_tokens", ids)
-    return nll / tokens
-
-
-def _matrix(rows: Iterable[Sequence[float]], source: object, name: str) -> Numbers:
-    rows = list(rows)
-    if len({len(row) for row in rows}) > 1:
-        raise UserError(f"{source}: {name}: the items differ in their number of perturbed answers")
-    if rows and not len(rows[0]):
-        raise UserError(f"{source}: {name}: no perturbed answers, and the truth ratio needs one at least")
-    return np.array([list(row) for row in rows], dtype=np.float64)
-
-
-def _floats(column: "pd.Series[Any]") -> Numbers:
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palimpsest.evaluation.logs import Log
-from palimpsest.metrics.forget_quality import LEAST_ITEMS
-from palimpsest.metrics.tofu import PARTS, SETS, Items, tofu_scores
+from palimpsest.benchmarks.tofu.items import SETS, UTILITY_SETS, Items
+from palimpsest.benchmarks.tofu.logs import Log
+from palimpsest.benchmarks.tofu.metrics import LEAST_ITEMS
+from palimpsest.benchmarks.tofu.scores import tofu_scores
 
 SCORES = ("probability", "rouge", "truth_ratio")
+# What model utility is made of.
+PARTS = tuple(f"{name}_{score}" for name in UTILITY_SETS for score in SCORES)
 COPY = "the forget set holds the very numbers of Retrain's log: forget quality then says nothing"
 
 

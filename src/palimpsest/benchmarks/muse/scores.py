@@ -1,0 +1,141 @@
+"""The metrics of the MUSE suite (arXiv 2407.06460, Sec. 3.1): what each is called, and its function of the items of one model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from palimpsest.benchmarks.muse.privacy import auc_interval, membership_auc, priv_leak, priv_leak_interval
+from palimpsest.errors import UserError
+from palimpsest.evaluation.items import count_unicode
+from palimpsest.evaluation.metric import Against, Best, Metric, Scoring, score
+from palimpsest.metrics.intervals import Interval, bootstrap_interval
+from palimpsest.metrics.spread import Array, mean
+
+# The metric of each set that is read off ROUGE-L F, in percent.
+ROUGE_METRICS = {"verbatim": "verbmem_f", "knowledge_forget": "knowmem_f", "knowledge_retain": "knowmem_r"}
+LOSS_SETS = ("members", "nonmembers")
+AUC = "auc_min_k"
+
+
+@dataclass(frozen=True)
+class MuseItems:
+    """What one model makes of the sets: ROUGE-L F of each of `ROUGE_METRICS`, Min-K losses in nats of the texts; all (items,)."""
+
+    rouge: dict[str, Array]
+    members: Array
+    nonmembers: Array
+    texts: tuple[tuple[str, ...], tuple[str, ...]]
+    """The ids of members and of nonmembers, in the order of their losses."""
+    unicode_words: Mapping[str, int] = field(default_factory=dict)
+    """By set, the number of items whose answer ROUGE compares by other words than those of `rouge_score` (`metrics.rouge`)."""
+
+
+def read_items(table: pd.DataFrame, source: object) -> MuseItems:
+    """Return the items of one model; raises UserError, `source` first, where the columns are not those of a MUSE suite."""
+    try:
+        sets = {name: table[table["set"] == name] for name in (*ROUGE_METRICS, *LOSS_SETS)}
+        members, nonmembers = (sets[name] for name in LOSS_SETS)
+        return MuseItems(
+            rouge={name: sets[name]["rouge_l_f"].to_numpy(dtype=np.float64) for name in ROUGE_METRICS},
+            members=members["min_k_loss"].to_numpy(dtype=np.float64),
+            nonmembers=nonmembers["min_k_loss"].to_numpy(dtype=np.float64),
+            texts=(tuple(members["id"]), tuple(nonmembers["id"])),
+            unicode_words={name: count_unicode(sets[name]) for name in ROUGE_METRICS},
+        )
+    except KeyError as error:
+        raise UserError(f"{source}: no column {error}") from None
+
+
+def check_texts(items: MuseItems, source: object, retrain: MuseItems, retrain_source: object) -> None:
+    """Raise UserError where a model and Retrain were given other texts."""
+    if items.texts != retrain.texts:
+        raise UserError(f"{source}: other texts than Retrain in {retrain_source}")
+
+
+def said(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in which a model says something, its prompt being the question."""
+    spoken = table[table["set"].isin(ROUGE_METRICS)].rename(columns={"prompt": "question"})
+    # An excerpt and a question of one set in the report may be called alike.
+    return spoken.assign(id=spoken["set"] + "/" + spoken["id"])
+
+
+def auc(items: MuseItems) -> float:
+    """Return the AUC of telling members from nonmembers."""
+    return float(membership_auc(items.members, items.nonmembers))
+
+
+def published_leak(items: MuseItems, published: Mapping[str, float]) -> float | None:
+    """Return PrivLeak in percent against the published AUC of a Retrain; None where there is none."""
+    return float(priv_leak(auc(items), published[AUC])) if AUC in published else None
+
+
+def published_leak_interval(items: MuseItems, published: Mapping[str, float]) -> Interval:
+    """Return the interval of `published_leak`: what was published is a constant, and only the model's own AUC varies."""
+    return Interval(*priv_leak(auc_interval(items.members, items.nonmembers), published[AUC]))
+
+
+def _rouge_metrics(name: str, label: str, group: str, best: Best = None) -> tuple[Metric, Metric]:
+    """Return the mean ROUGE-L F of a set in percent, and the number of its answers that `rouge_score` cannot read, if any."""
+    metric = ROUGE_METRICS[name]
+
+    def values(items: MuseItems) -> list[float]:
+        return [float(value) for value in items.rouge[name]]
+
+    def interval(items: MuseItems) -> Interval:
+        low, high = bootstrap_interval(values(items))
+        return Interval(100 * low, 100 * high)
+
+    return (
+        Metric(metric, lambda items: 100 * mean(values(items)), label, group, best, interval=interval),
+        Metric(f"{metric}_unicode_items", lambda items: float(items.unicode_words.get(name, 0)) or None),
+    )
+
+
+HOLDOUT, LEAK = "Forget set against holdout", "PrivLeak\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}0"
+METRICS = (
+    *_rouge_metrics("verbatim", "VerbMem\N{NO-BREAK SPACE}↓", "Forget set"),
+    *_rouge_metrics("knowledge_forget", "KnowMem\N{NO-BREAK SPACE}↓", "Forget set"),
+    *_rouge_metrics("knowledge_retain", "KnowMem\N{NO-BREAK SPACE}↑", "Retain set", "highest"),
+    Metric(AUC, auc, "AUC", HOLDOUT, interval=lambda items: auc_interval(items.members, items.nonmembers)),
+    Metric(
+        "privleak",
+        lambda items, retrain: priv_leak(auc(items), auc(retrain)),
+        LEAK,
+        HOLDOUT,
+        "nearest 0",
+        needs="retrain",
+        # A text is drawn with the losses of both models.
+        interval=lambda items, retrain: priv_leak_interval(
+            (items.members, retrain.members), (items.nonmembers, retrain.nonmembers)
+        ),
+    ),
+    Metric(
+        "privleak_published",
+        published_leak,
+        f"{LEAK}, published\N{NO-BREAK SPACE}Retrain",
+        HOLDOUT,
+        "nearest 0",
+        needs="published",
+        interval=published_leak_interval,
+    ),
+)
+
+
+def muse_scores(items: MuseItems, retrain: MuseItems | None = None, published_auc: float | None = None) -> dict[str, float]:
+    """Return all scores of one model with their intervals; PrivLeak against Retrain, and against a published AUC, where given."""
+    return dict(score(METRICS, items, Against(retrain, published={} if published_auc is None else {AUC: published_auc})))
+
+
+SCORING = Scoring[MuseItems](
+    read=read_items,
+    metrics=METRICS,
+    check=check_texts,
+    examples={
+        "verbatim": (2, "forget"),
+        "knowledge_forget": (2, "forget"),
+        "knowledge_retain": (4, "retain"),
+    },
+    said=said,
+)

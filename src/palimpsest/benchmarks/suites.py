@@ -1,0 +1,57 @@
+"""The kinds of suites: a kind is a package with the modules `suite_settings`, `suite` and `scores`.
+
+A benchmark brings a suite of its own name; lm-eval serves several. The modules are imported only when they are used, so editing
+one suite reruns no other: the code digest of a stage names those that its job uses.
+"""
+
+import pkgutil
+from functools import reduce
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from palimpsest import benchmarks
+from palimpsest.evaluation.suite import Suite
+
+# Suites that belong to no benchmark.
+SHARED = {"lm-eval": "palimpsest.evaluation.lm_eval"}
+# The entry points of metrics in other packages, each named `KIND.NAME`.
+METRICS = "palimpsest.metrics"
+
+
+def module_name(kind: str, module: str) -> str:
+    """Return the full name of a module of a kind."""
+    return f"{SHARED.get(kind, f'{benchmarks.__name__}.{kind}')}.{module}"
+
+
+def load(kind: str, module: str) -> Any:
+    """Import a module of a kind."""
+    return import_module(module_name(kind, module))
+
+
+def added_metrics(kind: str) -> list[EntryPoint]:
+    """Return the metrics that other packages add to a kind of suite, in the order of their names."""
+    return sorted(point for point in entry_points(group=METRICS) if point.name.startswith(f"{kind}."))
+
+
+def scoring_modules(kind: str) -> list[str]:
+    """Return the modules that score a kind of suite, for the code digest."""
+    return [module_name(kind, "scores"), *sorted({point.module for point in added_metrics(kind)})]
+
+
+def _settings() -> dict[str, type[Suite]]:
+    """Return the class of the settings of each kind of suite, which its module `suite_settings` names `SETTINGS`."""
+    found = [info.name for info in pkgutil.iter_modules(benchmarks.__path__) if info.ispkg]
+    own = [kind for kind in found if find_spec(module_name(kind, "suite_settings"))]
+    return {kind: load(kind, "suite_settings").SETTINGS for kind in (*own, *SHARED)}
+
+
+SETTINGS = _settings()
+if TYPE_CHECKING:
+    AnySuite = Suite
+else:
+    AnySuite = Annotated[reduce(or_, SETTINGS.values()), Field(discriminator="kind")]

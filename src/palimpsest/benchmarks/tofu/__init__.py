@@ -1,0 +1,1 @@
+"""TOFU: questions about fictional authors (arXiv 2401.06121)."""

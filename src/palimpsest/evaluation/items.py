@@ -1,0 +1,50 @@
+"""Tables of items as parquet files: each kind of suite declares its schema, so a column has one type whatever is in it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from palimpsest.errors import UserError
+
+# In the folder of a suite, of a trajectory and of an attack.
+TABLE = "items.parquet"
+# Beside the items of a trajectory: the mean KL(start || model) per token of a set, and the gradient weight of each item.
+DIVERGENCE_TABLE, WEIGHTS_TABLE = "divergence.parquet", "weights.parquet"
+DIVERGENCE = pa.schema([("epoch", pa.int64()), ("set", pa.string()), ("kl", pa.float64())])
+WEIGHTS = pa.schema([("epoch", pa.int64()), ("id", pa.string()), ("tokens", pa.int64()), ("weight", pa.float64())])
+# The column of items whose answer ROUGE compares by other words than those of `rouge_score` (`metrics.rouge`).
+ROUGE_WORDS = "rouge_words"
+
+
+def keyed(schema: pa.Schema, *keys: str) -> pa.Schema:
+    """Return the schema of several tables of items in one, told apart by integer keys: `epoch`, or `draw` and `epoch`."""
+    return pa.schema([*((key, pa.int64()) for key in keys), *schema])
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write rows as one parquet table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of a parquet table."""
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a parquet table; raises UserError where the file is none."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable table: {str(error).splitlines()[0]}") from None
+
+
+def count_unicode(frame: pd.DataFrame) -> int:
+    """Return the number of rows whose answer ROUGE compares by other words than those of `rouge_score`."""
+    return int(frame[ROUGE_WORDS].isin(["unicode", "characters"]).sum()) if ROUGE_WORDS in frame else 0

@@ -1,0 +1,16 @@
+"""The scores of an lm-eval suite: the numbers that lm-eval gives, as `TASK/METRIC`."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from palimpsest.evaluation.metric import Metric, Scoring
+
+
+def read(table: pd.DataFrame, source: object) -> Mapping[str, float]:
+    """Return the number of each task and metric."""
+    return {f"{task}/{metric}": float(value) for task, metric, value in table.itertuples(index=False)}
+
+
+METRICS = (Metric("", lambda numbers: numbers),)
+SCORING = Scoring[Mapping[str, float]](read=read, metrics=METRICS)

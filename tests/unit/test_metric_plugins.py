@@ -1,0 +1,70 @@
+"""A metric of another package, declared by an entry point: one function, and its number stands beside our own."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_example import Results, attack_rows, identity, items, suite_rows, trajectory_rows, value
+
+from palimpsest.benchmarks.suites import scoring_modules
+
+RUN = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seed": 0}
+METRIC = """
+from palimpsest.evaluation.metric import Metric
+
+def longest(sets):
+    return float(sets["forget"].rows["answer_tokens"].max())
+
+def excess(sets, retrain):
+    return float(sets["forget"].answer.mean() - retrain["forget"].answer.mean())
+
+LONGEST = Metric("forget_longest", longest, "Longest answer")
+EXCESS = Metric("forget_excess", excess, "Excess loss", best="nearest 0", needs="retrain")
+"""
+ENTRY_POINTS = """
+[palimpsest.metrics]
+tofu.forget_longest = outside_metrics:LONGEST
+tofu.forget_excess = outside_metrics:EXCESS
+muse.nothing = outside_metrics:MISSING
+"""
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package on the path that brings two metrics of TOFU, and one of MUSE that is not looked at here."""
+    folder = tmp_path / "site"
+    info = folder / "outside_metrics-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-metrics\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
+    (folder / "outside_metrics.py").write_text(METRIC, encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "outside_metrics", raising=False)
+
+
+@pytest.mark.usefixtures("outside")
+def test_its_numbers_stand_beside_ours_for_models_epochs_and_attacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, rng = Results(tmp_path / "results"), np.random.default_rng(8)
+    for method, variant in (("original", ""), ("retrain", ""), ("npo", "default")):
+        study.evaluate(identity(method, variant), suite_rows(rng, 0.2))
+    study.watch(identity("npo", "default", suite="tofu"), trajectory_rows(rng, range(2)))
+    study.attack(identity("npo", "default", attack="random"), attack_rows(rng, 2))
+    numbers = pd.read_parquet(study.score(monkeypatch, RUN) / "scores.parquet")
+
+    def loss(method: str, variant: str = "") -> float:
+        rows = items(study, method, variant)
+        return float((rows["answer_nll"] / rows["answer_tokens"]).mean())
+
+    assert value(numbers, "forget_longest", "npo") == items(study, "npo", "default")["answer_tokens"].max()
+    assert value(numbers, "forget_excess", "npo") == pytest.approx(loss("npo", "default") - loss("retrain"))
+    assert value(numbers, "forget_excess", "retrain") == 0
+    assert value(numbers, "forget_longest", "npo", epoch=1) > 0
+    assert value(numbers, "forget_excess_sd", "npo", attack="random", epoch=3) > 0
+
+
+@pytest.mark.usefixtures("outside")
+def test_the_code_digest_of_scores_names_its_module() -> None:
+    assert scoring_modules("tofu") == ["palimpsest.benchmarks.tofu.scores", "outside_metrics"]
+    assert scoring_modules("lm-eval") == ["palimpsest.evaluation.lm_eval.scores"]
