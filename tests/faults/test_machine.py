@@ -23,7 +23,7 @@ from palimpsest.faults import GPU_MEMORY, MEMORY, explain
 from palimpsest.provenance.manifest import verify_artefact
 from poison import Poison
 
-SPLIT = ("split", {"split": "forget10", "settings": {}}, {"data": "data"})
+SPLIT = ("split", {"kind": "tofu", "split": "forget10", "settings": {}}, {"data": "data"})
 REFERENCE = ("reference", {"model": {}, "random_share": 0.0, "seed": 0}, {"model": "base", "split": "split"})
 UNLEARN = (
     "unlearn",

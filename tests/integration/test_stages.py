@@ -79,7 +79,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("artefacts")
     for args in (
         ("data", {"benchmark": "tofu", "source": WORLD}, {}, "data"),
-        ("split", {"split": "forget10", "settings": {}}, {"data": "data"}, "split"),
+        ("split", {"kind": "tofu", "split": "forget10", "settings": {}}, {"data": "data"}, "split"),
         ("base", {"model": TINY}, {"data": "data"}, "base"),
     ):
         succeed(root, *args)
@@ -269,7 +269,7 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(root: Path) -> None:
 
 
 def test_references_of_other_questions_are_refused(ready: Path) -> None:
-    succeed(ready, "split", {"split": "forget20", "settings": {}}, {"data": "data"}, "other")
+    succeed(ready, "split", {"kind": "tofu", "split": "forget20", "settings": {}}, {"data": "data"}, "other")
     spec = {"method": "npo", "seed": 0, "training": TRAINING, "loss": {"beta": 0.1}, "model": {}}
     line = one_line(run(ready, "unlearn", spec, {"model": "original", "split": "other", "reference": "reference"}, "npo"))
     assert "made for other forget" in line
@@ -574,6 +574,38 @@ def test_a_method_of_another_package_trains_without_an_edit_here(ready: Path, tm
     assert stopped == pytest.approx([-1e-3] * len(stopped))
     line = one_line(run(ready, *newcomer("bounded-ga", {}, ["model", "split"])))
     assert line.startswith("palimpsest unlearn: unknown method 'bounded-ga'; allowed: dpo-idk, ga, ")
+
+
+def attack(settings: dict[str, Any], model: str = "original", out: str = "attacked") -> tuple[Any, ...]:
+    spec = {"kind": "tofu", "attack": settings, "seed": 0, "model": {}}
+    return "attack", spec, {"model": model, "split": "split"}, out
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantisation_leaves_a_model_that_any_suite_can_evaluate(ready: Path, bits: int) -> None:
+    succeed(ready, *attack({"kind": "quantise", "bits": bits}))
+    before, after = stored(ready / "original"), stored(ready / "attacked")
+    for name, weight in after.items():
+        if weight.dim() < 2 or "embed" in name or "lm_head" in name:
+            assert torch.equal(weight, before[name])
+        else:
+            levels = {len(set(row.tolist())) for row in weight}
+            assert max(levels) <= 2**bits - 1
+    losses = table(ready / "attacked" / "items.parquet")
+    assert {row["epoch"] for row in losses} == {0, 1}
+    suites = {"quick": {"kind": "tofu", "max_items": 2, "max_new_tokens": 2}}
+    succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "attacked", "split": "split"}, "eval")
+
+
+def test_an_attack_is_one_file(ready: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(SRC, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")))
+    subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=shown("An attack"), text=True, check=True)
+    done = forked.run(command(ready, *attack({"kind": "noise", "share": 0.05})), environment(ready, PYTHONPATH=str(source)))
+    assert done.returncode == 0, done.stdout
+    before, after = stored(ready / "original"), stored(ready / "attacked")
+    moved = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert moved == {name for name, weight in before.items() if weight.dim() > 1}
+    assert "unknown attack 'noise'" in one_line(run(ready, *attack({"kind": "noise"}, out="refused")))
 
 
 def test_the_code_of_unlearn_is_not_that_of_evaluation() -> None:

@@ -196,7 +196,7 @@ def test_a_wrong_argument_says_what_is_allowed(capsys: pytest.CaptureFixture[str
 
 def test_a_line_break_in_an_argument_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert r"'a\nb'" in refused(capsys, "plan", "--gpus", "a\nb")
-    assert r"a\nb: there is no such config" in refused(capsys, "plan", "--configfile", "a\nb")
+    assert r"a\nb: cannot be read: No such file" in refused(capsys, "plan", "--configfile", "a\nb")
 
 
 @pytest.mark.parametrize("value", ["1e-18", "0.001", "1", "1e18"])
@@ -277,7 +277,7 @@ def test_a_broken_config_beside_results_is_one_line(capsys: pytest.CaptureFixtur
     PLACES[place](tmp_path).rename(study.root / "run_config.yaml")
     here = str(study.root)
     for command in (["verify", here], ["compare", here, here], ["crate", here, str(tmp_path / "crate")]):
-        assert "run_config.yaml: no config: " in refused(capsys, "audit", *command)
+        assert re.search(r"run_config\.yaml(:1)?: (a NUL byte|empty|a config is|no YAML)", refused(capsys, "audit", *command))
 
 
 @pytest.mark.parametrize(

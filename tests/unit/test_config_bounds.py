@@ -70,6 +70,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "TofuSuite": {"kind": "tofu"},
     "MuseSuite": {"kind": "muse"},
     "LmEvalSuite": {"kind": "lm-eval", "tasks": ["mmlu"]},
+    "Quantise": {"kind": "quantise"},
     "Relearn": {"kind": "relearn", "select": "random"},
     "MuseBenchmark": {"kind": "muse", "source": "x"},
     "MarkovBenchmark": {"kind": "markov", "splits": {"x": {}}},
@@ -127,9 +128,9 @@ def fields() -> list[tuple[str, str, dict[str, Any], Wrap]]:
 
 
 def settings_class(name: str) -> type[Settings]:
-    """Return a class of settings by its name, wherever it is."""
+    """Return a class of settings of the config by its name; a spec of a stage or of the report may have the same one."""
     queue: list[type[Settings]] = [Settings]
-    while (kind := queue.pop()).__name__ != name:
+    while (kind := queue.pop()).__name__ != name or kind.__module__.startswith(("palimpsest.report", "palimpsest.stages")):
         queue += kind.__subclasses__()
     return kind
 

@@ -74,8 +74,8 @@ def read_configs(paths: Iterable[Path]) -> dict[str, Any]:
 def read_file(path: Path) -> Mapping[str, Any]:
     """Return what a file says; raises UserError naming file and line for what is no mapping, or would be lost or misread."""
     text = read_text(path)
-    is_json = _is_json(text)
     try:
+        is_json = _is_json(text)
         # JSON may be indented by tabs, and has none inside a text.
         root = yaml.compose(text.replace("\t", " ") if is_json else text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
@@ -93,6 +93,8 @@ def read_file(path: Path) -> Mapping[str, Any]:
         raise UserError(f"{path}{line}: no YAML: {', '.join(filter(None, [error.context, error.problem]))}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{path}: no YAML: nested too deep") from None
 
 
 def _here(path: str | Path) -> Path:
