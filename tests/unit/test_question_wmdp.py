@@ -43,14 +43,14 @@ def test_the_numbers_of_the_paper_say_what_the_paper_says(tmp_path):
         "in both seeds.",
         f"Up to chance, a {WRONG} of 0.75 or within 0.02 of it, wmdp_bio is forgotten by NPO (0.740) and SimNPO (0.740), "
         "not by RMU (0.680); Original stands at 0.350.",
-        "Of Original's accuracy on mmlu, 0.590, 75% is left to NPO, 81% to SimNPO and 97% to RMU.",
+        "Of Original's accuracy on mmlu, 0.590, 75% is left to NPO, 97% to RMU and 81% to SimNPO.",
     ]
 
 
 def test_the_table_has_what_is_forgotten_and_what_is_kept_with_published_values(tmp_path):
     found = answered(wmdp.answer, case(tmp_path, models(npo=[NPO, (0.30, 0.40)]), published=PUBLISHED))
     (table,) = found.tables
-    assert [row.label for row in table.rows] == ["Original", "NPO", "SimNPO", "RMU"]
+    assert [row.label for row in table.rows] == ["Original", "NPO", "RMU", "SimNPO"]
     assert [(column.key, column.group) for column in table.columns] == [("one_minus_accuracy", "wmdp_bio"), ("accuracy", "mmlu")]
     cell = table.standing["npo"].cells["one_minus_accuracy"]
     assert (cell.mean, cell.sd, cell.published) == (pytest.approx(0.72), pytest.approx(0.04 / 2**0.5), 0.74)
