@@ -39,13 +39,13 @@ def test_the_numbers_of_the_paper_say_what_the_paper_says(tmp_path):
     up_to, not_up_to, left = answered("wmdp", of).facts[1:]
     assert up_to.startswith("wmdp_bio is forgotten up to chance") and up_to.endswith(": NPO (0.740) and SimNPO (0.740).")
     assert not_up_to == "wmdp_bio is not forgotten up to chance: RMU (0.680)."
-    assert left == "Left of Original's accuracy on mmlu (0.590): NPO 75%, SimNPO 81% and RMU 97%."
+    assert left == "Left of Original's accuracy on mmlu (0.590): NPO 75%, RMU 97% and SimNPO 81%."
 
 
 def test_the_table_has_what_is_forgotten_and_what_is_kept_with_published_values(tmp_path):
     found = answered("wmdp", case(tmp_path, models(2, npo=[NPO, (0.30, 0.40)]), published=PUBLISHED))
     (table,) = found.tables
-    assert [row.label for row in table.rows] == ["Original", "NPO", "SimNPO", "RMU"]
+    assert [row.label for row in table.rows] == ["Original", "NPO", "RMU", "SimNPO"]
     assert [(column.key, column.group) for column in table.columns] == [("one_minus_accuracy", "wmdp_bio"), ("accuracy", "mmlu")]
     cell = table.standing["npo"].cells["one_minus_accuracy"]
     assert (cell.mean, cell.sd, cell.published) == (pytest.approx(0.72), pytest.approx(0.04 / 2**0.5), 0.74)

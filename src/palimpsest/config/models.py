@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
-from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, JsonValue, Tag, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from palimpsest.attacks import list_attacks, load_attack
@@ -45,10 +45,13 @@ class MethodSettings(UnlearnSettings, extra="allow"):
     reference: Name = PLAIN
     """Whose log-probabilities a method reads: those of `start` (plain), or of a name under `references`."""
 
+    # The method's own settings, which its class checks.
+    __pydantic_extra__: dict[str, JsonValue]
+
     @property
-    def own(self) -> dict[str, Any]:
+    def own(self) -> dict[str, JsonValue]:
         """The settings that the method's class has to know."""
-        return dict(self.model_extra or {})
+        return self.__pydantic_extra__
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
