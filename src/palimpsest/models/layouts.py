@@ -101,6 +101,8 @@ class Trial:
         prompts, answers = ordinary_tokens(model, (4, 2)), ordinary_tokens(model, (3, 2, 4))
         self.items = [Encoded(prompts[0], answers[:2]), Encoded(prompts[1], answers[2:])]
         alone = attempt(lambda: self._log_probs(self.laid_out(EVEN)))
+        if isinstance(alone, UserError):
+            raise alone
         if isinstance(alone, Exception):
             raise UserError(f"{type(model).__name__}: it cannot score a text: {type(alone).__name__}: {alone}") from alone
         if alone.isnan().any():
