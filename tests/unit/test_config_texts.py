@@ -236,7 +236,11 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         ),
         (
             {**WMDP, "models": ["large"]},
-            [(("sources", "hazards"), {"kind": "wmdp-hub", "subject": "bio"})],
+            [
+                (("sources", "hazards"), {"kind": "wmdp-hub", "subject": "bio"}),
+                (("models", "large", "original"), None),
+                (("models", "large", "retrain"), None),
+            ],
             "sources: hazards: gated_revision: missing: ask for access on the page of the data set cais/wmdp-bio-forget-corpus, "
             "and give the commit that is shown there",
         ),
