@@ -24,7 +24,8 @@ def test_default_study(checkout: Checkout) -> None:
         # All methods on one seed, two on another.
         "unlearn": 8 + 2 + 3 + 5 + 2 * 2 + 3,
         "evaluate": 2 * 2 + 8 + 2 + 1 + 3 + 2 + 5 + 2 * 2 + 4,
-        "attack": 2 * 2,
+        # Two methods and Retrain, by two attacks.
+        "attack": (2 + 1) * 2,
         "trajectory": 2,
         # Of questions, of texts and of hazards.
         "scores": 2 + 3 + 1,
@@ -43,7 +44,7 @@ CHOICE = {"trajectory": 4, "choice": 1}
         ("retrained", {**COMMON, "finetune": 1, "retrained": 1}),
         # The choice reads trajectories and what they are measured by.
         ("unlearned", {**TABLE1, "finetune": 3, "unlearn": 9, "evaluate": 2, **CHOICE, "unlearned": 1}),
-        ("attacked", {**COMMON, "finetune": 1, "reference": 1, "unlearn": 1, "attack": 1, "attacked": 1}),
+        ("attacked", {**COMMON, "finetune": 2, "reference": 1, "unlearn": 1, "attack": 2, "attacked": 1}),
         ("watched", {**COMMON, "finetune": 1, "reference": 1, "trajectory": 5, "watched": 1}),
         ("evaluated", {**TABLE1, "finetune": 3, "unlearn": 9, "evaluate": 12, **CHOICE, "evaluated": 1}),
         (
@@ -53,7 +54,7 @@ CHOICE = {"trajectory": 4, "choice": 1}
                 "finetune": 3,
                 "unlearn": 9,
                 "evaluate": 12,
-                "attack": 1,
+                "attack": 2,
                 "trajectory": 5,
                 "choice": 1,
                 "scores": 1,
@@ -129,7 +130,7 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
         *("--configfile", "config/studies/tofu-tiny.yaml"),
         *("--config", 'sources={"folder": {"path": "some where"}}'),
     )
-    assert set(jobs) == {*checkout.jobs(), "choice"} - {"text_split"}
+    assert set(jobs) == {*checkout.jobs(), "choice"}
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:
