@@ -91,12 +91,12 @@ def test_what_reruns(finished: Checkout, text: str, jobs: dict[str, int]) -> Non
 def test_one_more_split_takes_what_is_there(finished: Checkout, split: str) -> None:
     """A further request goes on from the last one's model, a larger forget set from the original; both have their Retrain."""
     finished.edit(STUDY[1], "splits: [request2]", f"splits: [request2, {split}]")
-    made = {"text_split": 1, "reference": 1, "unlearn": 1, "evaluate": 1, "scores": 1}
+    made = {"split": 1, "reference": 1, "unlearn": 1, "evaluate": 1, "scores": 1}
     assert finished.jobs(*STUDY) == {**made, **END}
 
 
 def test_only_what_reads_a_source_depends_on_its_code(finished: Checkout) -> None:
-    finished.edit("src/palimpsest/data/world_hazards.py", "def read_wmdp_world", "CHANGED = 1\n\n\ndef read_wmdp_world")
+    finished.edit("src/palimpsest/benchmarks/wmdp/world.py", "def make_dataset(", "CHANGED = 1\n\n\ndef make_dataset(")
     jobs = finished.jobs(*STUDY)
     assert jobs["data"] == jobs["base_tiny"] == 1 and "finetune" not in jobs
 

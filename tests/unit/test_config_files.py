@@ -157,7 +157,7 @@ def test_the_base_may_be_named_before_the_other_files_and_stays_the_base() -> No
     base.write_text("study: base\n")
     other.write_text("study: other\n")
     for files, layers in (([base], []), ([base, other], ["other.yaml"]), ([base.absolute(), other], ["other.yaml"])):
-        assert [layer.name for layer in open_layers([base], files, [])] == layers
+        assert [layer.name for layer in open_layers([*files, base], files, [])] == layers
     for files in ([other, base], [base, other, base]):
         with pytest.raises(UserError, match=r"^--configfile: config.yaml lies below the other files: name it first, or not at"):
             on_top([base], files)

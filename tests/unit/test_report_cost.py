@@ -34,13 +34,14 @@ def spec(folder, *jobs):
 
 @pytest.fixture
 def jobs(tmp_path):
+    # In the order of the pipeline, as the workflow lists them.
     return [
+        job(tmp_path, "base", 30, stage="base", split="", method="", variant="", seed=None),
         job(tmp_path, "unlearn0", 100, cpu=90, gpu=2),
         job(tmp_path, "unlearn1", 300, rss=2048, cpu=270, gpu=2, seed=1),
         job(tmp_path, "unlearn2", seed=2),
-        job(tmp_path, "attack", 60, stage="attack", attack="relearn-random"),
-        job(tmp_path, "base", 30, stage="base", split="", method="", variant="", seed=None),
         job(tmp_path, "ga", method="ga"),
+        job(tmp_path, "attack", 60, stage="attack", attack="relearn-random"),
     ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 from question_example import evidence, settings
 from report_example import block, numbers
-from text_example import DATA, NPO, rows, texts
+from text_example import DATA, NPO, TASKS, rows, texts
 
 from palimpsest.methods import list_methods
 from palimpsest.report.names import REFERENCES, method_name, standing_variant
@@ -68,7 +68,8 @@ def test_a_place_is_a_block_and_a_suite(tmp_path):
 
 
 def test_places_are_found_by_their_metrics(tmp_path):
-    found = numbers({"npo": {0: {"model_utility": 0.5}}}) + rows({"npo": [NPO]}) + rows({"npo": [(0.3, 0.5)]}, benchmark="bio")
+    found = numbers({"npo": {0: {"model_utility": 0.5}}}) + rows({"npo": [NPO]})
+    found += rows({"npo": [(0.3, 0.5)]}, benchmark="bio", metrics=TASKS)
     of = evidence(
         tmp_path, found, block(), texts(), texts(benchmark="bio"), data=DATA, published={"news/forget/tiny": {"npo": {}}}
     )

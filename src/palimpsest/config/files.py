@@ -17,6 +17,7 @@ from palimpsest.config.messages import one_line
 from palimpsest.config.models import Config
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half, read_text
+from palimpsest.provenance.digest import ROOT
 
 BASE = Path("config.yaml")
 ARGUMENT, FILES = "--config", "--configfile"
@@ -39,7 +40,9 @@ def open_layers(named: Iterable[str | Path], given: Iterable[Path], arguments: I
     For a mistake, print one line and leave Snakemake with exit code 2.
     """
     with one_line():
-        below = [path for path in dict.fromkeys(map(_here, named)) if path.is_file()]
+        # Snakemake names the given files too; of these the base alone may lie below, here or in the repository.
+        above = set(map(_here, given)) - {BASE, _here(ROOT.parent / BASE)}
+        below = [path for path in dict.fromkeys(map(_here, named)) if path.is_file() and path not in above]
         return read_layers(below, on_top(below, given), arguments or ())
 
 
