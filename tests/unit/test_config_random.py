@@ -21,6 +21,7 @@ from snakemake.utils import update_config
 
 from palimpsest.config.applied import open_study
 from palimpsest.config.description import describe_study, resolve_config
+from palimpsest.config.stages import Artefacts
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json
@@ -129,7 +130,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
                 holder[last] = copy.deepcopy(_at(config, draw(st.sampled_from(places))))
             case _ if isinstance(holder[last], str):
                 holder[last] = draw(st.sampled_from([holder[last] + "x", holder[last][1:], holder[last] + "\n", [holder[last]]]))
-            case _ if isinstance(holder[last], int | float):
+            case _ if isinstance(holder[last], int | float) and abs(holder[last]) < 1e300:
                 holder[last] = draw(st.sampled_from([-holder[last], holder[last] * 1000, str(holder[last]), holder[last] + 0.5]))
     return config
 
@@ -159,7 +160,8 @@ def check(config: dict[str, Any]) -> None:
         return
     assert line == ""
     canonical_json([describe_study(study), resolve_config(study)])
-    for path in (*study.models("original"), *study.unlearned(), *study.evaluations(), *study.trajectories(), *study.scores()):
+    for node in Artefacts(study).nodes.values():
+        path = study.path(node.path)
         assert path == os.path.normpath(path) and path.startswith(f"{study.results}/"), path
 
 

@@ -7,7 +7,7 @@ from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.findings import Finding, short
 from palimpsest.audit.planned import Planned
 
-IMPORT = "external"
+IMPORT, EVALUATION = "external", "evaluate"
 
 
 def check_inputs(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, called: str) -> Iterator[Finding]:
@@ -63,7 +63,7 @@ def check_source(artefact: Artefact) -> Iterator[Finding]:
     if is_source(artefact) and source_of(artefact) is None:
         name = spec["model"].get("name")
         yield Finding("unpinned", artefact.path, f"{name} has no revision: a folder; its manifest alone holds the weights fast")
-    for name, suite in _suites(spec):
+    for name, suite in spec["suites"].items() if artefact.manifest["stage"] == EVALUATION else ():
         stock = [task for task in suite.get("tasks", []) if isinstance(task, str)]
         if stock:
             reason = f"suite {name}: lm-eval fetches the data of {', '.join(stock)} at no revision that we could name"
@@ -72,9 +72,3 @@ def check_source(artefact: Artefact) -> Iterator[Finding]:
 
 def _described(log: dict[str, Any]) -> str:
     return ", ".join(f"{log['path']} {name} sha256 {short(digest)}" for name, digest in log["files"].items())
-
-
-def _suites(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    suites = spec.get("suites")
-    if isinstance(suites, dict):
-        yield from suites.items()
