@@ -134,18 +134,15 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
         return imported or read
     if "evaluations" not in spec:
         return inputs
-    if row["attack"]:
-        wanted = {"attack": {"method": row["method"], "variant": row["variant"], "attack": row["attack"]}}
-    elif row["epoch"]:
-        wanted = {"trajectory": {"method": row["method"], "variant": row["variant"], "suite": row["suite"]}}
-    else:
-        wanted = {"eval": {"method": row["method"], "variant": row["variant"]}}
+    wanted = "eval" if not row["epoch"] else "attack" if row["attack"] else "trajectory"
     listed = {"eval": spec["evaluations"], "attack": spec["attacks"], "trajectory": spec["trajectories"]}
     chosen = {}
     for name, digest in inputs.items():
         kind, _, place = name.partition(".")
         of = listed[kind][int(place or 0)] if kind in listed else {"method": "retrain"}
-        if of == wanted.get(kind) or of["method"] == "retrain":
+        is_own = kind == wanted and all(of.get(key) == row[key] for key in ("method", "variant", "attack"))
+        # Retrain judges, not what an attack made of it.
+        if is_own or (of["method"] == "retrain" and not of.get("attack")):
             label = " ".join(value for value in (of["method"], of.get("variant", "")) if value)
             chosen[f"{kind} of {label}"] = digest
     return chosen
