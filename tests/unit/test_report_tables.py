@@ -157,6 +157,13 @@ def test_the_chosen_variant_stands_for_its_method_then_the_default():
     assert published(table) == {("NPO (chosen)", "forget_quality"): 0.79}
 
 
+def test_what_suites_say_of_an_attacked_model_is_no_epoch_of_an_attack():
+    evaluated = [row | {"attack": "relearn-random"} for row in numbers({"npo": {0: {"forget_quality": 0.25}}})]
+    alone, with_model = (relearning_tables(clean(numbers(PLAIN) + attacked() + more), [block()]) for more in ([], evaluated))
+    assert [(table.columns, table.rows) for table in with_model] == [(table.columns, table.rows) for table in alone]
+    assert relearning_tables(clean(evaluated), [block()]) == []
+
+
 def test_relearning_has_a_column_an_epoch_and_spreads_over_seeds_and_draws():
     (table,) = relearning_tables(clean(numbers(PLAIN) + attacked()), [block()])
     assert (table.attack, [row.label for row in table.rows]) == ("relearn-random", ["NPO"])

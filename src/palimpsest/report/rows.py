@@ -32,8 +32,11 @@ def along_trajectories(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def attacked(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the tidy summary that are of attacks."""
-    return frame[frame["attack"] != ""]
+    """Return the rows of the tidy summary that were taken before and after the steps of attacks.
+
+    What suites say of an attacked model has no epoch, and is not among them.
+    """
+    return frame[(frame["attack"] != "") & frame["epoch"].notna()]
 
 
 def main_models(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
