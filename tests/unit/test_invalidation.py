@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from palimpsest.config.budget import PAGE, budget, budget_text
-from palimpsest.config.stages import STAGES
+from palimpsest.config.files import read_configs
+from palimpsest.config.stages import STAGES, Artefacts
+from palimpsest.config.study import Study
 from palimpsest.methods import list_methods, module_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,3 +46,11 @@ def test_what_plans_and_audits_reruns_nothing(reruns: dict[str, list[str]]) -> N
     for module in ("palimpsest.config.stages", "palimpsest.config.specs", "palimpsest.config.rules"):
         assert not {*reruns[module]} & STAGES.keys()
     assert all(not of for module, of in reruns.items() if module.startswith("palimpsest.audit"))
+
+
+@pytest.mark.parametrize("name", ["test/tiny", "test/texts", "test/markov"])
+def test_the_budget_has_every_module_that_the_code_of_a_job_names(reruns: dict[str, list[str]], name: str) -> None:
+    study = Study(read_configs([ROOT / "config.yaml", ROOT / "config" / f"{name}.yaml"]))
+    for node in Artefacts(study).nodes.values():
+        for module in STAGES[node.stage].modules(study, node):
+            assert node.stage in {each.partition(" (")[0] for each in reruns[module]}, module

@@ -51,6 +51,11 @@ def module_name(kind: str, part: str) -> str:
     return f"{packages()[kind]}.{part}"
 
 
+def having(part: str) -> list[str]:
+    """Return the kinds of benchmarks that have a module."""
+    return [kind for kind in packages() if find_spec(module_name(kind, part))]
+
+
 def load_part(kind: str, part: str) -> Any:
     """Import a module of a kind of benchmark."""
     return import_module(module_name(kind, part))

@@ -4,17 +4,15 @@ A benchmark brings a suite of its own name; lm-eval serves several. The modules 
 one suite reruns no other: the code digest of a stage names those that its job uses.
 """
 
-import pkgutil
 from functools import reduce
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from palimpsest import benchmarks
+from palimpsest.benchmarks import kinds
 from palimpsest.evaluation.suite import Suite
 
 # Suites that belong to no benchmark.
@@ -25,7 +23,7 @@ METRICS = "palimpsest.metrics"
 
 def module_name(kind: str, module: str) -> str:
     """Return the full name of a module of a kind."""
-    return f"{SHARED.get(kind, f'{benchmarks.__name__}.{kind}')}.{module}"
+    return f"{SHARED[kind]}.{module}" if kind in SHARED else kinds.module_name(kind, module)
 
 
 def load(kind: str, module: str) -> Any:
@@ -45,9 +43,7 @@ def scoring_modules(kind: str) -> list[str]:
 
 def _settings() -> dict[str, type[Suite]]:
     """Return the class of the settings of each kind of suite, which its module `suite_settings` names `SETTINGS`."""
-    found = [info.name for info in pkgutil.iter_modules(benchmarks.__path__) if info.ispkg]
-    own = [kind for kind in found if find_spec(module_name(kind, "suite_settings"))]
-    return {kind: load(kind, "suite_settings").SETTINGS for kind in (*own, *SHARED)}
+    return {kind: load(kind, "suite_settings").SETTINGS for kind in (*kinds.having("suite_settings"), *SHARED)}
 
 
 SETTINGS = _settings()

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from itertools import groupby
 
+from palimpsest.attacks import list_attacks
+from palimpsest.attacks import module_name as attack_module
 from palimpsest.benchmarks import kinds, suites
 from palimpsest.config.rules import PUBLISHED
 from palimpsest.config.stages import STAGES
 from palimpsest.methods import list_methods
 from palimpsest.methods import module_name as method_module
 from palimpsest.provenance.digest import PACKAGE, ROOT, code_closure
+from palimpsest.report.pages import page_modules
 
+# The modules of one of several that a job has, by its name.
+Beside = dict[str, tuple[str, ...]]
 PAGE = "docs/invalidation.md"
 HEAD = """# What an edit reruns
 
 Made by `python -m palimpsest.config write`; a test compares it with the code. An edit of a module reruns the stages in its row,
 and all that is made of their artefacts. Edits of comments, docstrings and formatting rerun nothing. A stage with names in
-brackets reruns for these methods, sources or suites alone.
+brackets reruns for these methods, attacks, sources or suites alone.
 
 | edited | reruns |
 |---|---|
@@ -52,20 +56,41 @@ def _listed(reruns: list[str], stages: list[str]) -> str:
 
 
 def _closures() -> dict[str, dict[str, frozenset[str]]]:
-    """Return the modules of each stage's code: of one with a method, source or suite those with each of them."""
-    methods = {method: method_module(method) for method in list_methods()}
-    beside: dict[str, Mapping[str, str]] = {
-        "data": {kind: module for name in kinds.packages() for kind, module in kinds.source_modules(name).items()},
-        "split": {kind: kinds.module_name(kind, "splits") for kind in ("tofu", "muse")},
-        "evaluate": {kind: suites.module_name(kind, "suite") for kind in suites.SETTINGS},
-        **dict.fromkeys(("unlearn", "trajectory", "markov_trajectory"), methods),
-    }
-    stages = {stage: (f"{PACKAGE}.stages.{row.module or stage}", beside.get(stage, {})) for stage, row in STAGES.items()}
+    """Return the modules of each stage's code: of one with a method, source, suite or attack those with each of them."""
+    own = {stage: f"{PACKAGE}.stages.{row.module or stage}" for stage, row in STAGES.items()}
+    beside = _beside()
     closures = {
-        stage: {name: _closure(own, module) for name, module in others.items()} or {"": _closure(own)}
-        for stage, (own, others) in stages.items()
+        stage: {name: _closure(module, *others) for name, others in beside.get(stage, {"": ()}).items()}
+        for stage, module in own.items()
     }
     return {**closures, "publish": {"": _closure(*PUBLISHED)}}
+
+
+def _beside() -> dict[str, Beside]:
+    """Return what the code of a stage has beside its own modules, by the method, source, suite or attack of a job."""
+    methods: Beside = {method: (method_module(method),) for method in list_methods()}
+    measured: Beside = {kind: (suites.module_name(kind, "suite"),) for kind in suites.SETTINGS}
+    scored: Beside = {kind: tuple(suites.scoring_modules(kind)) for kind in (*kinds.having("scores"), *suites.SHARED)}
+    return {
+        "data": {kind: (module,) for name in kinds.packages() for kind, module in kinds.source_modules(name).items()},
+        "split": {kind: (kinds.module_name(kind, "splits"),) for kind in kinds.having("splits")},
+        "unlearn": methods,
+        "trajectory": methods | measured,
+        "markov_trajectory": methods,
+        "choice": {
+            kind: (suites.module_name(kind, "suite_settings"), *scored[kind])
+            for kind, suite in suites.SETTINGS.items()
+            if suite.aims
+        },
+        "attack": {
+            **{attack: (attack_module(attack),) for attack in list_attacks()},
+            **{kind: (kinds.module_name(kind, "losses"),) for kind in kinds.having("losses")},
+        },
+        "evaluate": measured,
+        "scores": scored,
+        "external": {kind: (suites.module_name(kind, "imported"), *scored[kind]) for kind in kinds.having("imported")},
+        "report": {"": tuple(page_modules())},
+    }
 
 
 @cache
