@@ -5,7 +5,7 @@ Rules, the plan, the table of costs and the audit read it. An artefact of a stud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,7 @@ UNLEARNED = f"{RUN}/unlearn/{{method}}/{{variant}}"
 
 @dataclass(frozen=True)
 class Node:
-    """An artefact of a study: its stage, the model or the models that it is of, and a name where these have several."""
+    """An artefact of a study: its stage, the model or the models that it belongs to, and its name where they have several."""
 
     stage: str
     of: ModelId
@@ -80,13 +80,14 @@ class Artefacts:
 
     def _add(self, node: Node, found: dict[str, Node]) -> None:
         if node.path not in found:
-            for each in self._inputs(node):
-                self._add(each, found)
+            for given in self._inputs(node).values():
+                for each in given:
+                    self._add(each, found)
             found[node.path] = node
 
-    def _inputs(self, node: Node) -> Iterator[Node]:
-        for given in STAGES[node.stage].inputs(self.study, node).values():
-            yield from given if isinstance(given, list) else [given]
+    def _inputs(self, node: Node) -> dict[str, list[Node]]:
+        named = STAGES[node.stage].inputs(self.study, node)
+        return {name: given if isinstance(given, list) else [given] for name, given in named.items()}
 
     def at(self, path: str) -> Node:
         """Return the artefact in a folder below the results; raises UserError where the study makes none there."""
@@ -120,11 +121,7 @@ class Artefacts:
 
     def inputs(self, node: Node) -> dict[str, list[str]]:
         """Return the manifests of what an artefact is made of, by the names of the stage's inputs."""
-        named = STAGES[node.stage].inputs(self.study, node)
-        return {
-            name: [self.manifest(each) for each in (given if isinstance(given, list) else [given])]
-            for name, given in named.items()
-        }
+        return {name: [*map(self.manifest, given)] for name, given in self._inputs(node).items()}
 
     def code(self, node: Node) -> str:
         """Return the digest of the code that makes an artefact, and the modules in it beside the stage's own."""

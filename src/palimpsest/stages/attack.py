@@ -69,10 +69,6 @@ def _draw(job: Job[Spec], rows: Sequence[Question], items: Sequence[Question], d
         losses = load(job.spec.kind, "losses").forget_losses(model, encoder, rows)
         table.extend({"draw": draw, "epoch": step, **columns} for columns in losses)
 
-    def evaluate(epoch: int) -> None:
-        losses = load(job.spec.kind, "losses").forget_losses(model, encoder, rows)
-        table.extend({"draw": draw, "epoch": epoch, **columns} for columns in losses)
-
     watch(0)
     encoded = encode_rows(items, tokenizer, used, model)
     attack.attack(Target(model, used, encoded, job.spec.seed, f"draw {draw + 1}", watch, job.remark))
