@@ -48,7 +48,7 @@ class ModelId:
     """What tells a model of a study from all others; with names left out, what some models have in common.
 
     Without a method it is a run: all models of one benchmark, split, model and seed, with one original and one Retrain. The
-    method of these two is their role, and they have no variant. An attacked model is a model.
+    method of these two is their role, and they have no variant. A model after an attack has an identity of its own.
     """
 
     benchmark: str

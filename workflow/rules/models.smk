@@ -84,7 +84,7 @@ use rule external as base_pretrained with:
         "Fetching {wildcards.model}"
 
 
-# A finished original or Retrain in the place of one trained here.
+# Some models come with a finished original and Retrain, which are fetched and not trained.
 use rule base_pretrained as given with:
     input:
         unpack(_given.inputs),

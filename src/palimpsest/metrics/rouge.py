@@ -34,7 +34,7 @@ class UnicodeWords:
 
 
 class Characters:
-    """A tokenizer for `RougeScorer`: whatever a reader sees as one character, such as an emoji, but for spaces."""
+    """A tokenizer for `RougeScorer`: its tokens are the characters that a reader sees, such as an emoji, without spaces."""
 
     def tokenize(self, text: str) -> list[str]:
         """Return the characters of a text, at least one unless it is blank."""

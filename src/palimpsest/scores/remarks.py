@@ -11,7 +11,7 @@ from palimpsest.scores.columns import REMARK_COLUMNS, stack
 from palimpsest.scores.numbers import Scores
 from palimpsest.settings import Settings
 
-# Kinds of remarks beside those of a manifest: an artefact that diverged, one that could not be made, an undefined number.
+# A manifest has kinds of remarks; these are added: an artefact diverged, an artefact is missing, a number is undefined.
 DIVERGED, MISSING, UNDEFINED = "diverged", "missing", "undefined"
 # Spreads and bounds of intervals, which few values do not define.
 SPREADS = ("_sd", "_stderr", "_low", "_high")

@@ -21,7 +21,10 @@ def first_places(evidence: Evidence) -> Iterator[Place]:
 
 
 def hardly_forgotten(place: Place, metric: str, goal: float | None) -> str:
-    """Name those of NPO and SimNPO that are nearer to Original than to a goal: to forget little is to harm little; "" of none."""
+    """Name NPO or SimNPO where its score is nearer to Original's than to a goal, since a method that forgets little harms little.
+
+    The name is empty where neither is.
+    """
     original = place.by_seed(metric, ORIGINAL).mean()
     if goal is None or pd.isna(goal) or pd.isna(original):
         return ""

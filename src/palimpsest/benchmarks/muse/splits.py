@@ -13,7 +13,7 @@ _SPLIT = re.compile(r"(scale|request)([1-9][0-9]*)")
 
 
 def is_split(name: str) -> bool:
-    """Return whether a name is that of a split: forget, scale2, scale3 ... or request2, request3 ..."""
+    """Return whether a split can have this name: forget, scale2, scale3 ... or request2, request3 ..."""
     match = _SPLIT.fullmatch(name)
     return name == FORGET or (match is not None and int(match[2]) > 1)
 

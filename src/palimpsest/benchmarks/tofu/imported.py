@@ -1,4 +1,4 @@
-"""A TOFU log that others made, as the stage `external` takes it: its files, what it holds, and its scores."""
+"""The TOFU logs that the stage `external` imports: their files, their sets and their scores."""
 
 import shutil
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ SHARED = ("real_authors", "world_facts", "refusals")
 
 
 class SplitSettings(Settings):
-    """How many authors are retained, counted from the first; none means all that are neither forgotten nor in the base."""
+    """How many authors are in the retain set, from the first on; null: all authors outside the forget set and the base."""
 
     retain_authors: Annotated[int, Field(ge=1, le=2500)] | None = None
     """Authors in the retain set, counted from the first; null: all others."""
@@ -45,7 +45,7 @@ def count_forgotten(name: str, authors: int) -> int:
 
 
 def is_forget_share(name: str) -> bool:
-    """Return whether a name is that of a split: forget01 to forget99."""
+    """Return whether a split can have this name: forget01 to forget99."""
     return re.fullmatch(r"forget[0-9][0-9]", name) is not None and name != "forget00"
 
 

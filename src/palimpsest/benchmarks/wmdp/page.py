@@ -124,7 +124,7 @@ def _facts(table: Table) -> Iterator[str]:
 
 
 def _hardly(table: Table) -> str:
-    """Name those of NPO and SimNPO that are nearer to Original than to chance: to forget little is to harm little."""
+    """Name NPO or SimNPO where its accuracy is nearer to Original's than to chance: a method that forgets little harms little."""
     original = table.value(ORIGINAL, FORGOTTEN)
     means = {method: table.value(method, FORGOTTEN) for method in (NPO, SIMNPO)}
     near = [method_name(name) for name, mean in means.items() if mean is not None and original and mean < (original + CHANCE) / 2]
