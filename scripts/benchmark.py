@@ -22,14 +22,14 @@ from transformers.activations import NewGELUActivation
 
 from palimpsest.arguments import Parser, filled_path, refuse, whole
 from palimpsest.benchmarks.markov.data import draw
+from palimpsest.benchmarks.markov.models import ChainTraining, encode
+from palimpsest.benchmarks.markov.models import build_model as build_chain_model
 from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.benchmarks.tofu.sources.world import WorldSource
 from palimpsest.benchmarks.tofu.world import make_dataset
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Question, read_rows
 from palimpsest.errors import UserError
-from palimpsest.markov.models import ChainTraining, encode
-from palimpsest.markov.models import build_model as build_chain_model
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
 from palimpsest.models.scoring import score

@@ -20,6 +20,8 @@ SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 LONGEST_NAME = 100
 # Folders that lie beside those named by a benchmark, a model or a split.
 RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "choice", "scores", *ROLES)
+# Imported by its name: code of the trainings that a study watches alone.
+WATCHING = "palimpsest.stages.watching"
 # How far two makings of an artefact agree on another machine or on a GPU.
 Agreement = Literal["bitwise", "numeric", "statistical"]
 
@@ -63,6 +65,12 @@ class ModelId:
         """Return a model of this run."""
         return replace(self, method=method, variant=variant, attack="")
 
+    def at(self, subject: str) -> ModelId:
+        """Return the model of this run whose folder below the run's is `subject`."""
+        parts = subject.split("/")
+        own, attack = (parts[1:3], parts[3:]) if parts[0] == "unlearn" else (parts[:1], parts[1:])
+        return self.of(*own).attacked("".join(attack[1:]))
+
     def attacked(self, attack: str) -> ModelId:
         """Return this model after an attack."""
         return replace(self, attack=attack)
@@ -86,6 +94,12 @@ class ModelId:
     def columns(self) -> dict[str, Any]:
         """The columns of the summary that name it."""
         return dict(vars(self))
+
+    @property
+    def needed_seed(self) -> int:
+        """The seed, of an identity that has one."""
+        assert self.seed is not None
+        return self.seed
 
     @property
     def subject(self) -> str:

@@ -179,7 +179,8 @@ class Plan:
     def disk(self) -> float:
         """Return bytes of all models that are kept."""
         makers = ("base", "finetune", "reinforce", "unlearn")
-        kept = [node.of.model for node in self._nodes() if node.stage in makers]
+        made = [node for node in self._nodes() if node.stage in makers]
+        kept = [node.of.model for node in made if node.stage != "unlearn" or self._study.training(node.of).model]
         return sum(weight_bytes(self.size(model), self._used(model).precision) for model in kept)
 
     def size(self, model: str) -> Size:
@@ -242,15 +243,13 @@ class Plan:
         variant, method = self._variant(node), load_method(node.of.method)
         if variant.training is None:
             return "edited weights, on the CPU", Memory(), Work()
-        return self._unlearning(node, variant, method, frozen=variant.retain_loss == "kl" or method.needs(Start))
-
-    def _trajectory(self, node: Node) -> tuple[str, Memory, Work]:
-        wanted = self._wanted(node).trajectory
-        variant = self._variant(node)
-        assert wanted and variant.training
-        holds, memory, work = self._unlearning(node, variant, load_method(node.of.method), frozen=True)
-        looks = variant.training.last_epoch + 1 if wanted.epochs == "all" else 1
-        return holds, memory, work + self._suite(node, self._study.config.suites[wanted.suite]) * looks
+        watched = self._study.training(node.of).trajectory
+        frozen = watched is not None or variant.retain_loss == "kl" or method.needs(Start)
+        holds, memory, work = self._unlearning(node, variant, method, frozen=frozen)
+        if watched is None:
+            return holds, memory, work
+        looks = variant.training.last_epoch + 1 if watched.epochs == "all" else 1
+        return f"{holds}, watched", memory, work + self._suite(node, self._study.config.suites[watched.suite]) * looks
 
     def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
         training, forget = variant.training, self._tokens(node)[0]

@@ -4,9 +4,9 @@ import pytest
 
 from palimpsest.benchmarks.markov.chains import CHAINS, best_predictions, divergence
 from palimpsest.benchmarks.markov.data import Sequences, draw
+from palimpsest.benchmarks.markov.models import ChainTraining, build_model, encode
 from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.benchmarks.markov.suite import distances
-from palimpsest.markov.models import ChainTraining, build_model, encode
 from palimpsest.models.settings import UsedSettings
 from palimpsest.training.loop import train
 from palimpsest.training.settings import TrainSettings

@@ -146,9 +146,10 @@ def test_a_checkpoint_is_continued_by_another_number_of_processes(root: Path) ->
 def test_an_attack_and_a_trajectory_watch_the_model_between_epochs_in_several_processes(root: Path) -> None:
     """Sharded, they do with all weights: what one process sees."""
     used = {"training": {**TRAINING, "epochs": 2, "warmup_epochs": 0}, "model": {}, "seed": 0}
-    watch = {"method": "graddiff", "loss": {}, "suite": {"kind": "tofu", "max_new_tokens": 4, "max_items": 3}, "epochs": "all"}
+    suite = {"kind": "tofu", "max_new_tokens": 4, "max_items": 3}
+    watch = {"method": "graddiff", "loss": {}, "watched": {"suite": suite, "epochs": "all"}}
     attack = {"kind": "tofu", "attack": {"kind": "relearn", "select": "shortest", "training": TRAINING}, "model": {}, "seed": 0}
-    for stage, spec, name in (("trajectory", used | watch, "items"), ("attack", attack, "items")):
+    for stage, spec, name in (("unlearn", used | watch, "items"), ("attack", attack, "items")):
         inputs = {"model": "base", "split": "split"}
         run_several(1, root, stage, spec, inputs, f"{stage}-1")
         run_several(2, root, stage, spec, inputs, f"{stage}-2", parallel="fsdp")

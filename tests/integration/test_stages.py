@@ -300,10 +300,10 @@ def unlearn(out: str, method: str = "npo", **changes: Any) -> tuple[Any, ...]:
     return "unlearn", spec, INPUTS, out
 
 
-def trajectory(out: str, method: str = "npo", epochs: str = "all", **changes: Any) -> tuple[Any, ...]:
+def watched(out: str, method: str = "npo", epochs: str = "all", *, keep: bool = False, **changes: Any) -> tuple[Any, ...]:
     _, spec, inputs, _ = unlearn(out, method, **changes)
     suite = {"kind": "tofu", "max_new_tokens": 8, "max_items": 3}
-    return "trajectory", spec | {"suite": suite, "epochs": epochs}, inputs, out
+    return "unlearn", spec | {"watched": {"suite": suite, "epochs": epochs}, "keep": keep}, inputs, out
 
 
 def seal(folder: Path) -> None:
@@ -393,12 +393,14 @@ def test_a_choice_gives_the_model_of_the_settings_that_it_names(ready: Path) -> 
     assert "choice.json: training.epochs" in one_line(run(ready, stage, spec, chosen, "no"))
 
 
-def test_a_trajectory_watches_the_training_that_unlearn_does(ready: Path) -> None:
-    """Its log is unlearn's, its last epoch is what evaluate says of the finished model, and looking changes nothing."""
-    succeed(ready, *trajectory("all"))
-    succeed(ready, *trajectory("last", epochs="last"))
+def test_watching_changes_no_weight(ready: Path) -> None:
+    """The last epoch is what evaluate says of the finished model."""
+    succeed(ready, *watched("all", keep=True))
+    succeed(ready, *watched("last", epochs="last"))
     succeed(ready, *unlearn("npo"))
-    suite = trajectory("")[1]["suite"]
+    suite = watched("")[1]["watched"]["suite"]
+    assert (ready / "all" / "model.safetensors").read_bytes() == (ready / "npo" / "model.safetensors").read_bytes()
+    assert {path.name for path in (ready / "last").iterdir()} == {*WATCHED, MANIFEST, "environment.json"}
     succeed(ready, "evaluate", {"suites": {"tofu": suite}, "model": {}}, {"model": "npo", "split": "split"}, "eval")
     items = table(ready / "all" / "items.parquet")
     assert [row["epoch"] for row in items] == sorted(row["epoch"] for row in items)
@@ -432,19 +434,19 @@ def test_a_fork_writes_and_says_what_a_python_of_its_own_does(ready: Path) -> No
     """The other tests run stages as forks of a process that has imported torch."""
     said, manifests = [], []
     for way in (run, run_alone):
-        done = way(ready, *trajectory("watched"))
+        done = way(ready, *watched("watched"))
         assert done.returncode == 0, done.stdout
         manifests.append((ready / "watched" / MANIFEST).read_bytes())
         said.append(re.sub(r"\d\d:\d\d:\d\d|[\d.]+ s\b", "", done.stdout))
         shutil.rmtree(ready / "watched")
-        said.append(one_line(way(ready, *trajectory("no", training=UNLEARN | {"stop_epoch": 9}))))
+        said.append(one_line(way(ready, *watched("no", training=UNLEARN | {"stop_epoch": 9}))))
     assert manifests[0] == manifests[1]
     assert said[:2] == said[2:]
 
 
 @pytest.mark.parametrize("seconds", ["0", "300"], ids=["with checkpoints", "from the start"])
-def test_a_trajectory_killed_between_epochs_continues_to_the_same_bytes(ready: Path, seconds: str) -> None:
-    args = trajectory("npo")
+def test_a_watched_training_killed_between_epochs_continues_to_the_same_bytes(ready: Path, seconds: str) -> None:
+    args = watched("npo")
     succeed(ready, *args)
     undisturbed = (ready / "npo" / MANIFEST).read_bytes()
     assert set(WATCHED) <= set(json.loads(undisturbed)["files"])
@@ -463,7 +465,7 @@ def test_a_trajectory_killed_between_epochs_continues_to_the_same_bytes(ready: P
 def test_a_method_with_frozen_models_trains_adapters_and_is_watched(ready: Path) -> None:
     model = {"lora": {"rank": 2}}
     settings = {"training": UNLEARN | {"retain_loss": "kl"}, "loss": {"alpha": 2.0}, "model": model}
-    stage, spec, inputs, out = trajectory("rkld", "rkld", **settings)
+    stage, spec, inputs, out = watched("rkld", "rkld", **settings)
     succeed(ready, stage, spec, inputs | {"reinforced": "reinforced"}, out)
     assert table(ready / "rkld" / "weights.parquet") == []
     moved = [row["kl"] for row in table(ready / "rkld" / "divergence.parquet") if row["set"] == "forget"]
@@ -480,10 +482,10 @@ def task_vector(out: str, alpha: float, precision: str = "fp32") -> tuple[Any, .
     return "unlearn", spec, {"model": "original", "reinforced": "reinforced"}, out
 
 
-def rmu(out: str, stage: str = "unlearn", loss: dict[str, float] | None = None, **model: Any) -> tuple[Any, ...]:
+def rmu(out: str, ask: Any = unlearn, loss: dict[str, float] | None = None, **model: Any) -> tuple[Any, ...]:
     settings = loss or {"layer": 1, "steering": 2.0}
     changes = {"training": UNLEARN | {"retain_loss": "activations"}, "loss": settings, "model": model}
-    _, spec, inputs, _ = (unlearn if stage == "unlearn" else trajectory)("", "rmu", **changes)
+    stage, spec, inputs, _ = ask("", "rmu", **changes)
     return stage, spec, {name: inputs[name] for name in ("model", "split")}, out
 
 
@@ -507,7 +509,7 @@ def test_a_task_vector_is_the_algebra_of_two_models_and_its_bytes_repeat(ready: 
     succeed(ready, *task_vector("rounded", 0.5, "bf16"))
     assert {weight.dtype for weight in stored(ready / "rounded").values()} == {torch.bfloat16}
     stage, spec, inputs, out = task_vector("no", 0.5)
-    assert "training is null" in one_line(run(ready, stage, spec | {"training": UNLEARN}, inputs, out))
+    assert "only loss is not null" in one_line(run(ready, stage, spec | {"training": UNLEARN}, inputs, out))
     assert "task-vector: alpha: -1.0: Input should be" in one_line(run(ready, *task_vector("no", -1.0)))
 
 
@@ -520,18 +522,18 @@ def test_rmu_trains_two_matrices_and_is_watched(ready: Path) -> None:
     assert manifests[0] == manifests[1]
     changed = {name for name, weight in stored(ready / "rmu").items() if not torch.equal(weight, before[name])}
     assert changed == {f"model.layers.{layer}.mlp.down_proj.weight" for layer in (0, 1)}
-    succeed(ready, *rmu("watched", "trajectory"))
+    succeed(ready, *rmu("watched", watched))
     assert log_lines(ready / "watched") == log_lines(ready / "rmu")
     assert table(ready / "watched" / "weights.parquet") == []
     moved = [row["kl"] for row in table(ready / "watched" / "divergence.parquet") if row["set"] == "forget"]
     assert moved[0] == 0 and all(kl > 0 for kl in moved[1:])
 
 
-@pytest.mark.parametrize("stage", ["unlearn", "trajectory"])
-def test_what_rmu_cannot_train_is_one_line(ready: Path, stage: str) -> None:
-    line = one_line(run(ready, *rmu("no", stage, {"layer": 2})))
-    assert line == f"palimpsest {stage}: layer 2: the model has 2 decoder layers, 0 to 1"
-    assert "RMU trains weights of the model, not adapters" in one_line(run(ready, *rmu("no", stage, lora={"rank": 2})))
+@pytest.mark.parametrize("ask", [unlearn, watched])
+def test_what_rmu_cannot_train_is_one_line(ready: Path, ask: Any) -> None:
+    line = one_line(run(ready, *rmu("no", ask, {"layer": 2})))
+    assert line == "palimpsest unlearn: layer 2: the model has 2 decoder layers, 0 to 1"
+    assert "RMU trains weights of the model, not adapters" in one_line(run(ready, *rmu("no", ask, lora={"rank": 2})))
 
 
 # Methods that others write: docs/extending.md.
@@ -613,4 +615,4 @@ def test_the_code_of_unlearn_is_not_that_of_evaluation() -> None:
     for stage in ("unlearn", "finetune", "reference"):
         modules = code_closure(f"palimpsest.stages.{stage}")
         assert not [name for name in modules if name.startswith(("palimpsest.evaluation", "palimpsest.metrics"))]
-    assert "palimpsest.evaluation.divergence" in code_closure("palimpsest.stages.trajectory")
+    assert "palimpsest.evaluation.divergence" in code_closure("palimpsest.stages.watching")

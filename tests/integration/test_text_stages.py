@@ -63,7 +63,7 @@ def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path
     inputs["reference"] = "reference"
     spec: dict[str, Any] = {"method": "npo", "seed": 0, "training": UNLEARN, "loss": {"beta": 0.1}, "model": USED}
     succeed(root, "unlearn", spec, inputs, "npo")
-    succeed(root, "trajectory", spec | {"suite": SUITE, "epochs": "all"}, inputs, "watched")
+    succeed(root, "unlearn", spec | {"watched": {"suite": SUITE, "epochs": "all"}}, inputs, "watched")
     succeed(root, "evaluate", {"suites": {"muse": SUITE}, "model": USED}, {"model": "npo", "split": "data"}, "eval")
     items = table(root / "watched" / "items.parquet")
     finished = table(root / "eval" / "muse" / "items.parquet")

@@ -26,7 +26,6 @@ def test_default_study(checkout: Checkout) -> None:
         "evaluate": 2 * 2 + 8 + 2 + 1 + 3 + 2 + 5 + 2 * 2 + 4,
         # Two methods and Retrain, by two attacks.
         "attack": (2 + 1) * 2,
-        "trajectory": 2,
         # Of questions, of texts and of hazards.
         "scores": 2 + 3 + 1,
         **END,
@@ -34,7 +33,8 @@ def test_default_study(checkout: Checkout) -> None:
 
 
 TABLE1 = {**COMMON, "finetune": 2, "reference": 3, "reinforce": 1}
-CHOICE = {"trajectory": 4, "choice": 1}
+# One of the four trials has the settings of the default.
+UNLEARN = {"unlearn": 9 + 3, "choice": 1}
 
 
 @pytest.mark.parametrize(
@@ -43,20 +43,18 @@ CHOICE = {"trajectory": 4, "choice": 1}
         ("originals", {**COMMON, "finetune": 1, "originals": 1}),
         ("retrained", {**COMMON, "finetune": 1, "retrained": 1}),
         # The choice reads trajectories and what they are measured by.
-        ("unlearned", {**TABLE1, "finetune": 3, "unlearn": 9, "evaluate": 2, **CHOICE, "unlearned": 1}),
+        ("unlearned", {**TABLE1, "finetune": 3, "evaluate": 2, **UNLEARN, "unlearned": 1}),
         ("attacked", {**COMMON, "finetune": 2, "reference": 1, "unlearn": 1, "attack": 2, "attacked": 1}),
-        ("watched", {**COMMON, "finetune": 1, "reference": 1, "trajectory": 5, "watched": 1}),
-        ("evaluated", {**TABLE1, "finetune": 3, "unlearn": 9, "evaluate": 12, **CHOICE, "evaluated": 1}),
+        ("watched", {**COMMON, "finetune": 1, "reference": 1, "unlearn": 5, "watched": 1}),
+        ("evaluated", {**TABLE1, "finetune": 3, "evaluate": 12, **UNLEARN, "evaluated": 1}),
         (
             "report",
             {
                 **TABLE1,
                 "finetune": 3,
-                "unlearn": 9,
+                **UNLEARN,
                 "evaluate": 12,
                 "attack": 2,
-                "trajectory": 5,
-                "choice": 1,
                 "scores": 1,
                 "summarise": 1,
                 "page": 1,

@@ -25,10 +25,10 @@ def finished(ran: Checkout, tmp_path: Path) -> Checkout:
 
 
 def test_both_splits_share_the_sequences_and_retrain(checkout: Checkout) -> None:
-    made = {"markov_data": 1, "markov_retrain": 1, "markov_original": 2, "markov_evaluate": 4, "markov_trajectory": 6}
+    made = {"draw": 1, "finetune": 3, "evaluate": 4, "unlearn": 6}
     assert checkout.jobs(*STUDY) == {**made, **RUNS}
-    assert checkout.jobs("retrained", *STUDY) == {"markov_data": 1, "markov_retrain": 1, "retrained": 1}
-    assert checkout.jobs("originals", *STUDY) == {"markov_data": 1, "markov_original": 2, "originals": 1}
+    assert checkout.jobs("retrained", *STUDY) == {"draw": 1, "finetune": 1, "retrained": 1}
+    assert checkout.jobs("originals", *STUDY) == {"draw": 1, "finetune": 2, "originals": 1}
 
 
 def test_the_numbers_of_a_study(ran: Checkout) -> None:
@@ -69,16 +69,16 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
 @pytest.mark.parametrize(
     ("text", "jobs"),
     [
-        ('methods: {"markov/lengths/gpt2/npo": {beta: 0.3}}', {"markov_trajectory": 1, "scores": 1}),
-        ("benchmarks: {markov: {watched: 12}}", {"markov_trajectory": 6, "scores": 2}),
+        ('methods: {"markov/lengths/gpt2/npo": {beta: 0.3}}', {"unlearn": 1, "scores": 1}),
+        ("benchmarks: {markov: {watched: 12}}", {"unlearn": 6, "scores": 2}),
         # Forget2 is shorter in one split: Retrain never saw it.
         (
             "benchmarks: {markov: {splits: {lengths: {forget2_length: 3}}}}",
-            {"markov_original": 1, "markov_evaluate": 2, "markov_trajectory": 3, "scores": 1},
+            {"finetune": 1, "evaluate": 2, "unlearn": 3, "scores": 1},
         ),
         (
             'finetuning: {"markov/memorisation/gpt2": {epochs: 3}}',
-            {"markov_original": 1, "markov_evaluate": 1, "markov_trajectory": 3, "scores": 1},
+            {"finetune": 1, "evaluate": 1, "unlearn": 3, "scores": 1},
         ),
         ('methods: {"tofu/*/*/npo": {beta: 0.3}}', {}),
     ],
@@ -89,12 +89,12 @@ def test_a_setting_reruns_what_depends_on_it(finished: Checkout, text: str, jobs
 
 def test_an_objective_reruns_its_method(finished: Checkout) -> None:
     finished.edit("src/palimpsest/methods/simnpo.py", "-2 / self.beta", "-2.0 / self.beta")
-    assert finished.jobs(*STUDY) == {"markov_trajectory": 2, **RUNS}
+    assert finished.jobs(*STUDY) == {"unlearn": 2, **RUNS}
 
 
 def test_another_seed_has_everything_of_its_own(finished: Checkout) -> None:
     finished.edit(STUDY[1], "seeds: [0]", "seeds: [0, 1]")
-    made = {"markov_data": 1, "markov_retrain": 1, "markov_original": 2, "markov_evaluate": 4, "markov_trajectory": 6}
+    made = {"draw": 1, "finetune": 3, "evaluate": 4, "unlearn": 6}
     assert finished.jobs(*STUDY) == {**made, **RUNS}
 
 
@@ -102,8 +102,8 @@ def test_what_is_made_again_has_the_same_bytes(finished: Checkout) -> None:
     results = finished.path / "results/markov"
     wanted = [
         results / "seed0/data/manifest.json",
-        results / "gpt2/seed0/retrain/model/manifest.json",
-        results / "gpt2/memorisation/seed0/unlearn/npo/default/trajectory/manifest.json",
+        results / "gpt2/retain/seed0/retrain/model/manifest.json",
+        results / "gpt2/memorisation/seed0/unlearn/npo/default/model/manifest.json",
     ]
     before = [path.read_bytes() for path in wanted]
     for path in wanted:

@@ -35,10 +35,10 @@ def test_comments_docstrings_and_blank_lines_rerun_nothing(finished: Checkout) -
 @pytest.mark.parametrize(
     ("method", "old", "new", "models", "behind"),
     [
-        # The default and the chosen one; the four trials and the choice between them.
-        ("simnpo", "-2 / self.beta", "-2.0 / self.beta", 2, {"trajectory": 4, "choice": 1}),
+        # The default and the chosen one; the four trials, of which one is the default, and the choice between them.
+        ("simnpo", "-2 / self.beta", "-2.0 / self.beta", 2, {"unlearn": 5, "choice": 1}),
         # The default, that from the half, and that with a noisy reference.
-        ("npo", "-2 / self.beta", "-2.0 / self.beta", 3, {"attack": 1, "trajectory": 1}),
+        ("npo", "-2 / self.beta", "-2.0 / self.beta", 3, {"attack": 1}),
         ("ga", "-batch.nll", "-1 * batch.nll", 1, {}),
         ("rkld", "reduction=", "*(), reduction=", 1, {}),
         ("task-vector", "-self.alpha", "-1 * self.alpha", 1, {}),
@@ -64,7 +64,8 @@ def test_a_new_method_reruns_nothing(finished: Checkout) -> None:
 def test_evaluation_code_reruns_evaluations(finished: Checkout) -> None:
     (finished.path / "src/palimpsest/benchmarks/tofu/suite.py").open("a").write("\nSOMETHING = 1\n")
     # What was chosen may be another now, and so is made again.
-    chosen = {"trajectory": 5, "choice": 1, "unlearn": 1}
+    # Of the five that the suite watches one is attacked.
+    chosen = {"unlearn": 5 + 1, "attack": 1, "choice": 1}
     assert finished.jobs(*TINY) == {"evaluate": 12, **chosen, **END}
 
 
@@ -75,7 +76,7 @@ def test_a_setting_of_one_method_reruns_that_method(finished: Checkout) -> None:
 
 def test_a_trial_more_is_made_beside_the_others_and_chosen_among(finished: Checkout) -> None:
     arguments = finished.overlay('grids: {"tofu/*/tiny/simnpo": {beta: [2.5, 4.5, 6.5]}}')
-    assert finished.jobs(*arguments) == {"trajectory": 2, "choice": 1, "unlearn": 1, "evaluate": 1, **END}
+    assert finished.jobs(*arguments) == {"unlearn": 2 + 1, "choice": 1, "evaluate": 1, **END}
 
 
 def test_another_rule_chooses_again_and_trains_no_trial(finished: Checkout) -> None:

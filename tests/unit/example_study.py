@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from palimpsest.config.specs import spec_of
-from palimpsest.config.stages import STAGES, Artefacts
+from palimpsest.config.stages import STAGES, Artefacts, Node
 from palimpsest.config.study import Study
 
 CONFIG = yaml.safe_load(
@@ -81,7 +81,7 @@ def inputs(study: Study, folder: str) -> dict[str, Any]:
     """Return the folders below the results of the inputs of an artefact by name: one, or the list of several."""
     artefacts = Artefacts(study)
     return {
-        name: [node.path for node in given] if isinstance(given, list) else given.path
+        name: given.path if isinstance(given, Node) else [node.path for node in given.values()]
         for name, given in STAGES[artefacts.at(folder).stage].inputs(study, artefacts.at(folder)).items()
     }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run_example import RUN, Identity, Results
+from run_example import Identity, Results, subject
 
 from palimpsest.benchmarks.muse.suite import SCHEMA
 from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
@@ -44,7 +44,7 @@ class Texts(Results):
         return folder
 
     def watch_texts(self, of: Identity, epochs: list[list[dict[str, Any]]]) -> None:
-        folder = self.folder(of) / "trajectory"
+        folder = self.folder(of) / "model"
         rows = [{"epoch": epoch, **row} for epoch, of_epoch in enumerate(epochs) for row in of_epoch]
         write_table(folder / TABLE, rows, keyed(SCHEMA, "epoch"))
         moved = [
@@ -57,13 +57,10 @@ class Texts(Results):
     def spec(self, run: Identity, retrain_auc: float | None = None) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
         """Return what the stage of a run's scores is told: its own measurements, in their order."""
         own = {
-            kind: [(of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()]
+            kind: {subject(of): (of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()}
             for kind in ("eval", "trajectory")
         }
-        named = {
-            kind: [{key: value for key, value in of.items() if key not in RUN} for of, _ in each] for kind, each in own.items()
-        }
-        spec: dict[str, Any] = {"run": run, "suites": {"muse": "muse", "few": "muse", "lm": "lm-eval"}}
-        spec |= {"evaluations": named["eval"], "trajectories": named["trajectory"]}
+        watched = {name: of["suite"] for name, (of, _) in own["trajectory"].items()}
+        spec: dict[str, Any] = {"run": run, "suites": {"muse": "muse", "few": "muse", "lm": "lm-eval"}, "trajectories": watched}
         spec |= {} if retrain_auc is None else {"published": {"auc_min_k": retrain_auc}}
-        return spec, [(kind, path) for kind, each in own.items() for _, path in each]
+        return spec, [(f"{kind}:{name}", path) for kind, each in own.items() for name, (_, path) in each.items()]

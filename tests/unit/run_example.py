@@ -12,18 +12,19 @@ import pytest
 
 from palimpsest.benchmarks.tofu.losses import LOSSES
 from palimpsest.benchmarks.tofu.suite import SCHEMA
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
 from palimpsest.evaluation.lm_eval import suite as lm_eval
+from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.manifest import build_manifest, write_manifest
 from palimpsest.stages import choice, scores, summarise
-from palimpsest.stages.contract import Job, run_stage
 
 SIZES = {"forget": 12, "retain": 9, "real_authors": 5, "world_facts": 6}
 MODELS = [("original", ""), ("retrain", ""), ("npo", "default"), ("simnpo", "beta-2.5")]
 # Every other suite is of kind tofu.
 KINDS_OF = {"facts": "lm-eval"}
-KINDS = {"eval": "evaluations", "attack": "attacks", "trajectory": "trajectories"}
+KINDS = ("eval", "attack", "trajectory")
 RUN = ("benchmark", "split", "model", "seed")
 # How far an epoch moves a watched model on each set, in nats.
 DISTANCE = {"forget": 1.0, "retain": 0.5}
@@ -82,6 +83,11 @@ def trajectory_rows(rng: np.random.Generator, epochs: range) -> list[dict[str, A
     return [{"epoch": epoch, **row} for epoch in epochs for row in suite_rows(rng, 0.1 + 0.1 * epoch)]
 
 
+def subject(of: Identity) -> str:
+    """The folder of a model below its run's."""
+    return ModelId("", method=of["method"], variant=of["variant"], attack=of.get("attack", "")).subject
+
+
 class Results:
     """A results folder, and the stages that read it."""
 
@@ -119,7 +125,7 @@ class Results:
 
     def watch(self, of: Identity, rows: list[dict[str, Any]], weights: list[dict[str, Any]] | None = None) -> None:
         """Write a trajectory, its divergence growing by `DISTANCE` an epoch."""
-        folder = self.folder(of) / "trajectory"
+        folder = self.folder(of) / "model"
         write_table(folder / TABLE, rows, keyed(SCHEMA, "epoch"))
         epochs = sorted({row["epoch"] for row in rows})
         moved = [{"epoch": epoch, "set": name, "kl": epoch * far} for epoch in epochs for name, far in DISTANCE.items()]
@@ -135,34 +141,35 @@ class Results:
     def score(self, monkeypatch: pytest.MonkeyPatch, run: Identity) -> Path:
         """Run the stage `scores` of one run."""
         suites = {path.parent.name for of, folder in self.artefacts["eval"] for path in folder.glob("*/*.parquet")}
-        spec: dict[str, Any] = {"run": run, "suites": {name: KINDS_OF.get(name, "tofu") for name in sorted(suites)}}
-        inputs: list[tuple[str, Path]] = []
-        for kind, key in KINDS.items():
-            own = [(of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()]
-            spec[key] = [{name: value for name, value in of.items() if name not in RUN} for of, _ in own]
-            if kind == "attack":
-                spec[key] = [{**each, "suites": self.attacked_by} for each in spec[key]]
-            inputs += [(kind, path) for _, path in own]
+        own = {
+            kind: {subject(of): (of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()} for kind in KINDS
+        }
+        spec: dict[str, Any] = {
+            "run": run,
+            "suites": {name: KINDS_OF.get(name, "tofu") for name in sorted(suites)},
+            "attacks": dict.fromkeys(own["attack"], self.attacked_by),
+            "trajectories": {name: of["suite"] for name, (of, _) in own["trajectory"].items()},
+        }
+        inputs = [(f"{kind}:{name}", path) for kind, each in own.items() for name, (_, path) in each.items()]
         for of, path in self.artefacts["eval"]:
             if of["method"] == "retrain" and run.items() <= {**of, "seed": run["seed"]}.items():
-                inputs.append(("retrain" if of["seed"] == run["seed"] else "other_retrains", path))
+                inputs.append((f"{'retrain' if of['seed'] == run['seed'] else 'other_retrains'}:seed{of['seed']}", path))
         return self.stage(monkeypatch, scores, spec, inputs, self.run_folder(run) / "scores")
 
     def choose(self, monkeypatch: pytest.MonkeyPatch, method: str, spec: dict[str, Any]) -> Path:
         """Run the stage `choice` of a method, the trials being among this study's trajectories."""
         trials = [identity(method, trial["variant"], trial["seed"]) for trial in spec["trials"]]
-        inputs = [("trajectory", self.folder(trial) / "trajectory") for trial in trials]
+        inputs = [(f"trajectory:{trial['variant']}/seed{trial['seed']}", self.folder(trial) / "model") for trial in trials]
         for role in ("original", "retrain"):
-            inputs += [(role, self.folder(identity(role, "", seed)) / "eval") for seed in spec["references"]]
+            inputs += [(f"{role}:seed{seed}", self.folder(identity(role, "", seed)) / "eval") for seed in spec["references"]]
         return self.stage(monkeypatch, choice, spec, inputs, self.root / "tofu" / "tiny" / "forget05" / "choice" / method)
 
     def summarise(self, monkeypatch: pytest.MonkeyPatch, choices: tuple[str, ...] = ()) -> Path:
         """Run the stages `scores` of every run and `summarise`, with the choices made before."""
-        inputs = [("scores", self.score(monkeypatch, run)) for run in self.runs()]
-        place = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}
-        inputs += [("choice", self.root / "tofu" / "tiny" / "forget05" / "choice" / method) for method in choices]
-        spec = {"choices": [place | {"method": method} for method in choices]}
-        return self.stage(monkeypatch, summarise, spec, inputs, self.root / "summary")
+        inputs = [(f"scores:{ModelId(**run).path}", self.score(monkeypatch, run)) for run in self.runs()]
+        folder = self.root / "tofu" / "tiny" / "forget05" / "choice"
+        inputs += [(f"choice:tofu/forget05/tiny/{method}", folder / method) for method in choices]
+        return self.stage(monkeypatch, summarise, {}, inputs, self.root / "summary")
 
     def stage(
         self, monkeypatch: pytest.MonkeyPatch, module: Any, spec: dict[str, Any], inputs: list[tuple[str, Path]], out: Path

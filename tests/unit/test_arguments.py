@@ -34,7 +34,7 @@ PARSED = {
     "palimpsest.config": lambda: importlib.import_module("palimpsest.config.__main__").main(),
     "palimpsest.config.publish": lambda: sys.exit(importlib.import_module("palimpsest.config.publish").main()),
     "palimpsest.report.cost": lambda: importlib.import_module("palimpsest.report.cost").main(),
-    "palimpsest.stages": lambda: importlib.import_module("palimpsest.stages.contract")._parse("scores"),
+    "palimpsest.stages": lambda: importlib.import_module("palimpsest.contract.job")._parse("scores"),
     **{
         f"scripts/{name}": lambda name=name: runpy.run_path(str(ROOT / "scripts" / f"{name}.py"), run_name="__main__")
         for name in ("audit_dependencies", "benchmark", "images", "lock_environments", "plan", "scale")
@@ -88,7 +88,7 @@ def test_every_script_and_module_with_a_command_line_is_swept() -> None:
         "palimpsest.config.publish",
         "palimpsest.launch",
         "palimpsest.report.cost",
-        "palimpsest.stages.contract",
+        "palimpsest.contract.job",
     }
 
 
@@ -320,14 +320,14 @@ def test_a_damaged_summary_is_one_line(capsys: pytest.CaptureFixture[str], tmp_p
 def test_a_stage_says_a_wrong_argument_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: list[str], says: str
 ) -> None:
+    from palimpsest.contract.job import run_stage
     from palimpsest.stages import scores
-    from palimpsest.stages.contract import run_stage
 
     written(tmp_path / "binary", bytes(range(256)))
     monkeypatch.chdir(tmp_path)
     change = [text.format(folder=tmp_path) if "folder" in text else text for text in change]
     run = {"benchmark": "a", "split": "b", "model": "c", "seed": 0}
-    spec = json.dumps({"run": run, "suites": {}, "evaluations": []})
+    spec = json.dumps({"run": run, "suites": {}})
     given = {"--spec": spec, "--out": "out/manifest.json"}
     others = [text for name, value in given.items() if name not in change for text in (name, value)]
     monkeypatch.setattr(sys, "argv", ["scores", *others, *change])

@@ -124,7 +124,8 @@ def test_a_stage_is_read_off_its_command() -> None:
     text = (
         "PALIMPSEST_NETWORK=yes python -m palimpsest.launch --gpu 2 --parallel ddp palimpsest.stages.evaluate"
         ' --spec \'{"a":"x y"}\''
-        " --code abc+palimpsest.evaluation.tofu --in eval=r/a/manifest.json --in eval=r/b/manifest.json --out r/c/manifest.json"
+        " --code abc+palimpsest.evaluation.tofu --in eval:original=r/a/manifest.json"
+        " --in eval:retrain=r/b/manifest.json --out r/c/manifest.json"
         " > r/logs/c.log 2>&1"
     )
     command = read_command(text)
@@ -140,7 +141,7 @@ def test_a_stage_is_read_off_its_command() -> None:
         "palimpsest.stages.evaluate",
     ]
     assert (command.stage, command.spec, command.code) == ("evaluate", '{"a":"x y"}', "abc+palimpsest.evaluation.tofu")
-    assert command.labelled == {"eval": Path("r/a/manifest.json"), "eval.1": Path("r/b/manifest.json")}
+    assert command.inputs == {"eval:original": Path("r/a/manifest.json"), "eval:retrain": Path("r/b/manifest.json")}
     assert read_command("cp a b") is None
 
 
@@ -156,7 +157,7 @@ def artefact(path: str, manifest: dict[str, Any], environment: dict[str, Any] | 
         ("data", {"source": {"kind": "hub", "repo": "a/b", "revision": "f" * 40}}, "a/b at ffffffffffff"),
         ("data", {"source": {"kind": "folder", "path": "data/x"}}, "folder data/x, whose files are hashed in its source.json"),
         ("data", {"source": {"kind": "world", "seed": 3}}, "made here (world), seed 3"),
-        ("markov_data", {"chains": {}, "seed": 2}, "made here (markov_data), seed 2"),
+        ("palimpsest.benchmarks.markov.stages.draw", {"chains": {}, "seed": 2}, "made here (draw), seed 2"),
         ("base", {"model": {"kind": "pretrained", "name": "a/b", "revision": "e" * 40}}, "a/b at eeeeeeeeeeee"),
         ("base", {"model": {"kind": "pretrained", "name": "folder", "revision": None}}, None),
         ("base", {"model": {"package": "p", "file": "m.gguf", "sha256": "a" * 64}}, "p/m.gguf, sha256 aaaaaaaaaaaa"),

@@ -20,11 +20,8 @@ PACKAGE = ROOT / "palimpsest"
 UNCONVERTED = (
     "cli.py",
     "config/models.py",
-    "config/specs.py",
-    "markov",
     "planning.py",
     "report/questions/halves.py",
-    "stages/markov",
 )
 KIND = "(?:tofu|muse|wmdp|markov)"
 SWITCH = re.compile(rf'is_markov|is_texts|is_muse|kind [!=]= "{KIND}"|palimpsest\.benchmarks\.{KIND}\b')

@@ -65,7 +65,7 @@ def test_what_the_splits_differ_in() -> None:
     assert lengths["learnt"] == {"retain": 20, "forget1": 20, "forget2": 5}
     assert memorisation["learnt"] == {"retain": 20, "forget1": 20}
     assert lengths["training"]["epochs"] == 6
-    retrain = spec(study, "markov/gpt2/seed0/retrain/model")
+    retrain = spec(study, "markov/gpt2/retain/seed0/retrain/model")
     assert retrain["learnt"] == {"retain": 20}
     # What is said of one split is nothing to what both share.
     assert retrain["training"]["epochs"] == 5
@@ -77,18 +77,20 @@ def test_what_the_splits_differ_in() -> None:
 
 def test_all_splits_share_one_retrain_a_seed() -> None:
     study = Study(config())
-    assert folders(study, "markov_retrain") == [f"markov/gpt2/seed{seed}/retrain/model" for seed in (0, 1)]
+    assert [path for path in folders(study, "finetune") if "retrain" in path and "markov" in path] == [
+        f"markov/gpt2/retain/seed{seed}/retrain/model" for seed in (0, 1)
+    ]
     run = "markov/gpt2/lengths/seed0"
-    assert inputs(study, f"{run}/retrain/eval")["model"] == "markov/gpt2/seed0/retrain/model"
-    assert inputs(study, f"{run}/original/eval") == {"model": f"{run}/original/model", "data": "markov/seed0/data"}
+    assert inputs(study, f"{run}/retrain/eval")["model"] == "markov/gpt2/retain/seed0/retrain/model"
+    assert inputs(study, f"{run}/original/eval") == {"model": f"{run}/original/model", "split": "markov/seed0/data"}
 
 
 def test_methods_are_watched_and_leave_no_model() -> None:
     study, run = Study(config()), "markov/gpt2/lengths/seed0"
-    assert not [path for path in folders(study, "unlearn") if "markov" in path]
-    mine = {path for path in folders(study, "markov_trajectory") if path.startswith(run)}
-    assert mine == {f"{run}/unlearn/{name}/trajectory" for name in ("npo/default", "simnpo/beta-1", "simnpo/beta-4")}
-    told = spec(study, f"{run}/unlearn/npo/default/trajectory")
+    assert not any(wanted.model for of, wanted in study.subjects.items() if of.benchmark == "markov" and of.variant)
+    mine = {path for path in folders(study, "unlearn") if path.startswith(run)}
+    assert mine == {f"{run}/unlearn/{name}/model" for name in ("npo/default", "simnpo/beta-1", "simnpo/beta-4")}
+    told = spec(study, f"{run}/unlearn/npo/default/model")
     assert told["loss"] == {"beta": 0.2}
     assert told["training"]["retain_loss"] == "none"
     assert (told["lengths"]["forget2"], told["watched"]) == (5, 500)
@@ -111,10 +113,10 @@ def test_the_study_described_and_resolved() -> None:
 
 def test_every_job_is_measured_where_its_rule_writes() -> None:
     files = {f"{node.path}.tsv" for node in Artefacts(Study(config())).measured() if node.of.benchmark == "markov"}
-    assert "markov/gpt2/seed0/retrain/model.tsv" in files
+    assert "markov/gpt2/retain/seed0/retrain/model.tsv" in files
     assert "markov/gpt2/lengths/seed1/original/model.tsv" in files
     assert "markov/gpt2/lengths/seed0/retrain/eval.tsv" in files
-    assert "markov/gpt2/memorisation/seed0/unlearn/npo/default/trajectory.tsv" in files
+    assert "markov/gpt2/memorisation/seed0/unlearn/npo/default/model.tsv" in files
     assert not [file for file in files if "reference" in file]
     # A seed: Retrain; an original, two evaluations and three trajectories a split.
     assert len(files) == 2 * (1 + 2 * (1 + 2 + 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -240,21 +241,23 @@ def test_the_order_of_keys_is_nothing_and_specs_are_canonical() -> None:
         assert canonical_json(json.loads(text)) == text
 
 
-def test_the_spec_of_a_run_s_scores_names_its_inputs_in_their_order() -> None:
+def test_the_inputs_of_a_run_s_scores_carry_what_they_are() -> None:
     study = Study(GRIDDED)
-    told, given = spec(study, f"{RUN}/scores"), inputs(study, f"{RUN}/scores")
-    kinds = (
-        ("evaluations", "eval", "{}/{}/eval"),
-        ("attacks", "attack", "{}/{}/attack/{}"),
-        ("trajectories", "trajectory", "{}/{}/trajectory"),
-    )
-    for kind, label, path in kinds:
-        assert len(told[kind]) == len(given[label]) > 0
-        for row, folder in zip(told[kind], given[label], strict=True):
-            wanted = path.format(row["method"], row["variant"], row.get("attack", "")).replace("//", "/")
-            assert folder.replace("/unlearn/", "/") == f"{RUN}/{wanted}"
-    retrains = [f"tofu/tiny/forget10/seed{seed}/retrain/eval" for seed in (0, 1, 3, 4)]
-    assert (given["retrain"], given["other_retrains"]) == (retrains[:1], retrains[1:])
+    told, artefacts = spec(study, f"{RUN}/scores"), Artefacts(study)
+    given = artefacts.inputs(artefacts.at(f"{RUN}/scores"))
+    for kind, end in (("eval", "/eval"), ("attack", ""), ("trajectory", "/model")):
+        own = {label.partition(":")[2]: path for label, path in given.items() if label.startswith(f"{kind}:")}
+        assert own
+        for subject, path in own.items():
+            # A trial with the settings of the default is trained with it.
+            made = study.made_as(study.runs[0].at(subject)).subject if kind == "trajectory" else subject
+            assert path == study.path(f"{RUN}/{made}{end}")
+            assert study.runs[0].at(subject).subject == subject
+        wanted = {"attack": told["attacks"], "trajectory": told["trajectories"]}.get(kind, own)
+        assert own.keys() == wanted.keys()
+    retrains = {f"other_retrains:seed{seed}": study.path(f"tofu/tiny/forget10/seed{seed}/retrain/eval") for seed in (1, 3, 4)}
+    retrains["retrain:seed0"] = study.path(f"{RUN}/retrain/eval")
+    assert {label: path for label, path in given.items() if "retrain" in label.partition(":")[0]} == retrains
 
 
 # Grids, choices, starts and references.
@@ -306,9 +309,21 @@ def test_trials_are_watched_and_leave_no_model() -> None:
     assert len(trials) == 2 * 3
     assert trials <= set(study.subjects.watched)
     assert not any(study.subjects[trial].model or study.subjects[trial].suites for trial in trials)
-    assert not any("gamma" in path for path in folders(study, "unlearn"))
+    assert not any(spec(study, path)["keep"] for path in folders(study, "unlearn") if "gamma" in path)
     npo = next(subject for subject in study.subjects.watched if subject.method == "npo")
     assert study.subjects[npo].model
+
+
+def test_variants_with_the_same_settings_are_trained_once() -> None:
+    study = Study(GRIDDED)
+    same = TRIALS[0]
+    assert study.variant(of("simnpo", same)) == study.variant(of("simnpo", "default"))
+    # On seed 0 the study wants the default too, on seeds 3 and 4 the trial alone.
+    for seed, made, epochs, keep in ((0, "default", "last", True), (3, same, "all", False), (4, same, "all", False)):
+        trial = replace(of("simnpo", same), seed=seed)
+        assert study.made_as(trial) == trial.of("simnpo", made)
+        told = spec(study, f"{trial.of('simnpo', made).path}/model")
+        assert (told["watched"]["epochs"], told["keep"]) == (epochs, keep)
 
 
 def test_a_choice_waits_for_all_trials_of_its_seeds_and_for_what_they_are_measured_by() -> None:
@@ -317,7 +332,7 @@ def test_a_choice_waits_for_all_trials_of_its_seeds_and_for_what_they_are_measur
     told, given = spec(study, choice), inputs(study, choice)
     assert [(trial["variant"], trial["seed"]) for trial in told["trials"]] == [(name, seed) for name in TRIALS for seed in (3, 4)]
     for trial, path in zip(told["trials"], given["trajectory"], strict=True):
-        assert path.endswith(f"/seed{trial['seed']}/unlearn/simnpo/{trial['variant']}/trajectory")
+        assert path.endswith(f"/seed{trial['seed']}/unlearn/simnpo/{trial['variant']}/model")
     for role in ("original", "retrain"):
         assert given[role] == [f"tofu/tiny/forget10/seed{seed}/{role}/eval" for seed in (3, 4)]
 
@@ -507,10 +522,9 @@ def test_every_job_that_works_with_a_model_is_measured_where_its_rule_writes() -
         f"{run}/original-half/reference/plain.tsv",
         f"{run}/unlearn/npo/noisy/model.tsv",
         f"{run}/unlearn/npo/default/attack/relearn-random.tsv",
-        f"{run}/unlearn/simnpo/beta-4.5+gamma-0/trajectory.tsv",
+        f"{run}/unlearn/simnpo/beta-4.5+gamma-1/model.tsv",
         f"{run}/unlearn/simnpo/chosen/eval.tsv",
     } <= files
-    assert f"{run}/unlearn/simnpo/beta-4.5+gamma-0/model.tsv" not in files
     assert len(files) == len(costs["jobs"])
 
 
@@ -537,7 +551,7 @@ def test_wildcards_match_the_names_of_the_study_alone() -> None:
 
 
 def test_inputs_become_flags() -> None:
-    assert as_flags({"model": ["a"], "eval": ["b", "c d"], "reference": []}) == "--in model=a --in eval=b --in eval='c d'"
+    assert as_flags({"model": "a", "eval:npo": "b", "eval:ga": "c d"}) == "--in model=a --in eval:npo=b --in eval:ga='c d'"
 
 
 def test_the_prefix_of_jobs_survives_snakemake_s_formatting_and_odd_paths(tmp_path: Path) -> None:

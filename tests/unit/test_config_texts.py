@@ -130,7 +130,7 @@ def test_every_split_is_scored_against_the_one_retrain() -> None:
     first, second = "muse/tiny/forget/seed0/scores", "muse/tiny/request2/seed0/scores"
     assert inputs(study, first)["retrain"] == inputs(study, second)["retrain"] == [f"{FIRST}/retrain/eval"]
     assert spec(study, first)["published"] == {}
-    assert spec(study, second)["evaluations"] == [{"method": "npo", "variant": "default", "attack": ""}]
+    assert inputs(study, second)["eval"] == ["muse/tiny/request2/seed0/unlearn/npo/default/eval"]
 
 
 def test_the_base_that_knows_the_hazards_is_the_original_and_there_is_no_retrain() -> None:

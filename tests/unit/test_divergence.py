@@ -12,9 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from report_example import block, spec, write_summary
-from run_example import MODELS, Results, attack_rows, identity, suite_rows, trajectory_rows
+from run_example import MODELS, Results, attack_rows, identity, subject, suite_rows, trajectory_rows
 from test_training import items, run, same, small_model, weights
 
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.errors import DIVERGED_EXIT, Diverged, UserError
 from palimpsest.provenance.manifest import UNMOVED, Remark, read_manifest
 from palimpsest.report import outdated
@@ -23,7 +24,6 @@ from palimpsest.report.evidence import Evidence
 from palimpsest.report.questions.relearning import QUESTIONS
 from palimpsest.scores.remarks import DIVERGED, MISSING
 from palimpsest.stages import scores
-from palimpsest.stages.contract import Job, run_stage
 from palimpsest.stages.training import write_log
 from palimpsest.training.problems import FineTuning, Term
 from palimpsest.training.settings import TrainSettings
@@ -265,14 +265,11 @@ def test_what_could_not_be_made_is_a_remark(study: Results, monkeypatch: pytest.
     asked: dict[str, Any] = {
         "run": run_of,
         "suites": {"tofu": "tofu"},
-        "evaluations": [{"method": of["method"], "variant": of["variant"]} for of, _ in study.artefacts["eval"]],
-        "attacks": [],
-        "trajectories": [],
         "gaps": [
             {"method": "simnpo", "variant": "beta-2.5", "of": "evaluation", "reason": "failed: out of memory after step 12"}
         ],
     }
-    inputs = [("eval", path) for _, path in study.artefacts["eval"]]
+    inputs = [(f"eval:{subject(of)}", path) for of, path in study.artefacts["eval"]]
     inputs += [("retrain", path) for of, path in study.artefacts["eval"] if of["method"] == "retrain"]
     out = study.stage(monkeypatch, scores, asked, inputs, study.run_folder(run_of) / "scores")
     (row,) = pd.read_parquet(out / "remarks.parquet").to_dict("records")
@@ -291,7 +288,7 @@ def test_a_diverged_trial_is_never_chosen(study: Results, monkeypatch: pytest.Mo
         rows = trajectory_rows(rng, epochs)
         study.watch(identity("simnpo", variant, suite="tofu"), rows)
         if variant in diverged:
-            replace_manifest(study.folder(identity("simnpo", variant)) / "trajectory", diverged=RECORD)
+            replace_manifest(study.folder(identity("simnpo", variant)) / "model", diverged=RECORD)
     asked = {
         "rule": {"keep": 0.0, "epochs": "last"},
         "suite": "tofu",

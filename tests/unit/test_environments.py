@@ -23,10 +23,11 @@ STAGES = {
     family: tuple(f"palimpsest.{module}" for module in modules.split())
     for family, modules in {
         "data": "stages.data stages.split benchmarks.tofu.splits benchmarks.muse.splits",
-        "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reinforce stages.reference stages.unlearn"
+        "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reinforce stages.reference"
         " stages.attack attacks.relearn attacks.quantise"
-        " stages.markov_data stages.markov_train stages.markov_evaluate stages.markov_trajectory",
-        "evaluate": "launch stages.evaluate stages.trajectory"
+        " benchmarks.markov.stages.draw benchmarks.markov.stages.finetune",
+        "evaluate": "launch stages.evaluate stages.unlearn stages.watching"
+        " benchmarks.markov.stages.evaluate benchmarks.markov.stages.unlearn"
         " benchmarks.tofu.suite benchmarks.muse.suite evaluation.lm_eval.suite",
         "report": "stages.choice stages.scores stages.external benchmarks.tofu.imported"
         " benchmarks.tofu.scores benchmarks.muse.scores benchmarks.markov.scores evaluation.lm_eval.scores"

@@ -60,8 +60,8 @@ def take(study: Results, monkeypatch: pytest.MonkeyPatch, log: Path, retrain: Pa
 
 def in_summary(study: Results, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     """Run the summary of the study with one imported log."""
-    inputs = [("scores", study.score(monkeypatch, run)) for run in study.runs()]
-    return study.stage(monkeypatch, summarise, {"choices": []}, [*inputs, ("external", folder)], study.root / "summary")
+    inputs = [("scores:run", study.score(monkeypatch, run)) for run in study.runs()]
+    return study.stage(monkeypatch, summarise, {}, [*inputs, ("external:theirs", folder)], study.root / "summary")
 
 
 def test_an_official_log_reaches_the_summary_with_the_official_numbers(

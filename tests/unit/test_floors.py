@@ -9,10 +9,11 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "palimpsest"
 # From the ground up; packages of one floor may import each other only where they are listed together.
 FLOORS = (
     ("provenance",),
+    ("contract",),
     ("data", "metrics"),
     ("models", "training"),
     ("evaluation",),
-    ("attacks", "benchmarks", "markov", "methods"),
+    ("attacks", "benchmarks", "methods"),
     ("scores", "selection"),
     ("report",),
     ("stages",),

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from palimpsest.benchmarks.markov.chains import CHAINS, STATES, divergence, sample, transitions
 from palimpsest.benchmarks.markov.data import draw
+from palimpsest.benchmarks.markov.models import ChainTraining, EachStep, build_model, encode
 from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.benchmarks.markov.suite import distances, divergences
-from palimpsest.markov.models import ChainTraining, EachStep, build_model, encode
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
 from palimpsest.models.packing import Layouts, label_logits, pack, token_nll

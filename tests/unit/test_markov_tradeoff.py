@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.markov.tradeoff import equal_retain, forget_at_retain, mean_gap, retain_at_forget
+from palimpsest.benchmarks.markov.tradeoff import equal_retain, forget_at_retain, mean_gap, retain_at_forget
 
 RETAIN, FORGET = [0.0, 0.1, 0.3, 0.2, 0.6], [0.1, 0.2, 0.6, 0.4, 1.0]
 

@@ -93,7 +93,7 @@ def test_every_job_with_a_model_is_planned_once() -> None:
 
 def test_what_one_gpu_of_80_gb_does_not_hold() -> None:
     planned = rows("tofu-forget05-llama2")
-    assert {row.stage for row in planned.values() if row.gpus(80) > 1} == {"finetune", "unlearn", "trajectory", "attack"}
+    assert {row.stage for row in planned.values() if row.gpus(80) > 1} == {"finetune", "unlearn", "attack"}
     assert all(row.gpus(80) == 1 for row in rows("tofu-forget05-llama2-lora").values())
 
 

@@ -33,6 +33,7 @@ from report_example import (
 )
 
 from palimpsest.config.study import Study
+from palimpsest.contract.job import run_stage
 from palimpsest.provenance import digest
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.digest import code_digest
@@ -45,7 +46,6 @@ from palimpsest.report.report import write_report
 from palimpsest.report.tables import table1
 from palimpsest.report.words import MINUS
 from palimpsest.stages import report as stage
-from palimpsest.stages.contract import run_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = all_questions()

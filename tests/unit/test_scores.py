@@ -109,7 +109,7 @@ def test_a_suite_that_ends_within_the_first_half_has_no_second(study: Results, m
 
 def test_a_trajectory_has_all_scores_and_the_divergence_of_each_epoch(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = table(study, monkeypatch)
-    watched = pd.read_parquet(study.folder(identity("npo", "default")) / "trajectory" / "items.parquet")
+    watched = pd.read_parquet(study.folder(identity("npo", "default")) / "model" / "items.parquet")
     rows = numbers[(numbers["attack"] == "") & numbers["epoch"].notna()]
 
     assert set(rows["epoch"]) == {0, 1, 2}
@@ -248,13 +248,13 @@ def test_a_trajectory_that_retrain_cannot_judge_is_refused(
     watched = [row for row in trajectory_rows(np.random.default_rng(2), range(2)) if rows(row)]
     study.watch(identity("npo", "default", suite="tofu"), watched)
     line = refusal(lambda: study.score(monkeypatch, RUN), capsys)
-    assert "npo/default/trajectory/items.parquet" in line and said in line
+    assert "npo/default/model/items.parquet" in line and said in line
 
 
-def test_inputs_and_spec_must_agree_in_number(
+def test_a_watched_training_that_the_spec_does_not_name_is_refused(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = {"run": RUN, "suites": {}, "evaluations": []}
-    folder = study.artefacts["eval"][0][1]
-    line = refusal(lambda: study.stage(monkeypatch, scores, spec, [("eval", folder)], study.run_folder(RUN) / "scores"), capsys)
-    assert "--in eval=: 1 given, the spec names 0" in line
+    spec = {"run": RUN, "suites": {}}
+    given = [("trajectory:unlearn/npo/default", study.artefacts["trajectory"][0][1])]
+    line = refusal(lambda: study.stage(monkeypatch, scores, spec, given, study.run_folder(RUN) / "scores"), capsys)
+    assert "--in trajectory:unlearn/npo/default=: given, but not named by the spec" in line

@@ -238,7 +238,7 @@ def test_the_stage_measures_every_trial_against_its_own_seed(study: Results, mon
     for row in table.to_dict("records"):
         qualities, utilities, originals = [], [], []
         for seed in (3, 5):
-            watched = pd.read_parquet(study.folder(identity("npo", row["variant"], seed)) / "trajectory" / "items.parquet")
+            watched = pd.read_parquet(study.folder(identity("npo", row["variant"], seed)) / "model" / "items.parquet")
             at = watched[watched["epoch"] == row["epoch"]]
             retrain = log_x(items(study, "retrain", seed=seed))
             qualities.append(ks_2samp(log_x(at[at["set"] == "forget"]), retrain).pvalue)
@@ -283,11 +283,11 @@ def test_a_suite_without_model_utility_is_refused(
     assert "seed3/original/eval/tofu/items.parquet: no model utility, which a choice needs" in line
 
 
-def test_trajectories_and_trials_must_agree_in_number(
+def test_inputs_other_than_the_trials_and_seeds_are_refused(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refusal(lambda: study.stage(monkeypatch, choice, spec(), [], study.root / "choice"), capsys)
-    assert "--in original=: 0 given, the spec names 2" in line
+    assert "--in original:seed3=: named by the spec, but not given" in line
 
 
 @pytest.fixture
@@ -304,9 +304,15 @@ def texts(tmp_path: Path) -> Texts:
 
 
 def choose_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch, **rule: Any) -> Path:
-    inputs = [("trajectory", texts.folder(place("npo", trial["variant"], trial["seed"])) / "trajectory") for trial in trials()]
+    inputs = [
+        (
+            f"trajectory:{trial['variant']}/seed{trial['seed']}",
+            texts.folder(place("npo", trial["variant"], trial["seed"])) / "model",
+        )
+        for trial in trials()
+    ]
     for role in ("original", "retrain"):
-        inputs += [(role, texts.folder(place(role, "", seed)) / "eval") for seed in (3, 5)]
+        inputs += [(f"{role}:seed{seed}", texts.folder(place(role, "", seed)) / "eval") for seed in (3, 5)]
     return texts.stage(
         monkeypatch, choice, spec(**rule) | {"suite": "muse", "kind": "muse"}, inputs, texts.root / "choice" / "npo"
     )
@@ -329,7 +335,7 @@ def test_the_stage_chooses_among_trials_of_texts(texts: Texts, monkeypatch: pyte
     for row in table.to_dict("records"):
         leaks, known, originals = [], [], []
         for seed in (3, 5):
-            watched = pd.read_parquet(texts.folder(place("npo", row["variant"], seed)) / "trajectory" / "items.parquet")
+            watched = pd.read_parquet(texts.folder(place("npo", row["variant"], seed)) / "model" / "items.parquet")
             at = watched[watched["epoch"] == row["epoch"]]
             leaks.append(-abs(100 * (auc(at) / auc(finished("retrain", seed)) - 1)))
             known.append(knowledge(at))

@@ -41,8 +41,8 @@ def run_stage(
 ) -> Path:
     spec, inputs = study.spec(run, auc)
     own = study.folder(place("retrain", "") | run) / "eval"
-    if retrain or ("eval", own) in inputs:
-        inputs.append(("retrain", retrain or own))
+    if retrain or own in [path for _, path in inputs]:
+        inputs.append(("retrain:seed0", retrain or own))
     return study.stage(monkeypatch, stage, spec, inputs, study.run_folder(run) / "scores")
 
 
@@ -87,7 +87,7 @@ def test_an_epoch_of_a_trajectory_has_them_too_and_its_divergence(study: Texts, 
     watched = scores[scores["epoch"].notna()]
     every = METRICS | {f"{metric}_{end}" for metric in METRICS for end in ("low", "high")} | {"kl_forget", "kl_retain"}
     assert {epoch: set(rows["metric"]) for epoch, rows in watched.groupby("epoch")} == {0: every, 1: every, 2: every}
-    at = pd.read_parquet(study.folder(place("npo", "default")) / "trajectory" / "items.parquet")
+    at = pd.read_parquet(study.folder(place("npo", "default")) / "model" / "items.parquet")
     for epoch in range(3):
         auc = membership_auc(*losses(at[at["epoch"] == epoch]))
         assert value(scores, "auc_min_k", "npo", epoch=epoch) == pytest.approx(auc)
@@ -195,7 +195,7 @@ def test_a_model_of_other_texts_than_retrain_is_refused(
     else:
         study.evaluate_texts(place("npo", "default"), rows)
     line = refusal(lambda: run_stage(study, monkeypatch), capsys)
-    where = "trajectory/items.parquet" if watched else "eval/muse/items.parquet"
+    where = "model/items.parquet" if watched else "eval/muse/items.parquet"
     assert f"npo/default/{where}: other texts than Retrain in" in line and "retrain/eval/muse/items.parquet" in line
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from palimpsest.benchmarks.muse.sources.muse_world import MuseWorldSource
 from palimpsest.benchmarks.muse.world import make_dataset
+from palimpsest.contract.job import Job
 from palimpsest.data.rows import Text, read_rows
 from palimpsest.errors import UserError
-from palimpsest.stages.contract import Job
 from palimpsest.stages.split import Spec, work
 
 

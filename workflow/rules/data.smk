@@ -1,6 +1,7 @@
 _external = of("external")
 _data = of("data")
 _split = of("split")
+_draw = of("draw")
 
 
 # A log that others made, kept as it is. All rules that work without a model inherit from this one.
@@ -78,3 +79,27 @@ use rule external as split with:
         inputs=_split.flags,
     message:
         "Splitting {wildcards.benchmark}: {wildcards.split}"
+
+
+# Data that a benchmark draws anew for each seed.
+use rule external as draw with:
+    input:
+        unpack(_draw.inputs),
+    output:
+        manifest=_draw.manifest,
+    log:
+        _draw.log,
+    group:
+        "splits"
+    conda:
+        "../../envs/train.yaml"
+    container:
+        IMAGES.train
+    params:
+        stage=_draw.stage,
+        before="",
+        spec=_draw.spec,
+        code=_draw.code,
+        inputs=_draw.flags,
+    message:
+        "Drawing the data of {wildcards.benchmark} (seed {wildcards.seed})"

@@ -6,7 +6,6 @@ _given = of("given")
 _reinforce = of("reinforce")
 _reference = of("reference")
 _unlearn = of("unlearn")
-_trajectory = of("trajectory")
 _attack = of("attack")
 
 
@@ -141,6 +140,7 @@ use rule finetune as reference with:
         "Taking reference log-probabilities ({wildcards.subject}, {wildcards.name}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
+# In the environment of evaluations, since a suite may watch it.
 use rule finetune as unlearn with:
     input:
         unpack(_unlearn.inputs),
@@ -150,6 +150,10 @@ use rule finetune as unlearn with:
         _unlearn.log,
     benchmark:
         _unlearn.benchmark
+    conda:
+        "../../envs/evaluate.yaml"
+    container:
+        IMAGES.evaluate
     params:
         stage=_unlearn.stage,
         before="",
@@ -158,30 +162,6 @@ use rule finetune as unlearn with:
         inputs=_unlearn.flags,
     message:
         "Unlearning with {wildcards.method} {wildcards.variant} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
-
-
-# Unlearning watched: the numbers along the way, and no model.
-use rule finetune as trajectory with:
-    input:
-        unpack(_trajectory.inputs),
-    output:
-        manifest=_trajectory.manifest,
-    log:
-        _trajectory.log,
-    benchmark:
-        _trajectory.benchmark
-    conda:
-        "../../envs/evaluate.yaml"
-    container:
-        IMAGES.evaluate
-    params:
-        stage=_trajectory.stage,
-        before="",
-        spec=_trajectory.spec,
-        code=_trajectory.code,
-        inputs=_trajectory.flags,
-    message:
-        "Watching {wildcards.method} {wildcards.variant} unlearn ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
 use rule finetune as attack with:

@@ -27,7 +27,7 @@ def check_inputs(artefact: Artefact, here: Mapping[str, Artefact], job: Planned 
 
 def inputs_of(job: Planned, called: str) -> dict[str, str]:
     """Return a job's inputs by label, as paths below the results, which Snakemake calls so."""
-    return {label: source.parent.relative_to(called).as_posix() for label, source in job.command.labelled.items()}
+    return {label: source.parent.relative_to(called).as_posix() for label, source in job.command.inputs.items()}
 
 
 def is_imported(artefact: Artefact) -> bool:
@@ -54,7 +54,7 @@ def source_of(artefact: Artefact) -> str | None:
         return f"{source.get('repo') or source.get('name')} at {short(source['revision'])}" if source["revision"] else None
     if "path" in source:
         return f"folder {source['path']}, whose files are hashed in its source.json"
-    return f"made here ({kind or artefact.manifest['stage']}), seed {source.get('seed', spec.get('seed', 0))}"
+    return f"made here ({kind or artefact.manifest['stage'].rpartition('.')[2]}), seed {source.get('seed', spec.get('seed', 0))}"
 
 
 def check_source(artefact: Artefact) -> Iterator[Finding]:

@@ -12,11 +12,14 @@ from palimpsest.audit.chain import is_imported, is_source, source_of
 from palimpsest.audit.findings import short
 from palimpsest.errors import UserError, first_line
 from palimpsest.mistakes import suggest
+from palimpsest.names import RETRAIN, ModelId
 from palimpsest.provenance.manifest import MANIFEST
 
 SUMMARY = "summary"
 # The columns of a number that say what it is of.
 IDENTITY = ("benchmark", "split", "model", "seed", "method", "variant", "attack", "epoch", "suite")
+# Inputs of the stage `scores` whose ids are models of its run.
+MEASURED = ("eval", "attack", "trajectory")
 LISTED = 6
 # Of an artefact so many settings are shown in a line.
 SHOWN_SETTINGS = 8
@@ -132,18 +135,18 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
         # The scores of the run that an imported model stands beside say nothing of it.
         imported = {name: digest for name, digest in read.items() if digest in here and is_imported(here[digest])}
         return imported or read
-    if "evaluations" not in spec:
+    if stage != "scores":
         return inputs
     wanted = "eval" if not row["epoch"] else "attack" if row["attack"] else "trajectory"
-    listed = {"eval": spec["evaluations"], "attack": spec["attacks"], "trajectory": spec["trajectories"]}
+    run, identity = ModelId(**spec["run"]), tuple(row[key] for key in ("method", "variant", "attack"))
     chosen = {}
     for name, digest in inputs.items():
-        kind, _, place = name.partition(".")
-        of = listed[kind][int(place or 0)] if kind in listed else {"method": "retrain"}
-        is_own = kind == wanted and all(of.get(key) == row[key] for key in ("method", "variant", "attack"))
+        kind, _, subject = name.partition(":")
+        of = run.at(subject) if kind in MEASURED else run.of(RETRAIN)
+        is_own = kind == wanted and (of.method, of.variant, of.attack) == identity
         # Retrain judges, not what an attack made of it.
-        if is_own or (of["method"] == "retrain" and not of.get("attack")):
-            label = " ".join(value for value in (of["method"], of.get("variant", "")) if value)
+        if is_own or (of.method == RETRAIN and not of.attack):
+            label = " ".join(value for value in (of.method, of.variant) if value)
             chosen[f"{kind} of {label}"] = digest
     return chosen
 

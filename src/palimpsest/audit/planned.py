@@ -24,18 +24,8 @@ class Command:
     stage: str
     spec: str
     code: str
-    inputs: list[tuple[str, Path]]
+    inputs: dict[str, Path]
     out: Path
-
-    @property
-    def labelled(self) -> dict[str, Path]:
-        """The inputs as manifests name them: of several with one label the second is `label.1`."""
-        named: dict[str, Path] = {}
-        counts: dict[str, int] = {}
-        for label, path in self.inputs:
-            count = counts[label] = counts.get(label, -1) + 1
-            named[f"{label}.{count}" if count else label] = path
-        return named
 
 
 @dataclass(frozen=True)
@@ -116,10 +106,9 @@ def plan_jobs(project: Project) -> dict[str, Planned]:
 def read_command(text: str) -> Command | None:
     """Return the stage that a shell command runs; None where it runs none."""
     words = shlex.split(text)
-    stages = [word for word in words if word.startswith(STAGES)]
-    if not stages:
+    if "--spec" not in words:
         return None
-    start = words.index(stages[0])
+    start = words.index("--spec") - 1
     before = words[: start + 1]
     # What is set for the command alone stands first.
     while before and before[0] != "python":
@@ -131,10 +120,10 @@ def read_command(text: str) -> Command | None:
     pairs = [given.partition("=") for given in named.get("--in", [])]
     return Command(
         before=before,
-        stage=stages[0].removeprefix(STAGES),
+        stage=words[start].removeprefix(STAGES),
         spec=named["--spec"][0],
         code=named["--code"][0],
-        inputs=[(label, Path(path)) for label, _, path in pairs],
+        inputs={label: Path(path) for label, _, path in pairs},
         out=Path(named["--out"][0]),
     )
 

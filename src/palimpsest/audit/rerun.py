@@ -77,7 +77,7 @@ def _run(job: Planned, out: Path, project: Project, scratch: Path) -> list[str]:
     """Run a job's command with another place to write; return what it said last where it failed."""
     command = job.command
     arguments = [*command.before[1:], "--spec", command.spec, "--code", command.code, "--out", str(out / MANIFEST)]
-    arguments += [word for label, source in command.inputs for word in ("--in", f"{label}={source}")]
+    arguments += [word for label, source in command.inputs.items() for word in ("--in", f"{label}={source}")]
     environment = {**os.environ, **job_environment(ROOT, str(scratch)), "OMP_NUM_THREADS": str(job.threads)}
     log = out.with_name(f"{out.name}.log")
     with log.open("w") as file:

@@ -35,8 +35,8 @@ def check_today(artefact: Artefact, job: Planned) -> Iterator[Finding]:
         hint = f"; git diff {short(commit)} -- src shows how" if commit else ""
         code = f"{short(manifest['code'])} made it, today's is {short(command.code)}{hint}"
         yield Finding("stale", artefact.path, f"the code of stage {command.stage} has changed: {code}")
-    if manifest["inputs"].keys() != command.labelled.keys():
-        made, wanted = (", ".join(sorted(labels)) or "nothing" for labels in (manifest["inputs"], command.labelled))
+    if manifest["inputs"].keys() != command.inputs.keys():
+        made, wanted = (", ".join(sorted(labels)) or "nothing" for labels in (manifest["inputs"], command.inputs))
         yield Finding("stale", artefact.path, f"made of {made}; the study gives it {wanted}")
     elif job.changed and manifest["spec"] == spec and manifest["code"] == command.code:
         yield Finding("stale", artefact.path, f"Snakemake would make it anew: changed since: {', '.join(job.changed)}")

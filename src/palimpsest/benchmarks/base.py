@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 from palimpsest.errors import UserError
 from palimpsest.mistakes import place
-from palimpsest.names import ORIGINAL, RETRAIN, Name
+from palimpsest.names import ORIGINAL, RETRAIN, ModelId, Name
 from palimpsest.settings import Settings
 
 
@@ -116,8 +116,28 @@ class Variant(Protocol):
         """The reference whose log-probabilities it reads."""
 
 
+class Resolved(Protocol):
+    """What the specs of a benchmark's own stages are made of: the settings of a study, worked out."""
+
+    def benchmark(self, name: str) -> Any:
+        """Return the settings of a benchmark."""
+
+    def model(self, name: str) -> Any:
+        """Return the settings of a model."""
+
+    def finetuning(self, benchmark: str, split: str, model: str) -> Settings:
+        """Return how original and Retrain are trained."""
+
+    def variant(self, of: ModelId) -> Any:
+        """Return the settings of a variant."""
+
+
 class Benchmark(Settings, ABC):
-    """An entry under `benchmarks` of the config. The class of a kind lies in `benchmark.py` of the kind's folder."""
+    """An entry under `benchmarks` of the config. The class of a kind lies in `benchmark.py` of the kind's folder.
+
+    The folder's `stages` may hold modules that do the work of a stage in the place of the general ones: each with a `Spec`, the
+    function `spec` that makes it, and `work`.
+    """
 
     kind: str
     roles: ClassVar[tuple[str, ...]] = (ORIGINAL, RETRAIN)
@@ -134,9 +154,11 @@ class Benchmark(Settings, ABC):
     is_corpus: ClassVar[bool] = False
     """Whether models learn documents, which are cut into chunks, rather than questions with answers."""
     measures_itself: ClassVar[bool] = False
-    """Whether it has stages of its own, which watch every method, in the place of suites, attacks and trajectories."""
-    shares_retrain: ClassVar[bool] = False
-    """Whether all splits have one Retrain, which belongs to none of them."""
+    """Whether its one suite, which has its name, evaluates all models and watches every method."""
+    draws_anew: ClassVar[bool] = False
+    """Whether each seed draws data and initial weights of its own (stage `draw`), so that there is no base."""
+    retrain_split: ClassVar[str | None] = None
+    """The split to which the one Retrain of all splits belongs; None: every split has its own."""
 
     @property
     @abstractmethod

@@ -1,7 +1,8 @@
 """The kinds of benchmarks and of their sources, found by listing folders and imported only when they are used.
 
 A kind of benchmark is a folder beside this file with a `benchmark.py`, or a package that another distribution announces under the
-entry point group `palimpsest.benchmarks`. A kind of source is a module in its folder `sources`. Editing a module reruns only the
+entry point group `palimpsest.benchmarks`. A kind of source is a module in its folder `sources`; modules in its folder
+`stages` do the work of stages in the place of the general ones. Editing a module reruns only the
 stages that read it: the code digest of a stage names those that its job uses.
 """
 
@@ -29,13 +30,21 @@ def packages() -> dict[str, str]:
     return {entry.name: entry.value for entry in entry_points(group=GROUP)} | ours
 
 
-@cache
 def source_modules(benchmark: str) -> dict[str, str]:
     """Return the module of each kind of source of a kind of benchmark."""
-    folder = f"{packages()[benchmark]}.sources"
+    return {name.replace("_", "-"): module for name, module in _modules_in(f"{packages()[benchmark]}.sources").items()}
+
+
+def stage_modules(benchmark: str) -> dict[str, str]:
+    """Return the module of each stage whose work a kind of benchmark does itself."""
+    return _modules_in(f"{packages()[benchmark]}.stages")
+
+
+@cache
+def _modules_in(folder: str) -> dict[str, str]:
     spec = find_spec(folder)
     found = pkgutil.iter_modules(spec.submodule_search_locations or ()) if spec else ()
-    return {module.name.replace("_", "-"): f"{folder}.{module.name}" for module in found}
+    return {module.name: f"{folder}.{module.name}" for module in found}
 
 
 def source_module(kind: str) -> str:

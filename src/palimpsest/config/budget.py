@@ -12,7 +12,8 @@ from palimpsest.config.rules import PUBLISHED
 from palimpsest.config.stages import STAGES
 from palimpsest.methods import list_methods
 from palimpsest.methods import module_name as method_module
-from palimpsest.provenance.digest import PACKAGE, ROOT, code_closure
+from palimpsest.names import WATCHING
+from palimpsest.provenance.digest import PACKAGE, ROOT, code_closure, stage_module
 from palimpsest.report.pages import page_modules
 
 # The modules of one of several that a job has, by its name.
@@ -22,7 +23,7 @@ HEAD = """# What an edit reruns
 
 Made by `python -m palimpsest.config write`; a test compares it with the code. An edit of a module reruns the stages in its row,
 and all that is made of their artefacts. Edits of comments, docstrings and formatting rerun nothing. A stage with names in
-brackets reruns for these methods, attacks, sources or suites alone.
+brackets reruns for these methods, attacks, sources or suites alone; `finetune of markov` is a stage that a benchmark brings.
 
 | edited | reruns |
 |---|---|
@@ -41,7 +42,7 @@ def budget() -> dict[str, list[str]]:
 
 def budget_text() -> str:
     """Return the page: modules of one folder that rerun the same share a row."""
-    rows, stages = [], [*STAGES, "publish"]
+    rows, stages = [], list(_closures())
     for (folder, reruns), modules in groupby(budget().items(), key=lambda item: (item[0].rpartition(".")[0], item[1])):
         names = ", ".join(f"`{module.rpartition('.')[2]}`" for module, _ in modules)
         path = folder.removeprefix(PACKAGE).lstrip(".").replace(".", "/")
@@ -57,26 +58,31 @@ def _listed(reruns: list[str], stages: list[str]) -> str:
 
 def _closures() -> dict[str, dict[str, frozenset[str]]]:
     """Return the modules of each stage's code: of one with a method, source, suite or attack those with each of them."""
-    own = {stage: f"{PACKAGE}.stages.{row.module or stage}" for stage, row in STAGES.items()}
     beside = _beside()
-    closures = {
-        stage: {name: _closure(module, *others) for name, others in beside.get(stage, {"": ()}).items()}
-        for stage, module in own.items()
-    }
+    closures = {}
+    for stage, row in STAGES.items():
+        module, others = stage_module(row.module or stage), beside.get(stage, {"": ()})
+        if not row.is_brought:
+            closures[stage] = {name: _closure(module, *modules) for name, modules in others.items()}
+        for kind in kinds.packages():
+            if own := kinds.stage_modules(kind).get(stage):
+                read = _methods() if stage == "unlearn" else {"": ()}
+                closures[f"{stage} of {kind}"] = {name: _closure(own, *modules) for name, modules in read.items()}
     return {**closures, "publish": {"": _closure(*PUBLISHED)}}
+
+
+def _methods() -> Beside:
+    return {method: (method_module(method),) for method in list_methods()}
 
 
 def _beside() -> dict[str, Beside]:
     """Return what the code of a stage has beside its own modules, by the method, source, suite or attack of a job."""
-    methods: Beside = {method: (method_module(method),) for method in list_methods()}
     measured: Beside = {kind: (suites.module_name(kind, "suite"),) for kind in suites.SETTINGS}
     scored: Beside = {kind: tuple(suites.scoring_modules(kind)) for kind in (*kinds.having("scores"), *suites.SHARED)}
     return {
         "data": {kind: (module,) for name in kinds.packages() for kind, module in kinds.source_modules(name).items()},
         "split": {kind: (kinds.module_name(kind, "splits"),) for kind in kinds.having("splits")},
-        "unlearn": methods,
-        "trajectory": methods | measured,
-        "markov_trajectory": methods,
+        "unlearn": _methods() | {kind: (WATCHING, *modules) for kind, modules in measured.items()},
         "choice": {
             kind: (suites.module_name(kind, "suite_settings"), *scored[kind])
             for kind, suite in suites.SETTINGS.items()

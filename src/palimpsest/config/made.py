@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from palimpsest.config.patterns import ANY
 from palimpsest.config.study import Study
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned
@@ -14,13 +13,11 @@ Key = tuple[str, ...]
 def list_made(study: Study) -> dict[str, list[Key]]:
     """Return by section of the config what its patterns are matched with, each once."""
     trained = [subject for subject in study.subjects if not subject.variant and study.is_trained(subject)]
-    shared = [s for s in trained if study.benchmark(s.benchmark).shares_retrain and s.method == RETRAIN]
     asked = list_asked(study)
     reinforced = [key[:3] for key in asked if load_method(key[3]).needs(Finetuned)]
     made: dict[str, list[Key]] = {
         "finetuning": [
-            *(subject.place for subject in trained if subject not in shared),
-            *((subject.benchmark, ANY, subject.model) for subject in shared),
+            *((study.shared_retrain(subject) if subject.method == RETRAIN else subject).place for subject in trained),
             *reinforced,
         ],
         "reinforcing": [*reinforced],

@@ -38,7 +38,7 @@ AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
 # The command of every stage; a rule that inherits from another cannot change it.
 COMMAND = (
     "{params.before} python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-    " palimpsest.stages.{params.stage} --spec {params.spec:q} --code {params.code} {params.inputs}"
+    " {params.stage} --spec {params.spec:q} --code {params.code} {params.inputs}"
     " --out {output.manifest} > {log} 2>&1"
 )
 
@@ -68,12 +68,12 @@ class Rule:
     def __init__(self, artefacts: Artefacts, stage: str, only: Callable[[Node], bool] = lambda node: True) -> None:
         study, row = artefacts.study, STAGES[stage]
         self._artefacts, self._path = artefacts, row.path
-        self.stage = row.module or stage
+        self.stage = asked(lambda wildcards: artefacts.module(self._node(wildcards)))
         names = self._names([node for node in artefacts.of(stage) if only(node)])
         self.manifest = f"{study.results}/{_constrained(row.path, names)}/{MANIFEST}"
         self.log = f"{study.results}/logs/{row.path}.log"
         self.benchmark = f"{study.results}/benchmarks/{row.path}.tsv"
-        self.inputs = asked(lambda wildcards: artefacts.inputs(self._node(wildcards)))
+        self.inputs = asked(lambda wildcards: _by_name(artefacts.inputs(self._node(wildcards))))
         self.spec = asked(lambda wildcards: spec_of(study, self._node(wildcards)))
         self.code = asked(lambda wildcards: artefacts.code(self._node(wildcards)))
         self.flags = asked(lambda wildcards: as_flags(artefacts.inputs(self._node(wildcards))))
@@ -103,9 +103,17 @@ def one_of(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in dict.fromkeys(names)) or NEVER
 
 
-def as_flags(inputs: dict[str, list[str]]) -> str:
+def as_flags(inputs: dict[str, str]) -> str:
     """Return the inputs of a job as flags of a stage's command line."""
-    return " ".join(f"--in {name}={shlex.quote(path)}" for name, paths in inputs.items() for path in paths)
+    return " ".join(f"--in {label}={shlex.quote(path)}" for label, path in inputs.items())
+
+
+def _by_name(inputs: dict[str, str]) -> dict[str, list[str]]:
+    """Return the inputs of a job as Snakemake takes them: those that differ in their ids share a name."""
+    named: dict[str, list[str]] = {}
+    for label, path in inputs.items():
+        named.setdefault(label.partition(":")[0], []).append(path)
+    return named
 
 
 def publish_code() -> str:

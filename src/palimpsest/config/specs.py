@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from palimpsest.benchmarks import suites
 from palimpsest.benchmarks.base import LocalSource
-from palimpsest.benchmarks.markov.benchmark import MarkovBenchmark
-from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
 from palimpsest.config.checks import files_made_of
 from palimpsest.config.description import describe_study
-from palimpsest.config.models import ChainEntry
-from palimpsest.config.patterns import ANY
-from palimpsest.config.stages import Node, evaluation_of, external_of, model_of, scores_of, suites_of, trajectory_of
+from palimpsest.config.stages import Node, evaluation_of, external_of, model_of, own_module, scores_of, suites_of
 from palimpsest.config.study import PIECES, Study
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.names import CHOSEN, PLAIN, RETRAIN, ModelId
@@ -28,17 +25,11 @@ from palimpsest.stages import (
     data,
     evaluate,
     finetune,
-    markov_data,
-    markov_evaluate,
-    markov_train,
-    markov_trajectory,
     reference,
     reinforce,
     split,
-    trajectory,
     unlearn,
 )
-from palimpsest.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from palimpsest.report.study import ReportSpec
@@ -70,7 +61,7 @@ def _split(study: Study, node: Node) -> split.Spec:
 def _base(study: Study, node: Node) -> base.Spec:
     """All that makes a tiny model, or which one it is of those that have weights already."""
     model = study.config.models[node.of.model]
-    assert not isinstance(model, ChainEntry)
+    assert isinstance(model, Tiny | Pretrained | Packaged)
     if isinstance(model, Tiny):
         unread = {"lora", "gradient_checkpointing"} | (PIECES if not study.benchmark(node.of.benchmark).is_corpus else set())
     else:
@@ -98,7 +89,7 @@ def _finetune(study: Study, node: Node) -> finetune.Spec:
     of = node.of
     return finetune.Spec(
         role=of.method,  # type: ignore[arg-type]  # pydantic checks it
-        seed=_seed(of),
+        seed=of.needed_seed,
         training=study.finetuning(*of.place),
         model=study.used(of.benchmark, of.model, trained=True),
     )
@@ -107,7 +98,7 @@ def _finetune(study: Study, node: Node) -> finetune.Spec:
 def _reinforce(study: Study, node: Node) -> reinforce.Spec:
     of = node.of
     training, model = study.reinforcing(*of.place), study.used(of.benchmark, of.model, trained=True)
-    return reinforce.Spec(seed=_seed(of), training=training, model=model)
+    return reinforce.Spec(seed=of.needed_seed, training=training, model=model)
 
 
 def _reference(study: Study, node: Node) -> reference.Spec:
@@ -122,29 +113,21 @@ def _unlearn(study: Study, node: Node) -> unlearn.Spec:
     of, variant = node.of, study.variant(node.of)
     settings = dict.fromkeys(variant.settings) if of.variant == CHOSEN else variant.settings
     used = study.used(of.benchmark, of.model, trained=variant.training is not None)
-    return unlearn.Spec(method=of.method, seed=_seed(of), **settings, model=used)
-
-
-def _trajectory(study: Study, node: Node) -> trajectory.Spec:
-    of, wanted = node.of, study.subjects[node.of].trajectory
-    assert wanted
-    return trajectory.Spec(
-        method=of.method,
-        seed=_seed(of),
-        **study.variant(of).settings,
-        model=study.used(of.benchmark, of.model, trained=True),
-        suite=study.config.suites[wanted.suite],
-        epochs=wanted.epochs,
-    )
+    wanted = study.training(of)
+    watched = None
+    if watch := wanted.trajectory:
+        watched = {"suite": study.config.suites[watch.suite].model_dump(), "epochs": watch.epochs}
+    return unlearn.Spec(method=of.method, seed=of.needed_seed, **settings, model=used, watched=watched, keep=wanted.model)
 
 
 def _choice(study: Study, node: Node) -> choice.Spec:
-    """The rule, and the settings of each trial in the order of the inputs."""
+    """The rule, and the settings of each trial."""
     from palimpsest.stages.choice import Spec, Trial
 
     selection = study.selection(node.of)
     trials = [
-        Trial(variant=trial.variant, seed=_seed(trial), **study.variant(trial).settings) for trial in study.trials_of(node.of)
+        Trial(variant=trial.variant, seed=trial.needed_seed, **study.variant(trial).settings)
+        for trial in study.trials_of(node.of)
     ]
     rule = SelectionRule(**selection.model_dump(include=set(SelectionRule.model_fields)))
     kind = study.config.suites[selection.suite].kind
@@ -156,7 +139,7 @@ def _attack(study: Study, node: Node) -> attack.Spec:
     return attack.Spec(
         kind=study.benchmark(node.of.benchmark).kind,
         attack=study.config.attacks[node.of.attack],
-        seed=_seed(node.of),
+        seed=node.of.needed_seed,
         model=used,
     )
 
@@ -168,8 +151,8 @@ def _evaluate(study: Study, node: Node) -> evaluate.Spec:
 
 
 def _scores(study: Study, node: Node) -> scores.Spec:
-    """The kinds of the run's suites, what each input is, and what is missing."""
-    from palimpsest.stages.scores import Attacked, Run, Spec, Subject, Watched
+    """The kinds of the run's suites, which of them score what, and what is missing."""
+    from palimpsest.stages.scores import Run, Spec
 
     run, subjects, kinds = node.of, study.of_run(node.of), suites_of(study, node.of)
     kind, home = study.benchmark(run.benchmark).kind, study.home(run)
@@ -177,28 +160,20 @@ def _scores(study: Study, node: Node) -> scores.Spec:
     return Spec(
         run=Run(**_named(run, *Run.model_fields)),
         suites=kinds,
-        evaluations=[
-            Subject(**_named(of, *Subject.model_fields))
-            for of in subjects.evaluated
-            if study.is_made(evaluation_of(study, of).path)
-        ],
-        attacks=[
-            Attacked(
-                **_named(of, *Subject.model_fields),
-                suites=sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == kind),
-            )
+        attacks={
+            of.subject: sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == kind)
             for of in subjects.attacked
             if study.is_made(model_of(study, of).path)
-        ],
-        trajectories=[
-            Watched(**_named(of, *Subject.model_fields), suite=wanted.suite)
+        },
+        trajectories={
+            of.subject: wanted.suite
             for of in subjects.watched
-            if (wanted := subjects[of].trajectory) and study.is_made(trajectory_of(study, of).path)
-        ],
+            if (wanted := subjects[of].trajectory) and study.is_made(model_of(study, of).path)
+        },
         published={} if auc is None else {"auc_min_k": auc},
         gaps=[
             *_gaps(study, run),
-            *([] if home == run else _gap(study, evaluation_of(study, home.of(RETRAIN)), "evaluation")),
+            *([] if home == run else _gap(study, evaluation_of(home.of(RETRAIN)), "evaluation")),
         ],
     )
 
@@ -207,9 +182,9 @@ def _gaps(study: Study, run: ModelId) -> list[Any]:
     """Return what is missing of what is measured of a run, and why."""
     subjects = study.of_run(run)
     return [
-        *(gap for of in subjects.evaluated for gap in _gap(study, evaluation_of(study, of), "evaluation")),
+        *(gap for of in subjects.evaluated for gap in _gap(study, evaluation_of(of), "evaluation")),
         *(gap for of in subjects.attacked for gap in _gap(study, model_of(study, of), "attack")),
-        *(gap for of in subjects.watched for gap in _gap(study, trajectory_of(study, of), "trajectory")),
+        *(gap for of in subjects.watched for gap in _gap(study, model_of(study, of), "trajectory")),
     ]
 
 
@@ -246,18 +221,15 @@ def _log(study: Study, node: Node, key: str, path: str) -> LogFiles:
 
 
 def _summarise(study: Study, node: Node) -> summarise.Spec:
-    """Which choices there are, in the order of the inputs, and which runs and logs are missing."""
-    from palimpsest.report.summary import ChoiceIdentity
+    """Which runs and logs are missing."""
     from palimpsest.scores.remarks import StudyGap
     from palimpsest.stages.summarise import Spec
 
-    choices = [of for of in study.choices if study.is_made(Node("choice", of).path)]
     listed: list[tuple[ModelId, str, Literal["scores", "log"], Node]] = [
         *((run, "", "scores", scores_of(run)) for run in study.runs),
         *((study.external_run(name), name, "log", external_of(study, name)) for name in study.config.external),
     ]
     return Spec(
-        choices=[ChoiceIdentity(**_named(of, *ChoiceIdentity.model_fields)) for of in choices],
         gaps=[
             StudyGap(**_named(run, "benchmark", "split", "model", "seed"), method=method, of=of, reason=study.gaps[path])
             for run, method, of, missing in listed
@@ -270,58 +242,6 @@ def _report(study: Study, node: Node) -> ReportSpec:
     from palimpsest.report.study import ReportSpec
 
     return ReportSpec.model_validate({"study": describe_study(study), "published": study.published})
-
-
-def _markov_data(study: Study, node: Node) -> markov_data.Spec:
-    chains = _chains(study, node.of).model_dump(include=set(ChainSettings.model_fields))
-    return markov_data.Spec(chains=ChainSettings(**chains), seed=_seed(node.of))
-
-
-def _markov_original(study: Study, node: Node) -> markov_train.Spec:
-    """An original has learnt all chains, but for what the split leaves out."""
-    of, learnt = node.of, _chains(study, node.of).lengths(node.of.split)
-    if not _chains(study, of).splits[of.split].forget2_learnt:
-        del learnt["forget2"]
-    return _markov_train(study, of, learnt, study.finetuning(*of.place))
-
-
-def _markov_retrain(study: Study, node: Node) -> markov_train.Spec:
-    """All splits share a Retrain, so no pattern that names one applies."""
-    of = node.of
-    learnt = {"retain": _chains(study, of).length}
-    return _markov_train(study, of, learnt, study.finetuning(of.benchmark, ANY, of.model))
-
-
-def _markov_train(study: Study, of: ModelId, learnt: dict[str, int], training: TrainSettings) -> markov_train.Spec:
-    model = study.config.models[of.model].model_dump(include=set(ChainModel.model_fields))
-    own = training.model_dump(include=set(TrainSettings.model_fields))
-    return markov_train.Spec(model=ChainModel(**model), learnt=learnt, training=TrainSettings(**own), seed=_seed(of))
-
-
-def _markov_evaluate(study: Study, node: Node) -> markov_evaluate.Spec:
-    return markov_evaluate.Spec(suite=node.of.benchmark, lengths=_chains(study, node.of).lengths(node.of.split))
-
-
-def _markov_trajectory(study: Study, node: Node) -> markov_trajectory.Spec:
-    of = node.of
-    return markov_trajectory.Spec(
-        method=of.method,
-        seed=_seed(of),
-        **study.variant(of).settings,
-        lengths=_chains(study, of).lengths(of.split),
-        watched=_chains(study, of).watched,
-    )
-
-
-def _chains(study: Study, of: ModelId) -> MarkovBenchmark:
-    settings = study.benchmark(of.benchmark)
-    assert isinstance(settings, MarkovBenchmark)
-    return settings
-
-
-def _seed(of: ModelId) -> int:
-    assert of.seed is not None
-    return of.seed
 
 
 def _named(of: ModelId, *names: str) -> dict[str, Any]:
@@ -337,15 +257,9 @@ SPECS: dict[str, Callable[[Study, Node], Settings]] = {
     "reinforce": _reinforce,
     "reference": _reference,
     "unlearn": _unlearn,
-    "trajectory": _trajectory,
     "choice": _choice,
     "attack": _attack,
     "evaluate": _evaluate,
-    "markov_data": _markov_data,
-    "markov_retrain": _markov_retrain,
-    "markov_original": _markov_original,
-    "markov_evaluate": _markov_evaluate,
-    "markov_trajectory": _markov_trajectory,
     "scores": _scores,
     "external": _external,
     "summarise": _summarise,
@@ -354,5 +268,7 @@ SPECS: dict[str, Callable[[Study, Node], Settings]] = {
 
 
 def spec_of(study: Study, node: Node) -> str:
-    """Return the spec of an artefact as canonical JSON."""
-    return canonical_json(SPECS[node.stage](study, node).model_dump())
+    """Return the spec of an artefact as canonical JSON; a stage that a benchmark brings has the function `spec`."""
+    own = own_module(study, node)
+    spec: Settings = import_module(own).spec(study, node.of) if own else SPECS[node.stage](study, node)
+    return canonical_json(spec.model_dump())

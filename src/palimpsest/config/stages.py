@@ -5,9 +5,9 @@ Rules, the plan, the table of costs and the audit read it. An artefact of a stud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from palimpsest.attacks import module_name as attack_module
@@ -18,8 +18,8 @@ from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.methods import load_method, module_name
 from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import Tiny
-from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN, Agreement, ModelId
-from palimpsest.provenance.digest import stage_code
+from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN, WATCHING, Agreement, ModelId
+from palimpsest.provenance.digest import stage_code, stage_module
 from palimpsest.report.pages import page_modules
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
@@ -45,7 +45,8 @@ class Node:
         return (self.of.run if self.stage in ("reinforce", "reference") else self.of).columns
 
 
-Inputs = dict[str, Node | list[Node]]
+# By input name, one artefact, or several by their ids.
+Inputs = dict[str, Node | dict[str, Node]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ class Stage:
     is_measured: bool = False
     """Whether it works with a model, so that Snakemake measures its jobs."""
     module: str = ""
-    """The module in `stages/`, where it has not the stage's name."""
+    """The stage whose module makes its artefacts, where it has none of its name."""
+    is_brought: bool = False
+    """Whether benchmarks alone have it, each with a module of its own."""
 
 
 class Artefacts:
@@ -68,6 +71,8 @@ class Artefacts:
 
     def __init__(self, study: Study) -> None:
         self.study = study
+        # Snakemake asks for the inputs of a job several times.
+        self._inputs = cache(self._list_inputs)
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
@@ -81,13 +86,14 @@ class Artefacts:
     def _add(self, node: Node, found: dict[str, Node]) -> None:
         if node.path not in found:
             for given in self._inputs(node).values():
-                for each in given:
-                    self._add(each, found)
+                self._add(given, found)
             found[node.path] = node
 
-    def _inputs(self, node: Node) -> dict[str, list[Node]]:
-        named = STAGES[node.stage].inputs(self.study, node)
-        return {name: given if isinstance(given, list) else [given] for name, given in named.items()}
+    def _list_inputs(self, node: Node) -> dict[str, Node]:
+        found: dict[str, Node] = {}
+        for name, given in STAGES[node.stage].inputs(self.study, node).items():
+            found |= {name: given} if isinstance(given, Node) else {f"{name}:{each}": of for each, of in given.items()}
+        return found
 
     def at(self, path: str) -> Node:
         """Return the artefact in a folder below the results; raises UserError where the study makes none there."""
@@ -119,26 +125,48 @@ class Artefacts:
         ]
         return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in wanted))
 
-    def inputs(self, node: Node) -> dict[str, list[str]]:
-        """Return the manifests of what an artefact is made of, by the names of the stage's inputs."""
-        return {name: [*map(self.manifest, given)] for name, given in self._inputs(node).items()}
+    def watched(self) -> list[str]:
+        """Return the manifests of the trainings that are watched."""
+        return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in self.study.subjects.watched))
+
+    def inputs(self, node: Node) -> dict[str, str]:
+        """Return the manifests of the inputs of an artefact, by the labels that they have on the stage's command line."""
+        return {label: self.manifest(given) for label, given in self._inputs(node).items()}
+
+    def module(self, node: Node) -> str:
+        """Return the module that makes an artefact."""
+        return stage_module(_working_stage(self.study, node))
 
     def code(self, node: Node) -> str:
         """Return the digest of the code that makes an artefact, and the modules in it beside the stage's own."""
-        stage = STAGES[node.stage]
-        return stage_code(stage.module or node.stage, *stage.modules(self.study, node))
+        return stage_code(_working_stage(self.study, node), *STAGES[node.stage].modules(self.study, node))
 
     def manifest(self, node: Node) -> str:
         """Return the path of an artefact's manifest."""
         return self.study.path(node.path)
 
 
+def _working_stage(study: Study, node: Node) -> str:
+    """Return the stage that makes an artefact, as manifests name it: the general one or the benchmark's own."""
+    stage = STAGES[node.stage].module or node.stage
+    return own_module(study, node) or stage
+
+
+def own_module(study: Study, node: Node) -> str | None:
+    """Return the module of the benchmark that makes an artefact, where it is not the general stage."""
+    benchmark = node.of.benchmark
+    return kinds.stage_modules(study.benchmark(benchmark).kind).get(node.stage) if benchmark else None
+
+
 # Which artefact something is.
 
 
-def split_of(study: Study, benchmark: str, name: str) -> Node:
-    """Return the artefact with the sets of a split."""
-    return Node("split", ModelId(benchmark, name)) if study.benchmark(benchmark).is_cut(name) else data_of(benchmark)
+def split_of(study: Study, of: ModelId) -> Node:
+    """Return the artefact with the sets of a model's split."""
+    benchmark = study.benchmark(of.benchmark)
+    if benchmark.draws_anew:
+        return Node("draw", ModelId(of.benchmark, seed=of.seed))
+    return Node("split", ModelId(of.benchmark, of.split)) if benchmark.is_cut(of.split) else data_of(of.benchmark)
 
 
 def data_of(benchmark: str) -> Node:
@@ -152,28 +180,21 @@ def base_of(of: ModelId) -> Node:
 
 
 def model_of(study: Study, of: ModelId) -> Node:
-    """Return the artefact with the weights of a model: Markov chains share one Retrain, and the base may be the original."""
+    """Return the artefact with the weights of a model: all splits may share one Retrain, and the base may be the original."""
     if of.attack:
         return Node("attack", of)
-    if study.benchmark(of.benchmark).measures_itself:
-        if of.method == RETRAIN:
-            return Node("markov_retrain", ModelId(of.benchmark, model=of.model, seed=of.seed, method=of.method))
-        return Node("markov_original", of) if not of.variant else Node("markov_trajectory", of)
     if of.variant:
-        return Node("unlearn", of)
+        return Node("unlearn", study.made_as(of))
     if study.is_base(of):
         return base_of(of)
+    if of.method == RETRAIN:
+        of = study.shared_retrain(of)
     return Node("given" if study.is_given(of.model) else "finetune", of)
 
 
-def evaluation_of(study: Study, of: ModelId) -> Node:
+def evaluation_of(of: ModelId) -> Node:
     """Return the artefact with the evaluation of a model."""
-    return Node("markov_evaluate" if study.benchmark(of.benchmark).measures_itself else "evaluate", of)
-
-
-def trajectory_of(study: Study, of: ModelId) -> Node:
-    """Return the artefact with the trajectory of a variant."""
-    return Node("markov_trajectory" if study.benchmark(of.benchmark).measures_itself else "trajectory", of)
+    return Node("evaluate", of)
 
 
 def scores_of(run: ModelId) -> Node:
@@ -185,10 +206,6 @@ def external_of(study: Study, name: str) -> Node:
     """Return the artefact with a log that others made."""
     given = study.config.external[name]
     return Node("external", ModelId(given.benchmark, given.split, given.model), name)
-
-
-def _sequences(of: ModelId) -> Node:
-    return Node("markov_data", ModelId(of.benchmark, seed=of.seed))
 
 
 # Data.
@@ -215,19 +232,25 @@ def _base_inputs(study: Study, node: Node) -> Inputs:
 
 
 def _finetune_inputs(study: Study, node: Node) -> Inputs:
-    return {"base": base_of(node.of), "split": split_of(study, node.of.benchmark, node.of.split)}
+    base: Inputs = {} if study.benchmark(node.of.benchmark).draws_anew else {"base": base_of(node.of)}
+    return {**base, "split": split_of(study, node.of)}
 
 
 def _of_start(study: Study, node: Node) -> Inputs:
     """Return the start model that the node is made of, and the sets of the node's own split."""
     of = node.of
     start = study.start_of(of) if of.variant else study.home(of.run).of(of.method)
-    return {"model": model_of(study, start), "split": split_of(study, of.benchmark, of.split)}
+    return {"model": model_of(study, start), "split": split_of(study, of)}
 
 
-def _unlearn_inputs(study: Study, node: Node) -> Inputs:
-    chosen: Inputs = {"choice": Node("choice", choice_of(node.of))} if node.of.variant == CHOSEN else {}
-    return {**_read_by(study, node), **chosen}
+def trial_id(of: ModelId) -> str:
+    """Return the id of a trial among the inputs of a choice."""
+    return f"{of.variant}/{seed_id(of)}"
+
+
+def seed_id(of: ModelId) -> str:
+    """Return the id of a model among inputs that differ in the seed alone."""
+    return f"seed{of.seed}"
 
 
 def choice_of(of: ModelId) -> ModelId:
@@ -235,11 +258,13 @@ def choice_of(of: ModelId) -> ModelId:
     return ModelId(*of.place, method=of.method)
 
 
-def _read_by(study: Study, node: Node) -> Inputs:
-    """Return what unlearning reads: the start model, what the method reads beside it, and the sets that it trains on."""
+def _unlearn_inputs(study: Study, node: Node) -> Inputs:
+    """Return the start model, the models and references that the method reads, the sets, and the choice of its settings."""
     of, variant, method = node.of, study.variant(node.of), load_method(node.of.method)
     start = study.start_of(of)
     found: Inputs = {"model": model_of(study, start)}
+    if own_module(study, node):
+        return {**found, "split": split_of(study, of)}
     # What is made of a start model lies beside the run's own models, whichever run the start model is of.
     own = of.of(start.method, start.variant)
     if method.reads_reference:
@@ -247,7 +272,9 @@ def _read_by(study: Study, node: Node) -> Inputs:
     if method.needs(Finetuned):
         found["reinforced"] = Node("reinforce", own)
     if method.is_trained:
-        found["split"] = split_of(study, of.benchmark, of.split)
+        found["split"] = split_of(study, of)
+    if of.variant == CHOSEN:
+        found["choice"] = Node("choice", choice_of(of))
     return found
 
 
@@ -255,18 +282,20 @@ def _method_module(study: Study, node: Node) -> list[str]:
     return [module_name(node.of.method)]
 
 
-def _trajectory_modules(study: Study, node: Node) -> list[str]:
-    wanted = study.subjects[node.of].trajectory
-    assert wanted
-    return [module_name(node.of.method), suites.module_name(study.config.suites[wanted.suite].kind, "suite")]
+def _unlearn_modules(study: Study, node: Node) -> list[str]:
+    """Return the method, and what watches the training where a study asks for its trajectory."""
+    wanted, method = study.training(node.of).trajectory, module_name(node.of.method)
+    if wanted is None or own_module(study, node):
+        return [method]
+    return [method, WATCHING, suites.module_name(study.kind_of(wanted.suite), "suite")]
 
 
 def _choice_inputs(study: Study, node: Node) -> Inputs:
     """Return the trajectory of every trial, and the evaluations of original and Retrain of every seed."""
     runs = study.judged_on(node.of)
     return {
-        "trajectory": [trajectory_of(study, trial) for trial in study.trials_of(node.of)],
-        **{role: [evaluation_of(study, run.of(role)) for run in runs] for role in (ORIGINAL, RETRAIN)},
+        "trajectory": {trial_id(trial): model_of(study, trial) for trial in study.trials_of(node.of)},
+        **{role: {seed_id(run): evaluation_of(run.of(role)) for run in runs} for role in (ORIGINAL, RETRAIN)},
     }
 
 
@@ -277,7 +306,7 @@ def _choice_modules(study: Study, node: Node) -> list[str]:
 
 def _attack_inputs(study: Study, node: Node) -> Inputs:
     of = node.of
-    return {"model": model_of(study, of.attacked("")), "split": split_of(study, of.benchmark, of.split)}
+    return {"model": model_of(study, of.attacked("")), "split": split_of(study, of)}
 
 
 def _attack_module(study: Study, node: Node) -> list[str]:
@@ -289,47 +318,42 @@ def _attack_module(study: Study, node: Node) -> list[str]:
 
 
 def _evaluate_inputs(study: Study, node: Node) -> Inputs:
-    of = node.of
-    return {"model": model_of(study, of), "split": split_of(study, of.benchmark, study.home(of.run).split)}
+    return {"model": model_of(study, node.of), "split": split_of(study, study.home(node.of.run))}
 
 
 def _suite_modules(study: Study, node: Node) -> list[str]:
-    kinds = sorted({study.config.suites[name].kind for name in study.subjects[node.of].suites})
+    kinds = sorted({study.kind_of(name) for name in study.subjects[node.of].suites})
     return [suites.module_name(kind, "suite") for kind in kinds]
 
 
 def needs_network(study: Study, node: Node) -> bool:
     """Return whether an evaluation needs the network: stock tasks of lm-eval fetch their data."""
-    listed = (study.config.suites[name] for name in study.subjects[node.of].suites)
+    listed = (study.config.suites.get(name) for name in study.subjects[node.of].suites)
     return any(isinstance(suite, LmEvalSuite) and not suite.is_local for suite in listed)
 
 
 def suites_of(study: Study, run: ModelId) -> dict[str, str]:
     """Return the kind of each suite that measures models of a run, by its name."""
-    if study.benchmark(run.benchmark).measures_itself:
-        return {run.benchmark: study.benchmark(run.benchmark).kind}
     wanted = study.of_run(run).values()
     names = {name for each in wanted for name in (*each.suites, *([each.trajectory.suite] if each.trajectory else []))}
-    return {name: study.config.suites[name].kind for name in sorted(names)}
+    return {name: study.kind_of(name) for name in sorted(names)}
 
 
 def _scores_inputs(study: Study, node: Node) -> Inputs:
     """Return all that is measured of a run, and the Retrains that its suites compare with: its own, and those of other seeds."""
     run, subjects, home = node.of, study.of_run(node.of), study.home(node.of)
+    others = [other for other in study.runs if other.place == home.place and other != home]
     retrains = {
-        "retrain": [home],
-        "other_retrains": [other for other in study.runs if other.place == home.place and other != home],
+        name: [of for run in runs if study.is_evaluated(of := run.of(RETRAIN))]
+        for name, runs in (("retrain", [home]), ("other_retrains", others))
     }
     kinds = {suites.SETTINGS[kind] for kind in suites_of(study, run).values() if kind in suites.SETTINGS}
     wanted = {name for kind in kinds for name in kind.retrains}
     found = {
-        "eval": [evaluation_of(study, of) for of in subjects.evaluated],
-        "attack": [model_of(study, of) for of in subjects.attacked],
-        "trajectory": [trajectory_of(study, of) for of in subjects.watched],
-        **{
-            name: [evaluation_of(study, each.of(RETRAIN)) for each in retrains[name] if study.is_evaluated(each.of(RETRAIN))]
-            for name in sorted(wanted)
-        },
+        "eval": {of.subject: evaluation_of(of) for of in subjects.evaluated},
+        "attack": {of.subject: model_of(study, of) for of in subjects.attacked},
+        "trajectory": {of.subject: model_of(study, of) for of in subjects.watched},
+        **{name: {seed_id(of): evaluation_of(of) for of in retrains[name]} for name in sorted(wanted)},
     }
     return {name: _made(study, nodes) for name, nodes in found.items()}
 
@@ -338,8 +362,8 @@ def _scores_modules(study: Study, node: Node) -> list[str]:
     return [module for kind in sorted(set(suites_of(study, node.of).values())) for module in suites.scoring_modules(kind)]
 
 
-def _made(study: Study, nodes: Iterable[Node]) -> list[Node]:
-    return [node for node in nodes if study.is_made(node.path)]
+def _made(study: Study, nodes: Mapping[str, Node]) -> dict[str, Node]:
+    return {each: node for each, node in nodes.items() if study.is_made(node.path)}
 
 
 def _external_modules(study: Study, node: Node) -> list[str]:
@@ -351,30 +375,15 @@ def _external_inputs(study: Study, node: Node) -> Inputs:
     """Return, for a log that brings no Retrain of its own, the evaluation of the study's."""
     if study.config.external[node.name].retrain is not None:
         return {}
-    return {"retrain": evaluation_of(study, study.external_run(node.name).of(RETRAIN))}
+    return {"retrain": evaluation_of(study.external_run(node.name).of(RETRAIN))}
 
 
 def _summarise_inputs(study: Study, node: Node) -> Inputs:
     return {
-        "scores": _made(study, (scores_of(run) for run in study.runs)),
-        "choice": _made(study, (Node("choice", of) for of in study.choices)),
-        "external": _made(study, (external_of(study, name) for name in study.config.external)),
+        "scores": _made(study, {run.path: scores_of(run) for run in study.runs}),
+        "choice": _made(study, {"/".join(of.key): Node("choice", of) for of in study.choices}),
+        "external": _made(study, {name: external_of(study, name) for name in study.config.external}),
     }
-
-
-# Markov chains.
-
-
-def _markov_data_inputs(study: Study, node: Node) -> Inputs:
-    return {"data": _sequences(node.of)}
-
-
-def _markov_evaluate_inputs(study: Study, node: Node) -> Inputs:
-    return {"model": model_of(study, node.of), "data": _sequences(node.of)}
-
-
-def _markov_trajectory_inputs(study: Study, node: Node) -> Inputs:
-    return {"model": model_of(study, node.of.of(ORIGINAL)), "data": _sequences(node.of)}
 
 
 def _report_inputs(study: Study, node: Node) -> Inputs:
@@ -389,39 +398,16 @@ def _nothing(study: Study, node: Node) -> Inputs:
 STAGES: dict[str, Stage] = {
     "data": Stage("{benchmark}/data", _nothing, _source_module),
     "split": Stage("{benchmark}/splits/{split}", _its_data, _split_module),
+    "draw": Stage("{benchmark}/seed{seed}/data", _nothing, is_brought=True),
     "base": Stage("{benchmark}/{model}/base", _base_inputs, agreement="statistical", is_measured=True),
     "finetune": Stage(f"{RUN}/{{method}}/model", _finetune_inputs, agreement="statistical", is_measured=True),
     "given": Stage(f"{RUN}/{{method}}/model", _nothing, agreement="statistical", module="base"),
     "reinforce": Stage(f"{RUN}/{{subject}}/reinforced/model", _of_start, agreement="statistical", is_measured=True),
     "reference": Stage(f"{RUN}/{{subject}}/reference/{{name}}", _of_start, agreement="numeric", is_measured=True),
-    "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _method_module, "statistical", is_measured=True),
-    "trajectory": Stage(f"{UNLEARNED}/trajectory", _read_by, _trajectory_modules, "statistical", is_measured=True),
+    "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _unlearn_modules, "statistical", is_measured=True),
     "choice": Stage("{benchmark}/{model}/{split}/choice/{method}", _choice_inputs, _choice_modules),
     "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True),
     "evaluate": Stage(f"{RUN}/{{subject}}/eval", _evaluate_inputs, _suite_modules, "numeric", is_measured=True),
-    "markov_data": Stage("{benchmark}/seed{seed}/data", _nothing),
-    "markov_retrain": Stage(
-        "{benchmark}/{model}/seed{seed}/{method}/model",
-        _markov_data_inputs,
-        agreement="statistical",
-        is_measured=True,
-        module="markov_train",
-    ),
-    "markov_original": Stage(
-        f"{RUN}/{{method}}/model",
-        _markov_data_inputs,
-        agreement="statistical",
-        is_measured=True,
-        module="markov_train",
-    ),
-    "markov_evaluate": Stage(f"{RUN}/{{subject}}/eval", _markov_evaluate_inputs, agreement="numeric", is_measured=True),
-    "markov_trajectory": Stage(
-        f"{UNLEARNED}/trajectory",
-        _markov_trajectory_inputs,
-        _method_module,
-        "statistical",
-        is_measured=True,
-    ),
     "scores": Stage(f"{RUN}/scores", _scores_inputs, _scores_modules),
     "external": Stage("{benchmark}/{model}/{split}/external/{name}", _external_inputs, _external_modules),
     "summarise": Stage("summary", _summarise_inputs),
@@ -430,6 +416,7 @@ STAGES: dict[str, Stage] = {
 
 
 def agreement_of(module: str) -> Agreement:
-    """Return how far two makings of an artefact agree, by the module of its stage; one that is unknown: to the byte."""
-    rows = [row for name, row in STAGES.items() if module in (name, row.module)]
+    """Return how far two makings of an artefact agree, by its stage in manifests; one that is unknown: to the byte."""
+    stage = module.rpartition(".")[2]
+    rows = [row for name, row in STAGES.items() if stage in (name, row.module)]
     return rows[0].agreement if rows else "bitwise"

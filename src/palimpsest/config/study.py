@@ -28,6 +28,7 @@ from palimpsest.config.models import (
     Block,
     Config,
     MethodSettings,
+    Model,
     PretrainedEntry,
     Selection,
     Trajectories,
@@ -106,6 +107,7 @@ class Study:
         # Asked again for every job, of which a study may have ten thousand.
         self._resolved, self._changes = cache(self._resolve), cache(self._list_changes)
         self.subjects = self._subjects()
+        self._made_as, self._trainings = self._share_trainings()
         self._by_run: dict[ModelId, Subjects] = {}
         for subject, wanted in self.subjects.items():
             self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
@@ -146,6 +148,33 @@ class Study:
             wanted.model |= not subject.variant and not subject.attack
         self.choices.sort()
         return Subjects(sorted(subjects.items()))
+
+    def _share_trainings(self) -> tuple[dict[ModelId, ModelId], dict[ModelId, Wanted]]:
+        """Return by variant the one that is trained for all of the same settings, and what is wanted of each that is trained.
+
+        That one is the default, or the first by name.
+        """
+        listed = [of for of in self.subjects if of.variant and not of.attack]
+        first: dict[tuple[ModelId, str], ModelId] = {}
+        made_as: dict[ModelId, ModelId] = {}
+        trainings: dict[ModelId, Wanted] = {}
+        for of in sorted(listed, key=lambda of: (of.variant != DEFAULT, of)):
+            # What is chosen is not known yet.
+            settings = CHOSEN if of.variant == CHOSEN else repr(self.variant(of))
+            made_as[of] = first.setdefault((of.of(of.method), settings), of)
+            wanted, training = self.subjects[of], _wanted(trainings, made_as[of])
+            training.model |= wanted.model
+            if wanted.trajectory:
+                _watch(training, wanted.trajectory, f"{'/'.join(of.key)}: {of.variant}")
+        return made_as, trainings
+
+    def made_as(self, of: ModelId) -> ModelId:
+        """Return the variant whose training serves a variant: itself, or one with the same settings."""
+        return self._made_as[of]
+
+    def training(self, of: ModelId) -> Wanted:
+        """Return what all variants that a training serves want of it: which suite watches, and whether the model is kept."""
+        return self._trainings[of]
 
     def _attack(self, subjects: Subjects, block: Block, of: ModelId) -> None:
         """Ask for the attacks of a block on a model; one that gives a model has it evaluated by the block's suites."""
@@ -227,6 +256,14 @@ class Study:
         """Return a benchmark of the config."""
         return self.config.benchmarks[name]
 
+    def model(self, name: str) -> Model:
+        """Return the settings of a model."""
+        return self.config.models[name]
+
+    def kind_of(self, suite: str) -> str:
+        """Return the kind of a suite; a benchmark that measures itself has a suite of its own name and kind."""
+        return self.config.suites[suite].kind if suite in self.config.suites else self.benchmark(suite).kind
+
     def source(self, benchmark: str) -> Source:
         """Return where the data of a benchmark come from, which draws none itself."""
         settings = self.benchmark(benchmark)
@@ -249,6 +286,10 @@ class Study:
     def home(self, run: ModelId) -> ModelId:
         """Return the run whose original and Retrain serve a run."""
         return replace(run, split=self.benchmark(run.benchmark).home(run.split))
+
+    def shared_retrain(self, of: ModelId) -> ModelId:
+        """Return the Retrain that serves for one: itself, or that of all splits."""
+        return replace(of, split=self.benchmark(of.benchmark).retrain_split or of.split)
 
     def _requests_before(self, run: ModelId) -> list[ModelId]:
         """Return the runs whose unlearned models lead to a run's, the latest first."""
@@ -403,7 +444,7 @@ def _runs(block: Block) -> list[ModelId]:
     return [ModelId(block.benchmark, *rest) for rest in product(block.splits, block.models, block.seeds)]
 
 
-def _wanted(subjects: Subjects, subject: ModelId) -> Wanted:
+def _wanted(subjects: dict[ModelId, Wanted], subject: ModelId) -> Wanted:
     return subjects.setdefault(subject, Wanted())
 
 

@@ -13,6 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "palimpsest"
 
 
+def stage_module(stage: str) -> str:
+    """Return the module of a stage by its name in manifests; a stage that a benchmark brings is named by its module."""
+    return stage if "." in stage else f"{PACKAGE}.stages.{stage}"
+
+
 def stage_code(stage: str, *modules: str) -> str:
     """Return the code of a stage as its manifests name it: a digest, and the modules that went into it beside the stage's own."""
     return "+".join([_stage_digest(stage, *modules), *modules])
@@ -25,7 +30,7 @@ def code_today(stage: str, recorded: str) -> str:
 
 @cache
 def _stage_digest(stage: str, *modules: str) -> str:
-    return code_digest(f"{PACKAGE}.stages.{stage}", *modules)
+    return code_digest(stage_module(stage), *modules)
 
 
 def code_digest(*modules: str, root: Path = ROOT) -> str:

@@ -1,7 +1,7 @@
 """The summary of a study: the scores of its runs below each other, and the trials behind its choices."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,11 @@ from palimpsest.scores.artefacts import Artefact
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, stack
 from palimpsest.scores.tables import artefact_paths
 from palimpsest.selection.rule import TRIAL_TYPES
-from palimpsest.settings import Settings
 
 CHOICE_TYPES = dict.fromkeys(("benchmark", "split", "model", "method"), "str") | TRIAL_TYPES | {"reason": "str"}
 CHOICE_COLUMNS = list(CHOICE_TYPES)
 # What the logs that others made are; a summary without any has no such file.
 IMPORTED = "external.json"
-
-
-class ChoiceIdentity(Settings):
-    """Which choice between the trials of a method."""
-
-    benchmark: str
-    split: str
-    model: str
-    method: str
 
 
 def read_scores(folders: Sequence[Path], name: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -53,11 +43,16 @@ def imported_paths(folders: Sequence[Path]) -> pd.DataFrame:
     return artefact_paths([Artefact(*pair) for pair in zip(identities, folders, strict=True)]).astype("str")
 
 
-def read_choices(choices: Iterable[tuple[ChoiceIdentity, Path]]) -> pd.DataFrame:
-    """Return the trials of all choices, in their order, each with the reason of its choice; the columns are `CHOICE_COLUMNS`."""
+def read_choices(choices: Mapping[str, Path]) -> pd.DataFrame:
+    """Return the trials of all choices, each with the reason of its choice; the columns are `CHOICE_COLUMNS`.
+
+    The folders are by `benchmark/split/model/method`.
+    """
     parts = [
-        pd.read_parquet(folder / "trials.parquet").assign(**identity.model_dump(), reason=_reason(folder))
-        for identity, folder in choices
+        pd.read_parquet(folder / "trials.parquet").assign(
+            **dict(zip(CHOICE_COLUMNS, key.split("/"), strict=False)), reason=_reason(folder)
+        )
+        for key, folder in choices.items()
         if (folder / "trials.parquet").exists()
     ]
     return stack(parts, CHOICE_COLUMNS, CHOICE_TYPES)

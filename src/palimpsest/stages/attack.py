@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, SerializeAsAny
 from palimpsest import processes
 from palimpsest.attacks import load_attack
 from palimpsest.attacks.base import Attack, Target
+from palimpsest.contract.job import Job, log, run_stage
 from palimpsest.data.rows import Question, read_rows
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, log, run_stage
 
 
 def _as_attack(value: Any) -> Any:

@@ -1,10 +1,10 @@
 """Stage `base`: the model that everything starts from, trained here (tiny), fetched (pretrained) or unpacked (packaged)."""
 
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.data.rows import Text, read_lessons
 from palimpsest.errors import UserError
 from palimpsest.models.settings import ModelSettings, Needs, Packaged, Pretrained, Tiny
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 
 class Spec(Settings):

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from palimpsest.benchmarks.suites import SETTINGS
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation.items import TABLE
 from palimpsest.evaluation.suite import Aim
@@ -19,7 +20,6 @@ from palimpsest.scores.numbers import Judge, Retrains
 from palimpsest.selection.rule import MEASURED, compare_trials, explain_choice
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import UnlearnSettings
 
 
@@ -33,9 +33,9 @@ class Trial(Settings):
 
 
 class Spec(Settings):
-    """The rule, the suite that judges and its kind, and what the inputs are.
+    """The rule, the suite that judges and its kind, the trials, and the seeds whose original and Retrain they are measured by.
 
-    The inputs `trajectory` are in the order of the trials, `original` and `retrain` in the order of the seeds in `references`.
+    The ids of the inputs are `VARIANT/seedN` for `trajectory`, and `seedN` for `original` and `retrain`.
     """
 
     takes_diverged: ClassVar[bool] = True
@@ -52,14 +52,17 @@ def work(job: Job[Spec]) -> None:
     spec, aims = job.spec, job.spec.rule.aims
     if SETTINGS[spec.kind].aims != aims:
         raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is no score of {spec.suite}, the suite that judges")
-    originals, retrains = (dict(job.each_input(role, spec.references)) for role in ("original", "retrain"))
+    seeds = {f"seed{seed}": seed for seed in spec.references}
+    originals, retrains = (
+        {seeds[each]: path for each, path in job.each_input(role, seeds).items()} for role in ("original", "retrain")
+    )
     for path in (*originals.values(), *retrains.values()):
         if diverged := Artefact({}, path).diverged:
             raise diverged
     judges = {seed: Judge(spec.suite, spec.kind, Retrains(path)) for seed, path in retrains.items()}
-    measured = [
-        row for trial, path in job.each_input("trajectory", spec.trials) for row in _measured(job, trial, path, judges, aims)
-    ]
+    trials = {f"{trial.variant}/seed{trial.seed}": trial for trial in spec.trials}
+    paths = job.each_input("trajectory", trials)
+    measured = [row for each, path in paths.items() for row in _measured(job, trials[each], path, judges, aims)]
     settings = {trial.variant: trial for trial in reversed(spec.trials)}
     variants = list(dict.fromkeys(trial.variant for trial in spec.trials))
     utility = mean([_utility(judges[seed], aims[1], path / spec.suite / TABLE) for seed, path in originals.items()])

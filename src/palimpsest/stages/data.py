@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, SerializeAsAny
 
 from palimpsest.benchmarks.base import Source
 from palimpsest.benchmarks.kinds import open_source
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 
 class Spec(Settings):

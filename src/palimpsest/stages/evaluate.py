@@ -1,11 +1,11 @@
 """Stage `evaluate`: one process runs one model over all its suites."""
 
 from palimpsest.benchmarks.suites import AnySuite, load
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.evaluation.items import TABLE, write_table
 from palimpsest.evaluation.subject import Subject, SuiteModule
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 
 class Spec(Settings):

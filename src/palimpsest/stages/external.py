@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from palimpsest.benchmarks.suites import load
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.errors import Diverged
 from palimpsest.evaluation.items import TABLE
 from palimpsest.provenance.manifest import MANIFEST, read_manifest
 from palimpsest.scores.numbers import tidy_numbers
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 # What tells such an artefact from all that were made here.
 ORIGIN = "imported"

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.data.rows import Fact, Lesson, read_lessons, read_rows
 from palimpsest.data.splits import halves
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import FinetuneSettings
 
 

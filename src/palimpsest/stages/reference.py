@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.data.rows import Text, read_lessons, read_rows
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 TOKENS_PER_PASS = 1024
 

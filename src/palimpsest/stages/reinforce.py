@@ -1,9 +1,9 @@
 """Stage `reinforce`: a start model learns the forget set once more, for RKLD's teacher and for task vectors."""
 
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.data.rows import read_lessons
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import TrainSettings
 
 

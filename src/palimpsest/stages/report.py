@@ -1,8 +1,8 @@
 """Stage `report`: the summary of a study as tables, figures and a page."""
 
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.report.report import write_report
 from palimpsest.report.study import ReportSpec
-from palimpsest.stages.contract import Job, run_stage
 
 
 def work(job: Job[ReportSpec]) -> None:

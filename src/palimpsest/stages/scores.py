@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import pandas as pd
 
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.evaluation.items import DIVERGENCE_TABLE, read_frame
+from palimpsest.names import ModelId
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Place, Retrains, Scores, tidy_numbers
 from palimpsest.scores.remarks import Gap, remarks, undefined
 from palimpsest.scores.tables import artefact_paths, examples, truth_ratios, weights
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 
 class Run(Settings):
@@ -25,40 +26,20 @@ class Run(Settings):
     seed: int
 
 
-class Subject(Settings):
-    """A model of the run; of original, original-half and retrain the variant is empty."""
-
-    method: str
-    variant: str
-    attack: str = ""
-
-
-class Attacked(Subject):
-    """A model under an attack, and the suites that score it."""
-
-    suites: list[str]
-
-
-class Watched(Subject):
-    """A model watched by a suite while it unlearns."""
-
-    suite: str
-
-
 class Spec(Settings):
-    """The run, the kinds of its suites by name, what each input is, and which artefacts of the study could not be made.
+    """The run, the kinds of its suites by name, and which artefacts of the study could not be made.
 
-    The inputs `eval`, `attack` and `trajectory` are in the order of the three lists. The input `retrain` is the Retrain that the
-    run is compared with, and `other_retrains` are those of other seeds; `published` are published scores of a Retrain.
+    The ids of the inputs `eval`, `attack` and `trajectory` are the folders of models below the run's; `attacks` has the suites
+    that score an attack's losses, `trajectories` the suite that watched. The input `retrain` is the Retrain that the run is
+    compared with, and `other_retrains` are the Retrains of other seeds; `published` are published scores of a Retrain.
     """
 
     takes_diverged: ClassVar[bool] = True
 
     run: Run
     suites: dict[str, str]
-    evaluations: list[Subject]
-    attacks: list[Attacked] = []
-    trajectories: list[Watched] = []
+    attacks: dict[str, list[str]] = {}
+    trajectories: dict[str, str] = {}
     published: dict[str, float] = {}
     gaps: list[Gap] = []
 
@@ -86,19 +67,20 @@ def work(job: Job[Spec]) -> None:
 
 def _measured(job: Job[Spec]) -> Iterator[Measured]:
     """Yield what was measured of the run's models."""
-    spec, run = job.spec, job.spec.run.model_dump()
-    for model, path in job.each_input("eval", spec.evaluations):
-        yield Measured(run | model.model_dump(), path, "evaluation", list(spec.suites))
-    for attacked, path in job.each_input("attack", spec.attacks):
-        yield Measured(run | attacked.model_dump(exclude={"suites"}), path, "attack", attacked.suites)
-    for watched, path in job.each_input("trajectory", spec.trajectories):
-        yield Measured(run | watched.model_dump(exclude={"suite"}), path, "trajectory", [watched.suite])
+    spec, run = job.spec, ModelId(**job.spec.run.model_dump())
+    for subject, path in job.inputs.get("eval", {}).items():
+        yield Measured(run.at(subject).columns, path, "evaluation", list(spec.suites))
+    for subject, path in job.each_input("attack", spec.attacks).items():
+        yield Measured(run.at(subject).columns, path, "attack", spec.attacks[subject])
+    for subject, path in job.each_input("trajectory", spec.trajectories).items():
+        yield Measured(run.at(subject).columns, path, "trajectory", [spec.trajectories[subject]])
 
 
 def _retrains(job: Job[Spec]) -> Retrains:
     """Return the Retrains that the run's models are compared with, without those that diverged."""
     own, others = (
-        [path for path in job.inputs.get(name, []) if not Artefact({}, path).diverged] for name in ("retrain", "other_retrains")
+        [path for path in job.inputs.get(name, {}).values() if not Artefact({}, path).diverged]
+        for name in ("retrain", "other_retrains")
     )
     is_absent = bool(job.inputs.get("retrain")) and not own
     is_absent |= any((gap.method, gap.of) == ("retrain", "evaluation") for gap in job.spec.gaps)

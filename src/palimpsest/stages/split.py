@@ -3,8 +3,8 @@
 from typing import Any
 
 from palimpsest.benchmarks.kinds import load_part
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 
 class Spec(Settings):

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import pandas as pd
 
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.report.summary import (
     IMPORTED,
-    ChoiceIdentity,
     imported_paths,
     read_artefacts,
     read_choices,
@@ -17,24 +17,22 @@ from palimpsest.report.summary import (
 from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, REMARK_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.scores.remarks import StudyGap, study_remarks
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 
 class Spec(Settings):
-    """Which choices there are, in the order of their inputs, and what could not be made; scores name their own runs."""
+    """What could not be made; the ids of the inputs say what they are of."""
 
     takes_diverged: ClassVar[bool] = True
 
-    choices: list[ChoiceIdentity]
     gaps: list[StudyGap] = []
 
 
 def work(job: Job[Spec]) -> None:
     """Write the tidy table and the trials as CSV too, and all tables for the report."""
-    scores, external = job.inputs.get("scores", []), job.inputs.get("external", [])
+    scores, external = (list(job.inputs.get(name, {}).values()) for name in ("scores", "external"))
     results = read_scores([*scores, *external], "scores", COLUMNS)
     artefacts = pd.concat([read_artefacts(scores), imported_paths(external)], ignore_index=True)
-    choices = read_choices(job.each_input("choice", job.spec.choices))
+    choices = read_choices(job.inputs.get("choice", {}))
     remarks = pd.concat([read_scores(scores, "remarks", REMARK_COLUMNS), study_remarks(job.spec.gaps)], ignore_index=True)
     tables = {
         "summary": results,

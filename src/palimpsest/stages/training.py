@@ -1,29 +1,25 @@
-"""What the training stages share: rows to token ids, adapters around the loop, weights and log to files."""
+"""What the training stages share: rows to token ids, and adapters around the loop."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from palimpsest import processes
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Lesson, Text
-from palimpsest.errors import Diverged
 from palimpsest.models.limits import check_items
 from palimpsest.models.loading import save_model
-from palimpsest.provenance.canonical import finite
 from palimpsest.training.adapters import add_adapters, merge_adapters
+from palimpsest.training.log import Log, train_logged, write_log
 from palimpsest.training.loop import train
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from palimpsest.contract.job import Job
     from palimpsest.models.settings import UsedSettings
-    from palimpsest.stages.contract import Job
     from palimpsest.training.problems import Problem
     from palimpsest.training.settings import TrainSettings
 
@@ -55,6 +51,16 @@ def named_items(
     return names, items
 
 
+class Watch(Protocol):
+    """What looks at a model while it trains, and writes what it has seen."""
+
+    def begin(self, model: PreTrainedModel | PeftModel) -> Callable[[int], None]:
+        """Look at the untrained model; return the function that looks at it after each epoch."""
+
+    def write(self, log: Log) -> None:
+        """Write what was seen, and what the training log tells of it."""
+
+
 def train_and_save(
     job: Job[Any],
     model: PreTrainedModel,
@@ -65,28 +71,34 @@ def train_and_save(
     *,
     seed: int,
     label: str,
+    watch: Watch | None = None,
+    keep: bool = True,
 ) -> None:
-    """Train, merge adapters into the weights, and write the model's folder with its training log."""
+    """Train, merge adapters into the weights, and write the model's folder with its training log.
+
+    Of a training that diverges, the log and the epochs watched before are written. With `keep` false no model is written.
+    """
     trained = add_adapters(model, used.lora, seed)
-    with logged(job.out):
-        log = train(trained, problem, training, used, seed=seed, label=label, scratch=job.scratch, remark=job.remark)
-    # First, since merging may diverge too.
-    write_log(job.out, log)
-    if processes.is_main():
+
+    def write(log: Log) -> None:
+        write_log(job.out, log)
+        if watch:
+            watch.write(log)
+
+    def work() -> Log:
+        return train(
+            trained,
+            problem,
+            training,
+            used,
+            seed=seed,
+            label=label,
+            scratch=job.scratch,
+            after_epoch=watch.begin(trained) if watch else None,
+            remark=job.remark,
+        )
+
+    # Written first, since merging may diverge too.
+    train_logged(work, write)
+    if keep and processes.is_main():
         save_model(merge_adapters(trained), tokenizer, job.out)
-
-
-@contextmanager
-def logged(folder: Path) -> Iterator[None]:
-    """Write the log of a training that diverges within this block, before the error goes on."""
-    try:
-        yield
-    except Diverged as error:
-        write_log(folder, error.log)
-        raise
-
-
-def write_log(folder: Path, log: Iterable[dict[str, Any]]) -> None:
-    """Write a training log, one line per optimiser step; a number that is not finite is null."""
-    with (folder / "training_log.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(finite(entry), allow_nan=False) + "\n" for entry in log)

@@ -1,25 +1,28 @@
 """Stage `unlearn`: one method in one variant makes a model forget, with settings of the config or those that a choice names."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from palimpsest import processes
+from palimpsest.contract.job import Job, run_stage
 from palimpsest.errors import UserError
 from palimpsest.methods import load_method, make_method
 from palimpsest.methods.base import EditMethod
 from palimpsest.models.settings import UsedSettings
+from palimpsest.names import WATCHING
 from palimpsest.provenance.manifest import UNMOVED, Remark
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import UnlearnSettings
 
 
 class Spec(Settings):
     """The method, its training and its own settings; both are null where the input `choice` names them.
 
-    A method that edits weights has no training, which is null then.
+    A method that edits weights has no training, which is null then. `watched` is what `watching.Watched` says, and `keep` whether
+    the model is written, beside the curve.
     """
 
     method: str
@@ -27,6 +30,8 @@ class Spec(Settings):
     training: UnlearnSettings | None
     loss: dict[str, Any] | None
     model: UsedSettings
+    watched: dict[str, Any] | None = None
+    keep: bool = True
 
 
 class Chosen(Settings, extra="ignore"):
@@ -37,7 +42,7 @@ class Chosen(Settings, extra="ignore"):
 
 
 def work(job: Job[Spec]) -> None:
-    """Unlearn the forget set."""
+    """Write the unlearned model and, of a training that is watched, its curve."""
     if load_method(job.spec.method).is_trained:
         _train(job)
     else:
@@ -49,12 +54,17 @@ def _train(job: Job[Spec]) -> None:
     from palimpsest.stages.training import train_and_save
     from palimpsest.stages.unlearning import unlearning_problem
 
-    spec, chosen = job.spec, _settings(job)
-    method = make_method(spec.method, chosen.loss)
-    tokenizer = load_tokenizer(job.input("model"))
-    model = load_model(job.input("model"), spec.model)
-    problem = unlearning_problem(job, tokenizer, spec.model, model, method=method, training=chosen.training, seed=spec.seed)
-    train_and_save(job, model, tokenizer, problem, chosen.training, spec.model, seed=spec.seed, label=spec.method)
+    spec, used, folder = job.spec, job.spec.model, job.input("model")
+    chosen = _settings(job)
+    method, training = make_method(spec.method, chosen.loss), chosen.training
+    tokenizer, model = load_tokenizer(folder), load_model(folder, used)
+    start, watch = None, None
+    if spec.watched:
+        start = load_model(folder, used)
+        seen = import_module(WATCHING).Watch
+        watch = seen(job, start, tokenizer, used, spec.watched, last=training.last_epoch)
+    problem = unlearning_problem(job, tokenizer, used, model, method=method, training=training, seed=spec.seed, original=start)
+    train_and_save(job, model, tokenizer, problem, training, used, seed=spec.seed, label=spec.method, watch=watch, keep=spec.keep)
 
 
 def _edit(job: Job[Spec]) -> None:
@@ -64,8 +74,8 @@ def _edit(job: Job[Spec]) -> None:
     from palimpsest.stages.unlearning import further_models
 
     spec = job.spec
-    if spec.training is not None or spec.loss is None or "choice" in job.inputs:
-        raise UserError(f"spec: {spec.method} edits weights: training is null, loss is not, and there is no choice")
+    if spec.training is not None or spec.loss is None or spec.watched or not spec.keep or "choice" in job.inputs:
+        raise UserError(f"spec: {spec.method} edits weights: only loss is not null, the model is kept, and there is no choice")
     method = make_method(spec.method, spec.loss)
     assert isinstance(method, EditMethod)
     model = load_model(job.input("model"), spec.model)

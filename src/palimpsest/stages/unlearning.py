@@ -19,9 +19,9 @@ from palimpsest.training.references import FILE, read_references
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from palimpsest.contract.job import Job
     from palimpsest.methods.base import Method
     from palimpsest.models.settings import UsedSettings
-    from palimpsest.stages.contract import Job
     from palimpsest.training.settings import UnlearnSettings
 
 

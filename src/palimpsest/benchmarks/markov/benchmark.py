@@ -18,7 +18,8 @@ class MarkovBenchmark(ChainSettings, Benchmark):
 
     model_kinds: ClassVar = ("gpt2",)
     measures_itself: ClassVar = True
-    shares_retrain: ClassVar = True
+    draws_anew: ClassVar = True
+    retrain_split: ClassVar = "retain"
     kind: Literal["markov"]
     """Chains: no questions, no suites and no attacks."""
     watched: Annotated[int, Field(ge=FEWEST_TESTED, le=1_000_000)] = 500
@@ -33,7 +34,7 @@ class MarkovBenchmark(ChainSettings, Benchmark):
 
     def has_split(self, split: str) -> bool:
         """Return whether the config names an experiment so."""
-        return split in self.splits
+        return split in (*self.splits, self.retrain_split)
 
     def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
         """Refuse a name that no experiment has."""
@@ -42,6 +43,11 @@ class MarkovBenchmark(ChainSettings, Benchmark):
     def lengths(self, split: str) -> dict[str, int]:
         """Return how many states of each chain's sequences a split looks at."""
         return {"retain": self.length, "forget1": self.length, "forget2": self.splits[split].forget2_length or self.length}
+
+    def learnt_lengths(self, split: str) -> dict[str, int]:
+        """Return the lengths of the chains that the original of a split has learnt."""
+        lengths = self.lengths(split)
+        return lengths if self.splits[split].forget2_learnt else {name: lengths[name] for name in ("retain", "forget1")}
 
     def check(self, study: Study, block: Block, *at: str | int) -> None:
         """Refuse an experiment with longer sequences than are drawn."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from palimpsest.markov.tradeoff import POINTS, equal_retain, forget_at_retain, mean_gap, retain_at_forget
+from palimpsest.benchmarks.markov.tradeoff import POINTS, equal_retain, forget_at_retain, mean_gap, retain_at_forget
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.report.claims import Claim, Pair
 from palimpsest.report.evidence import Evidence, Place

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +20,12 @@ from pydantic import BaseModel, ValidationError
 
 from palimpsest import interruption, processes
 from palimpsest.arguments import Parser, filled_path
+from palimpsest.contract.folders import replace, side_place, workplace
 from palimpsest.environment import check, scratch_folder
 from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
 from palimpsest.faults import explained
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
-from palimpsest.provenance.digest import code_today
+from palimpsest.provenance.digest import code_today, stage_module
 from palimpsest.provenance.environment import describe_environment
 from palimpsest.provenance.manifest import (
     ENVIRONMENT,
@@ -36,25 +37,25 @@ from palimpsest.provenance.manifest import (
     verify_artefact,
     write_manifest,
 )
-from palimpsest.stages.folders import replace, side_place, workplace
 
 log = logging.getLogger("palimpsest")
 # In scratch: what was remarked so far, and a user's mistake with the run of Snakemake that met it.
 REMARKS, REFUSED = "remarks.json", "refused.json"
 Spec = TypeVar("Spec", bound=BaseModel)
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Job(Generic[Spec]):
-    """What a stage's work function gets: its spec, its input directories by name, where to write, where to keep checkpoints.
+    """What a stage's work function gets: its spec, its input directories, where to write, where to keep checkpoints.
+
+    Of an input name that several artefacts have, each has an id of its own; the only one of a name has an empty id.
 
     Of several processes each writes to a place of its own, of which the main one's becomes the artefact; all keep checkpoints in
     one, where the main one alone writes.
     """
 
     spec: Spec
-    inputs: dict[str, list[Path]]
+    inputs: dict[str, dict[str, Path]]
     out: Path
     scratch: Path
 
@@ -78,7 +79,7 @@ class Job(Generic[Spec]):
 
     def input(self, name: str) -> Path:
         """Return the directory of the one artefact given under this name."""
-        (directory,) = self.inputs[name]
+        (directory,) = self.inputs[name].values()
         return directory
 
     def keep(self, path: Path, write: Callable[[Path], None]) -> None:
@@ -90,12 +91,14 @@ class Job(Generic[Spec]):
             partial.rename(path)
         processes.barrier()
 
-    def each_input(self, name: str, listed: Sequence[Item]) -> list[tuple[Item, Path]]:
-        """Return each item of a list in the spec with its input of this name; raises UserError where the numbers differ."""
-        directories = self.inputs.get(name, [])
-        if len(listed) != len(directories):
-            raise UserError(f"--in {name}=: {len(directories)} given, the spec names {len(listed)}")
-        return list(zip(listed, directories, strict=True))
+    def each_input(self, name: str, listed: Iterable[str]) -> dict[str, Path]:
+        """Return the directories given under this name by their ids, in the order of a list; raises UserError for other ids."""
+        directories, ids = self.inputs.get(name, {}), list(listed)
+        if different := directories.keys() ^ set(ids):
+            lone = min(different)
+            said = "given, but not named by the spec" if lone in directories else "named by the spec, but not given"
+            raise UserError(f"--in {name}:{lone}=: {said}")
+        return {each: directories[each] for each in ids}
 
 
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
@@ -104,6 +107,7 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     Of several processes the main one speaks, or the first that fails. An artefact made of a diverged one is diverged too,
     without any work, unless the spec says by `takes_diverged` that the stage knows what to do with it.
     """
+    short = name.rpartition(".")[2]
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
     for library in ("absl", "lm_eval", "datasets"):
@@ -124,11 +128,11 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
             raise diverged
     except UserError as error:
         if processes.is_first_to_fail():
-            print(f"palimpsest {name}: {error}", file=sys.stderr)
+            print(f"palimpsest {short}: {error}", file=sys.stderr)
         sys.exit(error.exit)
     except interruption.Interrupted as stopped:
         if processes.is_main():
-            print(f"palimpsest {name}: {stopped}", file=sys.stderr)
+            print(f"palimpsest {short}: {stopped}", file=sys.stderr)
         sys.exit(INTERRUPTED_EXIT)
     except Exception:
         if processes.is_first_to_fail():
@@ -156,12 +160,14 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     taken = getattr(spec_type, "takes_diverged", False)
     inherited = next((manifest["diverged"] for manifest in read if "diverged" in manifest and not taken), None)
     record = processes.main_value(inherited)
-    inputs: dict[str, list[Path]] = {}
+    inputs: dict[str, dict[str, Path]] = {}
     hashes: dict[str, str] = {}
     for label, path in args.inputs:
-        directories = inputs.setdefault(label, [])
-        hashes[f"{label}.{len(directories)}" if directories else label] = sha256_file(path)
-        directories.append(path.parent)
+        kind, _, each = label.partition(":")
+        if label in hashes:
+            raise UserError(f"--in {label}=: given twice")
+        hashes[label] = sha256_file(path)
+        inputs.setdefault(kind, {})[each] = path.parent
 
     out: Path = args.out.parent
     # What the work depends on names the scratch folder, so a checkpoint of other settings or code is never resumed.
@@ -225,10 +231,10 @@ def _code(stage: str, planned: str | None) -> str | None:
 
 
 def _parse(name: str) -> argparse.Namespace:
-    parser = Parser(prog=f"palimpsest.stages.{name}")
+    parser = Parser(prog=stage_module(name))
     parser.add_argument("--spec", required=True, help="canonical JSON of what this stage does")
     parser.add_argument("--code", help="digest of the stage's code, and which modules it is of")
-    parser.add_argument("--in", dest="inputs", action="append", default=[], type=_named_path, metavar="NAME=MANIFEST")
+    parser.add_argument("--in", dest="inputs", action="append", default=[], type=_named_path, metavar="NAME[:ID]=MANIFEST")
     parser.add_argument("--out", required=True, type=filled_path, metavar="MANIFEST")
     parser.add_argument("--scratch", type=filled_path, default=scratch_folder())
     args = parser.parse_args()

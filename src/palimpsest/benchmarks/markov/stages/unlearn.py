@@ -1,12 +1,14 @@
-"""Stage `markov_trajectory`: unlearning the two forget chains, watched after every iteration."""
+"""Stage `unlearn` of Markov chains: the two forget chains are unlearned, watched after every iteration; no model is kept."""
 
 from typing import Any
 
-from palimpsest.errors import Diverged, UserError
+from palimpsest.benchmarks.base import Resolved
+from palimpsest.contract.job import Job, run_stage
+from palimpsest.errors import UserError
 from palimpsest.methods import make_method
 from palimpsest.methods.base import LossMethod
+from palimpsest.names import ModelId
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 from palimpsest.training.settings import UnlearnSettings
 
 
@@ -21,53 +23,65 @@ class Spec(Settings):
     watched: int
 
 
+def spec(study: Resolved, of: ModelId) -> Spec:
+    """Return the spec of a variant."""
+    chains, variant = study.benchmark(of.benchmark), study.variant(of)
+    return Spec(
+        method=of.method,
+        seed=of.needed_seed,
+        training=variant.training,
+        loss=variant.loss,
+        lengths=chains.lengths(of.split),
+        watched=chains.watched,
+    )
+
+
 def work(job: Job[Spec]) -> None:
     """Write the distances after every iteration, from 0 (the original), and the training log.
 
     It is over in a minute, so an interrupted one starts again. Of a training that diverges, the iterations before are written.
     """
     from palimpsest.benchmarks.markov.data import read
+    from palimpsest.benchmarks.markov.models import EachStep, encode
     from palimpsest.benchmarks.markov.suite import SCHEMA, distances
     from palimpsest.evaluation.items import TABLE, keyed, write_table
-    from palimpsest.markov.models import EachStep, encode
     from palimpsest.methods.problem import Unlearning
     from palimpsest.models.loading import load_model
     from palimpsest.models.scoring import score
     from palimpsest.models.settings import UsedSettings
-    from palimpsest.stages.training import write_log
     from palimpsest.streams import stream
+    from palimpsest.training.log import Log, train_logged, write_log
     from palimpsest.training.loop import train
 
     spec, training = job.spec, job.spec.training
     method = make_method(spec.method, spec.loss)
     if not isinstance(method, LossMethod):
         raise UserError(f"spec: {spec.method} has no loss on forget sequences")
-    chains = read(job.input("data"))
+    chains = read(job.input("split"))
     model = load_model(job.input("model"), UsedSettings())
     items = [item for chain in ("forget1", "forget2") for item in encode(chains[chain].train[:, : spec.lengths[chain]])]
     drawn = stream(spec.seed, "forget").permutation(len(items))[: training.last_epoch * training.batch_size].tolist()
     forget = [items[index] for index in drawn]
     references = [scores.nll[0] for scores in score(model, forget, training.tokens_per_pass)] if method.reads_reference else ()
     unlearning = Unlearning(method, training, forget=forget, retain=(), references=references, seed=spec.seed)
-
+    problem = EachStep(unlearning, training.batch_size)
     rows: list[dict[str, Any]] = []
 
     def watch(iteration: int) -> None:
         rows.extend({"epoch": iteration, **row} for row in distances(model, chains, spec.lengths, most=spec.watched))
 
-    problem = EachStep(unlearning, training.batch_size)
-    try:
+    def unlearn() -> Log:
         watch(0)
-        log = train(
+        return train(
             model, problem, training, UsedSettings(), seed=spec.seed, label=spec.method, after_epoch=watch, remark=job.remark
         )
-    except Diverged as error:
+
+    def write(log: Log) -> None:
         write_table(job.out / TABLE, rows, keyed(SCHEMA, "epoch"))
-        write_log(job.out, error.log)
-        raise
-    write_table(job.out / TABLE, rows, keyed(SCHEMA, "epoch"))
-    write_log(job.out, log)
+        write_log(job.out, log)
+
+    train_logged(unlearn, write)
 
 
 if __name__ == "__main__":
-    run_stage("markov_trajectory", Spec, work)
+    run_stage("palimpsest.benchmarks.markov.stages.unlearn", Spec, work)

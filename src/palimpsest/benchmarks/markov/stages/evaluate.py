@@ -1,7 +1,9 @@
-"""Stage `markov_evaluate`: how far an original or Retrain is from the truth, on all test sequences of every chain."""
+"""Stage `evaluate` of Markov chains: how far an original or Retrain is from the truth, on all test sequences of every chain."""
 
+from palimpsest.benchmarks.base import Resolved
+from palimpsest.contract.job import Job, run_stage
+from palimpsest.names import ModelId
 from palimpsest.settings import Settings
-from palimpsest.stages.contract import Job, run_stage
 
 
 class Spec(Settings):
@@ -9,6 +11,11 @@ class Spec(Settings):
 
     suite: str
     lengths: dict[str, int]
+
+
+def spec(study: Resolved, of: ModelId) -> Spec:
+    """Return the spec of an evaluation."""
+    return Spec(suite=of.benchmark, lengths=study.benchmark(of.benchmark).lengths(of.split))
 
 
 def work(job: Job[Spec]) -> None:
@@ -20,9 +27,9 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.models.settings import UsedSettings
 
     model = load_model(job.input("model"), UsedSettings())
-    rows = distances(model, read(job.input("data")), job.spec.lengths, most=None)
+    rows = distances(model, read(job.input("split")), job.spec.lengths, most=None)
     write_table(job.out / job.spec.suite / TABLE, list(rows), SCHEMA)
 
 
 if __name__ == "__main__":
-    run_stage("markov_evaluate", Spec, work)
+    run_stage("palimpsest.benchmarks.markov.stages.evaluate", Spec, work)

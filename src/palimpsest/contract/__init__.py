@@ -1,0 +1,1 @@
+"""How a stage checks its inputs and leaves an artefact."""

@@ -1,0 +1,108 @@
+"""What the stage `unlearn` writes along the way: a suite's items, the divergence from the start model and the gradient weights.
+
+The stage imports this module by its name where a study watches the training, so it is no code of one that nobody watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from palimpsest import processes
+from palimpsest.benchmarks.suites import AnySuite, load
+from palimpsest.contract.job import Job
+from palimpsest.contract.job import log as logger
+from palimpsest.data.rows import read_lessons
+from palimpsest.evaluation import items
+from palimpsest.evaluation.divergence import mean_divergence
+from palimpsest.evaluation.subject import Subject, SuiteModule
+from palimpsest.settings import Settings
+from palimpsest.stages.training import encode_rows, named_items
+from palimpsest.training.log import Log
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from palimpsest.data.prompts import Encoded
+    from palimpsest.models.settings import UsedSettings
+
+
+class Watched(Settings):
+    """The suite that watches a training, and after which epochs: all, from 0 (untrained), or the last."""
+
+    suite: AnySuite
+    epochs: Literal["all", "last"]
+
+
+class Watch:
+    """Look at a model while it trains, beside its frozen start model; a watched epoch survives an interruption."""
+
+    def __init__(
+        self,
+        job: Job[Any],
+        start: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        used: UsedSettings,
+        wanted: dict[str, Any],
+        *,
+        last: int,
+    ) -> None:
+        watched = Watched.model_validate(wanted)
+        self._job, self._start, self._tokenizer, self._used = job, start, tokenizer, used
+        self._suite, self._last, self._split = watched.suite, last, job.input("split")
+        self._module: SuiteModule = load(watched.suite.kind, "suite")
+        first = 0 if watched.epochs == "all" else last
+        self._parts = {epoch: job.scratch / f"epoch-{epoch:04d}" for epoch in range(first, last + 1)}
+        self._schemas = {items.TABLE: items.keyed(self._module.SCHEMA, "epoch"), items.DIVERGENCE_TABLE: items.DIVERGENCE}
+
+    def begin(self, model: PreTrainedModel | PeftModel) -> Callable[[int], None]:
+        """Look at the untrained model; return the function that looks at it after each epoch."""
+        compared = {
+            name: encode_rows(rows, self._tokenizer, self._used, self._start)
+            for name, rows in self._module.compared(self._suite, self._split).items()
+        }
+
+        def after_epoch(epoch: int) -> None:
+            if epoch in self._parts and not processes.main_value(self._parts[epoch].exists()):
+                logger.info("watching: epoch %d of %d", epoch, self._last)
+                self._look(model, epoch, compared)
+
+        after_epoch(0)
+        return after_epoch
+
+    def _look(self, model: PreTrainedModel | PeftModel, epoch: int, compared: dict[str, list[Encoded]]) -> None:
+        measured = self._module.measure(Subject(model, self._tokenizer, self._used), self._suite, self._split, self._job.scratch)
+        rows = {
+            items.TABLE: [{"epoch": epoch, **row} for row in measured],
+            items.DIVERGENCE_TABLE: [
+                {"epoch": epoch, "set": name, "kl": mean_divergence(self._start, model, of_set)}
+                for name, of_set in compared.items()
+            ],
+        }
+
+        def write(folder: Path) -> None:
+            for name, schema in self._schemas.items():
+                items.write_table(folder / name, rows[name], schema)
+
+        self._job.keep(self._parts[epoch], write)
+
+    def write(self, log: Log) -> None:
+        """Write the tables of the epochs watched so far, and the gradient weights in a training log."""
+        for name, schema in self._schemas.items():
+            rows = [row for part in self._parts.values() if part.exists() for row in items.read_table(part / name)]
+            items.write_table(self._job.out / name, rows, schema)
+        forget = read_lessons(self._split / "forget.jsonl")
+        names, encoded = named_items(forget, self._tokenizer, self._used, self._start)
+        answers = [(name, len(item.answers[0])) for name, item in zip(names, encoded, strict=True)]
+        items.write_table(self._job.out / items.WEIGHTS_TABLE, _weights(log, answers), items.WEIGHTS)
+
+
+def _weights(log: Log, answers: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Return the gradient weights in a training log, one row an answer and epoch; a method without them has none."""
+    return [
+        {"epoch": entry["epoch"] + 1, "id": answers[index][0], "tokens": answers[index][1], "weight": weight}
+        for entry in log
+        for index, weight in zip(entry.get("items", ()), entry.get("weights", ()), strict=True)
+    ]
