@@ -312,9 +312,9 @@ class Plan:
         return forget * times, 2 * forget * times
 
     def _item(self, node: Node) -> float:
-        """Return tokens of one item of a batch: a question with its answer, or a piece of a text."""
+        """Return tokens of one item of a batch: a question with its answer, or a chunk of a text."""
         used = self._used(node.of.model)
-        return used.piece_tokens if self._study.benchmark(node.of.benchmark).is_corpus else self._assumed.item_tokens
+        return used.chunk_tokens if self._study.benchmark(node.of.benchmark).is_corpus else self._assumed.item_tokens
 
     def _wanted(self, node: Node) -> Wanted:
         return self._study.subjects[node.of]

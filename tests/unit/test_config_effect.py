@@ -325,8 +325,8 @@ def test_a_tiny_base_has_something_to_learn_and_texts_fit_into_its_context() -> 
     novels = {"kind": "austen", "retain": ["Emma", "Northanger Abbey"], "kept": ["Pride and Prejudice", "Sense and Sensibility"]}
     line = refused(texts(MUSE, changes=[(("sources", "texts"), novels)]))
     assert line == "blocks[2]: models: tiny is tiny, and source 'texts' has nothing that its base could learn"
-    line = refused(texts(MUSE, changes=[(("models", "tiny", "piece_tokens"), 513)]))
-    assert line == "models: tiny: piece_tokens: 513: its architecture has a context of 512 tokens"
+    line = refused(texts(MUSE, changes=[(("models", "tiny", "chunk_tokens"), 513)]))
+    assert line == "models: tiny: chunk_tokens: 513: its architecture has a context of 512 tokens"
 
 
 def test_repositories_without_a_revision_are_folders() -> None:

@@ -232,10 +232,22 @@ def test_a_missing_folder_does_not_matter_once_its_data_is_made(tmp_path: Path, 
     assert Study(config).subjects
 
 
-def test_a_key_of_an_earlier_version_is_refused_with_its_new_name() -> None:
+@pytest.mark.parametrize(
+    ("keys", "value", "line"),
+    [
+        (("strengthening",), {}, "config: the key 'strengthening' is called 'reinforcing' now"),
+        (("models", "tiny", "piece_tokens"), 64, "config: models: tiny: the key 'piece_tokens' is called 'chunk_tokens' now"),
+        (
+            ("models", "tiny", "pieces_per_text"),
+            1,
+            "config: models: tiny: the key 'pieces_per_text' is called 'chunks_per_text' now",
+        ),
+    ],
+)
+def test_a_key_of_an_earlier_version_is_refused_with_its_new_name(keys: tuple[str, ...], value: object, line: str) -> None:
     with pytest.raises(UserError) as caught:
-        Study(changed(("strengthening",), {}))
-    assert str(caught.value) == "config: the key 'strengthening' is called 'reinforcing' now"
+        Study(changed(keys, value))
+    assert str(caught.value) == line
 
 
 def test_a_folder_that_no_block_needs_may_be_missing() -> None:

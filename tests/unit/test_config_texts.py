@@ -28,14 +28,14 @@ benchmarks:
   news: {{kind: muse, source: news, retrain_auc: 0.4772}}
   wmdp: {{kind: wmdp, source: hazards, forget_task: hazards, utility_task: general}}
 models:
-  tiny: {{kind: tiny, piece_tokens: 512}}
+  tiny: {{kind: tiny, chunk_tokens: 512}}
   large:
     kind: pretrained
     name: some/base
     revision: "{REVISION}"
     original: {{name: some/target, revision: "{REVISION}"}}
     retrain: {{name: some/retrain, revision: "{REVISION}"}}
-    piece_tokens: 1024
+    chunk_tokens: 1024
 methods:
   "muse/*/tiny/simnpo": {{beta: 0.7}}
   "wmdp/*/*/rmu": {{layer: 1}}
@@ -166,7 +166,7 @@ def test_finished_models_are_fetched_and_take_the_tokenizer_of_their_base() -> N
 
 def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
     study = Study(config(MUSE))
-    cut = {path for path in folders(study, "finetune", "base") if spec(study, path)["model"]["piece_tokens"] == 512}
+    cut = {path for path in folders(study, "finetune", "base") if spec(study, path)["model"]["chunk_tokens"] == 512}
     assert cut == {path for path in folders(study, "finetune", "base") if path.startswith("muse/")}
     described = describe_study(study)
     assert described["data"]["muse"]["shape"] == "muse" and described["data"]["muse"]["kind"] == "muse-world"

@@ -183,7 +183,7 @@ def test_what_is_longer_than_the_context_of_a_tiny_model_is_refused_before_any_w
         with pytest.raises(UserError, match=r"^q-1: \d+ tokens to read, and the model has 40 positions$"):
             named_items([row], tokenizer, UsedSettings(), model)
     with pytest.raises(UserError, match=r"^t/0: 60 tokens to read, and the model has 40"):
-        named_items([Text(id="t", text=long)], tokenizer, UsedSettings(piece_tokens=60), model)
+        named_items([Text(id="t", text=long)], tokenizer, UsedSettings(chunk_tokens=60), model)
     for row in (question(answer=long), question(perturbed_answers=["Mira.", long])):
         with pytest.raises(UserError, match=r"^q-1: \d+ tokens to read"):
             evaluate_tofu(model, tokenizer, PromptSettings(), {"forget": [row]}, suite)

@@ -45,9 +45,9 @@ class CorpusBenchmark(SourcedBenchmark, ABC):
             if not study.sources[self.source].teaches_base:
                 said = f"{name} is tiny, and source {self.source!r} has nothing that its base could learn"
                 raise UserError(f"{place(*at, 'models')}: {said}")
-            if model.piece_tokens > model.architecture.context:
-                where, context = place("models", name, "piece_tokens"), model.architecture.context
-                raise UserError(f"{where}: {model.piece_tokens}: its architecture has a context of {context} tokens")
+            if model.chunk_tokens > model.architecture.context:
+                where, context = place("models", name, "chunk_tokens"), model.architecture.context
+                raise UserError(f"{where}: {model.chunk_tokens}: its architecture has a context of {context} tokens")
 
     def check_variant(self, where: str, method: str, variant: Variant) -> None:
         """Refuse another start than the original."""

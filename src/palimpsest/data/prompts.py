@@ -1,4 +1,4 @@
-"""Texts as token ids: questions with answers, tokenised apart so that the boundary is exact, and long texts cut into pieces."""
+"""Texts as token ids: questions with answers, tokenised apart so that the boundary is exact, and long texts cut into chunks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_QUOTE = 80
 class Encoded:
     """A question and the answers to score after it, as token ids; every answer has a label, and EOS is its last one.
 
-    A piece of a text is one too: its answer is the piece but for the first token, and goes without EOS, as the text goes on.
+    A chunk of a text is one too: its answer is the chunk but for the first token, and goes without EOS, as the text goes on.
     """
 
     prompt: list[int]
@@ -80,16 +80,16 @@ class PromptEncoder:
         """Return a question with the answers to score after it."""
         return Encoded(self.prompt(question), [self.answer(answer) for answer in answers])
 
-    def pieces(self, text: str, tokens: int) -> list[Encoded]:
-        """Return a text, in order, as pieces of at most `tokens` tokens, of which the first is no label.
+    def chunks(self, text: str, tokens: int) -> list[Encoded]:
+        """Return a text, in order, as chunks of at most `tokens` tokens, of which the first is no label.
 
         It is BOS where the tokenizer has one, so that every token of the text is a label.
         """
         ids = self.plain(text)
         bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         taken = tokens - len(bos)
-        pieces = [bos + ids[start : start + taken] for start in range(0, len(ids), taken)]
-        return [Encoded(piece[:1], [piece[1:]]) for piece in pieces if len(piece) > 1]
+        chunks = [bos + ids[start : start + taken] for start in range(0, len(ids), taken)]
+        return [Encoded(chunk[:1], [chunk[1:]]) for chunk in chunks if len(chunk) > 1]
 
     def plain(self, text: str) -> list[int]:
         """Return the ids of a text alone, without any special token."""

@@ -40,10 +40,10 @@ class UsedSettings(Settings):
     """Train low-rank adapters in place of all weights; null: all weights."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
-    piece_tokens: Annotated[int, Field(ge=2, le=1_000_000)] = 2048
-    """Tokens of a piece of a long text, in training."""
-    pieces_per_text: Count | None = None
-    """Pieces taken of a text, the first ones; null: all."""
+    chunk_tokens: Annotated[int, Field(ge=2, le=1_000_000)] = 2048
+    """Tokens of a chunk of a long text, in training."""
+    chunks_per_text: Count | None = None
+    """Chunks taken of a text, the first ones; null: all."""
 
 
 class Needs(Settings):

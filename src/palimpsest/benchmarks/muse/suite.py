@@ -92,7 +92,7 @@ def evaluate_muse(
     check_prompts(model, [row.id for row in excerpts], openings, suite.verbatim_tokens)
     for name, rows in pairs.items():
         check_prompts(model, [row.id for row in rows], prompts[name], suite.knowledge_tokens)
-    _check_texts(model, encoder, [row for _, row in texts], used.piece_tokens)
+    _check_texts(model, encoder, [row for _, row in texts], used.chunk_tokens)
 
     recited = continue_texts(model, tokenizer, openings, suite.verbatim_tokens)
     log = [
@@ -103,7 +103,7 @@ def evaluate_muse(
         answers = continue_texts(model, tokenizer, prompts[name], suite.knowledge_tokens)
         said = [cut_answer(text, row.answer) for row, text in zip(rows, answers, strict=True)]
         log += [_said(name, row.id, row.question, row.answer, text) for row, text in zip(rows, said, strict=True)]
-    losses = text_losses(model, encoder, [row.text for _, row in texts], used.piece_tokens)
+    losses = text_losses(model, encoder, [row.text for _, row in texts], used.chunk_tokens)
     for (name, row), of_text in zip(texts, track(losses, "read", total=len(texts)), strict=True):
         log.append({"set": name, "id": row.id, "tokens": len(of_text), "min_k_loss": min_k_loss(of_text, suite.min_k)})
     return log
@@ -148,23 +148,23 @@ def cut_answer(text: str, answer: str) -> str:
     return text[: min(ends, default=None)].strip()
 
 
-def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], piece_tokens: int) -> Iterator[list[float]]:
-    """Yield the NLL of each token of each text, in nats and in order, read in pieces as it was in training.
+def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], chunk_tokens: int) -> Iterator[list[float]]:
+    """Yield the NLL of each token of each text, in nats and in order, read in chunks as it was in training.
 
-    The first of a piece is no label, which is BOS where there is one.
+    The first of a chunk is no label, which is BOS where there is one.
     """
-    pieces = [encoder.pieces(text, piece_tokens) for text in texts]
-    scored = score(model, [piece for of_text in pieces for piece in of_text], TOKENS_PER_PASS)
-    for of_text in pieces:
+    chunks = [encoder.chunks(text, chunk_tokens) for text in texts]
+    scored = score(model, [chunk for of_text in chunks for chunk in of_text], TOKENS_PER_PASS)
+    for of_text in chunks:
         yield [loss for _ in of_text for loss in next(scored).losses[0]]
 
 
-def _check_texts(model: Any, encoder: PromptEncoder, rows: Sequence[Text], piece_tokens: int) -> None:
+def _check_texts(model: Any, encoder: PromptEncoder, rows: Sequence[Text], chunk_tokens: int) -> None:
     for row in rows:
-        pieces = encoder.pieces(row.text, piece_tokens)
-        if not pieces:
+        chunks = encoder.chunks(row.text, chunk_tokens)
+        if not chunks:
             raise UserError(f"{row.id}: the text has no token that a model could predict")
-        check_items(model, [f"{row.id}/{number}" for number in range(len(pieces))], pieces)
+        check_items(model, [f"{row.id}/{number}" for number in range(len(chunks))], chunks)
 
 
 def _ids_behind(encoder: PromptEncoder, prompt: str, text: str) -> list[int]:
