@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from test_config_corpus import MUSE, WMDP
+from test_config_corpus import config as texts
 from test_config_markov import config as chains
-from test_config_texts import MUSE, WMDP
-from test_config_texts import config as texts
 
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
@@ -323,8 +323,8 @@ def test_an_original_is_taught_by_a_source_with_lessons() -> None:
 def test_a_tiny_base_has_something_to_learn_and_texts_fit_into_its_context() -> None:
     Path("data/austen").mkdir(parents=True)
     novels = {"kind": "austen", "retain": ["Emma", "Northanger Abbey"], "kept": ["Pride and Prejudice", "Sense and Sensibility"]}
-    line = refused(texts(MUSE, changes=[(("sources", "texts"), novels)]))
-    assert line == "blocks[2]: models: tiny is tiny, and source 'texts' has nothing that its base could learn"
+    line = refused(texts(MUSE, changes=[(("sources", "corpus"), novels)]))
+    assert line == "blocks[2]: models: tiny is tiny, and source 'corpus' has nothing that its base could learn"
     line = refused(texts(MUSE, changes=[(("models", "tiny", "chunk_tokens"), 513)]))
     assert line == "models: tiny: chunk_tokens: 513: its architecture has a context of 512 tokens"
 

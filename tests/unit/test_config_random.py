@@ -216,4 +216,4 @@ def test_snakemake_says_it_too(checkout: Checkout, overlay: str, said: str) -> N
 
 
 def test_there_is_something_to_make_mistakes_in() -> None:
-    assert {"config.yaml", "tiny.yaml", "texts.yaml", "markov.yaml", "tofu-forget05-llama2.yaml"} <= configs().keys()
+    assert {"config.yaml", "tiny.yaml", "corpus.yaml", "markov.yaml", "tofu-forget05-llama2.yaml"} <= configs().keys()

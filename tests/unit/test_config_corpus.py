@@ -1,4 +1,4 @@
-"""Studies of texts: which splits share what, what requests start from, and what mistakes are told as."""
+"""Studies of corpora: what splits share, what requests start from, and how mistakes are told."""
 
 import copy
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from palimpsest.errors import UserError
 
 REVISION = "0" * 40
 FIRST = "muse/tiny/forget/seed0"
-TEXTS = yaml.safe_load(
+CORPORA = yaml.safe_load(
     f"""
 sources:
-  texts: {{kind: muse-world, parts: 3}}
+  corpus: {{kind: muse-world, parts: 3}}
   hazards: {{kind: wmdp-world}}
   news: {{kind: muse-hub, repo: some/news, revision: "{REVISION}"}}
 benchmarks:
-  muse: {{kind: muse, source: texts}}
+  muse: {{kind: muse, source: corpus}}
   news: {{kind: muse, source: news, retrain_auc: 0.4772}}
   wmdp: {{kind: wmdp, source: hazards, forget_task: hazards, utility_task: general}}
 models:
@@ -51,9 +51,9 @@ WMDP = {**MUSE, "benchmark": "wmdp", "methods": ["rmu", "npo"], "suites": ["haza
 
 
 def config(*blocks: dict[str, Any], changes: Sequence[tuple[Sequence[str], Any]] = ()) -> dict[str, Any]:
-    """Return the example study with blocks of texts below its own, and some values set."""
+    """Return the example study with blocks of corpora below its own, and some values set."""
     merged: dict[str, Any] = copy.deepcopy(CONFIG)
-    for section, entries in copy.deepcopy(TEXTS).items():
+    for section, entries in copy.deepcopy(CORPORA).items():
         merged[section] = {**merged.get(section, {}), **entries}
     merged["blocks"] += blocks
     for keys, value in changes:
@@ -181,7 +181,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
             [],
             "splits: 'forget10' is no split of muse, which is of kind muse: forget, scale2, scale3 ..., request2, request3 ...",
         ),
-        ({"splits": ["scale4"]}, [], "splits: scale4: source 'texts' has 3 parts"),
+        ({"splits": ["scale4"]}, [], "splits: scale4: source 'corpus' has 3 parts"),
         ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu: kind muse or lm-eval is wanted"),
         ({"attacks": ["relearn-shortest"]}, [], "attacks: muse is of kind muse, which takes none"),
         ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, and muse has documents alone"),
@@ -266,8 +266,8 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         ),
         (
             {"benchmark": "muse"},
-            [(("sources", "texts"), {"kind": "muse-folder", "path": "no/where"}), (("blocks", 2, "models"), ["large"])],
-            "sources: texts: path: there is no folder 'no/where': it should hold the files of MUSE, laid out as on the hub",
+            [(("sources", "corpus"), {"kind": "muse-folder", "path": "no/where"}), (("blocks", 2, "models"), ["large"])],
+            "sources: corpus: path: there is no folder 'no/where': it should hold the files of MUSE, laid out as on the hub",
         ),
     ],
 )
