@@ -50,7 +50,7 @@ def fetch_snapshot(repo: str, revision: str, kind: Kind, patterns: Sequence[str]
         HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=TIMEOUT)
         return snapshot(local_files_only=False)
     except GatedRepoError:
-        raise UserError(f"{place}: gated; ask for access at {page(repo, kind)} and log in with `hf auth login`") from None
+        raise UserError(f"{place}: gated; request access at {page(repo, kind)} and log in with `hf auth login`") from None
     except RevisionNotFoundError:
         raise UserError(f"{place}: the hub has no such revision; it must be a commit of this {NAMES[kind]}") from None
     except RepositoryNotFoundError:

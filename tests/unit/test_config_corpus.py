@@ -241,7 +241,7 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
                 (("models", "large", "original"), None),
                 (("models", "large", "retrain"), None),
             ],
-            "sources: hazards: gated_revision: missing: ask for access on the page of the data set cais/wmdp-bio-forget-corpus, "
+            "sources: hazards: gated_revision: missing: request access on the page of the data set cais/wmdp-bio-forget-corpus, "
             "and give the commit that is shown there",
         ),
         (
@@ -267,7 +267,7 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         (
             {"benchmark": "muse"},
             [(("sources", "corpus"), {"kind": "muse-folder", "path": "no/where"}), (("blocks", 2, "models"), ["large"])],
-            "sources: corpus: path: there is no folder 'no/where': it should hold the files of MUSE, laid out as on the hub",
+            "sources: corpus: path: there is no folder 'no/where': it should hold the files of MUSE, in the layout of the Hub",
         ),
     ],
 )

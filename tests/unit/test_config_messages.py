@@ -161,17 +161,18 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("blocks", 0, "splits"),
             ["retain90"],
-            "blocks[0]: splits: split 'retain90': a split is forgetNN, the last NN % of the authors, NN from 01 to 99",
+            "blocks[0]: splits: split 'retain90': the name must be forgetNN with NN from 01 to 99, for the last NN % "
+            "of the authors",
         ),
         (
             ("blocks", 0, "splits"),
             ["forget03"],
-            "blocks[0]: splits: split forget03: 3 % of 40 authors is no whole number of authors",
+            "blocks[0]: splits: split forget03: 3 % of 40 authors is not a whole number of authors",
         ),
         (
             ("benchmarks", "tofu", "split"),
             {"retain_authors": 37},
-            "blocks[0]: splits: forget10 of 40 authors leaves 36 to retain, 37 are asked for",
+            "blocks[0]: splits: forget10 of 40 authors leaves 36 to retain, but 37 are requested",
         ),
         (
             ("sources", "world"),
@@ -181,7 +182,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("benchmarks", "tofu", "source"),
             "hub",
-            "sources: hub: base_authors: 0, but the base of a tiny model is trained on some: at least 1",
+            "sources: hub: base_authors: 0, but the base of a tiny model needs at least 1",
         ),
         # Names that become folders.
         (("study",), "../x", f"study: '../x' {NAME}"),
@@ -202,7 +203,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("sources", "world"),
             {"kind": "hub"},
-            "sources: world: base_authors: 0, but the base of a tiny model is trained on some: at least 1",
+            "sources: world: base_authors: 0, but the base of a tiny model needs at least 1",
         ),
     ],
 )
@@ -264,9 +265,9 @@ def test_the_workflow_leaves_with_exit_code_2(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("split", "retained", "line"),
     [
-        ("forget20", None, "forget20: in TOFU 10 % of the authors can be forgotten at most"),
-        ("forget10", 81, "forget10 of 200 authors leaves 80 to retain, 81 are asked for"),
-        ("forget05", 81, "forget05 of 200 authors leaves 80 to retain, 81 are asked for"),
+        ("forget20", None, "forget20: in TOFU at most 10 % of the authors can be forgotten"),
+        ("forget10", 81, "forget10 of 200 authors leaves 80 to retain, but 81 are requested"),
+        ("forget05", 81, "forget05 of 200 authors leaves 80 to retain, but 81 are requested"),
         ("forget01", 80, None),
     ],
 )

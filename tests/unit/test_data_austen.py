@@ -172,7 +172,7 @@ def test_other_bytes_name_both_hashes(made: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no novel Sense and Sensibility; the file is cut short or of another package$"),
+        (b"", "no novel Sense and Sensibility; the file is truncated or from another package$"),
         (b"\0\0\0\1no stream", "not a file of novels as R writes it: Error -3"),
         (b"\0\0\0\1" + zlib.compress(b"X\n\0\0\0\2" + bytes(40)), "not a file of novels as R writes it: no vector of strings$"),
         (b"\0\0\0\1" + zlib.compress(vector(lines("Emma"))[:2000]), "not a file of novels as R writes it: "),

@@ -144,7 +144,7 @@ def test_refusals_in_json_are_refused(tmp_path: Path, content: str) -> None:
 @pytest.mark.parametrize("name", ["idk.jsonl", "idontknow.json", "IDontKnow.jsonl", "i_dont_know.txt", "refusals.jsonl"])
 def test_refusals_under_a_name_that_is_not_read_are_told(tmp_path: Path, name: str) -> None:
     (write_files(tmp_path, FILES) / name).write_text("No idea.\n")
-    assert refused(tmp_path).startswith(f"{name}: not read: a folder's refusals are in idontknow.jsonl, one a line: rename it")
+    assert refused(tmp_path).startswith(f"{name}: not read: refusals must be in idontknow.jsonl, one per line; rename the file")
 
 
 def whole(name: str) -> bytes:

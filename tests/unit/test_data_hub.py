@@ -81,7 +81,7 @@ def test_a_cache_that_lacks_a_file_is_completed(hub: Hub, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("refusing", "message"),
     [
-        ((403, "GatedRepo"), "gated; ask for access at {hub}/datasets/locuslab/TOFU and log in"),
+        ((403, "GatedRepo"), "gated; request access at {hub}/datasets/locuslab/TOFU and log in"),
         ((404, "RevisionNotFound"), "the hub has no such revision; it must be a commit of this data set"),
         ((404, "RepoNotFound"), "the hub has no such data set, or it is private; check the name"),
         ((500, "Broken"), "not in the cache, and the hub cannot be reached ("),
@@ -134,7 +134,7 @@ def test_a_gated_model_names_the_page_that_grants_it(refusing: Hub, tmp_path: Pa
     done = run_stage("base", {"model": model}, tmp_path, refusing.url, "base", HF_TOKEN="hf_secret")
     assert done.returncode == 2
     assert done.stderr == (
-        f"palimpsest base: org/gated at {SOURCE.revision}: gated; ask for access at {refusing.url}/org/gated"
+        f"palimpsest base: org/gated at {SOURCE.revision}: gated; request access at {refusing.url}/org/gated"
         " and log in with `hf auth login`\n"
     )
 

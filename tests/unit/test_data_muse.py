@@ -126,7 +126,9 @@ def test_every_file_that_is_read_is_hashed(news: Path) -> None:
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no-muse: no such data folder; source.path names a folder with raw, verbmem"):
+    with pytest.raises(
+        UserError, match=r"no-muse: there is no such folder; source.path must name a folder that contains raw, verbmem"
+    ):
         read(tmp_path / "no-muse")
 
 

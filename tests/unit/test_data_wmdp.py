@@ -76,7 +76,9 @@ def test_a_broken_folder_is_one_line(folder: Path, name: str, content: str | Non
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no-wmdp: no such data folder; source.path names the folder of forget\.jsonl and"):
+    with pytest.raises(
+        UserError, match=r"no-wmdp: there is no such folder; source.path must name the folder with forget\.jsonl and"
+    ):
         source(tmp_path / "no-wmdp").read()
 
 
@@ -84,7 +86,7 @@ def test_the_gated_corpus_without_its_commit_says_where_to_ask_and_which_key_to_
     with pytest.raises(UserError) as caught:
         WmdpHubSource(kind="wmdp-hub", subject="bio").read()
     said = str(caught.value)
-    assert said.startswith(f"source.gated_revision: {GATED} is gated: ask for access at ") and "\n" not in said
+    assert said.startswith(f"source.gated_revision: {GATED} is gated: request access at ") and "\n" not in said
     assert said.endswith(f"/datasets/{GATED}, set this key to the commit shown there, and log in with `hf auth login`")
 
 
@@ -158,5 +160,5 @@ def test_who_has_no_access_is_told_which_page_grants_it(tmp_path: Path) -> None:
     with serving(Hub({}, (403, "GatedRepo"))) as hub:
         done = fetch(tmp_path, hub.url, subject="bio", gated_revision=GATED_REVISION)
     assert done.returncode == 1
-    said = f"{GATED} at {GATED_REVISION}: gated; ask for access at {hub.url}/datasets/{GATED} and log in with `hf auth login`\n"
+    said = f"{GATED} at {GATED_REVISION}: gated; request access at {hub.url}/datasets/{GATED} and log in with `hf auth login`\n"
     assert done.stderr == said

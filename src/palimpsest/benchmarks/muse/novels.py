@@ -55,7 +55,7 @@ def read_novels(source: AustenSource) -> MuseData:
     novels = {title: _words(lines) for title, lines in _read_novels(path)}
     lacking = next((title for title in get_args(Novel) if title.casefold() not in novels), None)
     if lacking:
-        raise UserError(f"{path}: no novel {lacking}; the file is cut short or of another package")
+        raise UserError(f"{path}: no novel {lacking}; the file is truncated or from another package")
     origin: dict[str, Any] = {"licence": "public domain", "package": f"{PACKAGE} {_version(path)}", "files": hash_files(source)}
     return make_data({title: novels[title.casefold()] for title in get_args(Novel)}, source, origin)
 
