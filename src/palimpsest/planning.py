@@ -339,16 +339,16 @@ def _sum(rows: list[Row]) -> Row:
 
 
 def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
-    """Return the plan as a table of Markdown, and how long it is with so many GPUs; `sizes` are those of a GPU's memory in GB."""
+    """Return the plan as a Markdown table with its duration on `gpus` GPUs; `sizes` are GPU memory sizes in GB."""
     rows = plan.rows()
-    head = ["stage", "holds", "jobs", "GPU-hours", "GB on one GPU", *(f"GPUs a job of {size:g} GB" for size in sizes)]
+    head = ["stage", "holds", "jobs", "GPU-hours", "GB on one GPU", *(f"GPUs ({size:g} GB) per job" for size in sizes)]
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
     for row in rows:
         needed = [_needed(row.gpus(size)) for size in sizes]
         lines.append([row.stage, row.holds, str(row.jobs), _hours(row.hours), f"{row.memory.on(1) / GB:.1f}", *needed])
     hours = sum(row.hours for row in rows)
     jobs = sum(row.jobs for row in rows)
-    said = f"{jobs} jobs, {_hours(hours)} GPU-hours: {_hours(hours / gpus)} hours of {gpus} GPUs that are never idle."
+    said = f"{jobs} jobs, {_hours(hours)} GPU-hours: about {_hours(hours / gpus)} h on {gpus} GPUs at full utilisation."
     kept = f"{plan.disk() / GB:,.0f} GB of disk for the models."
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"{said} {kept}"])
 
