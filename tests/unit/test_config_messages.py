@@ -18,7 +18,7 @@ TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, sche
 EVERY = f"{TRAINING}, stop_epoch, forget_weight, retain_weight, retain_loss, start, reference"
 METHODS = "dpo-idk, ga, graddiff, idk, npo, rkld, rmu, simnpo, task-vector, w-graddiff"
 NPO = ("methods", "tofu/*/*/npo")
-NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
+NAME = "is not a name: use letters, digits, . _ + -, and start with a letter or digit"
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +192,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("models", "splits"),
             CONFIG["models"]["tiny"],
-            "models: splits: 'splits' is taken by a folder of the results: choose another name",
+            "models: splits: 'splits' is the name of a folder of the results; choose another name",
         ),
         # Data.
         (

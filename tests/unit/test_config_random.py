@@ -202,7 +202,7 @@ def test_a_config_that_holds_itself_is_one_line(section: str) -> None:
     ("overlay", "said"),
     [
         ("models: {tiny: {archtecture: {width: 8}}}", "models: tiny: unknown key 'archtecture'"),
-        ('study: "two\\nlines"', "study: 'two\\nlines' is no name"),
+        ('study: "two\\nlines"', "study: 'two\\nlines' is not a name"),
         ("blocks: &knot [*knot]", "blocks[0]: [[...]] should be a mapping"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_file_cut_between_rows_is_named_with_both_counts(copy: Path, name: str
 def test_a_file_cut_inside_a_row_is_named_with_its_line(copy: Path, name: str) -> None:
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: len(content) // 2])
-    cut = rf"{name}:\d+: (no JSON: .*; the file is cut short|byte \d+ of the line is not UTF-8)$"
+    cut = rf"{name}:\d+: (not JSON: .*; the file is truncated|byte \d+ of the line is not UTF-8)$"
     with pytest.raises(UserError, match=cut) as caught:
         read(copy)
     assert "\n" not in str(caught.value)

@@ -60,10 +60,10 @@ def test_short_and_blank_texts_are_left_out_before_texts_are_counted(folder: Pat
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("forget", None, r"neither forget-00000-of-00001\.parquet nor forget\.jsonl is there; columns wanted: text$"),
+        ("forget", None, r"neither forget-00000-of-00001\.parquet nor forget\.jsonl exists; required columns: text$"),
         ("retain", '{"text": "abc"}', r"no text of more than 50 characters in retain$"),
-        ("retain", '{"text": 3}', r"retain\.jsonl:1: no text in column text; columns wanted: text$"),
-        ("retain", '{"text": "a', r"retain\.jsonl:1: no JSON: Unterminated .*, column 10; the file is cut short$"),
+        ("retain", '{"text": 3}', r"retain\.jsonl:1: no text in column text; required columns: text$"),
+        ("retain", '{"text": "a', r"retain\.jsonl:1: not JSON: Unterminated .*, column 10; the file is truncated$"),
     ],
 )
 def test_a_broken_folder_is_one_line(folder: Path, name: str, content: str | None, message: str) -> None:
@@ -153,7 +153,7 @@ def test_the_corpora_of_a_subject_are_fetched_once(
     assert fetch(tmp_path, NOBODY, **settings).stdout == done.stdout
     # A cache that lacks a shard is no cache.
     next((tmp_path / "hf").rglob("train-00000-of-*.parquet")).unlink()
-    assert "not in the cache, and the hub cannot be reached" in fetch(tmp_path, NOBODY, **settings).stderr
+    assert "not in the cache, and the Hub cannot be reached" in fetch(tmp_path, NOBODY, **settings).stderr
 
 
 def test_who_has_no_access_is_told_which_page_grants_it(tmp_path: Path) -> None:

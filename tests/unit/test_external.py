@@ -150,8 +150,8 @@ def test_other_questions_than_those_of_retrain_are_refused(
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("<script>", "not JSON, or cut short"),
-        ('{"forget_Q_A_Prob": ', "not JSON, or cut short"),
+        ("<script>", "not JSON, or truncated"),
+        ('{"forget_Q_A_Prob": ', "not JSON, or truncated"),
         ("[1]", "an object is wanted, found list"),
         ("{}", "it has none of eval_log_forget.json"),
         ('{"eval_log.json": {"avg_gt_loss": [0.1], "avg_paraphrased_loss": [0.1]}}', "average_perturb_loss: Field required"),
@@ -194,8 +194,12 @@ def configured(**entries: dict[str, Any]) -> dict[str, Any]:
     ("name", "changes", "line"),
     [
         ("simnpo", {}, "external: simnpo: the name of a method: what is imported needs one of its own"),
-        ("retrain", {}, "external: retrain: 'retrain' is taken by a folder of the results: choose another name"),
-        ("../up", {}, """external: "../up": '../up' is no name: letters, digits, . _ + -, and a letter or digit first"""),
+        ("retrain", {}, "external: retrain: 'retrain' is the name of a folder of the results; choose another name"),
+        (
+            "../up",
+            {},
+            """external: "../up": '../up' is not a name: use letters, digits, . _ + -, and start with a letter or digit""",
+        ),
         ("x", {"split": "forget05"}, "external: x: no block evaluates models of tofu/forget05/tiny with suite tofu"),
         ("x", {"model": "large"}, "external: x: model: unknown model 'large'; allowed: tiny"),
         ("x", {"benchmark": "muse"}, "external: x: benchmark: unknown benchmark 'muse'; allowed: tofu"),

@@ -390,11 +390,11 @@ def test_a_lone_surrogate_in_a_text_does_no_harm(log: Log, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\xef\xbb\xbf", "not JSON, or cut short: Expecting value"),
-        (b"\x80\x81", "not JSON, or cut short: 'utf-8' codec can't decode byte 0x80"),
-        (b"{}\x00\x00", "not JSON, or cut short: Extra data"),
-        (b'{"a": ' + b"[" * 10000, "not JSON, or cut short: "),
-        (b'{"a": ' + b"1" * 5000 + b"}", "not JSON, or cut short: Exceeds the limit"),
+        (b"\xef\xbb\xbf", "not JSON, or truncated: Expecting value"),
+        (b"\x80\x81", "not JSON, or truncated: 'utf-8' codec can't decode byte 0x80"),
+        (b"{}\x00\x00", "not JSON, or truncated: Extra data"),
+        (b'{"a": ' + b"[" * 10000, "not JSON, or truncated: "),
+        (b'{"a": ' + b"1" * 5000 + b"}", "not JSON, or truncated: Exceeds the limit"),
     ],
 )
 def test_what_is_no_json_has_its_cause(tmp_path: Path, content: bytes, says: str) -> None:

@@ -108,9 +108,9 @@ def test_a_malformed_log_is_one_line_with_the_place(
 def test_a_truncated_or_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "log.json", {FORGET: fields()})
     path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
-    assert f"{path}: not JSON, or cut short" in refusal(capsys, "--log", path)
+    assert f"{path}: not JSON, or truncated" in refusal(capsys, "--log", path)
     path.write_bytes(b"\x80\x81")
-    assert f"{path}: not JSON, or cut short" in refusal(capsys, "--log", path)
+    assert f"{path}: not JSON, or truncated" in refusal(capsys, "--log", path)
     assert f"{tmp_path / 'none.json'}: cannot be read: No such file" in refusal(capsys, "--log", tmp_path / "none.json")
     assert "no evaluation log in this directory" in refusal(capsys, "--log", Path(__file__).parent)
 

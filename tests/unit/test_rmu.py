@@ -253,7 +253,7 @@ def test_a_layer_that_the_model_does_not_have_is_one_line(layer: int) -> None:
 
 def test_a_model_whose_layers_put_out_more_than_activations_is_one_line() -> None:
     model = build_family("gpt_neo")
-    with pytest.raises(UserError, match=r"^GPTNeoForCausalLM: the method needs layers that put out \(batch"):
+    with pytest.raises(UserError, match=r"^GPTNeoForCausalLM: the method needs layers with output \(batch"):
         train(model, problem(model, items(4), items(4)), UnlearnSettings(), UsedSettings(), seed=0, label="rmu")
 
 
