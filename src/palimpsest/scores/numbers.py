@@ -68,7 +68,7 @@ class Judge:
             self.scoring.check(items, path, self._retrain, self._retrain_path)
 
     def _asked(self, rows: pd.DataFrame) -> pd.DataFrame | None:
-        """Return the rows of an attack, which evaluates all items, for the items of Retrain's evaluation; None without Retrain."""
+        """Return the rows of an attack for the items of Retrain's evaluation; None without Retrain. Attacks have all items."""
         if self._retrain_path is None or self._retrain is None:
             return None
         keys = ["set", "id"]
