@@ -179,12 +179,12 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"splits": ["forget10"]},
             [],
-            "splits: 'forget10' is no split of muse, which is of kind muse: forget, scale2, scale3 ..., request2, request3 ...",
+            "splits: 'forget10' is not a split of muse, which is of kind muse: forget, scale2, scale3 ..., request2, request3 ...",
         ),
         ({"splits": ["scale4"]}, [], "splits: scale4: source 'corpus' has 3 parts"),
         ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu: kind muse or lm-eval is wanted"),
         ({"attacks": ["relearn-shortest"]}, [], "attacks: muse is of kind muse, which takes none"),
-        ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, and muse has documents alone"),
+        ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, but muse is a corpus"),
         ({"trajectories": {"suite": "tofu"}}, [], "trajectories: suite: 'tofu' is of kind tofu: kind muse is wanted"),
         (
             {"splits": ["scale2"], "trajectories": {"suite": "muse"}},
@@ -194,7 +194,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"benchmark": "wmdp", "splits": ["scale2"], "suites": ["hazards"]},
             [],
-            "splits: 'scale2' is no split of wmdp, which is of kind wmdp: forget",
+            "splits: 'scale2' is not a split of wmdp, which is of kind wmdp: forget",
         ),
         (
             {"benchmark": "wmdp", "suites": ["hazards"], "trajectories": {"suite": "muse"}},
@@ -205,7 +205,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"benchmark": "news", "models": ["tiny"]},
             [],
-            "models: tiny is tiny, and source 'news' has nothing that its base could learn",
+            "models: tiny is tiny, but source 'news' has no base corpus",
         ),
     ],
 )
@@ -262,7 +262,7 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         (
             {"methods": [{"npo": ["half"]}]},
             [(("variants", "muse/*/*/*"), {"half": {"start": "original-half"}})],
-            "blocks: muse/forget/tiny/npo: half: start: original-half: on documents it is original",
+            "blocks: muse/forget/tiny/npo: half: start: original-half: on a corpus it must be original",
         ),
         (
             {"benchmark": "muse"},

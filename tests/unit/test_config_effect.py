@@ -328,7 +328,7 @@ def test_a_tiny_base_has_something_to_learn_and_texts_fit_into_its_context() -> 
     Path("data/austen").mkdir(parents=True)
     novels = {"kind": "austen", "retain": ["Emma", "Northanger Abbey"], "kept": ["Pride and Prejudice", "Sense and Sensibility"]}
     line = refused(texts(MUSE, changes=[(("sources", "corpus"), novels)]))
-    assert line == "blocks[2]: models: tiny is tiny, and source 'corpus' has nothing that its base could learn"
+    assert line == "blocks[2]: models: tiny is tiny, but source 'corpus' has no base corpus"
     line = refused(texts(MUSE, changes=[(("models", "tiny", "chunk_tokens"), 513)]))
     assert line == "models: tiny: chunk_tokens: 513: its architecture has a context of 512 tokens"
 

@@ -136,7 +136,7 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", ["scal", "sust"])
 def test_a_part_under_a_name_that_is_not_read_is_told(news: Path, config: str, name: str) -> None:
     (news / config / name).write_text('{"text": "read by nobody"}\n')
-    with pytest.raises(UserError, match=rf"{config}/{name}: not read: parts are forget_1 to forget_9, in "):
+    with pytest.raises(UserError, match=rf"{config}/{name}: not read: parts must be forget_1 to forget_9, in "):
         read(news)
 
 
@@ -180,10 +180,10 @@ def test_a_file_that_is_missing_or_cut_is_named(news: Path, path: str, fault: st
             "scal",
             "forget_1",
             {"text": ["other"]},
-            r"scal: forget_1 is not the forget set: its texts should be those of .*raw, forget$",
+            r"scal: forget_1 is not the forget set: its texts must be those of .*raw, forget$",
         ),
         ("sust", "forget_1", {"text": NEWS["forget_1"] * 2}, r"sust: forget_1 is not the forget set"),
-        ("scal", "forget_3", {"text": NEWS["forget_1"]}, r"scal: forget_3 lacks texts of forget_2, which it should hold$"),
+        ("scal", "forget_3", {"text": NEWS["forget_1"]}, r"scal: forget_3 lacks texts of forget_2, which it must contain$"),
     ],
 )
 def test_other_contents_are_one_line(news: Path, config: str, name: str, columns: dict, message: str) -> None:

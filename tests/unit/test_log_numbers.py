@@ -142,7 +142,7 @@ def test_one_impossible_number_is_refused_with_its_set_field_and_item(log: Log, 
         line = str(refused.value)
         assert line.startswith(folder) and "\n" not in line
         assert called in line and name in line and f": item {place}: " in line
-        assert ("lies between 0 and 1" if field == "rougeL_recall" else "a loss is 0 or more") in line
+        assert ("must be between 0 and 1" if field == "rougeL_recall" else "a loss is 0 or more") in line
 
 
 @given(logs(), st.data())
@@ -182,9 +182,9 @@ def log() -> Log:
     ("field", "change", "guess"),
     [
         ("avg_gt_loss", lambda loss: -loss, "a loss is 0 or more (these look like log-probabilities: turn their sign)"),
-        ("rougeL_recall", lambda share: 100 * share, "it lies between 0 and 1 (these look like per cent: divide them by 100)"),
-        ("rougeL_recall", lambda share: -share, "it lies between 0 and 1"),
-        ("rougeL_recall", lambda share: 1 + share / 1000, "it lies between 0 and 1"),
+        ("rougeL_recall", lambda share: 100 * share, "it must be between 0 and 1 (these look like per cent: divide them by 100)"),
+        ("rougeL_recall", lambda share: -share, "it must be between 0 and 1"),
+        ("rougeL_recall", lambda share: 1 + share / 1000, "it must be between 0 and 1"),
     ],
 )
 @pytest.mark.parametrize("form", FORMS)
@@ -408,7 +408,7 @@ def test_what_is_no_json_has_its_cause(tmp_path: Path, content: bytes, says: str
 def test_two_logs_at_one_place_are_refused(log: Log, tmp_path: Path) -> None:
     as_dicts(log, tmp_path)
     as_open_unlearning(log, tmp_path)
-    with pytest.raises(UserError, match=r"holds eval_log_aggregated.json and TOFU_EVAL.json: name the one that is meant"):
+    with pytest.raises(UserError, match=r"holds eval_log_aggregated.json and TOFU_EVAL.json: name one of them"):
         open_log(tmp_path)
     with pytest.raises(UserError, match=r"holds eval_log_forget.json of TOFU and metrics of open-unlearning: which are meant\?"):
         open_log(_written(tmp_path / "log.json", log | from_tofu(log)))

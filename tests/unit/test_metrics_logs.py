@@ -70,13 +70,13 @@ def broken(name: str, change: Any, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([1, 2], "an object is wanted, found list"),
+        ([1, 2], "must be an object, not a list"),
         ({}, "it has none of eval_log_forget.json"),
         (
             {"forget_truth_ratio": {"agg_value": 0.5}},
             "no set can be made of these metrics of open-unlearning: forget: the log has no forget_Q_A_Prob",
         ),
-        ({FORGET: [1]}, f"{FORGET}: an object of fields is wanted, found list"),
+        ({FORGET: [1]}, f"{FORGET}: must be an object with fields, not a list"),
         (
             {FORGET: {name: value for name, value in fields().items() if name != "avg_paraphrased_loss"}},
             "avg_paraphrased_loss: Field required",
