@@ -179,7 +179,8 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"splits": ["forget10"]},
             [],
-            "splits: 'forget10' is not a split of muse, which is of kind muse: forget, scale2, scale3 ..., request2, request3 ...",
+            "splits: 'forget10' is not a split of muse, which is of kind muse: forget, scale2, scale3 ..., request2, "
+            "request3 ...",
         ),
         ({"splits": ["scale4"]}, [], "splits: scale4: source 'corpus' has 3 parts"),
         ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu: kind muse or lm-eval is wanted"),
