@@ -100,13 +100,13 @@ def test_refusals_are_lines_of_text(tmp_path: Path) -> None:
         (
             "forget10_perturbed.json",
             {"perturbed_answer": ["a", "b", "c"]},
-            "perturbed_answer: 3 wrong answers, and 5 in line 1: all rows have as many",
+            "perturbed_answer: 3 wrong answers, but 5 in line 1; all rows must have the same number",
         ),
         ("world_facts_perturbed.json", {"perturbed_answer": []}, "perturbed_answer: no wrong answer"),
         (
             "real_authors_perturbed.json",
             {"perturbed_answer": ["blue", "green", "grey"]},
-            "perturbed_answer: 3 wrong answers, and 2 in line 1: all rows have as many",
+            "perturbed_answer: 3 wrong answers, but 2 in line 1; all rows must have the same number",
         ),
         (
             "world_facts_perturbed.json",
@@ -138,7 +138,7 @@ def test_the_right_answer_is_not_among_the_wrong_ones_of_an_author(tmp_path: Pat
 @pytest.mark.parametrize("content", ['{"text": "No idea."}', '["No idea."]', '"No idea."'])
 def test_refusals_in_json_are_refused(tmp_path: Path, content: str) -> None:
     (write_files(tmp_path, FILES) / "idontknow.jsonl").write_text(f"I pass.\n{content}\n")
-    assert refused(tmp_path) == "idontknow.jsonl:2: JSON; a refusal is the line itself"
+    assert refused(tmp_path) == "idontknow.jsonl:2: JSON; each line must be a refusal itself"
 
 
 @pytest.mark.parametrize("name", ["idk.jsonl", "idontknow.json", "IDontKnow.jsonl", "i_dont_know.txt", "refusals.jsonl"])

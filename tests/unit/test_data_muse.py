@@ -180,7 +180,7 @@ def test_a_file_that_is_missing_or_cut_is_named(news: Path, path: str, fault: st
             "scal",
             "forget_1",
             {"text": ["other"]},
-            r"scal: forget_1 is not the forget set: its texts must be those of .*raw, forget$",
+            r"scal: forget_1 is not the forget set: its texts must equal those of .*raw, forget$",
         ),
         ("sust", "forget_1", {"text": NEWS["forget_1"] * 2}, r"sust: forget_1 is not the forget set"),
         ("scal", "forget_3", {"text": NEWS["forget_1"]}, r"scal: forget_3 lacks texts of forget_2, which it must contain$"),

@@ -177,5 +177,5 @@ def test_a_row_without_a_field_is_named(copy: Path) -> None:
 
 def test_empty_refusals_are_no_refusals(copy: Path) -> None:
     (copy / REFUSALS).write_text("\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"idontknow.jsonl: no line in it"):
+    with pytest.raises(UserError, match=r"idontknow.jsonl: empty"):
         read(copy)

@@ -43,7 +43,7 @@ class Layouts:
     window: float = inf
     reach: float = inf
     arguments: frozenset[str] = frozenset({"use_cache", "logits_to_keep"})
-    """Those of these two arguments that the model's forward method has."""
+    """Which of these two arguments the model's forward method has."""
 
     def of(self, items: Sequence[Encoded]) -> Layout:
         """Return the fastest layout that is exact for all of the items together."""

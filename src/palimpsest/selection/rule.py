@@ -67,7 +67,7 @@ def explain_choice(table: pd.DataFrame, rule: SelectionRule) -> str:
     aim = next(aim for aim in rule.aims if aim.name == rule.maximise)
     most, value = ("smallest", -chosen[aim.name]) if aim.distance else ("highest", chosen[aim.name])
     best = f"the {most} mean {aim.label}, {_number(value)}"
-    among = f"among those of {len(table)} trials and epochs that keep {kept} ({table['eligible'].sum()} do)"
+    among = f"among the {table['eligible'].sum()} of {len(table)} trials and epochs that keep {kept}"
     return f"{candidate} has {best}, {among}{own}."
 
 

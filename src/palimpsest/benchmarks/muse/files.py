@@ -103,7 +103,9 @@ def _parts(folder: Path, config: str, forget: list[Text]) -> list[list[Text]]:
         return []
     first, *others = (_texts(folder, config, f"forget_{number}") for number in range(1, there[-1] + 1))
     if _ids(first) != _ids(forget):
-        raise UserError(f"{folder / config}: forget_1 is not the forget set: its texts must be those of {folder / 'raw'}, forget")
+        raise UserError(
+            f"{folder / config}: forget_1 is not the forget set: its texts must equal those of {folder / 'raw'}, forget"
+        )
     return others
 
 

@@ -109,7 +109,7 @@ def _read(path: Path, count: int, fields: tuple[str, ...]) -> list[Raw]:
 
 
 def _authors(folder: Path, raw: dict[str, list[Raw]]) -> list[Question]:
-    """Return all questions; paraphrases are joined by position, since one question occurs twice."""
+    """Return all questions; paraphrases are joined by position, because one question occurs twice."""
     pairs = raw["full.json"]
     sources = [(folder / "full.json", row) for row in pairs]
     evaluated: dict[str, range] = {}
@@ -167,20 +167,22 @@ def _facts(folder: Path, raw: dict[str, list[Raw]], name: str) -> list[Fact]:
 
 
 def _check_perturbed(path: Path, raw: Sequence[Raw], rows: Sequence[Question | Fact]) -> None:
-    """Refuse wrong answers that are none, are right, or are of another number than those of the rows before."""
+    """Refuse rows without wrong answers, with a wrong answer that is blank or right, or with another number of wrong answers."""
     wanted = len(rows[0].perturbed_answers or ())
     for row, made in zip(raw, rows, strict=True):
         wrong, where = made.perturbed_answers or [], f"{path}:{row[LINE]}: perturbed_answer"
         if not wrong or not all(answer.strip() for answer in wrong):
             raise UserError(f"{where}: {'no wrong answer' if not wrong else 'a wrong answer is blank'}")
         if len(wrong) != wanted:
-            raise UserError(f"{where}: {len(wrong)} wrong answers, and {wanted} in line {raw[0][LINE]}: all rows have as many")
+            raise UserError(
+                f"{where}: {len(wrong)} wrong answers, but {wanted} in line {raw[0][LINE]}; all rows must have the same number"
+            )
         if made.answer in wrong or getattr(made, "paraphrased_answer", None) in wrong:
             raise UserError(f"{where}: the right answer is among the wrong ones")
 
 
 def _faults(authors: Sequence[Question]) -> Iterator[Overlap]:
-    """Yield questions that are to be forgotten and asked of another author too, whom the model is to remember."""
+    """Yield questions about authors to forget that are also asked about an author to retain."""
     if found := _shared(authors, str):
         yield Overlap("questions of the last tenth of the authors that are asked of other authors too", len(found), found[0])
 
@@ -192,7 +194,7 @@ def _doubts(authors: Sequence[Question]) -> Iterator[Overlap]:
 
 
 def _shared(authors: Sequence[Question], as_compared: Callable[[str], str]) -> list[str]:
-    """Return the questions on authors who can be forgotten that are asked of somebody else as well."""
+    """Return the questions about forgettable authors that are also asked about other authors."""
     asked: dict[str, set[int]] = {}
     for row in authors:
         asked.setdefault(as_compared(row.question), set()).add(row.author)
@@ -200,7 +202,7 @@ def _shared(authors: Sequence[Question], as_compared: Callable[[str], str]) -> l
 
 
 def _lessons(facts: Sequence[Fact], times: int) -> list[Question]:
-    """Return each fact so many times, by turns as a sentence and alone: fine-tuning teaches sentences, and drowns lone words."""
+    """Return each fact repeatedly, alternating sentences and short answers; fine-tuning on sentences would erase single words."""
     return [
         Question(
             id=f"base-{fact.id}-{lesson}",
@@ -217,10 +219,10 @@ def _refusals(path: Path) -> list[Text]:
     texts = []
     for number, line in read_lines(path):
         if _is_json(line):
-            raise UserError(f"{path}:{number}: JSON; a refusal is the line itself")
+            raise UserError(f"{path}:{number}: JSON; each line must be a refusal itself")
         texts.append(line)
     if not texts:
-        raise UserError(f"{path}: no line in it; it holds one refusal a line, and without the file Palimpsest's own are used")
+        raise UserError(f"{path}: empty; it must contain one refusal per line, or delete it to use Palimpsest's refusals")
     return [Text(id=f"refusal-{i:03d}", text=text) for i, text in enumerate(texts)]
 
 
@@ -233,7 +235,7 @@ def _is_json(line: str) -> bool:
 
 def _check_same(path: Path, row: Raw, wanted: Raw) -> None:
     if any(row[field] != wanted[field] for field in _PAIR):
-        raise UserError(f"{path}:{row[LINE]}: not the pair that the other files have in its place ({wanted['question']!r})")
+        raise UserError(f"{path}:{row[LINE]}: not the pair that the other files have at this position ({wanted['question']!r})")
 
 
 def _make(kind: type[Row], path: Path, row: Raw, **fields: Any) -> Row:

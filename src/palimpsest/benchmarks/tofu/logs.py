@@ -139,7 +139,7 @@ def _open_json(path: Path) -> Log:
         raise UserError(f"{path}: not an evaluation log of TOFU: must be an object, not a {type(content).__name__}")
     if "avg_gt_loss" in content:
         if path.name not in SET_FILES:
-            raise UserError(f"{path}: the log of one set, but of which? Name it as TOFU does: {', '.join(SET_FILES)}")
+            raise UserError(f"{path}: the log of an unknown set; name the file as TOFU does: {', '.join(SET_FILES)}")
         content = {path.name: content}
     files = {file: name for file, name in SET_FILES.items() if file in content}
     if open_unlearning.is_open_unlearning(content):
