@@ -152,7 +152,7 @@ def broken_cases() -> Iterator[tuple[str, str, str]]:
         yield f"knowmem/{file}", "gone", said
     for config, part in (("scal", 1), ("sust", 3)):
         file = f"forget_{part}-00000-of-00001.parquet"
-        yield f"{config}/{file}", "gone", rf"{config}: neither {file} nor forget_{part}\.jsonl is there"
+        yield f"{config}/{file}", "gone", rf"{config}: neither {file} nor forget_{part}\.jsonl exists"
 
 
 @pytest.mark.parametrize(("path", "fault", "message"), list(broken_cases()))
@@ -197,7 +197,7 @@ def test_a_missing_shard_is_named(news: Path) -> None:
     write(news, "raw", "forget", {"text": NEWS["forget_1"]}, shards=3)
     (news / "raw" / "forget-00000-of-00001.parquet").unlink()
     (news / "raw" / "forget-00001-of-00003.parquet").unlink()
-    with pytest.raises(UserError, match=r"forget-00001-of-00003\.parquet: missing; the other files of forget are there$"):
+    with pytest.raises(UserError, match=r"forget-00001-of-00003\.parquet: missing, although other files of forget exist$"):
         read(news)
 
 

@@ -293,7 +293,7 @@ def test_a_family_without_sdpa_is_loaded_with_the_attention_that_it_has(tmp_path
 
 def test_a_model_that_is_not_causal_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
     folder = saved(build_family("bert", is_decoder=False, vocab_size=VOCABULARY - 1), tmp_path / "bert")
-    with pytest.raises(UserError, match=r"^BertLMHeadModel: its predictions change"):
+    with pytest.raises(UserError, match=r"^BertLMHeadModel: its predictions depend"):
         load_model(folder, UsedSettings())
 
 

@@ -136,7 +136,7 @@ def old_tokenizer(merges: slice) -> Change:
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 CASES: dict[str, tuple[Change, str]] = {
-    "a Git LFS pointer": (lambda f: (f / WEIGHTS).write_text(POINTER), "model.safetensors is a pointer of Git LFS"),
+    "a Git LFS pointer": (lambda f: (f / WEIGHTS).write_text(POINTER), "model.safetensors is a Git LFS pointer"),
     "weights cut short": (lambda f: os.truncate(f / WEIGHTS, 9000), "model.safetensors: cannot be loaded: .*not fully covered"),
     "no JSON": (lambda f: (f / CONFIG).write_text("{"), "config.json: cannot be loaded: Expecting property name"),
     "an unknown architecture": (config(model_type="brandnew9"), "has model type `brandnew9`"),
@@ -146,7 +146,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "another shape": (
         config(vocab_size=999),
-        r"of another shape than its config.json says: lm_head.weight is \[300, 16\], not",
+        r"whose shapes differ from its config.json: lm_head.weight is \[300, 16\], not",
     ),
     "a missing weight": (
         weights(lambda w: {name: weight for name, weight in w.items() if "layers.1.mlp.down_proj" not in name}),
@@ -283,8 +283,8 @@ def test_what_a_generation_config_asks_for_is_said_once(whole: Path, tmp_path: P
     with caplog.at_level(logging.INFO, logger="palimpsest"):
         for _ in range(2):
             model = load_model(folder, UsedSettings())
-    (said,) = (record.message for record in caplog.records if "not used" in record.message)
-    assert said.endswith("the model's own settings are not used: do_sample True, repetition_penalty 1.3")
+    (said,) = (record.message for record in caplog.records if "unused settings" in record.message)
+    assert said.endswith("unused settings of the model: do_sample True, repetition_penalty 1.3")
     assert model.generation_config.repetition_penalty is None
 
 

@@ -300,7 +300,7 @@ def test_a_text_that_the_tokenizer_can_only_read_as_a_special_token_is_refused()
     made = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>")
     encoder = PromptEncoder(made, PromptSettings(template="b{question}", answer_prefix=""))
     assert encoder.answer("a") == [4, 8]
-    with pytest.raises(UserError, match=r"^'a</s>b': the tokenizer reads a special token in this text"):
+    with pytest.raises(UserError, match=r"^'a</s>b': the tokenizer can read this text only with a special token"):
         encoder.answer("a</s>b")
 
 

@@ -262,7 +262,7 @@ def test_a_model_whose_layers_lie_elsewhere_is_one_line() -> None:
         GPTNeoXConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     )
     before = copy.deepcopy([parameter.requires_grad for parameter in model.parameters()])
-    message = r"^GPTNeoXForCausalLM: neither model\.layers\[i\]\.mlp\.down_proj nor transformer\.h\[i\]\.mlp\.c_proj is there"
+    message = r"^GPTNeoXForCausalLM: neither model\.layers\[i\]\.mlp\.down_proj nor transformer\.h\[i\]\.mlp\.c_proj exists"
     with pytest.raises(UserError, match=message):
         TrainedLayers(model, range(1), seed=0)
     assert [parameter.requires_grad for parameter in model.parameters()] == before
