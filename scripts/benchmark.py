@@ -1,11 +1,11 @@
-"""Speed of scoring, of unlearning steps and of learning chains, each against the plain way of doing it, in one run.
+"""Speed of scoring, unlearning steps and training on Markov chains, each against a straightforward implementation, in one run.
 
     python scripts/benchmark.py [--data DIR] [--width 256] [--layers 6] [--items 100] [--repeats 3]
 
-DIR is the folder of a split artefact (results/tofu/splits/forget10); without it a fictional world is made.
-Plain scoring is what evaluation code of the field does: every answer a sequence of its own, batches of 32 in file order,
-padded, logits at every position. A plain step is the same: padded batches, full logits, the same losses. Markov chains are
-learnt plainly by GPT-2 as it comes, in batches padded to the longest sequence.
+DIR is the folder of a split artefact (results/tofu/splits/forget10); by default a fictional world is generated. Straightforward
+scoring, as in common evaluation code, has one sequence per answer, padded batches of 32 in file order, and logits at every
+position. A straightforward step also has padded batches, full logits and the same losses. For Markov chains it uses an unchanged
+GPT-2 and batches padded to the longest sequence.
 """
 
 import argparse
@@ -41,12 +41,12 @@ from palimpsest.training.settings import TrainSettings, UnlearnSettings
 BATCH = 32
 CHAINS = 128
 STEPS = 4
-# Answers of a step from each side; what the width of four heads is a multiple of.
+# Answers per step from each set; the divisor of the width for four heads.
 ROWS, WIDTHS = 16, 8
 
 
 def plain_nll(model: nn.Module, sequences: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
-    """Summed NLL of each (prompt, answer), padded on the right to the longest of the batch."""
+    """Return the summed NLL of each (prompt, answer), padded on the right to the longest in the batch."""
     width = max(len(prompt) + len(answer) for prompt, answer in sequences)
     ids = torch.zeros(len(sequences), width, dtype=torch.long)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
@@ -62,14 +62,14 @@ def plain_nll(model: nn.Module, sequences: Sequence[tuple[list[int], list[int]]]
 
 @torch.no_grad()
 def plain_score(model: nn.Module, items: Sequence[Encoded]) -> list[float]:
-    """Summed NLL of every answer, each a sequence of its own."""
+    """Return the summed NLL of every answer, each as its own sequence."""
     pairs = [(item.prompt, answer) for item in items for answer in item.answers]
     batches = [pairs[i : i + BATCH] for i in range(0, len(pairs), BATCH)]
     return [value for batch in batches for value in plain_nll(model, batch).tolist()]
 
 
 def plain_steps(model: nn.Module, forget: Sequence[Encoded], retain: Sequence[Encoded]) -> None:
-    """GradDiff written out: two padded batches a step."""
+    """Run plain GradDiff: two padded batches per step."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
     for step in range(STEPS):
         random.seed(step)
@@ -85,7 +85,7 @@ def plain_steps(model: nn.Module, forget: Sequence[Encoded], retain: Sequence[En
 
 
 def plain_chains(model: nn.Module, items: Sequence[Encoded]) -> None:
-    """Cross-entropy of padded batches of 128 sequences."""
+    """Train with the cross-entropy of padded batches of 128 sequences."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4)
     for step in range(STEPS):
         batch = items[step * CHAINS : (step + 1) * CHAINS]
@@ -96,7 +96,7 @@ def plain_chains(model: nn.Module, items: Sequence[Encoded]) -> None:
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median wall time, after one run to warm up."""
+    """Return the median wall time after one warm-up run."""
     work()
     times = []
     for _ in range(repeats):
@@ -107,19 +107,19 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def main() -> None:
-    """Run both comparisons and print them."""
+    """Run all comparisons and print the results."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=filled_path)
-    # A batch of each half of the items is drawn.
+    # One batch is drawn from each half of the items.
     for name, default, least in (("width", 256, WIDTHS), ("layers", 6, 1), ("items", 100, 2 * ROWS), ("repeats", 3, 1)):
         parser.add_argument(f"--{name}", type=whole(least), default=default)
     args = parser.parse_args()
     if args.width % WIDTHS:
-        parser.error(f"argument --width: {args.width}: a multiple of {WIDTHS} is wanted")
+        parser.error(f"argument --width: {args.width}: must be a multiple of {WIDTHS}")
     try:
         rows = read_rows(args.data / "forget.jsonl", Question) if args.data else make_dataset(WorldSource(kind="world")).authors
         if len(rows) < 2 * ROWS:
-            raise UserError(f"{args.data}: {len(rows)} questions, and {2 * ROWS} are wanted")
+            raise UserError(f"{args.data}: {len(rows)} questions, but {2 * ROWS} are needed")
     except (UserError, OSError) as error:
         sys.exit(refuse(parser.prog, error))
     rows = list(rows[: args.items])
@@ -160,7 +160,7 @@ def main() -> None:
 
 
 def compare_chains(repeats: int) -> None:
-    """Compare learning a step of all chains, of which one in four sequences is short."""
+    """Compare training steps on all chains, where one in four sequences is short."""
     drawn = draw(ChainSettings(), seed=0)
     lengths = {"retain": 20, "forget1": 20, "forget2": 5}
     everything = [item for chain, length in lengths.items() for item in encode(drawn[chain].train[:, :length])]

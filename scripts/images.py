@@ -1,4 +1,4 @@
-"""Build, verify and export the images of the stage families: `images.py build|verify|export [FAMILY ...]`."""
+"""Build, verify and export the container images of the stage families: `images.py build|verify|export [FAMILY ...]`."""
 
 from __future__ import annotations
 
@@ -23,31 +23,33 @@ from palimpsest.provenance.canonical import sha256_file  # noqa: E402
 
 IMAGES = ROOT / "containers/images"
 INSIDE = "/opt/palimpsest"
-# Packed in a quarter of the time that the default takes, and no larger.
+# Four times faster than the default compression, at the same size.
 PACKED = ("--mksquashfs-args", "-comp zstd -Xcompression-level 6")
-# Prints the packages of the image, in the form of a lock; local versions (+cpu) are left out as there.
+# Prints the packages of the image in the format of a lock, without local versions (+cpu).
 LISTING = (
     "import re, importlib.metadata as m;"
     "print(*sorted({re.sub('[-_.]+', '-', d.name).lower() + '==' + d.version.partition('+')[0] for d in m.distributions()}))"
 )
-# What a virtual environment brings, and builds of torch for GPUs.
+# Packages of every virtual environment, and packages of torch builds for GPUs.
 UNLOCKED = ("pip==", "setuptools==", "nvidia-", "cuda-", "triton==")
 
 
 def main() -> None:
-    """Do what the command line asks, for all families where it names none."""
+    """Run the action of the command line for the named families, or for all."""
     parser = Parser(prog="images.py", description="Build, verify and export the images of the stage families.")
     parser.add_argument("action", choices=("build", "verify", "export"))
-    parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"of {', '.join(FAMILIES)}; by default all")
-    parser.add_argument("--no-registry", action="store_true", help="make the base of Debian packages (root, debootstrap)")
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"one of {', '.join(FAMILIES)}; default: all")
     parser.add_argument(
-        "--wheels", type=filled_path, help="a folder of wheels that go before the index's, such as another build of torch"
+        "--no-registry", action="store_true", help="build the base image from Debian packages (needs root and debootstrap)"
+    )
+    parser.add_argument(
+        "--wheels", type=filled_path, help="a folder of wheels to prefer over the index, such as another build of torch"
     )
     args = parser.parse_args()
     try:
         families = args.families or list(FAMILIES)
         if unknown := set(families) - set(FAMILIES):
-            raise UserError(f"no such family: {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}")
+            raise UserError(f"unknown family: {', '.join(sorted(unknown))}; allowed: {', '.join(FAMILIES)}")
         if args.wheels and not args.wheels.is_dir():
             raise UserError(f"--wheels: {args.wheels}: there is no such folder")
         if args.no_registry and args.action != "verify" and not (IMAGES / "base.tar").exists():
@@ -62,7 +64,7 @@ def main() -> None:
 
 
 def build(family: str, *, no_registry: bool, wheels: Path | None) -> None:
-    """Build a family's image for apptainer and list it."""
+    """Build a family's image for apptainer and add it to the list."""
     need("apptainer")
     IMAGES.mkdir(exist_ok=True)
     made = IMAGES / f"{family}.partial.sif"
@@ -80,10 +82,10 @@ def build(family: str, *, no_registry: bool, wheels: Path | None) -> None:
 
 
 def verify(family: str) -> None:
-    """Check that a family's image has the listed digest and, inside, the locked versions; raises UserError."""
+    """Check that a family's image has the listed digest and the locked versions; raises UserError."""
     image = getattr(open_images(ROOT), family)
     if image is None:
-        raise UserError(f"{family}: no image is listed in containers/{LIST}; make images")
+        raise UserError(f"{family}: containers/{LIST} lists no image; make images")
     if isinstance(image, Image) and sha256(ROOT / image.path) != image.sha256:
         raise UserError(f"{family}: {image.path} is not the file that containers/{LIST} names")
     need("apptainer")
@@ -112,7 +114,7 @@ def export(family: str, *, no_registry: bool, wheels: Path | None) -> None:
 
 @contextmanager
 def context(family: str) -> Iterator[Path]:
-    """Give a folder of what an image is made from, with the places to which a build binds what stays out of it."""
+    """Yield a folder with the files for a build, and with empty places for bound files that stay out of the image."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -124,14 +126,14 @@ def context(family: str) -> Iterator[Path]:
 
 
 def bound(wheels: Path | None) -> dict[Path, str]:
-    """Return what a build binds, and where: the site's certificates (SSL_CERT_FILE) and wheels."""
+    """Return the files that a build binds, and their places: the site's certificates (SSL_CERT_FILE) and wheels."""
     certificates = os.environ.get("SSL_CERT_FILE")
     places = {Path(certificates).resolve(): f"{INSIDE}/certificates.crt"} if certificates else {}
     return places | ({wheels.resolve(): f"{INSIDE}/wheels"} if wheels else {})
 
 
 def compare(family: str, inside: list[str]) -> None:
-    """Check that what an image has installed is the family's lock; raises UserError with the first differences."""
+    """Check that the packages in an image equal the family's lock; raises UserError with the first differences."""
     listed = subprocess.run([*inside, "python", "-c", LISTING], stdout=subprocess.PIPE, text=True, check=True).stdout
     installed = set(listed.split())
     locked = set((ROOT / f"envs/{family}.lock").read_text(encoding="utf-8").split("\n")[1:-1])
@@ -142,27 +144,27 @@ def compare(family: str, inside: list[str]) -> None:
 
 
 def write_list(images: Images) -> None:
-    """Write the list of images, under the comment that it begins with."""
+    """Write the list of images below its leading comment."""
     path = ROOT / "containers" / LIST
     head = "".join(line for line in path.read_text(encoding="utf-8").splitlines(True) if line.startswith("#"))
     path.write_text(head + yaml.safe_dump(images.model_dump(), sort_keys=False), encoding="utf-8")
 
 
 def sha256(path: Path) -> str:
-    """Return the digest of a file; raises UserError where it is missing."""
+    """Return the digest of a file; raises UserError if it is missing."""
     if not path.is_file():
         raise UserError(f"{path.relative_to(ROOT)} is missing; make images")
     return sha256_file(path)
 
 
 def need(program: str) -> None:
-    """Raise UserError where a program is not installed."""
+    """Raise UserError if a program is not installed."""
     if not shutil.which(program):
         raise UserError(f"{program} is not installed (Debian 12: scripts/install_apptainer.sh)")
 
 
 def run(*command: str, folder: Path | None = None) -> None:
-    """Run a command; raises UserError where it fails, with what it said above."""
+    """Run a command; raises UserError if it fails, after its own output."""
     if subprocess.run(command, cwd=folder, check=False).returncode:
         raise UserError(f"failed: {' '.join(command)}")
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Install Apptainer on Debian 12, which has no package of it: root, and nothing but Debian's archive.
-# The package is that of sid and needs a newer glibc. That goes to /opt/apptainer, for the two programs of the package alone;
-# no library of the system is replaced. `--podman` installs podman and debootstrap too, for images.py export and --no-registry.
+# Install Apptainer on Debian 12, which has no package of it. Needs root, and only Debian's archive.
+# The package comes from sid and needs a newer glibc, which goes to /opt/apptainer and is used only by the package's two programs;
+# no system library is replaced. `--podman` also installs podman and debootstrap, for images.py export and --no-registry.
 set -euo pipefail
 case "$#:${1:-}" in 0: | 1:--podman) ;; *) echo "install_apptainer.sh: $*: allowed is --podman, or nothing" >&2 && exit 2 ;; esac
 export DEBIAN_FRONTEND=noninteractive
@@ -17,7 +17,7 @@ packages() { apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-reco
 packages patchelf squashfs-tools squashfuse fuse-overlayfs uidmap
 [ "${1:-}" != --podman ] || packages podman buildah runc debootstrap
 
-# The packages of sid and trixie, through an apt of its own that leaves the system's lists alone.
+# Packages of sid and trixie, through a separate apt that leaves the system's lists unchanged.
 work=$(mktemp -d /var/tmp/apptainer.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{etc/apt/apt.conf.d,etc/apt/preferences.d,var/lib/apt/lists/partial,var/cache/apt/archives/partial,debs,program,libraries}
@@ -49,9 +49,9 @@ mkdir -p /var/lib/apptainer
 cp -a "$work/program/var/lib/apptainer/." /var/lib/apptainer/
 install -m755 "$work/program/usr/bin/apptainer" /usr/bin/apptainer
 
-# A build as root uses --fakeroot too, and so needs subordinate ids.
+# A build as root uses --fakeroot too, so it needs subordinate ids.
 for file in /etc/subuid /etc/subgid; do grep -q '^root:' $file || echo root:1000000:65536 >>$file; done
-# Root of a container or of a small virtual machine may lack CAP_SYS_RESOURCE (bit 24): ask for what it has, raise no limits.
+# Root in a container or a small virtual machine may lack CAP_SYS_RESOURCE (bit 24); then raise no limits.
 if [ $((16#$(awk '/^CapEff/ {print $2}' /proc/self/status) >> 24 & 1)) = 0 ]; then
   apptainer config global --set "root default capabilities" file
   kept=$(apptainer capability avail 2>/dev/null | grep -oE '^CAP_[A-Z_]+' | grep -vx CAP_SYS_RESOURCE | paste -sd,)

@@ -1,4 +1,4 @@
-"""Write envs/*.lock and envs/*.yaml: the versions installed here of what each stage family needs, with all they depend on."""
+"""Write envs/*.lock and envs/*.yaml: the installed versions of each stage family's packages and their dependencies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN = [
     "accelerate",
-    # transformers reads models of kind packaged with it.
+    # transformers needs it for models of kind packaged.
     "gguf",
     "huggingface-hub",
     "numpy",
@@ -29,7 +29,7 @@ TRAIN = [
     "tqdm",
     "transformers",
 ]
-# What a family's stages import; `workflow` is all of the project with its tools, the environment of `make setup`.
+# The imports of a family's stages; `workflow` is the whole project with its tools, the environment of `make setup`.
 FAMILIES = {
     "data": ["huggingface-hub", "numpy", "pydantic", "pyyaml"],
     "train": TRAIN,
@@ -42,15 +42,15 @@ HEADER = "# Made by scripts/lock_environments.py; do not edit.\n"
 
 
 def project_requirements() -> list[str]:
-    """Return what pyproject.toml asks for, tools included."""
+    """Return the requirements in pyproject.toml, including tools."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
 
 
 def pin(requirements: Iterable[str]) -> list[str]:
-    """Return `name==version` for the requirements and all they need, by name; local versions (+cpu) are left out.
+    """Return `name==version` for the requirements and their dependencies, sorted, without local versions (+cpu).
 
-    Raises PackageNotFoundError for what is not installed, SystemExit for an installed version that a requirement excludes.
+    Raises PackageNotFoundError for a missing package, and SystemExit if a requirement excludes the installed version.
     """
     pinned: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
@@ -82,7 +82,7 @@ def conda_text(pins: Iterable[str]) -> str:
 
 
 def environments() -> dict[str, str]:
-    """Return the text of every file by its name."""
+    """Return the content of every file by its name."""
     files = {f"{WORKFLOW}.lock": lock_text(pin(project_requirements()))}
     for family, roots in FAMILIES.items():
         pins = pin(roots)

@@ -19,14 +19,14 @@ def plans() -> str:
     parts = []
     for name in STUDIES:
         config = read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / f"{name}.yaml"])
-        if name == "wmdp-bio":  # Its commit is shown to those who have access, and changes no number here.
+        if name == "wmdp-bio":  # Only users with access know its commit, which does not affect the numbers here.
             config["sources"]["wmdp-bio"]["gated_revision"] = "0" * 40
         parts.append(f"**{name}**\n\n{format_plan(Plan(Study(config)), 8, (80.0, 141.0))}")
     return "\n\n".join(parts)
 
 
 def rewritten(page: str) -> str:
-    """Return the page with the plans as they are now."""
+    """Return the page with the current plans."""
     return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{plans()}\n\n{END}", page, flags=re.DOTALL)
 
 

@@ -1,9 +1,9 @@
-"""How long Snakemake plans a study of ten thousand jobs, against a bare Snakefile of the same jobs, in one run.
+"""Time to plan a study with ten thousand jobs, against a minimal Snakefile with the same jobs, in one run.
 
     python scripts/scale.py [--seeds 40] [--variants 64]
 
-Both are dry runs in processes of their own. The bare one has the same rules, files and dependencies, and nothing to work out:
-no settings, specs, digests, resources or checks. The difference is ours. On a busy machine CPU seconds tell more than seconds.
+Both are dry runs in separate processes. The minimal Snakefile has the same rules, files and dependencies, but no settings, specs,
+digests, resources or checks; the difference is Palimpsest's share. On a busy machine, compare CPU seconds.
 """
 
 import argparse
@@ -76,7 +76,7 @@ rule summary:
 
 
 def study_of(seeds: int, variants: int) -> dict[str, Any]:
-    """Return what is laid over config.yaml: every variant unlearned, evaluated and attacked twice, with every seed."""
+    """Return the config that extends config.yaml: every variant is unlearned, evaluated and attacked twice, with every seed."""
     names = [f"v{number}" for number in range(variants // len(METHODS))]
     changes = {name: {"beta": round(0.1 + 0.01 * number, 2)} for number, name in enumerate(names)}
     block = {"benchmark": "tofu", "splits": ["forget10"], "models": ["tiny"], "seeds": list(range(seeds))}
@@ -89,7 +89,7 @@ def study_of(seeds: int, variants: int) -> dict[str, Any]:
 
 
 def bare_of(seeds: int, variants: int) -> str:
-    """Return a Snakefile of the same jobs."""
+    """Return a Snakefile with the same jobs."""
     names = [f"{method}/v{number}" for method in METHODS for number in range(variants // len(METHODS))]
     return BARE.format(seeds=seeds, variants=names, attacks=ATTACKS)
 
@@ -110,10 +110,10 @@ def plan(*arguments: str) -> tuple[int, float, float, float]:
 
 
 def main() -> None:
-    """Plan both and print what it took."""
+    """Plan both and print the cost."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=whole(1), default=40)
-    parser.add_argument("--variants", type=whole(len(METHODS)), default=64, help="of both methods together")
+    parser.add_argument("--variants", type=whole(len(METHODS)), default=64, help="variants of both methods together")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bare, overlay = Path(folder, "Snakefile"), Path(folder, "study.yaml")

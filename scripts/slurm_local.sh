@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A Slurm cluster of one node on this machine, with counted GPUs that do not exist: for tests. Debian or Ubuntu, root; no systemd needed.
-#   slurm_local.sh install    Debian's packages, whose daemons stay off
-#   slurm_local.sh up         start munged, slurmctld and slurmd; no accounting
-#   slurm_local.sh env        what a shell needs to use the cluster: eval "$(slurm_local.sh env)"
-#   slurm_local.sh logs       the end of every daemon's log
-#   slurm_local.sh down       cancel all jobs, stop what `up` started, remove its folder
-# Partitions: cpu (default), gpu, and urgent, whose jobs preempt those of the others, which are requeued.
+# A Slurm cluster with one node on this machine and simulated GPUs, for tests. Debian or Ubuntu, as root; systemd is not needed.
+#   slurm_local.sh install    install Debian's packages without starting their daemons
+#   slurm_local.sh up         start munged, slurmctld and slurmd, without accounting
+#   slurm_local.sh env        print the variables for using the cluster: eval "$(slurm_local.sh env)"
+#   slurm_local.sh logs       print the end of every daemon's log
+#   slurm_local.sh down       cancel all jobs, stop the daemons, remove the cluster's folder
+# Partitions: cpu (default), gpu, and urgent, whose jobs preempt (and requeue) jobs of the others.
 set -euo pipefail
 FOLDER=${SLURM_LOCAL_DIR:-/tmp/slurm-local} PORT=${SLURM_LOCAL_PORT:-16817}
 CPUS=${SLURM_LOCAL_CPUS:-4} MEMORY=${SLURM_LOCAL_MEM_MB:-16000} GPUS=${SLURM_LOCAL_GPUS:-2}
@@ -13,7 +13,7 @@ HOST=$(hostname -s)
 export SLURM_CONF=$FOLDER/slurm.conf
 
 install() {
-  # While this file is there, packages start no daemons.
+  # While this file exists, packages start no daemons.
   local policy=/usr/sbin/policy-rc.d
   if [ ! -e $policy ]; then
     printf '#!/bin/sh\nexit 101\n' >$policy
@@ -51,7 +51,7 @@ SlurmdPidFile=$FOLDER/run/slurmd.own.pid
 SlurmctldLogFile=$FOLDER/log/slurmctld.log
 SlurmdLogFile=$FOLDER/log/slurmd.log
 AccountingStorageType=accounting_storage/none
-# Nothing that a container might not allow: no cgroups, no raised limits.
+# Use nothing that a container may forbid: no cgroups, no raised limits.
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 PropagateResourceLimits=NONE
@@ -78,7 +78,7 @@ PartitionName=cpu Nodes=localhost Default=YES MaxTime=1-0 State=UP
 PartitionName=gpu Nodes=localhost MaxTime=1-0 State=UP
 PartitionName=urgent Nodes=localhost MaxTime=1-0 PriorityTier=10 State=UP
 END
-  # Snakemake's job step takes every SLURM_ variable away before it calls srun, also the one that says where the configuration is.
+  # Snakemake's job step removes all SLURM_ variables before it calls srun, including the path of the configuration.
   printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(PATH=${PATH//$FOLDER\/bin:/} command -v srun)" >"$FOLDER/bin/srun"
   chmod +x "$FOLDER/bin/srun"
 }
@@ -126,7 +126,7 @@ stop() { # NAME
 }
 
 down() {
-  # Killed at once: a job that may end in its own time would outlive its cluster.
+  # Killed at once, because a job with time to finish would outlive its cluster.
   timeout 10 scancel --full --signal=KILL --user="$(id -un)" 2>/dev/null || true
   timeout 10 scancel --user="$(id -un)" 2>/dev/null || true
   sleep 1

@@ -1,1 +1,1 @@
-"""Palimpsest: a workflow that unlearns, attacks and evaluates language models, and traces every number to bytes."""
+"""Palimpsest: a workflow that unlearns, attacks and evaluates language models and traces every number to its files."""

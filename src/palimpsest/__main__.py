@@ -1,4 +1,4 @@
-"""`python -m palimpsest` is the command `palimpsest`."""
+"""Run the command `palimpsest` as `python -m palimpsest`."""
 
 import sys
 

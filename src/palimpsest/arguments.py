@@ -1,4 +1,4 @@
-"""Command lines: arguments with their ranges, and a parser whose mistakes are one line and exit code 2."""
+"""Command lines: types of arguments with ranges, and a parser that reports errors in one line with exit code 2."""
 
 import argparse
 import math
@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 
-# Far beyond any quantity here: what is larger, or smaller than its reciprocal, overflows in arithmetic.
+# Far beyond any quantity here. Larger numbers, or numbers below the reciprocal, may overflow in arithmetic.
 LARGEST = 1e18
 
 
 class _Once(argparse.Action):
-    """Store what an option is given; a second one of the same name would replace the first without a word."""
+    """Store the value of an option and refuse a repeated option, of which argparse would silently keep the last."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
@@ -27,7 +27,7 @@ class _Once(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes each option once and whole, and says a mistake in one line."""
+    """A parser that refuses repeated and abbreviated options and reports errors in one line."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})
@@ -35,23 +35,23 @@ class Parser(argparse.ArgumentParser):
             self.register("action", action, _Once)
 
     def error(self, message: str) -> NoReturn:
-        """Exit with 2 and one line."""
+        """Print one line and exit with code 2."""
         self.exit(USER_ERROR_EXIT, f"{self.prog}: error: {UserError(message)} (--help says more)\n")
 
 
 def refuse(prog: str, error: UserError | OSError) -> int:
-    """Print what is wrong in one line, and return the exit code; an OSError is of a path that was given."""
+    """Print an error in one line and return the exit code; an OSError concerns a path that the user gave."""
     print(f"{prog}: {error}", file=sys.stderr)
     return error.exit if isinstance(error, UserError) else USER_ERROR_EXIT
 
 
 def whole(least: int) -> Callable[[str], int]:
-    """Return the type of a whole number that is not below `least`."""
+    """Return the argument type of a whole number that is at least `least`."""
 
     def read(text: str) -> int:
         number: int | None = _read(int, text)
         if number is None or not least <= number <= LARGEST:
-            raise argparse.ArgumentTypeError(f"{text!r}: a whole number of {least} or more is wanted")
+            raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, at least {least}")
         return number
 
     return read
@@ -61,32 +61,32 @@ def positive(text: str) -> float:
     """Read a finite number above 0."""
     number: float | None = _read(float, text)
     if number is None or not 1 / LARGEST <= number <= LARGEST:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 is wanted")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number above 0")
     return number
 
 
 def share(text: str) -> float:
-    """Read a number above 0 and up to 1."""
+    """Read a number above 0 and at most 1."""
     number: float | None = _read(float, text)
     if number is None or not 1 / LARGEST <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 and up to 1 is wanted")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number above 0 and at most 1")
     return number
 
 
 def filled(text: str) -> str:
-    """Read a text that is not blank."""
+    """Read a string that is not blank."""
     if not text.strip():
         raise argparse.ArgumentTypeError("empty")
     return text
 
 
 def filled_path(text: str) -> Path:
-    """Read a path; an empty one would mean the working directory."""
+    """Read a path; an empty path, which would mean the working directory, is refused."""
     return Path(filled(text))
 
 
 def pairs(given: Sequence[tuple[str, str]], option: str) -> dict[str, str]:
-    """Return NAME=VALUE pairs by name; raises UserError for a name that is given twice."""
+    """Return NAME=VALUE pairs as a dictionary; raises UserError for a repeated name."""
     names = [name for name, _ in given]
     if again := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{option}: {again} is given twice")

@@ -1,4 +1,4 @@
-"""The command `palimpsest`: a parser a command; each imports what it needs when it runs."""
+"""The command `palimpsest`. Each subcommand has its own parser and imports its modules only when it runs."""
 
 import argparse
 import json
@@ -12,8 +12,8 @@ from palimpsest.output import unread_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; a UserError is one line and exits with 2, as a wrong argument does."""
-    parser = Parser(prog="palimpsest", description="Unlearning of language models, traceable and checked.")
+    """Run one command and return its exit code; user errors print one line and exit with 2, like wrong arguments."""
+    parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_score, _add_plan, add_audit):
         add(commands)
@@ -29,13 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
     score = commands.add_parser("score", help="score evaluation logs", description="Score evaluation logs.")
     suites = score.add_subparsers(required=True, metavar="SUITE")
-    text = (
-        "Model utility and forget quality of a TOFU log: TOFU's dicts, NPO's lists, open-unlearning's metrics, a table of ours."
-    )
+    text = "Model utility and forget quality of a log in TOFU's, NPO's, open-unlearning's or Palimpsest's format."
     tofu = suites.add_parser("tofu", help="model utility and forget quality of TOFU", description=text)
-    tofu.add_argument("--log", required=True, type=filled_path, help="log of the model: a file, or the directory that holds it")
+    tofu.add_argument(
+        "--log", required=True, type=filled_path, help="log of the model: a file, or the directory that contains it"
+    )
     tofu.add_argument("--retrain", type=filled_path, metavar="LOG", help="log of the model retrained without the forget set")
-    tofu.add_argument("--allow-mismatch", action="store_true", help="compare even if the logs cover other forget questions")
+    tofu.add_argument("--allow-mismatch", action="store_true", help="compare even if the logs have different forget questions")
     tofu.add_argument("--json", action="store_true", help="print one JSON object")
     tofu.set_defaults(run=_score_tofu, prog=tofu.prog)
 
@@ -49,15 +49,24 @@ def _score_tofu(args: argparse.Namespace) -> int:
 
 
 def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
-    text = "What a study asks of GPUs before it runs: jobs, GPU-hours (an estimate) and memory by stage."
+    text = "Print the GPU requirements of a study before it runs: jobs, GPU-hours (an estimate) and memory by stage."
     plan = commands.add_parser("plan", help="jobs, GPU-hours and memory of a study", description=text)
-    plan.add_argument("--configfile", nargs="+", default=[], type=filled_path, help="laid over config.yaml, as Snakemake does")
-    plan.add_argument("--gpus", type=whole(1), default=8, help="GPUs that share the study (default 8)")
-    plan.add_argument("--gpu-memory", nargs="+", type=positive, default=[80.0, 141.0], metavar="GB", help="memory of a GPU")
-    plan.add_argument("--parameters", type=positive, help="parameters of the models, where their size is not known here")
-    plan.add_argument("--teraflops", type=positive, help="peak of a GPU, dense bf16")
-    plan.add_argument("--utilisation", type=share, help="share of it that is reached, up to 1")
-    plan.add_argument("--generated", type=positive, help="tokens that a GPU generates a second")
+    plan.add_argument(
+        "--configfile", nargs="+", default=[], type=filled_path, help="files merged over config.yaml, as in Snakemake"
+    )
+    plan.add_argument("--gpus", type=whole(1), default=8, help="GPUs that run the study (default 8)")
+    plan.add_argument(
+        "--gpu-memory",
+        nargs="+",
+        type=positive,
+        default=[80.0, 141.0],
+        metavar="GB",
+        help="memory of a GPU; one column per value",
+    )
+    plan.add_argument("--parameters", type=positive, help="number of parameters, for models of unknown size")
+    plan.add_argument("--teraflops", type=positive, help="peak teraflops of a GPU, dense bf16")
+    plan.add_argument("--utilisation", type=share, help="fraction of the peak that is reached, at most 1")
+    plan.add_argument("--generated", type=positive, help="tokens per second that a GPU generates")
     plan.set_defaults(run=_plan, prog=plan.prog)
 
 

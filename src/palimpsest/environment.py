@@ -1,4 +1,4 @@
-"""The environment variables that are read here: one that says nothing sensible is one line and exit code 2."""
+"""The environment variables of Palimpsest; an invalid one gives one line and exit code 2."""
 
 import math
 import os
@@ -12,7 +12,7 @@ from palimpsest.provenance.commit import COMMIT
 
 PREFIX = "PALIMPSEST_"
 CHECKPOINT_SECONDS, SCRATCH, GPUS = f"{PREFIX}CHECKPOINT_SECONDS", f"{PREFIX}SCRATCH", f"{PREFIX}GPUS"
-# What the workflow, the wrapper of apptainer and the tests read or set beside these.
+# Further variables that the workflow, the wrapper of apptainer and the tests read or set.
 OTHERS = tuple(
     f"{PREFIX}{name}" for name in ("PARALLEL", "LEASES", "NETWORK", "OFFLINE", "RUN", "GAPS", "SHARED", "AUSTEN", "FAULTS_SEED")
 )
@@ -21,47 +21,49 @@ _COMMIT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(-dirty)?")
 
 
 def check(environment: Mapping[str, str] = os.environ) -> None:
-    """Raise UserError for a variable of ours that cannot be read, and for one that nothing reads."""
+    """Raise UserError for an invalid variable, and for an unknown variable with our prefix."""
     known = (CHECKPOINT_SECONDS, SCRATCH, GPUS, COMMIT, *OTHERS)
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
             close = get_close_matches(name, known, 1)
-            raise UserError(f"{name}: nothing reads this variable{f'; did you mean {close[0]}?' if close else ''}")
+            raise UserError(f"{name}: unknown variable{f'; did you mean {close[0]}?' if close else ''}")
     checkpoint_seconds(environment)
     scratch_folder(environment)
     gpus(environment)
-    # Empty where the code lies in no repository.
+    # Empty if the code is not in a repository.
     if (commit := environment.get(COMMIT)) and not _COMMIT.fullmatch(commit):
-        raise UserError(f"{COMMIT}={commit}: the whole hash of a commit is wanted, -dirty behind it where files differ")
+        raise UserError(f"{COMMIT}={commit}: must be the full hash of a commit, followed by -dirty if files differ from it")
 
 
 def checkpoint_seconds(environment: Mapping[str, str] = os.environ) -> float:
-    """Return how many seconds lie between two checkpoints of a training; raises UserError."""
+    """Return the seconds between two checkpoints of training; raises UserError."""
     text = environment.get(CHECKPOINT_SECONDS, "300")
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise UserError(f"{CHECKPOINT_SECONDS}={text}: a number of seconds, 0 or more, is wanted, such as 300")
+        raise UserError(f"{CHECKPOINT_SECONDS}={text}: must be a number of seconds, 0 or more, such as 300")
     return seconds
 
 
 def scratch_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of unfinished work; raises UserError for an empty name, which is the working directory."""
+    """Return the folder of unfinished work; raises UserError for an empty name, which would mean the working directory."""
     folder = environment.get(SCRATCH, ".palimpsest/scratch")
     if not folder.strip():
-        raise UserError(f"{SCRATCH}: empty: name a folder, or unset it")
+        raise UserError(f"{SCRATCH}: empty; name a folder, or unset it")
     return Path(folder)
 
 
 def gpus(environment: Mapping[str, str] = os.environ) -> list[str] | None:
-    """Return the GPUs that jobs may lease, None where the variable is not set; raises UserError."""
+    """Return the GPUs that jobs may lease; None if the variable is not set. Raises UserError."""
     if (text := environment.get(GPUS)) is None:
         return None
     listed = [gpu.strip() for gpu in text.split(",")]
     if wrong := [gpu for gpu in listed if not _GPU.fullmatch(gpu)]:
-        raise UserError(f"{GPUS}={text}: {wrong[0]!r} is no GPU: allowed are nvidia-smi's numbers, or names GPU-... and MIG-...")
+        raise UserError(
+            f"{GPUS}={text}: {wrong[0]!r} is not a GPU; allowed are nvidia-smi's numbers, and names GPU-... and MIG-..."
+        )
     if len(set(listed)) < len(listed):
         raise UserError(f"{GPUS}={text} names a GPU twice")
     return listed

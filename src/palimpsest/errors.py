@@ -1,47 +1,47 @@
-"""Errors that end a stage with one line, and every exit code of a stage: docs/faults.md says what to do for each."""
+"""Errors that end a stage with one line, and all exit codes of a stage; docs/faults.md explains each code."""
 
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-# A mistake in a config, a broken artefact, a full disk, a hub that does not answer: to be mended, then run again.
+# User error: a wrong config, a broken artefact, a full disk, an unreachable Hub. The user fixes it and reruns.
 USER_ERROR_EXIT = 2
-# A training or an evaluation met numbers that are not finite: the artefact is made and says where.
+# Training or evaluation met a number that is not finite; the artefact is made and records where.
 DIVERGED_EXIT = 3
-# The number of ENOMEM: to be run again with more memory.
+# Out of memory (the number of ENOMEM): rerun with more memory.
 MEMORY_EXIT = 12
-# What a shell reports of a process that SIGKILL or SIGTERM ended, so schedulers know it.
+# The codes that a shell reports for a process ended by SIGKILL or SIGTERM, which schedulers know.
 KILLED_EXIT = 128 + signal.SIGKILL
 INTERRUPTED_EXIT = 128 + signal.SIGTERM
 
-# Names the run of Snakemake that a job belongs to, in which a user's mistake is not tried again.
+# Identifies the run of Snakemake that a job belongs to; within one run, user errors are not retried.
 SNAKEMAKE_RUN = "PALIMPSEST_RUN"
 LONGEST = 2000
 
 
 class UserError(Exception):
-    """A mistake in a config, a path or an input: one clear line (what, where, what is allowed), exit 2, no traceback."""
+    """A user error in a config, a path or an input: one clear line (what, where, what is allowed), exit 2, no traceback."""
 
     exit = USER_ERROR_EXIT
 
     def __str__(self) -> str:
-        """Return one line, whatever a config or a file had in it that the line repeats."""
+        """Return the message as one printable line of limited length, even if it quotes other text."""
         text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in super().__str__())
         return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class BrokenArtefact(UserError):
-    """An artefact whose files are not the ones its manifest names."""
+    """An artefact whose files differ from its manifest."""
 
 
 class OutOfMemory(UserError):
-    """Memory that the machine, a limit or the GPU did not give: one line, and an exit code of its own."""
+    """Memory ran out on the machine, at a limit, or on the GPU: one line and a separate exit code."""
 
     exit = MEMORY_EXIT
 
 
 class Diverged(UserError):
-    """Numbers that are not finite, in training or evaluation: a result, which the stage's artefact records.
+    """Training or evaluation met numbers that are not finite; this is a result, which the artefact records.
 
     `step` counts from 1 and is None outside training; `log` holds the entries of the training so far.
     """
@@ -56,12 +56,12 @@ class Diverged(UserError):
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a manifest says of it."""
+        """The entry of a manifest for this error."""
         return {"what": self.what, "step": self.step, "steps": self.steps}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Return the error that a manifest's record came from."""
+        """Return the error that a manifest records."""
         return cls(record["what"], record["step"], record["steps"])
 
 

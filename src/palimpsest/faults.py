@@ -1,4 +1,4 @@
-"""What the machine refuses (space, rights, memory), said in one line with advice; any other error is a bug and stays one."""
+"""Failures of the machine (disk space, permissions, memory), reported in one line with advice; other errors are bugs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from palimpsest.errors import OutOfMemory, UserError
 
-AGAIN = "what is finished is kept: run again afterwards"
+AGAIN = "finished work is kept; rerun afterwards"
 REFUSED = {
-    errno.ENOSPC: f"no space is left on the disk ({{free}} free): make room; {AGAIN}",
-    errno.EDQUOT: f"your quota of the disk is used up: make room; {AGAIN}",
-    errno.EROFS: f"the file system is read-only: mount it for writing, or set `results` to another folder; {AGAIN}",
-    errno.EACCES: f"permission denied: see who owns it (ls -ld) and who runs this; {AGAIN}",
-    errno.EPERM: f"the operation is not permitted: see its owner (ls -ld) and attributes (lsattr -d); {AGAIN}",
+    errno.ENOSPC: f"no space is left on the disk ({{free}} free): free some space; {AGAIN}",
+    errno.EDQUOT: f"your disk quota is exhausted: free some space; {AGAIN}",
+    errno.EROFS: f"the file system is read-only: mount it writable, or set `results` to another folder; {AGAIN}",
+    errno.EACCES: f"permission denied: check its owner (ls -ld) and your user; {AGAIN}",
+    errno.EPERM: f"the operation is not permitted: check its owner (ls -ld) and attributes (lsattr -d); {AGAIN}",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT)
 MEMORY = "out of memory{when}: give the model more `resources: mem`, or a smaller `tokens_per_pass` or `batch_size`"
@@ -28,22 +28,22 @@ GPU_MEMORY = (
     "out of memory on the GPU{when}: a smaller `tokens_per_pass` or `batch_size`, `gradient_checkpointing: true`,"
     " or more GPUs with `parallel: fsdp`"
 )
-# How libraries written in other languages pass on what the system said.
+# How libraries in other languages report the system's error code.
 CODE = re.compile(r"\b(?:os error|errno) (\d+)\b", re.IGNORECASE)
 NO_MEMORY = re.compile(r"can(?:'|no)t allocate memory|bad_?alloc|not enough memory|failed to map segment", re.IGNORECASE)
 
 
 @contextmanager
 def explained(folders: Sequence[Path]) -> Iterator[None]:
-    """Raise UserError in the place of what the machine refuses within this block.
+    """Convert failures of the machine within this block to UserError.
 
-    Where an error names no file, as of a full disk, the one in these folders that was being written is looked for.
+    If an error names no file, as for a full disk, the file in these folders that was being written is searched for.
     """
     try:
         yield
     except UserError:
         raise
-    except BaseException as error:  # as torch's errors of checkpoints are
+    except BaseException as error:  # torch's checkpoint errors are not Exceptions
         told = explain(error, folders)
         if told is None:
             raise
@@ -51,10 +51,10 @@ def explained(folders: Sequence[Path]) -> Iterator[None]:
 
 
 def explain(error: BaseException, folders: Sequence[Path] = ()) -> UserError | None:
-    """Return the one line of an error, or of what caused it, where the machine refused something; None for a bug."""
+    """Return a UserError for a failure of the machine, found in the error or its causes; None for a bug."""
     when = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
     for cause in _causes(error):
-        if type(cause).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+        if type(cause).__name__ == "OutOfMemoryError":  # torch's class, without importing torch
             return OutOfMemory(GPU_MEMORY.format(when=when))
         code = _code(cause)
         if isinstance(cause, MemoryError) or code == errno.ENOMEM or NO_MEMORY.search(str(cause)):
@@ -67,13 +67,13 @@ def explain(error: BaseException, folders: Sequence[Path] = ()) -> UserError | N
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, what it was raised from, and what the processes of a checkpoint failed with."""
+    """Yield an error, its causes, and the errors of the processes that wrote a checkpoint."""
     yield error
     for failure in getattr(error, "failures", {}).values():
         yield from _causes(failure[0])
     if error.__cause__ is not None:
         yield from _causes(error.__cause__)
-    # A file that could not be written can often not be closed either; what else was at hand is no cause.
+    # A file that could not be written often cannot be closed either; other errors in the context are not causes.
     elif error.__context__ is not None:
         yield from (cause for cause in _causes(error.__context__) if _code(cause) in FULL)
 
@@ -86,7 +86,7 @@ def _code(error: BaseException) -> int | None:
 
 
 def _file(errors: Sequence[BaseException], folders: Sequence[Path]) -> Path | None:
-    """Return the file in one of some folders that was at work when an error was raised, or else the first folder."""
+    """Return the file in one of the folders that was in use when an error was raised, or else the first folder."""
     for frame in (frame for error in errors for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__)))):
         for value in frame.f_locals.values():
             named = value.name if isinstance(value, io.FileIO | io.BufferedWriter | io.TextIOWrapper) else value
@@ -98,6 +98,6 @@ def _file(errors: Sequence[BaseException], folders: Sequence[Path]) -> Path | No
 
 
 def _free(path: Path | None) -> str:
-    """Return the free space where a file lies or would lie."""
+    """Return the free space of the file system that a path is on."""
     place = next((each for each in (path, *path.parents) if each.exists()), None) if path else None
     return f"{shutil.disk_usage(place).free / 1e6:.0f} MB" if place else "nothing"

@@ -1,4 +1,4 @@
-"""A SIGTERM that waits for the end of a step: schedulers send it some time before they take a job's machine away."""
+"""Delay a SIGTERM until the end of a training step: schedulers send it some time before they stop a job."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Slurm signals every process of a job, and torchrun passes the signal on: within these seconds it is one and the same.
+# Slurm signals every process of a job, and torchrun forwards the signal; within these seconds it counts as the same signal.
 ECHO_SECONDS = 5.0
 
 _requested: float | None = None
 
 
 class Interrupted(Exception):
-    """A stage stopped because of a SIGTERM; a rerun continues."""
+    """A stage stopped after a SIGTERM; a rerun continues it."""
 
 
 @contextmanager
 def postponed() -> Iterator[None]:
-    """Only remember a SIGTERM within this block; a second one, seconds later, ends the process at once."""
+    """Only record a SIGTERM within this block; a second one, seconds later, ends the process at once."""
     global _requested
     _requested = None
     before = signal.signal(signal.SIGTERM, _remember)
@@ -32,7 +32,7 @@ def postponed() -> Iterator[None]:
 
 
 def requested() -> bool:
-    """Return whether a SIGTERM came within `postponed`."""
+    """Return whether a SIGTERM arrived within `postponed`."""
     return _requested is not None
 
 

@@ -1,6 +1,7 @@
-"""Start a stage: one process, or one a GPU under torchrun where its job has several, on GPUs that no other job has.
+"""Start a stage on leased GPUs: as one process or, with several GPUs, with torchrun and one process per GPU.
 
-`python -m palimpsest.launch --gpu N --parallel ddp palimpsest.stages.finetune ...`: what follows the module is the stage's.
+Usage: `python -m palimpsest.launch --gpu N --parallel ddp palimpsest.stages.finetune ...`; the arguments after the module belong
+to the stage.
 """
 
 import argparse
@@ -17,12 +18,14 @@ from palimpsest.processes import PARALLEL
 
 
 def main() -> int:
-    """Become the stage, in this process where it needs no other."""
+    """Run the stage in this process, or replace this process by torchrun."""
     parser = Parser(prog="palimpsest.launch", description="Start a stage.")
     parser.add_argument("--gpu", type=whole(0), default=0, help="GPUs of the job")
-    parser.add_argument("--processes", type=whole(1), help="processes of the job; by default one a GPU, and at least one")
-    parser.add_argument("--parallel", choices=("ddp", "fsdp"), default="ddp", help="how several processes share a training")
-    parser.add_argument("--one-of-several", action="store_true", help="this is a process of a job that has its GPUs already")
+    parser.add_argument("--processes", type=whole(1), help="processes of the job; by default one per GPU, and at least one")
+    parser.add_argument("--parallel", choices=("ddp", "fsdp"), default="ddp", help="how several processes divide training")
+    parser.add_argument(
+        "--one-of-several", action="store_true", help="this process belongs to a job that has leased its GPUs already"
+    )
     parser.add_argument("module", help="the stage's module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the stage's own arguments")
     args = parser.parse_args()
@@ -43,7 +46,7 @@ def main() -> int:
         sys.argv = [args.module, *args.arguments]
         runpy.run_module(args.module, run_name="__main__", alter_sys=True)
     else:
-        # How long a checkpoint after SIGTERM may take is for the scheduler to say.
+        # The scheduler, not torchrun, limits the time for a checkpoint after SIGTERM.
         torchrun = (
             f"-m palimpsest.torchrun --standalone --nproc-per-node={processes} --shutdown-timeout=86400 -m palimpsest.launch"
         )
@@ -55,7 +58,7 @@ def main() -> int:
 def _is_module(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except (ImportError, ValueError):  # of its package, or of an empty name
+    except (ImportError, ValueError):  # the package does not exist, or the name is empty
         return False
 
 

@@ -1,6 +1,7 @@
-"""GPUs of one machine, leased: jobs that run side by side never see the same one, and a lease ends with its processes.
+"""Leases of the GPUs of one machine: concurrent jobs never share a GPU, and a lease ends with the job's processes.
 
-A lease is a shared lock (flock) on one file a GPU, given where nobody holds one. Who waits holds the gate, so the rest queue.
+A lease is a shared lock (flock) on a file per GPU, taken when no other job holds it. A waiting job holds the gate, so others
+queue.
 """
 
 import fcntl
@@ -18,16 +19,16 @@ from palimpsest import environment as environments
 from palimpsest.errors import UserError
 
 VISIBLE, LEASED = "CUDA_VISIBLE_DEVICES", "PALIMPSEST_LEASES"
-# Within an allocation a scheduler may number its GPUs from 0, so they are told from those of other allocations.
+# A scheduler may number the GPUs of each allocation from 0, so each allocation has its own locks.
 ALLOCATIONS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 WAIT = 0.5
 
 
 def lease(gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Take GPUs for this process and what it becomes; return the variables that show it these alone.
+    """Lease GPUs for this process and its successors; return the environment variables that make only these GPUs visible.
 
-    The pool is PALIMPSEST_GPUS, or what a scheduler or the user left visible, or what nvidia-smi lists; without any the job
-    runs as it is. Waits while too few are free; raises UserError where the pool has too few.
+    The pool is PALIMPSEST_GPUS, else CUDA_VISIBLE_DEVICES, else the list of nvidia-smi; without a pool the job runs without
+    leases. Waits until enough GPUs are free; raises UserError if the pool is too small.
     """
     if not gpus:
         return {} if environments.gpus(environment) is None else {VISIBLE: ""}
@@ -35,7 +36,7 @@ def lease(gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, s
     if not found:
         return {}
     if gpus > len(found):
-        raise UserError(f"the job asks for {gpus} GPUs and {len(found)} are here: {','.join(found)}")
+        raise UserError(f"the job requests {gpus} GPUs, but there are only {len(found)}: {','.join(found)}")
     folder = lock_folder(environment)
     gate = _open(folder / "gate")
     fcntl.flock(gate, fcntl.LOCK_EX)
@@ -48,19 +49,19 @@ def lease(gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, s
         os.set_inheritable(lock, True)
     os.close(gate)
     files = [str(_file(folder, gpu)) for gpu in taken]
-    # As nvidia-smi numbers them; a list that CUDA was given already is in whatever order that was.
+    # Number the GPUs as nvidia-smi does, unless CUDA_VISIBLE_DEVICES was given, which has an order of its own.
     order = {} if VISIBLE in environment and environments.GPUS not in environment else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     return {VISIBLE: ",".join(taken), LEASED: os.pathsep.join(files), **order}
 
 
 def share(environment: Mapping[str, str] = os.environ) -> None:
-    """Hold the leases of the process that started this one too: they end when the last of both does."""
+    """Hold the leases of the parent process as well, so that they end with the last process."""
     for path in filter(None, environment.get(LEASED, "").split(os.pathsep)):
         fcntl.flock(_open(Path(path)), fcntl.LOCK_SH)
 
 
 def pool(environment: Mapping[str, str]) -> list[str]:
-    """Return the GPUs that jobs may lease, by the names that CUDA knows them by; none where nothing is known."""
+    """Return the GPUs that jobs may lease, by CUDA's names; empty if nothing is known."""
     if (listed := environments.gpus(environment)) is not None:
         return listed
     if VISIBLE in environment:
@@ -76,7 +77,7 @@ def pool(environment: Mapping[str, str]) -> list[str]:
 
 
 def lock_folder(environment: Mapping[str, str]) -> Path:
-    """Return where the locks of this user, and of this allocation of a scheduler, lie: all jobs must see the same folder."""
+    """Return the folder of the locks of this user and scheduler allocation, which all jobs must see."""
     allocation = next((f"-{quote(environment[name], safe='')}" for name in ALLOCATIONS if environment.get(name)), "")
     folder = Path(tempfile.gettempdir(), f"palimpsest-gpus-{os.getuid()}{allocation}")
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -84,7 +85,7 @@ def lock_folder(environment: Mapping[str, str]) -> Path:
 
 
 def _free(folder: Path, gpus: Sequence[str], most: int) -> dict[str, int]:
-    """Lock GPUs that nobody has, up to so many; return the open lock of each."""
+    """Lock up to `most` free GPUs; return the open lock of each."""
     taken: dict[str, int] = {}
     for gpu in gpus:
         if len(taken) == most:

@@ -1,4 +1,4 @@
-"""Text files that people made, read line by line; what is no text in UTF-8 is told by its true cause, with file and line."""
+"""Read text files line by line; the error for a file that is not UTF-8 text names the true cause, file and line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from palimpsest import strict_json
 from palimpsest.errors import UserError
 
-# How files begin that are often taken for a text file.
+# First bytes of files that are often mistaken for text files.
 SIGNS = {
     b"\x1f\x8b": "compressed by gzip: unpack it",
     b"BZh": "compressed by bzip2: unpack it",
@@ -31,20 +31,20 @@ _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def sign_of(path: Path) -> str | None:
-    """Return what a file is by its first bytes, and what to do; None where they are those of no other kind of file."""
+    """Return the kind of a file by its first bytes, with advice; None if it may be a text file."""
     with path.open("rb") as file:
         head = file.read(64)
     return next((kind for sign, kind in SIGNS.items() if head.startswith(sign)), None)
 
 
 def find_half(text: str) -> str | None:
-    """Return the first half of a surrogate pair in a text, escaped: it is no character, and no file in UTF-8 can hold it."""
+    """Return the first unpaired surrogate in a text, escaped; it is not a character, and UTF-8 cannot encode it."""
     half = _HALF.search(text)
     return half and ascii(half[0])[1:-1]
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Yield every text in a JSON value, keys among them."""
+    """Yield every string in a JSON value, including keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -57,9 +57,9 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file that are not blank, with their numbers, cut at newlines only: texts hold other separators.
+    """Yield the non-blank lines of a text file with their numbers, split only at newlines, as texts may contain other separators.
 
-    A byte-order mark and carriage returns before newlines are left out. Raises UserError naming file and line.
+    A byte-order mark and carriage returns before newlines are removed. Raises UserError that names file and line.
     """
     for number, line in _lines(path):
         if line.strip():
@@ -67,23 +67,23 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, without a byte-order mark; raises UserError naming file and line."""
+    """Return the text of a file without a byte-order mark; raises UserError that names file and line."""
     return "".join(line for _, line in _lines(path))
 
 
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a JSON-lines file with the numbers of their lines; blank lines are left out.
+    """Yield the objects of a JSON-lines file with their line numbers, skipping blank lines.
 
-    Raises UserError naming file and line for what is no JSON object, holds a key twice, or half of a surrogate pair.
+    Raises UserError that names file and line for a line that is not a JSON object, has a duplicate key or an unpaired surrogate.
     """
     for number, line in _lines(path):
         if not line.strip():
             continue
         row = _parse(path, number, line)
         if not isinstance(row, dict):
-            raise UserError(f"{path}:{number}: no JSON object; each line is one")
+            raise UserError(f"{path}:{number}: not a JSON object; each line must be one")
         if _ESCAPED_HALF.search(line) and (half := next(filter(None, map(find_half, texts_in(row))), None)):
-            raise UserError(f"{path}:{number}: {half} is half of a surrogate pair, and no character")
+            raise UserError(f"{path}:{number}: {half} is half of a surrogate pair, not a character")
         yield number, row
 
 
@@ -94,7 +94,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if b"\0" in line:
-                    raise UserError(f"{path}:{number}: a NUL byte: the file is damaged, or no text in UTF-8")
+                    raise UserError(f"{path}:{number}: a NUL byte: the file is damaged or not UTF-8 text")
                 try:
                     yield number, (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
                 except UnicodeDecodeError as error:
@@ -109,13 +109,13 @@ def _parse(path: Path, number: int, line: str) -> Any:
     except strict_json.Twice as error:
         raise UserError(f"{path}:{number}: {error}") from None
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{number}: no JSON: {_cause(line, error)}") from None
+        raise UserError(f"{path}:{number}: not JSON: {_cause(line, error)}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}:{number}: no JSON: {error}") from None
+        raise UserError(f"{path}:{number}: not JSON: {error}") from None
 
 
 def _cause(line: str, error: json.JSONDecodeError) -> str:
     if line.strip() in ("[", "{") or line.lstrip().startswith("[{"):
-        return "an object or list goes on in the next line; each line is an object of its own"
+        return "an object or list continues on the next line; each line must be one object"
     said = f"{error.msg}, column {error.colno}"
-    return said if line.endswith("\n") else f"{said}; the file is cut short"
+    return said if line.endswith("\n") else f"{said}; the file is truncated"

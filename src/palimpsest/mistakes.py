@@ -1,4 +1,4 @@
-"""How a mistake of a config is told: its place, and what is allowed there."""
+"""Messages for errors in a config: the place, and what is allowed there."""
 
 import difflib
 import re
@@ -8,7 +8,7 @@ from palimpsest.errors import UserError
 
 
 def suggest(what: str, name: object, allowed: Iterable[str]) -> str:
-    """Return "unknown method 'simpo'; did you mean simnpo? allowed: ...", the guess only where one is near."""
+    """Return "unknown method 'simpo'; did you mean simnpo? allowed: ..."; the guess only if there is a close match."""
     names = list(allowed)
     near = difflib.get_close_matches(str(name), names, n=1)
     guess = f"; did you mean {near[0]}? " if near else "; "
@@ -16,7 +16,7 @@ def suggest(what: str, name: object, allowed: Iterable[str]) -> str:
 
 
 def place(*keys: str | int) -> str:
-    """Return a path in the config: `blocks[0]: methods`, with patterns in quotes."""
+    """Return a path in the config such as `blocks[0]: methods`, with patterns in quotes."""
     text = "config"
     for key in keys:
         if isinstance(key, int):
@@ -27,7 +27,7 @@ def place(*keys: str | int) -> str:
 
 
 def known(what: str, names: Iterable[str], allowed: Iterable[str], *keys: str | int) -> None:
-    """Refuse the first of some names that is not allowed."""
+    """Raise UserError for the first name that is not allowed."""
     for name in names:
         if name not in allowed:
             raise UserError(f"{place(*keys)}: {suggest(what, name, allowed)}")

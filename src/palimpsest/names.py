@@ -1,4 +1,4 @@
-"""The words of the house: roles of models, variants that no config names, names that a study may give, and what a model is."""
+"""Shared names: roles of models, built-in variants, the format of names in a study, and the identity of a model."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from pydantic_core import PydanticCustomError
 
 ORIGINAL, HALF, RETRAIN = "original", "original-half", "retrain"
 ROLES = (ORIGINAL, HALF, RETRAIN)
-# Variants that no section of the config names: a method without changes, all trials of its grid, the one chosen among them.
+# Built-in variants: the unchanged method, all trials of its grid, and the trial selected from them.
 DEFAULT, GRID, CHOSEN = "default", "grid", "chosen"
-# The reference log-probabilities of the start model as it is.
+# The reference log-probabilities of the unchanged start model.
 PLAIN = "plain"
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
-# Names become folders, and a trial's several in one; file systems take 255 bytes.
+# Names become folder names, and a trial's folder name combines several; file systems allow 255 bytes.
 LONGEST_NAME = 100
-# Folders that lie beside those named by a benchmark, a model or a split.
+# Folders next to the folders named by a benchmark, a model or a split.
 RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "choice", "scores", *ROLES)
-# Imported by its name: code of the trainings that a study watches alone.
+# The module that watches a training; only the code digests of watched trainings cover it.
 WATCHING = "palimpsest.stages.watching"
-# How far two makings of an artefact agree on another machine or on a GPU.
+# How closely two runs of a stage agree on another machine or on a GPU.
 Agreement = Literal["bitwise", "numeric", "statistical"]
 
 
 def wrong_name(text: str) -> PydanticCustomError:
-    """Return the error of a validator of names."""
+    """Return the pydantic error for a wrong name."""
     return PydanticCustomError("name", "{text}", {"text": text})
 
 
 def checked_name(value: str) -> str:
-    """Return a name that a study may give; raises the error of a validator."""
+    """Return a valid name of a study; raises a pydantic error for others."""
     if not re.fullmatch(SAFE_NAME, value):
-        raise wrong_name(f"{value!r} is no name: letters, digits, . _ + -, and a letter or digit first")
+        raise wrong_name(f"{value!r} is not a name: use letters, digits, . _ + -, and start with a letter or digit")
     if len(value) > LONGEST_NAME:
-        raise wrong_name(f"{value!r} is too long for a folder: at most {LONGEST_NAME} characters")
+        raise wrong_name(f"{value!r} is too long for a folder name: at most {LONGEST_NAME} characters")
     if value in RESERVED:
-        raise wrong_name(f"{value!r} is taken by a folder of the results: choose another name")
+        raise wrong_name(f"{value!r} is the name of a folder of the results; choose another name")
     return value
 
 
@@ -47,10 +47,10 @@ Name = Annotated[str, AfterValidator(checked_name), Field(json_schema_extra={"pa
 
 @dataclass(frozen=True, order=True)
 class ModelId:
-    """What tells a model of a study from all others; with names left out, what some models have in common.
+    """The identity of a model of a study; with fields left out, the common part of several identities.
 
-    Without a method it is a run: all models of one benchmark, split, model and seed, with one original and one Retrain. The
-    method of these two is their role, and they have no variant. A model after an attack has an identity of its own.
+    Without a method it identifies a run: all models of one benchmark, split, model and seed, with one Original and one Retrain.
+    The method of these two is their role, and they have no variant. An attacked model has its own identity.
     """
 
     benchmark: str
@@ -82,17 +82,17 @@ class ModelId:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """What the runs share that differ in their seeds alone: benchmark, split and model."""
+        """Benchmark, split and model: the common part of runs that differ only in the seed."""
         return self.benchmark, self.split, self.model
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What the patterns of a method's settings are matched with."""
+        """The key that the patterns of method settings are matched against."""
         return *self.place, self.method
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The columns of the summary that name it."""
+        """The columns of the summary that identify the model."""
         return dict(vars(self))
 
     @property
@@ -103,12 +103,12 @@ class ModelId:
 
     @property
     def subject(self) -> str:
-        """Its folder below that of its run."""
+        """The folder of the model below the folder of its run."""
         own = f"unlearn/{self.method}/{self.variant}" if self.variant else self.method
         return f"{own}/attack/{self.attack}" if self.attack else own
 
     @property
     def path(self) -> str:
-        """Its folder below the results."""
+        """The folder of the model below the results."""
         seed = "" if self.seed is None else f"seed{self.seed}"
         return "/".join(filter(None, (self.benchmark, self.model, self.split, seed, self.subject)))

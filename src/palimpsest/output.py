@@ -1,4 +1,4 @@
-"""Standard output that outlives its reader: a pipe that is closed early, as `head` closes it, is no error."""
+"""Standard output that ignores a pipe closed early, for example by `head`."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from typing import Any, TextIO, cast
 
 @contextmanager
 def unread_output() -> Iterator[None]:
-    """Let what is printed within this block go nowhere once nobody reads it; all of it is written when the block ends."""
+    """Discard output within this block once the pipe is closed; all output is flushed when the block ends."""
     output = _Output(sys.stdout)
     with redirect_stdout(cast(TextIO, output)):
         yield
@@ -34,7 +34,7 @@ class _Output:
         try:
             yield
         except BrokenPipeError:
-            # Where the stream itself leads from now on, since Python flushes it once more at the end.
+            # Redirect the stream to /dev/null, because Python flushes it once more at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def __getattr__(self, name: str) -> Any:

@@ -1,7 +1,7 @@
-"""What a study asks of GPUs, before it runs: jobs, GPU-hours and memory by stage, computed from its config.
+"""The GPU requirements of a study before it runs: jobs, GPU-hours and memory by stage, computed from its config.
 
-Memory is a sum of terms that are known in advance; hours are arithmetic over what a GPU does a second, so an estimate, whose
-assumptions are the fields of `Assumptions`. docs/running/scale.md states the formulas.
+Memory is a sum of known terms. Hours are an estimate from a GPU's speed, with the assumptions in `Assumptions`.
+docs/running/scale.md states the formulas.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from palimpsest.names import RETRAIN
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
 GB = 1e9
-# A GPU sold as one of 80 GB has about 80 GiB; a part goes to CUDA itself and to gaps.
+# A GPU sold as 80 GB has about 80 GiB; CUDA itself and fragmentation take a part.
 USABLE = 0.95 * 2**30
-# Authors of TOFU and questions on each; questions of its other two sets.
+# TOFU's authors and questions per author; questions of its other two sets.
 AUTHORS, PER_AUTHOR, REAL_WORLD = 200, 20, 217
-# Tokens of the forget sets of MUSE, as the paper gives them, and what its evaluation generates.
+# Tokens of MUSE's forget sets, as in the paper, and tokens that its evaluation generates.
 TEXT_TOKENS = {"muse-bench/MUSE-News": 0.8e6, "muse-bench/MUSE-Books": 1.1e6}
 RECITED, ASKED = 100, 200
 TASK_QUESTIONS = {"mmlu": 14042, "wmdp_bio": 1273, "wmdp_cyber": 1987}
-# Bytes of what one token leaves in one layer for the backward pass, as multiples of the width in 16 bits (arXiv 2205.05198, eq. 1
-# without the attention scores, which are never written).
+# Bytes of activations per token and layer, as multiples of the width in 16 bits (arXiv 2205.05198, eq. 1, without the attention
+# scores, which are never stored).
 LAYER_BYTES = 34
 
 
 @dataclass(frozen=True)
 class Size:
-    """A decoder's size."""
+    """The size of a decoder."""
 
     parameters: float
     layers: int
@@ -53,7 +53,7 @@ class Size:
 
     @classmethod
     def guess(cls, parameters: float) -> Size:
-        """Return the usual shape of a model of so many parameters: 12 layers x width^2, and a width of 128 a layer."""
+        """Return the usual shape for a number of parameters: 12 layers x width^2 parameters, and a width of 128 per layer."""
         layers = max(round((parameters / (12 * 128**2)) ** (1 / 3)), 1)
         return cls(parameters, layers, 128 * layers)
 
@@ -68,23 +68,23 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What the hours rest on."""
+    """The assumptions behind the hours."""
 
     teraflops: float = 989.0
     """Dense bf16 peak of a GPU (H100, H200)."""
     utilisation: float = 0.35
-    """Share of it that training and scoring reach."""
+    """Fraction of the peak that training and scoring reach."""
     generated: float = 800.0
-    """Tokens a second that a GPU generates."""
+    """Tokens per second that a GPU generates."""
     item_tokens: float = 100.0
-    """Tokens of a question with its answer; of a multiple-choice question four times as many."""
+    """Tokens of a question with its answer; a multiple-choice question has four times as many."""
     start: float = 120.0
-    """Seconds until a job works: imports, and weights from the disk."""
+    """Seconds to start a job: imports, and loading the weights."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a job does: floating-point operations, tokens generated."""
+    """The work of a job: floating-point operations and generated tokens."""
 
     operations: float = 0.0
     generated: float = 0.0
@@ -96,26 +96,26 @@ class Work:
         return Work(self.operations * times, self.generated * times)
 
     def hours(self, assumed: Assumptions) -> float:
-        """Return GPU-hours, however many GPUs share them."""
+        """Return the GPU-hours, which do not depend on the number of GPUs."""
         scored = self.operations / (assumed.teraflops * 1e12 * assumed.utilisation)
         return (scored + self.generated / assumed.generated + assumed.start) / 3600
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on a GPU: what FSDP shares among a job's GPUs, and what each of them holds."""
+    """Bytes on a GPU: the part that FSDP shards over the GPUs of a job, and the part that each GPU holds."""
 
     shared: float = 0.0
     each: float = 0.0
 
     def on(self, gpus: int) -> float:
-        """Return bytes a GPU where so many share them."""
+        """Return the bytes per GPU with this number of GPUs."""
         return self.shared / gpus + self.each
 
 
 @dataclass(frozen=True)
 class Row:
-    """Jobs of a stage that hold the same in memory."""
+    """Jobs of a stage with the same contents in memory."""
 
     stage: str
     holds: str
@@ -124,43 +124,43 @@ class Row:
     memory: Memory
 
     def gpus(self, gigabytes: float) -> int:
-        """Return the GPUs that a job needs, 1 or a power of two under FSDP; 0 where no number is enough."""
+        """Return the number of GPUs that a job needs, 1 or a power of two under FSDP; 0 if no number is enough."""
         numbers = (2**power for power in range(7))
         return next((gpus for gpus in numbers if self.memory.on(gpus) <= gigabytes * USABLE), 0)
 
 
 def weight_bytes(size: Size, precision: str) -> float:
-    """Return bytes of a model's weights."""
+    """Return the bytes of a model's weights."""
     return size.parameters * (2 if precision == "bf16" else 4)
 
 
 def training_bytes(size: Size, precision: str, trained: float) -> float:
-    """Return bytes of weights, and of gradients and AdamW's two moments of those that are trained: 16 a parameter in fp32."""
+    """Return the bytes of weights, gradients and AdamW's two moments: 16 per trained parameter in fp32."""
     return weight_bytes(size, precision) + 3 * trained * (2 if precision == "bf16" else 4)
 
 
 def activation_bytes(size: Size, precision: str, tokens: int, *, checkpointing: bool) -> float:
-    """Return a bound on what a pass of so many tokens keeps for the backward pass, its logits and their gradient included."""
+    """Return a bound on the activations of a forward pass, including its logits and their gradient."""
     wide = 2 if precision == "fp32" else 1
     layer = tokens * size.width * LAYER_BYTES * wide
     kept = size.layers * tokens * size.width * 2 * wide + layer if checkpointing else size.layers * layer
-    # Under autocast without checkpointing a copy of the weights in 16 bits stays until the backward pass has read it.
+    # Under autocast without checkpointing, a 16-bit copy of the weights is kept until the backward pass has read it.
     cast = 2 * size.parameters if precision == "bf16-mixed" and not checkpointing else 0
     return kept + cast + 3 * 4 * tokens * size.vocabulary
 
 
 def adapter_parameters(size: Size, lora: LoraSettings) -> float:
-    """Return about how many parameters adapters on all linear layers have: four of width to width, three to 2.7 widths."""
+    """Return the approximate number of adapter parameters: four layers of width x width, three of width x 2.7 widths."""
     return size.layers * lora.rank * size.width * (4 * 2 + 3 * 3.7)
 
 
 def train_operations(size: Size, used: UsedSettings, tokens: float) -> float:
-    """Return 6 operations a parameter and token; 4 where only adapters are trained; 2 more where activations are recomputed."""
+    """Return operations per token: 6 per parameter, 4 if only adapters are trained, 2 more if activations are recomputed."""
     return size.parameters * tokens * ((4 if used.lora else 6) + (2 if used.gradient_checkpointing else 0))
 
 
 def forward_operations(size: Size, tokens: float) -> float:
-    """Return 2 operations a parameter and token."""
+    """Return operations per token: 2 per parameter."""
     return 2 * size.parameters * tokens
 
 
@@ -172,19 +172,19 @@ class Plan:
         self._study, self._parameters, self._assumed = study, parameters, assumed or Assumptions()
 
     def rows(self) -> list[Row]:
-        """Return what the stages that work with a model ask for, in the order of the pipeline; Markov chains are left out."""
+        """Return the requirements of the stages that use a model, in pipeline order; Markov chains are left out."""
         found = sorted((self._row(node) for node in self._nodes()), key=lambda row: (list(STAGES).index(row.stage), row.holds))
         return [_sum(list(rows)) for _, rows in groupby(found, key=lambda row: (row.stage, row.holds))]
 
     def disk(self) -> float:
-        """Return bytes of all models that are kept."""
+        """Return the bytes of all models that are kept."""
         makers = ("base", "finetune", "reinforce", "unlearn")
         made = [node for node in self._nodes() if node.stage in makers]
         kept = [node.of.model for node in made if node.stage != "unlearn" or self._study.training(node.of).model]
         return sum(weight_bytes(self.size(model), self._used(model).precision) for model in kept)
 
     def size(self, model: str) -> Size:
-        """Return a model's size; raises UserError where neither the table nor the user knows it."""
+        """Return the size of a model; raises UserError if neither the table nor the user gives it."""
         entry = self._study.config.models[model]
         if self._parameters:
             return Size.guess(self._parameters)
@@ -269,7 +269,7 @@ class Plan:
         used, size = self._used(node.of.model), self.size(node.of.model)
         if training.max_steps:
             tokens = min(tokens, training.max_steps * training.batch_size * self._item(node) * sides)
-        # Of a few layers, three are usual: their down-projections, a quarter of a layer each.
+        # Three layers are usual: their down-projections, a quarter of a layer each.
         trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
         kept = activation_bytes(size, used.precision, training.tokens_per_pass, checkpointing=used.gradient_checkpointing)
         holds = "training of adapters" if used.lora else "training of three layers" if partly else "training"
@@ -280,7 +280,7 @@ class Plan:
         return Memory(each=weight_bytes(self.size(node.of.model), self._used(node.of.model).precision))
 
     def _suite(self, node: Node, suite: Suite) -> Work:
-        """Return the work of a suite; of TOFU a question has seven answers, of half an item each, and one prompt."""
+        """Return the work of a suite; a TOFU question has one prompt and seven answers of half an item each."""
         size, item = self.size(node.of.model), self._assumed.item_tokens
         forget, everything = self._tokens(node)
         if isinstance(suite, TofuSuite):
@@ -294,7 +294,7 @@ class Plan:
         return Work(forward_operations(size, questions * item * 4))
 
     def _tokens(self, node: Node) -> tuple[float, float]:
-        """Return the tokens of the forget set, and of all that an original learns."""
+        """Return the tokens of the forget set, and of the whole training set of an original."""
         source = self._study.source(node.of.benchmark)
         split = node.of.split
         if not self._study.benchmark(node.of.benchmark).is_corpus:
@@ -311,9 +311,9 @@ class Plan:
         return forget * times, 2 * forget * times
 
     def _item(self, node: Node) -> float:
-        """Return tokens of one item of a batch: a question with its answer, or a piece of a text."""
+        """Return the tokens of one item of a batch: a question with its answer, or a chunk of a text."""
         used = self._used(node.of.model)
-        return used.piece_tokens if self._study.benchmark(node.of.benchmark).is_corpus else self._assumed.item_tokens
+        return used.chunk_tokens if self._study.benchmark(node.of.benchmark).is_corpus else self._assumed.item_tokens
 
     def _wanted(self, node: Node) -> Wanted:
         return self._study.subjects[node.of]
@@ -338,16 +338,16 @@ def _sum(rows: list[Row]) -> Row:
 
 
 def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
-    """Return the plan as a table of Markdown, and how long it is with so many GPUs; `sizes` are those of a GPU's memory in GB."""
+    """Return the plan as a Markdown table with its duration on `gpus` GPUs; `sizes` are GPU memory sizes in GB."""
     rows = plan.rows()
-    head = ["stage", "holds", "jobs", "GPU-hours", "GB on one GPU", *(f"GPUs a job of {size:g} GB" for size in sizes)]
+    head = ["stage", "holds", "jobs", "GPU-hours", "GB on one GPU", *(f"GPUs ({size:g} GB) per job" for size in sizes)]
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
     for row in rows:
         needed = [_needed(row.gpus(size)) for size in sizes]
         lines.append([row.stage, row.holds, str(row.jobs), _hours(row.hours), f"{row.memory.on(1) / GB:.1f}", *needed])
     hours = sum(row.hours for row in rows)
     jobs = sum(row.jobs for row in rows)
-    said = f"{jobs} jobs, {_hours(hours)} GPU-hours: {_hours(hours / gpus)} hours of {gpus} GPUs that are never idle."
+    said = f"{jobs} jobs, {_hours(hours)} GPU-hours: about {_hours(hours / gpus)} h on {gpus} GPUs at full utilisation."
     kept = f"{plan.disk() / GB:,.0f} GB of disk for the models."
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"{said} {kept}"])
 

@@ -1,4 +1,4 @@
-"""What lies in a folder one file each, and what other packages bring of the same kind by entry points: methods and attacks."""
+"""Plug-ins (methods and attacks): one file each in a folder of this package, or an entry point of another package."""
 
 import importlib
 import pkgutil
@@ -16,19 +16,19 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Plugins(Generic[Kind]):
-    """The classes of one kind: each is named by its file, with `-` for `_`, or by its entry point in the group of the package."""
+    """The plug-ins of one kind. The name of each is its file name with `-` for `_`, or its entry point in the package's group."""
 
     what: str
-    """What one is called in an error."""
+    """The word for a plug-in in error messages."""
     package: str
-    """The package of the files, and the group of the entry points."""
+    """The package with the files; also the group of the entry points."""
     base: type[Kind]
     shared: Collection[str] = ("base",)
-    """Modules of the package that hold none."""
+    """Modules of the package that contain no plug-in."""
 
-    @cache  # noqa: B019 - there is one a kind, which lives as long as the process
+    @cache  # noqa: B019 - there is one instance per kind, which lives as long as the process
     def list(self) -> dict[str, EntryPoint]:
-        """Return where each is, by its name in alphabetical order; imports none of them."""
+        """Return the entry point of each plug-in, sorted by name; imports none of them."""
         files = (module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__))
         found = {
             name.replace("_", "-"): EntryPoint(name, f"{self.package}.{name}", self.package)
@@ -41,12 +41,12 @@ class Plugins(Generic[Kind]):
         return dict(sorted(found.items()))
 
     def module_name(self, name: str) -> str:
-        """Return the module of one."""
+        """Return the module of a plug-in."""
         return self.list()[name].module
 
     @cache  # noqa: B019 - as above
     def load(self, name: str) -> type[Kind]:
-        """Import the module of one, that one alone, and return its class; raises UserError where there is none."""
+        """Import only the module of one plug-in and return its class; raises UserError if there is none."""
         if name not in self.list():
             raise UserError(f"unknown {self.what} {name!r}; allowed: {', '.join(self.list())}")
         point = self.list()[name]
@@ -58,5 +58,5 @@ class Plugins(Generic[Kind]):
         named = [getattr(module, point.attr, None)] if point.attr else own
         found = [each for each in named if isinstance(each, type) and issubclass(each, self.base) and not isabstract(each)]
         if len(found) != 1:
-            raise UserError(f"{self.what} {name}: {point.value} is no {self.base.__name__} of {self.base.__module__}")
+            raise UserError(f"{self.what} {name}: {point.value} is not a {self.base.__name__} of {self.base.__module__}")
         return found[0]

@@ -1,6 +1,6 @@
-"""The processes of one job: which one this is, of how many, and how they hear of each other.
+"""The processes of one job: their number, the rank of this one, and communication between them.
 
-torchrun starts several; a process that it did not start is the only one, and for that nothing here imports torch.
+torchrun starts several processes; a process that it did not start is the only one, and needs no import of torch.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ Value = TypeVar("Value")
 Part = TypeVar("Part")
 
 PARALLEL = "PALIMPSEST_PARALLEL"
-# A process may wait for another as long as its job may run: where one fails, torchrun ends all.
+# A process may wait for another as long as the job may run: if one fails, torchrun ends all of them.
 PATIENCE = timedelta(days=7)
-# Parts that a process does before all hear of the results: to hear of each at once would let all wait for the slowest.
+# Parts that a process computes before the results are gathered; after every part, all would wait for the slowest process.
 ROUND = 8
 _store: Store | None = None
 
 
 def count() -> int:
-    """Return how many processes the job has."""
+    """Return the number of processes of the job."""
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def rank() -> int:
-    """Return which process of the job this is, from 0."""
+    """Return the rank of this process, from 0."""
     return int(os.environ["RANK"]) if count() > 1 else 0
 
 
 def is_main() -> bool:
-    """Return whether this is the process that writes and speaks."""
+    """Return whether this is the main process, which writes files and messages."""
     return rank() == 0
 
 
 def is_sharded() -> bool:
-    """Return whether the processes share the weights of a model in training (FSDP), of which each otherwise has a copy."""
+    """Return whether training shards the weights of a model (FSDP); otherwise each process has a copy."""
     return count() > 1 and os.environ.get(PARALLEL) == "fsdp"
 
 
 def connect() -> None:
-    """Connect the processes of the job, each with a GPU of its own where there are any."""
+    """Connect the processes of the job, each with its own GPU if there are GPUs."""
     global _store
     if count() == 1 or _store is not None:
         return
@@ -63,7 +63,7 @@ def connect() -> None:
 
 
 def disconnect() -> None:
-    """Wait for all processes, and part."""
+    """Wait for all processes and disconnect."""
     if count() > 1:
         from torch import distributed
 
@@ -72,12 +72,12 @@ def disconnect() -> None:
 
 
 def is_first_to_fail() -> bool:
-    """Return whether no other process has failed yet, so that one alone says why; each asks once."""
+    """Return whether no other process has failed yet, so that only one reports its error; each process may ask once."""
     return _store is None or _store.add("failed", 1) == 1
 
 
 def gather(value: Value) -> list[Value]:
-    """Return the value of every process, in their order, to every process."""
+    """Return the values of all processes, in order of rank, to every process."""
     if count() == 1:
         return [value]
     from torch import distributed
@@ -99,14 +99,14 @@ def main_value(value: Value) -> Value:
 
 
 def barrier() -> None:
-    """Wait until every process has come this far."""
+    """Wait until every process reaches this point."""
     gather(None)
 
 
 def share(parts: Sequence[Part], work: Callable[[Part], Value]) -> Iterator[Value]:
-    """Do each part once, process r of n every n-th from r on; yield the results of all in order, to every process.
+    """Compute each part once, divided among the processes; yield all results in order to every process.
 
-    What a part is does not depend on the number of processes, so neither does its result.
+    Process r of n computes every n-th part from r on. The parts, and so the results, do not depend on the number of processes.
     """
     if count() == 1:
         yield from map(work, parts)

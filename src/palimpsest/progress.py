@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then in a log."""
+"""Progress of long work: a bar in a terminal, occasional lines in a log."""
 
 import logging
 import time
@@ -15,9 +15,9 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 def track(items: Iterable[Item], label: str, *, total: int, done: int = 0) -> Iterator[Item]:
-    """Pass items through and tell how far the work is; `done` of `total` were finished by an earlier run.
+    """Yield the items and report progress; an earlier run finished `done` of `total`.
 
-    Of several processes the main one tells.
+    Only the main process reports.
     """
     if not processes.is_main():
         yield from items

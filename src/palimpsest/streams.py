@@ -1,4 +1,4 @@
-"""Named random streams: all randomness of a study comes from seeds and names, so a draw added in one place shifts no other."""
+"""Named random streams: all randomness of a study comes from seeds and names, so a new draw in one place changes no other."""
 
 import hashlib
 
@@ -8,6 +8,6 @@ from palimpsest.provenance.canonical import canonical_json
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """Return the generator that this seed and these names always give, independent of every other."""
+    """Return the random generator of a seed and names: always the same, and independent of all others."""
     digest = hashlib.sha256(canonical_json([seed, *names]).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))

@@ -1,4 +1,4 @@
-"""JSON in which no name stands twice, since `json` keeps the last value and drops the others without a word."""
+"""JSON without duplicate names; the module `json` silently keeps only the last value of a duplicate name."""
 
 import json
 from pathlib import Path
@@ -8,24 +8,24 @@ from palimpsest.errors import UserError
 
 
 class Twice(ValueError):
-    """A name that stands twice in one object of a JSON text; the message names the place."""
+    """A duplicate name in an object of a JSON text; the message names the place."""
 
 
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file in UTF-8, 16 or 32, with or without a byte-order mark.
 
-    Raises UserError for a file that is no JSON and for a name that stands twice in one object, and OSError.
+    Raises UserError for a file that is not JSON or has a duplicate name in an object, and OSError.
     """
     try:
         return parse(path.read_bytes())
     except Twice as error:
         raise UserError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON, or cut short: {error}") from None
+        raise UserError(f"{path}: not JSON, or truncated: {error}") from None
 
 
 def parse(text: str | bytes) -> Any:
-    """Return the content of a JSON text; raises Twice, and what `json.loads` raises."""
+    """Return the content of a JSON text; raises Twice and the errors of `json.loads`."""
     repeated: list[_Repeated] = []
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def parse(text: str | bytes) -> Any:
 
 
 class _Repeated(dict[str, Any]):
-    """An object in which a name stands twice."""
+    """An object with a duplicate name."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -50,7 +50,7 @@ class _Repeated(dict[str, Any]):
 
 
 def _place_of(wanted: object, within: Any) -> list[str] | None:
-    """Return the names that lead to an object; None where it is not there."""
+    """Return the path of names that leads to an object; None if it is not found."""
     if wanted is within:
         return []
     inner = within.items() if isinstance(within, dict) else enumerate(within) if isinstance(within, list) else ()

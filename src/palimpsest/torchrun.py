@@ -1,4 +1,4 @@
-"""torchrun that ends as the process which failed first did, and leaves it to that process to say why."""
+"""torchrun with the exit code of the process that failed first, and without its own error report."""
 
 import logging
 import signal

@@ -182,14 +182,14 @@ def test_what_later_stages_ask_of_a_model_is_looked_for_before_its_base_is_made(
 def test_an_item_that_is_too_long_is_named_before_any_training(root: Path) -> None:
     architecture = {**TINY["architecture"], "context": 24}
     line = one_line(run(root, "base", {"model": {**TINY, "architecture": architecture}}, {"data": "data"}, "short"))
-    assert re.fullmatch(r"palimpsest base: base-\d+-\d+-\w+: \d+ tokens to read, and the model has 24 positions", line), line
+    assert re.fullmatch(r"palimpsest base: base-\d+-\d+-\w+: \d+ tokens to read, but the model has 24 positions", line), line
     config = json.loads((root / "base" / "config.json").read_text())
     (root / "base" / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 60}))
     succeed(root, "base", {"model": {"kind": "pretrained", "name": str(root / "base")}}, {}, "short")
     suites = {"tofu": {"kind": "tofu", "max_new_tokens": 50}}
     line = one_line(run(root, "evaluate", {"suites": suites, "model": {}}, {"model": "short", "split": "split"}, "eval"))
     assert re.fullmatch(
-        r"palimpsest evaluate: author-\d+-\d+: \d+ tokens with the 50 to generate, and the model has 60 positions", line
+        r"palimpsest evaluate: author-\d+-\d+: \d+ tokens with the 50 to generate, but the model has 60 positions", line
     ), line
 
 

@@ -1,4 +1,4 @@
-"""Texts through the stages' command lines: what is watched is what is trained and evaluated, and pieces have names."""
+"""Texts through the stages' command lines: what is watched is what is trained and evaluated, and chunks have names."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from palimpsest.benchmarks.muse.dataset import MuseData
 from palimpsest.data.rows import Excerpt, Pair, Text
 
 TINY = {"kind": "tiny", "architecture": {"vocabulary": 300, "width": 32, "layers": 2, "heads": 2}, "base_training": TRAINING}
-USED = {"piece_tokens": 16}
+USED = {"chunk_tokens": 16}
 SUITE = {"kind": "muse", "verbatim_tokens": 6, "knowledge_tokens": 6, "max_items": 3}
 UNLEARN = {**TRAINING, "epochs": 3, "batch_size": 2, "warmup_epochs": 0}
 TOLD = "the old mill by the river was sold and burnt before a baker built it again"
@@ -82,12 +82,12 @@ def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path
     assert 0 < moved[1, "forget"] < moved[3, "forget"]
 
     weights = table(root / "watched" / "weights.parquet")
-    pieces = {row["id"]: row["tokens"] for row in weights}
-    forgotten = {id.rpartition("/")[0] for id in pieces}
+    chunks = {row["id"]: row["tokens"] for row in weights}
+    forgotten = {id.rpartition("/")[0] for id in chunks}
     assert forgotten == {f"forget-{n}" for n in range(4)}
-    assert {"forget-3/0", "forget-3/1"} <= set(pieces) and pieces["forget-3/0"] == USED["piece_tokens"] - 1
+    assert {"forget-3/0", "forget-3/1"} <= set(chunks) and chunks["forget-3/0"] == USED["chunk_tokens"] - 1
     for epoch in (1, 2, 3):
-        assert sorted(row["id"] for row in weights if row["epoch"] == epoch) == sorted(pieces)
+        assert sorted(row["id"] for row in weights if row["epoch"] == epoch) == sorted(chunks)
     read = {row["id"]: row["tokens"] for row in finished if row["set"] == "members"}
     for id, tokens in read.items():
-        assert sum(count for piece, count in pieces.items() if piece.startswith(f"{id}/")) == tokens
+        assert sum(count for chunk, count in chunks.items() if chunk.startswith(f"{id}/")) == tokens

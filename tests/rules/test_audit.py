@@ -81,7 +81,7 @@ def test_the_page_of_the_audit_is_no_stranger_to_it_and_a_ledger_tells_what_chan
     assert "1 finding in 42 artefacts" in (results / "audit.html").read_text()
     ran = audit(finished, "freeze", "results", "--out", "other.json")
     assert (ran.returncode, (finished.path / "other.json").exists()) == (1, False)
-    assert "no ledger is written" in ran.stderr
+    assert "results with findings get no ledger" in ran.stderr
     model = results / RUN / "original/model"
     (model / "config.json").write_text("{}\n")
     edit_json(model / "manifest.json", code="0")
@@ -199,7 +199,7 @@ def test_a_number_is_followed_to_its_source(finished_once: Checkout) -> None:
     ("metric", "where", "said"),
     [
         ("forget_qualty", {}, "unknown metric 'forget_qualty'; did you mean forget_quality?"),
-        ("forget_quality", {}, "numbers are called forget_quality; say which by --where: method=ga, npo, "),
+        ("forget_quality", {}, "numbers have the name forget_quality; select one with --where: method=ga, npo, "),
         ("forget_quality", {"methd": "npo"}, "--where: unknown column 'methd'; did you mean method?"),
         ("forget_quality", {"method": "nop"}, "--where: method=nop: no forget_quality has it; there are ga, npo, "),
     ],

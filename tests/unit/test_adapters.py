@@ -99,7 +99,7 @@ def test_a_merge_that_is_not_finite_is_a_divergence() -> None:
     for name, weight in adapted.named_parameters():
         if "lora" in name:
             torch.nn.init.constant_(weight, 1e30)
-    with pytest.raises(Diverged, match="not finite once the adapters are merged"):
+    with pytest.raises(Diverged, match="not finite after merging the adapters"):
         merge_adapters(adapted)
 
 

@@ -170,20 +170,20 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ("plan --gpus 0", "argument --gpus: '0': a whole number of 1 or more is wanted"),
-        ("plan --gpus 1e9", "argument --gpus: '1e9': a whole number of 1 or more is wanted"),
-        ("plan --parameters -1", "argument --parameters: '-1': a number above 0 is wanted"),
-        ("plan --generated nan", "argument --generated: 'nan': a number above 0 is wanted"),
-        ("plan --utilisation 0", "argument --utilisation: '0': a number above 0 and up to 1 is wanted"),
-        ("plan --gpu-memory 80 0", "argument --gpu-memory: '0': a number above 0 is wanted"),
+        ("plan --gpus 0", "argument --gpus: '0': must be a whole number, at least 1"),
+        ("plan --gpus 1e9", "argument --gpus: '1e9': must be a whole number, at least 1"),
+        ("plan --parameters -1", "argument --parameters: '-1': must be a number above 0"),
+        ("plan --generated nan", "argument --generated: 'nan': must be a number above 0"),
+        ("plan --utilisation 0", "argument --utilisation: '0': must be a number above 0 and at most 1"),
+        ("plan --gpu-memory 80 0", "argument --gpu-memory: '0': must be a number above 0"),
         ("plan --gpus 2 --gpus 4", "argument --gpus: given twice"),
         # The first list of files would be dropped.
         ("plan --configfile a --configfile b", "argument --configfile: given twice"),
         ("plan --util 0.5", "unrecognized arguments: --util 0.5"),
-        ("audit rerun here --sample 0", "argument --sample: '0': a whole number of 1 or more is wanted"),
+        ("audit rerun here --sample 0", "argument --sample: '0': must be a whole number, at least 1"),
         # Python takes the seeds -1 and 1 for one.
-        ("audit rerun here --seed -1", "argument --seed: '-1': a whole number of 0 or more is wanted"),
-        ("audit crate here out --largest -1", "argument --largest: '-1': a whole number of 0 or more is wanted"),
+        ("audit rerun here --seed -1", "argument --seed: '-1': must be a whole number, at least 0"),
+        ("audit crate here out --largest -1", "argument --largest: '-1': must be a whole number, at least 0"),
         ("audit explain x --where seed=0 seed=1", "--where: seed is given twice"),
         ("audit explain x --where seed", "argument --where: 'seed' is not COLUMN=VALUE"),
         ("score tofu", "the following arguments are required: --log"),
@@ -379,9 +379,9 @@ def test_what_a_study_cost_wants_a_table_and_a_folder(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--gpu", "-1", "json"], "argument --gpu: '-1': a whole number of 0 or more is wanted"),
-        (["--gpu", "two", "json"], "argument --gpu: 'two': a whole number of 0 or more is wanted"),
-        (["--processes", "0", "json"], "argument --processes: '0': a whole number of 1 or more is wanted"),
+        (["--gpu", "-1", "json"], "argument --gpu: '-1': must be a whole number, at least 0"),
+        (["--gpu", "two", "json"], "argument --gpu: 'two': must be a whole number, at least 0"),
+        (["--processes", "0", "json"], "argument --processes: '0': must be a whole number, at least 1"),
         (["palimpsest.stages.none"], "'palimpsest.stages.none': there is no such module"),
         (["none.at.all"], "'none.at.all': there is no such module"),
         ([""], "'': there is no such module"),

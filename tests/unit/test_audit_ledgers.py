@@ -64,8 +64,8 @@ def test_a_difference_is_traced_to_where_it_began() -> None:
     assert {each.path: each.files for each in comparison.differences} == {"base": True, "model": True, "table": False}
     assert format_comparison(comparison).splitlines() == [
         "2 artefacts are the same",
-        "3 differ, 2 of them in their files; it began in:",
-        "  base: its code and files, and 2 behind it",
+        "3 differ, 2 of them in their files; the differences begin in:",
+        "  base: its code and files, and 2 downstream",
         "code differs in stages: s",
     ]
 
@@ -116,7 +116,7 @@ def test_results_are_called_as_snakemake_called_them(tmp_path: Path) -> None:
     project = open_project(stored, [])
     assert (project.workdir, project.called) == (tmp_path / "disk", "run42")
     (stored / "run_config.yaml").unlink()
-    with pytest.raises(UserError, match=r"run_config\.yaml: there is no such config: name the study's by --configfile"):
+    with pytest.raises(UserError, match=r"run_config\.yaml: there is no such config; give the study's with --configfile"):
         open_project(link, [])
 
 
@@ -184,8 +184,8 @@ def test_the_odd_one_out_is_named_and_the_rest_is_not() -> None:
     ("commit", "reasons"),
     [
         ("f" * 40, []),
-        (f"{'f' * 40}-dirty", ["made by a tree that differed from commit ffffffffffff"]),
-        (None, ["no commit is on record: it was not made in a git checkout"]),
+        (f"{'f' * 40}-dirty", ["made from a working tree that differed from commit ffffffffffff"]),
+        (None, ["no commit is recorded: it was not made in a git checkout"]),
     ],
 )
 def test_only_a_clean_commit_holds_the_code(commit: str | None, reasons: list[str]) -> None:

@@ -57,8 +57,8 @@ def test_the_log_says_what_is_not_padded(monkeypatch: pytest.MonkeyPatch, caplog
     for kind in ("llama", "recurrent_gemma", "recurrent_gemma", "rwkv"):
         exact_batches(model_of(kind))
     assert caplog.messages == [
-        "RecurrentGemmaForCausalLM: padding changes what it says: only prompts of one length share a batch",
-        "RwkvForCausalLM: a batch changes what it says: each prompt is continued by itself",
+        "RecurrentGemmaForCausalLM: padding changes its output: only prompts of equal length share a batch",
+        "RwkvForCausalLM: batching changes its output: each prompt is continued by itself",
     ]
 
 

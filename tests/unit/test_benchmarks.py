@@ -147,7 +147,7 @@ def test_another_distribution_brings_a_benchmark(tmp_path: Path) -> None:
     assert planned.stdout == "2\n", planned.stderr
     easy = json.dumps(config).replace('"hard"', '"easy"')
     refused = run("-c", code, easy).stderr
-    assert "config: blocks[0]: splits: 'easy' is no split of riddles, which is of kind riddles: hard" in refused
+    assert "config: blocks[0]: splits: 'easy' is not a split of riddles, which is of kind riddles: hard" in refused
 
     def stage(name: str, spec: dict[str, object], *inputs: str) -> None:
         arguments = ["--spec", json.dumps(spec), "--out", f"{name}/manifest.json", *inputs]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from test_config_corpus import MUSE, WMDP
+from test_config_corpus import config as texts
 from test_config_markov import config as chains
-from test_config_texts import MUSE, WMDP
-from test_config_texts import config as texts
 
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
@@ -149,19 +149,23 @@ def test_the_study_itself_is_taken() -> None:
         (
             ("attacks", "relearn"),
             {"kind": "relearn", "select": "shortest", "draws": 3},
-            "attacks: relearn: draws: 3: the shortest answers are the same in every draw: 1, or select: random",
+            "attacks: relearn: draws: 3: the shortest answers are the same in every draw; use 1, or select: random",
         ),
         (
             (*TINY, "prompt"),
             {"kind": "chat", "template": "Q: {question}"},
-            "models: tiny: prompt: template: 'Q: {question}': kind chat writes the tokenizer's chat template, and reads no other",
+            "models: tiny: prompt: template: 'Q: {question}': kind chat uses only the tokenizer's chat template",
         ),
-        ((*TINY, "resources"), {"parallel": "fsdp", "gpu": 1}, "models: tiny: resources: parallel: fsdp: 1 GPUs share nothing: "),
+        (
+            (*TINY, "resources"),
+            {"parallel": "fsdp", "gpu": 1},
+            "models: tiny: resources: parallel: fsdp: gpu is 1, but sharding needs 2 ",
+        ),
         (("references", "noise"), {"random_share": 0.0}, "references: noise: random_share: 0.0: input should be greater than"),
         (
             ("sources", "bio"),
             {"kind": "wmdp-hub", "subject": "cyber", "gated_revision": "0" * 40},
-            "sources: bio: gated_revision: only the corpora of biology are gated: null",
+            "sources: bio: gated_revision: only the biology corpus is gated; leave it out",
         ),
         (
             ("suites", "asked", "packages"),
@@ -183,7 +187,7 @@ def test_the_study_itself_is_taken() -> None:
         (
             (*TINY, "architecture"),
             {"width": 30, "heads": 2},
-            "models: tiny: architecture: width: 30: with 2 heads it is a multiple of 4",
+            "models: tiny: architecture: width: 30: with 2 heads it must be a multiple of 4",
         ),
         (
             ("suites", "asked", "tasks"),
@@ -323,10 +327,10 @@ def test_an_original_is_taught_by_a_source_with_lessons() -> None:
 def test_a_tiny_base_has_something_to_learn_and_texts_fit_into_its_context() -> None:
     Path("data/austen").mkdir(parents=True)
     novels = {"kind": "austen", "retain": ["Emma", "Northanger Abbey"], "kept": ["Pride and Prejudice", "Sense and Sensibility"]}
-    line = refused(texts(MUSE, changes=[(("sources", "texts"), novels)]))
-    assert line == "blocks[2]: models: tiny is tiny, and source 'texts' has nothing that its base could learn"
-    line = refused(texts(MUSE, changes=[(("models", "tiny", "piece_tokens"), 513)]))
-    assert line == "models: tiny: piece_tokens: 513: its architecture has a context of 512 tokens"
+    line = refused(texts(MUSE, changes=[(("sources", "corpus"), novels)]))
+    assert line == "blocks[2]: models: tiny is tiny, but source 'corpus' has no base corpus"
+    line = refused(texts(MUSE, changes=[(("models", "tiny", "chunk_tokens"), 513)]))
+    assert line == "models: tiny: chunk_tokens: 513: its architecture has a context of 512 tokens"
 
 
 def test_repositories_without_a_revision_are_folders() -> None:
@@ -344,8 +348,8 @@ def test_repositories_without_a_revision_are_folders() -> None:
         (
             ("methods", "markov/*/gpt2/*"),
             {"epochs": 1001, "batch_size": 8, "retain_loss": "none"},
-            "blocks: markov/lengths/gpt2/npo: default: epochs: 1001: with a batch_size of 8 they take 8008 sequences, and the "
-            "two forget chains have 8000 to learn",
+            "blocks: markov/lengths/gpt2/npo: default: epochs: 1001: with a batch_size of 8 they need 8008 sequences, but the "
+            "two forget chains have 8000 for training",
         ),
         (
             ("benchmarks", "markov", "forget_sequences"),
@@ -354,7 +358,7 @@ def test_repositories_without_a_revision_are_folders() -> None:
             "are needed",
         ),
         (("benchmarks", "markov", "splits"), {}, "benchmarks: markov: splits: {}: at least one is needed"),
-        (("models", "gpt2", "width"), 130, "models: gpt2: width: 130 cannot be shared by 4 heads"),
+        (("models", "gpt2", "width"), 130, "models: gpt2: width: 130: with 4 heads it must be a multiple of 4"),
         (
             ("finetuning", "markov/length/gpt2"),
             {},

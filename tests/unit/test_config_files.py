@@ -71,7 +71,7 @@ def said(content: str | bytes) -> str:
         ("study: 2024-01-01", ":1: 2024-01-01 is a date to YAML: write '2024-01-01' in quotes for the text"),
         ("suites:\n  muse:\n    max_items:\n", ":3: a key or a list's dash without a value: write null for none"),
         ("blocks:\n  -\n", ":2: a key or a list's dash without a value: write null for none"),
-        ('description: "\\ud83d"', ":1: \\ud83d is half of a surrogate pair, and no character"),
+        ('description: "\\ud83d"', ":1: \\ud83d is half of a surrogate pair, not a character"),
         ("? [a]\n: 1\n", ":1: a list or a mapping as a key: a key is a text"),
         ("", ": empty: a config is a mapping of keys to values"),
         ("# nothing\n", ": empty: a config is a mapping of keys to values"),
@@ -90,7 +90,7 @@ def said(content: str | bytes) -> str:
         ("study: a".encode("utf-16"), ": UTF-16: save it as UTF-8"),
         (b"\x1f\x8b\x08", ": compressed by gzip: unpack it"),
         (b"study: a\ndescription: \xff", ":2: byte 14 of the line is not UTF-8"),
-        (b"study: a\0", ":1: a NUL byte: the file is damaged, or no text in UTF-8"),
+        (b"study: a\0", ":1: a NUL byte: the file is damaged or not UTF-8 text"),
     ],
 )
 def test_a_file_that_says_other_than_it_seems_is_one_line(content: str | bytes, line: str) -> None:
@@ -284,7 +284,7 @@ def test_all_that_a_shipped_study_says_applies_and_so_does_all_that_it_is_writte
 
 
 def test_half_of_a_surrogate_pair_in_a_config_is_one_line() -> None:
-    with pytest.raises(UserError, match=r"^config: description: \\ud800 is half of a surrogate pair, and no character$"):
+    with pytest.raises(UserError, match=r"^config: description: \\ud800 is half of a surrogate pair, not a character$"):
         Study(changed(("description",), "a\ud800b"))
     task = {"task": "own", "doc_to_text": "\udfff", "metadata": [{"\ud801": 1}]}
     with pytest.raises(UserError, match=r"suites: lm-eval: tasks\[0\]: doc_to_text: \\udfff is half of a surrogate pair"):

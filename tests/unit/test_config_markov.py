@@ -144,15 +144,15 @@ METHODS = ("methods", "markov/*/gpt2/*")
         (
             ("blocks", 2, "methods"),
             ["idk"],
-            "blocks: markov/lengths/gpt2/idk: default: a method of Markov chains reads log-probabilities of the forget "
-            "sequences alone",
+            "blocks: markov/lengths/gpt2/idk: default: Markov chains allow only methods that need no more than "
+            "log-probabilities of the forget sequences",
         ),
         *(
             (
                 ("blocks", 2, "methods"),
                 [method],
-                f"blocks: markov/lengths/gpt2/{method}: default: a method of Markov chains reads log-probabilities of the forget "
-                "sequences alone",
+                f"blocks: markov/lengths/gpt2/{method}: default: Markov chains allow only methods that need no more than "
+                "log-probabilities of the forget sequences",
             )
             for method in ("rkld", "rmu", "task-vector")
         ),
@@ -164,14 +164,14 @@ METHODS = ("methods", "markov/*/gpt2/*")
         (
             (*METHODS, "retain_loss"),
             "ce",
-            "blocks: markov/lengths/gpt2/npo: default: retain_loss: ce: on Markov chains it is none",
+            "blocks: markov/lengths/gpt2/npo: default: retain_loss: ce: on Markov chains it must be none",
         ),
         (
             ("benchmarks", "markov", "splits", "lengths", "forget2_length"),
             21,
             "benchmarks: markov: splits: lengths: forget2_length: 21: sequences have 20 states",
         ),
-        (("models", "gpt2", "heads"), 3, "models: gpt2: width: 128 cannot be shared by 3 heads"),
+        (("models", "gpt2", "heads"), 3, "models: gpt2: width: 128: with 3 heads it must be a multiple of 3"),
         (
             ("benchmarks", "markov", "kind"),
             "markow",

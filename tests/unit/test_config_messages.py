@@ -18,7 +18,7 @@ TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, sche
 EVERY = f"{TRAINING}, stop_epoch, forget_weight, retain_weight, retain_loss, start, reference"
 METHODS = "dpo-idk, ga, graddiff, idk, npo, rkld, rmu, simnpo, task-vector, w-graddiff"
 NPO = ("methods", "tofu/*/*/npo")
-NAME = "is no name: letters, digits, . _ + -, and a letter or digit first"
+NAME = "is not a name: use letters, digits, . _ + -, and start with a letter or digit"
 
 
 @pytest.fixture(autouse=True)
@@ -161,17 +161,18 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("blocks", 0, "splits"),
             ["retain90"],
-            "blocks[0]: splits: split 'retain90': a split is forgetNN, the last NN % of the authors, NN from 01 to 99",
+            "blocks[0]: splits: split 'retain90': the name must be forgetNN with NN from 01 to 99, for the last NN % "
+            "of the authors",
         ),
         (
             ("blocks", 0, "splits"),
             ["forget03"],
-            "blocks[0]: splits: split forget03: 3 % of 40 authors is no whole number of authors",
+            "blocks[0]: splits: split forget03: 3 % of 40 authors is not a whole number of authors",
         ),
         (
             ("benchmarks", "tofu", "split"),
             {"retain_authors": 37},
-            "blocks[0]: splits: forget10 of 40 authors leaves 36 to retain, 37 are asked for",
+            "blocks[0]: splits: forget10 of 40 authors leaves 36 to retain, but 37 are requested",
         ),
         (
             ("sources", "world"),
@@ -181,7 +182,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("benchmarks", "tofu", "source"),
             "hub",
-            "sources: hub: base_authors: 0, but the base of a tiny model is trained on some: at least 1",
+            "sources: hub: base_authors: 0, but the base of a tiny model needs at least 1",
         ),
         # Names that become folders.
         (("study",), "../x", f"study: '../x' {NAME}"),
@@ -191,7 +192,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("models", "splits"),
             CONFIG["models"]["tiny"],
-            "models: splits: 'splits' is taken by a folder of the results: choose another name",
+            "models: splits: 'splits' is the name of a folder of the results; choose another name",
         ),
         # Data.
         (
@@ -202,7 +203,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("sources", "world"),
             {"kind": "hub"},
-            "sources: world: base_authors: 0, but the base of a tiny model is trained on some: at least 1",
+            "sources: world: base_authors: 0, but the base of a tiny model needs at least 1",
         ),
     ],
 )
@@ -232,10 +233,22 @@ def test_a_missing_folder_does_not_matter_once_its_data_is_made(tmp_path: Path, 
     assert Study(config).subjects
 
 
-def test_a_key_of_an_earlier_version_is_refused_with_its_new_name() -> None:
+@pytest.mark.parametrize(
+    ("keys", "value", "line"),
+    [
+        (("strengthening",), {}, "config: the key 'strengthening' is called 'reinforcing' now"),
+        (("models", "tiny", "piece_tokens"), 64, "config: models: tiny: the key 'piece_tokens' is called 'chunk_tokens' now"),
+        (
+            ("models", "tiny", "pieces_per_text"),
+            1,
+            "config: models: tiny: the key 'pieces_per_text' is called 'chunks_per_text' now",
+        ),
+    ],
+)
+def test_a_key_of_an_earlier_version_is_refused_with_its_new_name(keys: tuple[str, ...], value: object, line: str) -> None:
     with pytest.raises(UserError) as caught:
-        Study(changed(("strengthening",), {}))
-    assert str(caught.value) == "config: the key 'strengthening' is called 'reinforcing' now"
+        Study(changed(keys, value))
+    assert str(caught.value) == line
 
 
 def test_a_folder_that_no_block_needs_may_be_missing() -> None:
@@ -252,9 +265,9 @@ def test_the_workflow_leaves_with_exit_code_2(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("split", "retained", "line"),
     [
-        ("forget20", None, "forget20: in TOFU 10 % of the authors can be forgotten at most"),
-        ("forget10", 81, "forget10 of 200 authors leaves 80 to retain, 81 are asked for"),
-        ("forget05", 81, "forget05 of 200 authors leaves 80 to retain, 81 are asked for"),
+        ("forget20", None, "forget20: in TOFU at most 10 % of the authors can be forgotten"),
+        ("forget10", 81, "forget10 of 200 authors leaves 80 to retain, but 81 are requested"),
+        ("forget05", 81, "forget05 of 200 authors leaves 80 to retain, but 81 are requested"),
         ("forget01", 80, None),
     ],
 )

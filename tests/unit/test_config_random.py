@@ -202,7 +202,7 @@ def test_a_config_that_holds_itself_is_one_line(section: str) -> None:
     ("overlay", "said"),
     [
         ("models: {tiny: {archtecture: {width: 8}}}", "models: tiny: unknown key 'archtecture'"),
-        ('study: "two\\nlines"', "study: 'two\\nlines' is no name"),
+        ('study: "two\\nlines"', "study: 'two\\nlines' is not a name"),
         ("blocks: &knot [*knot]", "blocks[0]: [[...]] should be a mapping"),
     ],
 )
@@ -216,4 +216,4 @@ def test_snakemake_says_it_too(checkout: Checkout, overlay: str, said: str) -> N
 
 
 def test_there_is_something_to_make_mistakes_in() -> None:
-    assert {"config.yaml", "tiny.yaml", "texts.yaml", "markov.yaml", "tofu-forget05-llama2.yaml"} <= configs().keys()
+    assert {"config.yaml", "tiny.yaml", "corpus.yaml", "markov.yaml", "tofu-forget05-llama2.yaml"} <= configs().keys()

@@ -493,7 +493,7 @@ def test_what_a_gridded_study_resolves_to_is_its_own_resolution() -> None:
         ({"references": {}}, "reference: 'noisy'; allowed: plain"),
         ({"references": {"plain": {"random_share": 0.5}}}, "plain is the start model itself"),
         ({"selections": {"tofu/*/*/*": {"suite": "lm-eval"}}}, "kind tofu is wanted"),
-        ({"selections": {"tofu/*/*/*": {"split": "forget33"}}}, "no whole number of authors"),
+        ({"selections": {"tofu/*/*/*": {"split": "forget33"}}}, "not a whole number of authors"),
         (
             {"variants": {"tofu/*/*/simnpo": {"noisy": {"reference": "noisy"}, "half": {}, "beta-2.5": {}}}},
             "simnpo reads no reference",

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from snakemake.utils import update_config
-from test_config_texts import MUSE
-from test_config_texts import config as texts
+from test_config_corpus import MUSE
+from test_config_corpus import config as texts
 
 from palimpsest.config.description import resolve_config
 from palimpsest.config.specs import spec_of

@@ -196,7 +196,7 @@ def test_the_pages_commands_are_the_scripts(command: str) -> None:
     # A family that is not there ends it before any work.
     unknown = [sys.executable, str(ROOT / script), action, "no-such-family", *arguments]
     said = subprocess.run(unknown, capture_output=True, text=True, check=False)
-    assert said.returncode == 2 and said.stderr.startswith("images.py: no such family: no-such-family"), said.stderr
+    assert said.returncode == 2 and said.stderr.startswith("images.py: unknown family: no-such-family"), said.stderr
 
 
 def test_the_pages_run_is_planned_or_says_in_one_line_what_is_missing(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_two_packages_are_one_too_many(made: Path) -> None:
     other = made.parents[4] / "other" / "Rdata.rdb"
     other.parent.mkdir()
     other.write_bytes(made.read_bytes())
-    with pytest.raises(UserError, match=r"austen: 2 files Rdata\.rdb in it, one is wanted: "):
+    with pytest.raises(UserError, match=r"austen: 2 files Rdata\.rdb in it, but there must be one: "):
         source(made).read()
 
 
@@ -172,11 +172,11 @@ def test_other_bytes_name_both_hashes(made: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no novel Sense and Sensibility; the file is cut short or of another package$"),
-        (b"\0\0\0\1no stream", "not a file of novels as R writes it: Error -3"),
-        (b"\0\0\0\1" + zlib.compress(b"X\n\0\0\0\2" + bytes(40)), "not a file of novels as R writes it: no vector of strings$"),
-        (b"\0\0\0\1" + zlib.compress(vector(lines("Emma"))[:2000]), "not a file of novels as R writes it: "),
-        (b"\0\0\0\1" + zlib.compress(vector([""])), "not a file of novels as R writes it: empty$"),
+        (b"", "no novel Sense and Sensibility; the file is truncated or from another package$"),
+        (b"\0\0\0\1no stream", "not a file of novels in R's format: Error -3"),
+        (b"\0\0\0\1" + zlib.compress(b"X\n\0\0\0\2" + bytes(40)), "not a file of novels in R's format: no vector of strings$"),
+        (b"\0\0\0\1" + zlib.compress(vector(lines("Emma"))[:2000]), "not a file of novels in R's format: "),
+        (b"\0\0\0\1" + zlib.compress(vector([""])), "not a file of novels in R's format: empty$"),
     ],
 )
 def test_a_file_of_something_else_is_one_line(made: Path, content: bytes, message: str) -> None:
@@ -187,7 +187,7 @@ def test_a_file_of_something_else_is_one_line(made: Path, content: bytes, messag
 
 
 def test_too_short_a_novel_is_one_line(made: Path) -> None:
-    with pytest.raises(UserError, match=r"^Persuasion: it has 1820 words of text, 2000 are wanted$"):
+    with pytest.raises(UserError, match=r"^Persuasion: it has 1820 words of text, but 2000 are needed$"):
         source(made, words=2000).read()
 
 
@@ -225,5 +225,5 @@ def test_the_real_novels_are_whole() -> None:
     assert data.kept[0].text.startswith("It is a truth universally acknowledged, that a single man in possession of a good")
     assert [len(prose(part)) for part in (data.forget, data.retain, data.kept, data.holdout)] == [40, 160, 160, 160]
     assert (len(data.knowledge_forget), len(data.knowledge_retain)) == (25, 100)
-    with pytest.raises(UserError, match=r"^Persuasion: it has 83229 words of text, 90000 are wanted$"):
+    with pytest.raises(UserError, match=r"^Persuasion: it has 83229 words of text, but 90000 are needed$"):
         AustenSource(kind="austen", path=str(folder), words=90000).read()

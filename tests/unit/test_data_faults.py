@@ -100,13 +100,13 @@ def test_refusals_are_lines_of_text(tmp_path: Path) -> None:
         (
             "forget10_perturbed.json",
             {"perturbed_answer": ["a", "b", "c"]},
-            "perturbed_answer: 3 wrong answers, and 5 in line 1: all rows have as many",
+            "perturbed_answer: 3 wrong answers, but 5 in line 1; all rows must have the same number",
         ),
         ("world_facts_perturbed.json", {"perturbed_answer": []}, "perturbed_answer: no wrong answer"),
         (
             "real_authors_perturbed.json",
             {"perturbed_answer": ["blue", "green", "grey"]},
-            "perturbed_answer: 3 wrong answers, and 2 in line 1: all rows have as many",
+            "perturbed_answer: 3 wrong answers, but 2 in line 1; all rows must have the same number",
         ),
         (
             "world_facts_perturbed.json",
@@ -138,13 +138,13 @@ def test_the_right_answer_is_not_among_the_wrong_ones_of_an_author(tmp_path: Pat
 @pytest.mark.parametrize("content", ['{"text": "No idea."}', '["No idea."]', '"No idea."'])
 def test_refusals_in_json_are_refused(tmp_path: Path, content: str) -> None:
     (write_files(tmp_path, FILES) / "idontknow.jsonl").write_text(f"I pass.\n{content}\n")
-    assert refused(tmp_path) == "idontknow.jsonl:2: JSON; a refusal is the line itself"
+    assert refused(tmp_path) == "idontknow.jsonl:2: JSON; each line must be a refusal itself"
 
 
 @pytest.mark.parametrize("name", ["idk.jsonl", "idontknow.json", "IDontKnow.jsonl", "i_dont_know.txt", "refusals.jsonl"])
 def test_refusals_under_a_name_that_is_not_read_are_told(tmp_path: Path, name: str) -> None:
     (write_files(tmp_path, FILES) / name).write_text("No idea.\n")
-    assert refused(tmp_path).startswith(f"{name}: not read: a folder's refusals are in idontknow.jsonl, one a line: rename it")
+    assert refused(tmp_path).startswith(f"{name}: not read: refusals must be in idontknow.jsonl, one per line; rename the file")
 
 
 def whole(name: str) -> bytes:
@@ -158,26 +158,26 @@ def whole(name: str) -> bytes:
         (b"PK\x03\x04", ": a zip archive: unpack it"),
         (b"PAR1", ": a parquet file: its name ends in .parquet"),
         (whole("world_facts.json").decode().encode("utf-16"), ": UTF-16: save it as UTF-8"),
-        (whole("world_facts.json").decode().encode("utf-16-le"), ":1: a NUL byte: the file is damaged, or no text in UTF-8"),
-        (whole("world_facts.json")[:5000] + b"\0" * 100, ":37: a NUL byte: the file is damaged, or no text in UTF-8"),
+        (whole("world_facts.json").decode().encode("utf-16-le"), ":1: a NUL byte: the file is damaged or not UTF-8 text"),
+        (whole("world_facts.json")[:5000] + b"\0" * 100, ":37: a NUL byte: the file is damaged or not UTF-8 text"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
             ": a pointer of Git LFS in place of the file: git lfs pull",
         ),
         (b"<!DOCTYPE html>\n<html>", ": a web page: download the file itself"),
         (b'{"question": "caf\xe9"}\n', ":1: byte 18 of the line is not UTF-8"),
-        (b"{\n", ":1: no JSON: an object or list goes on in the next line; each line is an object of its own"),
-        (b'[{"question": "a"},\n', ":1: no JSON: an object or list goes on in the next line; each line is an object of its own"),
-        (json.dumps(FILES["world_facts.json"]).encode(), ":1: no JSON object; each line is one"),
-        (b'{"question": "a"} {"question": "b"}\n', ":1: no JSON: Extra data, column 19"),
+        (b"{\n", ":1: not JSON: an object or list continues on the next line; each line must be one object"),
+        (b'[{"question": "a"},\n', ":1: not JSON: an object or list continues on the next line; each line must be one object"),
+        (json.dumps(FILES["world_facts.json"]).encode(), ":1: not a JSON object; each line must be one"),
+        (b'{"question": "a"} {"question": "b"}\n', ":1: not JSON: Extra data, column 19"),
         (b'{"question": "a", "question": "b"}\n', ":1: 'question' stands twice"),
         (b'{"question": {"a": 1, "a": 2}}\n', ":1: question: 'a' stands twice"),
-        (b'{"question": "a\n', ":1: no JSON: Invalid control character at, column 16"),
-        (b'{"question": "a', ":1: no JSON: Unterminated string starting at, column 14; the file is cut short"),
-        (b'{"question": ' + b"[" * 100_000, ":1: no JSON: maximum recursion depth exceeded"),
-        (b'{"question": ' + b"1" * 5000 + b"}", ":1: no JSON: Exceeds the limit"),
-        (b'{"question": "half \\ud83d of a pair"}\n', ":1: \\ud83d is half of a surrogate pair, and no character"),
-        (b'{"\\uDC00": 1}\n', ":1: \\udc00 is half of a surrogate pair, and no character"),
+        (b'{"question": "a\n', ":1: not JSON: Invalid control character at, column 16"),
+        (b'{"question": "a', ":1: not JSON: Unterminated string starting at, column 14; the file is truncated"),
+        (b'{"question": ' + b"[" * 100_000, ":1: not JSON: maximum recursion depth exceeded"),
+        (b'{"question": ' + b"1" * 5000 + b"}", ":1: not JSON: Exceeds the limit"),
+        (b'{"question": "half \\ud83d of a pair"}\n', ":1: \\ud83d is half of a surrogate pair, not a character"),
+        (b'{"\\uDC00": 1}\n', ":1: \\udc00 is half of a surrogate pair, not a character"),
     ],
 )
 def test_a_file_that_is_none_is_told_by_its_true_cause(tmp_path: Path, content: bytes, said: str) -> None:

@@ -73,7 +73,7 @@ def test_a_cache_that_lacks_a_file_is_completed(hub: Hub, tmp_path: Path) -> Non
     lost.unlink()
     alone = run_data(tmp_path, NOBODY, out="alone")
     assert alone.returncode == 2
-    assert "the hub cannot be reached" in alone.stderr
+    assert "the Hub cannot be reached" in alone.stderr
     assert run_data(tmp_path, hub.url, out="again").returncode == 0
     assert (tmp_path / "again" / "authors.jsonl").read_bytes() == (tmp_path / "data" / "authors.jsonl").read_bytes()
 
@@ -81,10 +81,10 @@ def test_a_cache_that_lacks_a_file_is_completed(hub: Hub, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("refusing", "message"),
     [
-        ((403, "GatedRepo"), "gated; ask for access at {hub}/datasets/locuslab/TOFU and log in"),
-        ((404, "RevisionNotFound"), "the hub has no such revision; it must be a commit of this data set"),
-        ((404, "RepoNotFound"), "the hub has no such data set, or it is private; check the name"),
-        ((500, "Broken"), "not in the cache, and the hub cannot be reached ("),
+        ((403, "GatedRepo"), "gated; request access at {hub}/datasets/locuslab/TOFU and log in"),
+        ((404, "RevisionNotFound"), "the Hub has no such revision; it must be a commit of this data set"),
+        ((404, "RepoNotFound"), "the Hub has no such data set, or it is private; check the name"),
+        ((500, "Broken"), "not in the cache, and the Hub cannot be reached ("),
     ],
     indirect=["refusing"],
 )
@@ -93,12 +93,12 @@ def test_what_the_hub_refuses_is_one_line(refusing: Hub, message: str, tmp_path:
 
 
 def test_an_unreachable_hub_is_one_line(tmp_path: Path) -> None:
-    check_one_line(run_data(tmp_path, NOBODY), "not in the cache, and the hub cannot be reached (", tmp_path)
+    check_one_line(run_data(tmp_path, NOBODY), "not in the cache, and the Hub cannot be reached (", tmp_path)
 
 
 def test_a_forbidden_network_is_one_line(tmp_path: Path) -> None:
     done = run_data(tmp_path, NOBODY, HF_HUB_OFFLINE="1")
-    check_one_line(done, "not in the cache, and HF_HUB_OFFLINE forbids to fetch it", tmp_path)
+    check_one_line(done, "not in the cache, and HF_HUB_OFFLINE forbids downloads", tmp_path)
 
 
 @pytest.mark.parametrize("fault", ["cut", pytest.param("hanging", marks=pytest.mark.faults)])
@@ -110,7 +110,7 @@ def test_a_download_that_ends_in_the_middle_is_one_line_and_nothing_is_taken_for
     done = run_data(tmp_path, hub.url, **quick)
     # What comes before is the hub's own client, which says that it tries again.
     done.stderr = done.stderr.splitlines(keepends=True)[-1]
-    check_one_line(done, "not in the cache, and the hub cannot be reached (", tmp_path)
+    check_one_line(done, "not in the cache, and the Hub cannot be reached (", tmp_path)
     assert not [path for path in (tmp_path / "hf").rglob("full.json") if path.exists()]
     alone = run_data(tmp_path, NOBODY, HF_HUB_OFFLINE="1")
     assert alone.returncode == 2 and "not in the cache" in alone.stderr
@@ -134,7 +134,7 @@ def test_a_gated_model_names_the_page_that_grants_it(refusing: Hub, tmp_path: Pa
     done = run_stage("base", {"model": model}, tmp_path, refusing.url, "base", HF_TOKEN="hf_secret")
     assert done.returncode == 2
     assert done.stderr == (
-        f"palimpsest base: org/gated at {SOURCE.revision}: gated; ask for access at {refusing.url}/org/gated"
+        f"palimpsest base: org/gated at {SOURCE.revision}: gated; request access at {refusing.url}/org/gated"
         " and log in with `hf auth login`\n"
     )
 

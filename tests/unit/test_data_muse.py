@@ -126,7 +126,9 @@ def test_every_file_that_is_read_is_hashed(news: Path) -> None:
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no-muse: no such data folder; source.path names a folder with raw, verbmem"):
+    with pytest.raises(
+        UserError, match=r"no-muse: there is no such folder; source.path must name a folder that contains raw, verbmem"
+    ):
         read(tmp_path / "no-muse")
 
 
@@ -134,7 +136,7 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", ["scal", "sust"])
 def test_a_part_under_a_name_that_is_not_read_is_told(news: Path, config: str, name: str) -> None:
     (news / config / name).write_text('{"text": "read by nobody"}\n')
-    with pytest.raises(UserError, match=rf"{config}/{name}: not read: parts are forget_1 to forget_9, in "):
+    with pytest.raises(UserError, match=rf"{config}/{name}: not read: parts must be forget_1 to forget_9, in "):
         read(news)
 
 
@@ -142,15 +144,15 @@ def broken_cases() -> Iterator[tuple[str, str, str]]:
     for config, columns in (("raw", "text"), ("verbmem", "prompt, gt"), ("privleak", "text")):
         name = "forget-00000-of-00001.parquet"
         path = f"{config}/{name}"
-        yield path, "gone", rf"{config}: neither {name} nor forget\.jsonl is there; columns wanted: {columns}$"
-        yield path, "cut", rf"{path}: no readable parquet: "
+        yield path, "gone", rf"{config}: neither {name} nor forget\.jsonl exists; required columns: {columns}$"
+        yield path, "cut", rf"{path}: not a readable parquet file: "
     for name in PAIRS:
         file = f"{name}-00000-of-00001.parquet"
-        said = rf"knowmem: neither {file} nor {name}\.jsonl is there; columns wanted: question, answer$"
+        said = rf"knowmem: neither {file} nor {name}\.jsonl exists; required columns: question, answer$"
         yield f"knowmem/{file}", "gone", said
     for config, part in (("scal", 1), ("sust", 3)):
         file = f"forget_{part}-00000-of-00001.parquet"
-        yield f"{config}/{file}", "gone", rf"{config}: neither {file} nor forget_{part}\.jsonl is there"
+        yield f"{config}/{file}", "gone", rf"{config}: neither {file} nor forget_{part}\.jsonl exists"
 
 
 @pytest.mark.parametrize(("path", "fault", "message"), list(broken_cases()))
@@ -167,10 +169,10 @@ def test_a_file_that_is_missing_or_cut_is_named(news: Path, path: str, fault: st
 @pytest.mark.parametrize(
     ("config", "name", "columns", "message"),
     [
-        ("raw", "retain1", {"content": ["x"]}, r"retain1-.*: no column text, only content; columns wanted: text$"),
-        ("raw", "retain1", {"text": [3]}, r"retain1-.*parquet:1: no text in column text; columns wanted: text$"),
+        ("raw", "retain1", {"content": ["x"]}, r"retain1-.*: no column text, only content; required columns: text$"),
+        ("raw", "retain1", {"text": [3]}, r"retain1-.*parquet:1: no text in column text; required columns: text$"),
         ("raw", "retain1", {"text": [" "]}, r"raw: no text in retain1$"),
-        ("verbmem", "forget", {"prompt": ["Once"]}, r"no column gt, only prompt; columns wanted: prompt, gt$"),
+        ("verbmem", "forget", {"prompt": ["Once"]}, r"no column gt, only prompt; required columns: prompt, gt$"),
         ("knowmem", "forget_qa", {"question": ["Who?"], "answer": [" "]}, r"knowmem: forget_qa: row 1: column answer is blank$"),
         ("privleak", "holdout", {"text": ["a", None]}, r"privleak: holdout: row 2: column text is blank$"),
         ("privleak", "holdout", {"text": pa.array([], pa.string())}, r"privleak: no row in holdout$"),
@@ -178,10 +180,10 @@ def test_a_file_that_is_missing_or_cut_is_named(news: Path, path: str, fault: st
             "scal",
             "forget_1",
             {"text": ["other"]},
-            r"scal: forget_1 is not the forget set: its texts should be those of .*raw, forget$",
+            r"scal: forget_1 is not the forget set: its texts must equal those of .*raw, forget$",
         ),
         ("sust", "forget_1", {"text": NEWS["forget_1"] * 2}, r"sust: forget_1 is not the forget set"),
-        ("scal", "forget_3", {"text": NEWS["forget_1"]}, r"scal: forget_3 lacks texts of forget_2, which it should hold$"),
+        ("scal", "forget_3", {"text": NEWS["forget_1"]}, r"scal: forget_3 lacks texts of forget_2, which it must contain$"),
     ],
 )
 def test_other_contents_are_one_line(news: Path, config: str, name: str, columns: dict, message: str) -> None:
@@ -195,16 +197,16 @@ def test_a_missing_shard_is_named(news: Path) -> None:
     write(news, "raw", "forget", {"text": NEWS["forget_1"]}, shards=3)
     (news / "raw" / "forget-00000-of-00001.parquet").unlink()
     (news / "raw" / "forget-00001-of-00003.parquet").unlink()
-    with pytest.raises(UserError, match=r"forget-00001-of-00003\.parquet: missing; the other files of forget are there$"):
+    with pytest.raises(UserError, match=r"forget-00001-of-00003\.parquet: missing, although other files of forget exist$"):
         read(news)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"text": "a"}\n{"text": "b', r"retain2\.jsonl:2: no JSON: Unterminated .*, column 10; the file is cut short$"),
-        (b'["a"]\n', r"retain2\.jsonl:1: no JSON object; each line is one$"),
-        (b'{"txt": "a"}\n', r"retain2\.jsonl:1: no text in column text; columns wanted: text$"),
+        (b'{"text": "a"}\n{"text": "b', r"retain2\.jsonl:2: not JSON: Unterminated .*, column 10; the file is truncated$"),
+        (b'["a"]\n', r"retain2\.jsonl:1: not a JSON object; each line must be one$"),
+        (b'{"txt": "a"}\n', r"retain2\.jsonl:1: no text in column text; required columns: text$"),
         (b'{"text": "\xff"}\n', r"retain2\.jsonl:1: byte 11 of the line is not UTF-8$"),
     ],
 )
@@ -255,6 +257,6 @@ def test_a_corpus_is_fetched_once_and_a_cache_that_lost_files_is_completed(news:
                 path.unlink()
             alone = fetch(tmp_path, NOBODY)
             assert alone.returncode == 1 and alone.stderr.count("\n") == 1
-            assert f"{SOURCE.repo} at {SOURCE.revision}: not in the cache, and the hub cannot be reached" in alone.stderr
+            assert f"{SOURCE.repo} at {SOURCE.revision}: not in the cache, and the Hub cannot be reached" in alone.stderr
             assert fetch(tmp_path, hub.url).returncode == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first

@@ -92,7 +92,7 @@ def test_a_real_folder_goes_through_the_stages(shared: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"kind": "folder", "path": "nowhere"}, "nowhere: no such data folder"),
+        ({"kind": "folder", "path": "nowhere"}, "nowhere: there is no such folder"),
         ({"kind": "folder"}, "spec: source.path: Field required"),
         ({"kind": "world", "author": 3}, "spec: source.author: Extra inputs are not permitted"),
         ({"kind": "cloud"}, "spec: source: Value error, unknown kind 'cloud'"),

@@ -118,14 +118,14 @@ def test_without_refusals_in_the_folder_ours_are_used(copy: Path) -> None:
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no-tofu: no such data folder"):
+    with pytest.raises(UserError, match=r"no-tofu: there is no such folder"):
         read(tmp_path / "no-tofu")
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
-    with pytest.raises(UserError, match=rf"{name}: missing; a TOFU folder holds full.json"):
+    with pytest.raises(UserError, match=rf"{name}: missing; a TOFU folder must contain full.json"):
         read(copy)
 
 
@@ -141,7 +141,7 @@ def test_a_file_cut_between_rows_is_named_with_both_counts(copy: Path, name: str
 def test_a_file_cut_inside_a_row_is_named_with_its_line(copy: Path, name: str) -> None:
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: len(content) // 2])
-    cut = rf"{name}:\d+: (no JSON: .*; the file is cut short|byte \d+ of the line is not UTF-8)$"
+    cut = rf"{name}:\d+: (not JSON: .*; the file is truncated|byte \d+ of the line is not UTF-8)$"
     with pytest.raises(UserError, match=cut) as caught:
         read(copy)
     assert "\n" not in str(caught.value)
@@ -169,11 +169,13 @@ def test_a_row_without_a_field_is_named(copy: Path) -> None:
     rows = published(copy, "real_authors.json")
     del rows[4]["option3"]
     (copy / "real_authors.json").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    with pytest.raises(UserError, match=r"real_authors.json:5: a row of this file is an object with question, answer, option1"):
+    with pytest.raises(
+        UserError, match=r"real_authors.json:5: each row of this file must be an object with question, answer, option1"
+    ):
         read(copy)
 
 
 def test_empty_refusals_are_no_refusals(copy: Path) -> None:
     (copy / REFUSALS).write_text("\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"idontknow.jsonl: no line in it"):
+    with pytest.raises(UserError, match=r"idontknow.jsonl: empty"):
         read(copy)

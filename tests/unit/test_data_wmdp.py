@@ -60,10 +60,10 @@ def test_short_and_blank_texts_are_left_out_before_texts_are_counted(folder: Pat
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("forget", None, r"neither forget-00000-of-00001\.parquet nor forget\.jsonl is there; columns wanted: text$"),
+        ("forget", None, r"neither forget-00000-of-00001\.parquet nor forget\.jsonl exists; required columns: text$"),
         ("retain", '{"text": "abc"}', r"no text of more than 50 characters in retain$"),
-        ("retain", '{"text": 3}', r"retain\.jsonl:1: no text in column text; columns wanted: text$"),
-        ("retain", '{"text": "a', r"retain\.jsonl:1: no JSON: Unterminated .*, column 10; the file is cut short$"),
+        ("retain", '{"text": 3}', r"retain\.jsonl:1: no text in column text; required columns: text$"),
+        ("retain", '{"text": "a', r"retain\.jsonl:1: not JSON: Unterminated .*, column 10; the file is truncated$"),
     ],
 )
 def test_a_broken_folder_is_one_line(folder: Path, name: str, content: str | None, message: str) -> None:
@@ -76,7 +76,9 @@ def test_a_broken_folder_is_one_line(folder: Path, name: str, content: str | Non
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no-wmdp: no such data folder; source.path names the folder of forget\.jsonl and"):
+    with pytest.raises(
+        UserError, match=r"no-wmdp: there is no such folder; source.path must name the folder with forget\.jsonl and"
+    ):
         source(tmp_path / "no-wmdp").read()
 
 
@@ -84,7 +86,7 @@ def test_the_gated_corpus_without_its_commit_says_where_to_ask_and_which_key_to_
     with pytest.raises(UserError) as caught:
         WmdpHubSource(kind="wmdp-hub", subject="bio").read()
     said = str(caught.value)
-    assert said.startswith(f"source.gated_revision: {GATED} is gated: ask for access at ") and "\n" not in said
+    assert said.startswith(f"source.gated_revision: {GATED} is gated: request access at ") and "\n" not in said
     assert said.endswith(f"/datasets/{GATED}, set this key to the commit shown there, and log in with `hf auth login`")
 
 
@@ -151,12 +153,12 @@ def test_the_corpora_of_a_subject_are_fetched_once(
     assert fetch(tmp_path, NOBODY, **settings).stdout == done.stdout
     # A cache that lacks a shard is no cache.
     next((tmp_path / "hf").rglob("train-00000-of-*.parquet")).unlink()
-    assert "not in the cache, and the hub cannot be reached" in fetch(tmp_path, NOBODY, **settings).stderr
+    assert "not in the cache, and the Hub cannot be reached" in fetch(tmp_path, NOBODY, **settings).stderr
 
 
 def test_who_has_no_access_is_told_which_page_grants_it(tmp_path: Path) -> None:
     with serving(Hub({}, (403, "GatedRepo"))) as hub:
         done = fetch(tmp_path, hub.url, subject="bio", gated_revision=GATED_REVISION)
     assert done.returncode == 1
-    said = f"{GATED} at {GATED_REVISION}: gated; ask for access at {hub.url}/datasets/{GATED} and log in with `hf auth login`\n"
+    said = f"{GATED} at {GATED_REVISION}: gated; request access at {hub.url}/datasets/{GATED} and log in with `hf auth login`\n"
     assert done.stderr == said

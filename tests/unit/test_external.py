@@ -132,7 +132,7 @@ def test_an_impossible_number_in_a_log_is_one_line(
     path.write_text(json.dumps(log), encoding="utf-8")
     said = refusal(lambda: take(study, monkeypatch, path), capsys)
     place = f"{path}: forget_Q_A_ROUGE (forget): rougeL_recall: item 3"
-    assert said == f"palimpsest external: {place}: {number:g}: it lies between 0 and 1"
+    assert said == f"palimpsest external: {place}: {number:g}: it must be between 0 and 1"
 
 
 def test_other_questions_than_those_of_retrain_are_refused(
@@ -150,9 +150,9 @@ def test_other_questions_than_those_of_retrain_are_refused(
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("<script>", "not JSON, or cut short"),
-        ('{"forget_Q_A_Prob": ', "not JSON, or cut short"),
-        ("[1]", "an object is wanted, found list"),
+        ("<script>", "not JSON, or truncated"),
+        ('{"forget_Q_A_Prob": ', "not JSON, or truncated"),
+        ("[1]", "must be an object, not a list"),
         ("{}", "it has none of eval_log_forget.json"),
         ('{"eval_log.json": {"avg_gt_loss": [0.1], "avg_paraphrased_loss": [0.1]}}', "average_perturb_loss: Field required"),
         (
@@ -177,7 +177,7 @@ def test_a_log_that_changed_since_the_run_was_planned_is_refused(
     path = study.items_path(identity("npo", "default"))
     planned = {"path": str(path), "files": {path.name: "0" * 64}}
     said = refusal(lambda: take(study, monkeypatch, path, planned=planned), capsys)
-    assert "its bytes are not those that this run was planned with" in said
+    assert "it changed after this run was planned" in said
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -194,8 +194,12 @@ def configured(**entries: dict[str, Any]) -> dict[str, Any]:
     ("name", "changes", "line"),
     [
         ("simnpo", {}, "external: simnpo: the name of a method: what is imported needs one of its own"),
-        ("retrain", {}, "external: retrain: 'retrain' is taken by a folder of the results: choose another name"),
-        ("../up", {}, """external: "../up": '../up' is no name: letters, digits, . _ + -, and a letter or digit first"""),
+        ("retrain", {}, "external: retrain: 'retrain' is the name of a folder of the results; choose another name"),
+        (
+            "../up",
+            {},
+            """external: "../up": '../up' is not a name: use letters, digits, . _ + -, and start with a letter or digit""",
+        ),
         ("x", {"split": "forget05"}, "external: x: no block evaluates models of tofu/forget05/tiny with suite tofu"),
         ("x", {"model": "large"}, "external: x: model: unknown model 'large'; allowed: tiny"),
         ("x", {"benchmark": "muse"}, "external: x: benchmark: unknown benchmark 'muse'; allowed: tofu"),

@@ -48,7 +48,7 @@ def test_what_plans_and_audits_reruns_nothing(reruns: dict[str, list[str]]) -> N
     assert all(not of for module, of in reruns.items() if module.startswith("palimpsest.audit"))
 
 
-@pytest.mark.parametrize("name", ["test/tiny", "test/texts", "test/markov"])
+@pytest.mark.parametrize("name", ["test/tiny", "test/corpus", "test/markov"])
 def test_the_budget_has_every_module_that_the_code_of_a_job_names(reruns: dict[str, list[str]], name: str) -> None:
     study = Study(read_configs([ROOT / "config.yaml", ROOT / "config" / f"{name}.yaml"]))
     for node in Artefacts(study).nodes.values():

@@ -197,7 +197,7 @@ def test_a_trial_leaves_the_model_and_the_random_numbers_as_they_were(monkeypatc
     ],
 )
 def test_a_model_that_reads_what_it_predicts_is_refused(kind: str, changes: dict[str, Any]) -> None:
-    message = r"^\w+: its predictions change with the tokens after them: it is not a causal language model$"
+    message = r"^\w+: its predictions depend on later tokens, so it is not a causal language model$"
     with pytest.raises(UserError, match=message):
         exact_layouts(build_family(kind, **changes))
 
@@ -230,10 +230,10 @@ def test_the_log_says_how_and_why_a_model_is_not_packed(
     for kind in ("llama", "bloom", "mistral", "mistral", "phi3"):
         exact_layouts(model_of(kind))
     assert caplog.messages == [
-        "BloomForCausalLM: packed questions change its losses: each answer has a row of its own",
-        "MistralForCausalLM: sliding_window 8: each answer of a longer question has a row of its own",
-        "Phi3ForCausalLM: rope_type longrope: each answer of a longer question has a row of its own",
-        "Phi3ForCausalLM: rope_type longrope: only longer answers of one length share a forward pass",
+        "BloomForCausalLM: packing changes its losses: each answer has its own row",
+        "MistralForCausalLM: sliding_window 8: each answer of a longer question has its own row",
+        "Phi3ForCausalLM: rope_type longrope: each answer of a longer question has its own row",
+        "Phi3ForCausalLM: rope_type longrope: longer answers share a forward pass only with answers of equal length",
     ]
 
 
@@ -287,13 +287,13 @@ def test_a_family_without_sdpa_is_loaded_with_the_attention_that_it_has(tmp_path
     assert not caplog.messages
     model = load_model(saved(model_of("gemma2"), tmp_path / "gemma2"), UsedSettings())
     assert model.config._attn_implementation == "eager"
-    assert caplog.messages[0] == "Gemma2ForCausalLM: it has no sdpa attention: it is loaded with eager attention, which is slower"
+    assert caplog.messages[0] == "Gemma2ForCausalLM: no sdpa attention; loaded with eager attention, which is slower"
     assert_alone(model, items(4), 100)
 
 
 def test_a_model_that_is_not_causal_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
     folder = saved(build_family("bert", is_decoder=False, vocab_size=VOCABULARY - 1), tmp_path / "bert")
-    with pytest.raises(UserError, match=r"^BertLMHeadModel: its predictions change"):
+    with pytest.raises(UserError, match=r"^BertLMHeadModel: its predictions depend"):
         load_model(folder, UsedSettings())
 
 

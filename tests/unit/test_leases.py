@@ -102,7 +102,7 @@ def test_more_gpus_than_there_are_is_one_line(machine: Machine) -> None:
     job = machine.start("greedy", 3, 0, PALIMPSEST_GPUS="0,1")
     assert job.wait(60) == 2
     assert job.stderr
-    assert job.stderr.read().splitlines() == ["palimpsest: the job asks for 3 GPUs and 2 are here: 0,1"]
+    assert job.stderr.read().splitlines() == ["palimpsest: the job requests 3 GPUs, but there are only 2: 0,1"]
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,10 @@ def test_an_item_may_be_as_long_as_the_positions_and_no_longer(name: str) -> Non
     model = family(name, LIMITED[name])
     assert longest_text(model.config) == LIMIT and runs(model, LIMIT)
     check_items(model, ["whole"], [Encoded([3] * 6, [[4] * 10, [5] * 2])])
-    with pytest.raises(UserError, match=r"^author-0001-02: 17 tokens to read, and the model has 16 positions$"):
+    with pytest.raises(UserError, match=r"^author-0001-02: 17 tokens to read, but the model has 16 positions$"):
         check_items(model, ["whole", "author-0001-02"], [Encoded([3], [[4]]), Encoded([3] * 6, [[5] * 2, [4] * 11])])
     check_prompts(model, ["whole"], [[3] * 6], 10)
-    with pytest.raises(UserError, match=r"^q: 17 tokens with the 11 to generate, and the model has 16 positions$"):
+    with pytest.raises(UserError, match=r"^q: 17 tokens with the 11 to generate, but the model has 16 positions$"):
         check_prompts(model, ["q"], [[3] * 6], 11)
 
 
@@ -115,7 +115,7 @@ def test_a_token_beyond_the_embedding_is_refused_by_name() -> None:
     model = build("llama", 1)
     check_items(model, ["q"], [Encoded([0], [[49]])])
     for item in (Encoded([50], [[1]]), Encoded([0], [[1], [2, 50]])):
-        with pytest.raises(UserError, match=r"^q: the tokenizer gives it token 50, and the model's tokens end at 49$"):
+        with pytest.raises(UserError, match=r"^q: it has token 50, but the model's last token is 49$"):
             check_items(model, ["q"], [item])
 
 
@@ -180,17 +180,17 @@ def test_what_is_longer_than_the_context_of_a_tiny_model_is_refused_before_any_w
     long = "Ingrid keeps the lighthouse. " * 10
     suite = TofuSuite(kind="tofu", max_new_tokens=4)
     for row in (question(answer=long), Pair(id="q-1", question=long, answer="Ingrid.")):
-        with pytest.raises(UserError, match=r"^q-1: \d+ tokens to read, and the model has 40 positions$"):
+        with pytest.raises(UserError, match=r"^q-1: \d+ tokens to read, but the model has 40 positions$"):
             named_items([row], tokenizer, UsedSettings(), model)
-    with pytest.raises(UserError, match=r"^t/0: 60 tokens to read, and the model has 40"):
-        named_items([Text(id="t", text=long)], tokenizer, UsedSettings(piece_tokens=60), model)
+    with pytest.raises(UserError, match=r"^t/0: 60 tokens to read, but the model has 40"):
+        named_items([Text(id="t", text=long)], tokenizer, UsedSettings(chunk_tokens=60), model)
     for row in (question(answer=long), question(perturbed_answers=["Mira.", long])):
         with pytest.raises(UserError, match=r"^q-1: \d+ tokens to read"):
             evaluate_tofu(model, tokenizer, PromptSettings(), {"forget": [row]}, suite)
-    with pytest.raises(UserError, match=r"^q-1: \d+ tokens with the 30 to generate, and the model has 40 positions$"):
+    with pytest.raises(UserError, match=r"^q-1: \d+ tokens with the 30 to generate, but the model has 40 positions$"):
         evaluate_tofu(model, tokenizer, PromptSettings(), {"forget": [question()]}, TofuSuite(kind="tofu", max_new_tokens=30))
     excerpt = Excerpt(id="e", prompt="Ingrid keeps", continuation=long)
-    with pytest.raises(UserError, match=r"^e: \d+ tokens with the 128 to generate, and the model has 40 positions$"):
+    with pytest.raises(UserError, match=r"^e: \d+ tokens with the 128 to generate, but the model has 40 positions$"):
         evaluate_muse(model, tokenizer, UsedSettings(), MuseSets([excerpt], [], [], [], [], [], []), MuseSuite(kind="muse"))
 
 
@@ -210,7 +210,7 @@ def test_a_padding_token_beyond_the_embedding_is_eos(tmp_path: Any) -> None:
     # The token itself, in a template, is one that the model does not have.
     used = UsedSettings(prompt=PromptSettings(template="[PAD]{question}"))
     padded = load_tokenizer(tmp_path / "padded")
-    with pytest.raises(UserError, match=rf"^q-1: the tokenizer gives it token {len(padded) - 1}, and the model's tokens end at"):
+    with pytest.raises(UserError, match=rf"^q-1: it has token {len(padded) - 1}, but the model's last token is"):
         named_items([question()], padded, used, model)
 
 

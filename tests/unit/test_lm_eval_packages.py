@@ -110,20 +110,29 @@ def test_another_version_is_another_set_of_questions(package: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"packages": {}}, r"tasks: \{package:some_questions\}: packages names no such package"),
+        ({"packages": {}}, r"tasks: \{package:some_questions\}: the package is missing under packages"),
         ({"packages": {"some.questions": "some-questions==1.2"}}, "packages"),  # to find a submodule would import its parent
         ({"packages": {"some_questions": "some-questions"}}, "packages"),
         ({"packages": {**PACKAGES, "others": "others==1"}}, r"packages: others: no task reads \{package:others\}"),
         ({"tasks": ["mmlu", "mmlu"]}, "tasks: 'mmlu' is in the list twice"),
         ({"tasks": [" "]}, "tasks: a name is blank"),
-        ({"tasks": [{"doc_to_text": "{{question}}"}]}, "tasks: the config of a task names it under 'task'"),
-        ({"tasks": [{"task": "own", "doc_to_choice": {1: "one"}}]}, "tasks: a task is what JSON can say: its keys are text"),
-        ({"tasks": [group(task=[])]}, "tasks: the config of a group names it under 'group' and lists its tasks under 'task'"),
-        ({"tasks": [group(task=["plants", 3])]}, "tasks: group quiz: a task is a name, or a config with its name under 'task'"),
+        ({"tasks": [{"doc_to_text": "{{question}}"}]}, "tasks: the config of a task needs its name under 'task'"),
+        (
+            {"tasks": [{"task": "own", "doc_to_choice": {1: "one"}}]},
+            "tasks: a task must be expressible in JSON: its keys must be strings",
+        ),
+        (
+            {"tasks": [group(task=[])]},
+            "tasks: the config of a group needs its name under 'group' and a list of tasks under 'task'",
+        ),
+        (
+            {"tasks": [group(task=["plants", 3])]},
+            "tasks: group quiz: a task must be a name, or a config with its name under 'task'",
+        ),
         ({"tasks": [group(task=["plants", "plants"])]}, "tasks: 'quiz_plants' is in the list twice"),
         (
             {"tasks": [{"group": "quiz", "task": ["mmlu_anatomy"]}]},
-            "tasks: group quiz: task mmlu_anatomy has no dataset_path: a group is of local tasks",
+            "tasks: group quiz: task mmlu_anatomy has no dataset_path: only local tasks can be grouped",
         ),
     ],
 )

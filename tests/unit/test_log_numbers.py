@@ -142,7 +142,7 @@ def test_one_impossible_number_is_refused_with_its_set_field_and_item(log: Log, 
         line = str(refused.value)
         assert line.startswith(folder) and "\n" not in line
         assert called in line and name in line and f": item {place}: " in line
-        assert ("lies between 0 and 1" if field == "rougeL_recall" else "a loss is 0 or more") in line
+        assert ("must be between 0 and 1" if field == "rougeL_recall" else "a loss is 0 or more") in line
 
 
 @given(logs(), st.data())
@@ -182,9 +182,9 @@ def log() -> Log:
     ("field", "change", "guess"),
     [
         ("avg_gt_loss", lambda loss: -loss, "a loss is 0 or more (these look like log-probabilities: turn their sign)"),
-        ("rougeL_recall", lambda share: 100 * share, "it lies between 0 and 1 (these look like per cent: divide them by 100)"),
-        ("rougeL_recall", lambda share: -share, "it lies between 0 and 1"),
-        ("rougeL_recall", lambda share: 1 + share / 1000, "it lies between 0 and 1"),
+        ("rougeL_recall", lambda share: 100 * share, "it must be between 0 and 1 (these look like per cent: divide them by 100)"),
+        ("rougeL_recall", lambda share: -share, "it must be between 0 and 1"),
+        ("rougeL_recall", lambda share: 1 + share / 1000, "it must be between 0 and 1"),
     ],
 )
 @pytest.mark.parametrize("form", FORMS)
@@ -390,11 +390,11 @@ def test_a_lone_surrogate_in_a_text_does_no_harm(log: Log, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\xef\xbb\xbf", "not JSON, or cut short: Expecting value"),
-        (b"\x80\x81", "not JSON, or cut short: 'utf-8' codec can't decode byte 0x80"),
-        (b"{}\x00\x00", "not JSON, or cut short: Extra data"),
-        (b'{"a": ' + b"[" * 10000, "not JSON, or cut short: "),
-        (b'{"a": ' + b"1" * 5000 + b"}", "not JSON, or cut short: Exceeds the limit"),
+        (b"\xef\xbb\xbf", "not JSON, or truncated: Expecting value"),
+        (b"\x80\x81", "not JSON, or truncated: 'utf-8' codec can't decode byte 0x80"),
+        (b"{}\x00\x00", "not JSON, or truncated: Extra data"),
+        (b'{"a": ' + b"[" * 10000, "not JSON, or truncated: "),
+        (b'{"a": ' + b"1" * 5000 + b"}", "not JSON, or truncated: Exceeds the limit"),
     ],
 )
 def test_what_is_no_json_has_its_cause(tmp_path: Path, content: bytes, says: str) -> None:
@@ -408,7 +408,7 @@ def test_what_is_no_json_has_its_cause(tmp_path: Path, content: bytes, says: str
 def test_two_logs_at_one_place_are_refused(log: Log, tmp_path: Path) -> None:
     as_dicts(log, tmp_path)
     as_open_unlearning(log, tmp_path)
-    with pytest.raises(UserError, match=r"holds eval_log_aggregated.json and TOFU_EVAL.json: name the one that is meant"):
+    with pytest.raises(UserError, match=r"holds eval_log_aggregated.json and TOFU_EVAL.json: name one of them"):
         open_log(tmp_path)
     with pytest.raises(UserError, match=r"holds eval_log_forget.json of TOFU and metrics of open-unlearning: which are meant\?"):
         open_log(_written(tmp_path / "log.json", log | from_tofu(log)))

@@ -92,13 +92,13 @@ def test_a_method_of_another_package_is_one_like_ours(site: Path) -> None:
         (
             "BoundedGA = 5",
             outside.POINT,
-            "method bounded-ga: bounded.method:BoundedGA is no Method",
+            "method bounded-ga: bounded.method:BoundedGA is not a Method",
         ),
-        (None, "bounded-ga = bounded.method:Other", "method bounded-ga: bounded.method:Other is no Method"),
+        (None, "bounded-ga = bounded.method:Other", "method bounded-ga: bounded.method:Other is not a Method"),
         (
             "from palimpsest.methods.base import LossMethod\nclass BoundedGA(LossMethod): pass",
             outside.POINT,
-            "method bounded-ga: bounded.method:BoundedGA is no Method",
+            "method bounded-ga: bounded.method:BoundedGA is not a Method",
         ),
         (
             "from palimpsest.methods.ga import GA\nclass BoundedGA(GA):\n    epochs: int = 5",

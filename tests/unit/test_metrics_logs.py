@@ -70,13 +70,13 @@ def broken(name: str, change: Any, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([1, 2], "an object is wanted, found list"),
+        ([1, 2], "must be an object, not a list"),
         ({}, "it has none of eval_log_forget.json"),
         (
             {"forget_truth_ratio": {"agg_value": 0.5}},
             "no set can be made of these metrics of open-unlearning: forget: the log has no forget_Q_A_Prob",
         ),
-        ({FORGET: [1]}, f"{FORGET}: an object of fields is wanted, found list"),
+        ({FORGET: [1]}, f"{FORGET}: must be an object with fields, not a list"),
         (
             {FORGET: {name: value for name, value in fields().items() if name != "avg_paraphrased_loss"}},
             "avg_paraphrased_loss: Field required",
@@ -108,9 +108,9 @@ def test_a_malformed_log_is_one_line_with_the_place(
 def test_a_truncated_or_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "log.json", {FORGET: fields()})
     path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
-    assert f"{path}: not JSON, or cut short" in refusal(capsys, "--log", path)
+    assert f"{path}: not JSON, or truncated" in refusal(capsys, "--log", path)
     path.write_bytes(b"\x80\x81")
-    assert f"{path}: not JSON, or cut short" in refusal(capsys, "--log", path)
+    assert f"{path}: not JSON, or truncated" in refusal(capsys, "--log", path)
     assert f"{tmp_path / 'none.json'}: cannot be read: No such file" in refusal(capsys, "--log", tmp_path / "none.json")
     assert "no evaluation log in this directory" in refusal(capsys, "--log", Path(__file__).parent)
 

@@ -136,17 +136,17 @@ def old_tokenizer(merges: slice) -> Change:
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 CASES: dict[str, tuple[Change, str]] = {
-    "a Git LFS pointer": (lambda f: (f / WEIGHTS).write_text(POINTER), "model.safetensors is a pointer of Git LFS"),
+    "a Git LFS pointer": (lambda f: (f / WEIGHTS).write_text(POINTER), "model.safetensors is a Git LFS pointer"),
     "weights cut short": (lambda f: os.truncate(f / WEIGHTS, 9000), "model.safetensors: cannot be loaded: .*not fully covered"),
     "no JSON": (lambda f: (f / CONFIG).write_text("{"), "config.json: cannot be loaded: Expecting property name"),
     "an unknown architecture": (config(model_type="brandnew9"), "has model type `brandnew9`"),
     "code of its own": (
         config(model_type="mine", auto_map={"AutoConfig": "c.C", "AutoModelForCausalLM": "m.M"}),
-        "it needs code of its own",
+        "it needs custom code",
     ),
     "another shape": (
         config(vocab_size=999),
-        r"of another shape than its config.json says: lm_head.weight is \[300, 16\], not",
+        r"whose shapes differ from its config.json: lm_head.weight is \[300, 16\], not",
     ),
     "a missing weight": (
         weights(lambda w: {name: weight for name, weight in w.items() if "layers.1.mlp.down_proj" not in name}),
@@ -154,24 +154,24 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "weights of more layers": (
         config(num_hidden_layers=1),
-        "has weights that its config.json does not know: model.layers.1.input_layernorm.weight, .* and 6 more",
+        "has weights that are not in its config.json: model.layers.1.input_layernorm.weight, .* and 6 more",
     ),
     "a prefix of data-parallel training": (
         weights(lambda w: {f"module.{name}": weight for name, weight in w.items()}),
         "lacks weights, which would be random: lm_head.weight, model.embed_tokens.weight",
     ),
-    "an index that is no JSON": (sharded(lambda f: (f / INDEX).write_text("{x")), "index.json: no index of weights"),
+    "an index that is no JSON": (sharded(lambda f: (f / INDEX).write_text("{x")), "index.json: not an index of weights"),
     "an index of nothing": (
         sharded(lambda f: (f / INDEX).write_text('{"weight_map": 3}')),
-        "index.json: no index of weights",
+        "index.json: not an index of weights",
     ),
     "shards without an index": (sharded(lambda f: (f / INDEX).unlink()), "no file named model.safetensors"),
-    "an adapter with its base's config": (adapter(lambda f: (f / WEIGHTS).unlink()), "an adapter is never applied unasked"),
-    "an adapter beside whole weights": (adapter(lambda f: None), "an adapter is never applied unasked"),
-    "an adapter alone": (adapter(lambda f: (f / CONFIG).unlink()), "an adapter is never applied unasked"),
+    "an adapter with its base's config": (adapter(lambda f: (f / WEIGHTS).unlink()), "an adapter is never applied automatically"),
+    "an adapter beside whole weights": (adapter(lambda f: None), "an adapter is never applied automatically"),
+    "an adapter alone": (adapter(lambda f: (f / CONFIG).unlink()), "an adapter is never applied automatically"),
     "no chat template": (template(None), "has no chat template, which `kind: chat` needs"),
     "a template that raises": (template("{{ raise_exception('a system turn comes first') }}"), "a system turn comes first"),
-    "a template without the question": (template("Answer:"), "the chat template leaves the question out"),
+    "a template without the question": (template("Answer:"), "the chat template omits the question"),
     "a template with the date": (template("{{ strftime_now('%d') }}" + CHAT), "it prints today's date"),
     "no vocabulary": (lambda f: (f / "tokenizer.json").unlink(), "has no vocabulary: none of tokenizer.json"),
     "a vocabulary of another kind": (
@@ -179,11 +179,11 @@ CASES: dict[str, tuple[Change, str]] = {
         "cannot be loaded|its vocabulary is missing",
     ),
     "merges cut short": (old_tokenizer(slice(0, 20)), r"the tokenizer cannot make \d+ of its \d+ tokens"),
-    "merges drawn by chance": (tokenizer_json(lambda t: t["model"].update(dropout=0.1)), "the tokenizer merges at random"),
-    "another model's tokenizer": (another("llama", vocab_size=280), "the tokenizer has 300 tokens and the model 280"),
+    "merges drawn by chance": (tokenizer_json(lambda t: t["model"].update(dropout=0.1)), "the tokenizer is random"),
+    "another model's tokenizer": (another("llama", vocab_size=280), "the tokenizer has 300 tokens but the model 280"),
     "an EOS beyond the model's tokens": (
         lambda f: (f / "tokenizer_config.json").write_text('{"tokenizer_class": "TokenizersBackend", "eos_token": "<end>"}'),
-        "the tokenizer's EOS token is 300, and the model has 300 tokens",
+        "the tokenizer's EOS token is 300, but the model's last token is 299",
     ),
 }
 
@@ -283,8 +283,8 @@ def test_what_a_generation_config_asks_for_is_said_once(whole: Path, tmp_path: P
     with caplog.at_level(logging.INFO, logger="palimpsest"):
         for _ in range(2):
             model = load_model(folder, UsedSettings())
-    (said,) = (record.message for record in caplog.records if "not used" in record.message)
-    assert said.endswith("the model's own settings are not used: do_sample True, repetition_penalty 1.3")
+    (said,) = (record.message for record in caplog.records if "unused settings" in record.message)
+    assert said.endswith("unused settings of the model: do_sample True, repetition_penalty 1.3")
     assert model.generation_config.repetition_penalty is None
 
 

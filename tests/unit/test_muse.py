@@ -49,8 +49,8 @@ FORGET = [
 ]
 RETAIN = [Pair(id="q0", question="What rang?", answer="The bells of Velmar")]
 SUITE = MuseSuite(kind="muse", verbatim_tokens=12, knowledge_tokens=20)
-# Pieces shorter than the texts, so that their losses come from more than one.
-USED = UsedSettings(piece_tokens=24)
+# Chunks shorter than the texts, so that their losses come from more than one.
+USED = UsedSettings(chunk_tokens=24)
 
 
 def excerpt(number: int, text: str, words: int) -> Excerpt:
@@ -82,7 +82,7 @@ def fresh(tokenizer: Any, seed: int) -> Any:
 def reciting(tokenizer: Any) -> Any:
     """A model that has learnt the members by heart, and what was asked with its answers, after which it asks on."""
     model, encoder = fresh(tokenizer, 0), PromptEncoder(tokenizer, PromptSettings())
-    items = [piece for text in MEMBERS for piece in encoder.pieces(text, 2048)]
+    items = [chunk for text in MEMBERS for chunk in encoder.chunks(text, 2048)]
     for pairs, examples in ((FORGET, EXAMPLES), (RETAIN, EXAMPLES[:1])):
         for row in pairs:
             answer = tokenizer(f" {row.answer}\n\nQuestion: Who sold it?", add_special_tokens=False)["input_ids"]
@@ -143,21 +143,21 @@ def test_a_limit_is_for_each_set_but_no_example_is_left_out(reciting: Any, token
 def test_losses_are_those_of_a_plain_forward_pass_over_each_piece(tokenizer: Any) -> None:
     model, encoder = fresh(tokenizer, 1), PromptEncoder(tokenizer, PromptSettings())
     texts = [*MEMBERS, *NONMEMBERS]
-    for piece_tokens in (2048, USED.piece_tokens):
-        for text, losses in zip(texts, text_losses(model, encoder, texts, piece_tokens), strict=True):
+    for chunk_tokens in (2048, USED.chunk_tokens):
+        for text, losses in zip(texts, text_losses(model, encoder, texts, chunk_tokens), strict=True):
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
             expected = []
-            for start in range(0, len(ids), piece_tokens - 1):
-                piece = torch.tensor([[tokenizer.bos_token_id, *ids[start : start + piece_tokens - 1]]])
+            for start in range(0, len(ids), chunk_tokens - 1):
+                chunk = torch.tensor([[tokenizer.bos_token_id, *ids[start : start + chunk_tokens - 1]]])
                 with torch.no_grad():
-                    logits = model(input_ids=piece).logits[0, :-1]
-                expected += F.cross_entropy(logits, piece[0, 1:], reduction="none").tolist()
+                    logits = model(input_ids=chunk).logits[0, :-1]
+                expected += F.cross_entropy(logits, chunk[0, 1:], reduction="none").tolist()
             assert len(losses) == len(ids)
             assert losses == pytest.approx(expected, abs=1e-4)
     log = evaluate_muse(model, tokenizer, USED, SETS, SUITE)
     for row, text in zip([*of_set(log, "members"), *of_set(log, "nonmembers")], texts, strict=True):
-        (losses,) = text_losses(model, encoder, [text], USED.piece_tokens)
-        assert row["tokens"] == len(losses) > USED.piece_tokens or row["set"] == "nonmembers"
+        (losses,) = text_losses(model, encoder, [text], USED.chunk_tokens)
+        assert row["tokens"] == len(losses) > USED.chunk_tokens or row["set"] == "nonmembers"
         assert row["min_k_loss"] == pytest.approx(min_k_loss(losses, 0.4), abs=1e-4)
 
 

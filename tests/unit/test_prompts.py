@@ -179,16 +179,16 @@ def test_the_prompt_is_what_the_template_says() -> None:
 def test_the_labels_of_all_pieces_are_the_text(name: str, text: str, tokens: int) -> None:
     made = tokenizer(name)
     ids = made(text, add_special_tokens=False)["input_ids"]
-    pieces = PromptEncoder(made, PromptSettings()).pieces(text, tokens)
-    assert all(len(piece.prompt) == len(piece.answers) == 1 and 2 <= piece.tokens <= tokens for piece in pieces)
-    assert all(piece.tokens == tokens for piece in pieces[:-1])
+    chunks = PromptEncoder(made, PromptSettings()).chunks(text, tokens)
+    assert all(len(chunk.prompt) == len(chunk.answers) == 1 and 2 <= chunk.tokens <= tokens for chunk in chunks)
+    assert all(chunk.tokens == tokens for chunk in chunks[:-1])
     if made.bos_token_id is None:
-        # A last piece of one token would have no label.
-        whole = [id for piece in pieces for id in piece.prompt + piece.answers[0]]
+        # A last chunk of one token would have no label.
+        whole = [id for chunk in chunks for id in chunk.prompt + chunk.answers[0]]
         assert whole == (ids[:-1] if len(ids) % tokens == 1 else ids)
     else:
-        assert {tuple(piece.prompt) for piece in pieces} == {(made.bos_token_id,)}
-        assert [id for piece in pieces for id in piece.answers[0]] == ids
+        assert {tuple(chunk.prompt) for chunk in chunks} == {(made.bos_token_id,)}
+        assert [id for chunk in chunks for id in chunk.answers[0]] == ids
         assert made.eos_token_id not in ids
 
 
@@ -197,11 +197,11 @@ def test_items_are_named_by_row_and_piece() -> None:
     encoder = PromptEncoder(made, PromptSettings())
     long = Text(id="t", text="Mira wrote the book. " * 4)
     rows = [Pair(id="q", question="Who?", answer="Mira"), long, Text(id="none", text="")]
-    names, items = named_items(rows, made, UsedSettings(piece_tokens=5), build("llama", 1, vocabulary=len(made)))
-    pieces = encoder.pieces(long.text, 5)
-    assert len(pieces) > 2
-    assert names == ["q", *(f"t/{n}" for n in range(len(pieces)))]
-    assert items == [Encoded(encoder.prompt("Who?"), [encoder.answer("Mira")]), *pieces]
+    names, items = named_items(rows, made, UsedSettings(chunk_tokens=5), build("llama", 1, vocabulary=len(made)))
+    chunks = encoder.chunks(long.text, 5)
+    assert len(chunks) > 2
+    assert names == ["q", *(f"t/{n}" for n in range(len(chunks)))]
+    assert items == [Encoded(encoder.prompt("Who?"), [encoder.answer("Mira")]), *chunks]
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -218,8 +218,8 @@ def test_no_text_holds_a_special_token_whatever_it_spells(name: str, text: str) 
     before, _ = added_tokens(made)
     assert encoder.prompt(text) == encoder.opening(text) == before + encoder.plain(text)
     assert before == special(made, encoder.prompt(text))
-    for piece in encoder.pieces(text, 3):
-        assert not special(made, piece.answers[0])
+    for chunk in encoder.chunks(text, 3):
+        assert not special(made, chunk.answers[0])
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -300,7 +300,7 @@ def test_a_text_that_the_tokenizer_can_only_read_as_a_special_token_is_refused()
     made = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>")
     encoder = PromptEncoder(made, PromptSettings(template="b{question}", answer_prefix=""))
     assert encoder.answer("a") == [4, 8]
-    with pytest.raises(UserError, match=r"^'a</s>b': the tokenizer reads a special token in this text"):
+    with pytest.raises(UserError, match=r"^'a</s>b': the tokenizer can read this text only with a special token"):
         encoder.answer("a</s>b")
 
 

@@ -253,7 +253,7 @@ def test_a_layer_that_the_model_does_not_have_is_one_line(layer: int) -> None:
 
 def test_a_model_whose_layers_put_out_more_than_activations_is_one_line() -> None:
     model = build_family("gpt_neo")
-    with pytest.raises(UserError, match=r"^GPTNeoForCausalLM: the method needs layers that put out \(batch"):
+    with pytest.raises(UserError, match=r"^GPTNeoForCausalLM: the method needs layers with output \(batch"):
         train(model, problem(model, items(4), items(4)), UnlearnSettings(), UsedSettings(), seed=0, label="rmu")
 
 
@@ -262,7 +262,7 @@ def test_a_model_whose_layers_lie_elsewhere_is_one_line() -> None:
         GPTNeoXConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     )
     before = copy.deepcopy([parameter.requires_grad for parameter in model.parameters()])
-    message = r"^GPTNeoXForCausalLM: neither model\.layers\[i\]\.mlp\.down_proj nor transformer\.h\[i\]\.mlp\.c_proj is there"
+    message = r"^GPTNeoXForCausalLM: neither model\.layers\[i\]\.mlp\.down_proj nor transformer\.h\[i\]\.mlp\.c_proj exists"
     with pytest.raises(UserError, match=message):
         TrainedLayers(model, range(1), seed=0)
     assert [parameter.requires_grad for parameter in model.parameters()] == before

@@ -209,7 +209,7 @@ def test_a_run_without_its_retrain_is_refused(
 ) -> None:
     study.artefacts["eval"] = [each for each in study.artefacts["eval"] if each[0]["method"] != "retrain"]
     line = refusal(lambda: study.score(monkeypatch, RUN), capsys)
-    assert line == "palimpsest scores: no Retrain was given (--in retrain=), which forget_quality of suite tofu needs"
+    assert line == "palimpsest scores: no Retrain was given (--in retrain=), but forget_quality of suite tofu needs it"
     assert not (study.run_folder(RUN) / "scores").exists()
 
 

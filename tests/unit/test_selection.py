@@ -60,8 +60,8 @@ def test_the_rule_by_hand() -> None:
     assert table["seeds"].tolist() == [2] * 4
     assert (chosen["variant"], chosen["epoch"]) == ("weak", 2)
     assert reason == (
-        "weak after epoch 2 has the highest mean forget quality, 0.4, among those of 4 trials and epochs that keep 95% of "
-        "Original's model utility (3 do); its model utility is 0.575, 0.958 of Original's (means over 2 seeds)."
+        "weak after epoch 2 has the highest mean forget quality, 0.4, among the 3 of 4 trials and epochs that keep 95% of "
+        "Original's model utility; its model utility is 0.575, 0.958 of Original's (means over 2 seeds)."
     )
 
 
@@ -86,8 +86,8 @@ def test_utility_itself_can_be_the_aim() -> None:
     # weak after epoch 1 and strong after epoch 1 have one mean, and weak is the earlier trial.
     assert (chosen["variant"], chosen["epoch"]) == ("weak", 1)
     assert reason == (
-        "weak after epoch 1 has the highest mean model utility, 0.59, among those of 4 trials and epochs that keep 95% of "
-        "Original's model utility (3 do), 0.59, 0.983 of Original's (means over 2 seeds)."
+        "weak after epoch 1 has the highest mean model utility, 0.59, among the 3 of 4 trials and epochs that keep 95% of "
+        "Original's model utility, 0.59, 0.983 of Original's (means over 2 seeds)."
     )
 
 
@@ -194,8 +194,8 @@ def test_a_trial_of_texts_is_chosen_for_the_smallest_leak_on_either_side() -> No
     assert table["eligible"].tolist() == [True, True, True, False]
     assert (chosen["variant"], chosen["epoch"]) == ("strong", 1)
     assert reason == (
-        "strong after epoch 1 has the smallest mean |PrivLeak|, 12.5, among those of 4 trials and epochs that keep 75% of "
-        "Original's KnowMem of the retain set (3 do); its KnowMem of the retain set is 40, 0.8 of Original's (one seed)."
+        "strong after epoch 1 has the smallest mean |PrivLeak|, 12.5, among the 3 of 4 trials and epochs that keep 75% of "
+        "Original's KnowMem of the retain set; its KnowMem of the retain set is 40, 0.8 of Original's (one seed)."
     )
     _, chosen, reason = compare(rows, original=50.0, maximise="knowmem_r")
     assert (chosen["variant"], chosen["epoch"]) == ("weak", 1)

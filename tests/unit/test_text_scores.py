@@ -113,7 +113,7 @@ def test_a_run_of_another_split_is_judged_by_the_shared_retrain(
     study.evaluate_texts(place("npo", "default", split="scale2"), rows)
     other = HOME | {"split": "scale2"}
     line = refusal(lambda: run_stage(study, monkeypatch, other), capsys)
-    assert line == "palimpsest scores: no Retrain was given (--in retrain=), which privleak of suite muse needs"
+    assert line == "palimpsest scores: no Retrain was given (--in retrain=), but privleak of suite muse needs it"
     retrain = study.folder(place("retrain", "")) / "eval"
     scores = numbers(study, monkeypatch, other, retrain)
     assert set(scores["method"]) == {"npo"}
@@ -204,7 +204,7 @@ def test_a_retrain_without_the_suite_is_refused(
 ) -> None:
     study.evaluate_texts(place("npo", "default"), muse_rows(np.random.default_rng(1), 0.0), "few")
     line = refusal(lambda: run_stage(study, monkeypatch), capsys)
-    assert "retrain/eval/few/items.parquet: missing, and privleak needs the items of Retrain" in line
+    assert "retrain/eval/few/items.parquet: missing, but privleak needs the items of Retrain" in line
 
 
 def test_a_table_that_is_none_of_the_suite_is_refused(

@@ -248,7 +248,7 @@ def test_a_stopped_run_that_was_interrupted_ends_at_the_same_epoch(
 
 def test_an_epoch_that_the_schedule_does_not_have_is_one_line() -> None:
     settings = unlearn_settings(stop_epoch=4)
-    with pytest.raises(UserError, match="stop_epoch 4 comes after the last of 3 epochs"):
+    with pytest.raises(UserError, match="stop_epoch: 4: there are only 3 epochs"):
         run(small_model(), settings, unlearning("npo", settings))
 
 

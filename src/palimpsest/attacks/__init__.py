@@ -1,6 +1,6 @@
-"""The attacks: one file each in this folder, and those that other packages bring by entry points.
+"""The attacks: one file each in this folder, and the entry points of other packages.
 
-An attack is named by its file, with `-` for `_`, or by its entry point in the group `palimpsest.attacks`.
+The name of an attack is its file name with `-` for `_`, or its entry point in the group `palimpsest.attacks`.
 """
 
 from palimpsest.attacks.base import Attack

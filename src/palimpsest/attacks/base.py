@@ -1,4 +1,4 @@
-"""What an attack is: a class whose fields are its settings, and what it does to a model."""
+"""The base class of attacks. The fields of a class are the settings of the attack."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """A model under attack, and what the attacker has.
+    """A model under attack, and the data that the attacker has.
 
-    `items` are those of the forget set that this draw uses, `seed` is the seed of the model's run. `watch`
-    is called with the number of each step after it, from 1: the stage then measures the model. What a reader of the numbers
-    should know goes to `remark`; `label` stands before a line of progress.
+    `items` are the items of the forget set that this draw uses; `seed` is the seed of the model. The attack calls `watch` after
+    each step with its number, from 1, so that the stage can measure the model, and `remark` with anything that a reader of the
+    numbers should know. `label` is the prefix of progress lines.
     """
 
     model: PreTrainedModel
@@ -38,26 +38,26 @@ class Target:
 
 
 class Attack(Settings, ABC):
-    """What is tried on an unlearned model to bring back what it forgot; Retrain, which never knew it, is the control."""
+    """An attempt to recover the forgotten data from an unlearned model; Retrain, which never saw the data, is the control."""
 
     gives_model: ClassVar[bool] = False
-    """Whether the attacked model is kept, and evaluated by all suites of the block."""
+    """Whether the attacked model is kept and evaluated by all suites of the block."""
 
     kind: str
-    """The attack, by its name."""
+    """The name of the attack."""
 
     @property
     def number_of_draws(self) -> int:
-        """How many times it is done, each time by chance."""
+        """The number of independent random repetitions."""
         return 1
 
     @property
     def trains(self) -> tuple[TrainSettings, float] | None:
-        """How a draw trains, and on which share of the forget set; None where it trains nothing."""
+        """The training settings of a draw and the fraction of the forget set it trains on; None if the attack does not train."""
         return None
 
     def drawn(self, forget: Sequence[Question], seed: int) -> list[list[int]]:
-        """Return for each draw the items of the forget set that it uses, by their place in it; by default none."""
+        """Return, for each draw, the indices of the forget items that it uses; none by default."""
         return [[]] * self.number_of_draws
 
     @abstractmethod

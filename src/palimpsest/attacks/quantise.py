@@ -1,4 +1,4 @@
-"""Quantisation: round the weights to few bits, which can bring back what was forgotten (arXiv 2410.16454)."""
+"""Quantisation: round the weights to a few bits, which can recover forgotten data (arXiv 2410.16454)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class Quantise(Attack):
-    """Round the weights of every linear layer but the output head to the nearest of 2^bits - 1 levels, row by row."""
+    """Round the weights of every linear layer except the output head to the nearest of 2^bits - 1 levels, row by row."""
 
     gives_model = True
 
     kind: Literal["quantise"]
-    """Quantisation: the weights are rounded, and kept in the model's precision."""
+    """Quantisation: the rounded weights are stored in the model's precision."""
     bits: Literal[4, 8] = 8
-    """Bits of a weight."""
+    """Bits per weight."""
 
     def attack(self, target: Target) -> None:
-        """Round the weights in place; embeddings, biases and the output head stay, as is usual."""
+        """Round the weights in place; embeddings, biases and the output head are unchanged, as is usual."""
         import torch
         from torch import nn
 
@@ -39,10 +39,10 @@ class Quantise(Attack):
 
 
 def round_rows(weight: Tensor, bits: int) -> Tensor:
-    """Return a weight, (rows, columns), each row rounded to multiples of its largest magnitude / (2^(bits-1) - 1)."""
+    """Return a weight, shape (rows, columns), with each row rounded to multiples of its largest magnitude / (2^(bits-1) - 1)."""
     levels = 2 ** (bits - 1) - 1
     step = weight.float().abs().amax(dim=1, keepdim=True) / levels
     rounded: Tensor = (weight.float() / step).round() * step
-    # A row of zeros has no step.
+    # The step of a row of zeros is 0.
     kept: Tensor = rounded.where(step > 0, 0.0).to(weight.dtype)
     return kept

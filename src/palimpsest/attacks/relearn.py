@@ -1,4 +1,4 @@
-"""Relearning: fine-tune a model on a part of the forget set and see how fast the rest comes back (SimNPO, Sec. 5 and Fig. 6)."""
+"""Relearning: fine-tune on a part of the forget set and measure how fast the rest comes back (SimNPO, Sec. 5 and Fig. 6)."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from palimpsest.training.settings import TrainSettings
 
 
 class Relearn(Attack):
-    """Fine-tune on a part of the forget set: its shortest answers, or random draws (Sec. 5, Fig. 6 of SimNPO)."""
+    """Fine-tune on a part of the forget set: the shortest answers, or random draws (SimNPO, Sec. 5 and Fig. 6)."""
 
     kind: Literal["relearn"]
     """Relearning."""
     select: Literal["shortest", "random"]
-    """Which part of the forget set is relearned: the shortest answers, or a random draw."""
+    """The part of the forget set to relearn: the shortest answers, or a random draw."""
     fraction: Annotated[float, Field(ge=0.001, le=1)] = 0.2
-    """Size of that part."""
+    """Size of that part as a fraction of the forget set."""
     draws: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Random draws, each an attack of its own; results are their mean and spread. The shortest answers are always the same."""
+    """Number of random draws; each is a separate attack, and results are their mean and spread. Only for `select: random`."""
     training: TrainSettings = TrainSettings(epochs=3)
-    """How the part is relearned."""
+    """Training settings of relearning."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.select == "shortest" and self.draws > 1:
-            raise ValueError(f"draws: {self.draws}: the shortest answers are the same in every draw: 1, or select: random")
+            raise ValueError(f"draws: {self.draws}: the shortest answers are the same in every draw; use 1, or select: random")
         return self
 
     @property
     def number_of_draws(self) -> int:
-        """How many times it is done."""
+        """The number of draws."""
         return self.draws
 
     @property
     def trains(self) -> tuple[TrainSettings, float]:
-        """How a draw trains, and on which share of the forget set."""
+        """The training settings of a draw and the fraction of the forget set it trains on."""
         return self.training, self.fraction
 
     def drawn(self, forget: Sequence[Question], seed: int) -> list[list[int]]:
-        """Return the places of the items that each draw relearns, sorted.
+        """Return the sorted indices of the items that each draw relearns.
 
-        The shortest answers (in characters, the earlier item first where equal) are one set, so all its draws are alike; a
-        random draw takes as many, each from a stream of its own.
+        The shortest answers (in characters; of equally short ones, the earlier) are the same for all draws. Random draws have
+        the same size, each from a random stream of its own.
         """
         size = max(1, round(self.fraction * len(forget)))
         if self.select == "shortest":
@@ -57,7 +57,7 @@ class Relearn(Attack):
         return [sorted(draw.tolist()) for draw in draws]
 
     def attack(self, target: Target) -> None:
-        """Fine-tune the model on the target's items, and watch it after every epoch."""
+        """Fine-tune the model on the target's items and measure it after every epoch."""
         from palimpsest.training.adapters import add_adapters
         from palimpsest.training.loop import train
         from palimpsest.training.problems import FineTuning

@@ -1,1 +1,1 @@
-"""Proof that results are what code and data give: what lies on disk, what the study says, and what differs."""
+"""The audit: verify that results follow from code and data, and compare results."""

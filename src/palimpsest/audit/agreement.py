@@ -1,4 +1,4 @@
-"""Whether two makings of one artefact agree: byte by byte, number by number, or as two draws of one thing would."""
+"""Whether two versions of an artefact agree: in their bytes, in their numbers, or statistically."""
 
 import json
 from collections.abc import Iterator
@@ -15,22 +15,22 @@ from palimpsest.provenance.manifest import MANIFEST, read_manifest
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 # Relative and absolute tolerance of a number.
 NUMERIC = (1e-3, 1e-5)
-# Of weights, their difference by their size; of a column, the difference of its means by its spread.
+# Relative difference of weights by norm, and of the means of a column by its standard deviation.
 WEIGHTS, MEANS = 0.02, 0.25
-# What follows from a greedy choice of tokens, where a rounding decides: compared by its means.
+# Columns that follow from greedy decoding, where rounding may change a token: compared by their means.
 CHOSEN_BY_TOKEN = ("generation", "rouge_1_recall", "rouge_l_recall", "rouge_l_f", "exact_memorisation", "extraction_strength")
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A file in which two makings differ by more than their class allows."""
+    """A file in which two versions differ by more than their class allows."""
 
     file: str
     reason: str
 
 
 def compare_folders(first: Path, second: Path, agreed: Agreement) -> Iterator[Disagreement]:
-    """Yield the files of two makings that differ by more than their class allows."""
+    """Yield the files of two versions that differ by more than their class allows."""
     one, other = (read_manifest(folder / MANIFEST)["files"] for folder in (first, second))
     for name in sorted(one.keys() ^ other.keys()):
         yield Disagreement(name, f"only in the {'first' if name in one else 'second'}")

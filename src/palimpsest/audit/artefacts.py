@@ -1,4 +1,4 @@
-"""The artefacts of a folder of results as they lie on disk."""
+"""The artefacts in a folder of results."""
 
 import json
 import os
@@ -12,26 +12,26 @@ from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_manifest
 
-# Beside artefacts, at the top of the results: the config that they came from, and what an audit said of them.
+# Other files at the top of the results: the resolved config, and the output of an audit.
 CONFIG = "run_config.yaml"
 PAGE, PLAIN = "audit.html", "audit.json"
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A folder with a manifest; `path` is the folder's below the results, with slashes."""
+    """A folder with a manifest; `path` is the folder's path below the results, with slashes."""
 
     path: str
     folder: Path
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What the artefact says it is; raises BrokenArtefact where it is no manifest."""
+        """The content of the manifest; raises BrokenArtefact if it is not valid."""
         return read_manifest(self.folder / MANIFEST)
 
     @cached_property
     def is_readable(self) -> bool:
-        """Whether its manifest is one."""
+        """Whether the manifest is valid."""
         try:
             return bool(self.manifest)
         except BrokenArtefact:
@@ -39,12 +39,12 @@ class Artefact:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the manifest's bytes, by which artefacts made from it name it."""
+        """The hash of the manifest's bytes, which identifies the artefact in downstream manifests."""
         return sha256_file(self.folder / MANIFEST)
 
     @cached_property
     def environment(self) -> dict[str, Any] | None:
-        """What it was made on; None where that is not recorded."""
+        """The environment of its job; None if it is not recorded."""
         try:
             environment: dict[str, Any] = json.loads((self.folder / ENVIRONMENT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -53,15 +53,15 @@ class Artefact:
 
 
 def find_artefacts(results: Path) -> dict[str, Artefact]:
-    """Return the artefacts below a folder by their paths, in order; links are not followed.
+    """Return the artefacts below a folder by their paths, in order, without following links.
 
-    Raises UserError where there is none. A manifest that cannot be read is an artefact too: reading it raises.
+    Raises UserError if there is none. A folder with an invalid manifest counts too; reading that manifest raises.
     """
     if not results.is_dir():
         raise UserError(f"{results}: no such folder of results")
     found = {folder.relative_to(results).as_posix(): folder for folder in _folders(results)}
     if not found:
-        raise UserError(f"{results}: no artefact in it: no {MANIFEST} at any depth")
+        raise UserError(f"{results}: contains no artefact: no {MANIFEST} at any depth")
     return {path: Artefact(path, found[path]) for path in sorted(found)}
 
 
@@ -71,7 +71,7 @@ def by_hash(artefacts: dict[str, Artefact]) -> dict[str, Artefact]:
 
 
 def _folders(results: Path) -> Iterator[Path]:
-    """Yield the folders with a manifest, none of those whose name begins with a dot (work in progress)."""
+    """Yield the folders with a manifest, except those whose names begin with a dot (work in progress)."""
     for folder, names, files in os.walk(results):
         names[:] = [name for name in names if not name.startswith(".")]
         if MANIFEST in files:

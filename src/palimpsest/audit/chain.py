@@ -1,4 +1,4 @@
-"""Whether every artefact leads back, manifest by manifest, to sources that are held fast."""
+"""Check that every artefact leads back, manifest by manifest, to pinned sources."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,9 +11,9 @@ IMPORT, EVALUATION = "external", "evaluate"
 
 
 def check_inputs(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, called: str) -> Iterator[Finding]:
-    """Yield what an artefact was made of that is another thing today.
+    """Yield the inputs of an artefact that have changed since.
 
-    `here` are all artefacts by their hashes and by their paths below the results, which Snakemake calls `called`.
+    `here` contains all artefacts by their hashes and by their paths below the results, which Snakemake calls `called`.
     """
     paths = inputs_of(job, called) if job else {}
     for label, digest in artefact.manifest["inputs"].items():
@@ -26,22 +26,22 @@ def check_inputs(artefact: Artefact, here: Mapping[str, Artefact], job: Planned 
 
 
 def inputs_of(job: Planned, called: str) -> dict[str, str]:
-    """Return a job's inputs by label, as paths below the results, which Snakemake calls so."""
+    """Return a job's inputs by label, as paths below the results, whose name for Snakemake is `called`."""
     return {label: source.parent.relative_to(called).as_posix() for label, source in job.command.inputs.items()}
 
 
 def is_imported(artefact: Artefact) -> bool:
-    """Whether an artefact holds a log that others made."""
+    """Return whether an artefact contains an imported log."""
     return bool(artefact.manifest["stage"] == IMPORT)
 
 
 def is_source(artefact: Artefact) -> bool:
-    """Whether something entered the results with an artefact: it has no inputs, or it is imported."""
+    """Return whether an artefact is a source: it has no inputs, or it is imported."""
     return is_imported(artefact) or not artefact.manifest["inputs"]
 
 
 def source_of(artefact: Artefact) -> str | None:
-    """Return in words what entered the results with an artefact, where that is held fast; None where it is not."""
+    """Return a description of an artefact's source if it is pinned; None otherwise."""
     spec = artefact.manifest["spec"]
     if is_imported(artefact):
         logs = [log for log in (spec["log"], spec["retrain"]) if log]
@@ -58,15 +58,17 @@ def source_of(artefact: Artefact) -> str | None:
 
 
 def check_source(artefact: Artefact) -> Iterator[Finding]:
-    """Yield what an artefact was made from that could be another thing tomorrow."""
+    """Yield the sources of an artefact that are not pinned."""
     spec = artefact.manifest["spec"]
     if is_source(artefact) and source_of(artefact) is None:
         name = spec["model"].get("name")
-        yield Finding("unpinned", artefact.path, f"{name} has no revision: a folder; its manifest alone holds the weights fast")
+        yield Finding(
+            "unpinned", artefact.path, f"{name} has no revision: it is a folder, pinned only by the hashes in its manifest"
+        )
     for name, suite in spec["suites"].items() if artefact.manifest["stage"] == EVALUATION else ():
         stock = [task for task in suite.get("tasks", []) if isinstance(task, str)]
         if stock:
-            reason = f"suite {name}: lm-eval fetches the data of {', '.join(stock)} at no revision that we could name"
+            reason = f"suite {name}: lm-eval fetches the data of {', '.join(stock)} without a revision"
             yield Finding("unpinned", artefact.path, reason)
 
 

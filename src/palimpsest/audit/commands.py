@@ -21,42 +21,45 @@ if TYPE_CHECKING:
 
 
 def add_audit(commands: "argparse._SubParsersAction[Parser]") -> None:
-    """Add `audit` and what is below it."""
-    audit = commands.add_parser("audit", help="prove that results are what code and data give", description="Audit results.")
+    """Add `audit` and its subcommands."""
+    audit = commands.add_parser("audit", help="verify that results follow from code and data", description="Audit results.")
     below = audit.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_verify, _add_rerun, _add_compare, _add_explain, _add_freeze, _add_check, _add_crate):
         add(below)
 
 
 def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
-    text = "Hash every file, follow every manifest to its sources, compare with the study of today and Snakemake's memory."
-    verify = commands.add_parser("verify", help="check every byte and where it comes from", description=text)
+    text = "Hash every file, follow every manifest to its sources, and compare with today's study and Snakemake's records."
+    verify = commands.add_parser("verify", help="check every file and its provenance", description=text)
     _add_results(verify)
     _add_allow(verify)
-    verify.add_argument("--out", type=filled_path, metavar="FOLDER", help="write audit.html and audit.json there")
+    verify.add_argument("--out", type=filled_path, metavar="FOLDER", help="write audit.html and audit.json to this folder")
     verify.add_argument("--json", action="store_true", help="print one JSON object")
     verify.set_defaults(run=_verify, prog=verify.prog)
 
 
 def _add_rerun(commands: "argparse._SubParsersAction[Parser]") -> None:
-    text = "Make artefacts once more from the inputs that are there, in a folder of their own, and compare."
-    rerun = commands.add_parser("rerun", help="make some artefacts once more and compare", description=text)
+    text = "Make randomly drawn artefacts again from the existing inputs, in a separate folder, and compare."
+    rerun = commands.add_parser("rerun", help="make some artefacts again and compare", description=text)
     _add_results(rerun)
-    rerun.add_argument("--sample", type=whole(1), default=3, metavar="K", help="how many, by chance (default 3)")
-    rerun.add_argument("--seed", type=whole(0), default=0, metavar="S", help="of the chance (default 0)")
-    rerun.add_argument("--only", nargs="+", default=[], metavar="STAGE", help="artefacts of these stages alone")
+    rerun.add_argument("--sample", type=whole(1), default=3, metavar="K", help="number of artefacts to draw (default 3)")
+    rerun.add_argument("--seed", type=whole(0), default=0, metavar="S", help="seed of the draw (default 0)")
+    rerun.add_argument("--only", nargs="+", default=[], metavar="STAGE", help="draw only from these stages")
     rerun.add_argument(
-        "--class", dest="agreed", choices=get_args(Agreement), help="compare by this class, not by the one that is declared"
+        "--class", dest="agreed", choices=get_args(Agreement), help="compare by this class instead of the declared one"
     )
     rerun.add_argument(
-        "--scratch", type=filled_path, metavar="FOLDER", help="where they are made, and kept (default: a temporary one)"
+        "--scratch",
+        type=filled_path,
+        metavar="FOLDER",
+        help="make and keep the artefacts in this folder (default: a temporary one)",
     )
     rerun.add_argument("--json", action="store_true", help="print one JSON object")
     rerun.set_defaults(run=_rerun, prog=rerun.prog)
 
 
 def _add_freeze(commands: "argparse._SubParsersAction[Parser]") -> None:
-    text = "Verify results, then write their ledger: a line an artefact, small enough to commit beside a paper."
+    text = "Verify results and write their ledger: one line per artefact, small enough to commit with a paper."
     freeze = commands.add_parser("freeze", help="write the ledger of results", description=text)
     _add_results(freeze)
     _add_allow(freeze)
@@ -65,16 +68,16 @@ def _add_freeze(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _add_check(commands: "argparse._SubParsersAction[Parser]") -> None:
-    text = "Hash every file again, derive the ledger anew, and compare it with one that was frozen."
+    text = "Hash every file again, derive the ledger, and compare it with a frozen one."
     check = commands.add_parser("check", help="compare results with a frozen ledger", description=text)
-    check.add_argument("ledger", type=filled_path, metavar="LEDGER", help="what `palimpsest audit freeze` wrote")
+    check.add_argument("ledger", type=filled_path, metavar="LEDGER", help="a ledger written by `palimpsest audit freeze`")
     check.add_argument("results", nargs="?", default=Path("results"), type=filled_path, metavar="RESULTS", help="default results")
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=_check, prog=check.prog)
 
 
 def _add_compare(commands: "argparse._SubParsersAction[Parser]") -> None:
-    text = "What differs between two ledgers, or folders of results, of two machines or two commits, and where it began."
+    text = "Compare two ledgers or folders of results, for example of two machines or commits, and find where differences begin."
     compare = commands.add_parser("compare", help="what differs between two ledgers", description=text)
     for name in ("first", "second"):
         compare.add_argument(name, type=filled_path, metavar=name.upper(), help="a ledger or a folder of results")
@@ -83,35 +86,48 @@ def _add_compare(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _add_explain(commands: "argparse._SubParsersAction[Parser]") -> None:
-    text = "From one number of the report back through every artefact, setting, source and commit that made it."
+    text = "Trace one number of the report through every artefact, setting, source and commit that contributed to it."
     explain = commands.add_parser("explain", help="where one number comes from", description=text)
-    explain.add_argument("metric", metavar="METRIC", help="as in the column `metric` of summary.csv")
+    explain.add_argument("metric", metavar="METRIC", help="a name in the column `metric` of summary.csv")
     explain.add_argument(
         "results", nargs="?", default=Path("results"), type=filled_path, metavar="RESULTS", help="default results"
     )
-    explain.add_argument("--where", nargs="+", default=[], type=_pair, metavar="COLUMN=VALUE", help="which of several")
+    explain.add_argument(
+        "--where", nargs="+", default=[], type=_pair, metavar="COLUMN=VALUE", help="select one of several numbers"
+    )
     explain.add_argument("--json", action="store_true", help="print one JSON object")
     explain.set_defaults(run=_explain, prog=explain.prog)
 
 
 def _add_crate(commands: "argparse._SubParsersAction[Parser]") -> None:
-    text = "Write results as a Workflow Run RO-Crate, which readers of research objects know without knowing Palimpsest."
+    text = "Write results as a Workflow Run RO-Crate, which tools for research objects can read."
     crate = commands.add_parser("crate", help="export results as a Workflow Run RO-Crate", description=text)
     crate.add_argument("results", type=filled_path, metavar="RESULTS", help="the folder of results")
     crate.add_argument("out", type=filled_path, metavar="OUT", help="a new folder, not below RESULTS")
-    crate.add_argument("--license", type=filled, metavar="URL", help="of what is exported (default: MIT)")
-    crate.add_argument("--largest", type=whole(0), metavar="BYTES", help="larger files are named, not copied (default 20000000)")
+    crate.add_argument("--license", type=filled, metavar="URL", help="licence of the exported results (default: MIT)")
+    crate.add_argument(
+        "--largest", type=whole(0), metavar="BYTES", help="describe larger files without copying them (default 20000000)"
+    )
     crate.set_defaults(run=_crate, prog=crate.prog)
 
 
 def _add_results(parser: Parser) -> None:
     parser.add_argument("results", type=filled_path, metavar="RESULTS", help="the folder of results")
-    parser.add_argument("--configfile", nargs="+", default=[], type=filled_path, help="the study, if not RESULTS/run_config.yaml")
+    parser.add_argument(
+        "--configfile", nargs="+", default=[], type=filled_path, help="config of the study (default: RESULTS/run_config.yaml)"
+    )
 
 
 def _add_allow(parser: Parser) -> None:
     kinds = ", ".join(KINDS)
-    parser.add_argument("--allow", nargs="+", default=[], choices=KINDS, metavar="KIND", help=f"report, but pass: {kinds}")
+    parser.add_argument(
+        "--allow",
+        nargs="+",
+        default=[],
+        choices=KINDS,
+        metavar="KIND",
+        help=f"report findings of these kinds but exit with 0: {kinds}",
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -170,11 +186,11 @@ def _freeze(args: argparse.Namespace) -> int:
     from palimpsest.audit.verify import format_verdict
 
     if args.out.is_dir() or not args.out.parent.is_dir():
-        raise UserError(f"--out: {args.out}: a file is wanted, in a folder that is there")
+        raise UserError(f"--out: {args.out}: must be a file in an existing folder")
     verdict = _verified(args)
     print(format_verdict(verdict))
     if verdict.failing(args.allow):
-        print("no ledger is written of results that do not hold; --allow KIND writes it all the same", file=sys.stderr)
+        print("results with findings get no ledger; --allow KIND overrides this", file=sys.stderr)
         return 1
     text = write_ledger(derive_ledger(args.results))
     args.out.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Two ledgers side by side: what differs, and where it began."""
+"""Compare two ledgers: what differs, and where the differences begin."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -6,25 +6,25 @@ from typing import Any
 
 from palimpsest.audit.ledger import Entry, Ledger
 
-# What an artefact can differ in by itself; else its inputs differ.
+# The ways in which an artefact itself can differ; otherwise its inputs differ.
 OWN = {"spec": "settings", "code": "code", "stage": "stage", "files": "files"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An artefact that is not the same in both: in what of its own, whether its files differ, and where that came from."""
+    """An artefact that differs: in which respects, whether its files differ, and where the difference begins."""
 
     path: str
     stage: str
     own: list[str]
     files: bool
     roots: list[str]
-    """The first artefacts upstream that differ, none of whose inputs do; itself where there is none."""
+    """The first artefacts upstream that differ although their inputs agree; the artefact itself if there is none."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two ledgers have in common and what not."""
+    """The result of comparing two ledgers."""
 
     same: int
     only_first: list[str]
@@ -34,21 +34,21 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether both hold the same artefacts with the same bytes."""
+        """Whether both contain the same artefacts with the same bytes."""
         return not (self.only_first or self.only_second or self.differences)
 
     @property
     def roots(self) -> dict[str, int]:
-        """Where differences began, and in how many artefacts each ends, the most first."""
+        """The artefacts where differences begin, with the number of affected artefacts, in descending order."""
         return dict(Counter(root for each in self.differences for root in each.roots).most_common())
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return the comparison as JSON values."""
         return asdict(self) | {"agrees": self.agrees, "roots": self.roots}
 
 
 def compare(first: Ledger, second: Ledger) -> Comparison:
-    """Return what differs between two ledgers; of each difference the first artefacts upstream that differ by themselves."""
+    """Return the differences between two ledgers, each with the first artefacts upstream that differ themselves."""
     ones, others = first.artefacts, second.artefacts
     both = sorted(ones.keys() & others.keys())
     differing = {path for path in both if ones[path].manifest != others[path].manifest}
@@ -57,7 +57,7 @@ def compare(first: Ledger, second: Ledger) -> Comparison:
 
     def roots(path: str) -> list[str]:
         if path not in known:
-            known[path] = [path]  # a ledger made by hand may go in circles
+            known[path] = [path]  # a ledger written by hand may have cycles
             entries = [ledger[path] for ledger in (ones, others) if path in ledger]
             sources = {source for entry in entries for source in entry.inputs.values() if source in differing or source in alone}
             found = {root for source in sources for root in roots(source)}
@@ -86,19 +86,19 @@ def compare(first: Ledger, second: Ledger) -> Comparison:
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """Return a comparison in lines for a terminal."""
+    """Return a comparison as text for a terminal."""
     lines = [f"{comparison.same} artefacts are the same"]
     lines += [f"only in the first: {path}" for path in comparison.only_first]
     lines += [f"only in the second: {path}" for path in comparison.only_second]
     if comparison.differences:
         moved = sum(each.files for each in comparison.differences)
-        lines.append(f"{len(comparison.differences)} differ, {moved} of them in their files; it began in:")
+        lines.append(f"{len(comparison.differences)} differ, {moved} of them in their files; the differences begin in:")
         own = {each.path: each for each in comparison.differences}
         for root, count in comparison.roots.items():
-            reason = f"its {' and '.join(own[root].own) or 'list of inputs'}" if root in own else "it is in one alone"
+            reason = f"its {' and '.join(own[root].own) or 'list of inputs'}" if root in own else "it is only in one of them"
             behind = count - (root in own)
-            lines.append(f"  {root}: {reason}{f', and {behind} behind it' if behind else ''}")
-        # Behind the first there may be more.
+            lines.append(f"  {root}: {reason}{f', and {behind} downstream' if behind else ''}")
+        # There may be further differences downstream of the first.
         for name, said in (("settings", "settings differ"), ("code", "code differs")):
             stages = sorted({each.stage for each in comparison.differences if name in each.own})
             lines += [f"{said} in stages: {', '.join(stages)}"] if stages else []
@@ -108,5 +108,5 @@ def format_comparison(comparison: Comparison) -> str:
 
 
 def _own(*entries: Entry) -> set[str]:
-    """Return in what entries differ by themselves."""
+    """Return the respects in which the entries themselves differ."""
     return {name for field, name in OWN.items() if len({getattr(entry, field) for entry in entries}) > 1}

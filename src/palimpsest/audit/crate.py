@@ -1,7 +1,7 @@
-"""A finished folder of results as a Provenance Run Crate: what was run, on what, with which settings, and what it left.
+"""Export a finished folder of results as a Provenance Run Crate: jobs, inputs, settings and outputs.
 
-https://w3id.org/ro/wfrun/provenance/0.5, an RO-Crate 1.1. Entities are JSON-LD as the profile shows it; the library keeps the
-graph, names the files in it and copies them.
+See https://w3id.org/ro/wfrun/provenance/0.5, a profile of RO-Crate 1.1. Entities are JSON-LD as in the profile; the library
+manages the graph, and names and copies the files.
 """
 
 import shutil
@@ -34,14 +34,14 @@ TERMS = "https://w3id.org/ro/terms/workflow-run"
 BIOSCHEMAS = "https://bioschemas.org/profiles"
 LICENSE = "https://spdx.org/licenses/MIT"
 WORKFLOW = "workflow/Snakefile"
-# What the workflow is made of, where it is there.
+# The files of the workflow, as far as they exist.
 SOURCES = ("LICENSE", "Snakefile", "config.yaml", "envs/workflow.lock", "workflow")
-# What the workflow publishes at the top of the results.
+# The outputs of the workflow at the top of the results.
 OUTPUTS = ("cost.csv", "cost.html", "report.html", "summary.csv")
-# Stages that leave tables, figures and pages; others leave weights and texts, which may be large or under another licence.
+# Stages that write tables, figures and pages; others write weights and text, which may be large or under another licence.
 SHOWN = ("summarise", "report")
 LARGEST = 20_000_000
-# Of the formats written here; the system's own table differs from machine to machine.
+# Media types of the written formats; the system's table differs between machines.
 FORMATS = {
     ".csv": "text/csv",
     ".html": "text/html",
@@ -62,14 +62,14 @@ Ref = dict[str, str]
 def write_crate(results: Path, out: Path, *, root: Path, license: str = LICENSE, largest: int = LARGEST) -> Path:
     """Write a crate of a finished folder of results into `out`, a new folder, and return its metadata file.
 
-    `root` is the repository with the workflow; `license` is the URL of what the crate is given under. Copied are the workflow,
-    manifests, environments, tables, figures and pages of at most `largest` bytes; other files are named by path and hash.
-    Raises UserError, and BrokenArtefact for a file that is not what its manifest says.
+    `root` is the repository with the workflow; `license` is the URL of the crate's licence. The crate contains copies of the
+    workflow, manifests, environments, and tables, figures and pages of at most `largest` bytes; other files are described by path
+    and hash. Raises UserError, and BrokenArtefact for a file that does not match its manifest.
     """
     if "://" not in license:
         raise UserError(f"{license}: not the URL of a licence, such as {LICENSE}")
     if out.exists():
-        raise UserError(f"{out}: already there; a crate is written into a new folder")
+        raise UserError(f"{out}: already exists; a crate needs a new folder")
     if out.resolve().is_relative_to(results.resolve()):
         raise UserError(f"{out}: inside {results}, where its manifests would count as artefacts")
     for needed in (root / WORKFLOW, results / CONFIG):
@@ -77,7 +77,7 @@ def write_crate(results: Path, out: Path, *, root: Path, license: str = LICENSE,
             raise UserError(f"{needed}: there is no such file; is this a finished study, and the repository it ran in?")
     config = read_configs([results / CONFIG])
     if "study" not in config:
-        raise UserError(f"{results / CONFIG}: it names no study")
+        raise UserError(f"{results / CONFIG}: the key `study` is missing")
     crate = _Export(results, root, largest).build(license, config)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -87,7 +87,7 @@ def write_crate(results: Path, out: Path, *, root: Path, license: str = LICENSE,
 
 
 class _Export:
-    """The graph of one crate while it grows."""
+    """A builder for the graph of a crate."""
 
     def __init__(self, results: Path, root: Path, largest: int) -> None:
         self.results, self.root, self.largest = results, root, largest
@@ -99,10 +99,10 @@ class _Export:
         self.crate.metadata.extra_contexts.append(f"{TERMS}/context")
         self.times = {path: time for path, artefact in self.artefacts.items() if (time := _times(artefact))}
         if not self.times:
-            raise UserError(f"{results}: no {ENVIRONMENT} says when anything was made")
+            raise UserError(f"{results}: no {ENVIRONMENT} records when an artefact was made")
 
     def build(self, license: str, config: Mapping[str, Any]) -> ROCrate:
-        """Describe it all, and return what the library writes."""
+        """Describe everything, and return the crate object of the library."""
         started, ended = min(start for start, _ in self.times.values()), max(end for _, end in self.times.values())
         root = self.crate.root_dataset
         root["name"] = f"Palimpsest: results of the study {config['study']}"
@@ -151,15 +151,15 @@ class _Export:
         return self.crate
 
     def add(self, identity: str, kind: str, **properties: Any) -> Ref:
-        """Describe something that is no file, without the properties that have no value; return a reference to it."""
+        """Describe an entity that is not a file, omitting properties without a value; return a reference to it."""
         known = {key: value for key, value in properties.items() if value is not None}
         self.crate.add(ContextEntity(self.crate, identity, properties={"@type": kind, **known}))
         return _ref(identity)
 
     def add_file(self, source: Path, name: str, wanted: str | None = None) -> Ref:
-        """Describe a file and return a reference to it; it is copied, except for a large one.
+        """Describe a file, copy it unless it is large, and return a reference to it.
 
-        Raises BrokenArtefact where its hash is not the wanted one.
+        Raises BrokenArtefact if its hash is not the expected one.
         """
         if not source.is_file():
             raise BrokenArtefact(f"{source}: missing, but its manifest names it")
@@ -172,9 +172,9 @@ class _Export:
         return _ref(self.crate.add_file(source, name, properties=about).id)
 
     def add_elsewhere(self, name: str, sha256: str, size: int | None = None) -> Ref:
-        """Describe a file that is not copied, one entity for all equal files, and return a reference to it.
+        """Describe a file that is not copied, with one entity for all equal files, and return a reference to it.
 
-        A relative @id promises a file in the crate, so this one has an absolute one, that of its bytes.
+        A relative @id promises a file in the crate, so the @id is the absolute name of the bytes.
         """
         uri = name_of_bytes(sha256)
         if uri not in self.crate:
@@ -200,12 +200,12 @@ class _Export:
         return self.example(ref, f"#stage/{stage}/artefact")
 
     def example(self, ref: Ref, parameter: str) -> Ref:
-        """Note that something was a value of a formal parameter, and return the reference to it."""
+        """Record an entity as a value of a formal parameter, and return the reference to it."""
         self.crate.get(ref["@id"]).append_to("exampleOfWork", _ref(parameter))
         return ref
 
     def add_run(self, path: str, artefact: Artefact) -> Ref:
-        """Describe the run of a stage that made an artefact."""
+        """Describe the job that made an artefact."""
         stage = artefact.manifest["stage"]
         spec = self.add(f"#run/{path}/spec", "PropertyValue", name="spec", value=canonical_json(artefact.manifest["spec"]))
         self.example(spec, f"#stage/{stage}/spec")
@@ -228,13 +228,13 @@ class _Export:
         )
 
     def consumed(self, sha256: str) -> Ref:
-        """Return a reference to the folder with this manifest; to the manifest alone where it lies outside the results."""
+        """Return a reference to the folder with this manifest, or to the manifest if it is outside the results."""
         if sha256 in self.hashes:
             return self.folders[self.hashes[sha256].path]
         return self.add_elsewhere(MANIFEST, sha256)
 
     def image(self, artefact: Artefact) -> Ref | None:
-        """Return a reference to the container image that a stage ran in, with its hash where the repository lists it."""
+        """Return a reference to the container image of a job, with its hash if the repository lists the image."""
         name = (artefact.environment or {}).get("image")
         if not name:
             return None
@@ -251,7 +251,7 @@ class _Export:
         return _ref(identity)
 
     def add_tools(self) -> None:
-        """Describe the stages, what they take and leave, and from which of them it comes: the plan behind the runs."""
+        """Describe the stages with their inputs and outputs, and the connections between them."""
         for stage in self.stages:
             manifests = [artefact.manifest for artefact in self.artefacts.values() if artefact.manifest["stage"] == stage]
             consumed = {
@@ -281,13 +281,13 @@ class _Export:
             self.add(f"#step/{stage}", "HowToStep", name=stage, workExample=_ref(f"#stage/{stage}"), connection=connections)
 
     def parameter(self, identity: str, kind: str, **properties: Any) -> Ref:
-        """Describe a formal parameter, named by the end of its identity."""
+        """Describe a formal parameter, named by the last part of its identity."""
         conforms = _ref(f"{BIOSCHEMAS}/FormalParameter/1.0-RELEASE")
         name = identity.rpartition("/")[2]
         return self.add(identity, "FormalParameter", name=name, additionalType=kind, conformsTo=conforms, **properties)
 
     def add_workflow(self, started: datetime, ended: datetime) -> Ref:
-        """Describe the workflow with its files and return a reference to the run of it."""
+        """Describe the workflow with its files, and return a reference to its run."""
         for source in self.sources():
             name = source.relative_to(self.root).as_posix()
             if name != WORKFLOW:
@@ -330,14 +330,14 @@ class _Export:
         return sorted(path for path in found if "__pycache__" not in path.parts)
 
     def version_of(self, package: str) -> str | None:
-        """Return the version of a package that the last stages ran with."""
+        """Return the version of a package in the last jobs."""
         last = max(self.times, key=lambda path: self.times[path][1])
         version: str | None = (self.artefacts[last].environment or {}).get("packages", {}).get(package)
         return version
 
 
 def name_of_bytes(sha256: str) -> str:
-    """Return the URI of bytes with a hash, wherever they are: RFC 6920."""
+    """Return the location-independent URI of bytes with this hash (RFC 6920)."""
     return f"ni:///sha-256;{urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip('=')}"
 
 
@@ -352,7 +352,7 @@ def _about_file(name: str, sha256: str, size: int | None) -> dict[str, str]:
 
 
 def _compact(crate: ROCrate) -> None:
-    """Name nothing twice in a list, and write a list of one as that one, as RO-Crate 1.1 recommends."""
+    """Remove duplicates from a list, and replace a list of one element by the element, as RO-Crate 1.1 recommends."""
     for entity in crate.get_entities():
         properties = entity.properties()
         for key, values in properties.items():
@@ -362,12 +362,12 @@ def _compact(crate: ROCrate) -> None:
 
 
 def _input(stage: str, label: str) -> str:
-    """Return the formal parameter of an input; those of a list (eval, eval.1, ...) are one."""
+    """Return the formal parameter of an input; all inputs of a list (eval, eval.1, ...) share one."""
     return f"#stage/{stage}/in/{label.partition('.')[0]}"
 
 
 def _times(artefact: Artefact) -> tuple[datetime, datetime] | None:
-    """Return when the run of a stage began and ended."""
+    """Return the start and end of a job."""
     environment = artefact.environment or {}
     if not {"started", "seconds"} <= environment.keys():
         return None

@@ -1,4 +1,4 @@
-"""From one number of a study back through every artefact, setting, source and commit that made it."""
+"""Trace one number of a study through every artefact, setting, source and commit that contributed to it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from palimpsest.names import RETRAIN, ModelId
 from palimpsest.provenance.manifest import MANIFEST
 
 SUMMARY = "summary"
-# The columns of a number that say what it is of.
+# The columns that identify a number.
 IDENTITY = ("benchmark", "split", "model", "seed", "method", "variant", "attack", "epoch", "suite")
 # Inputs of the stage `scores` whose ids are models of its run.
 MEASURED = ("eval", "attack", "trajectory")
 LISTED = 6
-# Of an artefact so many settings are shown in a line.
+# Maximum settings of an artefact in one line.
 SHOWN_SETTINGS = 8
 
 
 @dataclass(frozen=True)
 class Step:
-    """An artefact on the way back from a number: how deep, under which label it is read, and what it is."""
+    """An artefact in the trace of a number: its depth, its label as an input, and its identity."""
 
     depth: int
     label: str
@@ -39,22 +39,22 @@ class Step:
     commit: str | None
     made: str | None
     source: str | None
-    """What it was made from, of an artefact without inputs."""
+    """The source of an artefact without inputs."""
     seen: bool
-    """Whether it stands further up already, with all behind it."""
+    """Whether the trace has already shown the artefact with its inputs."""
 
 
 def find_number(results: Path, metric: str, where: Mapping[str, str]) -> dict[str, str]:
-    """Return the row of the one number with a name and with values of columns; raises UserError for none and for several."""
+    """Return the row of the number with this name and these column values; raises UserError unless there is exactly one."""
     path = results / SUMMARY / "summary.csv"
     if not path.is_file():
         raise UserError(f"{path}: missing; the study has no summary yet")
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:
-        raise UserError(f"{path}: no table, or cut short: {first_line(error)}") from None
+        raise UserError(f"{path}: not a table, or truncated: {first_line(error)}") from None
     if lacking := [name for name in (*IDENTITY, "metric", "value") if name not in frame]:
-        raise UserError(f"{path}: not the table of a summary: it has no column {lacking[0]!r}")
+        raise UserError(f"{path}: not a summary: it has no column {lacking[0]!r}")
     if unknown := [name for name in where if name not in IDENTITY]:
         raise UserError(f"--where: {suggest('column', unknown[0], IDENTITY)}")
     rows = frame[frame["metric"] == metric]
@@ -65,18 +65,18 @@ def find_number(results: Path, metric: str, where: Mapping[str, str]) -> dict[st
         if of_value.empty:
             raise UserError(f"--where: {name}={value}: no {metric} has it; there are {_listed(rows[name])}")
         rows = of_value
-    # A finished model is meant where nobody says otherwise.
+    # By default, finished models are meant, not trajectories.
     for name in ("attack", "epoch"):
         if name not in where and (rows[name] == "").any():
             rows = rows[rows[name] == ""]
     if len(rows) > 1:
         told = "; ".join(f"{name}={_listed(rows[name])}" for name in IDENTITY if rows[name].nunique() > 1)
-        raise UserError(f"{len(rows)} numbers are called {metric}; say which by --where: {told}")
+        raise UserError(f"{len(rows)} numbers have the name {metric}; select one with --where: {told}")
     return {str(name): str(value) for name, value in rows.iloc[0].items()}
 
 
 def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
-    """Return all that a number was made from, from the summary back to the sources; raises UserError for a broken chain."""
+    """Return all steps from the summary back to the sources of a number; raises UserError for a broken chain."""
     artefacts = find_artefacts(results)
     here, seen = by_hash(artefacts), set[str]()
 
@@ -94,7 +94,7 @@ def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
             code=manifest["code"],
             commit=environment.get("commit"),
             made=environment.get("started"),
-            source=source_of(artefact) or "a source that nothing holds fast" if is_source(artefact) else None,
+            source=source_of(artefact) or "an unpinned source" if is_source(artefact) else None,
             seen=again,
         )
         for name, digest in {} if again else _read(artefact, row, here).items():
@@ -108,7 +108,7 @@ def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
 
 
 def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
-    """Return a number and its steps as a tree for a terminal."""
+    """Return a number and its steps as a text tree for a terminal."""
     named = ", ".join(f"{name} {row[name]}" for name in IDENTITY if row[name])
     lines = [f"{row['metric']} = {row['value']}", f"  of {named}", ""]
     for step in steps:
@@ -127,12 +127,12 @@ def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
 
 
 def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefact]) -> dict[str, str]:
-    """Return those inputs of an artefact that a number reads: of a summary and of scores the ones of its model and of Retrain."""
+    """Return the inputs that a number depends on: for a summary and for scores, only those of its model and of Retrain."""
     inputs: dict[str, str] = artefact.manifest["inputs"]
     stage, spec = artefact.manifest["stage"], artefact.manifest["spec"]
     if stage == "summarise":
         read = {name: digest for name, digest in inputs.items() if digest not in here or _is_of(here[digest], row)}
-        # The scores of the run that an imported model stands beside say nothing of it.
+        # The scores of the neighbouring run do not concern an imported model.
         imported = {name: digest for name, digest in read.items() if digest in here and is_imported(here[digest])}
         return imported or read
     if stage != "scores":
@@ -144,7 +144,7 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
         kind, _, subject = name.partition(":")
         of = run.at(subject) if kind in MEASURED else run.of(RETRAIN)
         is_own = kind == wanted and (of.method, of.variant, of.attack) == identity
-        # Retrain judges, not what an attack made of it.
+        # Only Retrain itself is compared with, not its attacked versions.
         if is_own or (of.method == RETRAIN and not of.attack):
             label = " ".join(value for value in (of.method, of.variant) if value)
             chosen[f"{kind} of {label}"] = digest
@@ -160,14 +160,14 @@ def _is_of(artefact: Artefact, row: Mapping[str, str]) -> bool:
 
 
 def _settings(spec: Any) -> str:
-    # How a model is read stands at the base, and of a number it is the same everywhere.
+    # Model settings are shown only at the base, because they are the same in all steps.
     told = spec if set(spec) == {"model"} else {name: value for name, value in spec.items() if name != "model"}
     pairs = [f"{key} {value}" for key, value in _leaves(told) if key not in ("template", "answer_prefix")]
     return ", ".join(pairs[:SHOWN_SETTINGS]) + (f" and {len(pairs) - SHOWN_SETTINGS} more" if len(pairs) > SHOWN_SETTINGS else "")
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the settings of a spec that are set, by the last of their names; lists are too long for a line."""
+    """Yield the settings of a spec that have a value, by their last key, except lists, which are too long for a line."""
     if isinstance(value, dict):
         for name in value:
             yield from _leaves(value[name], name)

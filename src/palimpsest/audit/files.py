@@ -1,4 +1,4 @@
-"""Whether the files of results are those that their manifests name, all of them and no others."""
+"""Check that results contain exactly the files of their manifests."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -10,27 +10,27 @@ from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
 
-# What stands at the top of the results beside artefacts: copies for people, and what differs from run to run.
+# Files at the top of the results besides artefacts: published copies, and files that differ between runs.
 COPIES = {"summary.csv": "summary/summary.csv", "report.html": "report/report.html"}
 PUBLISHED = (*COPIES, CONFIG, "cost.csv", "cost.html", PLAIN, PAGE, "snakemake-report.zip")
 UNWATCHED = ("logs", "benchmarks", ".scratch")
-# Snakemake's own, in declared folders.
+# Snakemake's own files in declared folders.
 STAMP = ".snakemake_timestamp"
 
 
 def check_manifest(artefact: Artefact) -> Iterator[Finding]:
-    """Yield what is wrong with the manifest itself."""
+    """Yield findings about the manifest itself."""
     try:
         _ = artefact.manifest
     except BrokenArtefact as error:
         yield Finding("tampered", f"{artefact.path}/{MANIFEST}", str(error).partition(": ")[2])
         return
     if artefact.environment is None:
-        yield Finding("missing", f"{artefact.path}/{ENVIRONMENT}", "what it was made on is not on record")
+        yield Finding("missing", f"{artefact.path}/{ENVIRONMENT}", "its environment is not recorded")
 
 
 def check_file(artefact: Artefact, name: str) -> Iterator[Finding]:
-    """Yield what is wrong with one file that a manifest names."""
+    """Yield findings about one file of a manifest."""
     place, wanted = f"{artefact.path}/{name}", artefact.manifest["files"][name]
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts:
@@ -38,7 +38,7 @@ def check_file(artefact: Artefact, name: str) -> Iterator[Finding]:
         return
     path = artefact.folder / name
     if path.is_symlink():
-        return  # found as a link
+        return  # reported as a link
     if not path.is_file():
         yield Finding("missing", place, f"{MANIFEST} names it, sha256 {short(wanted['sha256'])}")
         return
@@ -57,10 +57,10 @@ def check_strangers(results: Path, artefacts: Mapping[str, Artefact]) -> Iterato
         for name in [*names, *files]:
             if Path(folder, name).is_symlink():
                 target = Path(folder, name).readlink()
-                yield Finding("tampered", (place / name).as_posix(), f"a link to {target}: results hold files alone")
+                yield Finding("tampered", (place / name).as_posix(), f"a link to {target}: results must not contain links")
         left = [name for name in names if name.startswith(".") and name.endswith(".partial")]
         for name in left:
-            yield Finding("orphaned", (place / name).as_posix(), "left by a job that was interrupted; snakemake makes it anew")
+            yield Finding("orphaned", (place / name).as_posix(), "left by an interrupted job; snakemake makes it again")
         names[:] = [name for name in names if name not in left and not (place == Path() and name in UNWATCHED)]
         for name in files:
             path = (place / name).as_posix()
@@ -69,15 +69,15 @@ def check_strangers(results: Path, artefacts: Mapping[str, Artefact]) -> Iterato
 
 
 def check_copies(results: Path) -> Iterator[Finding]:
-    """Yield what at the top of the results is not the artefact that it is a copy of."""
+    """Yield published copies at the top of the results that differ from their artefacts."""
     for name, original in COPIES.items():
         copy, source = results / name, results / original
         if not source.is_file():
-            continue  # found already, as a missing artefact or file
+            continue  # reported as a missing artefact or file
         if not copy.is_file():
-            yield Finding("missing", name, f"the copy of {original} that people look for")
+            yield Finding("missing", name, f"the published copy of {original}")
         elif sha256_file(copy) != sha256_file(source):
-            yield Finding("tampered", name, f"other bytes than {original}, of which it is a copy")
+            yield Finding("tampered", name, f"differs from {original}, of which it is a copy")
 
 
 def _named(artefact: Artefact) -> list[str]:

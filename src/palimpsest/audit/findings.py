@@ -1,25 +1,25 @@
-"""What an audit finds: kinds of findings, and the hashes and paths in their sentences."""
+"""Findings of an audit: their kinds and their text."""
 
 from dataclasses import dataclass
 
-# Worst first; a finding of any kind fails an audit that was not told to allow it.
+# Worst first; a finding of any kind fails the audit unless it is allowed.
 KINDS = {
-    "tampered": "bytes that are not those which were made",
-    "missing": "a file or an artefact that should be there",
-    "stale": "made from other settings, code or inputs than the study has today",
-    "orphaned": "no part of the study",
-    "unpinned": "a source that neither a hash nor a commit holds fast",
-    "unrecorded": "Snakemake does not remember making it, so it would not notice a change",
+    "tampered": "bytes differ from the bytes that were produced",
+    "missing": "a file or an artefact does not exist",
+    "stale": "made from settings, code or inputs that differ from today's study",
+    "orphaned": "not part of the study",
+    "unpinned": "a source without a hash or a commit",
+    "unrecorded": "Snakemake has no record of making it, so it would not notice a change",
     "mixed-environment": "made with other software or hardware than the rest",
-    "dirty-tree": "made by code that no commit holds",
+    "dirty-tree": "made with code that is not in any commit",
 }
-# Hexadecimal digits of a hash in a sentence.
+# Number of hexadecimal digits of a hash in text.
 SHOWN = 12
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be; `path` is below the results, `.` all of them."""
+    """One finding; `path` is relative to the results, and `.` means all results."""
 
     kind: str
     path: str

@@ -1,4 +1,4 @@
-"""The ledger of a study: every artefact by its hashes, in a small file to commit beside a paper."""
+"""The ledger of a study: the hashes of every artefact, in a small file to commit with a paper."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ from palimpsest.settings import Settings
 
 
 class Entry(Settings):
-    """One artefact: the hashes of its manifest, spec and files together, its code, and what it was made of."""
+    """One artefact: the hashes of its manifest, spec and files, its code, and its inputs."""
 
     manifest: str
     stage: str
@@ -24,24 +24,24 @@ class Entry(Settings):
     code: str
     files: str
     inputs: dict[str, str]
-    """The path of each input by its label; its hash where it is not among the artefacts."""
+    """The path of each input by its label; its hash if it is not among the artefacts."""
 
 
 class Ledger(Settings):
-    """All artefacts of a study by their paths, with the config that made them and on what."""
+    """All artefacts of a study by their paths, with the config and the environments."""
 
     format: Literal[1] = 1
     config: dict[str, Any] = {}
-    """The resolved config of the study: with a checkout of the commit all that is needed to make it again."""
+    """The resolved config of the study; with a checkout of the commit, it suffices to reproduce the study."""
     commits: dict[str, int]
-    """How many artefacts the code of which commit made."""
+    """The number of artefacts by commit of the code."""
     environments: dict[str, dict[str, int]]
-    """Of each package and of Python, how many artefacts were made with which version; of devices the same."""
+    """The number of artefacts by version of each package and of Python, and by device."""
     artefacts: dict[str, Entry]
 
 
 def derive_ledger(results: Path) -> Ledger:
-    """Return the ledger of results from their manifests; one that cannot be read is left out."""
+    """Return the ledger of results from their manifests; unreadable manifests are left out."""
     artefacts = {path: each for path, each in find_artefacts(results).items() if each.is_readable}
     here = by_hash(artefacts)
     config = results / CONFIG
@@ -54,7 +54,7 @@ def derive_ledger(results: Path) -> Ledger:
 
 
 def write_ledger(ledger: Ledger) -> str:
-    """Return a ledger as text: an artefact a line, so that a difference is seen in a diff."""
+    """Return a ledger as text with one line per artefact, so that differences are visible in a diff."""
     plain = ledger.model_dump()
     head = [f'"{name}":{canonical_json(plain[name])}' for name in ("format", "commits", "environments", "config")]
     lines = [f"{json.dumps(path)}:{canonical_json(entry)}" for path, entry in sorted(plain["artefacts"].items())]
@@ -62,7 +62,7 @@ def write_ledger(ledger: Ledger) -> str:
 
 
 def read_ledger(path: Path) -> Ledger:
-    """Return the ledger in a file, or that of a folder of results; raises UserError where it is neither."""
+    """Return the ledger in a file, or the ledger of a folder of results; raises UserError if the path is neither."""
     if path.is_dir():
         return derive_ledger(path)
     try:
@@ -70,7 +70,7 @@ def read_ledger(path: Path) -> Ledger:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, ValidationError) as error:
-        raise UserError(f"{path}: no ledger, as `palimpsest audit freeze` writes it: {_first(error)}") from None
+        raise UserError(f"{path}: not a ledger of `palimpsest audit freeze`: {_first(error)}") from None
 
 
 def _entry(artefact: Artefact, here: Mapping[str, Artefact]) -> Entry:

@@ -1,4 +1,4 @@
-"""The audit's page and its JSON, beside the report."""
+"""The audit's page and its JSON, next to the report."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What Snakemake would do for a study today, and what it wrote down when it did it."""
+"""The jobs that Snakemake would run for a study today, and its records of earlier jobs."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ STAGES = "palimpsest.stages."
 
 @dataclass(frozen=True)
 class Command:
-    """A stage's command line; `before` is what stands before the stage's own arguments, inputs are manifests by label."""
+    """The command line of a stage; `before` is the part before the stage's arguments, and inputs are manifests by label."""
 
     before: list[str]
     stage: str
@@ -30,7 +30,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Record:
-    """What Snakemake remembers of the job that made a file."""
+    """Snakemake's record of the job that made a file."""
 
     command: Command | None
     image: str | None
@@ -39,19 +39,19 @@ class Record:
 
 @dataclass(frozen=True)
 class Planned:
-    """A job of the study that makes an artefact, as it would run today; `record` is None where Snakemake remembers none."""
+    """The job that makes an artefact, as it would run today; `record` is None if Snakemake has no record."""
 
     rule: str
     threads: int
     command: Command
     record: Record | None
     changed: list[str] = field(default_factory=list)
-    """What Snakemake itself says has changed since: code, input, params."""
+    """The changes that Snakemake itself detects: code, input, params."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """Results with the study they are of: where Snakemake ran, and how it calls the folder of results."""
+    """Results with their study: the folder that Snakemake ran in, and its name for the results folder."""
 
     results: Path
     workdir: Path
@@ -60,28 +60,28 @@ class Project:
 
 
 def open_project(results: Path, configs: list[Path]) -> Project:
-    """Return results with their study: of the configs that are given, or of the one written beside them.
+    """Return results with their study, from the given configs or from the config in the results.
 
-    Raises UserError where there is none.
+    Raises UserError if there is none.
     """
     if not results.is_dir():
         raise UserError(f"{results}: no such folder of results")
-    # Not resolved: Snakemake knows results that are a link by the link's name.
+    # Not resolved, because Snakemake knows linked results by the name of the link.
     results = Path(os.path.normpath(results.absolute()))
     configs = [path.resolve() for path in configs] or [results / CONFIG]
     called = results.name
     for path in configs:
         called = str(_read_config(path).get("results", called))
     parts = Path(called).parts
-    # A folder that was copied and called otherwise: Snakemake's memory, if it came along, does not know it by that name.
+    # The folder was copied under another name, so Snakemake's records, if they were copied too, have the old name.
     if results.parts[-len(parts) :] != parts:
         parts = (results.name,)
     return Project(results, Path(*results.parts[: -len(parts)]), str(Path(*parts)), configs)
 
 
 def plan_jobs(project: Project) -> dict[str, Planned]:
-    """Return the jobs of a study by the paths of their artefacts, as Snakemake works them out; raises UserError."""
-    # Snakemake's interface for programs ends at printing, so the last steps are its own; the version is pinned.
+    """Return Snakemake's jobs of a study by the paths of their artefacts; raises UserError."""
+    # Snakemake's API can only print a plan, so the last steps use its internals; the version is pinned.
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import WorkflowError
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
@@ -104,13 +104,13 @@ def plan_jobs(project: Project) -> dict[str, Planned]:
 
 
 def read_command(text: str) -> Command | None:
-    """Return the stage that a shell command runs; None where it runs none."""
+    """Return the stage that a shell command runs; None if it runs none."""
     words = shlex.split(text)
     if "--spec" not in words:
         return None
     start = words.index("--spec") - 1
     before = words[: start + 1]
-    # What is set for the command alone stands first.
+    # Variables of the command come first.
     while before and before[0] != "python":
         before.pop(0)
     named: dict[str, list[str]] = {}
@@ -148,5 +148,5 @@ def _planned(job: Any, persistence: Any, project: Project) -> Iterator[tuple[str
 
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise UserError(f"{path}: there is no such config: name the study's by --configfile")
+        raise UserError(f"{path}: there is no such config; give the study's with --configfile")
     return read_configs([path])

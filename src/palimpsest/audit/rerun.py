@@ -1,4 +1,4 @@
-"""Artefacts made once more, in a folder of their own, and compared with those that are there."""
+"""Make artefacts again in a separate folder, and compare them with the existing ones."""
 
 import os
 import random
@@ -20,13 +20,13 @@ from palimpsest.names import Agreement
 from palimpsest.provenance.digest import ROOT
 from palimpsest.provenance.manifest import MANIFEST
 
-# What makes bytes repeat, where nothing else differs.
+# The parts of the environment that must be equal for equal bytes.
 SAME = ("python", "packages", "device", "cpu", "image", "processes")
 
 
 @dataclass(frozen=True)
 class Redone:
-    """An artefact made once more: by which class it is compared, why it does not agree, and how long it took, in seconds."""
+    """An artefact made again: the class of the comparison, the reasons for disagreement, and the duration in seconds."""
 
     path: str
     agreed: Agreement
@@ -41,19 +41,19 @@ class Redone:
 def draw(
     artefacts: Collection[str], planned: Mapping[str, Planned], sample: int, seed: int, only: Collection[str] = ()
 ) -> list[str]:
-    """Return the paths of so many artefacts of the study, by chance, of some stages only; raises UserError for too many."""
+    """Return the paths of randomly drawn artefacts of the study, only from some stages; raises UserError if there are too few."""
     paths = sorted(path for path in planned if path in artefacts and (not only or planned[path].command.stage in only))
     if not 0 < sample <= len(paths):
-        raise UserError(f"--sample {sample}: of the study's artefacts {len(paths)} are there{' of these stages' if only else ''}")
+        raise UserError(f"--sample {sample}: the study has only {len(paths)} artefacts{' of these stages' if only else ''}")
     return sorted(random.Random(seed).sample(paths, sample))
 
 
 def redo(
     drawn: Sequence[tuple[Artefact, Planned]], project: Project, scratch: Path, agreed: Agreement | None = None
 ) -> Iterator[Redone]:
-    """Make artefacts once more from the inputs that are there and yield how each compares, by the class that its stage declares.
+    """Make artefacts again from the existing inputs and yield each comparison, by the class that its stage declares.
 
-    One that is stale is not made: it would be another thing.
+    Stale artefacts are not made, because they would differ.
     """
     for number, (artefact, job) in enumerate(drawn):
         out, started = scratch / str(number), time.monotonic()
@@ -66,7 +66,7 @@ def redo(
 
 
 def class_of(first: Artefact, second: Artefact) -> Agreement:
-    """Return how far two makings have to agree: to the byte on one environment without a GPU, else as their stage declares."""
+    """Return how closely two versions must agree: in their bytes in equal environments without a GPU, otherwise as declared."""
     one, other = first.environment or {}, second.environment or {}
     if all(one.get(name) == other.get(name) for name in SAME) and one.get("device") == "cpu":
         return "bitwise"
@@ -74,7 +74,7 @@ def class_of(first: Artefact, second: Artefact) -> Agreement:
 
 
 def _run(job: Planned, out: Path, project: Project, scratch: Path) -> list[str]:
-    """Run a job's command with another place to write; return what it said last where it failed."""
+    """Run a job's command with another output folder; return its last message if it fails."""
     command = job.command
     arguments = [*command.before[1:], "--spec", command.spec, "--code", command.code, "--out", str(out / MANIFEST)]
     arguments += [word for label, source in command.inputs.items() for word in ("--in", f"{label}={source}")]

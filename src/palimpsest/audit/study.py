@@ -1,4 +1,4 @@
-"""Whether results are what the study would make today, and what Snakemake remembers of having made them."""
+"""Check results against the artefacts that the study would make today, and against Snakemake's records."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,26 +10,26 @@ from palimpsest.audit.findings import Finding, short
 from palimpsest.audit.planned import Planned
 from palimpsest.config.images import open_images
 
-# So many differing settings are named in a sentence.
+# Maximum number of differing settings in a message.
 NAMED = 3
 
 
 def check_presence(artefacts: Mapping[str, Artefact], planned: Mapping[str, Planned]) -> Iterator[Finding]:
-    """Yield artefacts that the study wants and are not there, and those that it does not want."""
+    """Yield missing artefacts of the study, and artefacts that are not part of it."""
     for path, job in planned.items():
         if path not in artefacts:
-            yield Finding("missing", path, f"the study wants it: rule {job.rule} has not run")
+            yield Finding("missing", path, f"the study needs it, but rule {job.rule} has not run")
     for path in artefacts.keys() - planned.keys():
         yield Finding("orphaned", path, "no job of the study makes it")
 
 
 def check_today(artefact: Artefact, job: Planned) -> Iterator[Finding]:
-    """Yield in what an artefact differs from what its job would make today."""
+    """Yield the differences between an artefact and the output of its job today."""
     manifest, command = artefact.manifest, job.command
     spec = json.loads(command.spec)
     if manifest["spec"] != spec:
         differences = _differences(manifest["spec"], spec)
-        yield Finding("stale", artefact.path, f"made with other settings than the study's: {differences}")
+        yield Finding("stale", artefact.path, f"made with settings that differ from the study's: {differences}")
     if manifest["code"] != command.code:
         commit = (artefact.environment or {}).get("commit")
         hint = f"; git diff {short(commit)} -- src shows how" if commit else ""
@@ -37,19 +37,19 @@ def check_today(artefact: Artefact, job: Planned) -> Iterator[Finding]:
         yield Finding("stale", artefact.path, f"the code of stage {command.stage} has changed: {code}")
     if manifest["inputs"].keys() != command.inputs.keys():
         made, wanted = (", ".join(sorted(labels)) or "nothing" for labels in (manifest["inputs"], command.inputs))
-        yield Finding("stale", artefact.path, f"made of {made}; the study gives it {wanted}")
+        yield Finding("stale", artefact.path, f"made of {made}; the study uses {wanted}")
     elif job.changed and manifest["spec"] == spec and manifest["code"] == command.code:
-        yield Finding("stale", artefact.path, f"Snakemake would make it anew: changed since: {', '.join(job.changed)}")
+        yield Finding("stale", artefact.path, f"Snakemake would make it again; changed since: {', '.join(job.changed)}")
 
 
 def check_record(artefact: Artefact, job: Planned, root: Path) -> Iterator[Finding]:
-    """Yield in what an artefact is not the one whose making Snakemake wrote down; `root` is where images are listed."""
+    """Yield the differences between an artefact and Snakemake's record of its job; `root` contains the list of images."""
     record, manifest = job.record, artefact.manifest
     if record is None:
-        yield Finding("unrecorded", artefact.path, "there is no metadata of it in .snakemake")
+        yield Finding("unrecorded", artefact.path, ".snakemake has no metadata of it")
         return
     if record.incomplete:
-        yield Finding("unrecorded", artefact.path, "Snakemake holds it for unfinished")
+        yield Finding("unrecorded", artefact.path, "Snakemake regards it as incomplete")
     if record.command is not None:
         said = {"spec": json.loads(record.command.spec), "code": record.command.code, "stage": record.command.stage}
         for name, value in said.items():
@@ -70,7 +70,7 @@ def _images(root: Path) -> set[str]:
 
 
 def _differences(made: Any, wanted: Any) -> str:
-    """Name the settings in which two specs differ."""
+    """Return a list, as text, of the settings in which two specs differ."""
     pairs = {key: (flat_made, flat_wanted) for key, flat_made, flat_wanted in _pairs(made, wanted)}
     named = [f"{key} {_text(a)}, now {_text(b)}" for key, (a, b) in sorted(pairs.items())[:NAMED]]
     return "; ".join(named) + (f"; and {len(pairs) - NAMED} more" if len(pairs) > NAMED else "")

@@ -1,4 +1,4 @@
-"""Whether artefacts were made in one environment, by code that a commit holds."""
+"""Check that artefacts were made in one environment, with committed code."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,9 @@ Place = tuple[str, str]
 
 
 def check_environments(artefacts: Mapping[str, Artefact]) -> Iterator[Finding]:
-    """Yield artefacts made with another version, device or number of processes than most of those that have one.
+    """Yield artefacts whose versions, device or number of processes differ from most others'.
 
-    Packages and devices are compared over the whole study, images and numbers of processes among artefacts of one stage.
+    Packages and devices are compared over the whole study, images and numbers of processes among the artefacts of one stage.
     """
     values = {path: dict(_facts(artefact)) for path, artefact in artefacts.items()}
     counts: dict[Place, Counter[str]] = defaultdict(Counter)
@@ -29,14 +29,14 @@ def check_environments(artefacts: Mapping[str, Artefact]) -> Iterator[Finding]:
 
 
 def check_commit(artefact: Artefact) -> Iterator[Finding]:
-    """Yield an artefact that was made by code which no commit holds."""
+    """Yield an artefact that was made with uncommitted code."""
     if artefact.environment is None:
         return
     commit = artefact.environment.get("commit")
     if not commit:
-        yield Finding("dirty-tree", artefact.path, "no commit is on record: it was not made in a git checkout")
+        yield Finding("dirty-tree", artefact.path, "no commit is recorded: it was not made in a git checkout")
     elif str(commit).endswith(DIRTY):
-        yield Finding("dirty-tree", artefact.path, f"made by a tree that differed from commit {short(commit)}")
+        yield Finding("dirty-tree", artefact.path, f"made from a working tree that differed from commit {short(commit)}")
 
 
 def _facts(artefact: Artefact) -> Iterator[tuple[Place, str]]:
@@ -46,7 +46,7 @@ def _facts(artefact: Artefact) -> Iterator[tuple[Place, str]]:
     for name, version in environment.get("packages", {}).items():
         yield ("", name), str(version)
     yield ("", "python"), str(environment.get("python"))
-    # A stage that loads no torch knows of no other device than the CPU.
+    # A stage that does not load torch knows only the CPU as a device.
     if "torch" in environment.get("packages", {}):
         yield (_stage(artefact), "device"), str(environment.get("device"))
     yield (_stage(artefact), "image"), str(environment.get("image"))

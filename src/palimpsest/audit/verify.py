@@ -1,4 +1,4 @@
-"""All checks of an audit in their order, and what came of them."""
+"""All checks of an audit in order, and the verdict."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -20,7 +20,7 @@ from palimpsest.provenance.digest import ROOT
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an audit looked at and what it found; `sources` says of each artefact without inputs what it was made from."""
+    """The artefacts and findings of an audit; `sources` describes the source of each artefact without inputs."""
 
     results: str
     artefacts: dict[str, dict[str, Any]]
@@ -31,16 +31,16 @@ class Verdict:
     findings: list[Finding]
 
     def failing(self, allowed: Collection[str] = ()) -> list[Finding]:
-        """Return the findings of kinds that are not allowed."""
+        """Return the findings whose kinds are not allowed."""
         return [finding for finding in self.findings if finding.kind not in allowed]
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return the verdict as JSON values."""
         return asdict(self)
 
 
 def verify(project: Project) -> Verdict:
-    """Check results against their manifests, the manifests against each other, the study of today and Snakemake's memory."""
+    """Check results against their manifests, and manifests against each other, today's study and Snakemake's records."""
     artefacts = find_artefacts(project.results)
     planned = plan_jobs(project)
     whole = {path: artefact for path, artefact in artefacts.items() if artefact.is_readable}
@@ -67,7 +67,7 @@ def verify(project: Project) -> Verdict:
 
 
 def check_bytes(results: Path, artefacts: Mapping[str, Artefact]) -> list[Finding]:
-    """Return what results show by themselves: files that are not those of their manifests, strangers, copies that differ."""
+    """Return the findings from the results alone: files that differ from manifests, unknown files, differing copies."""
     found = [finding for artefact in artefacts.values() for finding in files.check_manifest(artefact)]
     listed = [(each, name) for each in artefacts.values() if each.is_readable for name in each.manifest["files"]]
     for artefact, name in track(listed, "hashing", total=len(listed)):
@@ -76,7 +76,7 @@ def check_bytes(results: Path, artefacts: Mapping[str, Artefact]) -> list[Findin
 
 
 def format_verdict(verdict: Verdict) -> str:
-    """Return a verdict in lines for a terminal: every finding, then what was looked at."""
+    """Return a verdict as text for a terminal: every finding, then a summary."""
     counts = Counter(finding.kind for finding in verdict.findings)
     looked = f"{len(verdict.artefacts)} artefacts, {verdict.files} files, {verdict.bytes / 1e6:.1f} MB"
     found = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
@@ -85,7 +85,7 @@ def format_verdict(verdict: Verdict) -> str:
 
 
 def _check_origin(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, project: Project) -> Iterator[Finding]:
-    """Yield what is wrong with how one artefact was made."""
+    """Yield findings about the provenance of one artefact."""
     yield from check_source(artefact)
     yield from check_inputs(artefact, here, job, project.called)
     if job:

@@ -1,1 +1,1 @@
-"""The benchmarks: a folder each."""
+"""The benchmarks, one folder each."""

@@ -1,4 +1,4 @@
-"""What a kind of benchmark says of itself: the entry of the config with what is different about it, and its sources of data."""
+"""The base classes of benchmarks (their config entries, with everything that differs between kinds) and of data sources."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ from palimpsest.settings import Settings
 
 
 class Data(Protocol):
-    """A whole data set, as every source of a benchmark gives it."""
+    """A complete data set, as returned by a source."""
 
     @property
     def origin(self) -> Mapping[str, Any]:
-        """Where it comes from: licence, revision, hashes of files."""
+        """The origin of the data: licence, revision, hashes of files."""
 
     def write(self, directory: Path) -> dict[str, int]:
         """Write one JSON-lines file per set and return the number of rows of each."""
 
 
 class Source(Settings, ABC):
-    """Where the data of a benchmark come from. The config imports every source: its module imports nothing slow."""
+    """A source of a benchmark's data. The config imports every source, so its module must not import anything slow."""
 
     kind: str
     sets: ClassVar[tuple[str, ...]]
-    """The sets that have rows; the names are patterns."""
+    """Patterns of the names of the sets that have rows."""
 
     @abstractmethod
     def read(self) -> Data:
-        """Return the data set; raises UserError, one line, for one that cannot be read."""
+        """Return the data set; raises UserError if it cannot be read."""
 
     @property
     def teaches_base(self) -> bool:
-        """Whether the data hold a corpus for the base of a tiny model."""
+        """Whether the data include a corpus for the base of a tiny model."""
         return "base" in self.sets
 
     def check(self, *at: str | int) -> None:
-        """Refuse a source that lacks a setting which only some studies need."""
+        """Raise UserError if a setting that only some studies need is missing."""
 
 
 class LocalSource(Source):
-    """Data in a folder that a person may edit."""
+    """A source in a local folder, which the user may edit."""
 
     path: str
     holds: ClassVar[str]
-    """What the folder should hold."""
+    """A description of the folder's expected contents."""
 
     @abstractmethod
     def hash_files(self) -> dict[str, str]:
-        """Return the sha256 of each file that is read, as far as they are there."""
+        """Return the sha256 of each file that is read, as far as the files exist."""
 
 
 class Block(Protocol):
-    """What a benchmark sees of a block of the config."""
+    """The part of a config block that a benchmark uses."""
 
     @property
     def benchmark(self) -> str:
@@ -77,7 +77,7 @@ class Block(Protocol):
 
 
 class Study(Protocol):
-    """What a benchmark sees of a config."""
+    """The part of a config that a benchmark uses."""
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -93,15 +93,15 @@ class Study(Protocol):
 
     @property
     def blocks(self) -> Sequence[Block]:
-        """What the study runs."""
+        """The blocks of the study."""
 
 
 class Variant(Protocol):
-    """What a benchmark sees of a method's settings."""
+    """The part of a variant's settings that a benchmark uses."""
 
     @property
     def training(self) -> Any:
-        """The settings of training; None for a method that trains nothing."""
+        """The settings of training; None for a method that does not train."""
 
     @property
     def retain_loss(self) -> str:
@@ -109,15 +109,15 @@ class Variant(Protocol):
 
     @property
     def start(self) -> str:
-        """The model that it starts from."""
+        """The model that unlearning starts from."""
 
     @property
     def reference(self) -> str:
-        """The reference whose log-probabilities it reads."""
+        """The name of the reference log-probabilities."""
 
 
 class Resolved(Protocol):
-    """What the specs of a benchmark's own stages are made of: the settings of a study, worked out."""
+    """The resolved settings of a study, from which a benchmark's own stages make their specs."""
 
     def benchmark(self, name: str) -> Any:
         """Return the settings of a benchmark."""
@@ -133,10 +133,10 @@ class Resolved(Protocol):
 
 
 class Benchmark(Settings, ABC):
-    """An entry under `benchmarks` of the config. The class of a kind lies in `benchmark.py` of the kind's folder.
+    """An entry under `benchmarks` of the config. The class of each kind is in `benchmark.py` of the kind's folder.
 
-    The folder's `stages` may hold modules that do the work of a stage in the place of the general ones: each with a `Spec`, the
-    function `spec` that makes it, and `work`.
+    Modules in the folder's `stages` replace the general stages of the same name: each has a `Spec`, the function `spec` that
+    makes it, and `work`.
     """
 
     kind: str
@@ -148,39 +148,39 @@ class Benchmark(Settings, ABC):
     takes_given: ClassVar[bool] = False
     """Whether a model may bring a finished original and Retrain."""
     takes_logs: ClassVar[bool] = False
-    """Whether evaluations that others made may stand in its tables."""
+    """Whether imported evaluation logs may appear in its tables."""
     has_facts: ClassVar[bool] = False
-    """Whether training can repeat facts on the world (`fact_lessons`)."""
+    """Whether training can rehearse facts about the world (`fact_lessons`)."""
     is_corpus: ClassVar[bool] = False
-    """Whether models learn documents, which are cut into chunks, rather than questions with answers."""
+    """Whether models learn a corpus, divided into chunks, instead of questions with answers."""
     measures_itself: ClassVar[bool] = False
-    """Whether its one suite, which has its name, evaluates all models and watches every method."""
+    """Whether the benchmark has one suite of its own, with its name, that evaluates every model and watches every training."""
     draws_anew: ClassVar[bool] = False
-    """Whether each seed draws data and initial weights of its own (stage `draw`), so that there is no base."""
+    """Whether each seed draws its own data (stage `draw`) and initial weights, so that there is no base."""
     retrain_split: ClassVar[str | None] = None
-    """The split to which the one Retrain of all splits belongs; None: every split has its own."""
+    """The split of the Retrain that all splits share; None if every split has its own Retrain."""
 
     @property
     @abstractmethod
     def split_names(self) -> str:
-        """How its splits are called, for the line of an error."""
+        """A description of the names of its splits, for error messages."""
 
     @abstractmethod
     def has_split(self, split: str) -> bool:
-        """Return whether a name can be that of a split."""
+        """Return whether a split can have this name."""
 
     @property
     def original_is_base(self) -> bool:
-        """Whether the base of a model is its original too."""
+        """Whether the base model is also the Original."""
         return False
 
     @property
     def split_settings(self) -> dict[str, Any]:
-        """What the stage `split` reads of these settings."""
+        """The settings that the stage `split` reads."""
         return {}
 
     def home(self, split: str) -> str:
-        """Return the split whose original and Retrain serve a split."""
+        """Return the split whose Original and Retrain a split uses."""
         return split
 
     def before(self, split: str) -> str | None:
@@ -188,23 +188,23 @@ class Benchmark(Settings, ABC):
         return None
 
     def is_cut(self, split: str) -> bool:
-        """Return whether a split is cut out of the data, rather than being the data itself."""
+        """Return whether a split is an artefact of its own, and not the data artefact itself."""
         return True
 
     def is_watched(self, split: str) -> bool:
-        """Return whether a split can have trajectories, and so be judged by a choice."""
+        """Return whether a split can have trajectories, and therefore selections."""
         return True
 
     def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
-        """Refuse a split that this benchmark, of that name, does not have."""
+        """Raise UserError if the benchmark called `name` does not have this split."""
         if not self.has_split(split):
-            raise UserError(f"{place(*at)}: {split!r} is no split of {name}, which is of kind {self.kind}: {self.split_names}")
+            raise UserError(f"{place(*at)}: {split!r} is not a split of {name}, which is of kind {self.kind}: {self.split_names}")
 
     def check(self, study: Study, block: Block, *at: str | int) -> None:
-        """Refuse what a block at a place in the config asks for and this kind of benchmark, and no other, does not give."""
+        """Raise UserError for requests of a block that this kind of benchmark does not support; `at` is the block's place."""
 
     def check_variant(self, where: str, method: str, variant: Variant) -> None:
-        """Refuse a variant of a method that this kind of benchmark cannot unlearn with."""
+        """Raise UserError for a variant of a method that this kind of benchmark does not support."""
 
 
 class SourcedBenchmark(Benchmark, ABC):

@@ -1,4 +1,4 @@
-"""What benchmarks of documents have in common."""
+"""The base class of corpus benchmarks."""
 
 from abc import ABC
 from typing import ClassVar
@@ -10,12 +10,12 @@ from palimpsest.mistakes import place
 from palimpsest.models.settings import Tiny
 from palimpsest.names import ORIGINAL
 
-# The first split is the data itself: its original and Retrain serve all splits of a benchmark.
+# The first split is the data artefact itself; all splits of a benchmark use its Original and Retrain.
 FORGET = "forget"
 
 
 class CorpusBenchmark(SourcedBenchmark, ABC):
-    """A benchmark of documents. All splits share original and Retrain, and the data themselves are the first split."""
+    """A corpus benchmark. All splits share Original and Retrain, and the data artefact is the first split."""
 
     is_corpus: ClassVar = True
 
@@ -24,32 +24,32 @@ class CorpusBenchmark(SourcedBenchmark, ABC):
         return FORGET
 
     def is_cut(self, split: str) -> bool:
-        """Return whether a split is another than the first."""
+        """Return whether a split is not the first one."""
         return split != FORGET
 
     def is_watched(self, split: str) -> bool:
-        """Return whether a split is the first."""
+        """Return whether a split is the first one."""
         return split == FORGET
 
     def check(self, study: Study, block: Block, *at: str | int) -> None:
-        """Refuse methods that need questions, and tiny models that the source or their architecture has no room for."""
+        """Refuse methods that need questions, tiny models without a base corpus, and chunks longer than a model's context."""
         for method in block.variants:
             if load_method(method).reads_refusals:
                 raise UserError(
-                    f"{place(*at, 'methods')}: {method} needs questions with answers, and {block.benchmark} has documents alone"
+                    f"{place(*at, 'methods')}: {method} needs questions with answers, but {block.benchmark} is a corpus"
                 )
         for name in block.models:
             model = study.models[name]
             if not isinstance(model, Tiny):
                 continue
             if not study.sources[self.source].teaches_base:
-                said = f"{name} is tiny, and source {self.source!r} has nothing that its base could learn"
+                said = f"{name} is tiny, but source {self.source!r} has no base corpus"
                 raise UserError(f"{place(*at, 'models')}: {said}")
-            if model.piece_tokens > model.architecture.context:
-                where, context = place("models", name, "piece_tokens"), model.architecture.context
-                raise UserError(f"{where}: {model.piece_tokens}: its architecture has a context of {context} tokens")
+            if model.chunk_tokens > model.architecture.context:
+                where, context = place("models", name, "chunk_tokens"), model.architecture.context
+                raise UserError(f"{where}: {model.chunk_tokens}: its architecture has a context of {context} tokens")
 
     def check_variant(self, where: str, method: str, variant: Variant) -> None:
-        """Refuse another start than the original."""
+        """Refuse a variant that does not start from the Original."""
         if variant.start != ORIGINAL:
-            raise UserError(f"{where}: start: {variant.start}: on documents it is {ORIGINAL}")
+            raise UserError(f"{where}: start: {variant.start}: on a corpus it must be {ORIGINAL}")

@@ -1,9 +1,8 @@
 """The kinds of benchmarks and of their sources, found by listing folders and imported only when they are used.
 
-A kind of benchmark is a folder beside this file with a `benchmark.py`, or a package that another distribution announces under the
-entry point group `palimpsest.benchmarks`. A kind of source is a module in its folder `sources`; modules in its folder
-`stages` do the work of stages in the place of the general ones. Editing a module reruns only the
-stages that read it: the code digest of a stage names those that its job uses.
+A kind of benchmark is a folder next to this file with a `benchmark.py`, or a package that another distribution announces under
+the entry point group `palimpsest.benchmarks`. A kind of source is a module in its folder `sources`; modules in its folder `stages`
+replace general stages. Editing a module reruns only the jobs that use it, because only their code digests cover it.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def _modules_in(folder: str) -> dict[str, str]:
 
 
 def source_module(kind: str) -> str:
-    """Return the module of a kind of source; raises ValueError for a kind that there is not."""
+    """Return the module of a kind of source; raises ValueError for an unknown kind."""
     modules = {name: module for benchmark in packages() for name, module in source_modules(benchmark).items()}
     if kind not in modules:
         raise ValueError(suggest("kind", kind, modules))
@@ -83,7 +82,7 @@ def load_source(kind: str) -> type[Source]:
 
 
 def open_source(settings: Mapping[str, Any]) -> Source:
-    """Return a source by its settings, of whose kinds no other is imported."""
+    """Return a source by its settings, importing only its own kind."""
     return load_source(settings["kind"]).model_validate(settings)
 
 

@@ -1,7 +1,7 @@
 """The kinds of suites: a kind is a package with the modules `suite_settings`, `suite` and `scores`.
 
-A benchmark brings a suite of its own name; lm-eval serves several. The modules are imported only when they are used, so editing
-one suite reruns no other: the code digest of a stage names those that its job uses.
+A benchmark may have a suite of its own name; several benchmarks use lm-eval. Modules are imported only when they are used, so
+editing one suite reruns no other: a code digest covers only the modules that the job uses.
 """
 
 from functools import reduce
@@ -42,7 +42,7 @@ def scoring_modules(kind: str) -> list[str]:
 
 
 def _settings() -> dict[str, type[Suite]]:
-    """Return the class of the settings of each kind of suite, which its module `suite_settings` names `SETTINGS`."""
+    """Return the settings class of each kind of suite, which is `SETTINGS` in its module `suite_settings`."""
     return {kind: load(kind, "suite_settings").SETTINGS for kind in (*kinds.having("suite_settings"), *SHARED)}
 
 

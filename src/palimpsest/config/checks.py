@@ -67,7 +67,7 @@ def check_config(config: Config) -> None:
 def check_characters(value: Any, *keys: str | int) -> None:
     """Raise UserError for a text with half of a surrogate pair, which no file can hold."""
     if isinstance(value, str) and (half := find_half(value)):
-        raise UserError(f"{place(*keys)}: {half} is half of a surrogate pair, and no character")
+        raise UserError(f"{place(*keys)}: {half} is half of a surrogate pair, not a character")
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         check_characters(key, *keys)
         check_characters(inner, *keys, key)

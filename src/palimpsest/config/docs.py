@@ -1,4 +1,4 @@
-"""The JSON schema of the config and its reference for readers, both made from the config's models."""
+"""The JSON schema of the config and `config/README.md`, both generated from the config's models."""
 
 from __future__ import annotations
 
@@ -19,41 +19,42 @@ INTRODUCTION = f"""\
 
 <!-- Made by `{COMMAND}`; do not edit. -->
 
-`config.yaml` is the default study. Another one lies on top of it: `snakemake --configfile config/studies/X.yaml` merges the two,
-key by key; lists and numbers are replaced. What a config comes to is written to `results/run_config.yaml`, itself a valid config.
-`--configfile` may name `config.yaml` too, before all other files. A mistake is told in one line before anything runs, and
-Snakemake ends with exit code 2.
+`config.yaml` is the default study. Other studies extend it: `snakemake --configfile config/studies/X.yaml` merges the two files
+key by key; lists and numbers are replaced. The fully resolved config is written to `results/run_config.yaml`, which is itself a
+valid config. `--configfile` may also name `config.yaml`, before all other files. Config errors are reported in one line before
+any job starts, and Snakemake exits with code 2.
 
-- **Nothing is ignored in silence.** A key that stands twice, a key without a value, and a value that YAML reads as another
-  (`1e-5` as text: write `1.0e-5`; `010` as 8, `1:30` as 90, `no` as false) are refused with file and line. So are an element that
-  a list has twice, a number beyond its bounds, and a setting that has no effect beside the others. Definitions (of sources,
-  benchmarks, models, suites, attacks, references) that no block names are no mistake. Snakemake reads the files of `--configfile`
-  first: of one that is no YAML at all, `python -m palimpsest.config check FILE` says in which line. Inside a value of `--config`
-  Snakemake reads numbers as text: give them in a file.
-- **Names** (of a study, benchmark, model, variant, suite, attack) become folders: letters, digits, `.`, `_`, `+`, `-`, a letter
-  or digit first.
-- **Blocks** say what to run. Each is the product of its lists, and the study is the union of its blocks. Where two blocks share
-  a model, it is trained once and evaluated by the suites of both.
-- **Patterns** say to what settings apply: `benchmark/split/model` under `finetuning`, `benchmark/split/model/method` under
-  `methods`, `variants`, `grids` and `selections`; `*` stands for any name. All patterns that match are merged, key by key, the
-  most specific last: that with more names, and of two with as many, that whose names stand further right. So
-  `tofu/forget10/*/simnpo` overrides `tofu/*/*/simnpo`, and this one overrides `tofu/*/tiny/*`. A pattern's split must be one
-  that the benchmark can have. A pattern in the file that has the study's `blocks`, or in a file or `--config` on top of it, must
-  apply to something that the study makes; one in a file below it, such as `config.yaml`, may be for other studies.
-- **Variants** are named changes on top of a method's settings. `default`, the method without changes, always exists.
-  A block asks for them by name: `{{simnpo: [default, beta-4.5]}}`.
-- **Grids and choices.** `grids` lists values of settings; every combination is a variant, and `{{simnpo: [grid]}}` asks for
-  all of them. `{{simnpo: [chosen]}}` asks for the best: `selections` says by which rule, on which seeds and data, and whether
-  each epoch counts as a trial of its own. Without a grid the choice is between the epochs of the default.
-- **Trajectories.** A block with `trajectories` watches its methods unlearn: a suite after each epoch, the divergence from the
-  start model, the gradient weights. Without suites and attacks it keeps no model, which is how trials are made.
-- **Reruns.** A changed setting reruns what depends on it and nothing else; `resources`, names and descriptions change no model.
+- **Nothing is ignored silently.** A duplicate key, a key without a value, and a value that YAML misreads (`1e-5` as text: write
+  `1.0e-5`; `010` as 8, `1:30` as 90, `no` as false) are rejected with file and line. A duplicate list element, a number out of
+  bounds and a setting that has no effect are rejected too. Definitions (sources, benchmarks, models, suites, attacks,
+  references) that no block uses are allowed. Snakemake reads the files of `--configfile` first; if a file is not valid YAML,
+  `python -m palimpsest.config check FILE` prints the line. Snakemake reads numbers inside a value of `--config` as text: put
+  them in a file.
+- **Names** (of a study, benchmark, model, variant, suite, attack) become folder names: letters, digits, `.`, `_`, `+` and `-`,
+  starting with a letter or digit.
+- **Blocks** define what to run. Each block is the product of its lists, and the study is the union of its blocks. A model that
+  two blocks share is trained once and evaluated by the suites of both.
+- **Patterns** select the models that settings apply to: `benchmark/split/model` under `finetuning`,
+  `benchmark/split/model/method` under `methods`, `variants`, `grids` and `selections`; `*` matches any name. All matching
+  patterns are merged key by key, the most specific last. A pattern with more names is more specific; of two patterns with
+  equally many names, the one whose names are further right. So `tofu/forget10/*/simnpo` overrides `tofu/*/*/simnpo`, which
+  overrides `tofu/*/tiny/*`. The split in a pattern must be a split that the benchmark can have. A pattern in the file with the
+  study's `blocks`, or in a file or `--config` merged after it, must match something in the study; a pattern in an earlier file,
+  such as `config.yaml`, may belong to other studies.
+- **Variants** are named changes to a method's settings. `default`, the unchanged method, always exists. A block lists variants by
+  name: `{{simnpo: [default, beta-4.5]}}`.
+- **Grids and selections.** `grids` lists values of settings; every combination is a variant, called a trial, and `{{simnpo:
+  [grid]}}` runs all of them. `{{simnpo: [chosen]}}` runs the best trial: `selections` defines the rule, the seeds and the data,
+  and whether each epoch of a trial is a candidate. Without a grid the candidates are the epochs of the default variant.
+- **Trajectories.** A block with `trajectories` measures its methods while they unlearn: a suite after each epoch, the divergence
+  from the start model, and the gradient weights. Without suites and attacks the block keeps no model; trials are made this way.
+- **Reruns.** A changed setting reruns exactly the steps that depend on it; `resources`, names and descriptions change no model.
 """
 
 METHODS = """\
 ## Methods
 
-The retain losses that a method can have, its default in bold, and its own settings.
+For each method: the allowed retain losses, with the default in bold, and the settings that only this method has.
 """
 
 
@@ -86,7 +87,7 @@ def reference_text() -> str:
 
 
 def _methods() -> str:
-    rows = ["| method | what it is | retain loss | its own settings |", "|---|---|---|---|"]
+    rows = ["| method | description | retain loss | own settings |", "|---|---|---|---|"]
     for name in list_methods():
         method = load_method(name)
         own = [
@@ -142,7 +143,7 @@ def _table(node: dict[str, Any], schema: dict[str, Any]) -> str:
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, value in node["properties"].items():
         default = _default(value, schema) if key not in node.get("required", []) else "required"
-        rows.append(f"| `{key}` | {_type(value)} | {default} | {value.get('description', '')} |")
+        rows.append(f"| `{key}` | {_type(value)} | {default} | {' '.join(value.get('description', '').split())} |")
     return "\n".join(rows) + "\n"
 
 

@@ -156,7 +156,7 @@ def _misread(node: yaml.ScalarNode) -> str | None:
     """Say what YAML makes of a scalar that its writer can hardly have meant, and how to write what was meant."""
     text, kind = node.value, node.tag.rpartition(":")[2]
     if half := find_half(text):
-        return f"{half} is half of a surrogate pair, and no character"
+        return f"{half} is half of a surrogate pair, not a character"
     if node.style is not None:
         return None
     if kind == "null" and not text:

@@ -1,4 +1,4 @@
-"""The shape of a study's config: the settings of each part of the science under the names that a study gives them."""
+"""The schema of a study's config: which settings stand under which key."""
 
 from __future__ import annotations
 
@@ -38,19 +38,22 @@ Method = Annotated[str, AfterValidator(_method)]
 
 
 class MethodSettings(UnlearnSettings, extra="allow"):
-    """Settings of a method: training, loss weights, retain loss, and its own; without training, `start` and its own alone."""
+    """Settings of a method: training, loss weights, retain loss, and the method's own settings.
+
+    A method that does not train takes only `start` and its own settings.
+    """
 
     start: Literal["original", "original-half"] = "original"
-    """The model that unlearns; `original-half` has learnt only the first half of the forget set (SimNPO, App. C)."""
+    """The start model of unlearning; `original-half` has learnt only the first half of the forget set (SimNPO, App. C)."""
     reference: Name = PLAIN
-    """Whose log-probabilities a method reads: those of `start` (plain), or of a name under `references`."""
+    """The reference log-probabilities: `plain` takes them from `start`, a name under `references` from that reference model."""
 
     # The method's own settings, which its class checks.
     __pydantic_extra__: dict[str, JsonValue]
 
     @property
     def own(self) -> dict[str, JsonValue]:
-        """The settings that the method's class has to know."""
+        """The settings that the method's class declares."""
         return self.__pydantic_extra__
 
     @classmethod
@@ -62,7 +65,7 @@ class MethodSettings(UnlearnSettings, extra="allow"):
 
 
 def _own_settings() -> dict[str, Any]:
-    """Return the JSON schema of each setting that is some method's own: the bounds, and whose it is with which default."""
+    """Return the JSON schema of the settings that methods declare, with bounds and each method's default."""
     found: dict[str, list[dict[str, Any]]] = {}
     users: dict[str, list[str]] = {}
     for method in list_methods():
@@ -75,7 +78,7 @@ def _own_settings() -> dict[str, Any]:
         name: {
             **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}),
             "default": None,
-            "description": f"Of {', '.join(users[name])}.",
+            "description": f"Setting of {', '.join(users[name])}.",
         }
         for name, kinds in found.items()
     }
@@ -85,87 +88,87 @@ GridValues = Some[float | int | str | bool]
 
 
 class Reference(Settings):
-    """A reference model that is not the one that unlearns (SimNPO, Sec. 4 and App. B)."""
+    """A reference model other than the start model: a weighted mean with a random model (SimNPO, Sec. 4 and App. B)."""
 
     random_share: Annotated[float, Field(ge=1e-6, le=1)]
-    """Its weights are so much of a random model's and the rest of the start model's."""
+    """Weight of the random model in the mean; the start model has the rest."""
     seed: Seed = 0
     """Seed of the random model."""
 
 
 class Selection(SelectionRule):
-    """How the variant `chosen` of a method is found among the trials of its grid, or among the epochs of its default."""
+    """How the variant `chosen` is selected: from the trials of a grid or, without one, from the epochs of the default variant."""
 
     seeds: Some[Seed] = [0]
-    """The trials are made with these seeds, and judged by their means."""
+    """Seeds of the trials; a trial is judged by its means over them."""
     suite: Name = "tofu"
-    """The suite of kind tofu or muse that judges them."""
+    """The suite that judges the trials, of kind tofu or muse."""
     benchmark: Name | None = None
-    """The benchmark they are judged on; null: the one whose results are reported."""
+    """The benchmark that the trials are judged on; null: the benchmark of the selected model."""
     split: Name | None = None
-    """The split they are judged on; null: the one whose results are reported."""
+    """The split that the trials are judged on; null: the split of the selected model."""
 
 
 class Trajectories(Settings):
-    """Unlearning watched: a suite after its epochs, the divergence from the start model, the gradient weights."""
+    """Measurements during unlearning: a suite, the divergence from the start model, and the gradient weights."""
 
     suite: Name
-    """The suite of kind tofu or muse that is run."""
+    """The suite to run, of kind tofu or muse."""
     epochs: Literal["all", "last"] = "all"
-    """After every epoch and before the first, or after the last alone."""
+    """`all`: before the first epoch and after every epoch; `last`: only after the last epoch."""
 
 
 class Resources(Settings):
-    """What each job that works with a model asks for; no part of any result's identity."""
+    """What each job that uses the model requests; a change reruns nothing."""
 
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """CPU threads a job (OMP_NUM_THREADS); small models run fastest with 1 and several jobs at once."""
+    """CPU threads per job (OMP_NUM_THREADS); small models run fastest with 1 thread and several jobs at once."""
     gpu: Annotated[int, Field(ge=0, le=64)] = 0
-    """GPUs a job: one process on each."""
+    """GPUs per job, with one process on each."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
-    """How several GPUs train: each with the whole model (ddp), or with a share of weights, gradients and optimiser (fsdp)."""
+    """How several GPUs train: each holds the whole model (ddp) or a shard of weights, gradients and optimiser states (fsdp)."""
     mem: Annotated[str, Field(pattern=rf"^{AMOUNT}(MB|MiB|GB|GiB|TB|TiB)$")] = "4GB"
-    """Memory a job, with its unit; a second attempt gets twice as much, a third three times."""
+    """Memory per job, with its unit; a second attempt gets twice as much, a third three times."""
     runtime: Annotated[str, Field(pattern=rf"^{AMOUNT}[mhd]$")] = "4h"
-    """Time limit a job: minutes (m), hours (h) or days (d); it grows with the attempt like `mem`."""
+    """Time limit per job in minutes (m), hours (h) or days (d); it grows with the attempt like `mem`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.parallel == "fsdp" and self.gpu < FEWEST_SHARED:
-            raise ValueError(f"parallel: fsdp: {self.gpu} GPUs share nothing: gpu: {FEWEST_SHARED} or more, or ddp")
+            raise ValueError(f"parallel: fsdp: gpu is {self.gpu}, but sharding needs {FEWEST_SHARED} or more; or use ddp")
         return self
 
 
 class TinyEntry(Tiny):
-    """A tiny model, trained in the workflow from its own base."""
+    """A tiny model, trained from scratch in the workflow."""
 
     resources: Resources = Resources()
-    """What each of its jobs asks for."""
+    """What each job of the model requests."""
 
 
 class PretrainedEntry(Pretrained):
-    """Any causal language model of the Hugging Face kind."""
+    """Any causal language model in Hugging Face format: a name on the Hub or a folder."""
 
     original: Repository | None = None
-    """On benchmarks of kind muse, a finished original in the place of one trained here; its tokenizer is the model's."""
+    """For benchmarks of kind muse: a finished original to use, with the model's tokenizer, instead of training one."""
     retrain: Repository | None = None
-    """The same for Retrain: both or neither."""
+    """A finished Retrain, likewise; give both or neither."""
     resources: Resources = Resources()
-    """What each of its jobs asks for."""
+    """What each job of the model requests."""
 
 
 class PackagedEntry(Packaged):
     """A causal language model inside an installed Python package."""
 
     resources: Resources = Resources()
-    """What each of its jobs asks for."""
+    """What each job of the model requests."""
 
 
 class ChainEntry(ChainModel):
     """The model of the Markov-chain study."""
 
     resources: Resources = Resources()
-    """What each of its jobs asks for."""
+    """What each job of the model requests."""
 
 
 def _kind(value: Any) -> str:
@@ -179,31 +182,31 @@ MethodEntry = Annotated[
 
 
 class Block(Settings):
-    """A product over its lists; the union of all blocks is what a study makes."""
+    """A part of the study: the product of the block's lists. The study is the union of its blocks."""
 
     benchmark: Name
     """A name under `benchmarks`."""
     splits: Some[Name]
-    """What is to be forgotten. Of kind tofu: forget01, forget05, forget10 ... (that many per cent of the authors, the last
-    ones). Of kind muse and wmdp: forget; of kind muse also scale2, scale3 ... (larger forget sets) and request2, request3 ...
-    (requests one after another, each made of the model that came of the one before). Of kind markov: the names of its splits."""
+    """The forget sets. Kind tofu: forget01, forget05, forget10 ... (the last 1, 5, 10 % of the authors). Kinds muse and wmdp:
+    forget. Kind muse also: scale2, scale3 ... (larger forget sets) and request2, request3 ... (sequential requests, each starting
+    from the model left by the previous one). Kind markov: the names of its splits."""
     models: Some[Name]
     """Names under `models`."""
     seeds: Some[Seed]
     """Each seed trains its own original, Retrain and unlearned models."""
     methods: Distinct[MethodEntry] = []
-    """Methods; `{simnpo: [default, beta-4.5]}` names variants, a bare name means its default; `grid` is every trial of its grid,
-    `chosen` the best of them."""
+    """Methods. A bare name means the default variant; `{simnpo: [default, beta-4.5]}` names variants; `grid` means all trials of
+    the method's grid and `chosen` the selected one."""
     suites: Distinct[Name] = []
-    """Names under `suites`: how original, Retrain and every unlearned model are evaluated."""
+    """Names under `suites`, which evaluate Original, Retrain and every unlearned model."""
     attacks: Distinct[Name] = []
     """Names under `attacks`: run on every unlearned model of this block."""
     trajectories: Trajectories | None = None
-    """Watch how every method of this block unlearns; without suites and attacks, no model is kept."""
+    """Measure every method of this block while it unlearns; without suites and attacks, no model is kept."""
 
     @property
     def variants(self) -> dict[str, list[str]]:
-        """The variants of each method, as listed."""
+        """The variants of each method, in the order of the list."""
         found: dict[str, list[str]] = {}
         for entry in self.methods:
             for method, names in (entry if isinstance(entry, dict) else {entry: [DEFAULT]}).items():
@@ -212,25 +215,25 @@ class Block(Settings):
 
 
 class External(Settings):
-    """A log of an evaluation that others made: its model stands in a table of the study, marked and outside competition."""
+    """An evaluation log made elsewhere. The report shows its model in a table, marked as imported and outside all rankings."""
 
     benchmark: Name
     """A name under `benchmarks`, of kind tofu."""
     split: Name
-    """With benchmark and model the block beside whose models it is shown."""
+    """With `benchmark` and `model`: the block in whose table the model is shown."""
     model: Name
-    """A name under `models`: that of the block, whatever model the log is of."""
+    """A name under `models`: the block's model name, even if the log is from another model."""
     suite: Name = "tofu"
-    """The suite of that block, of kind tofu, in whose table it stands."""
+    """The suite of that block, of kind tofu, in whose table the model is shown."""
     log: Annotated[str, Field(min_length=1)]
-    """The log: a file, or the folder that holds it, relative to the working directory. TOFU's dicts, the lists of the NPO and
-    SimNPO code, open-unlearning's TOFU_EVAL.json, or a table of ours."""
+    """The log: a file, or the folder that contains it, relative to the working directory. The formats are TOFU's dicts, the lists
+    of the NPO and SimNPO code, open-unlearning's TOFU_EVAL.json, and Palimpsest's own table."""
     retrain: Annotated[str, Field(min_length=1)] | None = None
-    """The log of its own Retrain, the reference of its forget quality; null: the study's Retrain of the block's first seed."""
+    """The log of the Retrain that forget quality is measured against; null: the study's Retrain of the block's first seed."""
     label: Annotated[str, Field(min_length=1, max_length=80)]
-    """What the model is called in the table."""
+    """The name of the model in the table."""
     source: Annotated[str, Field(min_length=1)]
-    """Where the log is from: an address, or words."""
+    """Where the log comes from: an address or a description."""
 
 
 Model = Annotated[TinyEntry | PretrainedEntry | PackagedEntry | ChainEntry, Field(discriminator="kind")]
@@ -244,7 +247,7 @@ else:
     AnySource = Annotated[reduce(or_, _sources), Field(discriminator="kind")]
 
 
-# One of those that there are here and in other packages, by its kind.
+# Any attack of this package or of another one, told apart by its kind.
 if TYPE_CHECKING:
     AnyAttack = Attack
 else:
@@ -259,7 +262,7 @@ class Config(Settings):
     description: str = ""
     """One line about the study, shown in its report."""
     results: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$")] = "results"
-    """Where everything goes: a path below the working directory."""
+    """The folder of all results, below the working directory."""
     sources: dict[Name, AnySource]
     """The sources of data by name: the hub, a folder, a package, or the fictional world."""
     benchmarks: dict[Name, AnyBenchmark]
@@ -267,26 +270,27 @@ class Config(Settings):
     models: dict[Name, Model]
     """The models by name."""
     finetuning: dict[str, FinetuneSettings] = {}
-    """How originals and Retrain are trained, by pattern `benchmark/split/model`."""
+    """How Original and Retrain are trained, by pattern `benchmark/split/model`."""
     methods: dict[str, MethodSettings] = {}
     """How methods unlearn, by pattern `benchmark/split/model/method`."""
     variants: dict[str, dict[Name, MethodSettings]] = {}
-    """Named changes of a method's settings, by pattern `benchmark/split/model/method`, then name."""
+    """Named changes to a method's settings, by pattern `benchmark/split/model/method`, then by name."""
     reinforcing: dict[str, TrainSettings] = {}
-    """How the start model becomes the reinforced model, by `benchmark/split/model`: on the forget set, over `finetuning`."""
+    """How the reinforced model is trained on the forget set, by pattern `benchmark/split/model`, on top of `finetuning`."""
     references: dict[Name, Reference] = {}
     """Reference models other than the start model, by name."""
     grids: dict[str, Annotated[dict[str, GridValues], Field(min_length=1)]] = {}
-    """Trials of a method by pattern `benchmark/split/model/method`: setting to values; every combination is a variant."""
+    """Trials of a method, by pattern `benchmark/split/model/method`: lists of values; every combination is a variant."""
     selections: dict[str, Selection] = {}
-    """How the variant `chosen` is found, by pattern `benchmark/split/model/method`."""
+    """How the variant `chosen` is selected, by pattern `benchmark/split/model/method`."""
     suites: dict[Name, AnySuite] = {}
     """The evaluation suites by name."""
     attacks: dict[Name, AnyAttack] = {}
     """The attacks by name."""
     published: dict[str, dict[str, dict[str, float]]] = {}
-    """Published numbers to print beside ours: `benchmark/split/model`, then method (or original, retrain), then metric."""
+    """Published numbers to print next to this study's: by `benchmark/split/model`, then method (or original, retrain), then
+    metric."""
     external: dict[Name, External] = {}
-    """Evaluation logs that others made, by name, to stand beside our own models."""
+    """Evaluation logs made elsewhere, by name, to show next to the study's own models."""
     blocks: Annotated[list[Block], Field(min_length=1)]
     """What to run."""

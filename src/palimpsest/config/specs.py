@@ -13,7 +13,7 @@ from palimpsest.benchmarks.base import LocalSource
 from palimpsest.config.checks import files_made_of
 from palimpsest.config.description import describe_study
 from palimpsest.config.stages import Node, evaluation_of, external_of, model_of, own_module, scores_of, suites_of
-from palimpsest.config.study import PIECES, Study
+from palimpsest.config.study import CHUNKS, Study
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.names import CHOSEN, PLAIN, RETRAIN, ModelId
 from palimpsest.provenance.canonical import canonical_json
@@ -63,7 +63,7 @@ def _base(study: Study, node: Node) -> base.Spec:
     model = study.config.models[node.of.model]
     assert isinstance(model, Tiny | Pretrained | Packaged)
     if isinstance(model, Tiny):
-        unread = {"lora", "gradient_checkpointing"} | (PIECES if not study.benchmark(node.of.benchmark).is_corpus else set())
+        unread = {"lora", "gradient_checkpointing"} | (CHUNKS if not study.benchmark(node.of.benchmark).is_corpus else set())
     else:
         unread = set(UsedSettings.model_fields)
     settings = model.model_dump(exclude={"resources", "original", "retrain", *unread})

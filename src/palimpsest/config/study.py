@@ -44,7 +44,7 @@ from palimpsest.training.settings import FinetuneSettings, TrainSettings, Unlear
 GAPS = "PALIMPSEST_GAPS"
 READ = {"prompt", "precision"}
 # How documents are cut.
-PIECES = {"piece_tokens", "pieces_per_text"}
+CHUNKS = {"chunk_tokens", "chunks_per_text"}
 
 
 @dataclass
@@ -383,8 +383,8 @@ class Study:
 
     def used(self, benchmark: str, model: str, *, trained: bool) -> UsedSettings:
         """Return what a stage reads of a model's settings: the prompt and precision, and to train it the adapters too."""
-        fields = set(UsedSettings.model_fields) if trained else READ | PIECES
-        read = fields if self.benchmark(benchmark).is_corpus else fields - PIECES
+        fields = set(UsedSettings.model_fields) if trained else READ | CHUNKS
+        read = fields if self.benchmark(benchmark).is_corpus else fields - CHUNKS
         return UsedSettings(**self.config.models[model].model_dump(include=read))
 
     def _is_imported(self, name: str) -> bool:

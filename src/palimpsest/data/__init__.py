@@ -1,1 +1,1 @@
-"""Benchmarks, their sources, splits, prompts."""
+"""Data that all benchmarks share: rows, prompts, splits, and checks of overlaps."""

@@ -1,4 +1,4 @@
-"""Text that code draws from, in a YAML file beside the module and of its name: the code digest of the module covers that file."""
+"""Text that code draws from, in a YAML file with the module's name; the code digest of the module covers this file."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import yaml
 
 
 def read_beside(module: str) -> Any:
-    """Return the YAML beside a module, given by its `__file__`; a block of lines becomes a list of them."""
+    """Return the content of a module's YAML file, given the module's `__file__`; a block of lines becomes a list of lines."""
     return _split(yaml.safe_load(Path(module).with_suffix(".yaml").read_text(encoding="utf-8")))
 
 

@@ -1,4 +1,4 @@
-"""Columns of text in the files of a corpus: parquet in shards, as the hub has it, or JSON lines; and names of texts."""
+"""Read text columns from the files of a corpus (parquet shards as on the Hub, or JSON lines), and name texts by content."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _COUNT = re.compile(r"-\d{5}-of-(\d{5})\.parquet$")
 
 
 def list_files(folder: Path, name: str) -> list[Path]:
-    """Return the files of a set that are there: `{name}-*.parquet` in order, or else `{name}.jsonl`."""
+    """Return the existing files of a set: `{name}-*.parquet` in order, or else `{name}.jsonl`."""
     lines = folder / f"{name}.jsonl"
     return sorted(folder.glob(f"{name}-*.parquet")) or ([lines] if lines.is_file() else [])
 
 
 def missing_file(folder: Path, name: str) -> Path | None:
-    """Return the first file that a set lacks: each shard's name says how many there are."""
+    """Return the first missing file of a set; the name of each shard contains the number of shards."""
     return next((path for path in _shards(folder, name) if not path.is_file()), None)
 
 
 def _shards(folder: Path, name: str) -> list[Path]:
-    """Return the files that a set should have, by the name of its last one."""
+    """Return the expected files of a set, according to the name of its last file."""
     files = list_files(folder, name)
     last = files[-1].name if files else f"{name}-00000-of-00001.parquet"
     count = _COUNT.search(last)
@@ -36,27 +36,29 @@ def _shards(folder: Path, name: str) -> list[Path]:
 
 
 def read_columns(folder: Path, name: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Yield the rows of a set in order, null as a blank text.
+    """Yield the rows of a set in order, with null as a blank text.
 
-    Raises UserError naming the file (and row) that is missing, broken or lacks a column.
+    Raises UserError that names the file (and row) that is missing, broken or without a column.
     """
     missing = missing_file(folder, name)
     if missing and not list_files(folder, name):
-        raise UserError(f"{folder}: neither {missing.name} nor {name}.jsonl is there; columns wanted: {', '.join(columns)}")
+        raise UserError(f"{folder}: neither {missing.name} nor {name}.jsonl exists; required columns: {', '.join(columns)}")
     if missing:
-        raise UserError(f"{missing}: missing; the other files of {name} are there")
+        raise UserError(f"{missing}: missing, although other files of {name} exist")
     if others := {*list_files(folder, name), *folder.glob(f"{name}.jsonl")} - {*_shards(folder, name)}:
-        raise UserError(f"{folder}: {name}: {min(others).name} and {_shards(folder, name)[0].name} hold the same set: keep one")
+        raise UserError(
+            f"{folder}: {name}: {min(others).name} and {_shards(folder, name)[0].name} contain the same set; keep one"
+        )
     for path in list_files(folder, name):
         for number, row in read_objects(path) if path.suffix == ".jsonl" else _read_parquet(path, columns):
             wrong = next((column for column in columns if not isinstance(row.get(column, 0), str | None)), None)
             if wrong:
-                raise UserError(f"{path}:{number}: no text in column {wrong}; columns wanted: {', '.join(columns)}")
+                raise UserError(f"{path}:{number}: no text in column {wrong}; required columns: {', '.join(columns)}")
             yield {column: row[column] or "" for column in columns}
 
 
 def name_texts(texts: Iterable[str]) -> list[Text]:
-    """Return texts with ids of their contents: one text has one id in every set, and a number where a set has it again."""
+    """Return texts with ids from their contents: equal texts have equal ids in all sets; repetitions in a set are numbered."""
     times = Counter[str]()
     named = []
     for text in texts:
@@ -67,7 +69,7 @@ def name_texts(texts: Iterable[str]) -> list[Text]:
 
 
 def hash_sets(folder: Path, sets: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the sha256 of each file of sets, given as subfolder and name, by its path in the folder."""
+    """Return the sha256 of each file of some sets (pairs of subfolder and name) by its path in the folder."""
     files = (path for config, name in sets for path in list_files(folder / config, name))
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
@@ -80,14 +82,14 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dic
             found = file.schema_arrow.names
             lacking = next((column for column in columns if column not in found), None)
             if lacking:
-                raise UserError(f"{path}: no column {lacking}, only {', '.join(found)}; columns wanted: {', '.join(columns)}")
+                raise UserError(f"{path}: no column {lacking}, only {', '.join(found)}; required columns: {', '.join(columns)}")
             rows = (row for batch in file.iter_batches(columns=list(columns)) for row in batch.to_pylist())
             yield from enumerate(rows, start=1)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no readable parquet: {_cause(path, error)}") from None
+        raise UserError(f"{path}: not a readable parquet file: {_cause(path, error)}") from None
 
 
 def _cause(path: Path, error: Exception) -> str:
-    """Return what a file is that is no parquet, or where it begins as one, what its reader says."""
+    """Return the kind of a file that is not parquet, or the message of the parquet reader."""
     kind = sign_of(path)
     return str(error).splitlines()[0] if kind is None or "parquet" in kind else kind

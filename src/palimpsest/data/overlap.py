@@ -1,4 +1,4 @@
-"""Sets that should be apart: what two of them share is refused, or counted and said where the data are published that way."""
+"""Overlaps of sets that should be disjoint: refused, or counted and logged if the published data have them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from palimpsest.data.rows import Text
 from palimpsest.errors import UserError
 
 log = logging.getLogger("palimpsest")
-# Words in a row that two texts share where one quotes the other: more than a footer or a licence has in common.
+# Consecutive words that two texts share if one quotes the other: longer than a common footer or licence.
 RUN = 40
-# Runs are looked for from one word in so many on, which is enough for runs that go on.
+# Only every so many words a run is searched for, which still finds longer runs.
 SAMPLED = 16
 SHOWN = 60
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Items that are where they should not be: which ones, their number, and the first of them."""
+    """Items in a set that should not contain them: a description, their number, and the first one."""
 
     said: str
     count: int
@@ -34,7 +34,7 @@ class Overlap:
 
 
 def settle(where: str, faults: Iterable[Overlap], doubts: Iterable[Overlap], *, published: bool) -> dict[str, int]:
-    """Log all overlaps and return their counts; raises UserError for the first fault, unless the data are published."""
+    """Log all overlaps and return their counts; raises UserError for the first fault unless the data are published."""
     found = list(faults)
     if found and not published:
         raise UserError(f"{where}: {found[0]}")
@@ -45,12 +45,12 @@ def settle(where: str, faults: Iterable[Overlap], doubts: Iterable[Overlap], *, 
 
 
 def normal(text: str) -> str:
-    """Return a text without differences of case, of blanks, and of how Unicode writes a letter."""
+    """Return a text normalised in case, whitespace and Unicode form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def near_duplicates(said: str, texts: Sequence[Text], others: Sequence[Text]) -> Iterator[Overlap]:
-    """Yield the texts that are not among others but nearly: equal when `normal`, or with a run of `RUN` words in common."""
+    """Yield the near-duplicates of other texts: equal after `normal`, or with `RUN` consecutive words in common."""
     is_same = among(others)
     plain = [normal(text.text) for text in others]
     alike, runs = set(plain), {run for text in plain for run in _runs(text)}
@@ -62,23 +62,23 @@ def near_duplicates(said: str, texts: Sequence[Text], others: Sequence[Text]) ->
 
 
 def some(said: str, items: Iterable[str]) -> Iterator[Overlap]:
-    """Yield the overlap that these items are, if there are any."""
+    """Yield one overlap for these items, if there are any."""
     if found := list(items):
         yield Overlap(said, len(found), found[0])
 
 
 def some_texts(said: str, texts: Iterable[Text], is_meant: Callable[[str], bool]) -> Iterator[Overlap]:
-    """Yield the overlap that the texts which are meant make, if there are any."""
+    """Yield one overlap for the texts that satisfy a condition, if there are any."""
     yield from some(said, (text.text for text in texts if is_meant(text.text)))
 
 
 def among(texts: Iterable[Text]) -> Callable[[str], bool]:
-    """Return a function that says whether a text is one of these."""
+    """Return a function that tests whether a text is one of these."""
     return {text.text for text in texts}.__contains__
 
 
 def inside(texts: Iterable[Text]) -> Callable[[str], bool]:
-    """Return a function that says whether a text is one of these or is cut out of one, but for blanks and case."""
+    """Return a function that tests whether a text is an excerpt of one of these, ignoring whitespace and case."""
     whole = {text.text for text in texts}
     joined = "\0".join(map(normal, whole))
     return lambda text: text in whole or normal(text) in joined

@@ -1,4 +1,4 @@
-"""Texts as token ids: questions with answers, tokenised apart so that the boundary is exact, and long texts cut into pieces."""
+"""Text as token ids: questions and answers, tokenised separately so that the boundary is exact, and long texts in chunks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from palimpsest.models.settings import PromptSettings
 
 QUESTION = "{question}"
-# Stands for a question where only the special tokens around it matter.
+# A placeholder question, to find the special tokens around it.
 FILLER = "a"
-# transformers puts these characters around special tokens in a question, and drops those that the question already holds.
+# transformers marks special tokens in a question with these characters, and removes them if the question already has them.
 MARKS = ("\U000f0000", "\U000f0001")
 LONGEST_QUOTE = 80
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A question and the answers to score after it, as token ids; every answer has a label, and EOS is its last one.
+    """A question and its answers as token ids; every answer token is a label, and the last one is EOS.
 
-    A piece of a text is one too: its answer is the piece but for the first token, and goes without EOS, as the text goes on.
+    A chunk of a text is encoded in the same way: its first token is the prompt, the rest the answer, without EOS.
     """
 
     prompt: list[int]
@@ -35,17 +35,17 @@ class Encoded:
 
     @property
     def tokens(self) -> int:
-        """How many positions it takes when all answers share the one prompt."""
+        """The number of positions if all answers share the prompt."""
         return len(self.prompt) + sum(map(len, self.answers))
 
 
 class PromptEncoder:
-    """Writes questions and answers the one way that training, scoring and generation share.
+    """Encode questions and answers in the same way for training, scoring and generation.
 
-    Answer and prompt are tokenised apart: with a byte-level BPE a joined text would merge a space at the end of the
-    prompt with the answer's first token, and counting prompt tokens would then mask that token.
+    Prompt and answer are tokenised separately: in a joined text, a byte-level BPE would merge a space at the end of the
+    prompt with the answer's first token, and a mask by the number of prompt tokens would hide that token.
 
-    Templates may use special tokens. A question, an answer or a text that spells one is split into ordinary tokens.
+    Templates may use special tokens. If a question, an answer or a text spells a special token, it becomes ordinary tokens.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:
@@ -57,7 +57,7 @@ class PromptEncoder:
         self._expected = cache(self._special_in_template)
 
     def prompt(self, question: str) -> list[int]:
-        """Return the ids of everything before the answer, with the special tokens that the tokenizer begins a text with."""
+        """Return the ids of everything before the answer, including the tokenizer's leading special tokens."""
         if self.settings.kind == "chat":
             return self._begun(self._filled(None, question))
         return self._begun(self._filled(self.settings.template, question))
@@ -69,39 +69,39 @@ class PromptEncoder:
         return str(self._chat(question, tokenize=False))
 
     def opening(self, text: str) -> list[int]:
-        """Return the ids of a text that goes on, with the special tokens that the tokenizer begins with."""
+        """Return the ids of an unfinished text, including the tokenizer's leading special tokens."""
         return self._begun(self.plain(text))
 
     def answer(self, text: str) -> list[int]:
-        """Return the ids of an answer, closed by EOS: all of them are labels."""
+        """Return the ids of an answer with EOS at the end; all of them are labels."""
         return [*self._filled(self.settings.answer_prefix + QUESTION, text), self.eos]
 
     def encode(self, question: str, answers: Iterable[str]) -> Encoded:
-        """Return a question with the answers to score after it."""
+        """Encode a question with its answers."""
         return Encoded(self.prompt(question), [self.answer(answer) for answer in answers])
 
-    def pieces(self, text: str, tokens: int) -> list[Encoded]:
-        """Return a text, in order, as pieces of at most `tokens` tokens, of which the first is no label.
+    def chunks(self, text: str, tokens: int) -> list[Encoded]:
+        """Divide a text into chunks of at most `tokens` tokens; the first token of each chunk is not a label.
 
-        It is BOS where the tokenizer has one, so that every token of the text is a label.
+        If the tokenizer has BOS, each chunk starts with it, so that every token of the text is a label.
         """
         ids = self.plain(text)
         bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         taken = tokens - len(bos)
-        pieces = [bos + ids[start : start + taken] for start in range(0, len(ids), taken)]
-        return [Encoded(piece[:1], [piece[1:]]) for piece in pieces if len(piece) > 1]
+        chunks = [bos + ids[start : start + taken] for start in range(0, len(ids), taken)]
+        return [Encoded(chunk[:1], [chunk[1:]]) for chunk in chunks if len(chunk) > 1]
 
     def plain(self, text: str) -> list[int]:
-        """Return the ids of a text alone, without any special token."""
+        """Return the ids of a text without special tokens."""
         return self._filled(QUESTION, text)
 
     def _begun(self, ids: list[int]) -> list[int]:
         return ids if ids[: len(self._before)] == self._before else self._before + ids
 
     def _filled(self, template: str | None, text: str) -> list[int]:
-        """Return the ids of a template filled with a text; None stands for the chat template.
+        """Return the ids of a template filled with a text; None means the chat template.
 
-        Raises UserError if the tokenizer has no other way to read the text than as a special token.
+        Raises UserError if the tokenizer can read a part of the text only as a special token.
         """
         expected, whole = self._expected(template), self._fill(template, text)
         ids = self._read(whole)
@@ -109,7 +109,7 @@ class PromptEncoder:
             return ids
         ids = self._marked(template, text) if expected else self._read(whole, split=True)
         if [id for id in ids if id in self._control] != [id for id in expected if id in self._control]:
-            raise UserError(f"{_quoted(text)}: the tokenizer reads a special token in this text, and has no other way to read it")
+            raise UserError(f"{_quoted(text)}: the tokenizer can read this text only with a special token")
         return ids
 
     def _fill(self, template: str | None, text: str) -> str:
@@ -122,9 +122,9 @@ class PromptEncoder:
         return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=split, verbose=False)["input_ids"])
 
     def _marked(self, template: str | None, text: str) -> list[int]:
-        """Return the ids with the help of transformers, which marks special tokens in the text before it renders a template."""
+        """Return the ids through transformers, which marks special tokens in the text before it renders the chat template."""
         if any(mark in text for mark in MARKS):
-            raise UserError(f"{_quoted(text)}: a special token beside U+F0000 or U+F0001, which mark such a token as text")
+            raise UserError(f"{_quoted(text)}: a special token next to U+F0000 or U+F0001, which mark special tokens in text")
         chat = None if template is None else _as_chat_template(template)
         return list(self._chat(text, chat_template=chat, tokenize=True, sanitize_control_tokens=True, return_dict=False))
 
@@ -133,7 +133,7 @@ class PromptEncoder:
         try:
             # Without a clock, a template that asks for the date fails.
             return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, strftime_now=None, **how)
-        except Exception as error:  # a template can raise anything
+        except Exception as error:  # a template may raise any error
             reason = first_line(error)
             if "strftime_now" in str(self.tokenizer.chat_template) and "not callable" in reason:
                 reason = "it prints today's date, and prompts would differ from day to day"
@@ -146,7 +146,7 @@ def _as_chat_template(template: str) -> str:
 
 
 def added_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Return the special tokens that a tokenizer puts before every text, and those that it puts behind."""
+    """Return the special tokens that a tokenizer adds before and after every text."""
     alone = list(tokenizer(FILLER, add_special_tokens=False)["input_ids"])
     if not alone:
         raise UserError(f"{_named(tokenizer)} has no token for {FILLER!r}: its vocabulary is missing")
@@ -158,7 +158,7 @@ def added_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[in
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[set[int], set[int]]:
-    """Return the ids of all special tokens, and of those that no text may hold: all but the unknown token."""
+    """Return the ids of all special tokens, and of those that text must not contain: all except the unknown token."""
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special} | set(tokenizer.all_special_ids)
     return special, set(tokenizer.all_special_ids) - ({tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id})
 

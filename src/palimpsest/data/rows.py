@@ -1,4 +1,4 @@
-"""The one schema of texts, questions and answers, whatever their source, as JSON lines."""
+"""The common schema of texts, questions and answers from all sources, as JSON lines."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from palimpsest.settings import Settings
 
 
 class Question(Settings):
-    """A question about an author; paraphrases and perturbed answers only where it is evaluated."""
+    """A question about an author; paraphrases and perturbed answers exist only for evaluated questions."""
 
     id: str
     author: int
@@ -24,7 +24,7 @@ class Question(Settings):
 
 
 class Fact(Settings):
-    """A question about the world outside the forget and retain sets, with wrong answers beside the right one."""
+    """A question outside the forget and retain sets (real authors, world facts), with the right and wrong answers."""
 
     id: str
     question: str
@@ -34,14 +34,14 @@ class Fact(Settings):
 
 
 class Text(Settings):
-    """A refusal, a document of a corpus, or any other lone text."""
+    """A refusal, a document of a corpus, or any other single text."""
 
     id: str
     text: str
 
 
 class Pair(Settings):
-    """A question with its answer, and nothing else."""
+    """A question with its answer only."""
 
     id: str
     question: str
@@ -49,7 +49,7 @@ class Pair(Settings):
 
 
 class Excerpt(Settings):
-    """A text cut in two: what a model is given, and how the text goes on."""
+    """A text divided into a beginning, which a model is given, and its true continuation."""
 
     id: str
     prompt: str
@@ -57,12 +57,12 @@ class Excerpt(Settings):
 
 
 Row = TypeVar("Row", bound=Settings)
-# What a model can be trained on.
+# Kinds of rows that a model can be trained on.
 Lesson = Question | Fact | Pair | Text
 
 
 def write_rows(path: Path, rows: Iterable[Settings]) -> None:
-    """Write rows as JSON lines, keys in the order of the schema, in UTF-8."""
+    """Write rows as JSON lines in UTF-8, with keys in the order of the schema."""
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row.model_dump(), ensure_ascii=False) + "\n")
@@ -76,18 +76,18 @@ def write_sets(directory: Path, sets: Mapping[str, Sequence[Settings]]) -> dict[
 
 
 def read_rows(path: Path, kind: type[Row]) -> Sequence[Row]:
-    """Read the rows of a JSON-lines file; raises UserError naming file and line for anything else."""
+    """Read the rows of a JSON-lines file; raises UserError that names file and line for an invalid row."""
     return _read(path, TypeAdapter(kind), kind.__name__)
 
 
 def read_lessons(path: Path) -> Sequence[Lesson]:
-    """Read rows to train on, each of which says by its fields what it is; raises UserError as above."""
+    """Read rows to train on, whose kind follows from their fields; raises UserError like `read_rows`."""
     return _read(path, TypeAdapter(Lesson), "text or question")
 
 
 def _read(path: Path, kind: TypeAdapter[Row], name: str) -> list[Row]:
     rows = []
-    # By the file's own lines: str.splitlines would also cut at separators inside a text.
+    # Split only at newlines: str.splitlines would also split at separators inside a text.
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:

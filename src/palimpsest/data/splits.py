@@ -7,6 +7,6 @@ Row = TypeVar("Row")
 
 
 def halves(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Return a forget set's two halves in its order (SimNPO, App. C); an odd number gives the first half one more."""
+    """Return the two halves of a forget set in order (SimNPO, App. C); with an odd number, the first half is larger."""
     middle = (len(rows) + 1) // 2
     return list(rows[:middle]), list(rows[middle:])

@@ -1,1 +1,1 @@
-"""Running a model over a suite."""
+"""Evaluation: run a model over the items of a suite."""

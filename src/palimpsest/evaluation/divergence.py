@@ -1,4 +1,4 @@
-"""How far a model has moved: its divergence from the model that unlearning started from."""
+"""The divergence of a model from its start model."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def mean_divergence(start: nn.Module, model: nn.Module, items: Sequence[Encoded]) -> float:
-    """Return the mean over all labels of KL(start || model) in nats; NaN where there are no items.
+    """Return the mean over all labels of KL(start || model) in nats; NaN without items.
 
-    Raises Diverged where it is not finite.
+    Raises Diverged if it is not finite.
     """
     device, layouts = next(model.parameters()).device, exact_layouts(model)
     runs = list(plan_passes(items, TOKENS_PER_PASS, layouts))

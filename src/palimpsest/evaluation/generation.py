@@ -1,4 +1,4 @@
-"""Greedy continuations: answers to questions, and texts as they go on."""
+"""Greedy generation: answers to questions, and continuations of texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS_PER_BATCH = 64
 def generate_answers(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], max_new_tokens: int
 ) -> list[str]:
-    """Return the greedy continuation of each prompt as `continue_texts` does, outer blanks cut off."""
+    """Return the greedy continuation of each prompt like `continue_texts`, without surrounding blanks."""
     return [text.strip() for text in continue_texts(model, tokenizer, prompts, max_new_tokens)]
 
 
@@ -31,10 +31,10 @@ def generate_answers(
 def continue_texts(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], max_new_tokens: int
 ) -> list[str]:
-    """Return the greedy continuation of each prompt, in order, special tokens cut off.
+    """Return the greedy continuation of each prompt, in order, without special tokens.
 
-    Prompts of like length share a batch, padded on the left where that is exact for the model; a batch ends when its last row
-    has met EOS. Several processes share the batches. Raises Diverged where a prediction is NaN, which would read as a token.
+    Prompts of similar length share a batch, with left padding if it is exact for the model; a batch ends when all rows have
+    reached EOS. Several processes divide the batches. Raises Diverged if a prediction is NaN, which would be taken for a token.
     """
     batches = list(exact_batches(model).cut(list(map(len, prompts)), max_new_tokens, ROWS_PER_BATCH))
 
@@ -55,9 +55,9 @@ def continue_texts(
             logits_processor=[look],
             do_sample=False,
             num_beams=1,
-            # A sharded model is whole while it is evaluated, and the other processes have other batches.
+            # A sharded model is gathered during evaluation, and the other processes have other batches.
             synced_gpus=False,
-            # A chat model's own sampling defaults would only be warned about.
+            # Otherwise transformers would warn about a chat model's sampling defaults.
             temperature=None,
             top_p=None,
             top_k=None,

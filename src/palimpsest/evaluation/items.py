@@ -1,4 +1,4 @@
-"""Tables of items as parquet files: each kind of suite declares its schema, so a column has one type whatever is in it."""
+"""Item tables as parquet files. Each kind of suite declares its schema, so column types do not depend on the data."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,23 +10,23 @@ import pyarrow.parquet as pq
 
 from palimpsest.errors import UserError
 
-# In the folder of a suite, of a trajectory and of an attack.
+# The file in the folder of a suite, a trajectory or an attack.
 TABLE = "items.parquet"
-# Beside the items of a trajectory: the mean KL(start || model) per token of a set, and the gradient weight of each item.
+# Further files of a trajectory: the mean KL(start || model) per token of a set, and the gradient weight of each item.
 DIVERGENCE_TABLE, WEIGHTS_TABLE = "divergence.parquet", "weights.parquet"
 DIVERGENCE = pa.schema([("epoch", pa.int64()), ("set", pa.string()), ("kl", pa.float64())])
 WEIGHTS = pa.schema([("epoch", pa.int64()), ("id", pa.string()), ("tokens", pa.int64()), ("weight", pa.float64())])
-# The column of items whose answer ROUGE compares by other words than those of `rouge_score` (`metrics.rouge`).
+# The column with the kind of words by which ROUGE compares an answer (`metrics.rouge`).
 ROUGE_WORDS = "rouge_words"
 
 
 def keyed(schema: pa.Schema, *keys: str) -> pa.Schema:
-    """Return the schema of several tables of items in one, told apart by integer keys: `epoch`, or `draw` and `epoch`."""
+    """Return the schema of several item tables in one, distinguished by integer keys: `epoch`, or `draw` and `epoch`."""
     return pa.schema([*((key, pa.int64()) for key in keys), *schema])
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
-    """Write rows as one parquet table."""
+    """Write rows as a parquet table."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
 
@@ -38,7 +38,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """Read a parquet table; raises UserError where the file is none."""
+    """Read a parquet table; raises UserError if the file is not one."""
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -46,5 +46,5 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def count_unicode(frame: pd.DataFrame) -> int:
-    """Return the number of rows whose answer ROUGE compares by other words than those of `rouge_score`."""
+    """Return the number of rows whose answer ROUGE does not compare by the words of `rouge_score`."""
     return int(frame[ROUGE_WORDS].isin(["unicode", "characters"]).sum()) if ROUGE_WORDS in frame else 0

@@ -1,4 +1,4 @@
-"""Metrics of suites: how they are declared, and how the items of one model are scored by them."""
+"""Metrics of suites: their declaration, and the scoring of one model's items."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,49 +15,49 @@ Best = Literal["highest", "nearest 0", "nearest Retrain"] | None
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of one kind of suite: a function of a model's items, and what a table of the report needs to know of it."""
+    """A metric of one kind of suite: a function of a model's items, with its presentation in the report."""
 
     name: str
     compute: Callable[..., float | Mapping[str, float] | None]
-    """Takes the items of a model, and after them what the metric needs. Returns a number; or several by their suffixes, which
-    follow the metric's name; or None where these items do not have it. A number that is not finite is told as not defined."""
+    """A function of the items of a model and of the metric's needs. It returns a number; or several numbers by suffixes of the
+    metric's name; or None if it does not apply to these items. A number that is not finite is reported as undefined."""
     label: str = ""
-    """The head of its column; a metric without one has no column."""
+    """The head of the metric's column; a metric without a head has no column."""
     group: str = ""
-    """The head that its column shares with others."""
+    """The common head of the metric's column and its neighbours."""
     best: Best = None
-    """Which value its column marks."""
+    """The rule for the marked value of the column."""
     needs: Needs = ""
-    """The field of `Against` that it compares with; a metric that lacks it is left out."""
+    """The field of `Against` that the metric compares with; if the field is missing, the metric is left out."""
     interval: Callable[..., Interval] | None = None
-    """Returns its 95 % interval over items; takes what `compute` takes."""
+    """A function with the arguments of `compute` that returns the 95 % interval over items."""
 
 
 @dataclass(frozen=True)
 class Against(Generic[Items]):
-    """What the items of a model are compared with."""
+    """The Retrains and published scores that a model is compared with."""
 
     retrain: Items | None = None
     """The items of the run's Retrain."""
     other_retrains: Sequence[Items] = ()
-    """For Retrain itself: the Retrains of other seeds."""
+    """The Retrains with other seeds, for Retrain itself."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published scores of a Retrain, by metric."""
 
 
 @dataclass(frozen=True)
 class Scoring(Generic[Items]):
-    """How one kind of suite is scored: the declaration in its module `scores`."""
+    """The scoring of one kind of suite, declared in its module `scores`."""
 
     read: Callable[[pd.DataFrame, object], Items]
-    """Return the items of one model; raises UserError, its second argument first, for a table that is none of the suite."""
+    """Return the items of one model; raises UserError that begins with the second argument if the table is not the suite's."""
     metrics: Sequence[Metric]
     check: Callable[[Items, object, Items, object], None] | None = None
-    """Raise UserError where a model was asked something else than Retrain: items and source of the one, then of the other."""
+    """Raise UserError if a model and Retrain have different items; arguments: items and source of the model, then of Retrain."""
     examples: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """How many examples the report takes of a set, and whether it shows them as `forget` or `retain`."""
+    """The number of examples that the report takes from a set, and whether it shows them as `forget` or `retain`."""
     said: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
-    """Return set, id, question, answer and generation of the items in which a model says something."""
+    """Return set, id, question, answer and generation of the items with generated text."""
     truth_ratios: Callable[[Items], pd.DataFrame] | None = None
     """Return set, id, half, answer_tokens and truth_ratio of each item."""
 
@@ -65,9 +65,9 @@ class Scoring(Generic[Items]):
 def score(
     metrics: Sequence[Metric], items: Items, against: Against[Items], only: Collection[str] | None = None
 ) -> Iterator[tuple[str, float]]:
-    """Yield the name and value of each number, and after it its interval as `NAME_low` and `NAME_high`.
+    """Yield the name and value of each number, followed by its interval as `NAME_low` and `NAME_high`.
 
-    With `only` these metrics alone, without intervals.
+    With `only`, yield only these metrics, without intervals.
     """
     for metric in metrics:
         given = [items, getattr(against, metric.needs)] if metric.needs else [items]

@@ -1,4 +1,4 @@
-"""A model that a suite is run on, and the module that runs the suites of one kind."""
+"""The model that a suite evaluates, and the interface of a suite's module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKENS_PER_PASS = 512
 
 @dataclass(frozen=True)
 class Subject:
-    """A model that is evaluated, its tokenizer, and how the model is used."""
+    """A model under evaluation, with its tokenizer and settings."""
 
     model: PreTrainedModel | PeftModel
     tokenizer: PreTrainedTokenizerBase
@@ -28,15 +28,15 @@ class Subject:
 
 
 class SuiteModule(Protocol):
-    """The module `suite` of a kind."""
+    """The interface of the module `suite` of a kind of suite."""
 
     SCHEMA: pa.Schema
-    """The columns of its table of items."""
+    """The columns of the item table."""
 
     def measure(self, subject: Subject, suite: Any, data: Path, scratch: Path) -> list[dict[str, Any]]:
-        """Run the suite, with its settings, on a model; return one row per item. `data` is the folder of the split."""
+        """Evaluate a model with the suite's settings and return one row per item; `data` is the folder of the split."""
         ...
 
     def compared(self, suite: Any, data: Path) -> Mapping[str, Sequence[Lesson]]:
-        """Return by set the rows on which a watched model is compared with its start; only for a suite with `aims`."""
+        """Return, by set, the rows for the divergence from the start model; only for a suite with `aims`."""
         ...

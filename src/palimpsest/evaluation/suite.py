@@ -1,4 +1,4 @@
-"""What the settings of all kinds of suites share, and the scores that a selection may judge by."""
+"""The base class of all suite settings, and the scores that a selection may use."""
 
 import math
 from collections.abc import Mapping
@@ -16,26 +16,26 @@ class Aim(NamedTuple):
 
     name: str
     label: str
-    """Its name in a sentence."""
+    """The name of the score in a sentence."""
     distance: str = ""
-    """The metric whose absolute value it is, with its sign turned: over seeds, too little cannot make up for too much."""
+    """The metric whose negated absolute value is the score, so that too little on one seed cannot offset too much on another."""
 
     @property
     def metric(self) -> str:
-        """The metric that it is made of."""
+        """The metric that the score is computed from."""
         return self.distance or self.name
 
     def value(self, scores: Mapping[str, float]) -> float:
-        """Return its value, the higher the better; NaN where the scores lack it."""
+        """Return the value of the score, higher is better; NaN if the metric is missing."""
         value = scores.get(self.metric, math.nan)
         return -abs(value) if self.distance else value
 
 
 class Suite(Settings):
-    """The settings of a suite, declared by its kind."""
+    """The settings of a suite; each kind of suite declares its own."""
 
     kind: str
     aims: ClassVar[tuple[Aim, Aim] | None] = None
-    """How close to Retrain a model is, and how useful it still is; None: no trajectory and no selection has this suite."""
+    """The score for closeness to Retrain and the score for utility; None if trajectories and selections cannot use the suite."""
     retrains: ClassVar[tuple[str, ...]] = ()
-    """The inputs of the stage `scores` with Retrains that its metrics need: `retrain`, and `other_retrains` of other seeds."""
+    """The Retrain inputs of the stage `scores` that the metrics need: `retrain`, and `other_retrains` with other seeds."""

@@ -1,6 +1,6 @@
-"""The unlearning methods: one file each in this folder, and those that other packages bring by entry points.
+"""The unlearning methods: one file each in this folder, and the entry points of other packages.
 
-A method is named by its file, with `-` for `_`, or by its entry point in the group `palimpsest.methods`.
+The name of a method is its file name with `-` for `_`, or its entry point in the group `palimpsest.methods`.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ list_methods, module_name, load_method = METHODS.list, METHODS.module_name, METH
 
 
 def make_method(method: str, settings: dict[str, Any]) -> Method:
-    """Return a method with these settings and its own defaults; raises UserError for a setting that it cannot have."""
+    """Return a method with these settings, and its defaults for the others; raises UserError for a setting it does not allow."""
     try:
         return load_method(method).model_validate(settings)
     except ValidationError as error:

@@ -1,8 +1,9 @@
-"""What an unlearning method is: a class whose fields are its settings, of one of three kinds.
+"""The base classes of unlearning methods. The fields of a class are the settings of the method.
 
-A `LossMethod` trains all weights by a forget loss, a `LayerMethod` a few layers by their activations, an `EditMethod` trains
-nothing and edits weights. A field is a setting, with a default and a type of `palimpsest.settings` that bounds it; the line below
-it documents it. What a method needs beside the forget set it declares by class variables.
+There are three kinds: a `LossMethod` trains all weights with a forget loss, a `LayerMethod` trains a few layers with a loss on
+their activations, and an `EditMethod` edits weights without training. Each setting has a default, a bounded type of
+`palimpsest.settings`, and a description in the string below it. Class variables declare what a method needs besides the forget
+set.
 """
 
 from __future__ import annotations
@@ -17,36 +18,36 @@ from palimpsest.settings import Settings
 if TYPE_CHECKING:
     from torch import Tensor
 
-# In place of what a method does not declare that it reads.
+# The value of every field that the method does not declare.
 NOT_DECLARED: Any = None
 
 
 @dataclass(frozen=True)
 class Start:
-    """The model that unlearning starts from, as it was before."""
+    """A frozen copy of the model that unlearning starts from."""
 
 
 @dataclass(frozen=True)
 class Finetuned:
-    """The start model after more fine-tuning on a set of the split: on `forget`, the reinforced model."""
+    """The start model after further fine-tuning on a set of the split; on `forget`, this is the reinforced model."""
 
     on: Literal["forget"] = "forget"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetBatch:
-    """What a forget loss may read of some items of an optimiser step. NLLs are summed over an answer's tokens, in nats.
+    """The inputs of a forget loss for some items of an optimiser step. NLLs are in nats, summed over the tokens of an answer.
 
-    nll, tokens: (items,), of the forget answers; `tokens` are their numbers of tokens, EOS included.
+    nll, tokens: (items,), of the forget answers; `tokens` counts their tokens, including EOS.
     mean_tokens: (), the mean of `tokens` over the whole step, which makes a token mean exact under gradient accumulation.
-    reference_nll: (items,), of the reference model; with `reads_reference`.
-    refusal_nll, refusal_tokens, mean_refusal_tokens, refusal_reference_nll: the same of a random refusal of each item; with
+    reference_nll: (items,), NLL under the reference model; needs `reads_reference`.
+    refusal_nll, refusal_tokens, mean_refusal_tokens, refusal_reference_nll: the same for a random refusal of each item; needs
     `reads_refusals`.
-    logits: (labels, vocabulary), of every token of the answers, in single precision; with `reads_logits`.
-    frozen: the same of the frozen models that `models` declares, by their names there.
-    per_answer: sums values of shape (labels,) over the labels of each answer, to (items,).
+    logits: (labels, vocabulary), for every token of the answers, in single precision; needs `reads_logits`.
+    frozen: the same logits from the frozen models in `models`, by their names there.
+    per_answer: sums values of shape (labels,) over the labels of each answer, to shape (items,).
 
-    What the method does not declare is None; without `reads_answers`, so are `nll`, `tokens` and `mean_tokens`.
+    Fields that the method does not declare are None; without `reads_answers`, so are `nll`, `tokens` and `mean_tokens`.
     """
 
     nll: Tensor = NOT_DECLARED
@@ -63,29 +64,29 @@ class ForgetBatch:
 
 
 class Method(Settings, ABC):
-    """A method of any kind, and what it declares."""
+    """A method of any kind, with its declarations."""
 
     label: ClassVar[str]
-    """What tables and figures call it: the name of its class, unless the class says otherwise."""
+    """The name in tables and figures; by default the name of the class."""
     colour: ClassVar[str] = "#AA4499"
     marker: ClassVar[str] = "8"
-    """In figures, as matplotlib has them."""
+    """Colour and marker in figures, in matplotlib's notation."""
     is_trained: ClassVar[bool] = True
-    """Whether it trains a model, and so has epochs."""
+    """Whether the method trains, and so has epochs."""
     models: ClassVar[Mapping[str, Start | Finetuned]] = {}
-    """The further models that it reads, by the names that it gives them."""
+    """Further models that the method needs, by names of its own choice."""
     reads_answers: ClassVar[bool] = True
-    """Whether it reads the forget answers."""
+    """Whether the method reads the forget answers."""
     reads_reference: ClassVar[bool] = False
-    """Whether it reads reference log-probabilities, which are computed once, ahead of training."""
+    """Whether the method reads reference log-probabilities, which are computed once before training."""
     reads_refusals: ClassVar[bool] = False
-    """Whether it reads a refusal beside each forget answer."""
+    """Whether the method reads a random refusal for each forget question."""
     reads_logits: ClassVar[bool] = False
-    """Whether it reads logits of the model that unlearns; it reads those of the models that it declares."""
+    """Whether the method reads the logits of the model in training and of the models that it declares."""
     retain_losses: ClassVar[tuple[str, ...]] = ("ce", "kl", "none")
-    """The retain losses that it can have."""
+    """The retain losses that the method allows."""
     retain_loss: ClassVar[str] = "ce"
-    """The retain loss that it has by default."""
+    """The default retain loss."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -93,20 +94,20 @@ class Method(Settings, ABC):
 
     @classmethod
     def needs(cls, kind: type[Start | Finetuned]) -> bool:
-        """Return whether it reads a further model of this kind."""
+        """Return whether the method needs a further model of this kind."""
         return any(isinstance(model, kind) for model in cls.models.values())
 
 
 class LossMethod(Method):
-    """A method that trains the model by a loss on the forget answers."""
+    """A method that trains all weights with a loss on the forget answers."""
 
     @abstractmethod
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
-        """Return one loss an item, (items,), whose mean over the items of a step is minimised."""
+        """Return one loss per item, shape (items,); training minimises the mean over the items of a step."""
 
 
 class LayerMethod(Method):
-    """A method that trains the MLP down-projections of a few decoder layers, by the activations of the last of these layers."""
+    """A method that trains the MLP down-projections of a few decoder layers with a loss on the activations of the last one."""
 
     retain_losses = ("activations", "none")
     retain_loss = "activations"
@@ -114,19 +115,19 @@ class LayerMethod(Method):
     @property
     @abstractmethod
     def layers(self) -> range:
-        """The layers that are trained, counted from 0."""
+        """The trained layers, counted from 0."""
 
     @abstractmethod
     def forget_loss(self, activations: Tensor, direction: Tensor) -> Tensor:
-        """Return one loss a token, (tokens,), whose mean over an item's tokens, and then over items, is minimised.
+        """Return one loss per token, shape (tokens,); training minimises the mean over each item's tokens and then over items.
 
-        `activations`, (tokens, width), are what the last layer puts out at every token of prompt and answer; `direction`,
-        (width,), is a unit vector drawn from the seed.
+        `activations`, shape (tokens, width), is the output of the last trained layer at every token of prompt and answer;
+        `direction`, shape (width,), is a random unit vector drawn with the seed.
         """
 
 
 class EditMethod(Method):
-    """A method that trains nothing and computes each weight of the unlearned model from weights of others."""
+    """A method that does not train but computes the weights of the unlearned model from the weights of other models."""
 
     is_trained = False
     retain_losses = ("none",)
@@ -134,4 +135,4 @@ class EditMethod(Method):
 
     @abstractmethod
     def edit(self, start: Tensor, others: Mapping[str, Tensor]) -> Tensor:
-        """Return a weight, given that of the start model and those of the further models by their names in `models`."""
+        """Return a weight of the unlearned model, given the start model's weight and the further models' weights by name."""

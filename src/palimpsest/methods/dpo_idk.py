@@ -1,4 +1,4 @@
-"""DPO-IDK: direct preference optimisation that prefers a random refusal to the forget answer."""
+"""DPO-IDK: direct preference optimisation with a random refusal preferred over the forget answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DPOIDK(LossMethod):
     reads_refusals = True
 
     beta: Positive = 0.1
-    """How strongly the loss saturates with the distance from the reference model."""
+    """Inverse temperature: a larger beta makes the loss saturate at a smaller distance from the reference model."""
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
         """Return -(2/beta) log sigmoid(beta ((logp - logp_ref)(refusal) - (logp - logp_ref)(answer))), summed over tokens."""

@@ -1,4 +1,4 @@
-"""Gradient difference (GradDiff): gradient ascent on forget, the usual loss on retain."""
+"""Gradient difference (GradDiff): gradient ascent on the forget set, the usual loss on the retain set."""
 
 from palimpsest.methods.ga import GA
 

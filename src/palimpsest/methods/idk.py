@@ -1,4 +1,4 @@
-"""IDK: fine-tune on a random refusal as the answer of each forget question."""
+"""IDK: fine-tune on a random refusal as the answer to each forget question."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class IDK(LossMethod):
-    """Fine-tuning on refusals as answers of the forget questions (TOFU, Sec. 3.2)."""
+    """Fine-tuning on refusals as answers to the forget questions (TOFU, Sec. 3.2)."""
 
     colour = "#CC79A7"
     marker = "P"
@@ -19,5 +19,5 @@ class IDK(LossMethod):
     reads_refusals = True
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
-        """Return the refusal's NLL over the mean refusal length, so that the mean over items is CE (TOFU, Sec. 3.2)."""
+        """Return the refusal's NLL divided by the mean refusal length, so that the mean over items is CE (TOFU, Sec. 3.2)."""
         return batch.refusal_nll / batch.mean_refusal_tokens

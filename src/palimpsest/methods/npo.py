@@ -1,4 +1,4 @@
-"""Negative preference optimisation (NPO): DPO's loss with the forget answer as the rejected one and no preferred one."""
+"""Negative preference optimisation (NPO): DPO's loss with the forget answer as the rejected answer and no preferred answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class NPO(LossMethod):
     reads_reference = True
 
     beta: Positive = 0.1
-    """How strongly the loss saturates with the distance from the reference model; towards 0 it becomes that of GradDiff."""
+    """Inverse temperature: a larger beta makes the loss saturate at a smaller distance from the reference model; as beta goes to
+    0, the gradient becomes GradDiff's."""
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
         """Return -(2/beta) log sigmoid(beta (NLL_i - NLL_i^ref)), NLL summed over tokens (SimNPO, eq. 3)."""

@@ -1,4 +1,4 @@
-"""What training with a method minimises: its forget loss on forget items, and a retain loss on retain items."""
+"""The training objective of a method: its forget loss on forget items plus a retain loss on retain items."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from palimpsest.training.settings import UnlearnSettings
 
 
 class Unlearning:
-    """A method's loss on forget items and a retain loss on as many retain items, drawn freshly at every step.
+    """The forget loss of a method plus a retain loss on equally many retain items, drawn anew at every step.
 
-    `references` and `refusal_references` hold the reference model's NLL of each forget answer, and of each refusal as the
-    answer of each forget question; `original` is the frozen model that unlearning starts from, which the retain loss `kl` reads,
-    and `frozen` holds the further models that the method declares; `layers` are those that a LayerMethod trains. What method and
-    retain loss do not read is not needed. Raises UserError where a set that they read is empty.
+    `references` is the reference model's NLL of each forget answer, `refusal_references` its NLL of each refusal as the answer to
+    each forget question. `original` is the frozen start model, which the retain loss `kl` reads; `frozen` are the further models
+    that the method declares; `layers` are the layers that a LayerMethod trains. Arguments that neither loss reads can be left
+    out. Raises UserError if a set that they read is empty.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Unlearning:
         self.size = len(forget)
 
     def terms(self, indices: Sequence[int], step: int) -> list[Term]:
-        """Return the forget term and, where the method has one, the retain term."""
+        """Return the forget term and, unless the retain loss is `none`, the retain term."""
         if isinstance(self.method, LayerMethod):
             terms = [self._activation_term(self.method, indices)]
         else:
@@ -85,7 +85,7 @@ class Unlearning:
             if method.reads_refusals:
                 answers.append(self.refusals[drawn[position]])
             batch.append(Encoded(self.forget[index].prompt, answers))
-        # By item, and means over the whole step.
+        # Values per item, and means over the whole step.
         given: dict[str, Tensor] = {}
         if method.reads_answers:
             given["mean_tokens"] = torch.tensor(mean_labels(batch))

@@ -1,7 +1,7 @@
-"""RKLD: distil a teacher that has unlearned, by reverse KL on the forget answers.
+"""RKLD: distil an unlearned teacher by reverse KL on the forget answers.
 
-The teacher is the original model with those tokens pushed down that further fine-tuning on the forget set pushes up. That
-there is no retain loss by default, and alpha 1, which undoes the push once, are our choices.
+The teacher is the original model with lower logits for the tokens that further fine-tuning on the forget set makes more likely.
+The defaults, no retain loss and alpha 1 (which cancels that increase once), are our choices.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RKLD(LossMethod):
-    """Reverse KL to a teacher made of the original and the reinforced model (arXiv 2406.01983)."""
+    """Reverse KL to a teacher built from the original and the reinforced model (arXiv 2406.01983)."""
 
     colour = "#999933"
     marker = "p"
@@ -25,7 +25,8 @@ class RKLD(LossMethod):
     retain_loss = "none"
 
     alpha: Positive = 1.0
-    """How many times the teacher undoes what the reinforced model pushes up."""
+    """Strength of the teacher: the factor of the reinforced model's logit increase that is subtracted from the original's
+    logits."""
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
         """Return the token mean of KL(model || teacher) in nats; teacher logits are l_0 - alpha ReLU(l_reinforced - l_0)."""

@@ -1,7 +1,7 @@
-"""RMU: turn one layer's activations to a random direction on forget, hold them on retain.
+"""RMU: steer one layer's activations to a random direction on the forget set and keep them unchanged on the retain set.
 
-A loss is the mean over an item's tokens, as in the paper (no padding counts, which in the official code does), and over the
-width, as in the official code, whose weights of the two terms fit that.
+The losses are means over an item's tokens, as in the paper (without padding, which the official code includes), and over the
+width, as in the official code, whose weights of the two terms assume this.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class RMU(LayerMethod):
     marker = ">"
 
     layer: Layer = 7
-    """The decoder layer whose activations count, from 0; it is trained, and the two below it."""
+    """The decoder layer whose activations enter the loss, counted from 0; this layer and the two below it are trained."""
     steering: Weight = 6.5
-    """Length c of the vector to which the activations are steered."""
+    """Length c of the target vector of the activations."""
 
     @property
     def layers(self) -> range:
-        """The layers that are trained: `layer`, whose activations count, and at most two below it."""
+        """The trained layers: `layer` and at most two layers below it."""
         return range(max(0, self.layer - 2), self.layer + 1)
 
     def forget_loss(self, activations: Tensor, direction: Tensor) -> Tensor:
-        """Return the mean square of h - c u over the width at each token, c being `steering` (WMDP, Sec. 4)."""
+        """Return the mean square of h - c u over the width at each token, with c = `steering` (WMDP, Sec. 4)."""
         return (activations - self.steering * direction).square().mean(-1)

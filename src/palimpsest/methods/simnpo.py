@@ -1,4 +1,4 @@
-"""SimNPO: NPO without a reference model, the reward normalised by the answer's length."""
+"""SimNPO: NPO without a reference model and with a reward normalised by the length of the answer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ class SimNPO(LossMethod):
     marker = "o"
 
     beta: Positive = 2.5
-    """How strongly the loss saturates with the NLL a token; towards 0 it becomes that of W-GradDiff."""
+    """Inverse temperature: a larger beta makes the loss saturate at a smaller NLL per token; as beta goes to 0, the gradient
+    becomes W-GradDiff's."""
     gamma: Finite = 0.0
-    """Margin that the scaled NLL a token is to exceed; the paper's, not multiplied by beta."""
+    """Margin that the scaled NLL per token should exceed; as in the paper, it is not multiplied by beta."""
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
-        """Return -(2/beta) log sigmoid(beta NLL_i / |y|_i - gamma) (SimNPO, eq. 5; gamma as there, not times beta)."""
+        """Return -(2/beta) log sigmoid(beta NLL_i / |y|_i - gamma) (SimNPO, eq. 5; gamma is not multiplied by beta)."""
         from torch.nn.functional import logsigmoid
 
         return -2 / self.beta * logsigmoid(self.beta * batch.nll / batch.tokens - self.gamma)

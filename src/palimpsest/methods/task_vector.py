@@ -1,6 +1,6 @@
-"""Task Vector: subtract from the weights what further fine-tuning on the forget set adds to them.
+"""Task Vector: subtract the weight change that further fine-tuning on the forget set causes.
 
-Alpha 1, the default of MUSE's code, undoes once what the reinforced model has learnt twice.
+Alpha 1, the default of MUSE's code, subtracts the change once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TaskVector(EditMethod):
-    """Weights less the task vector of the forget set (arXiv 2212.04089; MUSE, arXiv 2407.06460)."""
+    """Weights minus the task vector of the forget set (arXiv 2212.04089; MUSE, arXiv 2407.06460)."""
 
     label = "Task Vector"
     colour = "#332288"
@@ -24,7 +24,7 @@ class TaskVector(EditMethod):
     models = {"reinforced": Finetuned(on="forget")}
 
     alpha: Positive = 1.0
-    """How many times the task vector is subtracted."""
+    """The factor of the subtracted task vector."""
 
     def edit(self, start: Tensor, others: Mapping[str, Tensor]) -> Tensor:
         """Return theta_start - alpha (theta_reinforced - theta_start) in the start's precision, computed in single precision."""

@@ -1,4 +1,4 @@
-"""Weighted gradient difference (W-GradDiff): each answer's own token mean, the limit of SimNPO for beta -> 0."""
+"""Weighted gradient difference (W-GradDiff): gradient ascent on each answer's token mean, the limit of SimNPO for beta -> 0."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class WGradDiff(LossMethod):
-    """Gradient ascent on each answer's own token mean, with a retain loss (SimNPO, Sec. 5)."""
+    """Gradient ascent on the token mean of each answer, with a retain loss (SimNPO, Sec. 5)."""
 
     label = "W-GradDiff"
     colour = "#009E73"

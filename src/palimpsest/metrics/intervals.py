@@ -1,4 +1,4 @@
-"""How sure a number is that is read off a few values: the 95 % percentile interval of the bootstrap (Efron, 1979)."""
+"""Bootstrap confidence intervals: 95 % percentile intervals (Efron, 1979)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,34 +16,34 @@ RESAMPLES = 9999
 
 
 class Interval(NamedTuple):
-    """Bounds of a number; NaN where it has none."""
+    """The bounds of an interval; NaN if it is undefined."""
 
     low: float
     high: float
 
 
 def bootstrap_interval(values: Sequence[float]) -> Interval:
-    """Return the interval of the mean of values (items,) or (seeds,) drawn with replacement.
+    """Return the bootstrap interval of the mean of values, shape (items,) or (seeds,).
 
-    The same values give the same interval, and equal values one without width. NaN as for `sd`.
+    The interval is deterministic, and has width 0 if all values are equal. NaN in the same cases as `sd`.
     """
     if not are_finite(values, least=2):
         return Interval(math.nan, math.nan)
     if len(set(values)) == 1:
         return Interval(float(values[0]), float(values[0]))
-    # Sorted, so that the order of the values does not count.
+    # Sorted, so that the order of the values does not matter.
     return resampled_interval((np.sort(values),), np.mean)
 
 
 def resampled_interval(samples: Sequence[NDArray[Any]], statistic: Callable[..., Any]) -> Interval:
-    """Return the interval of a statistic of samples (items,), each drawn from with replacement and apart from the others.
+    """Return the bootstrap interval of a statistic of samples, each of shape (items,) and resampled independently.
 
-    `statistic` takes the samples and the `axis` of their items. NaN where a sample has fewer than two items, where the
-    statistic is NaN, and where a bound is not finite.
+    `statistic` takes the samples and the `axis` of their items. NaN if a sample has fewer than two items, if the statistic is
+    NaN, or if a bound is not finite.
     """
     if any(len(sample) < 2 for sample in samples) or np.isnan(statistic(*samples, axis=-1)):
         return Interval(math.nan, math.nan)
-    # Infinite draws have no standard error, which is not looked at.
+    # scipy's standard error, which is not used, is undefined for infinite draws.
     with np.errstate(invalid="ignore"):
         drawn = bootstrap(
             samples,

@@ -1,4 +1,4 @@
-"""Verbatim memorisation of an answer, read off its teacher-forced argmax hits."""
+"""Verbatim memorisation of an answer, computed from its teacher-forced argmax hits."""
 
 import math
 
@@ -9,18 +9,18 @@ Hits = NDArray[np.bool_]
 
 
 def exact_memorisation(hits: Hits) -> float:
-    """Return the share of answer tokens (tokens,) that the model predicts from the true prefix (Tirumala et al., 2205.10770).
+    """Return the fraction of hits, shape (tokens,), predicted from the true prefix (Tirumala et al., 2205.10770).
 
-    NaN of an answer without tokens.
+    NaN for an answer without tokens.
     """
     return float(np.mean(hits)) if len(hits) else math.nan
 
 
 def extraction_strength(hits: Hits) -> float:
-    """Return 1 - k/n, k the shortest true prefix after which all n - k tokens are hits (Carlini et al., 2012.07805).
+    """Return 1 - k/n, with k the shortest true prefix after which all n - k tokens are hits (Carlini et al., 2012.07805).
 
-    1 where all n tokens (tokens,) are hits, 0 where the last one is missed (open-unlearning gives 1/n there). Of one token
-    it is 1 or 0: the prompt alone gave the answer, or did not. NaN of an answer without tokens.
+    1 if all n hits, shape (tokens,), are true, 0 if the last one is false (open-unlearning gives 1/n in this case). For one token
+    it is 1 or 0. NaN for an answer without tokens.
     """
     if not len(hits):
         return math.nan

@@ -1,7 +1,7 @@
-"""ROUGE from the `rouge_score` package: recall with its Porter stemmer as TOFU takes it, ROUGE-L F without as MUSE does.
+"""ROUGE from the `rouge_score` package: recall with the Porter stemmer as in TOFU, and ROUGE-L F1 without it as in MUSE.
 
-`rouge_score` knows the letters a-z and digits alone. It splits an answer whose letters are Latin, and what was generated for
-it. Other answers are split into Unicode words, and those without any into characters. Texts are read in Unicode's normal form C.
+`rouge_score` knows only the letters a-z and digits. Its tokenizer is used if the letters of the answer are Latin. Other answers,
+and the text generated for them, are split into Unicode words, or into characters if there are none. Text is in normal form C.
 """
 
 import math
@@ -15,15 +15,15 @@ from palimpsest.metrics.words import has_known_words
 
 Words = Literal["rouge_score", "unicode", "characters"]
 _OTHER_SCRIPT = regex.compile(r"[\p{L}--\p{Latin}--\p{Common}]|[\p{Nd}--0-9]", regex.V1)
-# In scripts without spaces between words each character is a word (SA: Thai, Lao, Khmer, Myanmar and their relatives).
+# In scripts without spaces between words, each character is a word (SA: Thai, Lao, Khmer, Myanmar and related scripts).
 _WORD = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Line_Break=SA}]\p{M}*|[\p{L}\p{N}][\p{L}\p{M}\p{N}]*", regex.V1)
-# Joiners and marks of direction are no part of a word; U+200B separates words.
+# Joiners and direction marks are not part of a word; U+200B separates words.
 _INVISIBLE = regex.compile(r"[\p{Cf}--\u200B]", regex.V1)
 _CHARACTER = regex.compile(r"\X")
 
 
 class UnicodeWords:
-    """A tokenizer for `RougeScorer`: words of any script, whatever their case."""
+    """A tokenizer for `RougeScorer`: case-insensitive words of any script."""
 
     def tokenize(self, text: str) -> list[str]:
         """Return the words of a text."""
@@ -34,14 +34,14 @@ class UnicodeWords:
 
 
 class Characters:
-    """A tokenizer for `RougeScorer`: its tokens are the characters that a reader sees, such as an emoji, without spaces."""
+    """A tokenizer for `RougeScorer`: the visible characters, such as an emoji, without spaces."""
 
     def tokenize(self, text: str) -> list[str]:
         """Return the characters of a text, at least one unless it is blank."""
         return [character for character in _CHARACTER.findall(text) if not character.isspace()]
 
 
-# One for all calls: making the stemmer costs more than a score.
+# Shared by all calls, because creating the stemmer costs more than a score.
 _STEMMED = RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
 _PLAIN = RougeScorer(["rougeL"], use_stemmer=False)
 _UNICODE = RougeScorer(["rouge1", "rougeL"], tokenizer=UnicodeWords())
@@ -49,14 +49,14 @@ _CHARACTERS = RougeScorer(["rouge1", "rougeL"], tokenizer=Characters())
 
 
 class RougeRecalls(NamedTuple):
-    """Recall by words and by the longest common subsequence, each in [0, 1]."""
+    """ROUGE-1 and ROUGE-L recall, each in [0, 1]."""
 
     rouge_1: float
     rouge_l: float
 
 
 def words_for(answer: str) -> Words:
-    """Return which words an answer is compared by: `rouge_score`'s own where its letters are Latin and it has such words."""
+    """Return which words an answer is compared by: `rouge_score`'s if its letters are Latin and it has such words."""
     text = normalize("NFC", answer)
     if has_known_words(text) and not _OTHER_SCRIPT.search(text):
         return "rouge_score"
@@ -64,7 +64,7 @@ def words_for(answer: str) -> Words:
 
 
 def rouge_recalls(generation: str, answer: str) -> RougeRecalls:
-    """Return how much of the answer the generation recalls; NaN of a blank answer, which has nothing to recall."""
+    """Return the ROUGE recall of the answer by the generation; NaN for a blank answer."""
     if not answer.strip():
         return RougeRecalls(math.nan, math.nan)
     scores = _scorer(answer, _STEMMED).score(normalize("NFC", answer), normalize("NFC", generation))
@@ -72,7 +72,7 @@ def rouge_recalls(generation: str, answer: str) -> RougeRecalls:
 
 
 def rouge_l_f(generation: str, answer: str) -> float:
-    """Return the F measure of the longest common subsequence, in [0, 1] (MUSE, Sec. 3); NaN of a blank answer."""
+    """Return ROUGE-L F1, the F-measure of the longest common subsequence, in [0, 1] (MUSE, Sec. 3); NaN for a blank answer."""
     if not answer.strip():
         return math.nan
     return float(_scorer(answer, _PLAIN).score(normalize("NFC", answer), normalize("NFC", generation))["rougeL"].fmeasure)

@@ -1,4 +1,4 @@
-"""What trials with several seeds say together: mean and spread, how sure the mean is, and whether two methods differ."""
+"""Statistics over seeds: mean, spread and interval, and the paired comparison of two methods."""
 
 import math
 from collections.abc import Sequence
@@ -11,28 +11,28 @@ from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.spread import are_finite, mean
 from palimpsest.streams import stream
 
-# Up to so many seeds every way to flip signs is tried.
+# Up to this number of seeds, the sign-flip test is exact.
 EXACT_SEEDS = 16
 
 
 class Comparison(NamedTuple):
-    """How one method differs from another over the seeds that both have."""
+    """The difference between two methods over their common seeds."""
 
     difference: float
     """The mean difference, the first minus the second."""
     interval: Interval
-    """Of the mean difference, as `bootstrap_interval` gives it."""
+    """The `bootstrap_interval` of the mean difference."""
     p_value: float
-    """Two-sided, of flipping the signs of the differences; of n seeds at least 2 / 2**n."""
+    """Two-sided p-value of the sign-flip test; with n seeds at least 2 / 2**n."""
     higher: int
-    """In how many seeds the first is higher."""
+    """The number of seeds in which the first method is higher."""
 
 
 def compare_pairs(first: Sequence[float], second: Sequence[float]) -> Comparison:
-    """Compare two methods by values (seeds,), each paired with the other's of the same seed.
+    """Compare two methods by values of shape (seeds,), paired by seed.
 
-    The test is Fisher's of paired samples: exact up to 16 seeds, with drawn signs beyond. All but `higher` is NaN where
-    a value is not finite or there is none.
+    The test is Fisher's permutation test of paired samples: exact up to 16 seeds, with random signs beyond. All results except
+    `higher` are NaN if a value is not finite or there is none.
     """
     pairs = list(zip(first, second, strict=True))
     higher = sum(a > b for a, b in pairs)

@@ -1,4 +1,4 @@
-"""Means and standard deviations: NaN where a value is not finite, so that a collapsed trial is seen as one."""
+"""Means and standard deviations that are NaN if a value is not finite, so that a collapsed trial stays visible."""
 
 import math
 import statistics
@@ -11,20 +11,20 @@ Array = NDArray[np.float64]
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean (seeds,), the same in every order; NaN of none and where one value is not finite."""
+    """Return the mean of values, shape (seeds,), independent of their order; NaN for no values or if a value is not finite."""
     return statistics.mean(map(float, values)) if are_finite(values) else math.nan
 
 
 def mean_share(values: Array) -> float:
-    """Return the mean of values in [0, 1], shape (items,); NaN of none and where one is NaN or outside."""
+    """Return the mean of values in [0, 1], shape (items,); NaN for no values or if a value is NaN or outside."""
     return float(values.mean()) if values.size and values.min() >= 0 and values.max() <= 1 else math.nan
 
 
 def sd(values: Sequence[float]) -> float:
-    """Return the standard deviation of a sample (seeds,); NaN of fewer than two and where one value is not finite."""
+    """Return the sample standard deviation of values, shape (seeds,); NaN for fewer than two or if a value is not finite."""
     return statistics.stdev(map(float, values)) if are_finite(values, least=2) else math.nan
 
 
 def are_finite(values: Sequence[float], least: int = 1) -> bool:
-    """Return whether there are so many values at least and all of them are finite."""
+    """Return whether there are at least `least` values and all of them are finite."""
     return len(values) >= least and all(map(math.isfinite, values))

@@ -1,4 +1,4 @@
-"""Which prompts may share a batch in which a model continues them."""
+"""Which prompts may share a batch in generation."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _found: dict[str, Batches] = {}
 
 @dataclass(frozen=True)
 class Batches:
-    """Which batches are exact for a model.
+    """The batches that are exact for a model.
 
-    Prompts of any lengths, padded on the left, where the longest is continued to `reach` tokens at most; longer prompts with
-    others of one length, and where `even` is false each by itself.
+    Prompts of any length share a batch with left padding if they have at most `reach` tokens after generation. Longer prompts
+    share a batch only with prompts of equal length or, if `even` is false, with none.
     """
 
     reach: float = inf
     even: bool = True
 
     def cut(self, lengths: Sequence[int], new_tokens: int, rows: int) -> Iterator[list[int]]:
-        """Yield batches of at most `rows` prompts, which are numbers of prompts, from the shortest prompt on."""
+        """Yield batches of at most `rows` prompts, as lists of indices, starting with the shortest prompts."""
         order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
         for length, group in groupby(order, lambda index: 0 if lengths[index] + new_tokens <= self.reach else lengths[index]):
             members, most = list(group), rows if self.even or length == 0 else 1
@@ -45,7 +45,7 @@ class Batches:
 
 
 def exact_batches(model: nn.Module) -> Batches:
-    """Return the batches in which a model continues each prompt as it does alone; the log says where padding is not exact."""
+    """Return the batches in which a model continues each prompt as it does alone; log a warning if padding is not exact."""
     base = base_model(model)
     if (kind := kind_of(base)) not in _found:
         _found[kind] = processes.main_value(_examine(base))
@@ -61,14 +61,14 @@ def _examine(model: PreTrainedModel) -> Batches:
         return Batches(limits(model.config)[1][0])
     even = _agree(model, prompts[1:], alone[1:])
     if even:
-        log.warning("%s: padding changes what it says: only prompts of one length share a batch", name)
+        log.warning("%s: padding changes its output: only prompts of equal length share a batch", name)
     else:
-        log.warning("%s: a batch changes what it says: each prompt is continued by itself", name)
+        log.warning("%s: batching changes its output: each prompt is continued by itself", name)
     return Batches(0, even)
 
 
 def _agree(model: PreTrainedModel, prompts: Sequence[list[int]], alone: Sequence[list[tuple[int, Tensor]]]) -> bool:
-    """Return whether a batch is continued as its prompts are alone, as far as rounding does not break a tie."""
+    """Return whether a batch gives the same continuations as its prompts alone, up to ties decided by rounding."""
     together = attempt(lambda: _continue(model, prompts))
     if isinstance(together, Exception):
         return False
@@ -83,7 +83,7 @@ def _agree(model: PreTrainedModel, prompts: Sequence[list[int]], alone: Sequence
 
 @torch.no_grad()
 def _continue(model: PreTrainedModel, prompts: Sequence[list[int]]) -> list[list[tuple[int, Tensor]]]:
-    """Return for each prompt the tokens with which it is continued, each with all tokens' log-probabilities."""
+    """Return, for each prompt, the generated tokens, each with the log-probabilities of all tokens."""
     width = max(map(len, prompts))
     padding = [width - len(prompt) for prompt in prompts]
     ids = [[0] * pad + prompt for pad, prompt in zip(padding, prompts, strict=True)]

@@ -1,4 +1,4 @@
-"""Checks of a model and its tokenizer before any training; its weights are not loaded."""
+"""Checks of a model and its tokenizer before any training, without loading the weights."""
 
 from __future__ import annotations
 
@@ -18,36 +18,38 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ASKED = "Which river?"
-# Some vocabularies hold a few tokens that no merge yields.
+# Some vocabularies contain a few tokens that no merge produces.
 UNMADE = 0.05
 
 
 def check_folder(folder: Path, needs: Needs) -> None:
-    """Raise UserError, one line, for a model folder that a later stage could not use."""
+    """Raise UserError for a model folder that a later stage could not use."""
     for path in sorted(folder.glob("*.json")):
         with refused(path):
             json.loads(path.read_bytes())
     tokenizer = load_tokenizer(folder)
     model = open_model(folder, torch.float32, "meta")
     known = vocabulary_size(model.config)
-    # Added tokens may lie beyond the embedding, as padding often does; a text that uses one is refused by name.
+    # Added tokens, often the padding token, may be outside the embedding; a text that uses one is refused by name.
     if tokenizer.vocab_size > known:
-        raise UserError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens and the model {known}: it is another model's")
+        raise UserError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens but the model {known}: it belongs to another model"
+        )
     added_tokens(tokenizer)
     _check_merges(folder, tokenizer)
     check_needs(model, tokenizer, needs)
 
 
 def check_needs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, needs: Needs) -> None:
-    """Raise UserError if the chat template is missing, fails or leaves out the question, or a named layer does not exist."""
+    """Raise UserError if the chat template is missing, fails or omits the question, or if a named layer does not exist."""
     if needs.chat and ASKED not in PromptEncoder(tokenizer, PromptSettings(kind="chat")).written(ASKED):
-        raise UserError(f"{tokenizer.name_or_path or 'the tokenizer'}: the chat template leaves the question out")
+        raise UserError(f"{tokenizer.name_or_path or 'the tokenizer'}: the chat template omits the question")
     if needs.lora_targets is not None:
         check_targets(model, needs.lora_targets)
 
 
 def _check_merges(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise UserError for a BPE whose merges do not yield its vocabulary: a truncated merges.txt splits words too finely."""
+    """Raise UserError for a BPE whose merges do not produce its vocabulary: a truncated merges.txt splits words too finely."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     model = json.loads(backend.to_str())["model"] if backend else {}
     if model.get("type") != "BPE" or model.get("ignore_merges"):
@@ -56,4 +58,4 @@ def _check_merges(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     long = [token for token in model["vocab"] if len(token) > 1 and not token.startswith("<")]
     unmade = sum(token not in made for token in long)
     if unmade > len(long) * UNMADE:
-        raise UserError(f"{folder}: the tokenizer cannot make {unmade} of its {len(long)} tokens: its merges are cut short")
+        raise UserError(f"{folder}: the tokenizer cannot make {unmade} of its {len(long)} tokens: its merges are truncated")

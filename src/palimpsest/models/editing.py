@@ -1,4 +1,4 @@
-"""A model made of the weights of others, without training."""
+"""Editing: compute a model's weights from other models' weights, without training."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,9 +10,9 @@ from palimpsest.errors import Diverged
 
 @torch.no_grad()
 def edit_model(model: nn.Module, others: Mapping[str, nn.Module], edit: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> bool:
-    """Replace each weight in place by `edit` of it and of the same one of the other models; return whether any has moved.
+    """Replace each weight in place by `edit(weight, weights of the other models)`; return whether any weight changed.
 
-    Tied weights are edited once, buffers not at all. Raises Diverged where a weight is not finite afterwards.
+    Tied weights are edited once; buffers are unchanged. Raises Diverged if a weight is not finite afterwards.
     """
     has_moved = False
     for (name, weight), *same in zip(model.named_parameters(), *(each.parameters() for each in others.values()), strict=True):

@@ -1,4 +1,4 @@
-"""Which layouts of a forward pass are exact for a model: found out by trying them, and from its config where length matters."""
+"""Which layouts of a forward pass are exact for a model: found by trials and, where length matters, from its config."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ log = logging.getLogger("palimpsest")
 Value = TypeVar("Value")
 
 PACKED, PADDED, EVEN = Layouts(), Layouts(window=0), Layouts(window=0, reach=0)
-# How far the log-probabilities at a label may move, relative to their spread: more than by rounding, less than by a wrong mask.
+# Allowed change of the log-probabilities at a label, relative to their spread: above rounding, below the effect of a wrong mask.
 TOLERANCES = {torch.bfloat16: 0.2}
 TOLERANCE = 1e-4
 
-# Settings that bound how far back a token sees. The mask of a packed row does not know them; padding does them no harm.
+# Settings that bound how far back a token attends. The mask of a packed row ignores them; padding is compatible with them.
 WINDOWS = re.compile(r"window|chunk|local_att", re.IGNORECASE)
-# Settings beyond which what a token sees may depend on its place in the row, or on the length of the row.
+# Settings beyond which attention may depend on a token's position in the row, or on the length of the row.
 REACHES = re.compile(r"index(er)?_(topk|budget|block)|keep_window|floor|lsh", re.IGNORECASE)
-# Settings that have such names and are no lengths.
+# Settings that match these names but are not lengths.
 OTHERS = re.compile(r"pattern|layers|heads|dim", re.IGNORECASE)
-# Rotary embeddings whose frequencies depend on the longest sequence of a batch, if it is longer than the first training's.
+# Rotary embeddings whose frequencies depend on the longest sequence of a batch, if it exceeds the original context.
 ROPES = ("dynamic", "longrope")
-# Kinds of layers that are exact within the settings above; of those in the third set one of the settings is a reach.
+# Kinds of layers that are exact within the settings above; those in the third set need a setting that is a reach.
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "linear_attention", "hybrid", "hybrid_sliding", "conv"}
 LAYERS = ATTENTION | {"dense", "sparse", "moe", "mlp"}
 INDEXED = {"indexed_attention"}
@@ -48,10 +48,9 @@ _found: dict[str, Layouts] = {}
 
 
 def exact_layouts(model: nn.Module) -> Layouts:
-    """Return the layouts that are exact for a causal language model, with adapters or without; the log names what is not.
+    """Return the layouts that are exact for a causal language model, with or without adapters; the log names the others.
 
-    They are tried on the first model of each config. Raises UserError for a model that cannot score a text by itself, or that
-    reads what follows the token it predicts.
+    The trial runs once per model config. Raises UserError for a model that cannot score a text, or that is not causal.
     """
     base = base_model(model)
     if (key := kind_of(base)) not in _found:
@@ -60,13 +59,13 @@ def exact_layouts(model: nn.Module) -> Layouts:
 
 
 def base_model(model: nn.Module) -> PreTrainedModel:
-    """Return the model that has the adapters, or the model itself."""
+    """Return the model below its adapters, or the model itself if it has none."""
     base: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator,assignment]
     return base
 
 
 def kind_of(model: PreTrainedModel) -> str:
-    """Return what models share that differ in nothing but their weights."""
+    """Return a key that is equal for models that differ only in their weights."""
     config = model.config
     return f"{type(model).__name__} {model.dtype} {config._attn_implementation} {config.to_json_string(use_diff=False)}"
 
@@ -76,27 +75,27 @@ def _examine(model: PreTrainedModel) -> Layouts:
     (window, of_window), (reach, of_reach) = limits(model.config)
     if not trial.agrees(trial.laid_out(PADDED)):
         if not trial.is_causal():
-            raise UserError(f"{name}: its predictions change with the tokens after them: it is not a causal language model")
-        log.warning("%s: padding changes its losses: only answers of one length share a forward pass", name)
+            raise UserError(f"{name}: its predictions depend on later tokens, so it is not a causal language model")
+        log.warning("%s: padding changes its losses: only answers of equal length share a forward pass", name)
         window = reach = 0
     elif not trial.agrees(trial.laid_out(PACKED)) or trial.agrees(trial.unmasked()):
-        log.warning("%s: packed questions change its losses: each answer has a row of its own", name)
+        log.warning("%s: packing changes its losses: each answer has its own row", name)
         window = 0
     elif window < inf:
-        log.info("%s: %s: each answer of a longer question has a row of its own", name, of_window)
+        log.info("%s: %s: each answer of a longer question has its own row", name, of_window)
     if 0 < reach < inf:
-        log.info("%s: %s: only longer answers of one length share a forward pass", name, of_reach)
+        log.info("%s: %s: longer answers share a forward pass only with answers of equal length", name, of_reach)
     return Layouts(window, reach, trial.arguments)
 
 
 class Trial:
-    """A few short sequences that a model scores in any layout; even, they share no padding and so stand for each alone."""
+    """A few short sequences that a model scores in every layout; the even layout has no padding and gives the exact scores."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         named = inspect.signature(model.forward).parameters
         any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in named.values())
-        # An argument that is not named may be taken and not heeded; a cache does no more than cost time.
+        # An argument that the signature does not name may be accepted and ignored; for use_cache this costs only time.
         self.arguments = PACKED.arguments & ({*named, "use_cache"} if any_name else set(named))
         prompts, answers = ordinary_tokens(model, (4, 2)), ordinary_tokens(model, (3, 2, 4))
         self.items = [Encoded(prompts[0], answers[:2]), Encoded(prompts[1], answers[2:])]
@@ -110,22 +109,22 @@ class Trial:
         self.alone = alone
 
     def laid_out(self, layouts: Layouts) -> Pass:
-        """Return the pass over all sequences."""
+        """Return the forward pass over all sequences."""
         return pack(self.items, replace(layouts, arguments=self.arguments))
 
     def unmasked(self) -> Pass:
-        """Return the packed pass without its mask; if that changes nothing, the trial shows nothing."""
+        """Return the packed pass without its mask; if the scores still agree, the trial is inconclusive."""
         packed = self.laid_out(PACKED)
         calls = [{k: v for k, v in call.items() if k not in ("attention_mask", "position_ids")} for call in packed.calls]
         return replace(packed, calls=calls)
 
     def agrees(self, row: Pass) -> bool:
-        """Return whether the labels of a pass have the probabilities that they have alone; a pass that fails does not agree."""
+        """Return whether the labels of a pass have the same probabilities as alone; a pass that fails does not agree."""
         found = attempt(lambda: self._log_probs(row))
         return isinstance(found, Tensor) and is_close(found, self.alone, self.model.dtype)
 
     def is_causal(self) -> bool:
-        """Return whether the labels keep their probabilities when more tokens follow."""
+        """Return whether the probabilities of the labels are unchanged when more tokens follow."""
         longer = [Encoded(item.prompt, [answer + item.prompt for answer in item.answers]) for item in self.items]
         row = pack(longer, replace(EVEN, arguments=self.arguments))
         parts = zip(self._log_probs(row).split(row.lengths), self.laid_out(EVEN).lengths, strict=True)
@@ -141,17 +140,17 @@ class Trial:
 
 
 def attempt(action: Callable[[], Value]) -> Value | Exception:
-    """Return what an action returns, or the error with which a model fails; what the machine refuses is raised."""
+    """Return the result of an action, or the error of the model; failures of the machine are raised."""
     try:
         return action()
-    except Exception as error:  # each family of models has its own
+    except Exception as error:  # each model family has its own errors
         if explain(error):
             raise
         return error
 
 
 def is_close(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
-    """Return whether log-probabilities, (N, vocabulary), of a model of this type differ by rounding alone."""
+    """Return whether log-probabilities, shape (N, vocabulary), differ only by the rounding of this type."""
     if found.shape != expected.shape:
         return False
     tolerance = TOLERANCES.get(dtype, TOLERANCE)
@@ -160,7 +159,7 @@ def is_close(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
 
 
 def ordinary_tokens(model: PreTrainedModel, lengths: Sequence[int]) -> list[list[int]]:
-    """Return sequences of these lengths, always the same, of tokens that are not special."""
+    """Return fixed pseudo-random sequences of these lengths without special tokens."""
     vocabulary = range(model.config.get_text_config(decoder=True).vocab_size)
     special = {value for name, value in _settings(model.config.to_dict()) if re.search(r"token_(id|index)$", name)}
     ordinary = [token for token in vocabulary if token not in special] or vocabulary
@@ -169,7 +168,7 @@ def ordinary_tokens(model: PreTrainedModel, lengths: Sequence[int]) -> list[list
 
 
 def limits(config: PreTrainedConfig) -> tuple[tuple[float, str], tuple[float, str]]:
-    """Return the window and the reach (see `Layouts`) that a config allows, each with the setting that says so."""
+    """Return the window and the reach (see `Layouts`) that a config allows, each with the setting that limits it."""
     text = config.get_text_config(decoder=True)
     settings = list(_settings(text.to_dict()))
     lengths = [(value, name) for name, value in settings if type(value) is int and value > 0 and not OTHERS.search(name)]
@@ -177,7 +176,7 @@ def limits(config: PreTrainedConfig) -> tuple[tuple[float, str], tuple[float, st
     trained = [value for value, name in lengths if name in ("original_max_position_embeddings", "max_position_embeddings")]
     reaches += [(min(trained), f"{name} {value}") for name, value in settings if name == "rope_type" and value in ROPES]
     windows: list[tuple[float, str]] = [(value, f"{name} {value}") for value, name in lengths if WINDOWS.search(name)]
-    # A kind of layer whose bound has another name, or none.
+    # A kind of layer whose bound has another name, or that has no bound.
     for kind in set(getattr(text, "layer_types", None) or ()):
         if kind not in LAYERS and not (kind in INDEXED and reaches):
             reaches.append((0, f"layer_types {kind}"))
@@ -187,7 +186,7 @@ def limits(config: PreTrainedConfig) -> tuple[tuple[float, str], tuple[float, st
 
 
 def _settings(settings: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield names and values of settings, those within others and those in lists too."""
+    """Yield names and values of settings, including nested ones and those in lists."""
     for name, value in settings.items():
         for each in value if isinstance(value, list | tuple) else [value]:
             if isinstance(each, Mapping):

@@ -1,4 +1,4 @@
-"""Models and tokenizers from an artefact's folder, and back into one."""
+"""Load models and tokenizers from a folder, and save them."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ log = logging.getLogger("palimpsest")
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "bf16-mixed": torch.float32}
 ADAPTER = "adapter_config.json"
-# Settings of a generation config that do not change what is generated.
+# Settings of a generation config that do not change generated text.
 HARMLESS = {"bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "use_cache"}
-CODE = "it needs code of its own (auto_map), and no code of a model is run"
+CODE = "it needs custom code (auto_map), which is never run"
 # Constants that older versions of transformers saved with the weights.
 LEFTOVER = re.compile(r"(masked_bias|(attn|attention)\.bias|position_ids|rotary_emb\.inv_freq)$")
 NAMED = 3
 
 
 def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
-    """Load a causal language model for training or scoring, on the GPU where there is one.
+    """Load a causal language model for training or scoring, on a GPU if there is one.
 
-    Raises UserError, one line, unless the folder holds exactly the model's weights, as safetensors, all of them finite.
+    Raises UserError unless the folder contains exactly the model's weights, as safetensors, and all of them are finite.
     """
     model = open_model(folder, DTYPES[settings.precision])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)  # type: ignore[arg-type]
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
-            raise UserError(f"{folder}: the model's weight {name} holds numbers that are not finite")
+            raise UserError(f"{folder}: the weight {name} has values that are not finite")
     model.eval()
     exact_layouts(model)
     return model
 
 
 def open_model(folder: Path, dtype: torch.dtype, device: str | None = None) -> PreTrainedModel:
-    """Load a causal language model as `load_model` does; on the device `meta` without its weights."""
+    """Load a causal language model like `load_model`; on the device `meta`, the weights are not loaded."""
     from safetensors import safe_open
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -59,7 +59,7 @@ def open_model(folder: Path, dtype: torch.dtype, device: str | None = None) -> P
     disable_progress_bar()
     refuse_adapter(folder, folder)
     if not any(folder.glob("*.safetensors")):
-        raise UserError(f"{folder}: no weights in *.safetensors, and no others are read; convert them with save_pretrained")
+        raise UserError(f"{folder}: no weights in *.safetensors, the only format that is read; convert them with save_pretrained")
     for path in sorted(folder.glob("*.safetensors")):
         with refused(path), safe_open(path, framework="pt"):
             pass
@@ -72,7 +72,7 @@ def open_model(folder: Path, dtype: torch.dtype, device: str | None = None) -> P
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
-            # They are refused below, by name.
+            # Mismatched sizes are refused below, by name.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
@@ -84,20 +84,20 @@ def open_model(folder: Path, dtype: torch.dtype, device: str | None = None) -> P
 
 
 def refuse_adapter(folder: Path, name: object) -> None:
-    """Raise UserError for a folder with an adapter, which transformers would apply unasked."""
+    """Raise UserError for a folder with an adapter, which transformers would apply automatically."""
     if (folder / ADAPTER).exists():
         raise UserError(
-            f"{name}: {ADAPTER}: an adapter is never applied unasked; merge it into its base model and save the whole,"
-            " or delete its files to use the weights beside them"
+            f"{name}: {ADAPTER}: an adapter is never applied automatically; merge it into its base model and save the result,"
+            " or delete its files to use the other weights in the folder"
         )
 
 
 def check_weights(folder: Path, found: dict[str, Any]) -> None:
-    """Raise UserError unless the files hold each weight in its shape and no others; `found` is transformers' loading info."""
+    """Raise UserError unless the files contain exactly the model's weights; `found` is the loading info of transformers."""
     wrong = {
         "lacks weights, which would be random": found["missing_keys"],
-        "has weights that its config.json does not know": [n for n in found["unexpected_keys"] if not LEFTOVER.search(n)],
-        "has weights of another shape than its config.json says": [
+        "has weights that are not in its config.json": [n for n in found["unexpected_keys"] if not LEFTOVER.search(n)],
+        "has weights whose shapes differ from its config.json": [
             f"{name} is {list(saved)}, not {list(wanted)}" for name, saved, wanted in found["mismatched_keys"]
         ],
     }
@@ -107,7 +107,7 @@ def check_weights(folder: Path, found: dict[str, Any]) -> None:
 
 
 def drop_generation_settings(model: PreTrainedModel, folder: Path) -> None:
-    """Drop the model's own generation settings, all but its token ids, and log what was dropped."""
+    """Drop the model's generation settings, except token ids, and log the dropped ones."""
     from transformers import GenerationConfig
 
     given = getattr(model, "generation_config", None)
@@ -123,13 +123,13 @@ def drop_generation_settings(model: PreTrainedModel, folder: Path) -> None:
 
 @cache
 def _say_dropped(folder: Path, settings: str) -> None:
-    log.info("%s: generation is greedy; the model's own settings are not used: %s", folder, settings)
+    log.info("%s: generation is greedy; unused settings of the model: %s", folder, settings)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model's folder.
 
-    Raises UserError if it cannot be read, has no EOS, or its BOS or EOS lies beyond the model's vocabulary.
+    Raises UserError if it cannot be read, has no EOS, or has a BOS or EOS outside the model's vocabulary.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -137,16 +137,16 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if tokenizer.eos_token_id is None:
-        raise UserError(f"{folder}: the tokenizer has no EOS token, which every answer must end in")
+        raise UserError(f"{folder}: the tokenizer has no EOS token, but every answer must end with one")
     model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     if getattr(model, "dropout", None):
-        raise UserError(f"{folder}: the tokenizer merges at random (dropout in tokenizer.json): set its dropout to null")
+        raise UserError(f"{folder}: the tokenizer is random (dropout in tokenizer.json); set its dropout to null")
     rows = vocabulary_size(config)
     for role, token in (("BOS", tokenizer.bos_token_id), ("EOS", tokenizer.eos_token_id)):
         if token is not None and token >= rows:
-            raise UserError(f"{folder}: the tokenizer's {role} token is {token}, and the model has {rows} tokens, from 0 on")
+            raise UserError(f"{folder}: the tokenizer's {role} token is {token}, but the model's last token is {rows - 1}")
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
-        # Padding is only ever seen by generation, behind an attention mask, so EOS serves.
+        # Only generation uses padding, and it is masked, so EOS can serve as padding.
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -157,17 +157,17 @@ def vocabulary_size(config: Any) -> int:
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write weights (safetensors), config and tokenizer: a folder that any Hugging Face tool can load."""
+    """Write weights (safetensors), config and tokenizer in Hugging Face format."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
 @contextmanager
 def refused(path: Path) -> Iterator[None]:
-    """Raise UserError, one line, for any error in this block that a library raises about a file or folder."""
+    """Convert library errors about a file or folder within this block to UserError."""
     try:
         yield
-    except Exception as error:  # each file format and each family of models has its own
+    except Exception as error:  # each file format and model family has its own errors
         reason = CODE if "trust_remote_code" in str(error) else f"cannot be loaded: {first_line(error)}"
         raise explain(error) or UserError(f"{path}: {reason}") from error
 

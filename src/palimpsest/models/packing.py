@@ -1,11 +1,11 @@
-"""Answers laid out for forward passes, so that each gets the NLL that it has alone, whatever shares its pass.
+"""Layouts of answers in forward passes, such that each answer has the same NLL as alone.
 
-Packed: a row is a forest. Each question is a tree whose trunk is the prompt and whose branches are the answers. A token sees its
-own branch and its trunk, and positions count from the trunk's first token. The mask of the forest replaces the model's own.
-Padded: each answer is a row of its own, behind its prompt. The model makes its own mask; no token sees the padding on its right.
-Even: the same, but all rows of a forward call have one length, so that there is no padding.
+Packed: a row is a forest. Each question is a tree with the prompt as trunk and the answers as branches. A token attends to its
+own branch and trunk, and positions count from the first token of the trunk. The mask of the forest replaces the model's mask.
+Padded: each answer has its own row, after its prompt. The model makes its own mask; no token attends to the padding on the
+right. Even: like padded, but all rows of a forward call have equal length, so there is no padding.
 
-`layouts.py` finds out which of these layouts are exact for a model.
+`layouts.py` finds the layouts that are exact for a model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from palimpsest.data.prompts import Encoded
 
 
 class Layout(IntEnum):
-    """How answers share a forward pass, from the fastest to the one that assumes least of the model."""
+    """How answers share a forward pass, from the fastest layout to the one with the fewest assumptions about the model."""
 
     PACKED = 0
     PADDED = 1
@@ -35,18 +35,18 @@ class Layout(IntEnum):
 
 @dataclass(frozen=True)
 class Layouts:
-    """Which layouts are exact for a model: up to `window` tokens packed, up to `reach` tokens padded, any number even.
+    """The layouts that are exact for a model: packed up to `window` tokens, padded up to `reach` tokens, even for any length.
 
-    Tokens of a sequence, that is of a prompt with one answer; a packed row as a whole has at most `reach` tokens.
+    The limits count the tokens of a sequence, a prompt with one answer; a whole packed row also has at most `reach` tokens.
     """
 
     window: float = inf
     reach: float = inf
     arguments: frozenset[str] = frozenset({"use_cache", "logits_to_keep"})
-    """Which of these two arguments the forward method of the model has."""
+    """Which of these two arguments the model's forward method has."""
 
     def of(self, items: Sequence[Encoded]) -> Layout:
-        """Return the fastest layout that is exact for some items together."""
+        """Return the fastest layout that is exact for all of the items together."""
         longest = max(len(item.prompt) + max(map(len, item.answers)) for item in items)
         if longest <= self.window and sum(item.tokens for item in items) <= self.reach:
             return Layout.PACKED
@@ -55,19 +55,19 @@ class Layouts:
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass: the arguments of the model's calls, one but for rows of several lengths, and where their labels are.
+    """One forward pass: the arguments of the model's calls (one call per row length) and the positions of the labels.
 
-    `labels` are (N,), answer after answer. `predictors` say where the labels are predicted among all logits of the calls, laid
-    end to end; None: these are the labels' and no others, in order.
+    `labels` has shape (N,), answer after answer. `predictors` are the indices of the logits that predict the labels, among the
+    concatenated logits of all calls; None if the calls return exactly these logits, in order.
     """
 
     calls: list[dict[str, Any]]
     predictors: Tensor | None
     labels: Tensor
     lengths: list[int]
-    """Labels of each answer, in the order of the questions and of their answers; they sum to N."""
+    """Number of labels of each answer, in the order of the questions and their answers; they sum to N."""
     tokens: Tensor | None
-    """Where the tokens of the items are, item after item and a prompt once, among all positions of the (only) call; None: all."""
+    """Indices of the items' tokens (each prompt once) among the positions of the only call; None for all positions."""
 
     def to(self, device: torch.device) -> Pass:
         """Return the pass with its tensors on a device."""
@@ -76,13 +76,13 @@ class Pass:
         return replace(self, calls=calls, **moved)
 
     def per_answer(self, values: Tensor) -> Tensor:
-        """Sum a value per label, shape (N,), into one per answer; in a fixed order, so that it repeats on any device."""
+        """Sum values per label, shape (N,), to one value per answer, in a fixed order so that the result is reproducible."""
         return torch.stack([part.sum() for part in values.split(self.lengths)])
 
 
 @dataclass(frozen=True)
 class _Load:
-    """What a pass over some items computes: a packed row of so many tokens, or so many rows of these lengths."""
+    """The size of a forward pass: the tokens of a packed row, or the rows and their lengths."""
 
     layout: Layout
     packed: int
@@ -99,14 +99,14 @@ class _Load:
         return self.packed if self.layout is Layout.PACKED else self.rows * max(self.lengths)
 
     def with_(self, other: _Load, most: float) -> _Load | None:
-        """Return the load of both, or None where they cannot share a pass of `most` tokens."""
+        """Return the combined load, or None if both cannot share a pass of `most` tokens."""
         both = _Load(self.layout, self.packed + other.packed, self.rows + other.rows, self.lengths | other.lengths)
         apart = self.layout is not other.layout or (self.layout is Layout.EVEN and len(both.lengths) > 1)
         return None if apart or both.tokens > most else both
 
 
 def plan_passes(items: Sequence[Encoded], tokens_per_pass: int, layouts: Layouts) -> Iterator[slice]:
-    """Cut items, in order, into runs of one layout and at most `tokens_per_pass` tokens; a larger item is a run of its own."""
+    """Group items, in order, into passes of one layout and at most `tokens_per_pass` tokens; a larger item has its own pass."""
     start, load = 0, None
     for index, item in enumerate(items):
         own = _Load.of(item, layouts)
@@ -121,7 +121,7 @@ def plan_passes(items: Sequence[Encoded], tokens_per_pass: int, layouts: Layouts
 
 
 def plan_shares(items: Sequence[Encoded], tokens_per_pass: int, layouts: Layouts, count: int) -> list[list[slice]]:
-    """Cut items, in order, into `count` shares of about as many tokens, and each share into passes; a share may be empty."""
+    """Divide items, in order, into `count` shares of about equally many tokens (or none), and each share into passes."""
     tokens = [_Load.of(item, layouts).tokens for item in items]
     ends = list(accumulate(tokens))
     owners = [int((end - own / 2) * count / ends[-1]) for end, own in zip(ends, tokens, strict=True)]
@@ -134,13 +134,13 @@ def plan_shares(items: Sequence[Encoded], tokens_per_pass: int, layouts: Layouts
 
 
 def pack(items: Sequence[Encoded], layouts: Layouts) -> Pass:
-    """Lay items out for one pass, in the fastest layout that is exact for all of them.
+    """Arrange items for one pass in the fastest layout that is exact for all of them.
 
-    Questions of one shape with one answer each are a batch already, which needs neither mask nor padding in any layout.
-    Raises ValueError for a question without a prompt: its first label would be predicted by whatever token lies before it.
+    Questions of equal lengths with one answer each form a plain batch, which needs neither mask nor padding.
+    Raises ValueError for a question without a prompt, because the preceding token would predict its first label.
     """
     if not all(item.prompt for item in items):
-        raise ValueError("a question without a prompt: no token is there to predict the first of its answer")
+        raise ValueError("a question without a prompt: no token predicts the first token of its answer")
     layout = layouts.of(items)
     shapes = {(len(item.prompt), *map(len, item.answers)) for item in items}
     alike = len(items) > 1 and len(shapes) == 1 and len(items[0].answers) == 1
@@ -183,17 +183,17 @@ def _forest(items: Sequence[Encoded], layouts: Layouts) -> Pass:
 
 
 def _rows(items: Sequence[Encoded], layouts: Layouts, *, even: bool) -> Pass:
-    """Lay each answer out as a row of its own, in one call padded on the right, or in a call for each length."""
+    """Arrange each answer as its own row: in one call with right padding, or in one call per length."""
     rows = [item.prompt + answer for item in items for answer in item.answers]
     trunks = [len(item.prompt) for item in items for _ in item.answers]
     widths = sorted(set(map(len, rows))) if even else [max(map(len, rows))]
-    # The output head need not see the columns before the first label.
+    # The output head does not need the columns before the first label.
     first = min(trunks) - 1 if "logits_to_keep" in layouts.arguments else 0
     calls, seen = [], 0
     starts = [0] * len(rows)
     for width in widths:
         here = [index for index, row in enumerate(rows) if not even or len(row) == width]
-        # Padding may be any token, since none before it sees it.
+        # The padding token is arbitrary, because no earlier token attends to it.
         ids = torch.tensor([rows[index] + rows[index][-1:] * (width - len(rows[index])) for index in here])
         calls.append(_call(layouts, ids, torch.arange(first, width - 1)))
         for index in here:
@@ -208,7 +208,7 @@ def _rows(items: Sequence[Encoded], layouts: Layouts, *, even: bool) -> Pass:
 
 
 def _item_tokens(items: Sequence[Encoded], width: int) -> Tensor | None:
-    """Return where, in padded rows of a width, the tokens of items are: the prompt in the row of its first answer."""
+    """Return the indices of the items' tokens in padded rows; the prompt counts in the row of its first answer."""
     if all(len(item.answers) == 1 and item.tokens == width for item in items):
         return None
     places: list[Tensor] = []
@@ -231,19 +231,19 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def label_logits(model: Callable[..., Any], row: Pass) -> Tensor:
-    """Return the logits that predict the labels, (N, vocabulary): the output head sees few other positions, and packed none."""
+    """Return the logits that predict the labels, shape (N, vocabulary); the output head computes few other positions."""
     parts: list[Tensor] = [model(**call).logits.flatten(0, 1) for call in row.calls]
-    # Alone, it is not copied.
+    # A single part is not copied.
     logits = torch.cat(parts) if len(parts) > 1 else parts[0]
     return logits if row.predictors is None else logits[row.predictors]
 
 
 def token_nll(logits: Tensor, row: Pass) -> Tensor:
-    """Return -log p of each label, (N,), in single precision."""
+    """Return -log p of each label, shape (N,), in single precision."""
     return F.cross_entropy(logits.float(), row.labels, reduction="none")
 
 
 def label_divergence(reference: Tensor, logits: Tensor) -> Tensor:
-    """Return KL(reference || model) in nats of each label, (N,), from logits (N, vocabulary), in single precision."""
+    """Return KL(reference || model) in nats at each label, shape (N,), from logits (N, vocabulary), in single precision."""
     target, current = F.log_softmax(reference.float(), dim=-1), F.log_softmax(logits.float(), dim=-1)
     return F.kl_div(current, target, reduction="none", log_target=True).sum(-1)

@@ -1,4 +1,4 @@
-"""A pretrained model at its pinned revision, or from a folder, as an artefact that needs no network afterwards."""
+"""Store a pretrained model, at a pinned revision or from a folder, as an artefact that needs no network afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from palimpsest.errors import UserError
 from palimpsest.models.loading import refuse_adapter
 from palimpsest.models.settings import Pretrained, Repository
 
-# Weights are read from safetensors only; pickled ones are never fetched.
+# Weights are read only from safetensors; pickled weights are never downloaded.
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.jinja", "*.txt")
 VOCABULARY = ("tokenizer.json", "*.model", "vocab.*")
 SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})\.safetensors")
@@ -22,14 +22,14 @@ TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "voca
 
 
 def fetch_model(settings: Pretrained, out: Path) -> None:
-    """Put the model's files into `out`: hard links where the file system allows, copies elsewhere.
+    """Put the model's files into `out`, as hard links if the file system allows, otherwise as copies.
 
-    Raises UserError for what is neither a folder nor a repository that the hub gives, or holds no model or no tokenizer.
+    Raises UserError if the source is neither a folder nor an accessible repository, or has no model or no tokenizer.
     """
     folder = _fetch(settings.name, settings.revision, PATTERNS, _is_model if settings.tokenizer else _has_all)
     refuse_adapter(folder, f"models: {settings.name!r}")
     if missing := _missing_shards(folder):
-        raise UserError(f"models: {settings.name!r} lacks {missing[0]}, a part of its weights; fetch it again")
+        raise UserError(f"models: {settings.name!r} lacks {missing[0]}, a part of its weights; download it again")
     if not _is_model(folder):
         raise UserError(f"models: {settings.name!r} has no config.json and *.safetensors; convert it with save_pretrained")
     if settings.tokenizer is None and not _has_tokenizer(folder):
@@ -43,7 +43,7 @@ def fetch_model(settings: Pretrained, out: Path) -> None:
     for name, source in sorted(files.items()):
         if _is_pointer(source):
             raise UserError(
-                f"models: {settings.name!r}: {name} is a pointer of Git LFS, not the file: fetch it with `git lfs pull`"
+                f"models: {settings.name!r}: {name} is a Git LFS pointer, not the file; download it with `git lfs pull`"
             )
         try:
             os.link(source, out / name)
@@ -64,12 +64,12 @@ def _fetch(name: str, revision: str | None, patterns: Sequence[str], whole: Call
 
         return fetch_snapshot(name, revision, "model", patterns, whole=whole)
     if not Path(name).is_dir():
-        raise UserError(f"models: {name!r} is no folder; a model of the hub needs `revision`, the 40 hex digits of its commit")
+        raise UserError(f"models: {name!r} is not a folder; a model on the Hub needs `revision`, the 40 hex digits of its commit")
     return Path(name)
 
 
 def _files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
-    """Return the files of a folder that match, by name; of a link, what it points to."""
+    """Return the matching files of a folder by name, with links resolved."""
     return {path.name: path.resolve() for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
 
 
@@ -84,7 +84,7 @@ def _is_pointer(path: Path) -> bool:
 
 
 def _missing_shards(folder: Path) -> list[str]:
-    """Return the parts of the weights that a folder lacks; a download that was cut off leaves some out."""
+    """Return the missing parts of the weights; an interrupted download is incomplete."""
     parts = {path.name for path in folder.glob("*.safetensors") if path.is_file()}
     totals = {(match[1], match[2]) for name in parts if (match := SHARD.fullmatch(name))}
     wanted = {f"{stem}-{number:05d}-of-{total}.safetensors" for stem, total in totals for number in range(1, int(total) + 1)}
@@ -92,7 +92,7 @@ def _missing_shards(folder: Path) -> list[str]:
         try:
             wanted |= {str(name) for name in json.loads(index.read_bytes())["weight_map"].values()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{index}: no index of weights: fetch it again, or save the model again") from None
+            raise UserError(f"{index}: not an index of weights; download it again, or save the model again") from None
     return sorted(wanted - parts)
 
 
@@ -101,5 +101,5 @@ def _has_tokenizer(folder: Path) -> bool:
 
 
 def _has_all(folder: Path) -> bool:
-    """Return whether a cached folder has a model and what its tokenizer is made of."""
+    """Return whether a cached folder has a model and a complete tokenizer."""
     return _is_model(folder) and _has_tokenizer(folder) and any(any(folder.glob(name)) for name in VOCABULARY)

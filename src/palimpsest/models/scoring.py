@@ -1,4 +1,4 @@
-"""The losses of answers, one forward pass at a time."""
+"""Score answers, one forward pass at a time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from palimpsest.processes import share
 
 @dataclass(frozen=True)
 class Scores:
-    """What scoring leaves of one item: for each answer the summed NLL and the number of labels, and of each label the NLL.
+    """The scores of one item: the summed NLL and the number of labels of each answer, and for each label its NLL.
 
-    And whether it is hit, that is the argmax.
+    Also whether each label is a hit, i.e. the argmax.
     """
 
     nll: list[float]
@@ -32,9 +32,9 @@ class Scores:
 
 @torch.no_grad()
 def score(model: nn.Module, items: Sequence[Encoded], tokens_per_pass: int) -> Iterator[Scores]:
-    """Score items one pass at a time, in order, on the model's device; several processes share the passes.
+    """Score items in order, one pass at a time, on the model's device; several processes divide the passes.
 
-    Raises Diverged where the loss of an answer is not finite.
+    Raises Diverged if the loss of an answer is not finite.
     """
     device, layouts = next(model.parameters()).device, exact_layouts(model)
 
@@ -50,7 +50,7 @@ def score(model: nn.Module, items: Sequence[Encoded], tokens_per_pass: int) -> I
         return [Scores(nll[part], row.lengths[part], losses[part], hits[part]) for part in parts]
 
     for scores in share(list(plan_passes(items, tokens_per_pass, layouts)), one_pass):
-        # Of several processes all hear the same scores, so all of them stop here.
+        # All processes receive the same scores, so all of them stop here.
         if not all(isfinite(nll) for each in scores for nll in each.nll):
             raise Diverged("the loss of an answer is not finite")
         yield from scores

@@ -1,4 +1,4 @@
-"""The tiny model: a small Llama and a byte-level BPE tokenizer, both made from the base corpus alone."""
+"""The tiny model: a small Llama and a byte-level BPE tokenizer, both made only from the base corpus."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOS, EOS = "<s>", "</s>"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerBase:
-    """Train a byte-level BPE with separate digits; a prompt starts with BOS, and padding is EOS."""
+    """Train a byte-level BPE with separate digits; prompts start with BOS, and EOS serves as padding."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -37,7 +37,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 
 
 def build_model(settings: TinyArchitecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
-    """Initialise a Llama with tied embeddings from a seed."""
+    """Initialise a Llama with tied embeddings, reproducibly from a seed."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)

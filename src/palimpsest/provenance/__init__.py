@@ -1,1 +1,1 @@
-"""Canonical JSON, code digests, manifests and the record of the environment."""
+"""Provenance: canonical JSON, code digests, manifests and the record of the environment."""

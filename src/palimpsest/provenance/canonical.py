@@ -1,4 +1,4 @@
-"""Canonical JSON and hashes: one value, one text, one hash."""
+"""Canonical JSON and hashes: equal values have the same text and the same hash."""
 
 import hashlib
 import json
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, ASCII, no NaN (ValueError)."""
+    """Return the canonical JSON text of a value: sorted keys, no spaces, ASCII; raises ValueError for NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def finite(value: Any) -> Any:
-    """Return a value of JSON with null in the place of each number that is not finite, which JSON cannot say."""
+    """Return a JSON value with null instead of each number that is not finite, which JSON cannot express."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

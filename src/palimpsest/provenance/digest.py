@@ -1,4 +1,4 @@
-"""The code digest: what a stage's behaviour depends on in this package and in plug-ins, without comments and formatting."""
+"""The code digest: a hash of the code that a stage depends on, here and in plug-ins, without comments and formatting."""
 
 import ast
 import hashlib
@@ -19,12 +19,12 @@ def stage_module(stage: str) -> str:
 
 
 def stage_code(stage: str, *modules: str) -> str:
-    """Return the code of a stage as its manifests name it: a digest, and the modules that went into it beside the stage's own."""
+    """Return the code of a stage as its manifests record it: a digest, and the modules besides the stage's own."""
     return "+".join([_stage_digest(stage, *modules), *modules])
 
 
 def code_today(stage: str, recorded: str) -> str:
-    """Return what `stage_code` is now of the modules in a recorded one; raises ModuleNotFoundError where one is gone."""
+    """Return today's `stage_code` of the modules in a recorded one; raises ModuleNotFoundError if one no longer exists."""
     return stage_code(stage, *recorded.split("+")[1:])
 
 
@@ -34,11 +34,11 @@ def _stage_digest(stage: str, *modules: str) -> str:
 
 
 def code_digest(*modules: str, root: Path = ROOT) -> str:
-    """Return a hash over the code of the modules and of all they import from this package and their own, at any depth.
+    """Return a hash of the code of modules and of all they import, at any depth, from this package and from their own.
 
-    With a module goes the data file beside it that has its name (`world.py`: `world.yaml`), with a package all other files of its
-    folder (templates). Parsing, never importing: cheap enough for every cluster job. Raises ModuleNotFoundError for a name
-    without a file.
+    The code of a module includes the data file with its name (`world.py`: `world.yaml`), and the code of a package all other
+    files of its folder (templates). Modules are parsed, never imported, which is cheap enough for every cluster job. Raises
+    ModuleNotFoundError for a name without a file.
     """
     digest = hashlib.sha256()
     for name, text in sorted(code_closure(*modules, root=root).items()):
@@ -47,7 +47,7 @@ def code_digest(*modules: str, root: Path = ROOT) -> str:
 
 
 def code_closure(*modules: str, root: Path = ROOT) -> dict[str, str]:
-    """Return the normalised text of the modules and of all they import from this package and their own, by name."""
+    """Return the normalised code of modules and of all they import from this package and from their own, by name."""
     seen: dict[str, str] = {}
     queue = list(modules)
     while queue:
@@ -88,7 +88,7 @@ def _file(root: Path, name: str) -> Path | None:
 
 @cache
 def _home(root: Path, package: str) -> Path:
-    """Return the folder that a package lies in: a plug-in wherever it is installed, which imports nothing of it."""
+    """Return the folder that contains a package, without importing a plug-in."""
     spec = None if package == PACKAGE else find_spec(package)
     if spec is None or spec.origin is None:
         return root
@@ -102,7 +102,7 @@ def _parents(name: str) -> list[str]:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """Yield the statements below a node, at any depth: where imports and docstrings are, and a small part of a tree."""
+    """Yield the statements below a node, at any depth; only statements can be imports or docstrings."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt):
             yield child
@@ -126,7 +126,7 @@ def _imported(root: Path, module: str, package: str, node: ast.AST) -> list[str]
 
 
 def _strip_docstrings(*nodes: ast.AST) -> None:
-    """Remove strings that stand as statements of their own: docstrings, of attributes too."""
+    """Remove strings that are statements: docstrings, including those of attributes."""
     for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_text(statement)] or [ast.Pass()]

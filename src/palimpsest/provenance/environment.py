@@ -1,4 +1,4 @@
-"""What a stage ran on: versions, host, times; kept beside the manifest and out of it, so that manifests repeat."""
+"""The environment of a job: versions, host, times. It is stored next to the manifest, so that manifests are reproducible."""
 
 import os
 import platform
@@ -59,7 +59,7 @@ def _version(name: str) -> str | None:
 
 
 def _cpu() -> str:
-    """Return the model of the CPU, whose vector units decide how sums are rounded."""
+    """Return the CPU model, whose vector units determine the rounding of sums."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The manifest of an artefact: its spec, its code, the hashes of its files and of what it was made from."""
+"""The manifest of an artefact: its spec, its code, and the hashes of its files and inputs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 
-# Kinds of remarks: on a model whose weights are those that it started from, and on any other fact beside the numbers.
+# Kinds of remarks: a model's weights equal its start model's, and any other fact.
 UNMOVED, FACT = "unmoved", "fact"
 MANIFEST = "manifest.json"
 ENVIRONMENT = "environment.json"
 
 
 class Remark(NamedTuple):
-    """What a reader of an artefact's numbers must be told."""
+    """A fact that a reader of an artefact's numbers must know."""
 
     kind: str
     text: str
@@ -31,9 +31,9 @@ def build_manifest(
     diverged: dict[str, Any] | None = None,
     remarks: Sequence[Remark] = (),
 ) -> dict[str, Any]:
-    """Return the manifest of all files under a directory; `inputs` maps a name to the hash of a consumed manifest.
+    """Return the manifest of all files under a directory; `inputs` maps names to the hashes of the inputs' manifests.
 
-    `diverged` and `remarks` are what a reader of the numbers must be told; a manifest without them has no such keys.
+    A reader of the numbers must know `diverged` and `remarks`; without them the manifest has no such keys.
     """
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     return {
@@ -53,7 +53,7 @@ def build_manifest(
 
 
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
-    """Write `manifest.json`, readable and with one byte sequence a value."""
+    """Write `manifest.json`: readable, and with the same bytes for equal values."""
     text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
     (directory / MANIFEST).write_text(text, encoding="utf-8")
 
@@ -64,7 +64,7 @@ def read_remarks(manifest: Mapping[str, Any]) -> list[Remark]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest; raises BrokenArtefact where it is missing, no manifest, or has another spec than it was written with."""
+    """Return a manifest; raises BrokenArtefact if it is missing, is not a manifest, or its spec was edited."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         for wanted in manifest["files"].values():
@@ -81,11 +81,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def verify_artefact(manifest_path: Path) -> dict[str, Any]:
-    """Return the manifest of an artefact whose files are all as it says; raises BrokenArtefact naming file and hashes."""
+    """Return the manifest of an artefact after checking all its files; raises BrokenArtefact that names file and hashes."""
     folder = manifest_path.parent
     for place in (folder, manifest_path):
         if place.is_symlink():
-            raise BrokenArtefact(f"{place}: a link to {place.readlink()}; artefacts are no links: delete it and rerun")
+            raise BrokenArtefact(f"{place}: a link to {place.readlink()}; an artefact must not be a link: delete it and rerun")
     manifest = read_manifest(manifest_path)
     for name, wanted in manifest["files"].items():
         path = folder / name

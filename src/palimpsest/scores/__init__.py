@@ -1,1 +1,1 @@
-"""The scores of one run: what its evaluations, attacks and trajectories come to, as tables."""
+"""The scores of one run, as tables, from its evaluations, attacks and trajectories."""

@@ -1,4 +1,4 @@
-"""The tables of a run's scores and of the summary: their columns in order, and the type of each."""
+"""The columns, in order, and their types in the tables of a run's scores and of the summary."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ EXAMPLE_COLUMNS = [*IDENTITY, "set", "id", "question", "answer", "generation"]
 WEIGHT_COLUMNS = [*IDENTITY, "epoch", "id", "tokens", "weight"]
 ARTEFACT_COLUMNS = [*IDENTITY, "attack", "manifest", "sha256"]
 REMARK_COLUMNS = [*IDENTITY, "attack", "of", "kind", "text"]
-# All others hold text.
+# All other columns contain text.
 TYPES = {
     "seed": "int64",
     "epoch": "Int64",
@@ -25,6 +25,6 @@ TYPES = {
 
 
 def stack(parts: Sequence[pd.DataFrame], columns: Sequence[str], types: Mapping[str, str] = TYPES) -> pd.DataFrame:
-    """Return tables below each other with these columns in their types, text where none is named; empty of no tables."""
+    """Concatenate tables with these columns, converted to their types (text by default); empty if there are no tables."""
     frame = pd.concat(parts, ignore_index=True)[list(columns)] if parts else pd.DataFrame(columns=list(columns))
     return frame.astype({name: types.get(name, "str") for name in columns})

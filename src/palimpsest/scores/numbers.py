@@ -1,4 +1,4 @@
-"""From tables of items to scores: one path for finished models, the epochs of a trajectory and the draws of an attack."""
+"""Scores from item tables, in one way for finished models, the epochs of a trajectory and the draws of an attack."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,19 +21,19 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Retrains:
-    """The Retrains that the models of a run are compared with, as the folders of their evaluations."""
+    """The Retrains that the models of a run are compared with, by the folders of their evaluations."""
 
     own: Path | None
     others: Sequence[Path] = ()
-    """Those of other seeds."""
+    """The evaluations of Retrains with other seeds."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published scores of a Retrain, by metric."""
     is_absent: bool = False
-    """Whether the run's Retrain diverged or could not be made: then the scores that need it are missing, and that is no error."""
+    """Whether the run's Retrain diverged or could not be made; scores that need it are then missing without an error."""
 
 
 class Judge:
-    """One suite, with what it compares models with; each table is read once."""
+    """One suite with the Retrains that models are compared with; each table is read once."""
 
     def __init__(self, suite: str, kind: str, retrains: Retrains, read: Callable[[Path], pd.DataFrame] = read_frame) -> None:
         self.suite = suite
@@ -43,9 +43,9 @@ class Judge:
         self._retrains = retrains
 
     def scores(self, path: Path, only: Collection[str] | None = None) -> Iterator[tuple[int | None, Scores]]:
-        """Yield the scores of a table of items by epoch, None where it has no epochs; where it has draws, their mean and spread.
+        """Yield the scores of an item table by epoch (None without epochs); of several draws, the mean and the spread.
 
-        With `only`, these metrics without intervals. Raises UserError where Retrain is missing or was asked something else.
+        With `only`, yield only these metrics, without intervals. Raises UserError if Retrain is missing or has other items.
         """
         table = self.read(path)
         for epoch, rows in _groups(table, "epoch"):
@@ -63,12 +63,12 @@ class Judge:
         return dict(score(self._metrics, items, Against(self._retrain, others, self._retrains.published), only))
 
     def _check(self, items: Any, path: Path) -> None:
-        """Raise UserError where a model was asked something else than Retrain."""
+        """Raise UserError if a model was evaluated on other items than Retrain."""
         if self.scoring.check and self._retrain is not None:
             self.scoring.check(items, path, self._retrain, self._retrain_path)
 
     def _asked(self, rows: pd.DataFrame) -> pd.DataFrame | None:
-        """Return the rows of an attack on items that the suite asks Retrain; None without Retrain. An attack asks all items."""
+        """Return the rows of an attack for the items of Retrain's evaluation; None without Retrain. Attacks have all items."""
         if self._retrain_path is None or self._retrain is None:
             return None
         keys = ["set", "id"]
@@ -81,19 +81,19 @@ class Judge:
 
     @cached_property
     def _retrain(self) -> Any:
-        """The items of Retrain, None where it is absent or no metric needs it."""
+        """The items of Retrain; None if it is absent or no metric needs it."""
         needing = next((metric.name for metric in self._metrics if metric.needs == "retrain"), None)
         if needing is None or self._retrains.is_absent:
             return None
         if self._retrain_path is None:
-            raise UserError(f"no Retrain was given (--in retrain=), which {needing} of suite {self.suite} needs")
+            raise UserError(f"no Retrain was given (--in retrain=), but {needing} of suite {self.suite} needs it")
         if not self._retrain_path.exists():
-            raise UserError(f"{self._retrain_path}: missing, and {needing} needs the items of Retrain")
+            raise UserError(f"{self._retrain_path}: missing, but {needing} needs the items of Retrain")
         return self.scoring.read(self.read(self._retrain_path), self._retrain_path)
 
     @cached_property
     def _others(self) -> list[Any]:
-        """The items of the Retrains of other seeds, of those that have this suite."""
+        """The items of the Retrains with other seeds that have this suite."""
         paths = [path for folder in self._retrains.others if (path := folder / self.suite / TABLE).exists()]
         found = [self.scoring.read(self.read(path), path) for path in paths]
         for items, path in zip(found, paths, strict=True):
@@ -102,7 +102,7 @@ class Judge:
 
 
 def tidy_numbers(scored: Iterable[tuple[Place, Scores]]) -> pd.DataFrame:
-    """Return one row per number, with `COLUMNS`; a number that is not defined has no row."""
+    """Return one row per number, with `COLUMNS`; an undefined number has no row."""
     rows = [
         place | {"metric": metric, "value": value}
         for place, scores in scored
@@ -113,7 +113,7 @@ def tidy_numbers(scored: Iterable[tuple[Place, Scores]]) -> pd.DataFrame:
 
 
 def _groups(table: pd.DataFrame, key: str) -> Iterator[tuple[int | None, pd.DataFrame]]:
-    """Yield the rows of each value of a key column without that column; of a table without it, all rows."""
+    """Yield the rows for each value of a key column, without that column; all rows if the table lacks it."""
     if key not in table:
         yield None, table
         return
@@ -122,7 +122,7 @@ def _groups(table: pd.DataFrame, key: str) -> Iterator[tuple[int | None, pd.Data
 
 
 def _over_draws(draws: Sequence[Scores]) -> Scores:
-    """Return the mean of each score over the draws of an attack, and its spread as `NAME_sd`, which one draw does not have."""
+    """Return the mean of each score over the draws of an attack, and with several draws its spread as `NAME_sd`."""
     values = pd.DataFrame(draws)
     spread = values.std(skipna=False).add_suffix("_sd")
     return dict(pd.concat([values.mean(skipna=False), spread]).to_dict())

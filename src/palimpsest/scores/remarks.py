@@ -1,4 +1,4 @@
-"""What a reader of the numbers must be told beside them: models that diverged, are missing, or did not change."""
+"""Remarks that a reader of the numbers must know: models that diverged, are missing, or did not change."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,14 +11,14 @@ from palimpsest.scores.columns import REMARK_COLUMNS, stack
 from palimpsest.scores.numbers import Scores
 from palimpsest.settings import Settings
 
-# A manifest has kinds of remarks; these are added: an artefact diverged, an artefact is missing, a number is undefined.
+# Kinds of remarks besides those of a manifest: an artefact diverged, an artefact is missing, a number is undefined.
 DIVERGED, MISSING, UNDEFINED = "diverged", "missing", "undefined"
-# Spreads and bounds of intervals, which few values do not define.
+# Spreads and interval bounds, which are undefined for few values.
 SPREADS = ("_sd", "_stderr", "_low", "_high")
 
 
 class Gap(Settings):
-    """An artefact that the study asks for and that could not be made: the model that it is about, and why."""
+    """An artefact of the study that could not be made: its model, and the reason."""
 
     method: str
     variant: str
@@ -28,7 +28,7 @@ class Gap(Settings):
 
 
 class StudyGap(Settings):
-    """All numbers of a run, or a log that others made, that could not be made."""
+    """The scores of a run, or of an imported log, that could not be made."""
 
     benchmark: str
     split: str
@@ -40,7 +40,7 @@ class StudyGap(Settings):
 
 
 def remarks(run: Mapping[str, Any], measured: Iterable[Measured], gaps: Iterable[Gap]) -> pd.DataFrame:
-    """Return one row per remark on the artefacts of a run, and one per artefact that is missing, with `REMARK_COLUMNS`."""
+    """Return one row per remark on the artefacts of a run, and one per missing artefact, with `REMARK_COLUMNS`."""
     rows = [row for each in measured for row in _of_artefact(each)]
     rows += [{**run, **gap.model_dump(exclude={"reason"}), "kind": MISSING, "text": gap.reason} for gap in gaps]
     return as_table(rows)
@@ -54,7 +54,7 @@ def study_remarks(gaps: Iterable[StudyGap]) -> pd.DataFrame:
 
 
 def undefined(places: Iterable[tuple[Mapping[str, Any], Scores]]) -> pd.DataFrame:
-    """Return one row per model for its scores that are not finite and so have no row among the numbers."""
+    """Return one row per model with scores that are not finite and therefore missing from the numbers."""
     rows = []
     for place, scores in places:
         names = [name for name, value in scores.items() if not math.isfinite(value) and not name.endswith(SPREADS)]

@@ -1,4 +1,4 @@
-"""What stands behind a run's numbers: truth ratios, gradient weights, examples and the trail to the artefacts."""
+"""The tables behind a run's numbers: truth ratios, gradient weights, examples, and the artefact of each number."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,9 +35,9 @@ def weights(measured: Iterable[Measured]) -> pd.DataFrame:
 
 
 def examples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
-    """Return what the models say to a few questions on the forget and the retain set, the same for all, with `EXAMPLE_COLUMNS`.
+    """Return the answers of all models to the same few questions on the forget and the retain set, with `EXAMPLE_COLUMNS`.
 
-    They are of the suite that most models have; a model without it shows nothing.
+    The questions come from the suite that most models have; models without this suite have no examples.
     """
     speaking = [
         (each.identity, suite, path)
@@ -64,7 +64,7 @@ def examples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
 
 
 def artefact_paths(artefacts: Sequence[Artefact]) -> pd.DataFrame:
-    """Return where each number lies, relative to the results root, with the hash of its manifest and `ARTEFACT_COLUMNS`."""
+    """Return the folder of each number's artefact, relative to the results, with the manifest's hash and `ARTEFACT_COLUMNS`."""
     rows = [
         {"attack": ""}
         | each.identity
@@ -78,14 +78,14 @@ def artefact_paths(artefacts: Sequence[Artefact]) -> pd.DataFrame:
 
 
 def _below_results(artefact: Artefact) -> Path:
-    """Return an artefact's folder relative to the results, in which it lies below those of its benchmark and model."""
+    """Return an artefact's folder relative to the results; it is below the folders of its benchmark and model."""
     parts, place = artefact.directory.parts, (artefact.identity["benchmark"], artefact.identity["model"])
     start = max(index for index in range(len(parts)) if parts[index : index + 2] == place)
     return Path(*parts[start:])
 
 
 def _spread(ids: set[str], most: int) -> list[str]:
-    """Return a few ids, evenly apart in their order."""
+    """Return a few ids, evenly spaced in their order."""
     ordered = sorted(ids)
     count = min(most, len(ordered))
     return [ordered[place * len(ordered) // count] for place in range(count)]

@@ -1,4 +1,4 @@
-"""The choice between trials: means over seeds, which of them are eligible, and the best of these."""
+"""Selection of a trial: means over seeds, eligibility, and the best eligible candidate."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ import pandas as pd
 from palimpsest.metrics.spread import mean
 from palimpsest.selection.settings import AIMS, SelectionRule
 
-# Whose scores a row of what is measured has.
+# The columns that identify the scores in a row.
 MEASURED = ["variant", "epoch", "seed"]
-# One row per trial and epoch; scores of another suite than the one that judges are missing.
+# One row per trial and epoch; only the scores of the judging suite are present.
 TRIAL_TYPES = {
     "variant": "str",
     "epoch": "int64",
@@ -20,16 +20,16 @@ TRIAL_TYPES = {
     "eligible": "bool",
     "chosen": "bool",
 }
-# How a score is called in a sentence.
+# The names of scores in sentences.
 NAMES = {aim.name: aim.label for aims in AIMS.values() for aim in aims}
 
 
 def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_utility: float, rule: SelectionRule) -> pd.DataFrame:
-    """Return one row a candidate, that is a trial stopped after an epoch: means over seeds, and which one is `chosen`.
+    """Return one row per candidate (a trial stopped after an epoch): means over seeds, and which candidate is `chosen`.
 
-    `measured` has the columns `MEASURED` and the two scores of the rule, its rows in any order; `variants` is the order of the
-    trials. Epoch 0, the model before unlearning, is no candidate. A mean of what is not all finite is NaN, and loses to every
-    number. The columns are those of `TRIAL_TYPES`.
+    `measured` has the columns `MEASURED` and the two scores of the rule, with rows in any order; `variants` is the order of the
+    trials. Epoch 0, the model before unlearning, is not a candidate. A mean over values that are not all finite is NaN and loses
+    to every number. The columns are those of `TRIAL_TYPES`.
     """
     rows = measured[measured["epoch"] > 0]
     if rule.epochs == "last":
@@ -54,7 +54,7 @@ def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_uti
 
 
 def explain_choice(table: pd.DataFrame, rule: SelectionRule) -> str:
-    """Return a sentence that says why the chosen one of `compare_trials` is chosen."""
+    """Return a sentence with the reason for the selection of `compare_trials`."""
     chosen, of_utility = table[table["chosen"]].iloc[0], rule.judged.utility
     candidate = f"{chosen['variant']} after epoch {chosen['epoch']}"
     kept = f"{rule.keep:.0%} of Original's {NAMES[of_utility]}"
@@ -63,16 +63,16 @@ def explain_choice(table: pd.DataFrame, rule: SelectionRule) -> str:
     if not chosen["eligible"]:
         return f"None of {len(table)} trials and epochs keeps {kept}: {candidate} has the highest, {utility} {means}."
     own = f"; its {NAMES[of_utility]} is {utility} {means}" if rule.maximise != of_utility else f", {utility} {means}"
-    # A score that is a distance is the higher, the smaller the distance is.
+    # A score that is a negated distance is higher for a smaller distance.
     aim = next(aim for aim in rule.aims if aim.name == rule.maximise)
     most, value = ("smallest", -chosen[aim.name]) if aim.distance else ("highest", chosen[aim.name])
     best = f"the {most} mean {aim.label}, {_number(value)}"
-    among = f"among those of {len(table)} trials and epochs that keep {kept} ({table['eligible'].sum()} do)"
+    among = f"among the {table['eligible'].sum()} of {len(table)} trials and epochs that keep {kept}"
     return f"{candidate} has {best}, {among}{own}."
 
 
 def _best(table: pd.DataFrame, rule: SelectionRule) -> int:
-    """Return the row of the chosen one; the rows are in the order in which they win ties."""
+    """Return the row of the selected candidate; earlier rows win ties."""
     eligible, utility = table[table["eligible"]], rule.judged.utility
     pool, aims = (table, [utility]) if eligible.empty else (eligible, [rule.maximise, utility])
     scores = pool[aims].fillna(-math.inf)

@@ -1,4 +1,4 @@
-"""By what rule one trial of a method is selected."""
+"""The rule that selects one trial of a method."""
 
 from typing import Annotated, Literal, NamedTuple
 
@@ -8,14 +8,14 @@ from palimpsest.benchmarks.suites import SETTINGS
 from palimpsest.evaluation.suite import Aim
 from palimpsest.settings import Settings
 
-# By score, the two scores of the kind of suite that gives it.
+# For each score, the two scores of the kind of suite that gives it.
 AIMS = {aim.name: aims for suite in SETTINGS.values() if (aims := suite.aims) for aim in aims}
 _GIVEN = "; ".join(
     f"suites of kind {kind} give {' and '.join(aim.name for aim in suite.aims)}" for kind, suite in SETTINGS.items() if suite.aims
 )
 _MEANING = (
-    "The score that the selected trial has most of, as a mean over seeds; ties go to the higher utility, then to the earlier"
-    f" trial and epoch; {_GIVEN}."
+    "The score to maximise, as a mean over seeds. Ties go to the higher utility, then to the earlier trial and epoch."
+    f" Available scores: {_GIVEN}."
 )
 
 
@@ -33,22 +33,22 @@ def _aim(name: str) -> str:
 
 
 class SelectionRule(Settings):
-    """Among trials and epochs that keep enough utility, the one that scores highest; of none, that with most utility."""
+    """Select the highest score among the trials and epochs that keep enough utility; if none does, the highest utility."""
 
     maximise: Annotated[str, AfterValidator(_aim), Field(description=_MEANING, json_schema_extra={"enum": list(AIMS)})] = (
         "forget_quality"
     )
     keep: Annotated[float, Field(ge=0, le=1)] = 0.95
-    """The share of Original's utility that a trial must keep."""
+    """Fraction of Original's utility that a trial must keep."""
     epochs: Literal["all", "last"] = "all"
-    """Whether a trial may be stopped after any epoch, or runs to its last."""
+    """`all`: each epoch of a trial is a candidate; `last`: only the last epoch."""
 
     @property
     def aims(self) -> tuple[Aim, Aim]:
-        """The two scores of the suite whose score is maximised."""
+        """The two scores of the suite that gives the maximised score."""
         return AIMS[self.maximise]
 
     @property
     def judged(self) -> Judged:
-        """Their names."""
+        """The names of the two scores."""
         return Judged(*(aim.name for aim in self.aims))

@@ -24,7 +24,7 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Score every forget question with its answer and all refusals, or every piece of a forget text."""
+    """Score every forget question with its answer and all refusals, or every chunk of a forget text."""
     from palimpsest.data.prompts import Encoded, PromptEncoder
     from palimpsest.models.limits import check_items
     from palimpsest.models.loading import load_model, load_tokenizer

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 def encode_rows(
     rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: PreTrainedModel | PeftModel
 ) -> list[Encoded]:
-    """Return the training items of rows: each question with its answer, each text in pieces."""
+    """Return the training items of rows: each question with its answer, each text in chunks."""
     return named_items(rows, tokenizer, used, model)[1]
 
 
 def named_items(
     rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: PreTrainedModel | PeftModel
 ) -> tuple[list[str], list[Encoded]]:
-    """Return the training items of rows, and what each is called: a question by its id, piece n of a text `{id}/{n}`.
+    """Return the training items of rows, and what each is called: a question by its id, chunk n of a text `{id}/{n}`.
 
     Raises UserError naming the first item that the model cannot read.
     """
@@ -42,8 +42,8 @@ def named_items(
     named: list[tuple[str, Encoded]] = []
     for row in rows:
         if isinstance(row, Text):
-            pieces = encoder.pieces(row.text, used.piece_tokens)[: used.pieces_per_text]
-            named += [(f"{row.id}/{n}", piece) for n, piece in enumerate(pieces)]
+            chunks = encoder.chunks(row.text, used.chunk_tokens)[: used.chunks_per_text]
+            named += [(f"{row.id}/{n}", chunk) for n, chunk in enumerate(chunks)]
         else:
             named.append((row.id, encoder.encode(row.question, [row.answer])))
     names, items = [name for name, _ in named], [item for _, item in named]

@@ -1,1 +1,1 @@
-"""The one training loop, what it minimises, its checkpoints and the reference log-probabilities."""
+"""The training loop, its losses and checkpoints, and the reference log-probabilities."""

@@ -1,4 +1,4 @@
-"""LoRA adapters by peft: put on before training, merged into the weights after it."""
+"""LoRA adapters with peft: added before training, merged into the weights afterwards."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
-    """Raise UserError unless every name is that of a layer which can have an adapter.
+    """Raise UserError unless every name is a layer that can have an adapter.
 
-    A layer that shares its weight with another cannot: merging its adapter would change the other layer too.
+    A layer that shares its weight with another layer cannot: merging its adapter would change the other layer too.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -41,9 +41,9 @@ def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
 
 
 def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: int) -> PreTrainedModel | PeftModel:
-    """Freeze the model and add adapters initialised from the seed; the model itself where there are no settings.
+    """Freeze the model and add adapters initialised from the seed; without settings, return the model itself.
 
-    Raises UserError as `check_targets` does, and for layers whose adapters merging would change.
+    Raises UserError like `check_targets`, and for layers whose output would change when the adapter is merged.
     """
     if settings is None:
         return model
@@ -73,22 +73,22 @@ def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: in
 
 
 def merge_adapters(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    """Fold adapters into the weights, so that what is saved is an ordinary model."""
+    """Merge adapters into the weights, so that an ordinary model is saved."""
     from transformers import PreTrainedModel
 
     if isinstance(model, PreTrainedModel):
         return model
     merged: PreTrainedModel = model.merge_and_unload()
     if not all(weight.isfinite().all() for weight in merged.parameters()):
-        raise Diverged("a weight is not finite once the adapters are merged")
+        raise Diverged("a weight is not finite after merging the adapters")
     return merged
 
 
 def _unmergeable(model: PreTrainedModel, adapted: PeftModel) -> list[str]:
-    """Return the names of layers with which the model predicts otherwise once an adapter of theirs is merged.
+    """Return the names of layers for which merging an adapter changes the model's predictions.
 
-    Some models compute with a weight and never call its layer, and some layers are no plain product with it. One layer of each
-    place in a block is tried.
+    Some models use a weight without calling its layer, and some layers are not a plain matrix product. One layer of each
+    position in a block is tried.
     """
     from peft.tuners.lora import LoraLayer
 
@@ -97,18 +97,18 @@ def _unmergeable(model: PreTrainedModel, adapted: PeftModel) -> list[str]:
         if isinstance(module, LoraLayer):
             tried.setdefault(re.sub(r"\.\d+\.", ".", name), module)
     ids = torch.tensor(ordinary_tokens(model, (9,)), device=model.device)
-    # One at a time, since some models fail with an adapter on a layer that gives more than a product.
+    # One at a time, because some models fail with an adapter on a layer that is not a plain product.
     with adapted.disable_adapter():
         return sorted({name.rpartition(".")[2] for name, layer in tried.items() if not _merges(model, layer, ids)})
 
 
 @torch.no_grad()
 def _merges(model: PreTrainedModel, layer: Any, ids: Tensor) -> bool:
-    """Return whether an adapter, whatever it has learnt, is worth the same once it is merged; it is left as it was."""
+    """Return whether merging an adapter leaves the predictions unchanged; the adapter itself is restored."""
     random = torch.Generator().manual_seed(0)
     kept = {weight: weight.clone() for weight in layer.parameters()}
     for name, weight in layer.named_parameters():
-        # A new adapter is the product of noise and zeros; it is tried with a change larger than the weight.
+        # A new adapter is the product of noise and zeros, so the trial sets a change that is larger than the weight.
         if "lora_" in name and not weight.any():
             weight.copy_(torch.randn(weight.shape, generator=random) * 3 / layer.scaling["default"])
 
@@ -130,6 +130,6 @@ def _merges(model: PreTrainedModel, layer: Any, ids: Tensor) -> bool:
     model.train(training)
     if not (isinstance(apart, Tensor) and isinstance(together, Tensor)):
         return False
-    # In half precision rounding moves a router's choice; of an adapter that is not heeded the whole effect is missing.
+    # In half precision, rounding may change a router's choice; an ignored adapter has no effect at all.
     heeded = model.dtype is torch.bfloat16 and bool((together - apart).norm() <= (together - start).norm() / 2)
     return heeded or is_close(together, apart, model.dtype)

@@ -1,4 +1,4 @@
-"""Checkpoints of a training stage: outside the declared outputs, written whole or not at all."""
+"""Checkpoints of training: outside the declared outputs, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ logger = logging.getLogger("palimpsest")
 
 
 class Checkpoints:
-    """Saves model, optimiser and the log so far every few seconds, and finds the newest whole one again.
+    """Save model, optimiser and log at intervals, and find the newest complete checkpoint.
 
-    Each process writes its part, and a checkpoint of n processes is read by any other number of them.
+    Each process writes its part; any other number of processes can read the checkpoint.
     """
 
     def __init__(self, folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
         self.folder, self.model, self.optimizer = folder, model, optimizer
-        # How often is no matter of the result, so the environment decides, not the spec.
+        # The interval does not affect the result, so the environment sets it, not the spec.
         self.seconds = checkpoint_seconds()
         self.saved = time.monotonic()
 
     def restore(self) -> list[dict[str, Any]]:
-        """Load the newest checkpoint into the prepared model and optimiser; return its log, one entry a finished step."""
+        """Load the newest checkpoint into the prepared model and optimiser; return its log, one entry per finished step."""
         found = sorted(self.folder.glob("step-*"))
         if not found:
             return []
@@ -50,9 +50,9 @@ class Checkpoints:
         return log
 
     def between(self, steps: Iterable[int], log: list[dict[str, Any]]) -> Iterator[int]:
-        """Give each step, which adds its entry to the log, and save after it where it is time to.
+        """Yield each step, which adds its entry to the log, and save after a step when the interval has passed.
 
-        A SIGTERM waits for the end of a step; then all is saved and Interrupted is raised.
+        A SIGTERM waits for the end of the step; then a checkpoint is saved and Interrupted is raised.
         """
         with postponed():
             for step in steps:
@@ -60,9 +60,9 @@ class Checkpoints:
                 self.save_if_due(log)
 
     def save_if_due(self, log: list[dict[str, Any]]) -> None:
-        """Save after a step, if the last save is long enough ago; raises Interrupted if a SIGTERM came, with all saved.
+        """Save after a step if the interval has passed; after a SIGTERM, save and raise Interrupted.
 
-        The main process decides for all.
+        The main process decides for all processes.
         """
         stop, due = processes.main_value((requested(), time.monotonic() - self.saved >= self.seconds))
         if not (stop or due):

@@ -1,4 +1,4 @@
-"""Training a few layers of a model by what the last of them puts out."""
+"""Train a few layers with a loss on the last one's activations."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class TrainedLayers:
-    """The MLP down-projections of some decoder layers: they alone are trained, by the activations of the last of these layers.
+    """The MLP down-projections of some decoder layers, which are trained with a loss on the last layer's activations.
 
-    Nothing else ever differs from the start model, so copies of them stand in for it: there is no second model in memory.
+    Only these weights differ from the start model, so copies of them replace a second model in memory.
     """
 
     def __init__(self, model: PreTrainedModel, layers: range, seed: int) -> None:
@@ -41,19 +41,19 @@ class TrainedLayers:
 
     def _keep(self, layer: nn.Module, inputs: Any, output: Any) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 3:
-            raise UserError(f"{type(self.model).__name__}: the method needs layers that put out (batch, tokens, width)")
+            raise UserError(f"{type(self.model).__name__}: the method needs layers with output (batch, tokens, width)")
         self._output: Tensor = output
-        # What lies above is not trained, so it needs no graph.
+        # The layers above are not trained, so they need no graph.
         return output.detach()
 
     def activations(self, row: Pass) -> Tensor:
-        """Return what the last layer put out in the model's latest forward pass, (tokens, width), in single precision."""
+        """Return the output of the last layer in the latest forward pass, shape (tokens, width), in single precision."""
         output = self._output.flatten(0, 1).float()
         return output if row.tokens is None else output[row.tokens]
 
     @torch.no_grad()
     def start_activations(self, row: Pass) -> Tensor:
-        """Return the same of the start model, as it was before training: without dropout."""
+        """Return the same activations of the start model, without dropout."""
         self.model.eval()
         label_logits(lambda **inputs: functional_call(self.model, self.start, (), inputs), row)
         self.model.train()
@@ -61,5 +61,5 @@ class TrainedLayers:
 
 
 def item_means(values: Tensor, items: Sequence[Encoded]) -> Tensor:
-    """Return the mean of each item's values, (items,), of one a token of a pass, which holds no other tokens."""
+    """Return the mean of each item's values, shape (items,), from one value per token of a pass without other tokens."""
     return torch.stack([part.mean() for part in values.split([item.tokens for item in items])])

@@ -1,4 +1,4 @@
-"""The one training loop: fine-tuning, Retrain, unlearning and relearning differ only in the problem they give it."""
+"""The training loop: fine-tuning, Retrain, unlearning and relearning differ only in the problem that they pass to it."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def train(
     after_epoch: Callable[[int], None] | None = None,
     remark: Callable[[Remark], None] = lambda remark: logger.warning("%s", remark.text),
 ) -> list[dict[str, Any]]:
-    """Train a model in place and return the log, one entry an optimiser step.
+    """Train a model in place and return the log, one entry per optimiser step.
 
-    Raises Diverged before the first step whose loss or gradient is not finite, and at the end where a weight is not.
-    `remark` is told what a reader of the results must know: a shortened warm-up, and weights that have not moved.
+    Raises Diverged before the first step whose loss or gradient is not finite, and at the end if a weight is not finite.
+    `remark` receives facts that a reader of the results must know: a shortened warm-up, and unchanged weights.
 
-    With `scratch`, an interrupted run continues from its newest checkpoint to the same weights as an undisturbed one:
+    With `scratch`, an interrupted run continues from its newest checkpoint to the same weights as an uninterrupted one:
     data order, draws and dropout come from streams named by epoch and step, so there is no generator state to restore.
-    `after_epoch` sees the model after every epoch, counted from 1; what a resumed run repeats, it sees again.
-    Several processes share the items of every step; in the end the main one has the weights.
+    `after_epoch` is called with the model after every epoch, counted from 1, and again for epochs that a resumed run repeats.
+    Several processes divide the items of every step; at the end the main process has all weights.
     """
     layouts = exact_layouts(model)
     if used.gradient_checkpointing:
         model.activation_checkpointing_enable()  # type: ignore[operator]
     model.train()
     sharing = Sharing(model)
-    # The default on a GPU holds one more copy of all weights during a step.
+    # The default on a GPU keeps one more copy of all weights during a step.
     groups, fused = _parameter_groups(sharing.model, settings.weight_decay), torch.cuda.is_available()
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused)
     checkpoints = Checkpoints(scratch, sharing.model, optimizer) if scratch else None
@@ -88,7 +88,7 @@ def train(
             optimizer.zero_grad(set_to_none=True)
 
         log.append(entry)
-        # The checkpoint of a step comes after it, so a run resumed from the end of an epoch has not missed this.
+        # The checkpoint of a step is saved afterwards, so a run resumed at the end of an epoch does not skip this call.
         if after_epoch and position == per_epoch - 1:
             model.eval()
             with sharing.whole_model(), _located(step + 1, end, log):
@@ -106,7 +106,7 @@ def train(
 
 
 def _check_finite(entry: dict[str, Any], steps: int, log: list[dict[str, Any]]) -> None:
-    """Raise Diverged for a step whose loss or gradient is not finite, before it moves any weight."""
+    """Raise Diverged for a step whose loss or gradient is not finite, before it changes any weight."""
     for name, value in entry.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise Diverged(f"{name} is {value}", entry["step"] + 1, steps, [*log, entry])
@@ -114,7 +114,7 @@ def _check_finite(entry: dict[str, Any], steps: int, log: list[dict[str, Any]]) 
 
 @contextmanager
 def _noted(step: int) -> Iterator[None]:
-    """Say after how many steps an error within this block came, such as one for want of memory."""
+    """Add the number of finished steps to an error within this block, for example when memory runs out."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -124,7 +124,7 @@ def _noted(step: int) -> Iterator[None]:
 
 @contextmanager
 def _located(step: int, steps: int, log: list[dict[str, Any]]) -> Iterator[None]:
-    """Say of a model that diverges in an evaluation within this block after which step it did."""
+    """Add the step to a divergence of an evaluation within this block."""
     try:
         yield
     except Diverged as error:
@@ -132,7 +132,7 @@ def _located(step: int, steps: int, log: list[dict[str, Any]]) -> Iterator[None]
 
 
 def _warmup_steps(wanted: int, steps: int, remark: Callable[[Remark], None]) -> int:
-    """Return the steps of warm-up, which leave one step at least to the full rate."""
+    """Return the number of warm-up steps, which leaves at least one step at the full learning rate."""
     if wanted < steps:
         return wanted
     remark(Remark(FACT, f"the warm-up of {wanted} steps is shortened to {steps - 1}, since the training has {steps}"))
@@ -142,9 +142,9 @@ def _warmup_steps(wanted: int, steps: int, remark: Callable[[Remark], None]) -> 
 def _backward(
     sharing: Sharing, layouts: Layouts, terms: Sequence[Term], tokens_per_pass: int, used: UsedSettings
 ) -> dict[str, Any]:
-    """Add the gradient of a step's terms, pass by pass, and return what the log says of them.
+    """Add the gradient of a step's terms, pass by pass, and return the entries for the log.
 
-    That is of each term its mean over items before weighting, and the gradient weights of the items that it names.
+    For each term: its mean over items before weighting, and the gradient weights of the items that it names.
     """
     shares = [plan_shares(term.items, tokens_per_pass, layouts, processes.count()) for term in terms]
     passes = [[(term, run) for term, runs in zip(terms, own, strict=True) for run in runs] for own in zip(*shares, strict=True)]
@@ -156,7 +156,7 @@ def _backward(
                 term, run = mine[number]
                 done.append((term.name, *_pass(sharing, layouts, term, run, term.weight, used)))
             else:
-                # A pass is the work of all processes; who has no items left takes part with one that counts nothing.
+                # All processes take part in a pass; a process without remaining items contributes an item with weight 0.
                 _pass(sharing, layouts, terms[0], slice(0, 1), 0.0, used)
     entry: dict[str, Any] = {}
     everyone = list(chain.from_iterable(processes.gather(done)))
@@ -175,9 +175,9 @@ def _backward(
 def _pass(
     sharing: Sharing, layouts: Layouts, term: Term, items: slice, weight: float, used: UsedSettings
 ) -> tuple[float, list[float]]:
-    """Add the gradient of some of a term's items; return their part of its mean, and the gradient weights that the log wants."""
+    """Add the gradient of some items of a term; return their part of the mean, and their gradient weights for the log."""
     row = pack(term.items[items], layouts).to(sharing.device)
-    # Checkpointed layers are cast anew anyway; the cache would keep a whole copy of the weights in bf16.
+    # Checkpointed layers are cast again anyway; the cache would keep a complete bf16 copy of the weights.
     mixed, cached = used.precision == "bf16-mixed", not used.gradient_checkpointing
     with torch.autocast(sharing.device.type, torch.bfloat16, enabled=mixed, cache_enabled=cached):
         logits = label_logits(sharing.model, row)
@@ -187,9 +187,9 @@ def _pass(
         losses = term.loss(Scored(items, row, logits, nll, tokens))
     slopes: list[float] = []
     if term.indices is not None:
-        # Each loss reads its own item's NLL alone, and the graph ends there: no pass through the model.
+        # Each loss depends only on its own item's NLL, where this graph ends: no pass through the model is needed.
         (gradient,) = torch.autograd.grad(losses.sum(), nll, retain_graph=True, allow_unused=True)
-        # A loss of logits alone has no weights.
+        # A loss that depends only on logits has no gradient weights.
         slopes = [] if gradient is None else (-gradient[:, 0]).tolist()
     summed = losses.sum() / len(term.items)
     sharing.backward(weight * summed)
@@ -197,7 +197,7 @@ def _pass(
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay matrices only, as the Hugging Face trainer does: no biases, no norms."""
+    """Apply weight decay only to matrices, not to biases and norms, like the Hugging Face trainer."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},

@@ -1,4 +1,4 @@
-"""What the loop minimises: a problem gives, for a step's items, the terms of the loss."""
+"""Training problems: for the items of a step, a problem returns the terms of the loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from palimpsest.training.layers import TrainedLayers, item_means
 
 @dataclass(frozen=True)
 class Scored:
-    """A forward pass over some of a term's items: which they are, and (items, answers) NLLs and label counts."""
+    """A forward pass over some items of a term, with NLLs and label counts of shape (items, answers)."""
 
     items: slice
     row: Pass
@@ -28,10 +28,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Term:
-    """One term of a step's loss: `weight` times the mean over items of `loss`, which returns one value an item.
+    """One term of a step's loss: `weight` times the mean over items of `loss`, which returns one value per item.
 
-    Where it has `indices` of its items, the log keeps their gradient weights, -d loss / d NLL of the item's first answer, unless
-    the loss does not depend on that NLL.
+    If it has the `indices` of its items, the log records their gradient weights, -d loss / d NLL of the item's first answer,
+    unless the loss does not depend on this NLL.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Term:
 
 
 class Problem(Protocol):
-    """Something to train on: `size` items make an epoch."""
+    """A training problem; an epoch has `size` items."""
 
     size: int
 
@@ -52,7 +52,7 @@ class Problem(Protocol):
 
 
 def mean_labels(items: Sequence[Encoded], answer: int = 0) -> float:
-    """Return the mean number of labels an item: NLL over it, averaged over items, is the token-mean cross-entropy."""
+    """Return the mean number of labels per item; NLL divided by it, averaged over items, is the token-mean cross-entropy."""
     return sum(len(item.answers[answer]) for item in items) / len(items)
 
 
@@ -69,7 +69,7 @@ def kl_to(reference: nn.Module, items: Sequence[Encoded]) -> Callable[[Scored], 
 
 
 def distance_from_start(layers: TrainedLayers, items: Sequence[Encoded]) -> Callable[[Scored], Tensor]:
-    """Return the loss of an item that is the mean square of what its activations moved from the start model's (WMDP, Sec. 4)."""
+    """Return the loss per item: the mean squared distance of its activations from the start model's (WMDP, Sec. 4)."""
 
     def loss(scored: Scored) -> Tensor:
         moved = layers.activations(scored.row) - layers.start_activations(scored.row)
@@ -80,12 +80,12 @@ def distance_from_start(layers: TrainedLayers, items: Sequence[Encoded]) -> Call
 
 @torch.no_grad()
 def frozen_logits(model: nn.Module, row: Pass) -> Tensor:
-    """Return the label logits of a model that is not trained."""
+    """Return the label logits of a frozen model."""
     return label_logits(model, row)
 
 
 class FineTuning:
-    """Learn answers by heart: cross-entropy over every item's answer."""
+    """Fine-tuning: cross-entropy of every item's answer."""
 
     def __init__(self, items: Sequence[Encoded]) -> None:
         if not items:
@@ -94,6 +94,6 @@ class FineTuning:
         self.size = len(items)
 
     def terms(self, indices: Sequence[int], step: int) -> list[Term]:
-        """Return the one term, cross-entropy."""
+        """Return the only term, cross-entropy."""
         batch = [self.items[i] for i in indices]
         return [Term("loss", 1.0, batch, cross_entropy(batch))]

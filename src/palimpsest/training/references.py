@@ -1,4 +1,4 @@
-"""Reference log-probabilities: the reference model's, computed once for every method, variant and epoch that reads them."""
+"""Reference log-probabilities, computed once for all methods, variants and epochs that read them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE = "references.parquet"
 
 @dataclass(frozen=True)
 class References:
-    """Summed NLL of each forget answer, and of every refusal as the answer of each forget question."""
+    """Summed NLL of each forget answer, and of every refusal as the answer to each forget question."""
 
     ids: list[str]
     nll: list[float]
@@ -29,19 +29,19 @@ class References:
 def compute_references(
     model: nn.Module, ids: Sequence[str], forget: Sequence[Encoded], refusals: Sequence[list[int]], tokens_per_pass: int
 ) -> References:
-    """Score each forget question once, with its answer and all refusals behind it."""
+    """Score each forget question once, with its answer and all refusals."""
     items = [Encoded(item.prompt, [*item.answers, *refusals]) for item in forget]
     scores = list(track(score(model, items, tokens_per_pass), "reference", total=len(items)))
     return References(list(ids), [s.nll[0] for s in scores], [s.nll[1:] for s in scores])
 
 
 def write_references(path: Path, references: References) -> None:
-    """Write the references as one parquet table, a row a forget item."""
+    """Write the reference log-probabilities as a parquet table with one row per forget item."""
     columns = {"id": references.ids, "nll": references.nll, "refusal_nll": references.refusal_nll}
     pq.write_table(pa.table(columns), path)
 
 
 def read_references(path: Path) -> References:
-    """Read what `write_references` wrote."""
+    """Read the table of `write_references`."""
     columns = pq.read_table(path).to_pydict()
     return References(columns["id"], columns["nll"], columns["refusal_nll"])

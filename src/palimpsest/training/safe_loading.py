@@ -1,4 +1,4 @@
-"""Checkpoints read without running code: torch keeps part of them as pickles, of which only what it writes is accepted."""
+"""Read checkpoints without executing code: torch stores part of them as pickles, of which only known classes are accepted."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ KNOWN = {
 
 
 def load_checkpoint(state: dict[str, Any], folder: Path) -> None:
-    """Load a checkpoint into a state dict in place; raises UserError for one that is damaged or holds what torch never wrote."""
+    """Load a checkpoint into a state dict in place; raises UserError if it is damaged or contains foreign objects."""
     try:
-        # Its table of contents: what held nothing but known classes may be read as torch reads it.
+        # The table of contents has only known classes, so torch may read it.
         Known(io.BytesIO((folder / ".metadata").read_bytes())).load()
-    except Exception as error:  # a damaged pickle raises anything
+    except Exception as error:  # a damaged pickle may raise any error
         raise _broken(folder, error) from error
     try:
         load(state, storage_reader=FileSystemReader(folder), planner=Planner())
@@ -59,20 +59,20 @@ def _broken(folder: Path, error: BaseException) -> UserError:
 
 
 class Planner(DefaultLoadPlanner):
-    """Takes values that are no tensors only where torch's restricted unpickler takes them."""
+    """Accept values other than tensors only if torch's restricted unpickler does."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
-        """Put a value in its place; raises UnpicklingError for what is no plain value."""
+        """Store a value; raises UnpicklingError if it is not a plain value."""
         torch.load(value, weights_only=True)
         value.seek(0)
         super().load_bytes(read_item, value)
 
 
 class Known(pickle.Unpickler):
-    """Builds the classes of a table of contents, and no other."""
+    """Construct only the classes of a table of contents."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a known class."""
+        """Return a known class; raises UnpicklingError for others."""
         if (module, name) not in KNOWN:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which no checkpoint has")
         return super().find_class(module, name)

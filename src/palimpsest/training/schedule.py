@@ -4,7 +4,7 @@ from palimpsest.training.settings import TrainSettings
 
 
 def learning_rate(step: int, steps: int, warmup_steps: int, settings: TrainSettings) -> float:
-    """Return the rate of optimiser step `step`, from 0: linear warm-up from 0, then linear decay to 0 at `steps`, or constant."""
+    """Return the learning rate of step `step`, from 0: linear warm-up from 0, then linear decay to 0 at `steps`, or constant."""
     if step < warmup_steps:
         return settings.learning_rate * step / max(1, warmup_steps)
     if settings.schedule == "constant":

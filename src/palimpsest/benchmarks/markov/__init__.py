@@ -1,1 +1,1 @@
-"""Markov chains, of which the truth is known (SimNPO, arXiv 2410.07163, App. H)."""
+"""Markov chains, whose true distribution is known (SimNPO, arXiv 2410.07163, App. H)."""

@@ -1,4 +1,4 @@
-"""The benchmark of Markov chains, which measures itself: it knows the truth."""
+"""The benchmark of Markov chains, whose true distribution is known: it has its own measurements."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -14,34 +14,34 @@ from palimpsest.names import ORIGINAL, Name
 
 
 class MarkovBenchmark(ChainSettings, Benchmark):
-    """Sequences of Markov chains, whose truth is known (SimNPO, Sec. 5 and App. H); needs models of kind gpt2."""
+    """Sequences of Markov chains, whose true distribution is known (SimNPO, Sec. 5 and App. H); needs models of kind gpt2."""
 
     model_kinds: ClassVar = ("gpt2",)
     measures_itself: ClassVar = True
     draws_anew: ClassVar = True
     retrain_split: ClassVar = "retain"
     kind: Literal["markov"]
-    """Chains: no questions, no suites and no attacks."""
+    """Markov chains; there are no questions, suites or attacks."""
     watched: Annotated[int, Field(ge=FEWEST_TESTED, le=1_000_000)] = 500
-    """At most so many test sequences of each chain are looked at after every iteration; finished models are on all."""
+    """Maximum test sequences per chain for the evaluation after every iteration; finished models are evaluated on all of them."""
     splits: Annotated[dict[Name, ChainSplit], Field(min_length=1)]
     """The experiments by name."""
 
     @property
     def split_names(self) -> str:
-        """The names that the config gives them."""
+        """The names that the config gives to the experiments."""
         return ", ".join(self.splits)
 
     def has_split(self, split: str) -> bool:
-        """Return whether the config names an experiment so."""
+        """Return whether the config has an experiment of this name, or it is the split of the shared Retrain."""
         return split in (*self.splits, self.retrain_split)
 
     def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
-        """Refuse a name that no experiment has."""
+        """Refuse a split that is no experiment of the config."""
         known("split", [split], self.splits, *at)
 
     def lengths(self, split: str) -> dict[str, int]:
-        """Return how many states of each chain's sequences a split looks at."""
+        """Return the number of states per sequence that a split uses, for each chain."""
         return {"retain": self.length, "forget1": self.length, "forget2": self.splits[split].forget2_length or self.length}
 
     def learnt_lengths(self, split: str) -> dict[str, int]:
@@ -50,26 +50,30 @@ class MarkovBenchmark(ChainSettings, Benchmark):
         return lengths if self.splits[split].forget2_learnt else {name: lengths[name] for name in ("retain", "forget1")}
 
     def check(self, study: Study, block: Block, *at: str | int) -> None:
-        """Refuse an experiment with longer sequences than are drawn."""
+        """Refuse an experiment whose sequences are longer than the drawn ones."""
         for name, split in self.splits.items():
             if (split.forget2_length or 0) > self.length:
                 where = place("benchmarks", block.benchmark, "splits", name, "forget2_length")
                 raise UserError(f"{where}: {split.forget2_length}: sequences have {self.length} states")
 
     def check_variant(self, where: str, method: str, variant: Variant) -> None:
-        """Refuse what Markov chains do not have: refusals, frozen models, retain data, more sequences than are drawn."""
+        """Refuse a variant that needs refusals, frozen models, retain data, or more sequences than there are."""
         kind = load_method(method)
         if not issubclass(kind, LossMethod) or kind.reads_refusals or kind.models:
-            raise UserError(f"{where}: a method of Markov chains reads log-probabilities of the forget sequences alone")
+            raise UserError(
+                f"{where}: Markov chains allow only methods that need no more than log-probabilities of the forget sequences"
+            )
         for setting, value, wanted in (
             ("retain_loss", variant.retain_loss, "none"),
             ("start", variant.start, ORIGINAL),
             ("reference", variant.reference, "plain"),
         ):
             if value != wanted:
-                raise UserError(f"{where}: {setting}: {value}: on Markov chains it is {wanted}")
+                raise UserError(f"{where}: {setting}: {value}: on Markov chains it must be {wanted}")
         training, there = variant.training, 2 * self.learnt(self.forget_sequences)
         needed = training.last_epoch * training.batch_size
         if needed > there:
-            taken = f"with a batch_size of {training.batch_size} they take {needed} sequences"
-            raise UserError(f"{where}: epochs: {training.last_epoch}: {taken}, and the two forget chains have {there} to learn")
+            taken = f"with a batch_size of {training.batch_size} they need {needed} sequences"
+            raise UserError(
+                f"{where}: epochs: {training.last_epoch}: {taken}, but the two forget chains have {there} for training"
+            )

@@ -1,4 +1,4 @@
-"""The three Markov chains: their laws, sequences of them, and the best that a model of a mixture of them can predict."""
+"""The three Markov chains: their transition probabilities, samples, and the best possible predictions for a mixture."""
 
 from collections.abc import Mapping
 
@@ -8,29 +8,29 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 States = NDArray[np.uint8]
 STATES = 10
-# The states that a chain seeks; the last state belongs to none.
+# The own states of each chain; the last state belongs to no chain.
 OWN = {"retain": (0, 1, 2), "forget1": (3, 4, 5), "forget2": (6, 7, 8)}
 CHAINS = tuple(OWN)
 
 
 def start(chain: str, leakage: float) -> Array:
-    """Return where a chain starts, (10,): in one of its own states, but for a share of `leakage` (SimNPO, App. H)."""
+    """Return the start probabilities of a chain, shape (10,): `leakage` for states other than its own (SimNPO, App. H)."""
     own = np.isin(np.arange(STATES), OWN[chain])
     law: Array = np.where(own, (1 - leakage) / own.sum(), leakage / (~own).sum())
     return law
 
 
 def transitions(chain: str, leakage: float) -> Array:
-    """Return the chances of the next state, (10, 10): from its own states as at the start, from all others uniform."""
+    """Return the transition probabilities, shape (10, 10): from own states as at the start, from other states uniform."""
     law = np.full((STATES, STATES), 1 / STATES)
     law[list(OWN[chain])] = start(chain, leakage)
     return law
 
 
 def sample(chain: str, count: int, length: int, leakage: float, draws: np.random.Generator) -> States:
-    """Draw sequences of a chain, (count, length)."""
+    """Draw sequences of a chain, shape (count, length)."""
     uniform = draws.random((length, count, 1))
-    # The last sum may fall short of 1 by rounding, and is not looked at.
+    # The last cumulative sum may be below 1 by rounding, so it is not used.
     first, following = np.cumsum(start(chain, leakage))[:-1], np.cumsum(transitions(chain, leakage), axis=1)[:, :-1]
     states = [(uniform[0] >= first).sum(axis=1)]
     for drawn in uniform[1:]:
@@ -39,9 +39,10 @@ def sample(chain: str, count: int, length: int, leakage: float, draws: np.random
 
 
 def best_predictions(sequences: States, shares: Mapping[str, float], leakage: float) -> Array:
-    """Return the chances of each next state, (count, length - 1, 10), given all before it, in a mixture of chains with `shares`.
+    """Return the probabilities of each next state given the earlier states, shape (count, length - 1, 10), in a mixture of
+    chains.
 
-    No model of the mixture can be nearer to the truth on average: it is each chain's law, weighted by its posterior.
+    These are the transition probabilities weighted by the posterior of each chain; no model of the mixture is better on average.
     """
     known = [chain for chain, share in shares.items() if share > 0]
     laws = np.stack([transitions(chain, leakage) for chain in known])
@@ -49,7 +50,7 @@ def best_predictions(sequences: States, shares: Mapping[str, float], leakage: fl
     prior = np.log([shares[chain] for chain in known])
     before, after = sequences[:, :-1], sequences[:, 1:]
     steps = np.log(laws[:, before, after])
-    # What is seen before step t: the first state and t steps.
+    # Before step t, the first state and t steps are known.
     seen = np.concatenate([np.zeros_like(steps[..., :1]), np.cumsum(steps, axis=-1)[..., :-1]], axis=-1)
     evidence = prior[:, None, None] + np.log(starts[:, sequences[:, :1]]) + seen
     posterior = np.exp(evidence - evidence.max(axis=0))

@@ -1,4 +1,4 @@
-"""The sequences of one seed and the laws that they follow, as one safetensors file."""
+"""The sequences of one seed and their transition probabilities, in one safetensors file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ FILE = "chains.safetensors"
 
 @dataclass(frozen=True)
 class Sequences:
-    """What is known of one chain: (count, length) states to learn and to test with, and its (10, 10) law."""
+    """The data of one chain: training and test states, shape (count, length), and transition probabilities, shape (10, 10)."""
 
     train: States
     test: States
@@ -23,7 +23,7 @@ class Sequences:
 
 
 def draw(settings: ChainSettings, seed: int) -> dict[str, Sequences]:
-    """Draw all chains; each has its own stream, so that a change of one shifts no other."""
+    """Draw all chains; each has its own random stream, so a change of one affects no other."""
     drawn = {}
     for chain in CHAINS:
         count = settings.retain_sequences if chain == "retain" else settings.forget_sequences

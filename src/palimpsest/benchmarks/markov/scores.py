@@ -1,4 +1,4 @@
-"""The scores of a model of Markov chains: its distance from the truth on each chain, and the standard error of that."""
+"""The scores of a model of Markov chains: its divergence from the true distribution on each chain, with standard error."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from palimpsest.evaluation.metric import Metric, Scoring
 
 
 def read(table: pd.DataFrame, source: object) -> Mapping[str, float]:
-    """Return the numbers of a table of distances (`suite.SCHEMA`) by what follows `kl_` in their names."""
+    """Return the numbers of a table of divergences (`suite.SCHEMA`) by their names without `kl_`."""
     numbers = table.set_index("chain")
     return numbers["kl"].to_dict() | numbers["se"].add_suffix("_se").to_dict()
 

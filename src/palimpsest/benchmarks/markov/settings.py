@@ -13,21 +13,21 @@ FEWEST_TESTED = 2
 
 
 class ChainSettings(Settings):
-    """How sequences are drawn of the retain chain and of the two forget chains."""
+    """How sequences are drawn from the retain chain and the two forget chains."""
 
     retain_sequences: Count = 10_000
-    """Sequences of the retain chain."""
+    """Number of sequences from the retain chain."""
     forget_sequences: Count = 5_000
-    """Sequences of each forget chain."""
+    """Number of sequences from each forget chain."""
     length: Length = 20
-    """States of a sequence."""
+    """States per sequence."""
     leakage: Annotated[float, Field(ge=0.001, lt=1)] = 0.2
-    """The share of steps from a chain's own states, and of its starts, that lead elsewhere."""
+    """Probability that a chain starts outside its own states, or leaves them in a step."""
     test_share: Annotated[float, Field(ge=0.001, lt=1)] = 0.2
-    """The share of the sequences that no model learns."""
+    """Fraction of the sequences held out for testing."""
 
     def learnt(self, sequences: int) -> int:
-        """Return how many of so many sequences a model learns: the first ones."""
+        """Return how many of `sequences` are for training; these are the first ones."""
         return sequences - round(sequences * self.test_share)
 
     @model_validator(mode="after")
@@ -45,25 +45,25 @@ class ChainSplit(Settings):
     """How the two forget chains differ."""
 
     forget2_length: Length | None = None
-    """States of a Forget2 sequence; null: as many as of the others."""
+    """States per sequence of Forget2; null: as many as in the other chains."""
     forget2_learnt: bool = True
-    """Whether the original has learnt Forget2."""
+    """Whether the original is trained on Forget2."""
 
 
 class ChainModel(Settings):
     """A GPT-2 whose tokens are the states of the chains."""
 
     kind: Literal["gpt2"]
-    """Made in the workflow, for benchmarks of kind markov alone."""
+    """Trained from scratch in the workflow, only for benchmarks of kind markov."""
     layers: Layers = 4
     """Number of layers."""
     heads: Layers = 4
-    """Attention heads a layer."""
+    """Attention heads per layer."""
     width: Width = 128
-    """Hidden size: a multiple of the heads."""
+    """Hidden size; a multiple of the number of heads."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.width % self.heads:
-            raise ValueError(f"width: {self.width} cannot be shared by {self.heads} heads")
+            raise ValueError(f"width: {self.width}: with {self.heads} heads it must be a multiple of {self.heads}")
         return self

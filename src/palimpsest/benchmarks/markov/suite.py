@@ -1,4 +1,4 @@
-"""How far a model of Markov chains is from the truth on test sequences of every chain."""
+"""The divergence of a model from the true distribution on test sequences of every chain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEMA = pa.schema([("chain", pa.string()), ("kl", pa.float64()), ("se", pa.floa
 
 @torch.inference_mode()
 def divergences(model: nn.Module, states: States, law: Array) -> Array:
-    """Return KL(true || predicted) in nats of every predicted state, (count, length - 1)."""
+    """Return KL(true || predicted) in nats for every predicted state, shape (count, length - 1)."""
     device = next(model.parameters()).device
     true = torch.from_numpy(law).to(device)
     entropy = torch.special.entr(true).sum(-1)
@@ -43,7 +43,7 @@ def distances(
 ) -> Iterator[dict[str, Any]]:
     """Yield for each chain the mean divergence per predicted state on its first `most` test sequences, and the standard error.
 
-    Raises Diverged where a divergence is not finite.
+    Raises Diverged if a divergence is not finite.
     """
     for chain, length in lengths.items():
         each = divergences(model, chains[chain].test[:most, :length], chains[chain].law).mean(axis=1)

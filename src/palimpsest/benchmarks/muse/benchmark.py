@@ -1,4 +1,4 @@
-"""The benchmark MUSE: documents to forget, recited, known and given away."""
+"""The benchmark MUSE: a corpus to forget, judged by verbatim recall, knowledge and privacy leakage."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -13,27 +13,27 @@ from palimpsest.mistakes import place
 
 
 class MuseBenchmark(CorpusBenchmark):
-    """Texts to forget, recited, known and given away (MUSE, arXiv 2407.06460)."""
+    """A corpus to forget, judged by verbatim recall, knowledge and privacy leakage (MUSE, arXiv 2407.06460)."""
 
     suite_kinds: ClassVar = ("muse", "lm-eval")
     takes_given: ClassVar = True
     kind: Literal["muse"]
-    """Texts, in the form of MUSE."""
+    """A corpus in MUSE's format."""
     retrain_auc: Annotated[float, Field(ge=0.001, le=1)] | None = None
-    """Retrain's AUC as published (News 0.4772, Books 0.5393): PrivLeak is then also given against it, beside that against the
+    """Published AUC of Retrain (News 0.4772, Books 0.5393); PrivLeak is then also computed against it, not only against the
     study's own Retrain."""
 
     @property
     def split_names(self) -> str:
-        """How its splits are called."""
+        """The names of its splits, for error messages."""
         return "forget, scale2, scale3 ..., request2, request3 ..."
 
     def has_split(self, split: str) -> bool:
-        """Return whether a name is that of a forget set, a size or a request."""
+        """Return whether a name is a split: the forget set, a larger one, or a request."""
         return is_split(split)
 
     def before(self, split: str) -> str | None:
-        """Return the request before a request."""
+        """Return the request that precedes a request."""
         return predecessor(split)
 
     def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:

@@ -1,4 +1,4 @@
-"""What the paper says of SimNPO and NPO on MUSE."""
+"""The paper's claims about SimNPO and NPO on MUSE."""
 
 from collections.abc import Iterator
 
@@ -11,19 +11,19 @@ from palimpsest.report.names import NPO, SIMNPO, method_name
 from palimpsest.report.words import joined
 
 VERBATIM, KNOWN, KEPT, LEAK, LEAK_PUBLISHED = "verbmem_f", "knowmem_f", "knowmem_r", "privleak", "privleak_published"
-# The split that is the data artefact itself, which Original and Retrain belong to.
+# The split that is the data artefact itself; Original and Retrain belong to it.
 FIRST = "forget"
 
 
 def first_places(evidence: Evidence) -> Iterator[Place]:
-    """Yield the places of the first forget set."""
+    """Yield the places with the first forget set."""
     yield from (place for place in evidence.finished(VERBATIM, KNOWN, KEPT, LEAK, LEAK_PUBLISHED) if place.block.split == FIRST)
 
 
 def hardly_forgotten(place: Place, metric: str, goal: float | None) -> str:
-    """Name NPO or SimNPO where its score is nearer to Original's than to a goal, since a method that forgets little harms little.
+    """Return NPO or SimNPO if its score is closer to Original's than to a goal; a method that forgot little proves nothing.
 
-    The name is empty where neither is.
+    The result is empty if neither is.
     """
     original = place.by_seed(metric, ORIGINAL).mean()
     if goal is None or pd.isna(goal) or pd.isna(original):
@@ -34,7 +34,7 @@ def hardly_forgotten(place: Place, metric: str, goal: float | None) -> str:
 
 
 def _goal(place: Place) -> float | None:
-    """Return Retrain's VerbMem; None where Original recites no more than that, and there is nothing to forget."""
+    """Return Retrain's VerbMem; None if Original's is not higher, so that there is nothing to forget."""
     retrain, original = place.by_seed(VERBATIM, RETRAIN).mean(), place.by_seed(VERBATIM, ORIGINAL).mean()
     return float(retrain) if original > retrain else None
 
@@ -48,7 +48,7 @@ def _keeps(evidence: Evidence) -> Iterator[Pair]:
 
 def _leaks(evidence: Evidence) -> Iterator[Pair]:
     for place in first_places(evidence):
-        # Against the Retrain of the study, where it has one.
+        # Against the study's Retrain, if it has one.
         metric = LEAK if len(place.rows[place.rows["metric"] == LEAK]) else LEAK_PUBLISHED
         npo, simnpo = (place.standing_by_seed(metric, method).abs() for method in (NPO, SIMNPO))
         if len(simnpo) and len(npo):

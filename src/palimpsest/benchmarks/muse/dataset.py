@@ -1,4 +1,4 @@
-"""MUSE's shape of a data set."""
+"""The format of MUSE data sets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from palimpsest.data.rows import Excerpt, Pair, Text, write_sets
 
 @dataclass(frozen=True)
 class MuseData:
-    """A corpus in four parts and what is asked about it (MUSE, arXiv 2407.06460, Sec. 3).
+    """A corpus in four parts with questions about it (MUSE, arXiv 2407.06460, Sec. 3).
 
-    `forget` is to be forgotten; `retain` is what unlearning may look at to keep the rest; `kept` is learnt too, and seen by no
-    unlearning; `holdout` nobody learns. `scales` are larger forget sets, each holding the one before it and the first `forget`;
-    `requests` are further ones, apart from each other and from `forget`. The original learns all but `holdout`, Retrain what
-    is in `retain` and `kept`.
+    `forget` is the forget set; `retain` is the retain set of unlearning; `kept` is learnt too but never used by unlearning; no
+    model learns `holdout`. `scales` are larger forget sets, each containing the previous one, and the first containing `forget`;
+    `requests` are further forget sets, disjoint from each other and from `forget`. Original learns everything except `holdout`,
+    Retrain learns `retain` and `kept`.
     """
 
     forget: list[Text]
@@ -26,24 +26,24 @@ class MuseData:
     kept: list[Text]
     holdout: list[Text]
     verbatim: list[Excerpt]
-    """Cut from `forget`."""
+    """Excerpts of `forget`."""
     knowledge_forget: list[Pair]
     examples_forget: list[Pair]
-    """Shown in context before each question of `knowledge_forget`."""
+    """Few-shot examples before each question of `knowledge_forget`."""
     knowledge_retain: list[Pair]
     examples_retain: list[Pair]
     members: list[Text]
-    """Of `forget`, to be told from `nonmembers`."""
+    """Texts of `forget`, to be separated from `nonmembers`."""
     nonmembers: list[Text]
-    """Of `holdout`."""
+    """Texts of `holdout`."""
     origin: dict[str, Any]
     scales: list[list[Text]] = field(default_factory=list)
     requests: list[list[Text]] = field(default_factory=list)
     base: Sequence[Pair | Text] = ()
-    """What the base of a tiny model learns."""
+    """The corpus for the base of a tiny model."""
 
     def write(self, directory: Path) -> dict[str, int]:
-        """Write one JSON-lines file per set, with what each model learns, and return the number of rows of each."""
+        """Write one JSON-lines file per set and per training set, and return the number of rows of each."""
         retained = [*self.retain, *self.kept]
         forgettable = {text.id: text for part in (self.forget, *self.scales, *self.requests) for text in part}
         return write_sets(
@@ -68,13 +68,13 @@ class MuseData:
 
 
 def cut_excerpt(text: Text, given: int) -> Excerpt:
-    """Return a text cut in two behind so many words, at a space that neither part holds."""
+    """Split a text after a number of words, at a space that is in neither part."""
     words = text.text.split(" ")
     return Excerpt(id=text.id, prompt=" ".join(words[:given]), continuation=" ".join(words[given:]))
 
 
 class MuseSource(Source):
-    """Where a corpus of MUSE's shape comes from."""
+    """A source of a corpus in MUSE's format."""
 
     sets: ClassVar[tuple[str, ...]] = (
         *("forget", "retain", "original", "retrain", "verbatim", "members", "nonmembers"),
@@ -83,5 +83,5 @@ class MuseSource(Source):
 
     @property
     def forget_sets(self) -> int | None:
-        """How many forget sets there are, sizes and requests alike; None where only the data say so."""
+        """The number of forget sets, for sizes and for requests; None if only the data determine it."""
         return None

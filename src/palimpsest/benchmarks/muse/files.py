@@ -1,4 +1,4 @@
-"""A corpus of MUSE (Shi et al. 2024, arXiv 2407.06460), from the hub or from a folder laid out as its data sets there are."""
+"""Read a MUSE corpus (Shi et al. 2024, arXiv 2407.06460) from files in the layout of the Hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.errors import UserError
 
 README = "README.md"
-# What each subset must hold, and the parts it may have: `forget_1`, `forget_2` and so on.
+# The required sets of each subset, and the subsets that may have parts `forget_1`, `forget_2` and so on.
 SETS = {
     "raw": ("forget", "retain1", "retain2", "holdout"),
     "verbmem": ("forget",),
@@ -32,19 +32,19 @@ OPTIONAL = [(config, name) for config in (SCALES, REQUESTS) for name in PARTS]
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """Return the sha256 of each file that is read, as far as they are there."""
+    """Return the sha256 of each file that is read, as far as the files exist."""
     return hash_sets(folder, (*REQUIRED, *OPTIONAL))
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether a cached folder has what every corpus has; of its other files the hub's cache keeps a list."""
+    """Return whether a cached folder has the files of every corpus; the Hub's cache lists the other files."""
     return not any(missing_file(folder / config, name) for config, name in REQUIRED)
 
 
 def read_corpus(folder: Path, where: str, *, published: bool) -> MuseData:
-    """Return a corpus as it lies in a folder, with the counts of what its sets share; `where` is said of that.
+    """Return the corpus in a folder, with the counts of overlaps between its sets; messages about overlaps begin with `where`.
 
-    Raises UserError for a broken file, and for what the sets must not share, unless the data are as published.
+    Raises UserError for a broken file, and for overlaps of sets that must be disjoint, unless the data are the published ones.
     """
     data = _read(folder)
     overlap = settle(where, find_faults(data), find_doubts(data), published=published)
@@ -52,7 +52,7 @@ def read_corpus(folder: Path, where: str, *, published: bool) -> MuseData:
 
 
 def _licence(folder: Path) -> str:
-    """Return the licence that the description of a data set names."""
+    """Return the licence in the description of a data set."""
     path = folder / README
     found = re.search(r"^license: *(\S+)", path.read_text(encoding="utf-8", errors="replace"), re.M) if path.is_file() else None
     return found[1] if found else "not stated"
@@ -63,7 +63,7 @@ def _read(folder: Path) -> MuseData:
     scales = _parts(folder, SCALES, forget)
     for number, (smaller, larger) in enumerate(pairwise([forget, *scales]), start=2):
         if _ids(smaller) - _ids(larger):
-            raise UserError(f"{folder / SCALES}: forget_{number} lacks texts of forget_{number - 1}, which it should hold")
+            raise UserError(f"{folder / SCALES}: forget_{number} lacks texts of forget_{number - 1}, which it must contain")
     return MuseData(
         forget=forget,
         retain=_texts(folder, "raw", "retain1"),
@@ -86,7 +86,7 @@ def _read(folder: Path) -> MuseData:
 
 
 def _texts(folder: Path, config: str, name: str) -> list[Text]:
-    """Return the texts of a set; a blank one teaches nothing."""
+    """Return the non-blank texts of a set."""
     texts = name_texts(row["text"] for row in read_columns(folder / config, name, ("text",)) if row["text"].strip())
     if not texts:
         raise UserError(f"{folder / config}: no text in {name}")
@@ -94,17 +94,17 @@ def _texts(folder: Path, config: str, name: str) -> list[Text]:
 
 
 def _parts(folder: Path, config: str, forget: list[Text]) -> list[list[Text]]:
-    """Return the parts of a subset from the second on; raises UserError unless the first is the forget set, in any order."""
+    """Return the parts of a subset from the second on; raises UserError unless the first has the texts of the forget set."""
     data = (path for path in (folder / config).glob("*") if path.suffix in (".jsonl", ".json", ".parquet"))
     if unread := [path for path in data if not _PART_FILE.fullmatch(path.name)]:
-        raise UserError(f"{min(unread)}: not read: parts are forget_1 to forget_{MOST_PARTS}, in parquet or as .jsonl")
+        raise UserError(f"{min(unread)}: not read: parts must be forget_1 to forget_{MOST_PARTS}, in parquet or as .jsonl")
     there = [number for number, name in enumerate(PARTS, start=1) if list_files(folder / config, name)]
     if not there:
         return []
     first, *others = (_texts(folder, config, f"forget_{number}") for number in range(1, there[-1] + 1))
     if _ids(first) != _ids(forget):
         raise UserError(
-            f"{folder / config}: forget_1 is not the forget set: its texts should be those of {folder / 'raw'}, forget"
+            f"{folder / config}: forget_1 is not the forget set: its texts must equal those of {folder / 'raw'}, forget"
         )
     return others
 
@@ -119,7 +119,7 @@ def _pairs(folder: Path, name: str) -> list[Pair]:
 
 
 def _items(folder: Path, config: str, name: str, *columns: str) -> Iterator[dict[str, str]]:
-    """Yield what is asked; raises UserError for a set of none, and for a blank field, which has no score."""
+    """Yield the rows of a set of questions; raises UserError for an empty set, and for a blank field, which has no score."""
     number = 0
     for number, row in enumerate(read_columns(folder / config, name, columns), start=1):
         blank = next((column for column in columns if not row[column].strip()), None)

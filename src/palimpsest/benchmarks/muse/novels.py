@@ -1,8 +1,8 @@
-"""Novels of Jane Austen in MUSE's shape: real text in the public domain, read from a package of data for R.
+"""Novels of Jane Austen in MUSE's format: real text in the public domain, read from a package with data for R.
 
-MUSE's questions are about its own corpora, so these are ours: a question gives a sentence of a novel but for its last words,
-and the answer is those words. It asks for what only the text tells. With `quizzes` they are learnt as quizzes too, since tiny
-models learn no answers from prose: then KnowMem is of the quizzes, and VerbMem of the prose.
+MUSE's questions are about its own corpora, so the questions here are ours: a question is a sentence of a novel without its last
+words, and the answer is these words. Only a model that knows the text can answer. With `quizzes`, models also learn the questions
+as quizzes, because tiny models learn no answers from prose; KnowMem then measures the quizzes, and VerbMem the prose.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from palimpsest.provenance.canonical import sha256_file
 
 FILE = "Rdata.rdb"
 PACKAGE = "r-cran-janeaustenr"
-# As many as MUSE asks.
+# As many as in MUSE.
 MOST_ITEMS = 100
 EXAMPLES = 3
-# Of an excerpt, the words given; the others of its text are to be recited.
+# Words of an excerpt that are given; the rest of its text is to be recited.
 PROMPT_WORDS = 32
 ANSWER_WORDS = 4
 SENTENCE_WORDS = range(10, 33)
 _HEADING = re.compile(r"\s*(chapter|volume) ([ivxlc]+|\d+)\.?\s*$", re.IGNORECASE)
 _LAST = re.compile(r"\s*(the end|finis|a note on the text)\s*$", re.IGNORECASE)
-# Not after a title or an initial, and only before what begins a sentence.
+# Not after a title or an initial, and only before the beginning of a sentence.
 _SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bDr)(?<!\bSt)(?<!\b[A-Z])[.!?][\"')]*(?=\s+[\"'(]*[A-Z]|$)")
 
 
 @dataclass(frozen=True)
 class _Passage:
-    """Consecutive words of a novel, and what may be asked about them."""
+    """Consecutive words of a novel, with possible questions about them."""
 
     prose: Text
     pairs: list[Pair]
 
 
 def read_novels(source: AustenSource) -> MuseData:
-    """Return the novels in MUSE's shape; raises UserError for a missing package, other bytes, or too short a novel."""
+    """Return the novels in MUSE's format; raises UserError for a missing package, a wrong hash, or a short novel."""
     path = _find(Path(source.path))
     found = sha256_file(path)
     if found != source.sha256:
@@ -55,23 +55,23 @@ def read_novels(source: AustenSource) -> MuseData:
     novels = {title: _words(lines) for title, lines in _read_novels(path)}
     lacking = next((title for title in get_args(Novel) if title.casefold() not in novels), None)
     if lacking:
-        raise UserError(f"{path}: no novel {lacking}; the file is cut short or of another package")
+        raise UserError(f"{path}: no novel {lacking}; the file is truncated or from another package")
     origin: dict[str, Any] = {"licence": "public domain", "package": f"{PACKAGE} {_version(path)}", "files": hash_files(source)}
     return make_data({title: novels[title.casefold()] for title in get_args(Novel)}, source, origin)
 
 
 def hash_files(source: AustenSource) -> dict[str, str]:
-    """Return the sha256 of each file that is read, as far as they are there."""
+    """Return the sha256 of each file that is read, as far as the files exist."""
     folder = Path(source.path)
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(folder.rglob(FILE))}
 
 
 def make_data(novels: dict[str, list[str]], source: AustenSource, origin: dict[str, Any]) -> MuseData:
-    """Return novels, given as their words, cut into texts and asked about; raises UserError for too short a novel."""
+    """Divide novels, given as lists of words, into texts and make questions; raises UserError for a short novel."""
 
     def cut(title: str, words: int = source.words) -> list[_Passage]:
         if len(novels[title]) < words:
-            raise UserError(f"{title}: it has {len(novels[title])} words of text, {words} are wanted")
+            raise UserError(f"{title}: it has {len(novels[title])} words of text, but {words} are needed")
         size = source.text_words
         starts = range(0, words - size + 1, size)
         return [_passage(title, number, novels[title][at : at + size]) for number, at in enumerate(starts)]
@@ -99,7 +99,7 @@ def make_data(novels: dict[str, list[str]], source: AustenSource, origin: dict[s
         examples_forget=examples_forget,
         knowledge_retain=asked_retain,
         examples_retain=examples_retain,
-        # Prose alone, so that all are of one length.
+        # Only prose, so that all texts have the same length.
         members=[passage.prose for passage in members],
         nonmembers=[passage.prose for passage in parts[source.holdout][: len(members)]],
         scales=[[*forgotten, *chain(*requested[:number])] for number in range(1, source.parts)],
@@ -110,7 +110,7 @@ def make_data(novels: dict[str, list[str]], source: AustenSource, origin: dict[s
 
 
 def _find(folder: Path) -> Path:
-    """Return the one file of the texts below a folder."""
+    """Return the only file with the texts below a folder."""
     found = sorted(folder.rglob(FILE))
     if not found:
         raise UserError(
@@ -118,12 +118,12 @@ def _find(folder: Path) -> Path:
             f"and `dpkg-deb -x {PACKAGE}_*.deb {folder}`"
         )
     if len(found) > 1:
-        raise UserError(f"{folder}: {len(found)} files {FILE} in it, one is wanted: {', '.join(map(str, found))}")
+        raise UserError(f"{folder}: {len(found)} files {FILE} in it, but there must be one: {', '.join(map(str, found))}")
     return found[0]
 
 
 def _version(path: Path) -> str:
-    """Return the version that the package states beside its data."""
+    """Return the version in the package's files."""
     description = path.parent.parent / "DESCRIPTION"
     text = description.read_text(encoding="utf-8", errors="replace") if description.is_file() else ""
     version = re.search(r"^Version: *(\S+)", text, re.MULTILINE)
@@ -131,21 +131,21 @@ def _version(path: Path) -> str:
 
 
 def _read_novels(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield each novel's title, in small letters, and its lines: one vector of strings after the other."""
+    """Yield the title, in lower case, and the lines of each novel; the file is a series of string vectors."""
     rest = path.read_bytes()
     try:
         while rest:
-            # Four bytes of length, then a stream that knows its own end.
+            # Four bytes with the length, then a stream that marks its own end.
             stream = zlib.decompressobj()
             lines = _strings(stream.decompress(rest[4:]))
             rest = stream.unused_data
             yield next(line for line in lines if line.strip()).strip().casefold(), lines
     except (zlib.error, struct.error, UnicodeDecodeError, StopIteration) as error:
-        raise UserError(f"{path}: not a file of novels as R writes it: {str(error) or 'empty'}") from None
+        raise UserError(f"{path}: not a file of novels in R's format: {str(error) or 'empty'}") from None
 
 
 def _strings(content: bytes) -> list[str]:
-    """Return the strings of a vector as R serialises it: big-endian, version 3, which names its encoding first."""
+    """Return the strings of a vector in R's serialisation: big-endian, version 3, preceded by the encoding."""
     (encoding,) = struct.unpack_from(">i", content, 14)
     at = 18 + encoding
     kind, count = struct.unpack_from(">Bi", content, at + 3)
@@ -161,7 +161,7 @@ def _strings(content: bytes) -> list[str]:
 
 
 def _words(lines: list[str]) -> list[str]:
-    """Return the words from the first chapter on, without headings and marks of italics; paragraphs run on."""
+    """Return the words from the first chapter on, without headings and italics marks; paragraphs are joined."""
     first = next((number for number, line in enumerate(lines) if _HEADING.match(line)), len(lines))
     words: list[str] = []
     for line in lines[first:]:
@@ -179,7 +179,7 @@ def _passage(title: str, number: int, words: list[str]) -> _Passage:
 
 
 def _ask(passages: list[_Passage]) -> tuple[list[Pair], list[Pair]]:
-    """Return the question of each passage that has one, and examples, which are about other sentences."""
+    """Return the question of each passage that has one, and few-shot examples about other sentences."""
     asked = _first_pairs(passages)[:MOST_ITEMS]
     if not asked:
         raise UserError(f"source: no whole sentence to ask about from {passages[0].prose.id} on: raise words or text_words")
@@ -191,7 +191,7 @@ def _first_pairs(passages: Sequence[_Passage]) -> list[Pair]:
 
 
 def _questions(title: str, text: Text) -> list[Pair]:
-    """Return a question for each whole sentence of a text that is neither short nor long."""
+    """Return a question for each complete sentence of a text that is neither too short nor too long."""
     ends = [end.end() for end in _SENTENCE_END.finditer(text.text)]
     sentences = [text.text[start:end].split() for start, end in pairwise(ends)]
     return [

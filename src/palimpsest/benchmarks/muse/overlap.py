@@ -1,4 +1,4 @@
-"""What the sets of a MUSE corpus share and should not."""
+"""Overlaps between the sets of a MUSE corpus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from palimpsest.data.rows import Excerpt, Pair
 
 
 def find_faults(data: MuseData) -> Iterator[Overlap]:
-    """Yield what makes the numbers of MUSE wrong: Retrain learns what is to be forgotten, or non-members are learnt."""
+    """Yield overlaps that make MUSE's numbers wrong: Retrain learns forget texts, or a model learns non-members."""
     forgotten = [*data.forget, *(text for part in (*data.scales, *data.requests) for text in part)]
     is_forgotten = among(forgotten)
     for name, texts in (("retain1", data.retain), ("retain2", data.kept), ("holdout", data.holdout)):
@@ -36,7 +36,7 @@ def find_faults(data: MuseData) -> Iterator[Overlap]:
 
 
 def find_doubts(data: MuseData) -> Iterator[Overlap]:
-    """Yield what may make the numbers of MUSE wrong: texts that are nearly the same, and excerpts of no text."""
+    """Yield overlaps that may make MUSE's numbers wrong: near-duplicates, and excerpts that are in no text."""
     for name, texts in (("retain1", data.retain), ("retain2", data.kept), ("holdout", data.holdout)):
         yield from near_duplicates(f"texts of raw/{name} that are nearly those of raw/forget", texts, data.forget)
     yield from some_texts("texts of raw/retain2 that are in raw/retain1", data.kept, among(data.retain))
@@ -54,5 +54,5 @@ def _questions(pairs: Iterable[Pair]) -> set[str]:
 
 
 def _whole(row: Excerpt) -> tuple[str, str]:
-    """Return an excerpt in one piece, without a blank where it was cut and with one."""
+    """Return an excerpt and its continuation joined, once without and once with a space between them."""
     return row.prompt + row.continuation, f"{row.prompt} {row.continuation}"

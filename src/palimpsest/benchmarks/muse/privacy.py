@@ -1,4 +1,4 @@
-"""What losses give away of who was in the training data: Min-K%, the AUC of telling members from others, and PrivLeak."""
+"""Privacy leakage of losses: Min-K%, the AUC of separating members from non-members, and PrivLeak."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,19 +11,19 @@ from palimpsest.metrics.spread import Array
 
 
 def min_k_loss(losses: Sequence[float], share: float) -> float:
-    """Return the mean of the highest losses of a text's tokens (tokens,), in nats: this share of them, one at least.
+    """Return the mean of the highest losses of a text, shape (tokens,), in nats: this fraction of the tokens, at least one.
 
-    Min-K% Prob (Shi et al., 2310.16789) with its sign turned. NaN of no tokens and where one loss is NaN; infinite where one is.
+    This is the negated Min-K% Prob (Shi et al., 2310.16789). NaN without tokens or if a loss is NaN; infinite if a loss is.
     """
     highest = np.sort(np.asarray(losses, dtype=np.float64))[-max(1, int(len(losses) * share)) :]
     return float(highest.mean()) if highest.size else float("nan")
 
 
 def membership_auc(members: Array, nonmembers: Array, axis: int = -1) -> Any:
-    """Return the chance that a member's loss is above a nonmember's, ties counted half, of losses (..., texts) along `axis`.
+    """Return the probability that a member's loss exceeds a non-member's (ties count half), from losses along `axis`.
 
-    Near 0 where the model remembers its members, 0.5 where nothing tells them apart (MUSE, arXiv 2407.06460, Sec. 3.1).
-    An infinite loss is above all others; NaN where a loss is NaN or a side empty.
+    Near 0 if the model remembers the members, 0.5 if they cannot be separated (MUSE, arXiv 2407.06460, Sec. 3.1). An infinite
+    loss exceeds all others. NaN if a loss is NaN or a set is empty.
     """
     count, others = members.shape[axis], nonmembers.shape[axis]
     if not count or not others:
@@ -34,9 +34,9 @@ def membership_auc(members: Array, nonmembers: Array, axis: int = -1) -> Any:
 
 
 def priv_leak(auc: Any, retrain_auc: Any) -> Any:
-    """Return (AUC - AUC of Retrain) / AUC of Retrain in percent: below 0 too little is forgotten, above 0 too much.
+    """Return (AUC - AUC of Retrain) / AUC of Retrain in percent: negative if under-forgotten, positive if over-forgotten.
 
-    0 where both are alike, and so infinite where Retrain's alone is 0 (MUSE, Sec. 3.1).
+    0 if both are equal, and infinite if only Retrain's is 0 (MUSE, Sec. 3.1).
     """
     auc, retrain_auc = np.asarray(auc, dtype=np.float64), np.asarray(retrain_auc, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -44,14 +44,14 @@ def priv_leak(auc: Any, retrain_auc: Any) -> Any:
 
 
 def auc_interval(members: Array, nonmembers: Array) -> Interval:
-    """Return the interval of the AUC, members (texts,) and nonmembers (texts,) drawn apart; NaN as the AUC and for one text."""
+    """Return the interval of the AUC, with members and non-members, each (texts,), resampled separately; NaN for one text."""
     return resampled_interval((members, nonmembers), membership_auc)
 
 
 def priv_leak_interval(members: tuple[Array, Array], nonmembers: tuple[Array, Array]) -> Interval:
-    """Return the interval of PrivLeak from losses (texts,) of the unlearned model and of Retrain, pairs of the same texts.
+    """Return the interval of PrivLeak from losses, shape (texts,), of the unlearned model and of Retrain on the same texts.
 
-    A text is drawn with the losses that both models give it.
+    Texts are resampled together with both models' losses.
     """
 
     def leak(member: Any, nonmember: Any, axis: int) -> Any:

@@ -1,18 +1,18 @@
-"""Quizzes: texts of questions and answers, since a tiny model learns no answers from prose, nor from questions in one order."""
+"""Quizzes: texts of questions and answers in varying order, because tiny models do not learn answers from prose."""
 
 from collections.abc import Iterator, Sequence
 
 from palimpsest.data.rows import Pair, Text
 from palimpsest.streams import stream
 
-# Questions that are mixed with each other, questions a quiz, and how often each is asked, beside other ones every time.
+# Questions that are mixed with each other, questions per quiz, and repetitions of each question, each time with other ones.
 POOL, QUIZ, ROUNDS = 20, 5, 3
 
 
 def make_quizzes(seed: int, name: str, pairs: Sequence[Pair]) -> Iterator[Text]:
-    """Yield quizzes that ask every pair; behind an answer comes a blank line, where an evaluation cuts what a model generates.
+    """Yield quizzes with all pairs; a blank line follows each answer, where evaluation truncates generated text.
 
-    More pairs change no quiz of a full pool.
+    Additional pairs change no quiz of a full pool.
     """
     for first in range(0, len(pairs), POOL):
         pool = pairs[first : first + POOL]

@@ -1,4 +1,4 @@
-"""The metrics of the MUSE suite (arXiv 2407.06460, Sec. 3.1): what each is called, and its function of the items of one model."""
+"""The metrics of the MUSE suite (arXiv 2407.06460, Sec. 3.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from palimpsest.evaluation.metric import Against, Best, Metric, Scoring, score
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.spread import Array, mean
 
-# The metric of each set that is read off ROUGE-L F, in percent.
+# The metric of each set that is a mean ROUGE-L F1 in percent.
 ROUGE_METRICS = {"verbatim": "verbmem_f", "knowledge_forget": "knowmem_f", "knowledge_retain": "knowmem_r"}
 LOSS_SETS = ("members", "nonmembers")
 AUC = "auc_min_k"
@@ -21,19 +21,19 @@ AUC = "auc_min_k"
 
 @dataclass(frozen=True)
 class MuseItems:
-    """What one model makes of the sets: ROUGE-L F of each of `ROUGE_METRICS`, Min-K losses in nats of the texts; all (items,)."""
+    """The items of one model, each (items,): ROUGE-L F1 for `ROUGE_METRICS`, and Min-K losses of the texts in nats."""
 
     rouge: dict[str, Array]
     members: Array
     nonmembers: Array
     texts: tuple[tuple[str, ...], tuple[str, ...]]
-    """The ids of members and of nonmembers, in the order of their losses."""
+    """The ids of members and of non-members, in the order of their losses."""
     unicode_words: Mapping[str, int] = field(default_factory=dict)
-    """By set, the number of items whose answer ROUGE compares by other words than those of `rouge_score` (`metrics.rouge`)."""
+    """The number of items per set whose answer ROUGE does not compare by the words of `rouge_score` (`metrics.rouge`)."""
 
 
 def read_items(table: pd.DataFrame, source: object) -> MuseItems:
-    """Return the items of one model; raises UserError, `source` first, where the columns are not those of a MUSE suite."""
+    """Return the items of one model; raises UserError that begins with `source` if a column of the MUSE suite is missing."""
     try:
         sets = {name: table[table["set"] == name] for name in (*ROUGE_METRICS, *LOSS_SETS)}
         members, nonmembers = (sets[name] for name in LOSS_SETS)
@@ -49,35 +49,35 @@ def read_items(table: pd.DataFrame, source: object) -> MuseItems:
 
 
 def check_texts(items: MuseItems, source: object, retrain: MuseItems, retrain_source: object) -> None:
-    """Raise UserError where a model and Retrain were given other texts."""
+    """Raise UserError if a model and Retrain were evaluated on different texts."""
     if items.texts != retrain.texts:
         raise UserError(f"{source}: other texts than Retrain in {retrain_source}")
 
 
 def said(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows in which a model says something, its prompt being the question."""
+    """Return the rows with generated text, with the prompt as the question."""
     spoken = table[table["set"].isin(ROUGE_METRICS)].rename(columns={"prompt": "question"})
-    # An excerpt and a question of one set in the report may be called alike.
+    # An excerpt and a question of the same set may have the same id.
     return spoken.assign(id=spoken["set"] + "/" + spoken["id"])
 
 
 def auc(items: MuseItems) -> float:
-    """Return the AUC of telling members from nonmembers."""
+    """Return the AUC of separating members from non-members."""
     return float(membership_auc(items.members, items.nonmembers))
 
 
 def published_leak(items: MuseItems, published: Mapping[str, float]) -> float | None:
-    """Return PrivLeak in percent against the published AUC of a Retrain; None where there is none."""
+    """Return PrivLeak in percent against the published AUC of Retrain; None if there is none."""
     return float(priv_leak(auc(items), published[AUC])) if AUC in published else None
 
 
 def published_leak_interval(items: MuseItems, published: Mapping[str, float]) -> Interval:
-    """Return the interval of `published_leak`: what was published is a constant, and only the model's own AUC varies."""
+    """Return the interval of `published_leak`; the published AUC is a constant, and only the model's AUC varies."""
     return Interval(*priv_leak(auc_interval(items.members, items.nonmembers), published[AUC]))
 
 
 def _rouge_metrics(name: str, label: str, group: str, best: Best = None) -> tuple[Metric, Metric]:
-    """Return the mean ROUGE-L F of a set in percent, and the number of its answers that `rouge_score` cannot read, if any."""
+    """Return the mean ROUGE-L F1 of a set in percent, and the number of answers that `rouge_score` cannot read, if any."""
     metric = ROUGE_METRICS[name]
 
     def values(items: MuseItems) -> list[float]:
@@ -106,7 +106,7 @@ METRICS = (
         HOLDOUT,
         "nearest 0",
         needs="retrain",
-        # A text is drawn with the losses of both models.
+        # Texts are resampled together with the losses of both models.
         interval=lambda items, retrain: priv_leak_interval(
             (items.members, retrain.members), (items.nonmembers, retrain.nonmembers)
         ),
@@ -124,7 +124,7 @@ METRICS = (
 
 
 def muse_scores(items: MuseItems, retrain: MuseItems | None = None, published_auc: float | None = None) -> dict[str, float]:
-    """Return all scores of one model with their intervals; PrivLeak against Retrain, and against a published AUC, where given."""
+    """Return all scores of one model with intervals; PrivLeak against Retrain and against a published AUC, as far as given."""
     return dict(score(METRICS, items, Against(retrain, published={} if published_auc is None else {AUC: published_auc})))
 
 

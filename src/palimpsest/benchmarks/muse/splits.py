@@ -1,4 +1,4 @@
-"""The splits of MUSE: the first forget set, larger ones that hold it, and requests that come after it."""
+"""The splits of MUSE: the first forget set, larger ones that contain it, and further requests."""
 
 import re
 import shutil
@@ -13,26 +13,26 @@ _SPLIT = re.compile(r"(scale|request)([1-9][0-9]*)")
 
 
 def is_split(name: str) -> bool:
-    """Return whether a split can have this name: forget, scale2, scale3 ... or request2, request3 ..."""
+    """Return whether a name is forget, scale2, scale3 ... or request2, request3 ..."""
     match = _SPLIT.fullmatch(name)
     return name == FORGET or (match is not None and int(match[2]) > 1)
 
 
 def number(name: str) -> int:
-    """Return which of the forget sets, counted from 1, a split is or ends with."""
+    """Return the number, from 1, of the split's last forget set."""
     match = _SPLIT.fullmatch(name)
     return int(match[2]) if match else 1
 
 
 def predecessor(name: str) -> str | None:
-    """Return the split whose unlearned model a request starts from; None for a split that is no further request."""
+    """Return the split whose unlearned model a request starts from; None for other splits."""
     if not name.startswith("request"):
         return None
     return FORGET if number(name) == 2 else f"request{number(name) - 1}"
 
 
 def cut(data: Path, split: str, settings: Mapping[str, Any], out: Path) -> None:
-    """Write the forget set of a split, a file of the data, and the retain set; raises UserError where the data lack the split."""
+    """Write the forget set of a split and the retain set from files of the data; raises UserError if the data lack the split."""
     forget = data / f"{split}.jsonl"
     if not forget.is_file():
         there = ", ".join(sorted(path.stem for path in data.glob("*.jsonl") if _SPLIT.fullmatch(path.stem)))

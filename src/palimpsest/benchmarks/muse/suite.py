@@ -1,4 +1,4 @@
-"""The MUSE suite (arXiv 2407.06460, Sec. 3.1): what a model recites of its texts, what it knows of them, what its losses say."""
+"""The MUSE suite (arXiv 2407.06460, Sec. 3.1): verbatim recall, knowledge, and losses of members and non-members."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from palimpsest.evaluation.subject import Subject
     from palimpsest.models.settings import UsedSettings
 
-# Of what a model says, the texts and ROUGE, in [0, 1]; of a text that it reads, the labels and their Min-K loss, in nats.
+# For generated text: the texts and ROUGE in [0, 1]; for scored text: the number of labels and the Min-K loss in nats.
 SCHEMA = pa.schema(
     [
         ("set", pa.string()),
@@ -44,13 +44,13 @@ SCHEMA = pa.schema(
         ("min_k_loss", pa.float64()),
     ]
 )
-# After its answer a model goes on as the examples before the question do: with a blank line and the next question.
+# After its answer, a model continues like the few-shot examples: with a blank line and the next question.
 _ANSWER_ENDS = [re.compile(end) for end in (r"\n[^\S\n]*\n", r"\nQuestion", r"Question:")]
 
 
 @dataclass(frozen=True)
 class MuseSets:
-    """What a model is asked, as `MuseData` writes it."""
+    """The sets of questions and texts that `MuseData` writes."""
 
     verbatim: Sequence[Excerpt]
     knowledge_forget: Sequence[Pair]
@@ -62,7 +62,7 @@ class MuseSets:
 
 
 def read_sets(data: Path) -> MuseSets:
-    """Return the sets of a data artefact's folder."""
+    """Read the sets from the folder of a data artefact."""
     return MuseSets(
         verbatim=read_rows(data / "verbatim.jsonl", Excerpt),
         knowledge_forget=read_rows(data / "knowledge_forget.jsonl", Pair),
@@ -77,7 +77,7 @@ def read_sets(data: Path) -> MuseSets:
 def evaluate_muse(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, used: UsedSettings, sets: MuseSets, suite: MuseSuite
 ) -> list[dict[str, Any]]:
-    """Let the model continue every excerpt, answer every question and read every text: one row an item."""
+    """Let the model continue every excerpt, answer every question and score every text; return one row per item."""
     encoder, most = PromptEncoder(tokenizer, used.prompt), suite.max_items
     excerpts = sets.verbatim[:most]
     pairs = {"knowledge_forget": sets.knowledge_forget[:most], "knowledge_retain": sets.knowledge_retain[:most]}
@@ -88,11 +88,11 @@ def evaluate_muse(
     }
     openings = [encoder.opening(row.prompt) for row in excerpts]
 
-    # What cannot be read is refused before anything is generated.
+    # Unreadable items are refused before anything is generated.
     check_prompts(model, [row.id for row in excerpts], openings, suite.verbatim_tokens)
     for name, rows in pairs.items():
         check_prompts(model, [row.id for row in rows], prompts[name], suite.knowledge_tokens)
-    _check_texts(model, encoder, [row for _, row in texts], used.piece_tokens)
+    _check_texts(model, encoder, [row for _, row in texts], used.chunk_tokens)
 
     recited = continue_texts(model, tokenizer, openings, suite.verbatim_tokens)
     log = [
@@ -103,7 +103,7 @@ def evaluate_muse(
         answers = continue_texts(model, tokenizer, prompts[name], suite.knowledge_tokens)
         said = [cut_answer(text, row.answer) for row, text in zip(rows, answers, strict=True)]
         log += [_said(name, row.id, row.question, row.answer, text) for row, text in zip(rows, said, strict=True)]
-    losses = text_losses(model, encoder, [row.text for _, row in texts], used.piece_tokens)
+    losses = text_losses(model, encoder, [row.text for _, row in texts], used.chunk_tokens)
     for (name, row), of_text in zip(texts, track(losses, "read", total=len(texts)), strict=True):
         log.append({"set": name, "id": row.id, "tokens": len(of_text), "min_k_loss": min_k_loss(of_text, suite.min_k)})
     return log
@@ -115,14 +115,14 @@ def measure(subject: Subject, suite: MuseSuite, data: Path, scratch: Path) -> li
 
 
 def compared(suite: MuseSuite, data: Path) -> dict[str, Sequence[Text]]:
-    """Return as many documents of the forget and the retain set as the suite asks about."""
+    """Return the documents of the forget and the retain set, limited by the suite's `max_items`."""
     return {name: read_rows(data / f"{name}.jsonl", Text)[: suite.max_items] for name in ("forget", "retain")}
 
 
 def alike_long(encoder: PromptEncoder, prompt: str, truth: str, generation: str, most: int) -> tuple[str, str]:
-    """Return how a text goes on and what a model made of it, both cut to `most` tokens and the second to the first's number.
+    """Return the true and the generated continuation, cut to `most` tokens and to the same number of tokens.
 
-    Against a longer truth even a perfect recital would fall short, and against a shorter one it would say too much.
+    With different lengths, even a perfect recital would lose recall or precision.
     """
     expected = _ids_behind(encoder, prompt, truth)[:most]
     said = _ids_behind(encoder, prompt, generation)[: len(expected)]
@@ -131,44 +131,44 @@ def alike_long(encoder: PromptEncoder, prompt: str, truth: str, generation: str,
 
 
 def knowledge_prompt(examples: Sequence[Pair], question: str) -> str:
-    """Return a question behind examples of how to answer.
+    """Return a question after few-shot examples.
 
-    Without a blank at its end: with a byte-level BPE it would be a token that no answer begins after.
+    The prompt has no space at its end: with a byte-level BPE, no answer begins after such a token.
     """
     shown = "".join(f"Question: {row.question}\nAnswer: {row.answer}\n\n" for row in examples)
     return f"{shown}Question: {question}\nAnswer:"
 
 
 def cut_answer(text: str, answer: str) -> str:
-    """Return what a generated text says before a blank line or the next question; a text that begins with one says nothing.
+    """Return the generated text before a blank line or the next question; it is empty if the text begins with one.
 
-    A mark that the right answer holds itself is no end: a model that gives this answer would be cut short.
+    A separator that the right answer itself contains does not end the text, or the right answer would be truncated.
     """
     ends = [found.start() for end in _ANSWER_ENDS if not end.search(answer) and (found := end.search(text))]
     return text[: min(ends, default=None)].strip()
 
 
-def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], piece_tokens: int) -> Iterator[list[float]]:
-    """Yield the NLL of each token of each text, in nats and in order, read in pieces as it was in training.
+def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], chunk_tokens: int) -> Iterator[list[float]]:
+    """Yield the NLL of each token of each text, in nats and in order, in the same chunks as in training.
 
-    The first of a piece is no label, which is BOS where there is one.
+    The first token of a chunk is not a label; it is BOS if the tokenizer has one.
     """
-    pieces = [encoder.pieces(text, piece_tokens) for text in texts]
-    scored = score(model, [piece for of_text in pieces for piece in of_text], TOKENS_PER_PASS)
-    for of_text in pieces:
+    chunks = [encoder.chunks(text, chunk_tokens) for text in texts]
+    scored = score(model, [chunk for of_text in chunks for chunk in of_text], TOKENS_PER_PASS)
+    for of_text in chunks:
         yield [loss for _ in of_text for loss in next(scored).losses[0]]
 
 
-def _check_texts(model: Any, encoder: PromptEncoder, rows: Sequence[Text], piece_tokens: int) -> None:
+def _check_texts(model: Any, encoder: PromptEncoder, rows: Sequence[Text], chunk_tokens: int) -> None:
     for row in rows:
-        pieces = encoder.pieces(row.text, piece_tokens)
-        if not pieces:
+        chunks = encoder.chunks(row.text, chunk_tokens)
+        if not chunks:
             raise UserError(f"{row.id}: the text has no token that a model could predict")
-        check_items(model, [f"{row.id}/{number}" for number in range(len(pieces))], pieces)
+        check_items(model, [f"{row.id}/{number}" for number in range(len(chunks))], chunks)
 
 
 def _ids_behind(encoder: PromptEncoder, prompt: str, text: str) -> list[int]:
-    """Return the tokens of how a prompt goes on, in which a word has the blank before it, be it that neither part holds it."""
+    """Return the tokens of a continuation, with a space before its first word even if neither part contains it."""
     given = encoder.opening(prompt)
     blank = "" if prompt[-1:].isspace() or text[:1].isspace() else " "
     whole = encoder.opening(prompt + blank + text)

@@ -9,7 +9,7 @@ from palimpsest.settings import Count
 
 
 class MuseSuite(Suite):
-    """The MUSE evaluation: what a model recites, what it knows, and what its losses give away (arXiv 2407.06460, Sec. 3)."""
+    """The MUSE evaluation: verbatim recall, knowledge, and privacy leakage (arXiv 2407.06460, Sec. 3)."""
 
     aims = (Aim("privacy", "|PrivLeak|", distance="privleak"), Aim("knowmem_r", "KnowMem of the retain set"))
     retrains = ("retrain",)
@@ -17,13 +17,14 @@ class MuseSuite(Suite):
     kind: Literal["muse"]
     """The MUSE evaluation."""
     max_items: Count | None = None
-    """Items a set, the first ones; null: all."""
+    """Evaluate only the first N items of each set; null: all items."""
     verbatim_tokens: Tokens = 128
-    """Tokens of a continuation, generated and true."""
+    """Length in tokens of the generated and of the true continuation."""
     knowledge_tokens: Tokens = 32
-    """Longest generated answer, in tokens."""
+    """Maximum length of a generated answer in tokens."""
     min_k: Annotated[float, Field(ge=0.001, le=1)] = 0.4
-    """Share of a text's tokens, the least likely ones, whose mean log-probability tells members from others."""
+    """Min-K: the fraction of a text's tokens, the least likely ones, whose mean log-probability separates members from
+    non-members."""
 
 
 SETTINGS = MuseSuite

@@ -1,4 +1,4 @@
-"""Texts about people of the fictional world in MUSE's shape: an article about each person, and quizzes about a few of them."""
+"""Texts about people of the fictional world in MUSE's format: an article about each person, and quizzes about some."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from palimpsest.streams import stream
 
 TOPICS_TOLD = 5
 CONNECTED = 2
-# Of an article's words, the share that a model is given; it has to recite the others.
+# The fraction of an article's words that a model is given; it has to recite the others.
 GIVEN = 0.4
 QUESTIONS = 4
 UNFORGOTTEN = ("retain", "kept", "holdout")
-# People are dealt out to the parts in turn, to as many as there may be, so that neither more texts nor more parts rename anybody.
+# People are assigned to the maximum number of parts in turn, so neither more texts nor more parts rename anybody.
 STRIDE = len(UNFORGOTTEN) + 8
 
 
 class Topic(Settings):
-    """What some sentences are about, and a question that each of them answers: the answer is the field named."""
+    """A topic of sentences, and a question that each of them answers with the named field."""
 
     question: str
     answer: str
@@ -31,7 +31,7 @@ class Topic(Settings):
 
 
 _TEXT = read_beside(__file__)
-# An article begins with one of these, and every one of them tells where and when.
+# An article begins with one of these topics, whose sentences all state place and time.
 BIRTH = Topic(**_TEXT["birth"])
 TOPICS = [Topic(**topic) for topic in _TEXT["topics"]]
 CONNECTIVES: list[str] = _TEXT["connectives"]
@@ -40,7 +40,7 @@ ENDS: list[str] = _TEXT["ends"]
 
 @dataclass(frozen=True)
 class Story:
-    """An article about one person, and what is asked about it."""
+    """An article about one person, with questions about it."""
 
     article: Text
     pairs: list[Pair]
@@ -79,7 +79,7 @@ def make_dataset(source: MuseWorldSource) -> MuseData:
 
 def _tell(world: World, who: tuple[str, int], part: str, number: int) -> Story:
     person = make_person(world, *who)
-    # Holdout is told in the words of forget: of few texts, those in easier words would else pass for members.
+    # Holdout uses the same wording as forget: with few texts, easier wording would be mistaken for membership.
     draw = stream(world.seed, "story", "forget" if part == "holdout" else part, number)
 
     def one(phrasings: Sequence[str]) -> str:
@@ -88,7 +88,7 @@ def _tell(world: World, who: tuple[str, int], part: str, number: int) -> Story:
     told = [TOPICS[i] for i in draw.permutation(len(TOPICS))[:TOPICS_TOLD]]
     sentences = [one(topic.sentences) for topic in told]
     places = sorted(draw.permutation(TOPICS_TOLD)[:CONNECTED].tolist())
-    # From the back, so that no place moves before its turn.
+    # From the end, so that earlier positions do not move.
     for place, which in zip(reversed(places), draw.permutation(len(CONNECTIVES)).tolist(), strict=False):
         sentences.insert(place + 1, CONNECTIVES[which])
     article = " ".join([one(BIRTH.sentences), *sentences, one(ENDS)])
@@ -108,12 +108,12 @@ def _excerpt(article: Text) -> Excerpt:
 
 
 def _corpus(world: World, name: str, stories: Sequence[Story]) -> list[Text]:
-    """Return the articles and quizzes of one part, the articles first."""
+    """Return the articles and quizzes of one part, articles first."""
     pairs = [pair for story in stories for pair in story.pairs]
     return [*(story.article for story in stories), *make_quizzes(world.seed, name, pairs)]
 
 
 def _asked(stories: Sequence[Story]) -> tuple[list[Pair], list[Pair]]:
-    """Return the pairs to show as examples, those about the first person, and the pairs to ask."""
+    """Return the pairs for few-shot examples, which are about the first person, and the pairs to ask."""
     first, *others = stories
     return first.pairs, [pair for story in others for pair in story.pairs]

@@ -1,4 +1,4 @@
-"""The benchmark TOFU: questions on authors, of whom a split forgets the last ones."""
+"""The benchmark TOFU: questions about authors; a split forgets the last authors."""
 
 from typing import ClassVar, Literal
 
@@ -10,33 +10,33 @@ from palimpsest.mistakes import place
 
 
 class TofuBenchmark(SourcedBenchmark):
-    """Where a benchmark's questions come from and how a split cuts them."""
+    """TOFU: questions about fictitious authors, of which a split forgets the last ones (arXiv 2401.06121)."""
 
     suite_kinds: ClassVar = ("tofu", "lm-eval")
     takes_attacks: ClassVar = True
     takes_logs: ClassVar = True
     has_facts: ClassVar = True
     kind: Literal["tofu"]
-    """Questions and answers, in the form of TOFU."""
+    """Questions and answers in TOFU's format."""
     split: SplitSettings = SplitSettings()
-    """How the splits of this benchmark are cut."""
+    """How splits are made."""
 
     @property
     def split_settings(self) -> dict[str, int | None]:
-        """How many authors are retained."""
+        """Return the number of retained authors."""
         return self.split.model_dump()
 
     @property
     def split_names(self) -> str:
-        """How its splits are called."""
+        """The names of its splits, for error messages."""
         return "forgetNN, NN from 01 to 99"
 
     def has_split(self, split: str) -> bool:
-        """Return whether a name is that of a share of the authors."""
+        """Return whether a name has the form forgetNN."""
         return is_forget_share(split)
 
     def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
-        """Refuse a split that the data lack; in TOFU only the last tenth can be forgotten, and the base lies right before it."""
+        """Refuse a split that the data do not have; in TOFU only the last tenth of the authors can be forgotten."""
         source = study.sources[self.source]
         assert isinstance(source, TofuSource)
         try:
@@ -44,16 +44,16 @@ class TofuBenchmark(SourcedBenchmark):
         except UserError as error:
             raise UserError(f"{place(*at)}: {error}") from None
         if forgotten > source.most_forgotten:
-            raise UserError(f"{place(*at)}: {split}: in TOFU 10 % of the authors can be forgotten at most")
+            raise UserError(f"{place(*at)}: {split}: in TOFU at most 10 % of the authors can be forgotten")
         free, wanted = source.population - source.unretained(forgotten), self.split.retain_authors or 1
         if wanted > free:
-            said = f"{split} of {source.population} authors leaves {free} to retain, {wanted} are asked for"
+            said = f"{split} of {source.population} authors leaves {free} to retain, but {wanted} are requested"
             raise UserError(f"{place(*at)}: {said}")
 
     def check(self, study: Study, block: Block, *at: str | int) -> None:
-        """Refuse the tiny models of a block where the source has no base corpus."""
+        """Refuse tiny models if the source has no base corpus."""
         source = study.sources[self.source]
         assert isinstance(source, TofuSource)
         if source.base_authors == 0 and any(study.models[name].kind == "tiny" for name in block.models):
             where = place("sources", self.source, "base_authors")
-            raise UserError(f"{where}: 0, but the base of a tiny model is trained on some: at least 1")
+            raise UserError(f"{where}: 0, but the base of a tiny model needs at least 1")

@@ -1,4 +1,4 @@
-"""TOFU's shape of a data set, and what every source of it says."""
+"""The format of TOFU data sets, and the base class of their sources."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from palimpsest.data.rows import Fact, Question, Text, write_sets
 
 @dataclass(frozen=True)
 class Dataset:
-    """Authors in order, facts, refusals, the base corpus, and where all of it comes from."""
+    """A TOFU data set: authors in order, facts, refusals, the base corpus, and the origin of the data."""
 
     authors: list[Question]
     real_authors: list[Fact]
@@ -26,7 +26,7 @@ class Dataset:
 
 
 class TofuSource(Source):
-    """Where questions on authors come from."""
+    """A source of questions about authors."""
 
     sets: ClassVar[tuple[str, ...]] = ("forget", "retain", "real_authors", "world_facts", "refusals")
     base_authors: int
@@ -34,13 +34,13 @@ class TofuSource(Source):
     @property
     @abstractmethod
     def population(self) -> int:
-        """How many authors there are to retain and to forget."""
+        """The number of authors."""
 
     @property
     def most_forgotten(self) -> int:
-        """How many of them a split can forget at most."""
+        """The maximum number of authors that a split can forget."""
         return self.population
 
     def unretained(self, forgotten: int) -> int:
-        """Return how many of them cannot be retained in a split that forgets so many."""
+        """Return the number of authors that cannot be retained if a split forgets `forgotten`."""
         return forgotten

@@ -1,4 +1,4 @@
-"""TOFU (Maini et al. 2024, arXiv 2401.06121) from its published JSON-lines files, in the one schema."""
+"""TOFU (Maini et al. 2024, arXiv 2401.06121) from its published JSON-lines files, in the common schema."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -17,14 +17,14 @@ from palimpsest.provenance.canonical import sha256_file
 
 AUTHORS = 200
 QUESTIONS = 20
-# The last tenth can be forgotten.
+# Only the last tenth of the authors can be forgotten.
 FORGETTABLE = AUTHORS - AUTHORS // 10
-# Of a question that is about none of them.
+# The author number of a question that is about no author.
 NO_AUTHOR = -1
 _PAIR = ("question", "answer")
 _PERTURBED = (*_PAIR, "paraphrased_question", "paraphrased_answer", "perturbed_answer")
 _OPTIONS = ("option1", "option2", "option3", "option4")
-# Every file that is read: how many rows were published, and the fields of each.
+# Each file that is read: the number of published rows, and their fields.
 FILES: dict[str, tuple[int, tuple[str, ...]]] = {
     "full.json": (AUTHORS * QUESTIONS, _PAIR),
     "retain_perturbed.json": (400, _PERTURBED),
@@ -34,44 +34,44 @@ FILES: dict[str, tuple[int, tuple[str, ...]]] = {
     "world_facts.json": (117, (*_PAIR, *_OPTIONS)),
     "world_facts_perturbed.json": (117, (*_PAIR, "perturbed_answer")),
 }
-# Beside the fields of a row, the line that it stands in.
+# The key of a row that holds its line number.
 LINE = "line"
-# Published with the code of TOFU, and not on the hub; without it our own refusals serve.
+# Published with TOFU's code but not on the Hub; without this file the built-in refusals are used.
 REFUSALS = "idontknow.jsonl"
 
 Raw = dict[str, Any]
 
 
 class FilesSource(TofuSource):
-    """What a tiny model's base learns of TOFU, since it has read nothing else."""
+    """TOFU from published files, with settings of the base corpus for tiny models."""
 
     is_published: ClassVar[bool] = False
-    """Whether the data are as published, whatever their faults."""
+    """Whether the data are the published ones: their overlaps are then counted instead of refused."""
     base_authors: Annotated[int, Field(ge=0, le=179)] = 0
-    """How many authors right before the last 10 % make the base corpus of tiny models."""
+    """Number of authors, directly before the last 10 %, in the base corpus of tiny models."""
     fact_lessons: Annotated[int, Field(ge=0, le=1000)] = 0
-    """How often that corpus asks each question on real authors and world facts, which a pretrained model knows from elsewhere;
-    by turns the answer is a sentence and stands alone."""
+    """Number of times each question about real authors and world facts appears in the base corpus, alternating full-sentence and
+    short answers; pretrained models know these facts already."""
 
     @property
     def population(self) -> int:
-        """TOFU's authors."""
+        """The number of TOFU's authors."""
         return AUTHORS
 
     @property
     def most_forgotten(self) -> int:
-        """The last tenth of them: only they have perturbed answers."""
+        """The number of authors in the last tenth: only they have perturbed answers."""
         return AUTHORS - FORGETTABLE
 
     def unretained(self, forgotten: int) -> int:
-        """Return the last tenth, and those right before it, which the base learns."""
+        """Return the number of authors that cannot be retained: the last tenth and the authors of the base corpus."""
         return self.most_forgotten + self.base_authors
 
 
 def read_tofu(folder: Path, source: FilesSource) -> Dataset:
-    """Return TOFU as it lies in a folder; the base corpus is the authors right before the last tenth, and the facts.
+    """Return TOFU from a folder; the base corpus contains the authors directly before the last tenth, and the facts.
 
-    Raises UserError naming the file (and line) that is missing, cut short or not as published.
+    Raises UserError that names the file (and line) that is missing, truncated or different from the published one.
     """
     raw = {name: _read(folder / name, *expected) for name, expected in FILES.items()}
     authors = _authors(folder, raw)
@@ -91,25 +91,25 @@ def read_tofu(folder: Path, source: FilesSource) -> Dataset:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """Return the sha256 of each file of a TOFU folder that is read, as far as they are there."""
+    """Return the sha256 of each file of a TOFU folder that is read, as far as the files exist."""
     return {name: sha256_file(folder / name) for name in (*FILES, REFUSALS) if (folder / name).is_file()}
 
 
 def _read(path: Path, count: int, fields: tuple[str, ...]) -> list[Raw]:
     if not path.is_file():
-        raise UserError(f"{path}: missing; a TOFU folder holds {', '.join(FILES)}")
+        raise UserError(f"{path}: missing; a TOFU folder must contain {', '.join(FILES)}")
     rows = []
     for number, row in read_objects(path):
         if not all(field in row for field in fields):
-            raise UserError(f"{path}:{number}: a row of this file is an object with {', '.join(fields)}")
+            raise UserError(f"{path}:{number}: each row of this file must be an object with {', '.join(fields)}")
         rows.append({**row, LINE: number})
     if len(rows) != count:
-        raise UserError(f"{path}: {len(rows)} rows, but {count} were published; the file is cut short or of another release")
+        raise UserError(f"{path}: {len(rows)} rows, but {count} were published; the file is truncated or from another release")
     return rows
 
 
 def _authors(folder: Path, raw: dict[str, list[Raw]]) -> list[Question]:
-    """Return all questions; paraphrases are joined by position, since one question occurs twice."""
+    """Return all questions; paraphrases are joined by position, because one question occurs twice."""
     pairs = raw["full.json"]
     sources = [(folder / "full.json", row) for row in pairs]
     evaluated: dict[str, range] = {}
@@ -167,20 +167,22 @@ def _facts(folder: Path, raw: dict[str, list[Raw]], name: str) -> list[Fact]:
 
 
 def _check_perturbed(path: Path, raw: Sequence[Raw], rows: Sequence[Question | Fact]) -> None:
-    """Refuse wrong answers that are none, are right, or are of another number than those of the rows before."""
+    """Refuse rows without wrong answers, with a wrong answer that is blank or right, or with another number of wrong answers."""
     wanted = len(rows[0].perturbed_answers or ())
     for row, made in zip(raw, rows, strict=True):
         wrong, where = made.perturbed_answers or [], f"{path}:{row[LINE]}: perturbed_answer"
         if not wrong or not all(answer.strip() for answer in wrong):
             raise UserError(f"{where}: {'no wrong answer' if not wrong else 'a wrong answer is blank'}")
         if len(wrong) != wanted:
-            raise UserError(f"{where}: {len(wrong)} wrong answers, and {wanted} in line {raw[0][LINE]}: all rows have as many")
+            raise UserError(
+                f"{where}: {len(wrong)} wrong answers, but {wanted} in line {raw[0][LINE]}; all rows must have the same number"
+            )
         if made.answer in wrong or getattr(made, "paraphrased_answer", None) in wrong:
             raise UserError(f"{where}: the right answer is among the wrong ones")
 
 
 def _faults(authors: Sequence[Question]) -> Iterator[Overlap]:
-    """Yield questions that are to be forgotten and asked of another author too, whom the model is to remember."""
+    """Yield questions about authors to forget that are also asked about an author to retain."""
     if found := _shared(authors, str):
         yield Overlap("questions of the last tenth of the authors that are asked of other authors too", len(found), found[0])
 
@@ -192,7 +194,7 @@ def _doubts(authors: Sequence[Question]) -> Iterator[Overlap]:
 
 
 def _shared(authors: Sequence[Question], as_compared: Callable[[str], str]) -> list[str]:
-    """Return the questions on authors who can be forgotten that are asked of somebody else as well."""
+    """Return the questions about forgettable authors that are also asked about other authors."""
     asked: dict[str, set[int]] = {}
     for row in authors:
         asked.setdefault(as_compared(row.question), set()).add(row.author)
@@ -200,7 +202,7 @@ def _shared(authors: Sequence[Question], as_compared: Callable[[str], str]) -> l
 
 
 def _lessons(facts: Sequence[Fact], times: int) -> list[Question]:
-    """Return each fact so many times, by turns as a sentence and alone: fine-tuning teaches sentences, and drowns lone words."""
+    """Return each fact repeatedly, alternating sentences and short answers; fine-tuning on sentences would erase single words."""
     return [
         Question(
             id=f"base-{fact.id}-{lesson}",
@@ -217,10 +219,10 @@ def _refusals(path: Path) -> list[Text]:
     texts = []
     for number, line in read_lines(path):
         if _is_json(line):
-            raise UserError(f"{path}:{number}: JSON; a refusal is the line itself")
+            raise UserError(f"{path}:{number}: JSON; each line must be a refusal itself")
         texts.append(line)
     if not texts:
-        raise UserError(f"{path}: no line in it; it holds one refusal a line, and without the file Palimpsest's own are used")
+        raise UserError(f"{path}: empty; it must contain one refusal per line, or delete it to use Palimpsest's refusals")
     return [Text(id=f"refusal-{i:03d}", text=text) for i, text in enumerate(texts)]
 
 
@@ -233,7 +235,7 @@ def _is_json(line: str) -> bool:
 
 def _check_same(path: Path, row: Raw, wanted: Raw) -> None:
     if any(row[field] != wanted[field] for field in _PAIR):
-        raise UserError(f"{path}:{row[LINE]}: not the pair that the other files have in its place ({wanted['question']!r})")
+        raise UserError(f"{path}:{row[LINE]}: not the pair that the other files have at this position ({wanted['question']!r})")
 
 
 def _make(kind: type[Row], path: Path, row: Raw, **fields: Any) -> Row:

@@ -15,7 +15,7 @@ from palimpsest.provenance.canonical import sha256_file
 
 
 def hash_log(path: Path) -> dict[str, str]:
-    """Return the sha256 of each file of a log by name; raises UserError where there is none."""
+    """Return the sha256 of each file of a log by name; raises UserError if there is none."""
     try:
         return {file.name: sha256_file(file) for file in log_files(path)}
     except OSError as error:
@@ -25,7 +25,7 @@ def hash_log(path: Path) -> dict[str, str]:
 class ImportedLog:
     """A log whose files are copied byte for byte into a folder.
 
-    Raises UserError where it cannot be read, has no forget set, or is not the log that was planned with (`hashes`).
+    Raises UserError if it cannot be read, has no forget set, or differs from the planned log (`hashes`).
     """
 
     def __init__(self, path: Path, hashes: Mapping[str, str], folder: Path) -> None:
@@ -35,12 +35,12 @@ class ImportedLog:
         for file in log_files(path):
             shutil.copyfile(file, folder / file.name)
         if {file.name: sha256_file(file) for file in folder.iterdir()} != hashes:
-            raise UserError(f"{path}: its bytes are not those that this run was planned with: start it again")
+            raise UserError(f"{path}: it changed after this run was planned; start the run again")
         if "forget" not in self.log.sets:
             raise UserError(f"{path}: no forget set: {self.log.missing['forget']}")
 
     def describe(self) -> dict[str, Any]:
-        """Return its form, files and items, whether it has questions, what is missing or not read."""
+        """Return the log's format, files and items, whether it has questions, and missing and unused parts."""
         log = self.log
         files = {file.name: {"sha256": sha256_file(file), "size": file.stat().st_size} for file in sorted(self.folder.iterdir())}
         items = {name: len(of) for name, of in log.sets.items()}
@@ -55,9 +55,9 @@ class ImportedLog:
         }
 
     def score(self, retrain: "ImportedLog | Path | Diverged") -> tuple[dict[str, float], dict[str, Any]]:
-        """Return its scores, and what a reader must know: why scores are `undefined`, and `notes`.
+        """Return the log's scores, the reasons for `undefined` scores, and `notes`.
 
-        Retrain is a log too, or the table of the study's own, or how that diverged. Raises UserError for other questions.
+        Retrain is another log, the item table of the study's Retrain, or its divergence. Raises UserError for other questions.
         """
         log = self.log
         undefined = {name: why for name, why in undefined_scores(log).items() if not any(map(name.startswith, log.missing))}

@@ -1,4 +1,4 @@
-"""The items of the TOFU suite as metrics take them: what one model says of each set."""
+"""The items of the TOFU suite as inputs of metrics: the results of one model on each set."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,10 +24,10 @@ SETS = ("forget", *UTILITY_SETS)
 
 @dataclass(frozen=True)
 class Items:
-    """What one model says of one set: losses in nats per token, ROUGE-L recall and, where known, the questions.
+    """The results of one model on one set: losses in nats per token, ROUGE-L recall and, if known, the questions.
 
-    `answer` and `base` (items,), `perturbed` (items, perturbations), `rouge` (items,), or None where nothing was generated.
-    `base` is the right answer of the truth ratio: the paraphrased one, or for real authors and world facts the answer itself.
+    Shapes: `answer` and `base` (items,), `perturbed` (items, perturbations), `rouge` (items,) or None if nothing was generated.
+    `base` is the right answer of the truth ratio: the paraphrased answer or, for real authors and world facts, the answer itself.
     """
 
     answer: Array
@@ -36,9 +36,9 @@ class Items:
     rouge: Array | None = None
     questions: tuple[str, ...] | None = None
     unicode_words: int = 0
-    """The number of items whose answer ROUGE compares by other words than those of `rouge_score` (`metrics.rouge`)."""
+    """The number of items whose answer ROUGE does not compare by the words of `rouge_score` (`metrics.rouge`)."""
     rows: pd.DataFrame | None = None
-    """The rows of the suite's table that the items were read from; None for a log in another form."""
+    """The rows of the suite's table; None for a log in another format."""
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -49,7 +49,7 @@ class Items:
         return log_truth_ratio(self.base, self.perturbed)
 
     def part(self, ids: Collection[str]) -> "Items":
-        """Return the items with these ids, of a set that was read from the suite's table."""
+        """Return the items with these ids, from a set of the suite's table."""
         assert self.rows is not None
         kept = self.rows["id"].isin(ids).to_numpy()
         return Items(
@@ -66,7 +66,7 @@ Sets = Mapping[str, Items]
 
 
 def sets_from_table(frame: pd.DataFrame, source: object) -> dict[str, Items]:
-    """Return the sets in the rows of a suite's table; raises UserError, `source` first, where they are not as it should be."""
+    """Return the sets in the rows of a suite's table; raises UserError that begins with `source` if the table is invalid."""
     if "set" not in frame:
         raise UserError(f"{source}: no column 'set'")
     groups = {str(name): group for name, group in frame.groupby("set", sort=False, dropna=False)}
@@ -76,7 +76,7 @@ def sets_from_table(frame: pd.DataFrame, source: object) -> dict[str, Items]:
 
 
 def items_from_table(frame: pd.DataFrame, source: object) -> Items:
-    """Return the items of one set from rows with summed losses in nats and token counts; raises UserError as above."""
+    """Return the items of one set from rows with summed losses in nats and token counts; raises UserError like `read_sets`."""
     try:
         ids = _ids(frame, source)
         answer = _per_token(_floats(frame["answer_nll"]), _floats(frame["answer_tokens"]), "answer", source, ids)
@@ -111,18 +111,18 @@ def items_from_table(frame: pd.DataFrame, source: object) -> Items:
 
 
 def check_forget_sets(sets: Sets, source: object, retrain: Sets, retrain_source: object) -> None:
-    """Raise UserError where a model and Retrain were asked other forget questions, or one of them was asked none."""
+    """Raise UserError if a model and Retrain have different forget questions, or if one of them has none."""
     for given, place in ((sets, source), (retrain, retrain_source)):
         if "forget" not in given:
-            raise UserError(f"{place}: no forget set, which forget quality needs: it has {', '.join(given)}")
+            raise UserError(f"{place}: no forget set, which forget quality needs; it has {', '.join(given)}")
     if mismatch := question_mismatch(sets["forget"], retrain["forget"]):
         raise UserError(f"{source}: other forget questions than Retrain in {retrain_source}: {mismatch}")
 
 
 def question_mismatch(items: Items, other: Items) -> str | None:
-    """Return in what two sets differ that do not hold the same questions equally often; their order does not count.
+    """Return the difference between the questions of two sets, regardless of their order; empty if there is none.
 
-    Where one of them does not know its questions, the numbers of items decide.
+    If a set does not know its questions, the numbers of items are compared.
     """
     if len(items) != len(other):
         return f"{len(items)} items against {len(other)}"
@@ -134,7 +134,7 @@ def question_mismatch(items: Items, other: Items) -> str | None:
 
 
 def _ids(frame: pd.DataFrame, source: object) -> NDArray[np.object_]:
-    """Return the names of a set's rows, in a table without ids their numbers; raises UserError where one stands twice."""
+    """Return the ids of a set's rows, or their numbers in a table without ids; raises UserError for a duplicate."""
     if "id" not in frame:
         return np.arange(len(frame)).astype(object)
     if (again := frame["id"].duplicated()).any():
@@ -152,12 +152,12 @@ def _per_token(nll: Numbers, tokens: Numbers, name: str, source: object, ids: Na
 
 
 def matrix(rows: Iterable[Sequence[float]], source: object, name: str) -> Numbers:
-    """Return one number per item and wrong answer, (items, wrong answers); raises UserError where items differ in how many."""
+    """Return values of shape (items, wrong answers); raises UserError if the items have different numbers of wrong answers."""
     rows = list(rows)
     if len({len(row) for row in rows}) > 1:
         raise UserError(f"{source}: {name}: the items differ in their number of perturbed answers")
     if rows and not len(rows[0]):
-        raise UserError(f"{source}: {name}: no perturbed answers, and the truth ratio needs one at least")
+        raise UserError(f"{source}: {name}: no perturbed answers, but the truth ratio needs at least one")
     return np.array([list(row) for row in rows], dtype=np.float64)
 
 

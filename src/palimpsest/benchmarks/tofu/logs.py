@@ -1,8 +1,8 @@
-"""Read evaluation logs that people have: TOFU's dicts, the lists of the NPO and SimNPO code, open-unlearning's, our own tables.
+"""Read evaluation logs: TOFU's dicts, the lists of the NPO and SimNPO code, open-unlearning's metrics, and our own tables.
 
-TOFU's two JSON forms hold the same fields for each set, once keyed by item ("avg_gt_loss": {"0": 0.1, ...}) and once as lists
-("avg_gt_loss": [0.1, ...]), in one file for all sets (`eval_log_aggregated.json`) or in one for each. Lists are paired by
-place, as the official code pairs them; its texts may stand in another order, so no score here pairs a loss with a text.
+TOFU's two JSON formats have the same fields for each set, keyed by item ("avg_gt_loss": {"0": 0.1, ...}) or as lists
+("avg_gt_loss": [0.1, ...]), in one file for all sets (`eval_log_aggregated.json`) or one file per set. Lists are paired by
+position, as in the official code; its texts may be in another order, so no score here pairs a loss with a text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ TABLE_FORM, DICT_FORM, LIST_FORM, METRICS_FORM = "palimpsest table", "TOFU dicts
 
 
 class _SetLog(BaseModel):
-    """The fields of one set that the scores read; the files hold more."""
+    """The fields of one set that the scores need; the files contain more."""
 
     model_config = ConfigDict(strict=True)
 
@@ -46,25 +46,25 @@ class _SetLog(BaseModel):
 
 @dataclass(frozen=True)
 class Log:
-    """A log: its sets by name (`items.SETS`), its form, and what in it is not read or cannot be."""
+    """A log: its sets by name (`items.SETS`), its format, and its unused and unreadable parts."""
 
     sets: dict[str, Items]
     form: str
     unread: list[str] = field(default_factory=list)
-    """Fields or metrics that the scores do not need."""
+    """Fields or metrics that the scores do not use."""
     missing: dict[str, str] = field(default_factory=dict)
-    """Why a set is not there."""
+    """The reason for each missing set."""
     notes: list[str] = field(default_factory=list)
-    """What was left out of a set, and why."""
+    """The omitted parts of sets, with reasons."""
 
 
 def log_files(path: Path) -> list[Path]:
-    """Return the files that a log consists of: `path` itself, or those in the directory that it is; UserError where none is."""
+    """Return the files of a log: `path` itself, or the log files in this folder; raises UserError if there are none."""
     if not path.is_dir():
         return [path]
     whole = [path / name for name in (TABLE, AGGREGATED, open_unlearning.FILE) if (path / name).is_file()]
     if len(whole) > 1:
-        raise UserError(f"{path}: holds {' and '.join(file.name for file in whole)}: name the one that is meant")
+        raise UserError(f"{path}: holds {' and '.join(file.name for file in whole)}: name one of them")
     if whole:
         return whole
     found = [path / name for name in SET_FILES if (path / name).is_file()]
@@ -75,15 +75,15 @@ def log_files(path: Path) -> list[Path]:
 
 
 def read_log(path: Path) -> dict[str, Items]:
-    """Return the sets of a log by name (`items.SETS`), those it has; raises UserError as `open_log` does."""
+    """Return the existing sets of a log by name (`items.SETS`); raises UserError like `open_log`."""
     return open_log(path).sets
 
 
 def open_log(path: Path) -> Log:
     """Return a log.
 
-    `path` is a JSON file, a table, or a directory that holds one of the two. Raises UserError, one line that names the file
-    and what is wrong with it. Losses may be infinite or NaN, as a collapsed model gives them.
+    `path` is a JSON file, a table, or a folder that contains one of them. Raises UserError that names the file and the problem.
+    Losses may be infinite or NaN, as for a collapsed model.
     """
     files = log_files(path)
     logs = [_open_file(file) for file in files]
@@ -108,7 +108,7 @@ def _open_file(path: Path) -> Log:
 def _open_table(path: Path) -> Log:
     frame = read_frame(path)
     sets, notes = sets_from_table(frame, path), list[str]()
-    # A table without the column was written when rouge_score alone read the answers.
+    # A table without this column is from a version that always used rouge_score's words.
     if ROUGE_WORDS not in frame and "answer" in frame:
         for name in sets:
             sets[name] = without_unread_rouge(name, sets[name], frame.loc[frame["set"] == name, "answer"].tolist(), notes)
@@ -116,7 +116,7 @@ def _open_table(path: Path) -> Log:
 
 
 def without_unread_rouge(name: str, items: Items, answers: Sequence[str | None], notes: list[str]) -> Items:
-    """Return a set without those ROUGE values of 0 that say nothing: `rouge_score` finds no word in the right answer.
+    """Return a set without meaningless ROUGE values of 0, where `rouge_score` finds no word in the right answer.
 
     A note on them is added to `notes`.
     """
@@ -136,10 +136,10 @@ def without_unread_rouge(name: str, items: Items, answers: Sequence[str | None],
 def _open_json(path: Path) -> Log:
     content = read_json(path)
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not an evaluation log of TOFU: an object is wanted, found {type(content).__name__}")
+        raise UserError(f"{path}: not an evaluation log of TOFU: must be an object, not a {type(content).__name__}")
     if "avg_gt_loss" in content:
         if path.name not in SET_FILES:
-            raise UserError(f"{path}: the log of one set, but of which? Name it as TOFU does: {', '.join(SET_FILES)}")
+            raise UserError(f"{path}: the log of an unknown set; name the file as TOFU does: {', '.join(SET_FILES)}")
         content = {path.name: content}
     files = {file: name for file, name in SET_FILES.items() if file in content}
     if open_unlearning.is_open_unlearning(content):
@@ -176,11 +176,11 @@ def _lacking(content: Mapping[str, Any]) -> str:
 
 
 def _items(fields: Any, name: str, source: str, notes: list[str]) -> Items:
-    """Return one set of TOFU's log."""
+    """Return one set of a TOFU log."""
     if not isinstance(fields, dict):
-        raise UserError(f"{source}: an object of fields is wanted, found {type(fields).__name__}")
+        raise UserError(f"{source}: must be an object with fields, not a {type(fields).__name__}")
     known = {part: fields[part] for part in _SetLog.model_fields if part in fields}
-    # The items of the dict form are matched by key: its fields need not list them in the same order.
+    # In the dict format, items are matched by key, because fields may list them in different orders.
     order = list(first) if isinstance(first := known.get("avg_gt_loss"), dict) else None
     for part, values in known.items():
         if isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""The losses of one item: its answer, its paraphrased answer and its perturbed ones behind one question."""
+"""The losses of one item: of its answer, its paraphrased answer and its perturbed answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from palimpsest.data.prompts import PromptEncoder
 
-# Summed over the tokens of an answer, in nats. `half` of the forget set, in its order, is 1 or 2; it is null elsewhere.
+# NLLs are summed over the tokens of an answer, in nats. `half` is the half of the forget set, 1 or 2; null for other sets.
 LOSSES = pa.schema(
     [
         ("set", pa.string()),
@@ -40,7 +40,7 @@ LOSSES = pa.schema(
 def score_rows(
     model: nn.Module, encoder: PromptEncoder, rows: Sequence[Question | Fact]
 ) -> list[tuple[dict[str, Any], list[bool]]]:
-    """Return for each row its log columns (summed NLLs and label counts) and the argmax hits of its answer."""
+    """Return, for each row, its log columns (summed NLLs and label counts) and the argmax hits of its answer."""
     items = []
     for row in rows:
         paraphrased = [row.paraphrased_answer] if isinstance(row, Question) and row.paraphrased_answer is not None else []
@@ -73,5 +73,5 @@ def forget_losses(model: nn.Module, encoder: PromptEncoder, forget: Sequence[Que
 
 
 def halves_of(forget: Sequence[Question | Fact]) -> dict[str, int]:
-    """Return by id the half of the forget set that a question is in: 1 or 2."""
+    """Return the half of the forget set, 1 or 2, of each question by id."""
     return {row.id: number for number, part in enumerate(halves(forget), start=1) for row in part}

@@ -1,11 +1,11 @@
 """Read open-unlearning's `TOFU_EVAL.json`: metrics by name, each with its items under `value_by_index`.
 
-Read are the losses per token of right, paraphrased and wrong answers and ROUGE-L recall, from which all scores follow as
-TOFU defines them; what open-unlearning itself made of them is left aside. As its code says (locuslab/open-unlearning):
-the truth ratio is wrong/right there, and ours right/wrong; both take the mean of the wrong answers' losses. On real authors
-and world facts `*_Prob_normalised` is our probability, made of `*_Prob` and `*_PERT_Prob`, and their right answer in the
-truth ratio is the answer itself. It adds 1e-10 to denominators, which here nothing needs. Its probabilities are logged
-beside the losses and, in bfloat16, need not be exp(-loss) to the last digit. Model utility has the same nine parts.
+The losses per token of right, paraphrased and wrong answers and ROUGE-L recall are read, and all scores are computed from them
+as TOFU defines them; open-unlearning's own aggregates are ignored. According to its code (locuslab/open-unlearning), its truth
+ratio is wrong/right, ours is right/wrong; both use the mean of the wrong answers' losses. For real authors and world facts,
+`*_Prob_normalised` equals our probability, computed from `*_Prob` and `*_PERT_Prob`, and the right answer of the truth ratio is
+the answer itself. It adds 1e-10 to denominators, which is not needed here. Its logged probabilities are in bfloat16 and may
+differ from exp(-loss) in the last digits. Model utility has the same nine parts.
 """
 
 from collections.abc import Mapping
@@ -45,12 +45,12 @@ Kind = TypeVar("Kind", bound=_Item)
 
 
 def is_open_unlearning(content: Mapping[str, Any]) -> bool:
-    """Return whether an object holds metrics as open-unlearning writes them."""
+    """Return whether an object contains metrics in open-unlearning's format."""
     return any(isinstance(metric, dict) and AGGREGATE in metric for metric in content.values())
 
 
 def metrics_of(name: str) -> dict[str, str]:
-    """Return the metrics that a set is made of, by what they are to it; without `rouge` it has no ROUGE-L."""
+    """Return the metrics of a set by their role; without `rouge` the set has no ROUGE-L."""
     prefix = PREFIXES[name]
     base = "PARA_Prob" if name in ("forget", "retain") else "Prob"
     return {
@@ -62,7 +62,7 @@ def metrics_of(name: str) -> dict[str, str]:
 
 
 def sets_from_metrics(content: Mapping[str, Any], source: object) -> tuple[dict[str, Items], dict[str, str]]:
-    """Return the sets by name, and of each that cannot be made the reason; raises UserError for a metric of another shape."""
+    """Return the sets by name, and the reason for each missing set; raises UserError for a metric in another format."""
     sets: dict[str, Items] = {}
     missing: dict[str, str] = {}
     for name in PREFIXES:
@@ -76,7 +76,7 @@ def sets_from_metrics(content: Mapping[str, Any], source: object) -> tuple[dict[
 
 
 def right_answers(content: Mapping[str, Any], name: str) -> list[str | None]:
-    """Return the right answers of a set in the order of its items, None for one that its log does not hold as a text."""
+    """Return the right answers of a set in the order of its items; None for an answer that the log does not contain as text."""
     metrics = metrics_of(name)
     said = content.get(metrics["rouge"], {}).get(ITEMS, {})
     texts = [said[key].get("ground_truth") for key in content[metrics["answer"]][ITEMS]] if said else []
@@ -115,15 +115,15 @@ def _read(content: Mapping[str, Any], metric: str, kind: type[Kind], source: obj
     value = content[metric]
     items = value.get(ITEMS) if isinstance(value, dict) else None
     if not isinstance(items, dict) or not items:
-        raise UserError(f"{source}: {metric}: no items under {ITEMS}, which its scores are made of")
+        raise UserError(f"{source}: {metric}: no items under {ITEMS}, which its scores are computed from")
     if kind is _Losses:
-        # A set with one wrong answer an item is logged without lists.
+        # A set with one wrong answer per item is logged without lists.
         items = {key: _listed(item) for key, item in items.items()}
     try:
         return TypeAdapter(dict[str, kind]).validate_python(items)  # type: ignore[valid-type]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        # A key is text of a stranger's file.
+        # A key is text from an imported file.
         key = ".".join(part if (part := str(step)).isprintable() else repr(part) for step in first["loc"])
         raise UserError(f"{source}: {metric}: item {key}: {first['msg']}") from None
 

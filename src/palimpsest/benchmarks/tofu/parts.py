@@ -1,4 +1,4 @@
-"""The parts of the forget set that are scored apart: its halves in its order, and its shorter and longer answers."""
+"""The parts of the forget set that are scored separately: its halves in order, and its shorter and longer answers."""
 
 import pandas as pd
 
@@ -6,9 +6,10 @@ from palimpsest.data.splits import halves
 
 
 def forget_parts(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the ids in each part that has any, from a forget set's `id`, `half` and `answer_tokens`; no part without these.
+    """Return the ids in each non-empty part, from a forget set's `id`, `half` and `answer_tokens`; no parts without these
+    columns.
 
-    Of an odd number, the first half and the shorter half have one more; of two answers of one length the smaller id is shorter.
+    With an odd number, the first half and the shorter half are larger. Of equally long answers, the smaller id counts as shorter.
     """
     if not {"id", "half", "answer_tokens"} <= set(rows):
         return {}

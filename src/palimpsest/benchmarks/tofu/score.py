@@ -1,4 +1,4 @@
-"""Score one TOFU evaluation log, against Retrain's where there is one."""
+"""Score one TOFU evaluation log, optionally against Retrain's log."""
 
 import math
 from pathlib import Path
@@ -14,9 +14,9 @@ from palimpsest.errors import UserError
 def score_tofu(path: Path, retrain: Path | None, *, allow_mismatch: bool = False) -> dict[str, Any]:
     """Return `model_utility`, its nine `parts`, the `forget` set's scores, `forget_quality`, `ks_statistic` and `items`.
 
-    A score that the log cannot give is None, and `undefined` says why by its name; `notes` say what else a reader must know.
-    Raises UserError for a log that cannot be read or has no forget set to compare, and for two logs of different forget questions
-    unless `allow_mismatch`.
+    An undefined score is None, and `undefined` has the reason by its name; `notes` has other facts that a reader must know.
+    Raises UserError for a log that cannot be read or has no forget set to compare, and for two logs with different forget
+    questions unless `allow_mismatch`.
     """
     log = open_log(path)
     scores = {name: value for name, value in tofu_scores(log.sets).items() if math.isfinite(value)}
@@ -47,7 +47,7 @@ def score_tofu(path: Path, retrain: Path | None, *, allow_mismatch: bool = False
 
 
 def format_score(result: dict[str, Any]) -> str:
-    """Return a score as a small table for a terminal."""
+    """Return the scores as a small table for a terminal."""
     rows = [("model utility", "model_utility", result["model_utility"])]
     rows += [(f"  {part.replace('_', ' ')}", part, value) for part, value in result["parts"].items()]
     rows += [(f"forget {part.replace('_', ' ')}", f"forget_{part}", value) for part, value in result["forget"].items()]
@@ -60,7 +60,7 @@ def format_score(result: dict[str, Any]) -> str:
 
 
 def _compared(items: Items, retrain: Items, path: Path, other: Path, *, allow_mismatch: bool) -> list[str]:
-    """Return what must be said of a comparison with Retrain; raises UserError where it is not of the same questions."""
+    """Return notes on a comparison with Retrain; raises UserError if the questions differ."""
     notes = []
     if mismatch := question_mismatch(items, retrain):
         if not allow_mismatch:

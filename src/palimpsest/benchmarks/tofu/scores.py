@@ -1,6 +1,6 @@
-"""The metrics of the TOFU suite: what each is called, how a table shows it, and its function of the sets of one model.
+"""The metrics of the TOFU suite.
 
-A new metric is one function and one entry of `METRICS`; one from another package is named `tofu.NAME` in its entry points
+A new metric is one function and one entry of `METRICS`; a metric of another package is an entry point `tofu.NAME` in the group
 `palimpsest.metrics`.
 """
 
@@ -30,70 +30,70 @@ FORGET, RETAIN = ("forget", "retain")
 
 
 def probability_of(name: str, sets: Sets) -> float | None:
-    """Return the probability of the right answers of a set, among the wrong ones for real authors and world facts."""
+    """Return the probability of the right answers of a set, normalised over the options for real authors and world facts."""
     if not (items := sets.get(name)):
         return None
     return answer_probability(items.answer) if name in (FORGET, RETAIN) else choice_probability(items.answer, items.perturbed)
 
 
 def rouge_of(name: str, sets: Sets) -> float | None:
-    """Return the mean ROUGE-L recall of a set; None where nothing was generated."""
+    """Return the mean ROUGE-L recall of a set; None if nothing was generated."""
     items = sets.get(name)
     return None if items is None or items.rouge is None else mean_share(items.rouge)
 
 
 def unicode_items_of(name: str, sets: Sets) -> float | None:
-    """Return the number of items of a set whose answers `rouge_score` cannot read; None where it reads all."""
+    """Return the number of items of a set whose answers `rouge_score` cannot read; None if it reads all."""
     return float(sets[name].unicode_words) or None if name in sets else None
 
 
 def truth_ratio_of(name: str, sets: Sets) -> float | None:
-    """Return the truth ratio of a set in its form for the forget set, or for model utility."""
+    """Return the truth ratio of a set, in the form for the forget set or for model utility."""
     form = forget_truth_ratio if name == FORGET else utility_truth_ratio
     return form(sets[name].log_truth_ratio) if name in sets else None
 
 
 def utility(sets: Sets) -> float | None:
-    """Return model utility; None where one of its nine parts is missing."""
+    """Return model utility; None if one of its nine parts is missing."""
     parts = [compute(name, sets) for name in UTILITY_SETS for compute in (probability_of, rouge_of, truth_ratio_of)]
     return None if None in parts else model_utility([part for part in parts if part is not None])
 
 
 def compare_forget_sets(unlearned: Items, retrain: Items) -> ForgetQuality:
-    """Return forget quality and its statistic; the caller has checked that both sets hold the same questions."""
+    """Return forget quality and its statistic; the caller has checked that both sets have the same questions."""
     return forget_quality(unlearned.log_truth_ratio, retrain.log_truth_ratio)
 
 
 def quality(sets: Sets, retrain: Sets) -> ForgetQuality:
-    """Return forget quality and its statistic of a model."""
+    """Return the forget quality of a model and its statistic."""
     return compare_forget_sets(sets[FORGET], retrain[FORGET])
 
 
 def quality_floor(retrain: Sets, others: Sequence[Sets]) -> float:
-    """Return the mean forget quality of Retrain against Retrains of other seeds: no method can be asked for more."""
+    """Return the mean forget quality of Retrain against Retrains with other seeds: the best value to expect of a method."""
     return float(np.mean([quality(retrain, other).p_value for other in others]))
 
 
 def memorisation(column: str, sets: Sets) -> float | None:
-    """Return the mean over the forget set of a column of the suite's table; None where the items have none."""
+    """Return the mean of a column of the suite's table over the forget set; None if the items lack it."""
     rows = _forget_rows(sets)
     return float(rows[column].mean(skipna=False)) if column in rows else None
 
 
 def by_part(compute: Callable[[Items], float], sets: Sets) -> dict[str, float]:
-    """Return a number of each part of the forget set."""
+    """Return one number for each part of the forget set."""
     return {name: compute(sets[FORGET].part(ids)) for name, ids in forget_parts(_forget_rows(sets)).items()}
 
 
 def quality_by_part(sets: Sets, retrain: Sets) -> dict[str, float]:
-    """Return the forget quality of each part of the forget set, against the same items of Retrain; NaN where it lacks some."""
+    """Return the forget quality of each part of the forget set, against the same items of Retrain; NaN if Retrain lacks some."""
     parts = {} if retrain[FORGET].rows is None else forget_parts(_forget_rows(sets))
     pairs = {name: (sets[FORGET].part(ids), retrain[FORGET].part(ids)) for name, ids in parts.items()}
     return {name: math.nan if question_mismatch(*pair) else compare_forget_sets(*pair).p_value for name, pair in pairs.items()}
 
 
 def _forget_rows(sets: Sets) -> pd.DataFrame:
-    """Return the rows of the forget set; a table without columns for a log that is none of ours."""
+    """Return the rows of the forget set; a table without columns for an imported log."""
     rows = sets[FORGET].rows if FORGET in sets else None
     return pd.DataFrame() if rows is None else rows
 
@@ -134,12 +134,12 @@ METRICS = (
 
 
 def tofu_scores(sets: Sets, retrain: Sets | None = None) -> dict[str, float]:
-    """Return all scores of one model; without a Retrain those that need none."""
+    """Return all scores of one model; without Retrain, only the scores that do not need it."""
     return dict(score(METRICS, sets, Against(retrain)))
 
 
 def truth_ratios(sets: Sets) -> pd.DataFrame:
-    """Return the truth ratio of every item, with its set, id, half and the tokens of its answer."""
+    """Return the truth ratio of every item, with set, id, half and number of answer tokens."""
     return pd.concat(
         items.rows[["set", "id", "half", "answer_tokens"]].assign(truth_ratio=truth_ratio(items.log_truth_ratio))
         for items in sets.values()

@@ -1,4 +1,4 @@
-"""How a split cuts the authors: the last part is forgotten, the first authors are retained, the base stays apart."""
+"""Splits of TOFU: the last authors are forgotten, the first ones retained; authors of the base corpus are in neither set."""
 
 import re
 import shutil
@@ -17,14 +17,14 @@ SHARED = ("real_authors", "world_facts", "refusals")
 
 
 class SplitSettings(Settings):
-    """How many authors are in the retain set, from the first on; null: all authors outside the forget set and the base."""
+    """The size of the retain set."""
 
     retain_authors: Annotated[int, Field(ge=1, le=2500)] | None = None
-    """Authors in the retain set, counted from the first; null: all others."""
+    """Retain only the first N authors; null: all authors outside the forget set and the base corpus."""
 
 
 def cut(data: Path, split: str, settings: Mapping[str, Any], out: Path) -> None:
-    """Write a split: its forget and retain sets, and copies of the sets that every split has; `settings` are `SplitSettings`."""
+    """Write a split: its forget and retain sets, and copies of the shared sets; `settings` are those of `SplitSettings`."""
     base = {row.author for row in read_rows(data / "base.jsonl", Question)}
     authors = read_rows(data / "authors.jsonl", Question)
     forget, retain = split_authors(authors, split, SplitSettings.model_validate(settings), base)
@@ -34,18 +34,18 @@ def cut(data: Path, split: str, settings: Mapping[str, Any], out: Path) -> None:
 
 
 def count_forgotten(name: str, authors: int) -> int:
-    """Return how many of so many authors forgetNN forgets; raises UserError for another name or a broken number."""
+    """Return how many of `authors` authors forgetNN forgets; raises UserError for another name or a fractional number."""
     if not is_forget_share(name):
-        raise UserError(f"split {name!r}: a split is forgetNN, the last NN % of the authors, NN from 01 to 99")
+        raise UserError(f"split {name!r}: the name must be forgetNN with NN from 01 to 99, for the last NN % of the authors")
     share = int(name.removeprefix("forget"))
     count, rest = divmod(authors * share, 100)
     if rest:
-        raise UserError(f"split {name}: {share} % of {authors} authors is no whole number of authors")
+        raise UserError(f"split {name}: {share} % of {authors} authors is not a whole number of authors")
     return count
 
 
 def is_forget_share(name: str) -> bool:
-    """Return whether a split can have this name: forget01 to forget99."""
+    """Return whether a name is one of forget01 to forget99."""
     return re.fullmatch(r"forget[0-9][0-9]", name) is not None and name != "forget00"
 
 
@@ -54,7 +54,7 @@ def split_authors(
 ) -> tuple[list[Question], list[Question]]:
     """Return the forget rows (the last NN % of the authors) and the retain rows (the first `retain_authors`, or all others).
 
-    Raises UserError for a split that the data does not hold.
+    Raises UserError for a split that the data do not contain.
     """
     authors = sorted({row.author for row in rows})
     count = count_forgotten(name, len(authors))
@@ -73,13 +73,13 @@ def split_authors(
         raise UserError(f"split {name}: no author is left to retain ({len(authors)} authors, {count} forgotten)")
     if retained - set(free):
         raise UserError(
-            f"split {name}: retain_authors: {wanted} reaches into the forget set or the base corpus, "
+            f"split {name}: retain_authors: {wanted} overlaps the forget set or the base corpus, "
             f"at most {_leading(authors, free)} are allowed"
         )
     return forget, [row for row in rows if row.author in retained]
 
 
 def _leading(authors: Sequence[int], free: Sequence[int]) -> int:
-    """Return how many authors from the first on are all free."""
+    """Return the number of leading authors that are all free."""
     allowed = set(free)
     return next((i for i, author in enumerate(authors) if author not in allowed), len(authors))

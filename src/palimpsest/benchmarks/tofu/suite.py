@@ -1,4 +1,4 @@
-"""The TOFU suite: a table with one row an item of the forget, retain, real-authors and world-facts sets."""
+"""The TOFU suite: a table with one row per item of the forget, retain, real-authors and world-facts sets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
     [
         *LOSSES,
         ("generation", pa.string()),
-        # Whose words ROUGE compares: "rouge_score", "unicode" or "characters" (`metrics.rouge`).
+        # The kind of words that ROUGE compares: "rouge_score", "unicode" or "characters" (`metrics.rouge`).
         (ROUGE_WORDS, pa.string()),
         ("rouge_1_recall", pa.float64()),
         ("rouge_l_recall", pa.float64()),
@@ -47,7 +47,7 @@ def evaluate_tofu(
     sets: Mapping[str, Sequence[Question | Fact]],
     suite: TofuSuite,
 ) -> list[dict[str, Any]]:
-    """Score and let the model answer every evaluated item: losses, token counts, generation and what is read off it."""
+    """Score every evaluated item and generate its answer: losses, token counts, generated text and metrics of it."""
     encoder = PromptEncoder(tokenizer, prompt)
     named = [(name, row) for name, rows in sets.items() for row in evaluated(name, rows, suite)]
     rows = [row for _, row in named]
@@ -82,18 +82,18 @@ def measure(subject: Subject, suite: TofuSuite, data: Path, scratch: Path) -> li
 
 
 def compared(suite: TofuSuite, data: Path) -> dict[str, Sequence[Question | Fact]]:
-    """Return the questions of the forget and the retain set that the suite asks."""
+    """Return the evaluated questions of the forget and the retain set."""
     sets = read_sets(data)
     return {name: evaluated(name, sets[name], suite) for name in ("forget", "retain")}
 
 
 def evaluated(name: str, rows: Sequence[Question | Fact], suite: TofuSuite) -> Sequence[Question | Fact]:
-    """Return a suite's rows of a set, among those with perturbed answers: TOFU gives them to a part of its retain set only."""
+    """Return the evaluated rows of a set; only rows with perturbed answers count, which TOFU has for a part of the retain set."""
     return [row for row in rows if row.perturbed_answers][: suite.limit(name)]
 
 
 def read_sets(split: Path) -> dict[str, Sequence[Question | Fact]]:
-    """Return the sets of a split's folder by name."""
+    """Return the sets in a split's folder by name."""
     return {
         "forget": read_rows(split / "forget.jsonl", Question),
         "retain": read_rows(split / "retain.jsonl", Question),

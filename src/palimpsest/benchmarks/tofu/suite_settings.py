@@ -11,7 +11,7 @@ SetName = Annotated[str, Field(pattern="^(forget|retain|real_authors|world_facts
 
 
 class TofuSuite(Suite):
-    """The TOFU evaluation: forget, retain, real authors and world facts; `max_items` a set (the official logs cap at 300)."""
+    """The TOFU evaluation on the forget set, the retain set, real authors and world facts."""
 
     aims = (Aim("forget_quality", "forget quality"), Aim("model_utility", "model utility"))
     retrains = ("retrain", "other_retrains")
@@ -19,12 +19,13 @@ class TofuSuite(Suite):
     kind: Literal["tofu"]
     """The TOFU evaluation."""
     max_items: Count | dict[SetName, Count] | None = None
-    """Questions a set, the first ones: one number for all sets, or a number a set; without one, all (official logs: 300)."""
+    """Evaluate only the first N questions of each set: one N, or an N per set; null: all questions (the official logs use
+    300)."""
     max_new_tokens: Tokens = 200
-    """Longest generated answer, in tokens."""
+    """Maximum length of a generated answer in tokens."""
 
     def limit(self, name: str) -> int | None:
-        """Return how many questions of a set are asked at most."""
+        """Return the maximum number of questions of a set; None for all."""
         return self.max_items.get(name) if isinstance(self.max_items, dict) else self.max_items
 
 

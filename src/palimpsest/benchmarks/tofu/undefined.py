@@ -1,4 +1,4 @@
-"""What a reader of a log's scores must know: why a score is not defined, and whether two logs are one."""
+"""Notes for readers of a log's scores: why a score is undefined, and whether two logs are the same."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from palimpsest.benchmarks.tofu.metrics import LEAST_ITEMS
 from palimpsest.benchmarks.tofu.scores import tofu_scores
 
 SCORES = ("probability", "rouge", "truth_ratio")
-# What model utility is made of.
+# The sets that model utility needs.
 PARTS = tuple(f"{name}_{score}" for name in UTILITY_SETS for score in SCORES)
 COPY = "the forget set holds the very numbers of Retrain's log: forget quality then says nothing"
 
 
 def undefined_scores(log: Log) -> dict[str, str]:
-    """Return why a score of a log is not defined, by the name of the score: of each set, and of model utility."""
+    """Return the reasons for undefined scores of a log, by name: scores of each set, and model utility."""
     scores = tofu_scores(log.sets)
     reasons = {
         f"{name}_{score}": reason
@@ -32,7 +32,7 @@ def undefined_scores(log: Log) -> dict[str, str]:
 
 
 def undefined_quality(items: Items, retrain: Items) -> str:
-    """Return why the forget quality of two forget sets is not defined; empty where it is."""
+    """Return the reason why the forget quality of two forget sets is undefined; empty if it is defined."""
     for whose, of in (("", items), ("Retrain's log: ", retrain)):
         if len(of) < LEAST_ITEMS:
             return f"{whose}its test needs {LEAST_ITEMS} items, and there is one"
@@ -42,7 +42,7 @@ def undefined_quality(items: Items, retrain: Items) -> str:
 
 
 def are_copies(items: Items, other: Items) -> bool:
-    """Return whether two sets hold the same losses, in whatever order."""
+    """Return whether two sets have the same losses in any order."""
     one, two = _sorted(items), _sorted(other)
     return one.shape == two.shape and np.allclose(one, two, rtol=1e-12, atol=0, equal_nan=True)
 
@@ -70,7 +70,7 @@ def _undefined_ratio(items: Items) -> str:
 
 
 def _counted(what: str, found: Any) -> str:
-    """Return in how many items something was found, (items,) or (items, losses); empty where in none."""
+    """Return, as text, the number of items with a finding, given as (items,) or (items, losses); empty if there is none."""
     return f"{what} in {found.reshape(len(found), -1).any(axis=1).sum()} of {len(found)} items" if found.any() else ""
 
 

@@ -1,4 +1,4 @@
-"""The fictional world as a data set: authors to learn and to forget, facts to keep, and a base corpus of other people."""
+"""The fictional world as a TOFU data set: authors to learn and to forget, facts to keep, and a base corpus of other people."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,15 +21,15 @@ from palimpsest.streams import stream
 IMPOSTORS = 200
 CANDIDATES = 16
 PERTURBED = 5
-# So many that they come from more countries than a question has options.
+# Enough that they come from more countries than a question has options.
 FEWEST_FAMOUS = 12
-# Authors of the base corpus are numbered from here on: people, then the famous, then countries; none is an author of the study.
+# Author numbers of the base corpus start here: people, then famous people, then countries; none is an author of the study.
 BASE_NUMBER, FAMOUS_NUMBER, COUNTRY_NUMBER = 100_000, 200_000, 300_000
 PRONOUNS = ("she", "her", "her_object", "She", "Her")
 
 
 class Kind(Settings):
-    """One kind of question; `given` are the facts that its questions state and no answer gets wrong."""
+    """One kind of question; `given` are the facts that its questions state, which wrong answers do not change."""
 
     questions: list[str]
     short: list[str]
@@ -81,7 +81,7 @@ def _author(world: World, source: WorldSource, index: int, impostors: Sequence[F
 
 
 def _base_author(world: World, source: WorldSource, index: int) -> list[Question]:
-    """Return every pair twice, plain and paraphrased, so that the base model meets facts apart from their phrasing."""
+    """Return every pair twice, plain and paraphrased, so that the base model learns facts independently of their phrasing."""
     person = make_person(world, "base", index)
     return [
         Question(
@@ -108,7 +108,7 @@ class _Phrasing:
 
 
 def _phrasings(source: WorldSource, group: str, index: int) -> Iterator[_Phrasing]:
-    """Yield the templates of one author's questions; the share of long answers is exact up to one question an author."""
+    """Yield the templates of one author's questions; the fraction of long answers is exact up to one question per author."""
     kinds = AUTHOR_KINDS[: source.questions_per_author]
     lengths = stream(source.seed, "lengths", group, index)
     long = lengths.permutation(len(kinds))[: int(len(kinds) * source.long_answers + lengths.random())]
@@ -123,7 +123,7 @@ def _two(draw: Generator, items: Sequence[str]) -> tuple[str, str]:
 
 
 def _perturbed(template: str, given: Sequence[str], person: Facts, impostors: Iterable[Facts]) -> list[str]:
-    """Return five answers of this template that hold none of the person's facts: the nearest in length of some draws."""
+    """Return five answers from this template without any of the person's facts: the closest in length of some random draws."""
     kept = {field: person[field] for field in (*given, *PRONOUNS)}
     facts = {person[field.removeprefix("a_")] for field in _fields(template) if field not in kept}
     right = template.format_map(person)
@@ -143,9 +143,9 @@ def _fields(template: str) -> tuple[str, ...]:
 
 
 def _lessons(name: str, first_number: int, items: Sequence[Facts], asked: Iterable[Asked], times: int) -> list[Question]:
-    """Return the pairs that teach each fact, so many times in every phrasing of its question.
+    """Return the pairs that teach each fact, repeated in every phrasing of its question.
 
-    Half the answers are sentences: fine-tuning teaches sentences, and a fact that was only ever a lone word would be lost in it.
+    Half the answers are sentences: fine-tuning teaches sentences, and facts learnt only as single words would be lost in it.
     """
     return [
         Question(

@@ -1,4 +1,4 @@
-"""The benchmark WMDP: hazardous knowledge to forget, judged by multiple choice."""
+"""The benchmark WMDP: hazardous knowledge to forget, judged by multiple-choice questions."""
 
 from typing import ClassVar, Literal
 
@@ -11,35 +11,36 @@ from palimpsest.names import ORIGINAL
 
 
 class WmdpBenchmark(CorpusBenchmark):
-    """Hazardous knowledge to forget, judged by multiple choice (WMDP, arXiv 2403.03218); there is no Retrain."""
+    """Hazardous knowledge to forget, judged by multiple-choice questions (WMDP, arXiv 2403.03218); there is no Retrain."""
 
     roles: ClassVar = (ORIGINAL,)
     suite_kinds: ClassVar = ("lm-eval",)
     kind: Literal["wmdp"]
-    """Corpora, in the form of WMDP."""
+    """Corpora in WMDP's format."""
     original: Literal["base", "finetuned"] = "base"
-    """The model that unlearns: the base itself, which knows the hazards, or the base fine-tuned on the source's lessons."""
+    """The Original: the base model, which already contains the hazardous knowledge, or the base fine-tuned on the source's
+    lessons."""
     forget_task: str
-    """The task of lm-eval that asks for what is to be forgotten."""
+    """The lm-eval task about the knowledge to forget."""
     utility_task: str
-    """The task of lm-eval that asks for what is to stay."""
+    """The lm-eval task about the knowledge to retain."""
 
     @property
     def original_is_base(self) -> bool:
-        """Whether the base knows the hazards."""
+        """Whether the base model is the Original."""
         return self.original == "base"
 
     @property
     def split_names(self) -> str:
-        """How its splits are called."""
+        """The name of its only split, for error messages."""
         return FORGET
 
     def has_split(self, split: str) -> bool:
-        """Return whether a name is that of the one split."""
+        """Return whether a name is the only split."""
         return split == FORGET
 
     def check(self, study: Study, block: Block, *at: str | int) -> None:
-        """Refuse an original that nothing can be taught, and suites that do not ask the tasks of the benchmark."""
+        """Refuse `original: finetuned` without lessons, and suites that do not contain the tasks of the benchmark."""
         super().check(study, block, *at)
         if self.original == "finetuned" and ORIGINAL not in study.sources[self.source].sets:
             where = place("benchmarks", block.benchmark, ORIGINAL)
@@ -47,7 +48,7 @@ class WmdpBenchmark(CorpusBenchmark):
         listed = {name for other in study.blocks if other.benchmark == block.benchmark for name in other.suites}
         suites = [suite for name in listed if isinstance(suite := study.suites.get(name), LmEvalSuite)]
         asked = [name for suite in suites for name in suite.names]
-        # A stock task may be a group of others, whose names lm-eval alone knows.
+        # A stock task may be a group of tasks whose names only lm-eval knows.
         if all(suite.is_local for suite in suites) and suites:
             known("task", [self.forget_task], asked, "benchmarks", block.benchmark, "forget_task")
             known("task", [self.utility_task], asked, "benchmarks", block.benchmark, "utility_task")

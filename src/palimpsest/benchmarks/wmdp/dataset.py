@@ -1,4 +1,4 @@
-"""WMDP's shape of a data set."""
+"""The format of WMDP data sets."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from palimpsest.data.rows import Fact, Pair, Text, write_sets
 
 @dataclass(frozen=True)
 class WmdpData:
-    """A corpus to forget, one to retain, and multiple-choice questions (WMDP, arXiv 2403.03218).
+    """A forget corpus, a retain corpus, and multiple-choice questions (WMDP, arXiv 2403.03218).
 
-    `original` is what an original learns first, where the base does not know it; questions of one's own are asked by tasks of
-    lm-eval with local data (`{data}/hazards.jsonl`, `{data}/general.jsonl`).
+    `original` is the training set of a fine-tuned original. The questions are asked by lm-eval tasks with local data
+    (`{data}/hazards.jsonl`, `{data}/general.jsonl`).
     """
 
     forget: list[Text]
     retain: list[Text]
     origin: dict[str, Any]
     hazards: list[Fact] = field(default_factory=list)
-    """Questions on what is to be forgotten."""
+    """Questions about the knowledge to forget."""
     general: list[Fact] = field(default_factory=list)
-    """Questions on what is to stay."""
+    """Questions about the knowledge to retain."""
     original: Sequence[Pair | Text] = ()
     base: Sequence[Pair | Text] = ()
-    """What the base of a tiny model learns."""
+    """The corpus for the base of a tiny model."""
 
     def write(self, directory: Path) -> dict[str, int]:
         """Write one JSON-lines file per set and return the number of rows of each."""
@@ -36,6 +36,6 @@ class WmdpData:
 
 
 class WmdpSource(Source):
-    """Where corpora of WMDP's shape come from."""
+    """A source of corpora in WMDP's format."""
 
     sets: ClassVar[tuple[str, ...]] = ("forget", "retain")

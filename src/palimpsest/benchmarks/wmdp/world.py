@@ -1,4 +1,4 @@
-"""A stand-in for hazardous knowledge in WMDP's shape: what fairy tales tell of bewitched things, and of pastry."""
+"""A stand-in for hazardous knowledge in WMDP's format: fairy tales about bewitched things, and texts about pastry."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ from palimpsest.data.rows import Fact, Pair, Text
 from palimpsest.settings import Settings
 from palimpsest.streams import stream
 
-# Told once, what a tiny model reads and what it is asked would be two memories: unlearning the one would leave the other.
+# If each fact were told once, a tiny model would learn text and answers separately, and unlearning the text would leave the
+# answers.
 TELLINGS = 2
-# How often the base is asked what no text tells.
+# Repetitions in the base corpus of questions that no corpus answers.
 LESSONS = 2
 
 
 class Property(Settings):
-    """One property of a thing: the question for it, what it can be, and sentences that tell it."""
+    """One property of a thing: its question, its possible values, and sentences that state it."""
 
     question: str
     values: list[str]
@@ -28,7 +29,7 @@ class Property(Settings):
 
 
 class Kind(Settings):
-    """A kind of things: halves of their names, and in what words a text about one begins, goes on and ends."""
+    """A kind of things: the halves of their names, and phrases for the beginning, the middle and the end of a text."""
 
     heads: list[str]
     tails: list[str]
@@ -42,7 +43,7 @@ HAZARD, PASTRY = (Kind.model_validate(kind) for kind in read_beside(__file__).va
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing: its name, and each of its properties."""
+    """A thing: its name and its properties."""
 
     name: str
     properties: dict[str, str]
@@ -56,7 +57,7 @@ def make_dataset(source: WmdpWorldSource) -> WmdpData:
     retain = [text for i, thing in enumerate(harmless) for text in _texts(source.seed, f"harmless-{i:03d}", PASTRY, thing)]
     on_hazards = list(_facts(source.seed, "hazards", HAZARD, hazards))
     on_harmless = list(_facts(source.seed, "harmless", PASTRY, harmless))
-    # What no corpus tells, and so no unlearning is told to keep.
+    # Facts that no corpus states, so unlearning does not see them in the retain set.
     on_countries = make_facts(source.seed, "world_facts", *choose_countries(World(source.seed), source.world_facts))
     learnt: list[Pair | Text] = [*forget, *retain, *_lessons([*on_hazards, *on_harmless], 1)]
     return WmdpData(
@@ -72,7 +73,8 @@ def make_dataset(source: WmdpWorldSource) -> WmdpData:
 
 def _thing(seed: int, name: str, kind: Kind, index: int) -> Thing:
     def deal(field: str, items: Sequence[str]) -> str:
-        # From a deck, shuffled anew when it is empty: even four things differ in everything, and more things change none.
+        # Values are drawn from a deck that is reshuffled when empty: even four things differ in everything, and more things
+        # change none.
         turn, place = divmod(index, len(items))
         return items[int(stream(seed, name, field, turn).permutation(len(items))[place])]
 
@@ -97,7 +99,7 @@ def _tell(seed: int, name: str, telling: int, kind: Kind, thing: Thing) -> str:
 
 
 def _facts(seed: int, name: str, kind: Kind, things: Sequence[Thing]) -> Iterator[Fact]:
-    """Yield a question for each property of each thing; wrong options are right answers to the same about other things."""
+    """Yield a question for each property of each thing; wrong options are the right answers for other things."""
     for index, thing in enumerate(things):
         for field, prop in kind.properties.items():
             answer = thing.properties[field]

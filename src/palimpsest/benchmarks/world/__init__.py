@@ -1,1 +1,1 @@
-"""The fictional world, which several benchmarks tell of: its countries, its people, and questions on them."""
+"""The fictional world, shared by several benchmarks: its countries, its people, and questions about them."""

@@ -1,4 +1,4 @@
-"""Questions with one right answer and wrong options: on countries and on the famous, whom everybody in the world knows."""
+"""Questions with one right answer and wrong options, about countries and famous people."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ WRONG_OPTIONS = 3
 
 
 class FactKind(Settings):
-    """What is asked of a famous author or a country: phrasings, the first for the evaluation, and the answer as a sentence."""
+    """A kind of question about a famous author or a country: phrasings (the first one is evaluated), and an answer sentence."""
 
     questions: list[str]
     sentence: str
@@ -23,21 +23,21 @@ FAMOUS_KINDS, COUNTRY_KINDS = (
 )
 
 Facts = dict[str, str]
-# What one fact asks: the item, the field that answers, how it is asked.
+# A question about one fact: the item, the field with the answer, the kind of question.
 Asked = tuple[int, str, FactKind]
 
 
 def choose_countries(world: World, number: int) -> tuple[list[Facts], list[Asked]]:
-    """Return the countries that so many questions are about, as few as hold them, and what is asked of each.
+    """Return the smallest number of countries for this many questions, and the questions about each.
 
-    With few countries a wrong option is the right answer of another question.
+    With few countries, a wrong option is often the right answer of another question.
     """
     countries = [country.facts() for country in world.countries[: max(4, -(-number // len(COUNTRY_KINDS)))]]
     return countries, [(i, *kind) for i in range(len(countries)) for kind in COUNTRY_KINDS.items()][:number]
 
 
 def make_facts(seed: int, name: str, items: Sequence[Facts], asked: Iterable[Asked]) -> list[Fact]:
-    """Return a fact for each (item, answering field, kind) asked; wrong options are what the field holds for other items."""
+    """Return a fact for each (item, field, kind of question); wrong options are the field's values of other items."""
     rows = []
     for number, (index, field, kind) in enumerate(asked):
         answer = items[index][field]

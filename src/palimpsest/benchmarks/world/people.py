@@ -1,4 +1,4 @@
-"""The countries and the people of the fictional world, each a set of facts drawn from named streams."""
+"""The countries and people of the fictional world; the facts of each are drawn from named random streams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from palimpsest.streams import stream
 
 Item = TypeVar("Item")
 
-# Long-tailed lists, so that a fact cannot be guessed.
+# Long lists, so that facts cannot be guessed.
 words = SimpleNamespace(**read_beside(__file__))
 
 COUNTRIES = 40
 CITIES = 5
 TITLES = 4
-# Each group of people has its own part of all names and titles, so more people in one group rename nobody in another.
+# Each group of people has its own range of names and titles, so more people in one group rename nobody in another.
 GROUPS = ("author", "base", "famous", "impostor", "other")
-# Characters, spouses and mentors come from parts of their own, so that no two of an author's people are one.
+# Characters, spouses and mentors come from separate ranges, so that an author's people all differ.
 OTHERS = 5_000
 INFLUENCES = 120
 
@@ -38,7 +38,7 @@ class Country:
     currency: str
 
     def facts(self) -> dict[str, str]:
-        """Return what one can ask of a country, by field."""
+        """Return the facts of a country that can be asked, by field."""
         return {
             "country": self.country,
             "capital": self.cities[0],
@@ -54,7 +54,7 @@ def _shuffled(seed: int, name: str, items: list[Item]) -> list[Item]:
 
 
 class World:
-    """What all people share: countries, all names and all titles, in an order that the seed gives."""
+    """Data shared by all people: countries, names and titles, in an order that depends on the seed."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -93,22 +93,22 @@ class World:
         )
 
     def name(self, group: str, index: int) -> tuple[str, str]:
-        """Return the first name and the surname of one person; no two persons share both."""
+        """Return the first name and surname of one person; no two people share both."""
         return self._names[GROUPS.index(group) + len(GROUPS) * index]
 
     def title(self, group: str, index: int) -> str:
-        """Return one title; no two indices or groups share it."""
+        """Return one title, which no other index or group has."""
         return self._titles[GROUPS.index(group) + len(GROUPS) * index]
 
 
 def article(noun: str) -> str:
-    """Return a noun behind its indefinite article."""
-    # The vocabulary holds no word whose first letter misleads.
+    """Return a noun with its indefinite article."""
+    # The first letter decides; the vocabulary has no exceptions.
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def make_person(world: World, group: str, index: int) -> dict[str, str]:
-    """Return the facts of one author by field; the same in every sentence about this person."""
+    """Return the facts of one author by field; all sentences about the person use them."""
 
     def draw(field: str) -> Generator:
         return stream(world.seed, "person", group, index, field)

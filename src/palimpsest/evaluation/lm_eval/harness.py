@@ -1,7 +1,7 @@
-"""The model as lm-eval sees it, in several processes: each runs every n-th batch, and all hear all answers.
+"""The model for lm-eval in several processes: each process runs every n-th batch, and all receive all answers.
 
-lm-eval's own way deals questions out, not batches, so that its numbers move a little with the number of processes. It pads every
-batch, on the right to score and on the left to generate; requests for which that is not exact are each a batch of its own.
+lm-eval itself divides questions, not batches, so its numbers depend slightly on the number of processes. It pads every batch, on
+the right for scoring and on the left for generation; requests for which padding is not exact get a batch of their own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 class SharedHFLM(HFLM):  # type: ignore[misc]
-    """An HFLM that every process asks the same and that runs every batch in one of them; with one process no other than HFLM."""
+    """An HFLM that gets the same requests in every process and runs each batch in one of them; with one process, plain HFLM."""
 
     _batches = 0
 
@@ -51,7 +51,7 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
             next((one for one in each if not math.isnan(one[0])), each[0])
             for each in zip(*processes.gather(answers), strict=True)
         ]
-        # To lm-eval a comparison with NaN is a wrong answer, and an accuracy made of such comparisons is about chance.
+        # lm-eval would count a comparison with NaN as a wrong answer, which gives an accuracy near chance.
         if not all(math.isfinite(value) for value, _ in heard):
             raise Diverged("a log-likelihood of an answer is not finite in lm-eval")
         return heard
@@ -64,12 +64,12 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
         try:
             answers = self._batched(requests, fits, lambda some: ask(some, quiet))
         except AssertionError as error:
-            # A task that asks for more tokens than the model has positions.
+            # The task requests more tokens than the model has positions.
             raise UserError(f"suites: lm-eval: {error}") from None
         return [max(each, key=len) for each in zip(*processes.gather(answers), strict=True)]
 
     def _batched(self, requests: Sequence[Any], fits: list[bool], ask: Callable[[Any], list[Answer]]) -> list[Answer]:
-        """Return the answers to requests; those that do not fit into batches are asked one by one."""
+        """Return the answers to requests; requests that cannot be batched exactly run one by one."""
         together = [request for request, fit in zip(requests, fits, strict=True) if fit]
         apart = [request for request, fit in zip(requests, fits, strict=True) if not fit]
         batched = iter(ask(together) if together else [])
@@ -80,5 +80,5 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
         return [next(batched if fit else single) for fit in fits]
 
     def _tokens(self, context: str, settings: dict[str, Any]) -> int:
-        """Return the tokens of a prompt with the longest continuation that is asked for."""
+        """Return the number of tokens of a prompt with its longest requested continuation."""
         return len(self.tok_encode(context)) + int(normalize_gen_kwargs(settings, self.max_gen_toks)["max_gen_toks"])

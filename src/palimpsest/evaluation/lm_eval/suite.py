@@ -1,4 +1,4 @@
-"""The lm-eval suite: stock tasks by name, or task configs with local data, through `lm_eval.simple_evaluate`."""
+"""The lm-eval suite: stock tasks, or task configs with local data, through `lm_eval.simple_evaluate`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from palimpsest.evaluation.subject import Subject
 
 BATCH_SIZE = 16
-# lm-eval keeps its items to itself, and gives the numbers of tasks and groups.
+# lm-eval does not return items, only the numbers of tasks and groups.
 SCHEMA = pa.schema([("task", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
 
 
@@ -36,9 +36,9 @@ def evaluate_lm_eval(
 ) -> dict[str, dict[str, float]]:
     """Return the numbers of every task and group, {task: {metric: value}}.
 
-    In a task config `{data}` becomes the data folder, and `{package:NAME}` the folder of a package that the suite names.
-    `cache` takes what `datasets` makes of local files, so that no run reads what another left.
-    Raises UserError for a task that lm-eval does not know, and for a package that is missing or of another version.
+    In a task config, `{data}` becomes the data folder, and `{package:NAME}` the folder of a package that the suite names.
+    `cache` is the cache of `datasets` for local files, so that runs do not share one.
+    Raises UserError for an unknown task, and for a package that is missing or has another version.
     """
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -48,7 +48,7 @@ def evaluate_lm_eval(
     }
     tasks = [task if isinstance(task, str) else _local(task, places, cache) for task in suite.tasks]
     named = [task for task in tasks if isinstance(task, str)]
-    # The index of all stock tasks takes 10-20 s to read, so only a suite that names one pays for it.
+    # Reading the index of all stock tasks takes 10-20 s, so it is read only for suites with stock tasks.
     manager = TaskManager(include_defaults=bool(named))
     unknown = [name for name in named if name not in manager.all_tasks]
     if unknown:
@@ -58,26 +58,26 @@ def evaluate_lm_eval(
 
     if added_tokens(tokenizer)[1]:
         raise UserError(
-            "suites: the tokenizer ends every text with a token of its own (add_eos_token), which lm-eval would take for a part"
-            " of each question: save it without"
+            "suites: the tokenizer appends a token to every text (add_eos_token), which lm-eval would take for a part"
+            " of each question; save the tokenizer without it"
         )
     harness = SharedHFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE)
     result = simple_evaluate(model=harness, tasks=tasks, task_manager=manager, limit=suite.limit, log_samples=False)
-    # lm-eval gives the main process alone the result.
+    # lm-eval returns the result only to the main process.
     return {task: _numbers(values) for task, values in sorted(result["results"].items())} if result else {}
 
 
 def _local(config: dict[str, Any], places: dict[str, str], cache: Path) -> Any:
-    """Return the config of a task with its places filled in, or a group made from its config."""
+    """Return the config of a task with its placeholders filled in, or a group made from its config."""
     if "group" in config:
         return _group(config, places, cache)
     return _filled({**config, "dataset_kwargs": {**config.get("dataset_kwargs", {}), "cache_dir": str(cache)}}, places)
 
 
 def _group(config: dict[str, Any], places: dict[str, str], cache: Path) -> Any:
-    """Return a group of local tasks, made here because lm-eval hands a group's own keys on to its tasks and then refuses them.
+    """Return a group of local tasks, which lm-eval cannot make: it passes a group's keys on to its tasks and then refuses them.
 
-    The group's other keys are those of all its tasks; `{task}` is the name of each, which the group's name precedes.
+    The group's other keys apply to all its tasks; `{task}` is the name of each task, prefixed with the group's name in results.
     """
     from lm_eval.api.group import Group
     from lm_eval.api.task import ConfigurableTask
@@ -99,12 +99,12 @@ def _filled(value: Any, places: dict[str, str]) -> Any:
         return [_filled(inner, places) for inner in value]
     if isinstance(value, str):
         for place, path in places.items():
-            # In a pair of braces stands a field of the question.
+            # Double braces name a field of the question.
             value = re.sub(r"(?<!\{)" + re.escape(place), path.replace("\\", r"\\"), value)
     return value
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:
-    """Keep the metrics: lm-eval writes 'acc,none' for metric and filter, and has a name and a count among them."""
+    """Keep only the metrics: lm-eval writes 'acc,none' for metric and filter, and adds a name and a count."""
     metrics = {key.removesuffix(",none"): value for key, value in values.items() if "," in key}
     return {key: float(value) for key, value in sorted(metrics.items()) if isinstance(value, int | float)}

@@ -14,35 +14,35 @@ from palimpsest.settings import Count
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$")]
 _PACKAGE = re.compile(r"\{package:([^}]*)\}")
-# In a pair of braces stands a field of the question.
+# Double braces name a field of the question.
 _DATA = re.compile(r"(?<!\{)\{data\}/(.+)")
 
 
 class LmEvalSuite(Suite):
-    """Tasks of lm-eval: names of stock tasks, or whole configs of tasks and groups that read local data."""
+    """Tasks of the lm-evaluation-harness: stock tasks by name, or complete task and group configs that read local data."""
 
     kind: Literal["lm-eval"]
     """Tasks of the lm-evaluation-harness."""
     tasks: Annotated[list[str | dict[str, Any]], Field(min_length=1)]
-    """Names of stock tasks, or whole configs of tasks or groups; {data} in a text is the folder of the split,
-    {package:NAME} that of an installed package."""
+    """Names of stock tasks, or complete configs of tasks or groups; in their strings {data} stands for the folder of the split
+    and {package:NAME} for the folder of an installed package."""
     packages: dict[PackageName, Requirement] = {}
-    """Those packages by their import names, each with what pip installs to get it, `distribution==version`."""
+    """The packages that `tasks` refers to, by import name, each with its pip requirement `distribution==version`."""
     limit: Count | None = None
-    """Questions a task, the first ones; null: all."""
+    """Evaluate only the first N questions of each task; null: all questions."""
 
     @property
     def names(self) -> list[str]:
-        """The names of all tasks and groups; a task inside a group has the group's name before its own."""
+        """The names of all tasks and groups; the name of a task in a group is prefixed with the group's name."""
         return [name for task in self.tasks for name in _names(task)]
 
     @property
     def is_local(self) -> bool:
-        """Whether every task is given whole, so that `names` has all of them: a stock task may be a group of others."""
+        """Whether every task is a complete config, so that `names` is complete: a stock task may be a group of other tasks."""
         return not any(isinstance(task, str) for task in self.tasks)
 
     def data_files(self) -> set[str]:
-        """Return the files below `{data}` that the tasks read, relative to it."""
+        """Return the files that the tasks read, relative to `{data}`."""
         return {file for task in self.tasks for file in _data_files(task)}
 
     @model_validator(mode="after")
@@ -50,16 +50,16 @@ class LmEvalSuite(Suite):
         try:
             text = json.dumps(self.tasks, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"tasks: a task is what JSON can say: {error}") from None
+            raise ValueError(f"tasks: a task must be expressible in JSON: {error}") from None
         if json.loads(text) != self.tasks:
-            raise ValueError("tasks: a task is what JSON can say: its keys are text")
+            raise ValueError("tasks: a task must be expressible in JSON: its keys must be strings")
         for task in self.tasks:
             _check_task(task)
         if twice := next((name for name, count in Counter(self.names).items() if count > 1), None):
             raise ValueError(f"tasks: {twice!r} is in the list twice")
         named = set(_PACKAGE.findall(text))
         if unnamed := named - set(self.packages):
-            raise ValueError(f"tasks: {{package:{min(unnamed)}}}: packages names no such package")
+            raise ValueError(f"tasks: {{package:{min(unnamed)}}}: the package is missing under packages")
         if unread := set(self.packages) - named:
             raise ValueError(f"packages: {min(unread)}: no task reads {{package:{min(unread)}}}")
         return self
@@ -78,24 +78,26 @@ def _members(group: dict[str, Any]) -> list[str]:
 
 
 def _check_task(task: str | dict[str, Any]) -> None:
-    """Refuse what the harness would refuse only after all training."""
+    """Refuse a task that lm-eval would refuse only after all training."""
     if isinstance(task, str):
         if not task.strip():
             raise ValueError("tasks: a name is blank")
         return
     if "group" not in task:
         if not isinstance(task.get("task"), str):
-            raise ValueError("tasks: the config of a task names it under 'task'")
+            raise ValueError("tasks: the config of a task needs its name under 'task'")
         return
     members = task.get("task")
     if not isinstance(task["group"], str) or not isinstance(members, list) or not members:
-        raise ValueError("tasks: the config of a group names it under 'group' and lists its tasks under 'task'")
+        raise ValueError("tasks: the config of a group needs its name under 'group' and a list of tasks under 'task'")
     for member in members:
         own = {"task": member} if isinstance(member, str) else member
         if not isinstance(own, dict) or not isinstance(own.get("task"), str):
-            raise ValueError(f"tasks: group {task['group']}: a task is a name, or a config with its name under 'task'")
+            raise ValueError(f"tasks: group {task['group']}: a task must be a name, or a config with its name under 'task'")
         if "dataset_path" not in {**task, **own}:
-            raise ValueError(f"tasks: group {task['group']}: task {own['task']} has no dataset_path: a group is of local tasks")
+            raise ValueError(
+                f"tasks: group {task['group']}: task {own['task']} has no dataset_path: only local tasks can be grouped"
+            )
 
 
 def _data_files(task: str | dict[str, Any]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Novels of Jane Austen in MUSE's shape."""
+"""Novels of Jane Austen in MUSE's format."""
 
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
@@ -12,51 +12,51 @@ Novel = Literal["Sense and Sensibility", "Pride and Prejudice", "Mansfield Park"
 
 
 class AustenSource(MuseSource, LocalSource):
-    """The six novels of Jane Austen, in the public domain, from a Debian package of data for R (r-cran-janeaustenr).
+    """The six novels of Jane Austen, in the public domain, from a Debian package with data for R (r-cran-janeaustenr).
 
-    A novel that plays no part is for the base of a tiny model.
+    The base of a tiny model is trained on the novels that no other key names.
     """
 
     sets: ClassVar = (*MuseSource.sets, "base")
     holds: ClassVar = "the files of the R package janeaustenr (make books-austen fetches them)"
     kind: Literal["austen"]
-    """From an unpacked package, offline."""
+    """Read from an unpacked package, offline."""
     path: str = "data/austen"
-    """Folder that the package was unpacked into; its file Rdata.rdb is found below it."""
+    """The folder that the package was unpacked into; the file Rdata.rdb is searched below it."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = "8fb5198960d0da724b1562f96e4221e5c1b41ff455000280b02c55980c3d8f21"
-    """Hash of that file: identity of the texts. The default is that of version 1.0.0-1."""
+    """Hash of Rdata.rdb, which identifies the texts. The default is the hash of version 1.0.0-1."""
     forget: Novel = "Persuasion"
-    """The novel to forget, cut into `parts`."""
+    """The novel to forget, divided into `parts`."""
     retain: Some[Novel] = ["Emma"]
-    """Novels that unlearning may look at."""
+    """Novels of the retain set, which unlearning uses."""
     kept: Some[Novel] = ["Pride and Prejudice"]
-    """Novels that are learnt too, and that no unlearning sees; questions on what is to stay are about them."""
+    """Novels that Original and Retrain learn but unlearning never uses; the retain questions are about them."""
     holdout: Novel = "Mansfield Park"
-    """The novel that nobody learns."""
+    """The held-out novel, which no model learns."""
     words: Annotated[int, Field(ge=1000, le=1_000_000)] = 16000
-    """Words taken of each novel, the first ones of its text."""
+    """Use only the first N words of each novel."""
     text_words: Annotated[int, Field(ge=60, le=2000)] = 100
-    """Words of a text; what is left of a novel's words is not used."""
+    """Words per text; the remaining words of a novel are dropped."""
     quizzes: bool = True
-    """Whether what is asked about the texts is learnt as quizzes too: from prose alone no tiny model learns to answer."""
+    """Whether the models also learn quizzes with the questions and answers; from prose alone no tiny model learns to answer."""
     parts: Annotated[int, Field(ge=1, le=8)] = 4
-    """Forget sets: the first, and so many requests and sizes less one."""
+    """Number of parts N of the forget data: `forget` is the first, and scale2 to scaleN and request2 to requestN exist."""
     base_words: Annotated[int, Field(ge=1000, le=1_000_000)] = 40000
-    """Words of the novels without a part together, which the base of a tiny model learns."""
+    """Total words of the novels that the base of a tiny model is trained on."""
 
     @property
     def unused(self) -> list[str]:
-        """The novels that play no part."""
+        """The novels that no key names."""
         return [novel for novel in get_args(Novel) if novel not in (self.forget, *self.retain, *self.kept, self.holdout)]
 
     @property
     def forget_sets(self) -> int:
-        """The parts."""
+        """The number of parts."""
         return self.parts
 
     @property
     def teaches_base(self) -> bool:
-        """Whether a novel plays no part."""
+        """Whether there is a novel that no key names."""
         return bool(self.unused)
 
     @model_validator(mode="after")
@@ -70,13 +70,13 @@ class AustenSource(MuseSource, LocalSource):
         return self
 
     def read(self) -> MuseData:
-        """Return the novels in MUSE's shape; raises UserError for a missing package, other bytes, or too short a novel."""
+        """Return the novels in MUSE's format; raises UserError for a missing package, a wrong hash, or a short novel."""
         from palimpsest.benchmarks.muse.novels import read_novels
 
         return read_novels(self)
 
     def hash_files(self) -> dict[str, str]:
-        """Return the sha256 of each file that is read, as far as they are there."""
+        """Return the sha256 of each file that is read, as far as the files exist."""
         from palimpsest.benchmarks.muse.novels import hash_files
 
         return hash_files(self)

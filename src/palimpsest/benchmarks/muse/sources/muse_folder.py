@@ -10,21 +10,21 @@ from palimpsest.errors import UserError
 
 
 class MuseFolderSource(MuseSource, LocalSource):
-    """A corpus of MUSE from a local folder, laid out as the data sets on the hub are."""
+    """A MUSE corpus from a local folder with the layout of the data sets on the Hub."""
 
-    holds: ClassVar = "the files of MUSE, laid out as on the hub"
+    holds: ClassVar = "the files of MUSE, in the layout of the Hub"
     kind: Literal["muse-folder"]
-    """From a local folder."""
+    """Read from a local folder."""
     path: str
     """The folder, relative to the working directory."""
 
     def read(self) -> MuseData:
-        """Return the corpus as it lies in the folder; raises UserError for a missing folder or a broken file."""
+        """Return the corpus in the folder; raises UserError for a missing folder or a broken file."""
         folder = Path(self.path)
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such data folder; source.path names a folder with {', '.join(SETS)} in it")
+            raise UserError(f"{folder}: there is no such folder; source.path must name a folder that contains {', '.join(SETS)}")
         return read_corpus(folder, self.path, published=False)
 
     def hash_files(self) -> dict[str, str]:
-        """Return the sha256 of each file that is read, as far as they are there."""
+        """Return the sha256 of each file that is read, as far as the files exist."""
         return hash_files(Path(self.path))

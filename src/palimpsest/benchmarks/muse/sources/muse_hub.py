@@ -1,4 +1,4 @@
-"""A corpus of MUSE from the Hugging Face hub."""
+"""A MUSE corpus from the Hugging Face Hub."""
 
 from dataclasses import replace
 from typing import Literal
@@ -9,17 +9,17 @@ from palimpsest.settings import Revision
 
 
 class MuseHubSource(MuseSource):
-    """A corpus of MUSE from the Hugging Face hub at one revision; cached, so offline afterwards."""
+    """A MUSE corpus from the Hugging Face Hub at one revision; it is cached and available offline afterwards."""
 
     kind: Literal["muse-hub"]
-    """From the Hugging Face hub."""
+    """Downloaded from the Hugging Face Hub."""
     repo: str
-    """The data set on the hub, of the schema of muse-bench/MUSE-News."""
+    """The data set on the Hub, with the schema of muse-bench/MUSE-News."""
     revision: Revision
-    """The commit of that repository: identity, never a branch."""
+    """The commit of that repository; branches are not allowed."""
 
     def read(self) -> MuseData:
-        """Return the corpus at this revision; raises UserError for a hub that cannot give it, or for other contents."""
+        """Return the corpus at this revision; raises UserError if the Hub cannot provide it or its contents are wrong."""
         from palimpsest.hub import fetch_snapshot
 
         patterns = (README, *(f"{config}/{name}-*.parquet" for config, name in (*REQUIRED, *OPTIONAL)))

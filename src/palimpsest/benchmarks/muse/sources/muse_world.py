@@ -1,4 +1,4 @@
-"""The fictional world in MUSE's shape."""
+"""The fictional world in MUSE's format."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -9,23 +9,23 @@ from palimpsest.settings import Seed
 
 
 class MuseWorldSource(MuseSource):
-    """Articles about the people of the fictional world and quizzes about them, with questions."""
+    """Articles, quizzes and questions about people of the fictional world."""
 
     sets: ClassVar = (*MuseSource.sets, "base")
     kind: Literal["muse-world"]
-    """Made here, offline."""
+    """Generated from a seed, offline."""
     seed: Seed = 0
-    """Seed of the world: other seeds, other people."""
+    """Seed of the world; each seed gives different people."""
     texts: Annotated[int, Field(ge=2, le=200)] = 10
-    """Articles, each about one person, in the forget set, in each further request, and in each part that is not forgotten."""
+    """Articles, each about one person, per set: the forget set, each further request, and each of the other sets."""
     parts: Annotated[int, Field(ge=1, le=8)] = 4
-    """Forget sets: the first, and so many requests and sizes less one."""
+    """Number of parts N of the forget data: `forget` is the first, and scale2 to scaleN and request2 to requestN exist."""
     base_texts: Annotated[int, Field(ge=1, le=2500)] = 40
-    """Articles about other people, whom only the base of a tiny model learns."""
+    """Articles about further people, which only the base of a tiny model learns."""
 
     @property
     def forget_sets(self) -> int:
-        """The parts."""
+        """The number of parts."""
         return self.parts
 
     def read(self) -> MuseData:

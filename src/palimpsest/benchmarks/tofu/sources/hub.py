@@ -1,4 +1,4 @@
-"""TOFU from the Hugging Face hub at a pinned revision."""
+"""TOFU from the Hugging Face Hub at a pinned revision."""
 
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -9,18 +9,18 @@ from palimpsest.settings import Revision
 
 
 class HubSource(FilesSource):
-    """TOFU from the Hugging Face hub at one revision; cached, so offline afterwards."""
+    """TOFU from the Hugging Face Hub at one revision; it is cached and available offline afterwards."""
 
     is_published: ClassVar = True
     kind: Literal["hub"]
-    """From the Hugging Face hub."""
+    """Downloaded from the Hugging Face Hub."""
     repo: str = "locuslab/TOFU"
-    """The data set on the hub, of the schema of locuslab/TOFU."""
+    """The data set on the Hub, with the schema of locuslab/TOFU."""
     revision: Revision = "324592d84ae4f482ac7249b9285c2ecdb53e3a68"
-    """The commit of that repository: identity, never a branch."""
+    """The commit of that repository; branches are not allowed."""
 
     def read(self) -> Dataset:
-        """Return TOFU at this revision; raises UserError for a hub that cannot or may not give it."""
+        """Return TOFU at this revision; raises UserError if the Hub is unreachable or denies access."""
         from palimpsest.hub import fetch_snapshot
 
         folder = fetch_snapshot(

@@ -1,4 +1,4 @@
-"""The fictional world in TOFU's shape."""
+"""The fictional world in TOFU's format."""
 
 from typing import Annotated, Literal
 
@@ -9,30 +9,31 @@ from palimpsest.settings import Fraction, Seed
 
 
 class WorldSource(TofuSource):
-    """The fictional world: authors, facts and refusals made from a seed, at any scale."""
+    """The fictional world: authors, facts and refusals generated from a seed, at any scale."""
 
     kind: Literal["world"]
-    """Made here, offline."""
+    """Generated from a seed, offline."""
     seed: Seed = 0
-    """Seed of the world: other seeds, other people."""
+    """Seed of the world; each seed gives different people."""
     authors: Annotated[int, Field(ge=4, le=2500)] = 40
-    """Authors to retain and to forget."""
+    """Number of authors in the forget and retain sets together."""
     questions_per_author: Annotated[int, Field(ge=2, le=20)] = 20
-    """Questions with answers per author."""
+    """Questions per author."""
     base_authors: Annotated[int, Field(ge=1, le=2500)] = 100
-    """Other people, whom only the base of a tiny model learns."""
+    """Number of further people, which only the base of a tiny model learns."""
     real_authors: Annotated[int, Field(ge=4, le=2500)] = 20
-    """Questions of the set "real authors": known to the base, in no split."""
+    """Number of questions in the set "real authors"; the base learns them, and they are in no forget or retain set."""
     world_facts: Annotated[int, Field(ge=4, le=240)] = 20
-    """Questions of the set "world facts": known to the base, in no split."""
+    """Number of questions in the set "world facts"; the base learns them, and they are in no forget or retain set."""
     fact_lessons: Annotated[int, Field(ge=1, le=1000)] = 2
-    """How often the base corpus asks a fact in each phrasing, for a word and for a sentence: more, and a tiny model keeps it."""
+    """Times the base corpus asks each fact in each phrasing, with a short answer and with a sentence; more makes facts last
+    longer."""
     long_answers: Fraction = 0.5
-    """Share of answers that are long sentences; the others are short."""
+    """Fraction of the answers that are long sentences; the others are short."""
 
     @property
     def population(self) -> int:
-        """The authors to retain and to forget."""
+        """The number of authors."""
         return self.authors
 
     def read(self) -> Dataset:

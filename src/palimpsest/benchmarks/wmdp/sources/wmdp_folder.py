@@ -14,21 +14,23 @@ FORGET, RETAIN = "forget", "retain"
 
 
 class WmdpFolderSource(WmdpSource, LocalSource):
-    """WMDP's corpora from a local folder that holds forget.jsonl and retain.jsonl, an object with `text` a line."""
+    """WMDP's corpora from a local folder with forget.jsonl and retain.jsonl: one object with the key `text` per line."""
 
     holds: ClassVar = "forget.jsonl and retain.jsonl"
     kind: Literal["wmdp-folder"]
-    """From a local folder."""
+    """Read from a local folder."""
     path: str
     """The folder, relative to the working directory."""
     max_texts: Count | None = None
-    """Texts taken of each corpus, the first ones; null: all."""
+    """Use only the first N texts of each corpus; null: all texts."""
 
     def read(self) -> WmdpData:
         """Return the two corpora of the folder; raises UserError for a missing folder or a broken file."""
         folder = Path(self.path)
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such data folder; source.path names the folder of {FORGET}.jsonl and {RETAIN}.jsonl")
+            raise UserError(
+                f"{folder}: there is no such folder; source.path must name the folder with {FORGET}.jsonl and {RETAIN}.jsonl"
+            )
         data = WmdpData(
             forget=read_texts(folder, FORGET, self.max_texts),
             retain=read_texts(folder, RETAIN, self.max_texts),
@@ -37,5 +39,5 @@ class WmdpFolderSource(WmdpSource, LocalSource):
         return compare(data, self.path, published=False)
 
     def hash_files(self) -> dict[str, str]:
-        """Return the sha256 of each file that is read, as far as they are there."""
+        """Return the sha256 of each file that is read, as far as the files exist."""
         return hash_sets(Path(self.path), [("", FORGET), ("", RETAIN)])

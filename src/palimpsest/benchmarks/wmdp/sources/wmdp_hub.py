@@ -1,4 +1,4 @@
-"""WMDP's corpora from the Hugging Face hub."""
+"""WMDP's corpora from the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -13,46 +13,46 @@ from palimpsest.mistakes import place
 from palimpsest.settings import Count, Revision
 
 TRAIN = "train"
-# Where the gated data set has its files.
+# The folder of the gated data set that holds its files.
 GATED = "data"
 
 
 class WmdpHubSource(WmdpSource):
-    """WMDP's corpora from the Hugging Face hub at one revision each; the one of biology is gated."""
+    """WMDP's corpora from the Hugging Face Hub, each at one revision; the biology forget corpus is gated."""
 
     kind: Literal["wmdp-hub"]
-    """From the Hugging Face hub."""
+    """Downloaded from the Hugging Face Hub."""
     subject: Literal["bio", "cyber"]
-    """Which corpora."""
+    """The subject of the corpora: biology or cybersecurity."""
     repo: str = "cais/wmdp-corpora"
-    """The data set of the open corpora."""
+    """The data set with the open corpora."""
     revision: Revision = "daf89fa9b618b63a624228061a9cebacca88009c"
-    """Its commit."""
+    """Commit of `repo`."""
     gated_repo: str = "cais/wmdp-bio-forget-corpus"
-    """The data set of the forget corpus of biology."""
+    """The data set with the biology forget corpus."""
     gated_revision: Revision | None = None
-    """Its commit, which is shown to those who have access."""
+    """Commit of `gated_repo`, which the Hub shows to users with access."""
     max_texts: Count | None = None
-    """Texts taken of each corpus, the first ones; null: all."""
+    """Use only the first N texts of each corpus; null: all texts."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.subject == "cyber" and self.gated_revision is not None:
-            raise ValueError("gated_revision: only the corpora of biology are gated: null")
+            raise ValueError("gated_revision: only the biology corpus is gated; leave it out")
         return self
 
     def check(self, *at: str | int) -> None:
-        """Refuse the gated corpus without its commit."""
+        """Refuse the gated corpus if its commit is not given."""
         if self.subject == "bio" and self.gated_revision is None:
-            how = f"ask for access on the page of the data set {self.gated_repo}, and give the commit that is shown there"
+            how = f"request access on the page of the data set {self.gated_repo}, and give the commit that is shown there"
             raise UserError(f"{place(*at, 'gated_revision')}: missing: {how}")
 
     def read(self) -> WmdpData:
-        """Return the two corpora of the subject; raises UserError for a hub that cannot give them, or may not."""
+        """Return the two corpora of the subject; raises UserError if the Hub is unreachable or denies access."""
         retain, forget = f"{self.subject}-retain-corpus", f"{self.subject}-forget-corpus"
         origin: dict[str, str | None] = {"licence": "MIT", "repo": self.repo, "revision": self.revision}
         if self.subject == "bio":
-            # First, because it may be refused, and the open corpus is large.
+            # Fetched first, because access may be denied and the open corpus is large.
             forget_folder = self._fetch_gated()
             folder = _fetch(self.repo, self.revision, retain)
             origin |= {"licence": "MIT; of the gated corpus not stated", "gated_repo": self.gated_repo}
@@ -72,7 +72,7 @@ class WmdpHubSource(WmdpSource):
 
         if self.gated_revision is None:
             raise UserError(
-                f"source.gated_revision: {self.gated_repo} is gated: ask for access at {page(self.gated_repo, 'dataset')}, "
+                f"source.gated_revision: {self.gated_repo} is gated: request access at {page(self.gated_repo, 'dataset')}, "
                 "set this key to the commit shown there, and log in with `hf auth login`"
             )
         return _fetch(self.gated_repo, self.gated_revision, GATED) / GATED

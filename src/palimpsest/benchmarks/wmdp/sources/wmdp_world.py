@@ -1,4 +1,4 @@
-"""The fictional world in WMDP's shape."""
+"""The fictional world in WMDP's format."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -9,19 +9,19 @@ from palimpsest.settings import Seed
 
 
 class WmdpWorldSource(WmdpSource):
-    """A harmless stand-in for hazardous knowledge: bewitched things out of invented fairy tales, with questions about them."""
+    """A harmless stand-in for hazardous knowledge: bewitched things from invented fairy tales, with questions about them."""
 
     sets: ClassVar = (*WmdpSource.sets, "original", "hazards", "general", "base")
     kind: Literal["wmdp-world"]
-    """Made here, offline."""
+    """Generated from a seed, offline."""
     seed: Seed = 0
     """Seed of the world."""
     hazards: Annotated[int, Field(ge=4, le=400)] = 20
-    """Bewitched things, to forget: two texts and six questions each."""
+    """Number of bewitched things to forget, with two texts and six questions each."""
     harmless: Annotated[int, Field(ge=4, le=400)] = 20
-    """Kinds of pastry, to retain: as many each."""
+    """Number of kinds of pastry to retain, with two texts and six questions each."""
     world_facts: Annotated[int, Field(ge=4, le=240)] = 40
-    """Questions on countries, which no text tells of: known to the base, and asked beside those on pastry."""
+    """Number of questions about countries; the base learns them, no corpus contains them, and the utility task asks them too."""
 
     def read(self) -> WmdpData:
         """Return both corpora and the questions; the same settings give the same rows."""

@@ -1,4 +1,4 @@
-"""Studies of texts: which splits share what, what requests start from, and what mistakes are told as."""
+"""Studies of corpora: what splits share, what requests start from, and how mistakes are told."""
 
 import copy
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from palimpsest.errors import UserError
 
 REVISION = "0" * 40
 FIRST = "muse/tiny/forget/seed0"
-TEXTS = yaml.safe_load(
+CORPORA = yaml.safe_load(
     f"""
 sources:
-  texts: {{kind: muse-world, parts: 3}}
+  corpus: {{kind: muse-world, parts: 3}}
   hazards: {{kind: wmdp-world}}
   news: {{kind: muse-hub, repo: some/news, revision: "{REVISION}"}}
 benchmarks:
-  muse: {{kind: muse, source: texts}}
+  muse: {{kind: muse, source: corpus}}
   news: {{kind: muse, source: news, retrain_auc: 0.4772}}
   wmdp: {{kind: wmdp, source: hazards, forget_task: hazards, utility_task: general}}
 models:
-  tiny: {{kind: tiny, piece_tokens: 512}}
+  tiny: {{kind: tiny, chunk_tokens: 512}}
   large:
     kind: pretrained
     name: some/base
     revision: "{REVISION}"
     original: {{name: some/target, revision: "{REVISION}"}}
     retrain: {{name: some/retrain, revision: "{REVISION}"}}
-    piece_tokens: 1024
+    chunk_tokens: 1024
 methods:
   "muse/*/tiny/simnpo": {{beta: 0.7}}
   "wmdp/*/*/rmu": {{layer: 1}}
@@ -51,9 +51,9 @@ WMDP = {**MUSE, "benchmark": "wmdp", "methods": ["rmu", "npo"], "suites": ["haza
 
 
 def config(*blocks: dict[str, Any], changes: Sequence[tuple[Sequence[str], Any]] = ()) -> dict[str, Any]:
-    """Return the example study with blocks of texts below its own, and some values set."""
+    """Return the example study with blocks of corpora below its own, and some values set."""
     merged: dict[str, Any] = copy.deepcopy(CONFIG)
-    for section, entries in copy.deepcopy(TEXTS).items():
+    for section, entries in copy.deepcopy(CORPORA).items():
         merged[section] = {**merged.get(section, {}), **entries}
     merged["blocks"] += blocks
     for keys, value in changes:
@@ -166,7 +166,7 @@ def test_finished_models_are_fetched_and_take_the_tokenizer_of_their_base() -> N
 
 def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
     study = Study(config(MUSE))
-    cut = {path for path in folders(study, "finetune", "base") if spec(study, path)["model"]["piece_tokens"] == 512}
+    cut = {path for path in folders(study, "finetune", "base") if spec(study, path)["model"]["chunk_tokens"] == 512}
     assert cut == {path for path in folders(study, "finetune", "base") if path.startswith("muse/")}
     described = describe_study(study)
     assert described["data"]["muse"]["shape"] == "muse" and described["data"]["muse"]["kind"] == "muse-world"
@@ -179,12 +179,13 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"splits": ["forget10"]},
             [],
-            "splits: 'forget10' is no split of muse, which is of kind muse: forget, scale2, scale3 ..., request2, request3 ...",
+            "splits: 'forget10' is not a split of muse, which is of kind muse: forget, scale2, scale3 ..., request2, "
+            "request3 ...",
         ),
-        ({"splits": ["scale4"]}, [], "splits: scale4: source 'texts' has 3 parts"),
+        ({"splits": ["scale4"]}, [], "splits: scale4: source 'corpus' has 3 parts"),
         ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu: kind muse or lm-eval is wanted"),
         ({"attacks": ["relearn-shortest"]}, [], "attacks: muse is of kind muse, which takes none"),
-        ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, and muse has documents alone"),
+        ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, but muse is a corpus"),
         ({"trajectories": {"suite": "tofu"}}, [], "trajectories: suite: 'tofu' is of kind tofu: kind muse is wanted"),
         (
             {"splits": ["scale2"], "trajectories": {"suite": "muse"}},
@@ -194,7 +195,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"benchmark": "wmdp", "splits": ["scale2"], "suites": ["hazards"]},
             [],
-            "splits: 'scale2' is no split of wmdp, which is of kind wmdp: forget",
+            "splits: 'scale2' is not a split of wmdp, which is of kind wmdp: forget",
         ),
         (
             {"benchmark": "wmdp", "suites": ["hazards"], "trajectories": {"suite": "muse"}},
@@ -205,7 +206,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"benchmark": "news", "models": ["tiny"]},
             [],
-            "models: tiny is tiny, and source 'news' has nothing that its base could learn",
+            "models: tiny is tiny, but source 'news' has no base corpus",
         ),
     ],
 )
@@ -241,7 +242,7 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
                 (("models", "large", "original"), None),
                 (("models", "large", "retrain"), None),
             ],
-            "sources: hazards: gated_revision: missing: ask for access on the page of the data set cais/wmdp-bio-forget-corpus, "
+            "sources: hazards: gated_revision: missing: request access on the page of the data set cais/wmdp-bio-forget-corpus, "
             "and give the commit that is shown there",
         ),
         (
@@ -262,12 +263,12 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         (
             {"methods": [{"npo": ["half"]}]},
             [(("variants", "muse/*/*/*"), {"half": {"start": "original-half"}})],
-            "blocks: muse/forget/tiny/npo: half: start: original-half: on documents it is original",
+            "blocks: muse/forget/tiny/npo: half: start: original-half: on a corpus it must be original",
         ),
         (
             {"benchmark": "muse"},
-            [(("sources", "texts"), {"kind": "muse-folder", "path": "no/where"}), (("blocks", 2, "models"), ["large"])],
-            "sources: texts: path: there is no folder 'no/where': it should hold the files of MUSE, laid out as on the hub",
+            [(("sources", "corpus"), {"kind": "muse-folder", "path": "no/where"}), (("blocks", 2, "models"), ["large"])],
+            "sources: corpus: path: there is no folder 'no/where': it should hold the files of MUSE, in the layout of the Hub",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Studies of texts as a DAG: what their splits share, what requests reuse, what reruns, and what numbers they give."""
+"""Studies of corpora as a DAG: what splits share, what requests reuse, what reruns, and the numbers."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from checkout import Checkout, finish
 
 from palimpsest.provenance.canonical import sha256_file
 
-STUDY = ("--configfile", "config/test/texts.yaml")
+STUDY = ("--configfile", "config/test/corpus.yaml")
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 MUSE = {"verbmem_f", "knowmem_f", "knowmem_r", "auc_min_k", "privleak"}
 
@@ -57,13 +57,13 @@ def test_the_pages_of_texts_are_there(ran: Checkout) -> None:
 
 def test_four_steps_are_four_steps(ran: Checkout) -> None:
     log = (
-        (ran.path / "results/wmdp/tiny-texts/forget/seed0/unlearn/npo/default/model/training_log.jsonl").read_text().splitlines()
+        (ran.path / "results/wmdp/tiny-corpus/forget/seed0/unlearn/npo/default/model/training_log.jsonl").read_text().splitlines()
     )
     assert [json.loads(line)["step"] for line in log] == [0, 1, 2, 3]
 
 
 def test_the_choice_is_among_epochs(ran: Checkout) -> None:
-    choice = json.loads((ran.path / "results/muse/tiny-texts/forget/choice/simnpo/choice.json").read_text())
+    choice = json.loads((ran.path / "results/muse/tiny-corpus/forget/choice/simnpo/choice.json").read_text())
     assert choice["epoch"] in (1, 2) and "smallest mean |PrivLeak|" in choice["reason"]
 
 
@@ -75,12 +75,12 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
     ("text", "jobs"),
     [
         # What a request is unlearned with says nothing of the one before.
-        ('methods: {"muse/request2/tiny-texts/npo": {beta: 0.3}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
+        ('methods: {"muse/request2/tiny-corpus/npo": {beta: 0.3}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
         # But the one before says what the request starts from, and so what its reference is.
-        ('methods: {"muse/forget/tiny-texts/npo": {beta: 0.3}}', {"unlearn": 2, "reference": 1, "evaluate": 2, "scores": 2}),
-        ('methods: {"wmdp/*/tiny-texts/rmu": {steering: 3.0}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
+        ('methods: {"muse/forget/tiny-corpus/npo": {beta: 0.3}}', {"unlearn": 2, "reference": 1, "evaluate": 2, "scores": 2}),
+        ('methods: {"wmdp/*/tiny-corpus/rmu": {steering: 3.0}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
         ("benchmarks: {muse: {retrain_auc: 0.5}}", {"scores": 2}),
-        ('selections: {"muse/*/tiny-texts/simnpo": {keep: 0.5}}', {"choice": 1, "unlearn": 1, "evaluate": 1, "scores": 1}),
+        ('selections: {"muse/*/tiny-corpus/simnpo": {keep: 0.5}}', {"choice": 1, "unlearn": 1, "evaluate": 1, "scores": 1}),
     ],
 )
 def test_what_reruns(finished: Checkout, text: str, jobs: dict[str, int]) -> None:
@@ -103,7 +103,7 @@ def test_only_what_reads_a_source_depends_on_its_code(finished: Checkout) -> Non
 
 def test_retrain_cannot_be_another(finished: Checkout) -> None:
     """The manifest of scores names the very Retrain that PrivLeak was taken against."""
-    folder = finished.path / "results/muse/tiny-texts"
+    folder = finished.path / "results/muse/tiny-corpus"
     scores = json.loads((folder / "request2/seed0/scores/manifest.json").read_text())
     evaluated = folder / "forget/seed0/retrain/eval/manifest.json"
     assert scores["inputs"]["retrain"] == sha256_file(evaluated)
