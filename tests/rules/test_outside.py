@@ -122,3 +122,15 @@ def test_what_its_benchmark_does_not_have_is_one_line(installed: Checkout) -> No
     ran = installed.snakemake("--dry-run", *STUDY, "medium.yaml")
     line = "config: blocks[0]: splits: 'medium' is no split of riddles, which is of kind riddles: hard or easy"
     assert ran.returncode == 2 and ran.stdout.splitlines()[-1] == f"palimpsest: {line}", ran.stdout
+
+
+def test_the_folder_of_a_benchmark_needs_no_entry_point_in_this_repository(checkout: Checkout) -> None:
+    shutil.copytree(OUTSIDE / "palimpsest_riddles/riddles", checkout.path / "src/palimpsest/benchmarks/riddles")
+    overlay = """
+        sources: {book: {kind: riddle-book}}
+        benchmarks: {riddles: {kind: riddles, source: book}}
+        suites: {riddles: {kind: riddles}}
+        blocks: [{benchmark: riddles, splits: [easy], models: [tiny], seeds: [0], methods: [simnpo], suites: [riddles]}]
+    """
+    jobs = {"data": 1, "base_tiny": 1, "split": 1, "finetune": 2, "unlearn": 1, "evaluate": 3, "scores": 1, **END}
+    assert checkout.jobs(*checkout.overlay(overlay)) == jobs

@@ -137,8 +137,9 @@ def test_what_a_stage_is_told_is_checked_too() -> None:
         make_method("npo", {"beta": 0.0})
     with pytest.raises(UserError, match=r"^npo: gamma: 1.0: Extra inputs"):
         make_method("npo", {"gamma": 1.0})
-    with pytest.raises(UserError, match=r"^unknown method 'nop'; allowed: dpo-idk, ga"):
+    with pytest.raises(UserError) as caught:
         make_method("nop", {})
+    assert str(caught.value) == f"unknown method 'nop'; allowed: {', '.join(list_methods())}"
 
 
 def test_the_code_around_the_methods_names_none() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from palimpsest_riddles.riddles.benchmark import SPLITS
+from .benchmark import SPLITS
 
 
 def cut(data: Path, split: str, settings: Mapping[str, Any], out: Path) -> None:

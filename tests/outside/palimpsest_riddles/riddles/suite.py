@@ -15,7 +15,8 @@ from palimpsest.models.scoring import score
 
 if TYPE_CHECKING:
     from palimpsest.evaluation.subject import Subject
-    from palimpsest_riddles.riddles.suite_settings import RiddleSuite
+
+    from .suite_settings import RiddleSuite
 
 # The NLL of an answer is summed over its tokens, in nats.
 SCHEMA = pa.schema([("set", pa.string()), ("id", pa.string()), ("nll", pa.float64()), ("tokens", pa.int64())])
