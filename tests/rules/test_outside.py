@@ -1,5 +1,6 @@
 """A package of others brings a method, an attack, a metric and a benchmark; one study uses all four without an edit here."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 from checkout import ROOT, Checkout, clone
 from safetensors.torch import load_file
+
+import forked
 
 OUTSIDE = ROOT / "tests/outside"
 STUDY = ("--configfile", str(OUTSIDE / "study.yaml"))
@@ -122,6 +125,13 @@ def test_what_its_benchmark_does_not_have_is_one_line(installed: Checkout) -> No
     ran = installed.snakemake("--dry-run", *STUDY, "medium.yaml")
     line = "config: blocks[0]: splits: 'medium' is no split of riddles, which is of kind riddles: hard or easy"
     assert ran.returncode == 2 and ran.stdout.splitlines()[-1] == f"palimpsest: {line}", ran.stdout
+
+
+def test_a_plan_of_a_benchmark_whose_size_is_not_known_is_one_line(installed: Checkout) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{installed.path / 'src'}:{installed.site}"}
+    ran = forked.run(["-m", "palimpsest", "plan", *STUDY], environment, installed.path)
+    line = "palimpsest plan: benchmarks: riddles: how much kind riddles learns is not known here\n"
+    assert (ran.returncode, ran.stdout) == (2, line)
 
 
 def test_the_folder_of_a_benchmark_needs_no_entry_point_in_this_repository(checkout: Checkout) -> None:
