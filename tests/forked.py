@@ -114,10 +114,12 @@ def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def shell() -> Path:
-    """Return a file in which `python` is this module, for shells whose BASH_ENV names it."""
-    path = server().with_name("python.sh")
-    path.write_text(f'python() {{ {shlex.join([sys.executable, "-ES", __file__, str(server())])} "$@"; }}\n', encoding="utf-8")
+def shell(site: Path | None = None) -> Path:
+    """Return a file in which `python` is this module, for shells whose BASH_ENV names it; in `site` lie packages that it has."""
+    path = server().with_name(f"python{site or ''}.sh".replace("/", "-"))
+    sites = f'PYTHONPATH="$PYTHONPATH":{shlex.quote(str(site))} ' if site else ""
+    stand_in = shlex.join([sys.executable, "-ES", __file__, str(server())])
+    path.write_text(f'python() {{ {sites}{stand_in} "$@"; }}\n', encoding="utf-8")
     return path
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from palimpsest.benchmarks.muse.sources.muse_hub import MuseHubSource
 from palimpsest.benchmarks.muse.suite_settings import MuseSuite
+from palimpsest.benchmarks.tofu.dataset import TofuSource
 from palimpsest.benchmarks.tofu.sources.world import WorldSource
 from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
 from palimpsest.benchmarks.wmdp.sources.wmdp_hub import WmdpHubSource
@@ -289,7 +290,8 @@ class Plan:
             return Work(forward_operations(size, items * item * 4), items * suite.max_new_tokens)
         if isinstance(suite, MuseSuite):
             return Work(forward_operations(size, 3 * forget), RECITED * suite.verbatim_tokens + ASKED * suite.knowledge_tokens)
-        assert isinstance(suite, LmEvalSuite)
+        if not isinstance(suite, LmEvalSuite):
+            raise UserError(f"suites: how much kind {suite.kind} asks is not known here")
         questions = sum(_questions(suite, task) for task in suite.tasks)
         return Work(forward_operations(size, questions * item * 4))
 
@@ -297,7 +299,10 @@ class Plan:
         """Return the tokens of the forget set, and of the whole training set of an original."""
         source = self._study.source(node.of.benchmark)
         split = node.of.split
-        if not self._study.benchmark(node.of.benchmark).is_corpus:
+        benchmark = self._study.benchmark(node.of.benchmark)
+        if not benchmark.is_corpus:
+            if not isinstance(source, TofuSource):
+                raise UserError(f"benchmarks: {node.of.benchmark}: how much kind {benchmark.kind} learns is not known here")
             questions = AUTHORS * PER_AUTHOR
             if isinstance(source, WorldSource):
                 questions = source.authors * source.questions_per_author

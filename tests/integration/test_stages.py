@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from outside import install, shown
+from extending import install, shown
 from safetensors.torch import load_file, save_file
 
 import forked

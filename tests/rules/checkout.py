@@ -29,6 +29,8 @@ class Checkout:
     """A working copy of the repository, with its results."""
 
     path: Path
+    site: Path | None = None
+    """A folder with further packages that are installed."""
 
     def snakemake(self, *arguments: str, alone: bool = False) -> subprocess.CompletedProcess[str]:
         """Run Snakemake's command line there; stderr is in stdout.
@@ -38,8 +40,10 @@ class Checkout:
         command = ["-m", "snakemake", "--cores", "2", *arguments]
         # A copy has no git: a commit is claimed.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PALIMPSEST_COMMIT": "c" * 40}
+        if self.site:
+            environment["PYTHONPATH"] = str(self.site)
         if not alone:
-            return forked.run(command, environment | {"BASH_ENV": str(forked.shell())}, self.path)
+            return forked.run(command, environment | {"BASH_ENV": str(forked.shell(self.site))}, self.path)
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.run([sys.executable, *command], cwd=self.path, env=environment, **said)
 

@@ -12,7 +12,6 @@ def test_two_runs_from_scratch_give_the_same_manifests(finished_once: Checkout, 
     ran = other.snakemake(*TINY, alone=alone)
     assert ran.returncode == 0, ran.stdout
     first, second = manifests(finished_once.path / "results"), manifests(other.path / "results")
-    assert len(first) == 42
-    assert first == second
+    assert first and first == second
     for name in ("report.html", "summary.csv", "run_config.yaml"):
         assert (finished_once.path / "results" / name).read_bytes() == (other.path / "results" / name).read_bytes()

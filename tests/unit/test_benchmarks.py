@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -72,88 +68,3 @@ def test_an_edit_reruns_the_data_of_the_sources_that_read_it(tmp_path: Path, fil
 
     before, after = digests(ROOT), digests(tmp_path)
     assert {name for name in before if before[name] != after[name]} == edited
-
-
-OUTSIDE = {
-    "riddles/__init__.py": "",
-    "riddles/benchmark.py": """
-from typing import ClassVar, Literal
-from palimpsest.benchmarks.base import SourcedBenchmark
-
-class RiddleBenchmark(SourcedBenchmark):
-    suite_kinds: ClassVar = ("tofu",)
-    kind: Literal["riddles"]
-
-    @property
-    def split_names(self) -> str:
-        return "hard"
-
-    def has_split(self, split: str) -> bool:
-        return split == "hard"
-""",
-    "riddles/splits.py": """
-def cut(data, split, settings, out):
-    for name in ("forget", "retain"):
-        (out / f"{name}.jsonl").write_bytes((data / f"{name}.jsonl").read_bytes())
-""",
-    "riddles/sources/__init__.py": "",
-    "riddles/sources/riddle_book.py": """
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
-from palimpsest.benchmarks.base import Source
-from palimpsest.data.rows import Pair, write_sets
-
-@dataclass
-class Book:
-    origin: dict = field(default_factory=dict)
-
-    def write(self, directory):
-        return write_sets(directory, {name: [Pair(id=name, question="What?", answer="That.")] for name in ("forget", "retain")})
-
-class BookSource(Source):
-    sets: ClassVar = ("forget", "retain")
-    kind: Literal["riddle-book"]
-
-    def read(self):
-        return Book()
-""",
-    "riddles-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: riddles\nVersion: 1\n",
-    "riddles-1.dist-info/entry_points.txt": "[palimpsest.benchmarks]\nriddles = riddles\n",
-}
-
-
-def test_another_distribution_brings_a_benchmark(tmp_path: Path) -> None:
-    for name, text in OUTSIDE.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
-
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-
-    config = {
-        "study": "outside",
-        "sources": {"book": {"kind": "riddle-book"}},
-        "benchmarks": {"riddles": {"kind": "riddles", "source": "book"}},
-        "models": {"tiny": {"kind": "tiny"}},
-        "suites": {"tofu": {"kind": "tofu"}},
-        "blocks": [{"benchmark": "riddles", "splits": ["hard"], "models": ["tiny"], "seeds": [0], "suites": ["tofu"]}],
-    }
-    counted = "print(len(Study(json.loads(sys.argv[1])).subjects.evaluated))"
-    code = f"import sys, json; from palimpsest.config.study import Study; {counted}"
-    planned = run("-c", code, json.dumps(config))
-    assert planned.stdout == "2\n", planned.stderr
-    easy = json.dumps(config).replace('"hard"', '"easy"')
-    refused = run("-c", code, easy).stderr
-    assert "config: blocks[0]: splits: 'easy' is not a split of riddles, which is of kind riddles: hard" in refused
-
-    def stage(name: str, spec: dict[str, object], *inputs: str) -> None:
-        arguments = ["--spec", json.dumps(spec), "--out", f"{name}/manifest.json", *inputs]
-        done = run("-m", f"palimpsest.stages.{name}", *arguments)
-        assert done.returncode == 0, done.stderr
-
-    stage("data", {"benchmark": "riddles", "source": {"kind": "riddle-book"}})
-    stage("split", {"kind": "riddles", "split": "hard"}, "--in", "data=data/manifest.json")
-    assert (tmp_path / "split/forget.jsonl").read_bytes() == (tmp_path / "data/forget.jsonl").read_bytes()

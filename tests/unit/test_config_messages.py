@@ -13,10 +13,11 @@ from palimpsest.config.applied import open_study
 from palimpsest.config.messages import UNQUOTED
 from palimpsest.config.study import Study
 from palimpsest.errors import UserError
+from palimpsest.methods import list_methods
 
 TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, max_steps"
 EVERY = f"{TRAINING}, stop_epoch, forget_weight, retain_weight, retain_loss, start, reference"
-METHODS = "dpo-idk, ga, graddiff, idk, npo, rkld, rmu, simnpo, task-vector, w-graddiff"
+METHODS = ", ".join(list_methods())
 NPO = ("methods", "tofu/*/*/npo")
 NAME = "is not a name: use letters, digits, . _ + -, and start with a letter or digit"
 

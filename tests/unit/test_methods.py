@@ -11,6 +11,7 @@ from palimpsest.methods.base import ForgetBatch
 from palimpsest.methods.dpo_idk import DPOIDK
 from palimpsest.methods.ga import GA
 from palimpsest.methods.graddiff import GradDiff
+from palimpsest.methods.idk import IDK
 from palimpsest.methods.npo import NPO
 from palimpsest.methods.rkld import RKLD
 from palimpsest.methods.simnpo import SimNPO
@@ -104,6 +105,14 @@ def test_ga_is_the_negated_token_mean(values: list[float], data: st.DataObject) 
     nll = leaf(values)
     loss = GA().forget_loss(ForgetBatch(nll=nll, mean_tokens=tokens.mean())).mean().item()
     assert loss == pytest.approx(-sum(values) / sum(lengths))
+
+
+@given(nlls, st.data())
+def test_idk_is_the_token_mean_of_the_refusals(values: list[float], data: st.DataObject) -> None:
+    lengths = data.draw(st.lists(st.integers(1, 80), min_size=len(values), max_size=len(values)))
+    tokens = torch.tensor(lengths, dtype=torch.float64)
+    loss = IDK().forget_loss(ForgetBatch(refusal_nll=leaf(values), mean_refusal_tokens=tokens.mean())).mean().item()
+    assert loss == pytest.approx(sum(values) / sum(lengths))
 
 
 alphas = st.floats(1e-3, 4)

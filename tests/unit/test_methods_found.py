@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import outside
+import extending
 import pytest
 import yaml
 from example_study import CONFIG, changed, spec
@@ -23,7 +23,7 @@ from palimpsest.methods.base import EditMethod, LayerMethod, LossMethod
 from palimpsest.provenance.digest import code_closure
 from palimpsest.report.names import method_name
 
-SRC = outside.ROOT / "src"
+SRC = extending.ROOT / "src"
 MODEL = "tofu/tiny/forget10/seed0/unlearn/bounded-ga/default/model"
 
 
@@ -74,11 +74,11 @@ def test_the_config_is_read_without_torch(tmp_path: Path) -> None:
 
 
 def test_a_method_of_another_package_is_one_like_ours(site: Path) -> None:
-    outside.install(site)
+    extending.install(site)
     study = Study(asking("bounded-ga", limit=3, epochs=2))
     artefacts = Artefacts(study)
     assert spec(study, MODEL)["loss"] == {"limit": 3.0}
-    assert outside.MODULE in artefacts.code(artefacts.at(MODEL))
+    assert extending.MODULE in artefacts.code(artefacts.at(MODEL))
     assert method_name("bounded-ga") == "Bounded GA"
     with pytest.raises(UserError, match=r'^config: methods: "tofu/\*/\*/bounded-ga": limit: 0.0: input should be greater than'):
         Study(asking("bounded-ga", limit=0.0))
@@ -88,27 +88,27 @@ def test_a_method_of_another_package_is_one_like_ours(site: Path) -> None:
     ("source", "point", "line"),
     [
         (None, "simnpo = bounded.method:BoundedGA", "method simnpo: palimpsest.methods.simnpo and bounded.method:BoundedGA both"),
-        ("import nothing_like_this", outside.POINT, "method bounded-ga: bounded.method cannot be imported: No module named"),
+        ("import nothing_like_this", extending.POINT, "method bounded-ga: bounded.method cannot be imported: No module named"),
         (
             "BoundedGA = 5",
-            outside.POINT,
+            extending.POINT,
             "method bounded-ga: bounded.method:BoundedGA is not a Method",
         ),
         (None, "bounded-ga = bounded.method:Other", "method bounded-ga: bounded.method:Other is not a Method"),
         (
             "from palimpsest.methods.base import LossMethod\nclass BoundedGA(LossMethod): pass",
-            outside.POINT,
+            extending.POINT,
             "method bounded-ga: bounded.method:BoundedGA is not a Method",
         ),
         (
             "from palimpsest.methods.ga import GA\nclass BoundedGA(GA):\n    epochs: int = 5",
-            outside.POINT,
+            extending.POINT,
             "method bounded-ga: its setting epochs has the name of a setting of every method",
         ),
     ],
 )
 def test_a_method_of_another_package_that_is_none_is_one_line(site: Path, source: str | None, point: str, line: str) -> None:
-    outside.install(site, source=source, point=point)
+    extending.install(site, source=source, point=point)
     with pytest.raises(UserError) as caught:
         Study(asking("bounded-ga"))
     assert str(caught.value).removeprefix("config: ").startswith(line) and "\n" not in str(caught.value)
@@ -137,8 +137,9 @@ def test_what_a_stage_is_told_is_checked_too() -> None:
         make_method("npo", {"beta": 0.0})
     with pytest.raises(UserError, match=r"^npo: gamma: 1.0: Extra inputs"):
         make_method("npo", {"gamma": 1.0})
-    with pytest.raises(UserError, match=r"^unknown method 'nop'; allowed: dpo-idk, ga"):
+    with pytest.raises(UserError) as caught:
         make_method("nop", {})
+    assert str(caught.value) == f"unknown method 'nop'; allowed: {', '.join(list_methods())}"
 
 
 def test_the_code_around_the_methods_names_none() -> None:

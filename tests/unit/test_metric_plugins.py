@@ -53,15 +53,22 @@ def test_its_numbers_stand_beside_ours_for_models_epochs_and_attacks(tmp_path: P
     study.attack(identity("npo", "default", attack="random"), attack_rows(rng, 2))
     numbers = pd.read_parquet(study.score(monkeypatch, RUN) / "scores.parquet")
 
-    def loss(method: str, variant: str = "") -> float:
-        rows = items(study, method, variant)
+    def loss(rows: pd.DataFrame) -> float:
         return float((rows["answer_nll"] / rows["answer_tokens"]).mean())
 
-    assert value(numbers, "forget_longest", "npo") == items(study, "npo", "default")["answer_tokens"].max()
-    assert value(numbers, "forget_excess", "npo") == pytest.approx(loss("npo", "default") - loss("retrain"))
+    npo, retrain = items(study, "npo", "default"), items(study, "retrain")
+    folder = study.folder(identity("npo", "default"))
+    watched, attacked = (pd.read_parquet(folder / name / "items.parquet") for name in ("trajectory", "attack/random"))
+    watched = watched[(watched["epoch"] == 1) & (watched["set"] == "forget")]
+    attacked = attacked[(attacked["epoch"] == 3) & attacked["id"].isin(retrain["id"])]
+    draws = [loss(rows) - loss(retrain) for _, rows in attacked.groupby("draw")]
+
+    assert value(numbers, "forget_longest", "npo") == npo["answer_tokens"].max()
+    assert value(numbers, "forget_excess", "npo") == pytest.approx(loss(npo) - loss(retrain))
     assert value(numbers, "forget_excess", "retrain") == 0
-    assert value(numbers, "forget_longest", "npo", epoch=1) > 0
-    assert value(numbers, "forget_excess_sd", "npo", attack="random", epoch=3) > 0
+    assert value(numbers, "forget_excess", "npo", epoch=1) == pytest.approx(loss(watched) - loss(retrain))
+    assert value(numbers, "forget_excess", "npo", attack="random", epoch=3) == pytest.approx(np.mean(draws))
+    assert value(numbers, "forget_excess_sd", "npo", attack="random", epoch=3) == pytest.approx(np.std(draws, ddof=1))
 
 
 @pytest.mark.usefixtures("outside")

@@ -192,6 +192,15 @@ def test_modules_that_import_each_other_are_read_once(package: Package) -> None:
     assert package.digest() == package.digest()
 
 
+def test_the_package_of_an_imported_module_counts(package: Package) -> None:
+    package.write("stages/train", "from palimpsest.words.world import NAMES\n")
+    package.write("words/world", "NAMES = 1\n")
+    package.write("words/__init__", "")
+    before = package.digest()
+    package.write("words/__init__", "LANGUAGE = 'en'\n")
+    assert package.digest() != before
+
+
 def test_a_package_s_templates_count(package: Package) -> None:
     package.write("stages/train", "from palimpsest import pages\n")
     package.write("pages/__init__", "")

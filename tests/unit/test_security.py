@@ -97,18 +97,45 @@ def test_what_is_looked_for_is_found(code: str) -> None:
     assert dangers(code)
 
 
-def test_every_loading_of_a_model_or_tokenizer_says_that_its_code_is_not_run() -> None:
-    calls = [
-        node
-        for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".from_pretrained")
-    ]
-    assert len(calls) >= 4
+def loadings(tree: ast.Module) -> list[tuple[ast.Call, dict[str, str]]]:
+    """Return each call of a `from_pretrained`, with its keywords; those of `**name` are in the dict of that name."""
+    dicts: dict[str, dict[str, str]] = {}
+    calls = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            pairs = [
+                (key, value)
+                for key, value in zip(node.value.keys, node.value.values, strict=True)
+                if isinstance(key, ast.Constant)
+            ]
+            dicts[ast.unparse(node.targets[0])] = {key.value: ast.unparse(value) for key, value in pairs}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".from_pretrained"):
+            calls.append(node)
+    found = []
     for call in calls:
-        said = ast.unparse(call)
-        # `local` in models/packaged.py holds it.
-        assert "trust_remote_code=False" in said or "**local" in said, said
+        given: dict[str, str] = {}
+        for keyword in call.keywords:
+            value = ast.unparse(keyword.value)
+            given |= {keyword.arg: value} if keyword.arg else dicts.get(value, {})
+        found.append((call, given))
+    return found
+
+
+def test_every_loading_of_a_model_or_tokenizer_says_that_its_code_is_not_run() -> None:
+    found = [each for path in SOURCE.rglob("*.py") for each in loadings(ast.parse(path.read_text(encoding="utf-8")))]
+    loaded = {ast.unparse(call.func).partition(".")[0] for call, _ in found}
+    assert {"AutoModelForCausalLM", "AutoTokenizer", "AutoConfig"} <= loaded
+    for call, given in found:
+        assert given.get("trust_remote_code") == "False", ast.unparse(call)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["AutoModel.from_pretrained(name)", "how = {'revision': 'x'}\nAutoModel.from_pretrained(name, **how)"],
+)
+def test_a_loading_that_does_not_say_so_is_found(code: str) -> None:
+    ((_, given),) = loadings(ast.parse(code))
+    assert "trust_remote_code" not in given
 
 
 # Checkpoints.

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from palimpsest.benchmarks.suites import SETTINGS, AnySuite, load, module_name, scoring_modules
+from palimpsest.benchmarks import kinds
+from palimpsest.benchmarks.suites import SETTINGS, SHARED, AnySuite, load, module_name, scoring_modules
 from palimpsest.evaluation.metric import Against, Metric, score
 from palimpsest.metrics.intervals import Interval
 from palimpsest.provenance.digest import code_closure
 from palimpsest.selection.settings import AIMS, SelectionRule
 
-KINDS = ("tofu", "muse", "markov", "lm-eval")
+KINDS = (*kinds.having("scores"), *SHARED)
 
 
 def numbers(metrics: list[Metric], against: Against[Any] | None = None, **more: Any) -> dict[str, float]:

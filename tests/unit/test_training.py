@@ -192,14 +192,40 @@ def test_lora_trains_adapters_only_and_merges_into_an_ordinary_model() -> None:
     assert changed and all("proj" in name for name in changed)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "bf16-mixed"])
-def test_half_precision_and_gradient_checkpointing_train(precision: str) -> None:
-    used = UsedSettings(precision=precision, gradient_checkpointing=True)  # type: ignore[arg-type]
-    model = small_model()
-    if precision == "bf16":
-        model = model.to(torch.bfloat16)
-    log = run(model, TrainSettings(learning_rate=1e-2, epochs=10, batch_size=5), used=used)
-    assert log[-1]["loss"] < log[0]["loss"]
+def watched(precision: str = "fp32", *, checkpointing: bool = False) -> tuple[list[dict[str, Any]], list[torch.dtype], Any]:
+    """Train; return the log, the precision of each output of the first layer's queries, and the model."""
+    used = UsedSettings(precision=precision, gradient_checkpointing=checkpointing)  # type: ignore[arg-type]
+    model = small_model().to(torch.bfloat16 if precision == "bf16" else torch.float32)
+    seen: list[torch.dtype] = []
+    model.model.layers[0].self_attn.q_proj.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
+    return run(model, TrainSettings(learning_rate=1e-2, epochs=10, batch_size=5), used=used), seen, model
+
+
+@pytest.mark.parametrize(
+    ("precision", "computed", "kept"),
+    [
+        ("fp32", torch.float32, torch.float32),
+        ("bf16-mixed", torch.bfloat16, torch.float32),
+        ("bf16", torch.bfloat16, torch.bfloat16),
+    ],
+)
+def test_the_precision_is_that_of_the_computation_and_of_the_weights(
+    precision: str, computed: torch.dtype, kept: torch.dtype
+) -> None:
+    log, seen, model = watched(precision)
+    assert set(seen) == {computed}
+    assert {weight.dtype for weight in weights(model).values()} == {kept}
+    exact, _, _ = watched()
+    assert [entry["loss"] for entry in log] == pytest.approx([entry["loss"] for entry in exact], rel=0.05)
+    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16-mixed"])
+def test_gradient_checkpointing_computes_every_layer_twice_and_changes_no_weight(precision: str) -> None:
+    log, seen, model = watched(precision)
+    other_log, seen_twice, other = watched(precision, checkpointing=True)
+    assert len(seen_twice) == 2 * len(seen) and set(seen_twice) == set(seen)
+    assert other_log == log and same(weights(other), weights(model))
 
 
 def test_the_schedule_warms_up_and_decays_linearly() -> None:

@@ -1,7 +1,7 @@
 """The kinds of benchmarks and of their sources, found by listing folders and imported only when they are used.
 
 A kind of benchmark is a folder next to this file with a `benchmark.py`, or a package that another distribution announces under
-the entry point group `palimpsest.benchmarks`. A kind of source is a module in its folder `sources`; modules in its folder `stages`
+the entry point group `palimpsest.benchmarks`. A kind of source is a module in its folder `sources`; those in its folder `stages`
 replace general stages. Editing a module reruns only the jobs that use it, because only their code digests cover it.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from palimpsest.benchmarks.base import Benchmark, Source
+from palimpsest.errors import UserError
 from palimpsest.mistakes import suggest
 
 GROUP = "palimpsest.benchmarks"
@@ -24,9 +25,13 @@ GROUP = "palimpsest.benchmarks"
 
 @cache
 def packages() -> dict[str, str]:
-    """Return the package of each kind of benchmark."""
-    ours = {path.parent.name: f"{GROUP}.{path.parent.name}" for path in sorted(Path(__file__).parent.glob("*/benchmark.py"))}
-    return {entry.name: entry.value for entry in entry_points(group=GROUP)} | ours
+    """Return the package of each kind of benchmark, those of other distributions last; raises UserError for a name of two."""
+    found = {path.parent.name: f"{GROUP}.{path.parent.name}" for path in sorted(Path(__file__).parent.glob("*/benchmark.py"))}
+    for entry in sorted(entry_points(group=GROUP)):
+        if found.setdefault(entry.name, entry.value) != entry.value:
+            raise UserError(f"benchmark {entry.name}: {found[entry.name]} and {entry.value} both have this name")
+        load_module(entry.value)
+    return found
 
 
 def source_modules(benchmark: str) -> dict[str, str]:
@@ -66,7 +71,15 @@ def having(part: str) -> list[str]:
 
 def load_part(kind: str, part: str) -> Any:
     """Import a module of a kind of benchmark."""
-    return import_module(module_name(kind, part))
+    return load_module(module_name(kind, part))
+
+
+def load_module(name: str) -> Any:
+    """Import a module; raises UserError where it cannot be imported."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise UserError(f"{name} cannot be imported: {error}") from None
 
 
 def load_benchmark(kind: str) -> type[Benchmark]:
@@ -87,5 +100,8 @@ def open_source(settings: Mapping[str, Any]) -> Source:
 
 
 def _class_in(module: str, base: type) -> Any:
-    defined = (value for value in vars(import_module(module)).values() if isinstance(value, type) and value.__module__ == module)
-    return next(value for value in defined if issubclass(value, base))
+    defined = (value for value in vars(load_module(module)).values() if isinstance(value, type) and value.__module__ == module)
+    found = next((value for value in defined if issubclass(value, base)), None)
+    if found is None:
+        raise UserError(f"{module} has no {base.__name__} of {base.__module__}")
+    return found

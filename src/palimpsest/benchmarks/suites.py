@@ -5,7 +5,6 @@ editing one suite reruns no other: a code digest covers only the modules that th
 """
 
 from functools import reduce
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +27,7 @@ def module_name(kind: str, module: str) -> str:
 
 def load(kind: str, module: str) -> Any:
     """Import a module of a kind."""
-    return import_module(module_name(kind, module))
+    return kinds.load_module(module_name(kind, module))
 
 
 def added_metrics(kind: str) -> list[EntryPoint]:

@@ -1,4 +1,4 @@
-"""A package that others made: a method of its own, installed as pip leaves it."""
+"""What docs/extending.md shows, and a package with the method of that page, as pip installs it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""A method, an attack, a metric of TOFU and a benchmark."""

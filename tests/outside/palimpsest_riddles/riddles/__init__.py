@@ -1,0 +1,1 @@
+"""Riddles: forget the hard ones or the easy ones."""
