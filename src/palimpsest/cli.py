@@ -1,12 +1,11 @@
 """The command `palimpsest`. Each subcommand has its own parser and imports its modules only when it runs."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
 from palimpsest.audit.commands import add_audit
+from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
 from palimpsest.output import unread_output
 
@@ -29,23 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
     score = commands.add_parser("score", help="score evaluation logs", description="Score evaluation logs.")
     suites = score.add_subparsers(required=True, metavar="SUITE")
-    text = "Model utility and forget quality of a log in TOFU's, NPO's, open-unlearning's or Palimpsest's format."
-    tofu = suites.add_parser("tofu", help="model utility and forget quality of TOFU", description=text)
-    tofu.add_argument(
-        "--log", required=True, type=filled_path, help="log of the model: a file, or the directory that contains it"
-    )
-    tofu.add_argument("--retrain", type=filled_path, metavar="LOG", help="log of the model retrained without the forget set")
-    tofu.add_argument("--allow-mismatch", action="store_true", help="compare even if the logs have different forget questions")
-    tofu.add_argument("--json", action="store_true", help="print one JSON object")
-    tofu.set_defaults(run=_score_tofu, prog=tofu.prog)
-
-
-def _score_tofu(args: argparse.Namespace) -> int:
-    from palimpsest.benchmarks.tofu.score import format_score, score_tofu
-
-    result: dict[str, Any] = score_tofu(args.log, args.retrain, allow_mismatch=args.allow_mismatch)
-    print(json.dumps(result, indent=1, allow_nan=False) if args.json else format_score(result))
-    return 0
+    for kind in kinds.having("command"):
+        kinds.load_part(kind, "command").add_score(suites)
 
 
 def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -6,22 +6,13 @@ docs/running/scale.md states the formulas.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
 
-from palimpsest.benchmarks.muse.sources.muse_hub import MuseHubSource
-from palimpsest.benchmarks.muse.suite_settings import MuseSuite
-from palimpsest.benchmarks.tofu.dataset import TofuSource
-from palimpsest.benchmarks.tofu.sources.world import WorldSource
-from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
-from palimpsest.benchmarks.wmdp.sources.wmdp_hub import WmdpHubSource
 from palimpsest.config.stages import STAGES, Artefacts, Node
 from palimpsest.config.study import Study, Variant, Wanted
 from palimpsest.errors import UserError
-from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
@@ -32,12 +23,8 @@ from palimpsest.training.settings import LoraSettings, TrainSettings
 GB = 1e9
 # A GPU sold as 80 GB has about 80 GiB; CUDA itself and fragmentation take a part.
 USABLE = 0.95 * 2**30
-# TOFU's authors and questions per author; questions of its other two sets.
-AUTHORS, PER_AUTHOR, REAL_WORLD = 200, 20, 217
-# Tokens of MUSE's forget sets, as in the paper, and tokens that its evaluation generates.
-TEXT_TOKENS = {"muse-bench/MUSE-News": 0.8e6, "muse-bench/MUSE-Books": 1.1e6}
-RECITED, ASKED = 100, 200
-TASK_QUESTIONS = {"mmlu": 14042, "wmdp_bio": 1273, "wmdp_cyber": 1987}
+# Items that the base of a tiny model learns.
+BASE_ITEMS = 4000
 # Bytes of activations per token and layer, as multiples of the width in 16 bits (arXiv 2205.05198, eq. 1, without the attention
 # scores, which are never stored).
 LAYER_BYTES = 34
@@ -219,7 +206,7 @@ class Plan:
     def _base(self, node: Node) -> tuple[str, Memory, Work]:
         entry = self._study.config.models[node.of.model]
         assert isinstance(entry, Tiny)
-        return self._training(node, entry.base_training, AUTHORS * PER_AUTHOR * self._assumed.item_tokens)
+        return self._training(node, entry.base_training, BASE_ITEMS * self._assumed.item_tokens)
 
     def _reference(self, node: Node) -> tuple[str, Memory, Work]:
         return "weights", self._frozen(node), Work(forward_operations(self.size(node.of.model), self._tokens(node)[0]))
@@ -281,39 +268,13 @@ class Plan:
         return Memory(each=weight_bytes(self.size(node.of.model), self._used(node.of.model).precision))
 
     def _suite(self, node: Node, suite: Suite) -> Work:
-        """Return the work of a suite; a TOFU question has one prompt and seven answers of half an item each."""
-        size, item = self.size(node.of.model), self._assumed.item_tokens
-        forget, everything = self._tokens(node)
-        if isinstance(suite, TofuSuite):
-            sets = {"forget": forget / item, "retain": (everything - forget) / item}
-            items = REAL_WORLD + sum(min(number, suite.limit(name) or math.inf) for name, number in sets.items())
-            return Work(forward_operations(size, items * item * 4), items * suite.max_new_tokens)
-        if isinstance(suite, MuseSuite):
-            return Work(forward_operations(size, 3 * forget), RECITED * suite.verbatim_tokens + ASKED * suite.knowledge_tokens)
-        if not isinstance(suite, LmEvalSuite):
-            raise UserError(f"suites: how much kind {suite.kind} asks is not known here")
-        questions = sum(_questions(suite, task) for task in suite.tasks)
-        return Work(forward_operations(size, questions * item * 4))
+        reading = suite.reading(*self._tokens(node), self._assumed.item_tokens)
+        return Work(forward_operations(self.size(node.of.model), reading.scored), reading.generated)
 
     def _tokens(self, node: Node) -> tuple[float, float]:
-        """Return the tokens of the forget set, and of the whole training set of an original."""
-        source = self._study.source(node.of.benchmark)
-        split = node.of.split
-        benchmark = self._study.benchmark(node.of.benchmark)
-        if not benchmark.is_corpus:
-            if not isinstance(source, TofuSource):
-                raise UserError(f"benchmarks: {node.of.benchmark}: how much kind {benchmark.kind} learns is not known here")
-            questions = AUTHORS * PER_AUTHOR
-            if isinstance(source, WorldSource):
-                questions = source.authors * source.questions_per_author
-            everything = questions * self._assumed.item_tokens
-            return everything * int(split.removeprefix("forget")) / 100, everything
-        if isinstance(source, WmdpHubSource):
-            forget = (source.max_texts or 2000) * self._item(node)
-        else:
-            forget = TEXT_TOKENS.get(source.repo, 1e6) if isinstance(source, MuseHubSource) else 1e5
-        times = int(split.removeprefix("scale")) if split.startswith("scale") else 1
-        return forget * times, 2 * forget * times
+        """Return the tokens of the forget set, and of the original's training set."""
+        tokens = self._study.source(node.of.benchmark).tokens(self._item(node))
+        return self._study.benchmark(node.of.benchmark).training_tokens(tokens, node.of.split)
 
     def _item(self, node: Node) -> float:
         """Return the tokens of one item of a batch: a question with its answer, or a chunk of a text."""
@@ -330,11 +291,6 @@ class Plan:
         entry = self._study.config.models[model]
         assert isinstance(entry, UsedSettings)
         return entry
-
-
-def _questions(suite: LmEvalSuite, task: str | dict[str, Any]) -> float:
-    known = TASK_QUESTIONS.get(task, 1000) if isinstance(task, str) else 1000
-    return min(known, suite.limit or known)
 
 
 def _sum(rows: list[Row]) -> Row:

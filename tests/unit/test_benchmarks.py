@@ -13,12 +13,7 @@ from palimpsest.provenance.digest import ROOT, code_digest
 
 PACKAGE = ROOT / "palimpsest"
 # Parts of the package that still ask which benchmark they have before them: the list only gets shorter.
-UNCONVERTED = (
-    "cli.py",
-    "config/models.py",
-    "planning.py",
-    "report/questions/halves.py",
-)
+UNCONVERTED = ("report/questions/halves.py",)
 KIND = "(?:tofu|muse|wmdp|markov)"
 SWITCH = re.compile(rf'is_markov|is_texts|is_muse|kind [!=]= "{KIND}"|palimpsest\.benchmarks\.{KIND}\b')
 SOURCES = {kind: module for benchmark in kinds.packages() for kind, module in kinds.source_modules(benchmark).items()}

@@ -40,6 +40,10 @@ class Source(Settings, ABC):
         """Whether the data include a corpus for the base of a tiny model."""
         return "base" in self.sets
 
+    def tokens(self, item: float) -> float:
+        """Return about how many tokens of questions, or of the forget corpus, there are; `item` is the tokens of one item."""
+        return 1e5
+
     def check(self, *at: str | int) -> None:
         """Raise UserError if a setting that only some studies need is missing."""
 
@@ -143,6 +147,8 @@ class Benchmark(Settings, ABC):
     roles: ClassVar[tuple[str, ...]] = (ORIGINAL, RETRAIN)
     """The models that every method is compared with."""
     model_kinds: ClassVar[tuple[str, ...]] = ("tiny", "pretrained", "packaged")
+    model: ClassVar[type[Settings] | None] = None
+    """The settings of a kind of model that no other benchmark has."""
     suite_kinds: ClassVar[tuple[str, ...]] = ()
     takes_attacks: ClassVar[bool] = False
     takes_given: ClassVar[bool] = False
@@ -194,6 +200,10 @@ class Benchmark(Settings, ABC):
     def is_watched(self, split: str) -> bool:
         """Return whether a split can have trajectories, and therefore selections."""
         return True
+
+    def training_tokens(self, tokens: float, split: str) -> tuple[float, float]:
+        """Return about how many tokens the forget set of a split and the whole training set have, for a source of `tokens`."""
+        return tokens, 2 * tokens
 
     def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
         """Raise UserError if the benchmark called `name` does not have this split."""

@@ -6,14 +6,13 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
-from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, JsonValue, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, JsonValue, Tag, create_model, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from palimpsest.attacks import list_attacks, load_attack
 from palimpsest.attacks.base import Attack
 from palimpsest.benchmarks import kinds
 from palimpsest.benchmarks.base import Benchmark, Source
-from palimpsest.benchmarks.markov.settings import ChainModel
 from palimpsest.benchmarks.suites import AnySuite
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import suggest
@@ -164,11 +163,11 @@ class PackagedEntry(Packaged):
     """What each job of the model requests."""
 
 
-class ChainEntry(ChainModel):
-    """The model of the Markov-chain study."""
-
-    resources: Resources = Resources()
-    """What each job of the model requests."""
+def _entry(model: type[Settings]) -> type[Settings]:
+    """Return the entry of a kind of model that a benchmark brings."""
+    resources = (Resources, Field(Resources(), description="What each job of the model requests."))
+    made: type[Settings] = create_model(f"{model.__name__}Entry", __base__=model, __doc__=model.__doc__, resources=resources)
+    return made
 
 
 def _kind(value: Any) -> str:
@@ -236,13 +235,15 @@ class External(Settings):
     """Where the log comes from: an address or a description."""
 
 
-Model = Annotated[TinyEntry | PretrainedEntry | PackagedEntry | ChainEntry, Field(discriminator="kind")]
 if TYPE_CHECKING:
+    Model = TinyEntry | PretrainedEntry | PackagedEntry
     AnyBenchmark = Benchmark
     AnySource = Source
 else:
     _benchmarks = {kind: kinds.load_benchmark(kind) for kind in kinds.packages()}
     _sources = [kinds.load_source(source) for kind in _benchmarks for source in kinds.source_modules(kind)]
+    _models = [_entry(benchmark.model) for benchmark in _benchmarks.values() if benchmark.model]
+    Model = Annotated[reduce(or_, [TinyEntry, PretrainedEntry, PackagedEntry, *_models]), Field(discriminator="kind")]
     AnyBenchmark = Annotated[reduce(or_, _benchmarks.values()), Field(discriminator="kind")]
     AnySource = Annotated[reduce(or_, _sources), Field(discriminator="kind")]
 

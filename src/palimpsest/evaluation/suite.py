@@ -31,6 +31,13 @@ class Aim(NamedTuple):
         return -abs(value) if self.distance else value
 
 
+class Reading(NamedTuple):
+    """About how many tokens an evaluation scores and generates."""
+
+    scored: float
+    generated: float
+
+
 class Suite(Settings):
     """The settings of a suite; each kind of suite declares its own."""
 
@@ -39,3 +46,10 @@ class Suite(Settings):
     """The score for closeness to Retrain and the score for utility; None if trajectories and selections cannot use the suite."""
     retrains: ClassVar[tuple[str, ...]] = ()
     """The Retrain inputs of the stage `scores` that the metrics need: `retrain`, and `other_retrains` with other seeds."""
+
+    def reading(self, forget: float, everything: float, item: float) -> Reading:
+        """Return about how much an evaluation reads, for the plan of a study.
+
+        `forget` and `everything` are tokens of the forget set and of the whole training set, `item` of one question.
+        """
+        return Reading(scored=forget, generated=0)

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from palimpsest.benchmarks.base import Benchmark, Block, Study, Variant
-from palimpsest.benchmarks.markov.settings import FEWEST_TESTED, ChainSettings, ChainSplit
+from palimpsest.benchmarks.markov.settings import FEWEST_TESTED, ChainModel, ChainSettings, ChainSplit
 from palimpsest.errors import UserError
 from palimpsest.methods import load_method
 from palimpsest.methods.base import LossMethod
@@ -16,6 +16,7 @@ from palimpsest.names import ORIGINAL, Name
 class MarkovBenchmark(ChainSettings, Benchmark):
     """Sequences of Markov chains, whose true distribution is known (SimNPO, Sec. 5 and App. H); needs models of kind gpt2."""
 
+    model: ClassVar = ChainModel
     model_kinds: ClassVar = ("gpt2",)
     measures_itself: ClassVar = True
     draws_anew: ClassVar = True

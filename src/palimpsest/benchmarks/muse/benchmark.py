@@ -36,6 +36,10 @@ class MuseBenchmark(CorpusBenchmark):
         """Return the request that precedes a request."""
         return predecessor(split)
 
+    def training_tokens(self, tokens: float, split: str) -> tuple[float, float]:
+        """Return about how many tokens the forget corpus and the whole corpus have, larger for scale2, scale3 ..."""
+        return super().training_tokens(tokens * (number(split) if split.startswith("scale") else 1), split)
+
     def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
         """Refuse a split that the benchmark or its source does not have."""
         super().check_split(study, name, split, *at)

@@ -4,8 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from palimpsest.evaluation.suite import Aim, Suite, Tokens
+from palimpsest.evaluation.suite import Aim, Reading, Suite, Tokens
 from palimpsest.settings import Count
+
+# Items whose continuation or answer is generated.
+RECITED, ASKED = 100, 200
 
 
 class MuseSuite(Suite):
@@ -25,6 +28,10 @@ class MuseSuite(Suite):
     min_k: Annotated[float, Field(ge=0.001, le=1)] = 0.4
     """Min-K: the fraction of a text's tokens, the least likely ones, whose mean log-probability separates members from
     non-members."""
+
+    def reading(self, forget: float, everything: float, item: float) -> Reading:
+        """Return about how much an evaluation reads: members, non-members and continuations are as long as the forget set."""
+        return Reading(3 * forget, RECITED * self.verbatim_tokens + ASKED * self.knowledge_tokens)
 
 
 SETTINGS = MuseSuite

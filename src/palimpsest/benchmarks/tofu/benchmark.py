@@ -35,6 +35,10 @@ class TofuBenchmark(SourcedBenchmark):
         """Return whether a name has the form forgetNN."""
         return is_forget_share(split)
 
+    def training_tokens(self, tokens: float, split: str) -> tuple[float, float]:
+        """Return about how many tokens the forgotten share and all questions have."""
+        return tokens * int(split.removeprefix("forget")) / 100, tokens
+
     def check_split(self, study: Study, name: str, split: str, *at: str | int) -> None:
         """Refuse a split that the data do not have; in TOFU only the last tenth of the authors can be forgotten."""
         source = study.sources[self.source]

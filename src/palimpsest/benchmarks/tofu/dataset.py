@@ -25,6 +25,9 @@ class Dataset:
         return write_sets(directory, {name: rows for name, rows in vars(self).items() if name != "origin"})
 
 
+PER_AUTHOR = 20
+
+
 class TofuSource(Source):
     """A source of questions about authors."""
 
@@ -35,6 +38,10 @@ class TofuSource(Source):
     @abstractmethod
     def population(self) -> int:
         """The number of authors."""
+
+    def tokens(self, item: float) -> float:
+        """Return about how many tokens the questions have with their answers."""
+        return self.population * PER_AUTHOR * item
 
     @property
     def most_forgotten(self) -> int:

@@ -1,12 +1,15 @@
 """The settings of the TOFU suite."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from palimpsest.evaluation.suite import Aim, Suite, Tokens
+from palimpsest.evaluation.suite import Aim, Reading, Suite, Tokens
 from palimpsest.settings import Count
 
+# Questions about real authors and the world.
+REAL_WORLD = 217
 SetName = Annotated[str, Field(pattern="^(forget|retain|real_authors|world_facts)$")]
 
 
@@ -27,6 +30,12 @@ class TofuSuite(Suite):
     def limit(self, name: str) -> int | None:
         """Return the maximum number of questions of a set; None for all."""
         return self.max_items.get(name) if isinstance(self.max_items, dict) else self.max_items
+
+    def reading(self, forget: float, everything: float, item: float) -> Reading:
+        """Return about how much an evaluation reads: a question has seven answers of half an item each, and one prompt."""
+        sets = {"forget": forget / item, "retain": (everything - forget) / item}
+        items = REAL_WORLD + sum(min(number, self.limit(name) or math.inf) for name, number in sets.items())
+        return Reading(items * item * 4, items * self.max_new_tokens)
 
 
 SETTINGS = TofuSuite

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from palimpsest.evaluation.suite import Suite
+from palimpsest.evaluation.suite import Reading, Suite
 from palimpsest.lines import texts_in
 from palimpsest.settings import Count
 
@@ -16,6 +16,10 @@ Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-
 _PACKAGE = re.compile(r"\{package:([^}]*)\}")
 # Double braces name a field of the question.
 _DATA = re.compile(r"(?<!\{)\{data\}/(.+)")
+
+
+# Questions of stock tasks; of other tasks about 1000 are assumed.
+QUESTIONS = {"mmlu": 14042, "wmdp_bio": 1273, "wmdp_cyber": 1987}
 
 
 class LmEvalSuite(Suite):
@@ -40,6 +44,11 @@ class LmEvalSuite(Suite):
     def is_local(self) -> bool:
         """Whether every task is a complete config, so that `names` is complete: a stock task may be a group of other tasks."""
         return not any(isinstance(task, str) for task in self.tasks)
+
+    def reading(self, forget: float, everything: float, item: float) -> Reading:
+        """Return about how much an evaluation reads: a multiple-choice question has the tokens of four items."""
+        known = [QUESTIONS.get(task, 1000) if isinstance(task, str) else 1000 for task in self.tasks]
+        return Reading(4 * item * sum(min(count, self.limit or count) for count in known), 0)
 
     def data_files(self) -> set[str]:
         """Return the files that the tasks read, relative to `{data}`."""

@@ -36,6 +36,10 @@ class WorldSource(TofuSource):
         """The number of authors."""
         return self.authors
 
+    def tokens(self, item: float) -> float:
+        """Return about how many tokens the questions have with their answers."""
+        return self.authors * self.questions_per_author * item
+
     def read(self) -> Dataset:
         """Return the data set; the same settings give the same rows."""
         from palimpsest.benchmarks.tofu.world import make_dataset

@@ -41,6 +41,10 @@ class WmdpHubSource(WmdpSource):
             raise ValueError("gated_revision: only the biology corpus is gated; leave it out")
         return self
 
+    def tokens(self, item: float) -> float:
+        """Return about how many tokens the forget corpus has, of one chunk a text."""
+        return (self.max_texts or 2000) * item
+
     def check(self, *at: str | int) -> None:
         """Refuse the gated corpus if its commit is not given."""
         if self.subject == "bio" and self.gated_revision is None:
