@@ -158,7 +158,7 @@ def test_too_little_memory_is_one_line_with_a_code_of_its_own(root: Path) -> Non
         used = int(status.partition("VmSize:")[2].split()[0]) * 1024
         resource.prlimit(stage.pid, resource.RLIMIT_AS, (used + 2**28, used + 2**28))
         assert stage.wait() == MEMORY_EXIT == 12, log.read_text()
-    assert log.read_text() == f"palimpsest base: {MEMORY}\n"
+    assert log.read_text() == f"palimpsest base: {MEMORY.format(when='')}\n"
     assert not (root / "made").exists() and not (root / ".made.partial").exists()
 
 

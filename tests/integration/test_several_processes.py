@@ -26,6 +26,7 @@ from caught import catches_sigterm
 __all__ = ["artefacts", "root", "texts"]
 
 TESTS = Path(__file__).parents[1]
+PATIENCE = 600
 FLOAT = 1e-4
 """What sums in another order may differ by, after some steps of AdamW on weights of about 0.3."""
 
@@ -46,6 +47,13 @@ class Several:
 
     def succeed(self) -> str:
         """Return what all but the main process said."""
+        deadline = time.monotonic() + PATIENCE
+        while any(process.poll() is None for process in self.running):
+            if time.monotonic() > deadline:
+                # Processes that wait for each other would wait for ever.
+                codes = [process.kill() for process in self.running]
+                raise AssertionError(f"no end after {PATIENCE} s: {codes}")
+            time.sleep(0.01)
         codes = [process.wait() for process in self.running]
         said = [path.read_text(encoding="utf-8") for path in self._said]
         assert set(codes) == {0}, "\n".join(said)

@@ -79,7 +79,8 @@ def test_what_comes_after_changes_nothing(path, level):
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=20), st.floats(0, 1))
 def test_on_a_path_that_only_climbs_the_two_undo_each_other(steps, share):
     retain, forget = np.cumsum(steps), np.cumsum(steps[::-1])
-    distance = retain[0] + share * (retain[-1] - retain[0])
+    # Rounding may leave the path.
+    distance = min(retain[0] + share * (retain[-1] - retain[0]), retain[-1])
     assert retain_at_forget(retain, forget, forget_at_retain(retain, forget, distance)) == pytest.approx(distance)
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from palimpsest import processes
 from palimpsest.errors import Diverged
 from palimpsest.models.layouts import exact_layouts
-from palimpsest.models.packing import Layouts, label_logits, pack, plan_shares, token_nll
+from palimpsest.models.packing import Layouts, pack, plan_shares, token_nll
 from palimpsest.models.settings import UsedSettings
 from palimpsest.progress import track
 from palimpsest.provenance.manifest import FACT, UNMOVED, Remark
@@ -180,7 +180,7 @@ def _pass(
     # Checkpointed layers are cast again anyway; the cache would keep a complete bf16 copy of the weights.
     mixed, cached = used.precision == "bf16-mixed", not used.gradient_checkpointing
     with torch.autocast(sharing.device.type, torch.bfloat16, enabled=mixed, cache_enabled=cached):
-        logits = label_logits(sharing.model, row)
+        logits = sharing.label_logits(row)
         shape = (items.stop - items.start, -1)
         nll = row.per_answer(token_nll(logits, row)).view(shape)
         tokens = torch.tensor(row.lengths, device=nll.device, dtype=nll.dtype).view(shape)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from palimpsest import processes
 from palimpsest.errors import UserError
+from palimpsest.models.packing import Pass, label_logits
 
 
 class Weights(NamedTuple):
@@ -39,6 +40,17 @@ class Sharing:
     def accumulation(self, *, last: bool) -> AbstractContextManager[Any]:
         """Return the context of one pass of a step, forward and backward; DDP synchronises gradients only after the last pass."""
         return nullcontext() if last or self._parts else self.accelerator.no_sync(self.model)
+
+    def label_logits(self, row: Pass) -> Tensor:
+        """Return the logits that predict the labels of a pass, shape (N, vocabulary).
+
+        Each call of a sharded model waits for all processes, so a process with fewer calls in its pass makes up for them.
+        """
+        missing = max(processes.gather(len(row.calls))) - len(row.calls) if self._parts else 0
+        logits = label_logits(self.model, row)
+        for _ in range(missing):
+            logits = logits + 0 * self.model(**row.calls[0]).logits.sum()
+        return logits
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of a loss to the step's gradient, which is a sum over all processes."""
