@@ -283,11 +283,11 @@ def test_a_broken_config_beside_results_is_one_line(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "no table, or cut short: "),
-        (bytes(range(256)), "no table, or cut short: "),
-        (b'metric,value\n"forget', "no table, or cut short: "),
-        (b"a,b\n1,2,3\n4,5,6,7\n", "no table, or cut short: "),
-        (b"metric,value\nforget_quality,1\n", "not the table of a summary: it has no column 'benchmark'"),
+        (b"", "not a table, or truncated: "),
+        (bytes(range(256)), "not a table, or truncated: "),
+        (b'metric,value\n"forget', "not a table, or truncated: "),
+        (b"a,b\n1,2,3\n4,5,6,7\n", "not a table, or truncated: "),
+        (b"metric,value\nforget_quality,1\n", "not a summary: it has no column 'benchmark'"),
     ],
 )
 def test_a_damaged_summary_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, says: str) -> None:

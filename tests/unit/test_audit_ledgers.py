@@ -38,7 +38,13 @@ def test_a_ledger_survives_being_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "no ledger"), ("[]", "no ledger"), ('{"format":2}', "no ledger"), ("\udcff", "no ledger"), (None, "cannot be read")],
+    [
+        ("", "not a ledger"),
+        ("[]", "not a ledger"),
+        ('{"format":2}', "not a ledger"),
+        ("\udcff", "not a ledger"),
+        (None, "cannot be read"),
+    ],
 )
 def test_what_is_no_ledger_is_one_line(tmp_path: Path, text: str | None, said: str) -> None:
     path = tmp_path / "ledger.json"

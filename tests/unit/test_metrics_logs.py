@@ -185,7 +185,7 @@ def test_forget_quality_needs_both_forget_sets(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_one_set_alone_must_have_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "of which?" in refusal(capsys, "--log", write(tmp_path / "simnpo.json", fields()))
+    assert "an unknown set" in refusal(capsys, "--log", write(tmp_path / "simnpo.json", fields()))
 
 
 @pytest.mark.parametrize("wrapper", ["{}", "[INST]{}[/INST]", "Question: {}\nAnswer: ", "Question: {}\n"])
