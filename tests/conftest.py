@@ -7,6 +7,8 @@ import pytest
 from checkout import SECRETS, TINY, Checkout, clone
 from filelock import FileLock
 
+from palimpsest.errors import SNAKEMAKE_RUN
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -17,6 +19,12 @@ def shared() -> Path:
     if not (folder / "data" / "tofu_eval_logs" / "expected.json").is_file():
         pytest.skip(f"no real data in {folder}: set PALIMPSEST_SHARED to the folder that holds data/tofu_eval_logs")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_run_of_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads the workflow names a run in the environment, and a stage tries nothing twice in one run."""
+    monkeypatch.delenv(SNAKEMAKE_RUN, raising=False)
 
 
 @pytest.fixture
