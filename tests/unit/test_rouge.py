@@ -153,3 +153,8 @@ def test_the_scores_say_of_how_many_items_other_words_were_compared() -> None:
     latin = frame.assign(rouge_words="rouge_score")
     assert count_unicode(latin) == count_unicode(frame.drop(columns="rouge_words")) == 0
     assert "retain_rouge_unicode_items" not in tofu_scores(sets_from_table(latin, "here"))
+
+
+def test_recall_compares_stems_as_tofu_does_and_the_f_measure_whole_words_as_muse_does() -> None:
+    assert rouge_recalls("he was running", "he was run").rouge_l == 1
+    assert rouge_l_f("he was running", "he was run") == pytest.approx(2 / 3)

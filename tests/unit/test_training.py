@@ -23,6 +23,7 @@ from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.loop import train
 from palimpsest.training.problems import FineTuning
+from palimpsest.training.references import compute_references, read_references, write_references
 from palimpsest.training.schedule import learning_rate
 from palimpsest.training.settings import LoraSettings, TrainSettings, UnlearnSettings
 
@@ -87,6 +88,39 @@ def test_the_seed_of_the_data_order_matters() -> None:
     train(first, FineTuning(items(10)), SETTINGS, UsedSettings(), seed=0, label="a")
     train(second, FineTuning(items(10)), SETTINGS, UsedSettings(), seed=1, label="b")
     assert not same(weights(first), weights(second))
+
+
+def test_each_epoch_has_every_item_once_in_an_order_of_its_own() -> None:
+    orders: dict[int, list[int]] = {}
+
+    class Seen(FineTuning):
+        def terms(self, indices: Any, step: int) -> Any:
+            orders.setdefault(step // 3, []).extend(indices)
+            return super().terms(indices, step)
+
+    run(small_model(), problem=Seen(items(10)))
+    assert [sorted(order) for order in orders.values()] == [list(range(10))] * 3
+    assert len({tuple(order) for order in orders.values()}) == 3
+
+
+def test_dropout_is_of_training_alone() -> None:
+    """What looks at the model after an epoch sees it without, and the next epoch has it again."""
+    model = add_adapters(small_model(), LoraSettings(rank=2, dropout=0.2), 0)
+    trained: list[bool] = []
+    seen: list[bool] = []
+    model.register_forward_pre_hook(lambda module, given: trained.append(module.training))
+    run(model, after_epoch=lambda epoch: seen.append(any(module.training for module in model.modules())))
+    assert seen == [False] * 3 and trained and all(trained)
+
+
+def test_references_are_the_losses_of_the_answer_and_of_every_refusal(tmp_path: Path) -> None:
+    model, forget, refusals = small_model(), items(3, 1), [[7, 8], [9, 5, 4]]
+    found = compute_references(model, ["a", "b", "c"], forget, refusals, 1000)
+    for item, nll, refusal_nll in zip(forget, found.nll, found.refusal_nll, strict=True):
+        alone = [Encoded(item.prompt, [answer]) for answer in (item.answers[0], *refusals)]
+        assert [nll, *refusal_nll] == pytest.approx(forget_nll(model, alone), rel=1e-5)
+    write_references(tmp_path / "references.parquet", found)
+    assert read_references(tmp_path / "references.parquet") == found and found.ids == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("lora", [None, LoraSettings(rank=2, dropout=0.2)], ids=["full", "lora with dropout"])
@@ -179,6 +213,17 @@ def test_retain_items_are_drawn_freshly_at_every_step() -> None:
     problem = Unlearning(SimNPO(), settings, forget=items(2, 1), retain=items(50, 2), seed=0)
     drawn = [problem.terms([0, 1], step)[1].items for step in range(6)]
     assert len({tuple(map(repr, batch)) for batch in drawn}) == 6
+
+
+def test_no_retain_item_is_drawn_twice_in_a_step_unless_there_are_too_few() -> None:
+    settings = UnlearnSettings(batch_size=8)
+
+    def drawn(there: int) -> list[Encoded]:
+        problem = Unlearning(SimNPO(), settings, forget=items(8, 1), retain=items(there, 2), seed=0)
+        return list(problem.terms(range(8), 0)[1].items)
+
+    assert sorted(map(repr, drawn(8))) == sorted(map(repr, items(8, 2)))
+    assert len(drawn(3)) == 8
 
 
 def test_lora_trains_adapters_only_and_merges_into_an_ordinary_model() -> None:
