@@ -3,14 +3,14 @@
 from copy import deepcopy
 
 import pytest
-from report_example import CHOSEN, PLAIN, SELECTION, block, clean, numbers
+from report_example import CHOSEN, PLAIN, SELECTION, block, numbers, told
 
 from palimpsest.report.facts import choices_made, facts, models_compared
-from palimpsest.report.tables import table1
+from palimpsest.report.tables import main_tables
 
 
 def said(models, **changes):
-    (table,) = table1(clean(numbers(models)), [block(**changes)], {})
+    (table,) = main_tables(told(numbers(models), block(**changes)))
     return " ".join(facts(table))
 
 
@@ -60,11 +60,11 @@ def test_few_numbers_give_few_sentences():
 
 
 def test_what_was_compared():
-    (table,) = table1(clean(numbers(PLAIN | {"npo/beta-1": {0: {"model_utility": 0.5}}})), [block()], {})
+    (table,) = main_tables(told(numbers(PLAIN | {"npo/beta-1": {0: {"model_utility": 0.5}}})))
     assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny in 4 variants, over up to 2 seeds."
-    (table,) = table1(clean(numbers(PLAIN)), [block()], {})
+    (table,) = main_tables(told(numbers(PLAIN)))
     assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny, over 2 seeds."
-    (table,) = table1(clean(numbers({"npo": {0: {"model_utility": 0.5}}})), [block(seeds=[0])], {})
+    (table,) = main_tables(told(numbers({"npo": {0: {"model_utility": 0.5}}}), block(seeds=[0])))
     assert models_compared(table) == "NPO unlearned forget05 from tiny, over 1 seed."
 
 

@@ -15,7 +15,7 @@ from palimpsest.report.report import write_report
 from palimpsest.report.words import MINUS
 
 HOSTILE = "<script>alert(1)</script><img src=https://example.org/x onerror=alert(2)>{{ 7 * 7 }} & \"' </blockquote>"
-SUITES = {"muse": {"kind": "muse"}, "hazards": {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}}
+SUITES = {"tofu": {"kind": "tofu"}, "muse": {"kind": "muse"}, "hazards": {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}}
 PUBLISHED = {"news/forget/tiny": {"simnpo": {"privleak": 72.93}}, "bio/forget/tiny": {"simnpo": {"wmdp_bio/acc": 0.26}}}
 MODELS = {"npo": [NPO, NPO], "simnpo": [SIMNPO, SIMNPO]}
 SECTIONS = ["summary", "lm_eval", "examples", "muse", "requests", "wmdp", "study", "artefacts", "glossary"]

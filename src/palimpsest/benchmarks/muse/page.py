@@ -1,30 +1,21 @@
 """What is left of a corpus that is to be forgotten: what a model recites, what it knows, and what its losses give away."""
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from palimpsest.benchmarks.muse import requests
-from palimpsest.benchmarks.muse.claims import CLAIMS, KEPT, KNOWN, LEAK, LEAK_PUBLISHED, VERBATIM, first_places
+from palimpsest.benchmarks.muse.claims import CLAIMS, FIRST, KEPT, KNOWN, LEAK, LEAK_PUBLISHED, VERBATIM
+from palimpsest.benchmarks.muse.scores import METRICS
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.facts import choices_made, grouped, models_compared, shares_left
 from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.question import Answer, Question
-from palimpsest.report.tables import Column, Table, numbers_of, standing_points, table_of_place, that_compare
+from palimpsest.report.tables import Table, columns_of, numbers_of, score_tables, standing_points
 from palimpsest.report.words import under_titles, variants_shown
 
 NAMES = {VERBATIM: "VerbMem, forget set ↓", KNOWN: "KnowMem, forget set ↓", KEPT: "KnowMem, retain set ↑", LEAK: "PrivLeak → 0"}
 # MUSE takes a PrivLeak so near to 0 for none.
 NEAR = 5.0
-SPACE = "\N{NO-BREAK SPACE}"
-COLUMNS = (
-    Column(VERBATIM, "Forget set", f"VerbMem{SPACE}↓"),
-    Column(KNOWN, "Forget set", f"KnowMem{SPACE}↓"),
-    Column(KEPT, "Retain set", f"KnowMem{SPACE}↑", "highest"),
-    Column("auc_min_k", "Forget set against holdout", "AUC"),
-    Column(LEAK, "Forget set against holdout", f"PrivLeak{SPACE}→{SPACE}0", "nearest 0"),
-    Column(LEAK_PUBLISHED, "Forget set against holdout", f"PrivLeak{SPACE}→{SPACE}0, published{SPACE}Retrain", "nearest 0"),
-)
 BEST = (
     "Bold: the best mean among the unlearned models, of PrivLeak the nearest to 0. On the forget set none is marked: to fall "
     "below Retrain's level is no gain."
@@ -32,14 +23,8 @@ BEST = (
 
 
 def _tables(evidence: Evidence) -> list[Table]:
-    blocks = groupby(first_places(evidence), key=lambda place: place.block.key)
-    return [
-        table
-        for _, places in blocks
-        for table in that_compare(
-            [table_of_place(of.block, of.suite, of.rows, COLUMNS, evidence.published_for(of.block)) for of in places]
-        )
-    ]
+    first = [block for block in evidence.study.blocks if block.split == FIRST]
+    return score_tables(evidence, columns_of(METRICS), first)
 
 
 def _answer(evidence: Evidence) -> Answer | None:

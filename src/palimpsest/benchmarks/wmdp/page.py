@@ -1,20 +1,21 @@
 """Hazardous knowledge: how far it is forgotten by multiple-choice questions, and what else goes with it."""
 
 from collections.abc import Iterator, Mapping
-from itertools import groupby
+from dataclasses import replace
 
 import pandas as pd
 
 from palimpsest.names import ORIGINAL
 from palimpsest.report.claims import Claim, Pair
-from palimpsest.report.evidence import Evidence, Place
+from palimpsest.report.evidence import Evidence
 from palimpsest.report.facts import choices_made, grouped, models_compared, shares_left
 from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.names import NPO, RMU, SIMNPO, method_name
 from palimpsest.report.question import Answer, Question
+from palimpsest.report.rows import finished, main_models
 from palimpsest.report.study import Block
 from palimpsest.report.style import DASHED, SOFT
-from palimpsest.report.tables import Column, Table, numbers_of, standing_points, table_of_place, that_compare
+from palimpsest.report.tables import Column, Table, make_table, numbers_of, standing_points, that_compare
 from palimpsest.report.words import MINUS, joined, under_titles, variants_shown
 
 FORGOTTEN, KEPT = "one_minus_accuracy", "accuracy"
@@ -31,29 +32,26 @@ def _tasks(evidence: Evidence, block: Block) -> tuple[str, str]:
     return str(data["forget_task"]), str(data["utility_task"])
 
 
-def _places(evidence: Evidence) -> Iterator[Place]:
-    """Yield the suites that ask both, or else all suites of a block as one."""
-    places = [place for place in evidence.finished() if "forget_task" in evidence.study.data.get(place.block.benchmark, {})]
-    for _, group in groupby(places, key=lambda place: place.block.key):
-        of_block = list(group)
-        asked = {f"{task}/acc" for task in _tasks(evidence, of_block[0].block)}
-        both = [place for place in of_block if asked <= {*place.rows["metric"]}]
-        yield from both or [Place(of_block[0].block, "", pd.concat([place.rows for place in of_block]))]
-
-
 def _tables(evidence: Evidence) -> Iterator[Table]:
-    for _, places in groupby(_places(evidence), key=lambda place: place.block.key):
-        yield from (each for each in that_compare([_table(evidence, place) for place in places]) if len(each.columns) > 1)
+    """Yield a table per suite that asks both, or else one of all suites of a block."""
+    for block in evidence.study.blocks:
+        if "forget_task" not in evidence.study.data.get(block.benchmark, {}):
+            continue
+        asked = {f"{task}/acc" for task in _tasks(evidence, block)}
+        rows = main_models(finished(evidence.results), block)
+        both = {str(suite): of for suite, of in rows.groupby("suite", sort=True) if asked <= {*of["metric"]}}
+        tables = that_compare(_table(evidence, block, suite, of) for suite, of in (both or {"": rows}).items())
+        yield from (table for table in tables if len(table.columns) > 1)
 
 
-def _table(evidence: Evidence, place: Place) -> Table:
-    forget, utility = _tasks(evidence, place.block)
+def _table(evidence: Evidence, block: Block, suite: str, rows: pd.DataFrame) -> Table:
+    forget, utility = _tasks(evidence, block)
     columns = (
         Column(FORGOTTEN, forget, f"{WRONG}\N{NO-BREAK SPACE}↑"),
         Column(KEPT, utility, "accuracy\N{NO-BREAK SPACE}↑", "highest"),
     )
-    published = {name: _published(of, forget, utility) for name, of in evidence.published_for(place.block).items()}
-    return table_of_place(place.block, place.suite, _scored(place.rows, forget, utility), columns, published)
+    published = {name: _published(of, forget, utility) for name, of in evidence.published_for(block).items()}
+    return replace(make_table(block, suite, _scored(rows, forget, utility), columns), published=published)
 
 
 def _scored(rows: pd.DataFrame, forget: str, utility: str) -> pd.DataFrame:
