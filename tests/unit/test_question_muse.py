@@ -62,7 +62,7 @@ def test_where_nothing_was_learnt_by_heart_nothing_can_be_forgotten(tmp_path):
 
 def test_which_recite_keep_and_give_away(tmp_path):
     others = {"ga": [(0.0, 0.0, 0.0, 3.0)], "task-vector": [(20.0, 60.0, 50.0, -97.0)]}
-    assert answered("muse", case(tmp_path, both([NPO], [SIMNPO]) | others)).facts[1:] == [
+    assert answered("muse", case(tmp_path, both([NPO], [SIMNPO]) | others)).facts == [
         "Recites more than Retrain: SimNPO (30.0).",
         "Left of Original's KnowMem on the retain set (50.0): GA 0%, NPO 60%, SimNPO 80% and Task Vector 100%.",
         "Over-forgotten by PrivLeak: NPO (+100.0).",

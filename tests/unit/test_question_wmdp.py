@@ -36,7 +36,7 @@ def test_the_numbers_of_the_paper_say_what_the_paper_says(tmp_path):
     assert {claim: each.word for claim, each in found.items()} == {KEEPS: "holds", FORGETS: "holds"}
     assert (found[KEEPS].ours, found[KEEPS].printed) == ("0.480 ± 0.000 against 0.440 ± 0.000", "0.48 against 0.44")
     assert (found[FORGETS].ours, found[FORGETS].printed) == ("0.740 ± 0.000 against 0.680 ± 0.000", "0.74 against 0.68")
-    up_to, not_up_to, left = answered("wmdp", of).facts[1:]
+    up_to, not_up_to, left = answered("wmdp", of).facts
     assert up_to.startswith("wmdp_bio is forgotten up to chance") and up_to.endswith(": NPO (0.740) and SimNPO (0.740).")
     assert not_up_to == "wmdp_bio is not forgotten up to chance: RMU (0.680)."
     assert left == "Left of Original's accuracy on mmlu (0.590): NPO 75%, RMU 97% and SimNPO 81%."
@@ -109,7 +109,7 @@ def test_marks_stand_where_the_numbers_are_and_chance_is_a_line(tmp_path):
     of = case(tmp_path, models(2, npo=[NPO, (0.30, 0.40)]))
     ((_, (panel,)),) = answered("wmdp", of).figure.rows
     npo = panel.data[panel.data["method"] == "npo"]
-    assert (npo["x"].mean(), npo["y"].mean(), panel.chance) == (pytest.approx(0.42), pytest.approx(0.72), 0.75)
+    assert (npo["x"].mean(), npo["y"].mean(), panel.levels) == (pytest.approx(0.42), pytest.approx(0.72), {"chance": 0.75})
     assert (panel.x.label, panel.y.label.partition(", ")[2]) == ("Accuracy, mmlu", "wmdp_bio")
     drawn("wmdp", of)
 

@@ -197,7 +197,8 @@ def test_metrics_of_a_kind_that_the_study_has_not_have_no_column():
         (Cell({0: 0.5}, (0.1,)), 0.1),
         (Cell({0: 0.5, 1: 0.5}), 0.0),
         # What is left of draws that are alike is rounding.
-        (Cell({0: 0.054}, (7.8e-18,)), 0.0),
+        (Cell({0: 0.054}, (7.8e-18,)), None),
+        (Cell({0: 0.054, 1: 0.054}, (7.8e-18, 0.0)), 0.0),
         (Cell({0: 1.0, 1: 2.0, 2: 3.0}), 1.0),
     ],
 )

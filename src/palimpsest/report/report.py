@@ -11,10 +11,10 @@ from typing import Any
 import matplotlib.style
 import pandas as pd
 
-from palimpsest.report.claims import RULE, Verdict, verdicts
+from palimpsest.report.claims import RULE, Verdict
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.examples import example_blocks
-from palimpsest.report.facts import choices_made, facts, floors, models_compared
+from palimpsest.report.facts import choices_made, facts, floors
 from palimpsest.report.figures import draw
 from palimpsest.report.names import model_label, model_order
 from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
@@ -72,14 +72,10 @@ class Report:
         found = [(question, question.answer(self.evidence)) for question in all_questions()]
         return [(question, answer) for question, answer in found if answer is not None]
 
-    @cached_property
+    @property
     def verdicts(self) -> list[Verdict]:
         """The verdict on every claim that the study tests."""
-        return [found for question, _ in self.answers for found in verdicts(question.claims, self.evidence, question.id)]
-
-    def verdicts_of(self, question: Question) -> list[Verdict]:
-        """Return the verdicts on the claims of one question."""
-        return [found for found in self.verdicts if found.question == question.id]
+        return [found for _, answer in self.answers for found in answer.verdicts]
 
     @property
     def untested(self) -> list[dict[str, str]]:
@@ -114,22 +110,21 @@ def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
     report = Report(spec, Evidence(spec.study, summary, spec.published), out)
     for folder in (TABLES, FIGURES):
         (out / folder).mkdir()
-    for name, tables in report.tables.items():
-        _write_frame(out / TABLES / f"{name}.csv", wide_numbers(tables))
-    _write_frame(out / TABLES / "claims.csv", pd.DataFrame(map(_claim_row, report.verdicts), columns=list(CLAIMS)))
+    main = report.tables["table1"]
+    frames = {name: wide_numbers(tables) for name, tables in report.tables.items()}
+    frames["claims"] = pd.DataFrame(map(_claim_row, report.verdicts), columns=list(CLAIMS))
+    grids = {
+        "forget_quality_model_utility": quality_against_utility(main),
+        "truth_ratio": truth_ratio_distributions(main, report.evidence.truth_ratios),
+    }
+    for question, answer in report.answers:
+        frames[question.id], grids[question.id] = answer.numbers, answer.figure
+    for name, frame in frames.items():
+        frame.to_csv(out / TABLES / f"{name}.csv", index=False, lineterminator="\n")
     with matplotlib.style.context(["default", STYLE]):
-        save(draw(quality_against_utility(report.tables["table1"])), out / FIGURES / "forget_quality_model_utility")
-        save(
-            draw(truth_ratio_distributions(report.tables["table1"], report.evidence.truth_ratios)), out / FIGURES / "truth_ratio"
-        )
-        for question, answer in report.answers:
-            save(draw(answer.figure), out / FIGURES / question.id)
-            _write_frame(out / TABLES / f"{question.id}.csv", answer.numbers)
+        for name, grid in grids.items():
+            save(draw(grid), out / FIGURES / name)
     (out / PAGE).write_text(render_page(report), encoding="utf-8")
-
-
-def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    frame.to_csv(path, index=False, lineterminator="\n")
 
 
 def _claim_row(found: Verdict) -> tuple[str | int, ...]:
@@ -203,7 +198,7 @@ def _results(report: Report) -> Context:
         return None
     return {
         "tables": tables,
-        "facts": under_titles([(table.title, text) for table in tables for text in (models_compared(table), *facts(table))]),
+        "facts": under_titles([(table.title, text) for table in tables for text in facts(table)]),
         "csv": report.table_link("table1"),
         "figure": report.figure("forget_quality_model_utility"),
         "has_published": any(table.has_published for table in tables),
@@ -234,12 +229,11 @@ def _section(question: Question, answer: Answer) -> Section:
 
 
 def _question(question: Question, answer: Answer, report: Report) -> Context:
-    found = report.verdicts_of(question)
     return {
         "answer": answer,
         "question": question,
-        "verdicts": found,
-        "titled": len({each.title for each in found}) > 1,
+        "verdicts": answer.verdicts,
+        "titled": len({each.title for each in answer.verdicts}) > 1,
         "figure": report.figure(question.id),
         "csv": report.table_link(question.id),
         "table": answer.table.astype(str).to_dict("split"),

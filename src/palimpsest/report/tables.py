@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
@@ -19,12 +19,10 @@ from palimpsest.report.pages import declared_metrics
 from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.rows import finished, main_models, of_block
 from palimpsest.report.study import Block, Values
-from palimpsest.report.words import format_score, format_sd
+from palimpsest.report.words import format_score, format_sd, spread_of
 
 # What lm-eval gives beside a score.
 UNSCORED = "_stderr"
-# Spreads below this share of a mean are rounding.
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,12 @@ class Cell:
     def sd(self) -> float | None:
         """The sd of one value: between seeds (n - 1), and between the draws within them; none where there is one of each."""
         count = len(self.values)
-        if count == 1 and not self.draw_sds:
+        # Draws that are all alike are one.
+        draws = [sd for sd in self.draw_sds if spread_of(sd, self.mean)]
+        if count == 1 and not draws:
             return None
         between = math.fsum((value - self.mean) ** 2 for value in self.values.values()) / max(count - 1, 1)
-        sd = math.sqrt(between + math.fsum(sd**2 for sd in self.draw_sds) / count)
-        return sd if sd > ROUNDING * abs(self.mean) else 0.0
+        return spread_of(math.sqrt(between + math.fsum(sd**2 for sd in draws) / count), self.mean)
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -263,12 +262,16 @@ def attacked_tables(evidence: Evidence) -> list[Table]:
     return [table for table in tables if table.columns]
 
 
-def standing_points(table: Table, key: str) -> pd.DataFrame:
-    """Return a column by seed for the rows that represent their methods: `method`, `variant`, `seed`, `x`, `low`, `high`."""
+def points_of(table: Table, key: str, models: Collection[tuple[str, str]] | None = None) -> pd.DataFrame:
+    """Return a column by seed of these models, or of those that represent their methods.
+
+    The columns are `method`, `variant`, `seed`, `x`, `low` and `high`.
+    """
+    rows = table.standing.values() if models is None else [row for row in table.rows if (row.method, row.variant) in models]
     found = [
         {"method": row.method, "variant": row.variant, "seed": seed, "x": value}
         | dict(zip(("low", "high"), cell.ends, strict=True))
-        for row in table.standing.values()
+        for row in rows
         if (cell := row.cells.get(key))
         for seed, value in cell.values.items()
     ]

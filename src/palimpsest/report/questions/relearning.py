@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from palimpsest.names import ORIGINAL, RETRAIN
-from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.claims import Claim, Pair, each
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels
 from palimpsest.report.names import NPO, SIMNPO
@@ -28,6 +27,8 @@ class Attacked:
     place: Place
     table: Table
     unit: str
+    kind: str
+    """Which part of the forget set is relearned."""
     counts: list[int]
 
     def cells(self, method: str, metric: str) -> dict[int, Cell]:
@@ -60,14 +61,14 @@ def _attacked(evidence: Evidence, place: Place, attack: str) -> Attacked:
         for count in counts
     ]
     keyed = rows.assign(metric=[_key(metric, int(count)) for metric, count in zip(rows["metric"], rows["epoch"], strict=True)])
+    kind = str(evidence.study.attacks.get(attack, {}).get("select", ""))
     told = [told for told in remarks_on(evidence.remarks, place.block) if told.attack == attack]
-    return Attacked(place, replace(make_table(place.block, place.suite, keyed, columns, attack), remarks=told), unit, counts)
+    return Attacked(
+        place, replace(make_table(place.block, place.suite, keyed, columns, attack), remarks=told), unit, kind, counts
+    )
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    found = all_attacked(evidence)
-    if not found:
-        return None
+def _show(evidence: Evidence, found: list[Attacked]) -> Answer:
     results = evidence.results
     metrics = [name for metric in MEASURED for name in (metric, f"{metric}_sd")]
     return Answer(
@@ -93,14 +94,8 @@ def _panels(evidence: Evidence, of: Attacked) -> list[Panel]:
         if (cell := row.cells.get(_key(metric, count)))
         for low, high in [_bounds(cell, metric)]
     )
-    whole = [place for place in evidence.finished(PROBABILITY) if place.title == of.place.title]
-    levels = {
-        role: float(values.mean())
-        for role in (RETRAIN, ORIGINAL)
-        for place in whole
-        if len(values := place.by_seed(PROBABILITY, role))
-    }
-    return metric_panels("curves", data, MEASURED, Axis(f"{of.unit.capitalize()}s of {of.table.attack}"), {PROBABILITY: levels})
+    axis = Axis(f"{of.unit.capitalize()}s of {of.table.attack}")
+    return metric_panels("curves", data, MEASURED, axis, evidence.levels(of.place, [PROBABILITY]))
 
 
 def _bounds(cell: Cell, metric: str) -> tuple[float, float]:
@@ -132,18 +127,13 @@ def _robust(of: Attacked) -> Pair | None:
     return Pair(of.table.title, simnpo[epochs].mean(axis=1), npo[epochs].mean(axis=1), but=but)
 
 
-def _robustness(evidence: Evidence) -> Iterator[Pair]:
-    yield from (pair for of in all_attacked(evidence) if (pair := _robust(of)))
-
-
-def _harder(evidence: Evidence) -> Iterator[Pair]:
+def _harder(found: list[Attacked]) -> Iterator[Pair]:
     """Yield SimNPO's lead against relearning of the shortest answers and of random ones."""
     by_kind: dict[tuple[str, str], pd.Series] = {}
-    for of in all_attacked(evidence):
+    for of in found:
         pair = _robust(of)
         if pair and not pair.but:
-            kind = str(evidence.study.attacks.get(of.table.attack, {}).get("select", ""))
-            by_kind.setdefault((of.place.title, kind), (pair.greater - pair.than).dropna())
+            by_kind.setdefault((of.place.title, of.kind), (pair.greater - pair.than).dropna())
     for (title, kind), lead in by_kind.items():
         if kind == HARDEST and (title, EASIER) in by_kind:
             yield Pair(title, lead, by_kind[title, EASIER])
@@ -154,9 +144,10 @@ QUESTIONS = (
         "relearning",
         "Does the forgotten come back?",
         "Fig. 6",
-        _answer,
+        all_attacked,
+        _show,
         (
-            Claim("SimNPO is more robust to relearning than NPO", "Fig. 6", measure=_robustness),
+            Claim("SimNPO is more robust to relearning than NPO", "Fig. 6", measure=each(_robust)),
             Claim("SimNPO's lead is larger when the shortest answers are relearnt", "Fig. 6", "lead", measure=_harder),
         ),
     ),
