@@ -175,6 +175,13 @@ def test_an_attacked_model_stands_below_itself_and_retrain_is_the_control():
     assert wide_numbers([table])["attack"].tolist() == ["", "prune", "quantise"] * 2
 
 
+def test_a_metric_that_is_called_published_is_no_published_value():
+    rows = numbers({"npo": {0: {"privleak_published": 3.0, "privleak": 2.0}}}, suite="muse")
+    (table,) = attacked_tables(told(rows + [row | {"attack": "quantise"} for row in rows]))
+    found = wide_numbers([table])
+    assert found[["privleak", "privleak_published"]].to_numpy().tolist() == [[2.0, 3.0], [2.0, 3.0]]
+
+
 def test_lm_eval_of_an_attacked_model_has_its_columns():
     rows = numbers({"npo": {0: {"mmlu/acc": 0.5}}}, suite="x")
     (table,) = attacked_tables(told(rows + [row | {"attack": "quantise", "value": 0.25} for row in rows]))

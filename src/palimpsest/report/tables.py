@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
@@ -18,7 +18,7 @@ from palimpsest.report.names import REFERENCES, model_label, model_order
 from palimpsest.report.pages import declared_metrics
 from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.rows import finished, main_models, of_block
-from palimpsest.report.study import Block, Values
+from palimpsest.report.study import Block
 from palimpsest.report.words import format_score, format_sd, spread_of
 
 # What lm-eval gives beside a score.
@@ -213,7 +213,7 @@ def score_tables(evidence: Evidence, columns: Sequence[Column], blocks: Iterable
             remarks=[told for told in remarks_on(evidence.remarks, block) if told.of == "evaluation"],
         )
         for block in (evidence.study.blocks if blocks is None else blocks)
-        for table in that_compare(_by_suite(block, main_models(finished(evidence.results), block), columns))
+        for table in that_compare(_by_suite(block, main_models(finished(evidence.results), block), lambda *_: columns))
     ]
 
 
@@ -223,42 +223,47 @@ def that_compare(tables: Iterable[Table]) -> list[Table]:
     return [table for table in found if table.rivals] or found
 
 
-def _by_suite(
-    block: Block, rows: pd.DataFrame, columns: Sequence[Column], lm_eval: Mapping[str, Values] | None = None
-) -> list[Table]:
-    """Return a table per suite, with the scores of lm-eval too where its suites are given."""
-    return [
-        make_table(
-            block, str(suite), of, [*columns, *(_lm_eval_columns(of, lm_eval.get(str(suite), {})) if lm_eval is not None else ())]
-        )
-        for suite, of in rows.groupby("suite", sort=True)
-    ]
+Columns = Callable[[str, pd.DataFrame], Sequence[Column]]
+
+
+def _by_suite(block: Block, rows: pd.DataFrame, columns: Columns) -> list[Table]:
+    """Return a table per suite; `columns` takes its name and its rows."""
+    suites = [(str(suite), of) for suite, of in rows.groupby("suite", sort=True)]
+    return [make_table(block, suite, of, columns(suite, of)) for suite, of in suites]
 
 
 def lm_eval_tables(evidence: Evidence) -> list[Table]:
     """Return one table per block and lm-eval suite, one column a score; the rest stays in the summary."""
-    rows, suites = finished(evidence.results), evidence.study.suites
-    found = [table for block in evidence.study.blocks for table in _by_suite(block, of_block(rows, block), (), suites)]
+    rows, columns = finished(evidence.results), _lm_eval_columns(evidence)
+    found = [table for block in evidence.study.blocks for table in _by_suite(block, of_block(rows, block), columns)]
     return [table for table in found if table.columns]
 
 
-def _lm_eval_columns(rows: pd.DataFrame, suite: Values) -> list[Column]:
-    """Return one column a score; a part of a task that has its own (mmlu_anatomy of mmlu) has one only if the suite names it."""
-    metrics = sorted(name for name in rows["metric"].unique() if "/" in name and not name.endswith(UNSCORED))
-    shown = _without_parts(metrics, suite.get("tasks", []))
-    return [Column(name, name.rpartition("/")[0], name.rpartition("/")[2]) for name in shown]
+def _lm_eval_columns(evidence: Evidence) -> Columns:
+    """Return what gives one column per score of lm-eval.
+
+    A part of a task that has a score of its own (mmlu_anatomy of mmlu) has no column, unless the suite names it.
+    """
+
+    def columns(suite: str, rows: pd.DataFrame) -> list[Column]:
+        metrics = sorted(name for name in rows["metric"].unique() if "/" in name and not name.endswith(UNSCORED))
+        shown = _without_parts(metrics, evidence.study.suites.get(suite, {}).get("tasks", []))
+        return [Column(name, name.rpartition("/")[0], name.rpartition("/")[2]) for name in shown]
+
+    return columns
 
 
 def attacked_tables(evidence: Evidence) -> list[Table]:
     """Return a table per block and suite of the models that attacks gave, each below the model before the attacks."""
-    columns = [replace(column, best=None) for column in columns_of(declared_metrics(evidence.study.kinds))]
+    declared = [replace(column, best=None) for column in columns_of(declared_metrics(evidence.study.kinds))]
+    lm_eval = _lm_eval_columns(evidence)
     done, key = evidence.results[evidence.results["epoch"].isna()], ["method", "variant", "suite"]
     tables = []
     for block in evidence.study.blocks:
         rows = of_block(done, block)
         hit = pd.MultiIndex.from_frame(rows.loc[rows["attack"] != "", key])
         under = rows[pd.MultiIndex.from_frame(rows[key]).isin(hit)]
-        tables += _by_suite(block, under, columns, evidence.study.suites)
+        tables += _by_suite(block, under, lambda suite, of: [*declared, *lm_eval(suite, of)])
     return [table for table in tables if table.columns]
 
 
@@ -299,18 +304,20 @@ def wide_numbers(tables: Sequence[Table]) -> pd.DataFrame:
     # Only where something is imported there is anything to tell apart.
     place += ["origin"] if any(table.imported for table in tables) else []
     rows: list[dict[str, Any]] = []
+    published: set[str] = set()
     for table in tables:
         of_table = table.block.identity | {"suite": table.suite}
         for row in table.rows:
             model = {"method": row.method, "variant": row.variant, "attack": row.attack, "seeds": row.seeds, "origin": "here"}
             rows.append(of_table | model)
             for key, cell in row.cells.items():
-                rows[-1] |= {key: cell.mean, f"{key}_sd": cell.sd, f"{key}_published": table.published_of(row, key)}
+                rows[-1] |= {key: cell.mean, f"{key}_sd": cell.sd}
+                if (value := table.published_of(row, key)) is not None:
+                    rows[-1][f"{key}_published"] = value
+                    published.add(key)
         rows += [of_table | {"method": one.name, "origin": "imported"} | dict(one.values) for one in table.imported]
-    published = {name for row in rows for name, value in row.items() if name.endswith("_published") and value is not None}
-    heads = [name for key in keys for name in (key, f"{key}_sd", f"{key}_published")]
-    shown = [name for name in heads if not name.endswith("_published") or name in published]
-    return pd.DataFrame(rows, columns=[*place, *shown], dtype=object)
+    heads = [name for key in keys for name in (key, f"{key}_sd", *([f"{key}_published"] if key in published else []))]
+    return pd.DataFrame(rows, columns=[*place, *heads], dtype=object)
 
 
 def _without_parts(metrics: Iterable[str], asked: Iterable[str | Mapping[str, Any]]) -> list[str]:

@@ -13,7 +13,7 @@ from palimpsest.report.question import Answer, Question
 from palimpsest.report.remarks import remarks_on, unmoved_models
 from palimpsest.report.rows import attacked
 from palimpsest.report.study import TRAINED
-from palimpsest.report.tables import Cell, Column, Table, make_table, that_compare
+from palimpsest.report.tables import Cell, Column, Table, make_table
 from palimpsest.report.words import QUALITY, SCORES, SIGNIFICANCE, variants_shown
 
 HARDEST, EASIER, PROBABILITY = "shortest", "random", "forget_probability"
@@ -31,25 +31,22 @@ class Attacked:
     """Which part of the forget set is relearned."""
     counts: list[int]
 
-    def cells(self, method: str, metric: str) -> dict[int, Cell]:
-        """Return a metric of the variant that represents a method after each count."""
-        row = self.table.standing.get(method)
-        keys = {count: _key(metric, count) for count in self.counts if row}
-        return {count: row.cells[key] for count, key in keys.items() if row and key in row.cells}
-
 
 def _key(metric: str, count: int) -> str:
     return f"{metric}_epoch_{count}"
 
 
-def all_attacked(evidence: Evidence) -> list[Attacked]:
-    """Return every attack in every place that asks for forget quality or probability, where a method was attacked, if any was."""
+def all_attacked(evidence: Evidence) -> Iterator[Attacked]:
+    """Yield every attack in every place that asks for forget quality or probability.
+
+    A suite for which only Retrain was attacked is left out where another has methods.
+    """
     found: dict[tuple[object, ...], list[Attacked]] = {}
     for place in evidence.places(attacked(evidence.results), *MEASURED):
         for attack, rows in place.rows.groupby("attack", sort=True):
             found.setdefault((*place.block.key, attack), []).append(_attacked(evidence, replace(place, rows=rows), str(attack)))
-    kept = {id(table) for of in found.values() for table in that_compare([each.table for each in of])}
-    return [each for of in found.values() for each in of if id(each.table) in kept]
+    for of in found.values():
+        yield from [each for each in of if each.table.rivals] or of
 
 
 def _attacked(evidence: Evidence, place: Place, attack: str) -> Attacked:
@@ -73,7 +70,7 @@ def _show(evidence: Evidence, found: list[Attacked]) -> Answer:
     metrics = [name for metric in MEASURED for name in (metric, f"{metric}_sd")]
     return Answer(
         figure=Grid([(of.table.title, _panels(evidence, of)) for of in found], wide=2, height=2.6),
-        alt="Forget quality and forget probability after each epoch or step of an attack, a row an attack, a line a method.",
+        alt="Forget quality and forget probability after each epoch or step of an attack, a row per attack, a line per method.",
         caption="What each attack brings back: after each of its epochs, or of its steps where it trains nothing, the model is "
         "asked the whole forget set; 0 is the model before the attack, and Retrain is the control. Bands: of forget quality the "
         "range of the seeds, of probability mean ± sd; among many methods only NPO and SimNPO have one."
@@ -108,9 +105,10 @@ def _bounds(cell: Cell, metric: str) -> tuple[float, float]:
 def _left(of: Attacked, method: str) -> pd.DataFrame:
     """Return the forget quality of a method by seed and epoch of relearning; empty where the attack moved no weight."""
     row = of.table.standing.get(method)
-    if row and (row.method, row.variant) in unmoved_models(of.table.remarks, of.table.attack):
+    if row is None or (row.method, row.variant) in unmoved_models(of.table.remarks, of.table.attack):
         return pd.DataFrame()
-    return pd.DataFrame({count: cell.values for count, cell in of.cells(method, QUALITY).items() if count})
+    keys = {count: _key(QUALITY, count) for count in of.counts if count}
+    return pd.DataFrame({count: row.cells[key].values for count, key in keys.items() if key in row.cells})
 
 
 def _robust(of: Attacked) -> Pair | None:
