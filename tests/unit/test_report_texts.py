@@ -79,7 +79,7 @@ def test_the_page_opens_with_what_came_out_of_texts(full):
     places = [opening.index(f'href="#{name}"') for name in ("muse", "requests", "wmdp")]
     assert places == sorted(places)
     assert "SimNPO keeps more KnowMem on the retain set than NPO" in opening
-    assert "Left of Original's KnowMem on the retain set" in section(full, "muse")
+    assert "KnowMem on the retain set (50.0): NPO 60% and SimNPO 80%." in section(full, "muse")
 
 
 def test_texts_open_the_page_beside_a_benchmark_of_questions_and_change_nothing_of_its_table(full, tmp_path):
