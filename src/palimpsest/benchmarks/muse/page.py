@@ -52,7 +52,7 @@ def _facts(table: Table) -> Iterator[str]:
         "Still remembered by PrivLeak": lambda low, high: high < -NEAR,
         f"Within {NEAR:g} % of never learnt": lambda low, high: low >= -NEAR and high <= NEAR,
     }
-    yield from grouped(table, leak_of(table), sides, "Open by PrivLeak, whose bar is on both sides")
+    yield from grouped(table, leak_of(table), sides, "Undecided by PrivLeak, as the bar crosses a limit")
     yield from choices_made(table.block)
 
 

@@ -107,7 +107,7 @@ def _facts(table: Table) -> Iterator[str]:
         up_to: lambda low, high: low >= enough,
         f"{forget} is not forgotten up to chance": lambda low, high: high < enough,
     }
-    yield from grouped(table, FORGOTTEN, groups, f"Open whether {forget} is forgotten up to chance")
+    yield from grouped(table, FORGOTTEN, groups, f"Undecided whether {forget} is forgotten up to chance")
     yield from shares_left(table, KEPT, f"accuracy on {_task(table, KEPT)}")
     yield from choices_made(table.block)
 
