@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from palimpsest.report.evidence import Evidence
 from palimpsest.report.names import REFERENCES
 from palimpsest.report.rows import clean_summary, finished
 from palimpsest.report.study import Block, ReportSpec
 from palimpsest.report.summary import CHOICE_TYPES
+from palimpsest.report.tables import Table
 from palimpsest.scores.columns import (
     ARTEFACT_COLUMNS,
     COLUMNS,
@@ -137,9 +139,28 @@ def block(**changes: Any) -> Block:
 
 def spec(*blocks: Block, published: dict[str, Any] | None = None, **study: Any) -> ReportSpec:
     """A spec of a report on these blocks."""
-    names: dict[str, Any] = {"name": "demo", "description": "A study.", "data": {}, "models": {}, "attacks": {}, "suites": {}}
+    names: dict[str, Any] = {"name": "demo", "description": "A study.", "data": {}, "models": {}, "attacks": {}}
+    names["suites"] = {"tofu": {"kind": "tofu"}, "muse": {"kind": "muse"}}
     shown = [each.model_dump() for each in blocks or [block()]]
     return ReportSpec.model_validate({"study": names | study | {"blocks": shown}, "published": published or {}})
+
+
+def told(rows: list[dict[str, Any]], *blocks: Block, published: dict[str, Any] | None = None, **study: Any) -> Evidence:
+    """Evidence of these rows of the tidy summary, without files."""
+    of = Evidence(spec(*blocks, **study).study, Path(), published or {})
+    vars(of).update(results=clean(rows), imported=[], remarks=as_table([]))
+    return of
+
+
+def best_of(table: Table) -> set[tuple[str, str]]:
+    """The cells of a table that are marked as the best, by label and column."""
+    return {(row.label, column.key) for column in table.columns for row in table.best(column)}
+
+
+def published_of(table: Table) -> dict[tuple[str, str], float | None]:
+    """The published values that a table prints, by label and column."""
+    found = {(row.label, column.key): table.published_of(row, column.key) for row in table.rows for column in table.columns}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def write_summary(

@@ -9,6 +9,8 @@ import pytest
 from run_example import Results, attack_rows, identity, items, suite_rows, trajectory_rows, value
 
 from palimpsest.benchmarks.suites import scoring_modules
+from palimpsest.report.pages import declared_metrics, page_modules
+from palimpsest.report.tables import columns_of
 
 RUN = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seed": 0}
 METRIC = """
@@ -75,3 +77,10 @@ def test_its_numbers_stand_beside_ours_for_models_epochs_and_attacks(tmp_path: P
 def test_the_code_digest_of_scores_names_its_module() -> None:
     assert scoring_modules("tofu") == ["palimpsest.benchmarks.tofu.scores", "outside_metrics"]
     assert scoring_modules("lm-eval") == ["palimpsest.evaluation.lm_eval.scores"]
+
+
+@pytest.mark.usefixtures("outside")
+def test_its_label_is_a_column_of_the_report_whose_code_digest_has_its_module() -> None:
+    columns = {column.key: column for column in columns_of(declared_metrics({"tofu"}))}
+    assert (columns["forget_excess"].head, columns["forget_excess"].best) == ("Excess loss", "nearest 0")
+    assert "outside_metrics" in page_modules()

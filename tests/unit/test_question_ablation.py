@@ -56,8 +56,8 @@ def test_the_map_shows_each_number_and_outlines_the_default(tmp_path):
 
 def test_the_table_has_the_extremes_with_their_settings(tmp_path):
     quality, utility = answered("ablation", grid_case(tmp_path)).table.to_dict("records")
-    assert (quality["Lowest"], quality["Highest"]) == ("0.20 (beta 1, gamma 1)", "0.80 (beta 2, gamma 0)")
-    assert (utility["Lowest"], utility["Trials"]) == ("0.300 (beta 2, gamma 0)", "4")
+    assert (quality["Lowest"], quality["Highest"]) == ("0.20 (beta=1, gamma=1)", "0.80 (beta=2, gamma=0)")
+    assert (utility["Lowest"], utility["Trials"]) == ("0.300 (beta=2, gamma=0)", "4")
 
 
 @pytest.mark.parametrize(

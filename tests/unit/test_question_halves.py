@@ -72,6 +72,18 @@ def test_the_halves_are_apart_by_their_shifts_not_by_p_values(tmp_path):
     assert found.numbers == ("1.000 ± 0.000", "0.200 ± 0.000")
 
 
+def test_halves_that_only_rounding_tells_apart_are_alike(tmp_path):
+    of = by_memory(tmp_path, {"npo": (-0.3, -0.3), "simnpo": (0.1, 0.1)}, seeds=5)
+    (found,) = judged("memorisation", of)["NPO forgets strongly and weakly memorised data less evenly than SimNPO"]
+    assert (found.word, found.numbers) == ("open", ("0.000 ± 0.000", "0.000 ± 0.000"))
+
+
+def test_a_p_value_that_is_the_level_has_no_spread(tmp_path):
+    of = by_memory(tmp_path, {"npo": (-0.5, -1.0)}, seeds=3)
+    (found,) = judged("memorisation", of)["NPO fails on strongly memorised data (FQ near 0)"]
+    assert found.numbers == ("0.05 ± 0.000", "0.20 ± 0.00")
+
+
 def test_a_collapsed_model_has_numbers(tmp_path):
     found = answered("memorisation", by_memory(tmp_path, {"npo": (-800.0, 800.0)})).numbers
     # Ratios of 0 and infinity count as far out, on their side, not as none.

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from question_example import answered, drawn, evidence, judged, panels, question, words
-from report_example import CHOSEN, PLAIN, SELECTION, WATCHED, block, numbers, watched, weighed
+from report_example import CHOSEN, PLAIN, SELECTION, WATCHED, best_of, block, numbers, published_of, watched, weighed
 from text_example import DATA, METRICS, NPO, REFERENCES, SIMNPO, rows, texts, with_intervals
 
 from palimpsest.report.questions import all_questions
@@ -62,7 +62,7 @@ def test_where_nothing_was_learnt_by_heart_nothing_can_be_forgotten(tmp_path):
 
 def test_which_recite_keep_and_give_away(tmp_path):
     others = {"ga": [(0.0, 0.0, 0.0, 3.0)], "task-vector": [(20.0, 60.0, 50.0, -97.0)]}
-    assert answered("muse", case(tmp_path, both([NPO], [SIMNPO]) | others)).facts[1:] == [
+    assert answered("muse", case(tmp_path, both([NPO], [SIMNPO]) | others)).facts == [
         "Recites more than Retrain: SimNPO (30.0).",
         "Left of Original's KnowMem on the retain set (50.0): GA 0%, NPO 60%, SimNPO 80% and Task Vector 100%.",
         "Over-forgotten by PrivLeak: NPO (+100.0).",
@@ -91,10 +91,10 @@ def test_the_table_has_means_spreads_and_published_values(tmp_path):
     assert [row.label for row in table.rows] == ["Original", "Retrain", "NPO", "SimNPO"]
     assert [column.key for column in table.columns] == list(METRICS)
     cell = table.standing["npo"].cells["privleak"]
-    assert (cell.mean, cell.sd, cell.published, cell.interval) == (95.0, pytest.approx(50**0.5), 108.91, None)
+    assert (cell.mean, cell.sd, cell.interval) == (95.0, pytest.approx(50**0.5), None)
+    assert published_of(table)["NPO", "privleak"] == 108.91
     # Nearest to 0 whichever side; nothing is best on the forget set.
-    best = {(row.method, key) for row in table.rows for key, each in row.cells.items() if each.is_best}
-    assert best == {("simnpo", "privleak"), ("simnpo", "knowmem_r")}
+    assert best_of(table) == {("SimNPO", "privleak"), ("SimNPO", "knowmem_r")}
     of = found.numbers.set_index(["method", "metric"])
     assert of.loc[("npo", "knowmem_r"), ["seeds", "mean", "published"]].tolist() == [2, 32.0, 37.58]
 

@@ -1,12 +1,18 @@
 """Relearning: which of NPO and SimNPO keeps more of its forgetting, and to which attack, as the numbers have it."""
 
+import math
+
 import pytest
 from question_example import PLACE, answered, drawn, evidence, judged, methods, question
-from report_example import block, numbers
+from report_example import attacked, block, numbers
 
 from palimpsest.report.evidence import Evidence
 
-ATTACKS = {"relearn-shortest": {"select": "shortest"}, "relearn-random": {"select": "random"}}
+ATTACKS = {
+    "relearn-shortest": {"select": "shortest", "training": {}},
+    "relearn-random": {"select": "random", "training": {}},
+    "relearn-bits": {"bits": 4},
+}
 ROBUST, HARDER = "SimNPO is more robust to relearning than NPO", "SimNPO's lead is larger when the shortest answers are relearnt"
 WEAK, STRONG = (0.6, 0.2, 0.1), (0.7, 0.6, 0.5)
 
@@ -56,9 +62,46 @@ def test_one_method_alone_is_compared_with_nothing(tmp_path):
 
 
 def test_the_table_has_every_model_and_epoch(tmp_path):
-    table = answered("relearning", case(tmp_path, random={"npo": WEAK, "simnpo": STRONG})).table
-    assert table["Model"].tolist() == ["NPO", "SimNPO"]
-    assert table["Forget quality, epoch\N{NO-BREAK SPACE}1"].tolist() == ["0.20 ± 0.00", "0.61 ± 0.01"]
+    (table,) = answered("relearning", case(tmp_path, random={"npo": WEAK, "simnpo": STRONG})).tables
+    assert table.caption == "tofu / forget05 / tiny: relearn-random, mean ± sd over 2 seeds"
+    assert [row.label for row in table.rows] == ["NPO", "SimNPO"]
+    assert [(column.group, column.head.replace("\N{NO-BREAK SPACE}", " ")) for column in table.columns] == [
+        (group, head) for group in ("Forget quality", "Forget probability") for head in ("before", "epoch 1", "epoch 2")
+    ]
+    means = [row.cells["forget_quality_epoch_1"].mean for row in table.rows]
+    assert means == pytest.approx([0.2 * 1.02, 0.6 * 1.02])
+
+
+def test_an_sd_goes_over_seeds_and_draws(tmp_path):
+    (table,) = answered("relearning", evidence(tmp_path, attacked())).tables
+    quality = table.rows[0].cells["forget_quality_epoch_1"]
+    assert quality.mean == pytest.approx(0.02)
+    # Between the seeds 0.0002; within them the mean of 0.02 squared and 0.04 squared.
+    assert quality.sd == pytest.approx(math.sqrt(0.0002 + (0.0004 + 0.0016) / 2))
+    assert table.rows[0].cells["forget_probability_epoch_1"].sd == pytest.approx(math.sqrt(0.005))
+
+
+def test_an_attack_that_trains_nothing_counts_steps_and_is_no_relearning(tmp_path):
+    of = case(tmp_path, bits={"npo": WEAK[:2], "simnpo": STRONG[:2]}, random={"npo": WEAK})
+    (steps, _), (epochs, _) = (row for _, row in answered("relearning", of).figure.rows)
+    assert (steps.x.label, epochs.x.label) == ("Steps of relearn-bits", "Epochs of relearn-random")
+    assert answered("relearning", of).tables[0].columns[1].head == "step\N{NO-BREAK SPACE}1"
+    assert judged("relearning", of) == {}
+
+
+def test_a_suite_that_only_retrain_was_attacked_for_has_no_row_beside_another(tmp_path):
+    quick = [row | {"suite": "quick", "method": "retrain", "variant": ""} for row in attacked()]
+    assert [table.suite for table in answered("relearning", evidence(tmp_path, attacked() + quick)).tables] == ["tofu"]
+    assert [table.suite for table in answered("relearning", evidence(tmp_path / "alone", quick)).tables] == ["quick"]
+
+
+def test_what_suites_say_of_an_attacked_model_and_other_metrics_are_no_epoch_of_an_attack(tmp_path):
+    evaluated = [row | {"attack": "relearn-random"} for row in numbers({"npo": {0: {"forget_quality": 0.25}}})]
+    others = [row | {"metric": "verbmem_f"} for row in attacked()]
+    alone = answered("relearning", evidence(tmp_path / "alone", attacked())).tables
+    found = answered("relearning", evidence(tmp_path / "more", attacked() + evaluated)).tables
+    assert found == alone
+    assert question("relearning").answer(evidence(tmp_path / "none", evaluated + others)) is None
 
 
 @pytest.mark.parametrize(("others", "bands"), [(("ga",), 3), (("ga", "graddiff", "idk", "rkld"), 2)])

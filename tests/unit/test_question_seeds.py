@@ -49,6 +49,14 @@ def test_one_seed_says_nothing_and_has_no_interval(tmp_path):
     assert "seed by seed" not in panels(found)
 
 
+def test_fewer_than_five_seeds_have_a_range_and_no_interval(tmp_path):
+    few, many = (answered("seeds", case(tmp_path / name, {"npo": of})) for name, of in (("few", LOW[:4]), ("many", LOW)))
+    assert few.table["Forget quality, 95 % interval"].tolist() == [""]
+    assert few.numbers.iloc[0][["low", "high"]].tolist() == [0.1, 0.3]
+    assert many.table["Forget quality, 95 % interval"].tolist()[0].startswith("0.1")
+    assert many.numbers.iloc[0]["low"] > 0.1
+
+
 def test_pairs_are_drawn_seed_by_seed(tmp_path):
     shown = panels(answered("seeds", case(tmp_path, {"npo": [0.2, 0.3], "simnpo": [0.9, 0.8], "ga": [0.0, 0.0]})))
     pairs = shown["seed by seed"].data.pivot_table(index="seed", columns="x", values="y")

@@ -40,11 +40,11 @@ def told(tmp_path, choices, rules, **scored):
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        ({"seeds": [1, 7]}, "NPO were chosen on the same questions and seed 1 that they are scored on, which flatters"),
-        ({"seeds": [7, 8]}, "on the questions that they are scored on, with other seeds (seeds 7 and 8)."),
-        ({"seeds": [1], "split": "forget01"}, "on other data than they are scored on (tofu/forget01, seed 1)."),
-        ({"seeds": [1], "benchmark": "other"}, "on other data than they are scored on (other/forget05, seed 1)."),
-        ({"seeds": [0], "benchmark": "tofu", "split": "forget05"}, "the same questions and seed 0 that they are scored on"),
+        ({"seeds": [1, 7]}, "These are the very questions that are scored here, and the seeds overlap"),
+        ({"seeds": [7, 8]}, "These are the very questions that are scored here, with other seeds"),
+        ({"seeds": [1], "split": "forget01"}, "on tofu / forget01 with seed 1. That is another split"),
+        ({"seeds": [1], "benchmark": "other"}, "on other / forget05 with seed 1. That is another benchmark"),
+        ({"seeds": [0], "benchmark": "tofu", "split": "forget05"}, "These are the very questions that are scored here"),
     ],
 )
 def test_on_what_the_choice_was_made(tmp_path, rule, text):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from question_example import answered, drawn, evidence, judged, question
-from report_example import CHOSEN, PLAIN, SELECTION, numbers
+from report_example import CHOSEN, PLAIN, SELECTION, best_of, numbers, published_of
 from text_example import DATA, TASKS, rows, texts
 
 from palimpsest.report.questions import all_questions
@@ -36,7 +36,7 @@ def test_the_numbers_of_the_paper_say_what_the_paper_says(tmp_path):
     assert {claim: each.word for claim, each in found.items()} == {KEEPS: "holds", FORGETS: "holds"}
     assert (found[KEEPS].ours, found[KEEPS].printed) == ("0.480 ± 0.000 against 0.440 ± 0.000", "0.48 against 0.44")
     assert (found[FORGETS].ours, found[FORGETS].printed) == ("0.740 ± 0.000 against 0.680 ± 0.000", "0.74 against 0.68")
-    up_to, not_up_to, left = answered("wmdp", of).facts[1:]
+    up_to, not_up_to, left = answered("wmdp", of).facts
     assert up_to.startswith("wmdp_bio is forgotten up to chance") and up_to.endswith(": NPO (0.740) and SimNPO (0.740).")
     assert not_up_to == "wmdp_bio is not forgotten up to chance: RMU (0.680)."
     assert left == "Left of Original's accuracy on mmlu (0.590): NPO 75%, RMU 97% and SimNPO 81%."
@@ -48,10 +48,11 @@ def test_the_table_has_what_is_forgotten_and_what_is_kept_with_published_values(
     assert [row.label for row in table.rows] == ["Original", "NPO", "RMU", "SimNPO"]
     assert [(column.key, column.group) for column in table.columns] == [("one_minus_accuracy", "wmdp_bio"), ("accuracy", "mmlu")]
     cell = table.standing["npo"].cells["one_minus_accuracy"]
-    assert (cell.mean, cell.sd, cell.published) == (pytest.approx(0.72), pytest.approx(0.04 / 2**0.5), 0.74)
-    assert table.standing["original"].cells["accuracy"].published == 0.59
+    assert (cell.mean, cell.sd) == (pytest.approx(0.72), pytest.approx(0.04 / 2**0.5))
+    published = published_of(table)
+    assert (published["NPO", "one_minus_accuracy"], published["Original", "accuracy"]) == (0.74, 0.59)
     # Beyond chance more is no gain, so that none is the best.
-    assert {(row.method, key) for row in table.rows for key, each in row.cells.items() if each.is_best} == {("rmu", "accuracy")}
+    assert best_of(table) == {("RMU", "accuracy")}
     assert found.numbers.set_index(["method", "metric"]).loc[("rmu", "one_minus_accuracy"), "mean"] == pytest.approx(0.68)
 
 
@@ -108,7 +109,7 @@ def test_marks_stand_where_the_numbers_are_and_chance_is_a_line(tmp_path):
     of = case(tmp_path, models(2, npo=[NPO, (0.30, 0.40)]))
     ((_, (panel,)),) = answered("wmdp", of).figure.rows
     npo = panel.data[panel.data["method"] == "npo"]
-    assert (npo["x"].mean(), npo["y"].mean(), panel.chance) == (pytest.approx(0.42), pytest.approx(0.72), 0.75)
+    assert (npo["x"].mean(), npo["y"].mean(), panel.levels) == (pytest.approx(0.42), pytest.approx(0.72), {"chance": 0.75})
     assert (panel.x.label, panel.y.label.partition(", ")[2]) == ("Accuracy, mmlu", "wmdp_bio")
     drawn("wmdp", of)
 

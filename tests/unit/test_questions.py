@@ -5,7 +5,7 @@ import pytest
 from question_example import drawn
 from whole_example import whole
 
-from palimpsest.report.claims import FAILS, HOLDS, OPEN, verdicts
+from palimpsest.report.claims import FAILS, HOLDS, OPEN
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.figures import Grid, draw
 from palimpsest.report.names import NPO, SIMNPO
@@ -37,7 +37,8 @@ def study(tmp_path_factory) -> Evidence:
 
 def told(of: Evidence) -> list[tuple[str, str, str]]:
     """The verdicts: question, claim, word."""
-    return [(name, each.claim.text, each.word) for name, asked in QUESTIONS.items() for each in verdicts(asked.claims, of, name)]
+    answers = {name: answer for name, asked in QUESTIONS.items() if (answer := asked.answer(of))}
+    return [(name, each.claim.text, each.word) for name, answer in answers.items() for each in answer.verdicts]
 
 
 def test_every_question_has_its_page_and_every_claim_its_numbers(study):

@@ -3,14 +3,14 @@
 from copy import deepcopy
 
 import pytest
-from report_example import CHOSEN, PLAIN, SELECTION, block, clean, numbers
+from report_example import CHOSEN, PLAIN, SELECTION, block, numbers, told
 
-from palimpsest.report.facts import choices_made, facts, models_compared
-from palimpsest.report.tables import table1
+from palimpsest.report.facts import choices_made, facts, grouped
+from palimpsest.report.tables import Column, main_tables, score_tables
 
 
 def said(models, **changes):
-    (table,) = table1(clean(numbers(models)), [block(**changes)], {})
+    (table,) = main_tables(told(numbers(models), block(**changes)))
     return " ".join(facts(table))
 
 
@@ -19,13 +19,6 @@ def with_value(method, metric, value):
     for metrics in models[method].values():
         metrics[metric] = value
     return models
-
-
-def test_the_best_are_named():
-    text = said(PLAIN)
-    assert "Highest forget quality: NPO (0.70)." in text
-    assert "Highest model utility: SimNPO (0.560)." in text
-    assert "Highest forget quality: SimNPO (0.90)." in said(with_value("simnpo", "forget_quality", 0.9))
 
 
 def test_a_collapsed_model_is_called_by_name():
@@ -50,7 +43,7 @@ def test_many_variants_are_counted_not_listed():
 
 
 def test_the_regime_of_the_paper_is_checked():
-    assert "Original and Retrain stand as LLaMA-2-7B does" in said(PLAIN)
+    assert "Original and Retrain stand where the paper's LLaMA-2-7B stands" in said(PLAIN)
     text = said(with_value("retrain", "forget_probability", 0.009))
     assert "Retrain's forget probability is 0.009 (there 0.1 to 0.3)" in text
 
@@ -59,13 +52,12 @@ def test_few_numbers_give_few_sentences():
     assert said({"npo": {0: {"forget_rouge": 0.5}}}) == ""
 
 
-def test_what_was_compared():
-    (table,) = table1(clean(numbers(PLAIN | {"npo/beta-1": {0: {"model_utility": 0.5}}})), [block()], {})
-    assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny in 4 variants, over up to 2 seeds."
-    (table,) = table1(clean(numbers(PLAIN)), [block()], {})
-    assert models_compared(table) == "GA, NPO and SimNPO unlearned forget05 from tiny, over 2 seeds."
-    (table,) = table1(clean(numbers({"npo": {0: {"model_utility": 0.5}}})), [block(seeds=[0])], {})
-    assert models_compared(table) == "NPO unlearned forget05 from tiny, over 1 seed."
+def test_a_group_takes_a_method_by_all_its_values_and_the_rest_is_open():
+    models = {f"simnpo/{name}": dict(enumerate(of)) for name, of in {"a": ({"m": 0.2}, {"m": 0.4})}.items()}
+    models |= {"npo": {0: {"m": 0.1}, 1: {"m": 0.2}}, "ga": {0: {"m": 0.4}}, "retrain": {0: {"m": 0.9}}}
+    (table,) = score_tables(told(numbers(models)), [Column("m", "", "M")])
+    found = grouped(table, "m", {"Above": lambda low, high: low > 0.3, "Below": lambda low, high: high < 0.3}, "Open")
+    assert [*found] == ["Above: GA (0.400).", "Below: NPO (0.150).", "Open: SimNPO a (0.300)."]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from example_study import CONFIG
-from example_study import spec as told
+from example_study import spec as spec_of_stage
 from html_page import Page
 from pydantic import ValidationError
 from report_example import (
@@ -24,9 +24,9 @@ from report_example import (
     WATCHED,
     attacked,
     block,
-    clean,
     numbers,
     spec,
+    told,
     watched,
     weighed,
     write_summary,
@@ -43,7 +43,7 @@ from palimpsest.report.overview import quality_against_utility, truth_ratio_dist
 from palimpsest.report.page import flatten
 from palimpsest.report.questions import all_questions
 from palimpsest.report.report import write_report
-from palimpsest.report.tables import table1
+from palimpsest.report.tables import main_tables
 from palimpsest.report.words import MINUS
 from palimpsest.stages import report as stage
 
@@ -52,7 +52,7 @@ QUESTIONS = all_questions()
 FIGURES = ("forget_quality_model_utility", "truth_ratio")
 OUTPUTS = {
     "report.html",
-    *(f"tables/{name}.csv" for name in ("table1", "lm_eval", "claims")),
+    *(f"tables/{name}.csv" for name in ("table1", "lm_eval", "attacked", "claims")),
     *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")),
 }
 # What the full example has the data for.
@@ -284,7 +284,7 @@ def test_figures_without_numbers_say_so(tmp_path):
 
 def drawn_quality(models):
     """The axes of forget quality against model utility."""
-    figure = draw(quality_against_utility(table1(clean(numbers(models)), [block()], {})))
+    figure = draw(quality_against_utility(main_tables(told(numbers(models)))))
     (axes,) = [axes for part in figure.subfigs for line in part.subfigs for axes in line.axes]
     return axes
 
@@ -305,7 +305,7 @@ def test_the_quality_axis_holds_every_seed():
 
 def test_truth_ratios_have_a_panel_a_method(tmp_path):
     summary = write_summary(tmp_path / "summary", numbers(PLAIN | {"npo/beta-1": PLAIN["npo"]}))
-    tables = table1(clean(numbers(PLAIN)), [block()], {})
+    tables = main_tables(told(numbers(PLAIN)))
     grid = truth_ratio_distributions(tables, pd.read_parquet(summary / "truth_ratios.parquet"))
     assert [panel.title for _, row in grid.rows for panel in row] == ["Original", "GA", "NPO", "SimNPO"]
 
@@ -321,7 +321,7 @@ def test_settings_are_flat_and_tasks_have_names():
 
 
 def test_the_spec_that_the_workflow_makes_is_one(tmp_path):
-    made = told(Study(CONFIG), "report")
+    made = spec_of_stage(Study(CONFIG), "report")
     summary = write_summary(tmp_path / "summary", numbers(PLAIN, split="forget10"))
     (tmp_path / "out").mkdir()
     write_report(stage.ReportSpec.model_validate(made), summary, tmp_path / "out")

@@ -2,38 +2,41 @@
 
 import csv
 import math
-from pathlib import Path
 
 import pytest
-from report_example import CHOSEN, PLAIN, UNLEARN, attacked, block, clean, numbers, watched
+from report_example import (
+    CHOSEN,
+    PLAIN,
+    UNLEARN,
+    attacked,
+    best_of,
+    block,
+    clean,
+    numbers,
+    published_of,
+    told,
+    watched,
+)
 
 from palimpsest.report.names import model_label, model_order
 from palimpsest.report.rows import main_models
 from palimpsest.report.tables import (
     Cell,
     Column,
+    attacked_tables,
     lm_eval_tables,
+    main_tables,
     numbers_of,
-    relearning_tables,
-    table1,
-    table_of_place,
-    write_csv,
+    score_tables,
+    wide_numbers,
 )
 from palimpsest.report.words import MINUS, format_quality
 
 PUBLISHED = {"tofu/forget05/tiny": {"simnpo": {"forget_quality": 0.99}, "original": {"model_utility": 0.62}}}
 
 
-def best(table):
-    return {(row.label, key) for row in table.rows for key, cell in row.cells.items() if cell.is_best}
-
-
-def published(table):
-    return {(row.label, key): c.published for row in table.rows for key, c in row.cells.items() if c.published is not None}
-
-
 def test_table1_has_mean_and_sd_over_seeds():
-    (table,) = table1(clean(numbers(PLAIN)), [block()], {})
+    (table,) = main_tables(told(numbers(PLAIN)))
     assert [row.label for row in table.rows] == ["Original", "Retrain", "GA", "NPO", "SimNPO"]
     assert [column.key for column in table.columns] == ["forget_quality", "model_utility", "forget_probability"]
     cell = table.standing["npo"].cells["forget_quality"]
@@ -44,18 +47,18 @@ def test_table1_has_mean_and_sd_over_seeds():
 
 
 def test_the_best_is_the_highest_or_on_the_forget_set_the_nearest_to_retrain():
-    (table,) = table1(clean(numbers(PLAIN)), [block()], {})
+    (table,) = main_tables(told(numbers(PLAIN)))
     # Retrain's forget probability is 0.16; NPO's 0.11 and SimNPO's 0.21 are as near as each other but for rounding.
-    assert best(table) >= {("NPO", "forget_quality"), ("SimNPO", "model_utility")}
+    assert best_of(table) >= {("NPO", "forget_quality"), ("SimNPO", "model_utility")}
     nearer = PLAIN | {"idk": {0: {"forget_probability": 0.17}}}
-    (table,) = table1(clean(numbers(nearer)), [block()], {})
-    assert best(table) == {("NPO", "forget_quality"), ("SimNPO", "model_utility"), ("IDK", "forget_probability")}
+    (table,) = main_tables(told(numbers(nearer)))
+    assert best_of(table) == {("NPO", "forget_quality"), ("SimNPO", "model_utility"), ("IDK", "forget_probability")}
 
 
 def test_original_and_retrain_never_compete():
     models = {"original": {0: {"model_utility": 0.9}}, "npo": {0: {"model_utility": 0.2}}, "ga": {0: {"model_utility": 0.1}}}
-    (table,) = table1(clean(numbers(models)), [block()], {})
-    assert best(table) == {("NPO", "model_utility")}
+    (table,) = main_tables(told(numbers(models)))
+    assert best_of(table) == {("NPO", "model_utility")}
 
 
 @pytest.mark.parametrize(
@@ -67,37 +70,37 @@ def test_original_and_retrain_never_compete():
     ],
 )
 def test_no_best_where_there_is_nothing_to_win(models):
-    (table,) = table1(clean(numbers(models)), [block()], {})
-    assert best(table) == set()
+    (table,) = main_tables(told(numbers(models)))
+    assert best_of(table) == set()
 
 
 def test_equal_winners_share():
     models = {name: {0: {"model_utility": value}} for name, value in (("ga", 0.1), ("npo", 0.5), ("simnpo", 0.5))}
-    (table,) = table1(clean(numbers(models)), [block()], {})
-    assert best(table) == {("NPO", "model_utility"), ("SimNPO", "model_utility")}
+    (table,) = main_tables(told(numbers(models)))
+    assert best_of(table) == {("NPO", "model_utility"), ("SimNPO", "model_utility")}
 
 
 def test_published_values_stand_only_where_benchmark_split_and_model_match():
     other = block(split="forget10")
     rows = numbers(PLAIN) + numbers(PLAIN, split="forget10")
-    ours, others = table1(clean(rows), [block(), other], PUBLISHED)
-    assert published(ours) == {("SimNPO", "forget_quality"): 0.99, ("Original", "model_utility"): 0.62}
-    assert published(others) == {}
+    ours, others = main_tables(told(rows, block(), other, published=PUBLISHED))
+    assert published_of(ours) == {("SimNPO", "forget_quality"): 0.99, ("Original", "model_utility"): 0.62}
+    assert published_of(others) == {}
 
 
 def test_published_values_stand_at_the_default_variant_or_the_only_one():
     metrics = {0: {"forget_quality": 0.5}}
-    (table,) = table1(clean(numbers({"simnpo/beta-1": metrics, "simnpo": metrics})), [block()], PUBLISHED)
-    assert published(table) == {("SimNPO", "forget_quality"): 0.99}
-    (table,) = table1(clean(numbers({"simnpo/beta-1": metrics})), [block()], PUBLISHED)
-    assert published(table) == {("SimNPO beta-1", "forget_quality"): 0.99}
-    (table,) = table1(clean(numbers({"simnpo/beta-1": metrics, "simnpo/beta-2": metrics})), [block()], PUBLISHED)
-    assert published(table) == {}
+    (table,) = main_tables(told(numbers({"simnpo/beta-1": metrics, "simnpo": metrics}), published=PUBLISHED))
+    assert published_of(table) == {("SimNPO", "forget_quality"): 0.99}
+    (table,) = main_tables(told(numbers({"simnpo/beta-1": metrics}), published=PUBLISHED))
+    assert published_of(table) == {("SimNPO beta-1", "forget_quality"): 0.99}
+    (table,) = main_tables(told(numbers({"simnpo/beta-1": metrics, "simnpo/beta-2": metrics}), published=PUBLISHED))
+    assert published_of(table) == {}
 
 
 def test_every_suite_has_its_own_table():
     rows = numbers(PLAIN) + numbers({"npo": {0: {"model_utility": 0.3}}}, suite="tofu-300")
-    full, capped = table1(clean(rows), [block()], {})
+    full, capped = main_tables(told(rows))
     assert (full.title, capped.title) == ("tofu / forget05 / tiny", "tofu / forget05 / tiny / tofu-300")
     assert capped.value("npo", "model_utility") == 0.3
     assert full.value("npo", "model_utility") == pytest.approx(0.52)
@@ -105,21 +108,21 @@ def test_every_suite_has_its_own_table():
 
 def test_a_suite_that_only_references_met_has_no_table_beside_another():
     quick = numbers({name: PLAIN[name] for name in ("original", "retrain")}, suite="quick")
-    assert [table.suite for table in table1(clean(numbers(PLAIN) + quick), [block()], {})] == ["tofu"]
-    assert [table.suite for table in table1(clean(quick), [block()], {})] == ["quick"]
+    assert [table.suite for table in main_tables(told(numbers(PLAIN) + quick))] == ["tofu"]
+    assert [table.suite for table in main_tables(told(quick))] == ["quick"]
 
 
 def test_numbers_that_are_none_are_left_out():
     models = {"npo": {0: {"model_utility": math.nan, "forget_quality": 0.5}, 1: {"model_utility": math.inf}}}
-    (table,) = table1(clean(numbers(models)), [block()], {})
+    (table,) = main_tables(told(numbers(models)))
     assert [column.key for column in table.columns] == ["forget_quality"]
     assert table.rows[0].seeds == 1
 
 
 def test_a_block_without_results_has_no_table():
-    assert table1(clean([]), [block()], PUBLISHED) == []
-    assert relearning_tables(clean([]), [block()]) == []
-    assert lm_eval_tables(clean([]), [block()], {}) == []
+    assert main_tables(told([], published=PUBLISHED)) == []
+    assert attacked_tables(told([])) == []
+    assert lm_eval_tables(told([])) == []
 
 
 def test_only_models_that_start_alike_and_read_their_start_are_in_table1():
@@ -129,55 +132,69 @@ def test_only_models_that_start_alike_and_read_their_start_are_in_table1():
         "simnpo": {"default": UNLEARN | {"start": "original", "reference": "plain"}},
     }
     models = ("original", "original-half", "retrain", "npo", "npo/half", "npo/odd", "simnpo")
-    summary = clean(numbers(dict.fromkeys(models, metrics)))
-    (table,) = table1(summary, [block(methods=methods)], {})
+    summary = numbers(dict.fromkeys(models, metrics))
+    (table,) = main_tables(told(summary, block(methods=methods)))
     assert [row.label for row in table.rows] == ["Original", "Retrain", "NPO", "SimNPO"]
-    assert main_models(summary.iloc[:0], block()).columns.equals(summary.columns)
+    assert main_models(clean([]), block()).columns.equals(clean(summary).columns)
 
 
 def test_a_trajectory_is_in_no_table():
     epochs = [{"forget_quality": 0.1, "world_facts/acc": 0.2}, {"forget_quality": 0.2, "world_facts/acc": 0.3}]
     rows = watched({"npo": {0: epochs}, "simnpo/trial": {0: epochs}})
     assert len(rows) == 8
-    assert table1(clean(rows), [block()], {}) == []
-    assert lm_eval_tables(clean(rows), [block()], {}) == []
-    (table,) = table1(clean(numbers(PLAIN) + rows), [block()], {})
+    assert main_tables(told(rows)) == []
+    assert lm_eval_tables(told(rows)) == []
+    (table,) = main_tables(told(numbers(PLAIN) + rows))
     assert table.value("npo", "forget_quality") == pytest.approx(0.7)
     assert [row.label for row in table.rows] == ["Original", "Retrain", "GA", "NPO", "SimNPO"]
 
 
 def test_the_chosen_variant_stands_for_its_method_then_the_default():
     names = ("npo/beta-1", "npo", "npo/chosen", "simnpo/beta-1", "simnpo", "ga/beta-1")
-    summary = clean(numbers({name: {0: {"forget_quality": place / 10}} for place, name in enumerate(names)}))
+    summary = numbers({name: {0: {"forget_quality": place / 10}} for place, name in enumerate(names)})
     methods = {"npo": {"beta-1": UNLEARN, "default": UNLEARN, "chosen": CHOSEN}}
-    (table,) = table1(summary, [block(methods=methods)], {"tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}})
+    (table,) = main_tables(
+        told(summary, block(methods=methods), published={"tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}})
+    )
     assert [row.label for row in table.rows] == ["GA beta-1", "NPO (chosen)", "NPO", "NPO beta-1", "SimNPO", "SimNPO beta-1"]
     assert [row.label for row in table.standing.values()] == ["GA beta-1", "NPO (chosen)", "SimNPO"]
     assert (table.value("npo", "forget_quality"), table.value("ga", "forget_quality")) == (0.2, 0.5)
-    assert published(table) == {("NPO (chosen)", "forget_quality"): 0.79}
+    assert published_of(table) == {("NPO (chosen)", "forget_quality"): 0.79}
 
 
-def test_what_suites_say_of_an_attacked_model_is_no_epoch_of_an_attack():
-    evaluated = [row | {"attack": "relearn-random"} for row in numbers({"npo": {0: {"forget_quality": 0.25}}})]
-    alone, with_model = (relearning_tables(clean(numbers(PLAIN) + attacked() + more), [block()]) for more in ([], evaluated))
-    assert [(table.columns, table.rows) for table in with_model] == [(table.columns, table.rows) for table in alone]
-    assert relearning_tables(clean(evaluated), [block()]) == []
-
-
-def test_relearning_has_a_column_an_epoch_and_spreads_over_seeds_and_draws():
-    (table,) = relearning_tables(clean(numbers(PLAIN) + attacked()), [block()])
-    assert (table.attack, [row.label for row in table.rows]) == ("relearn-random", ["NPO"])
-    assert [(column.group, column.head.replace("\N{NO-BREAK SPACE}", " ")) for column in table.columns] == [
-        ("Forget quality", "before"),
-        ("Forget quality", "epoch 1"),
-        ("Forget probability", "before"),
-        ("Forget probability", "epoch 1"),
+def test_an_attacked_model_stands_below_itself_and_retrain_is_the_control():
+    models = {name: {0: {"forget_quality": 0.25, "forget_extra": 1.0}} for name in ("retrain", "npo")}
+    rows = numbers(PLAIN) + [row | {"attack": attack} for attack in ("quantise", "prune") for row in numbers(models)]
+    (table,) = attacked_tables(told(rows + attacked()))
+    assert [row.label for row in table.rows] == [
+        *("Retrain", "Retrain, prune", "Retrain, quantise"),
+        *("NPO", "NPO, prune", "NPO, quantise"),
     ]
-    quality = table.rows[0].cells["forget_quality_epoch_1"]
-    assert quality.mean == pytest.approx(0.02)
-    # Between the seeds 0.0002; within them the mean of 0.02 squared and 0.04 squared.
-    assert quality.sd == pytest.approx(math.sqrt(0.0002 + (0.0004 + 0.0016) / 2))
-    assert table.rows[0].cells["forget_probability_epoch_1"].sd == pytest.approx(math.sqrt(0.005))
+    assert [row.cells["forget_quality"].mean for row in table.rows] == pytest.approx([1.0, 0.25, 0.25, 0.7, 0.25, 0.25])
+    assert best_of(table) == set()
+    assert wide_numbers([table])["attack"].tolist() == ["", "prune", "quantise"] * 2
+
+
+def test_a_metric_that_is_called_published_is_no_published_value():
+    rows = numbers({"npo": {0: {"privleak_published": 3.0, "privleak": 2.0}}}, suite="muse")
+    (table,) = attacked_tables(told(rows + [row | {"attack": "quantise"} for row in rows]))
+    found = wide_numbers([table])
+    assert found[["privleak", "privleak_published"]].to_numpy().tolist() == [[2.0, 3.0], [2.0, 3.0]]
+
+
+def test_lm_eval_of_an_attacked_model_has_its_columns():
+    rows = numbers({"npo": {0: {"mmlu/acc": 0.5}}}, suite="x")
+    (table,) = attacked_tables(told(rows + [row | {"attack": "quantise", "value": 0.25} for row in rows]))
+    assert [column.head for column in table.columns] == ["acc"]
+    assert [row.cells["mmlu/acc"].mean for row in table.rows] == [0.5, 0.25]
+
+
+def test_an_attack_that_gives_no_model_has_no_such_table():
+    assert attacked_tables(told(numbers(PLAIN) + attacked())) == []
+
+
+def test_metrics_of_a_kind_that_the_study_has_not_have_no_column():
+    assert main_tables(told(numbers(PLAIN), suites={"tofu": {"kind": "muse"}})) == []
 
 
 @pytest.mark.parametrize(
@@ -186,6 +203,9 @@ def test_relearning_has_a_column_an_epoch_and_spreads_over_seeds_and_draws():
         (Cell({0: 0.5}), None),
         (Cell({0: 0.5}, (0.1,)), 0.1),
         (Cell({0: 0.5, 1: 0.5}), 0.0),
+        # What is left of draws that are alike is rounding.
+        (Cell({0: 0.054}, (7.8e-18,)), None),
+        (Cell({0: 0.054, 1: 0.054}, (7.8e-18, 0.0)), 0.0),
         (Cell({0: 1.0, 1: 2.0, 2: 3.0}), 1.0),
     ],
 )
@@ -195,10 +215,10 @@ def test_the_sd_is_that_of_one_trial(cell, sd):
 
 def test_lm_eval_has_a_column_a_score():
     metrics = {0: {"world_facts/acc": 0.8, "world_facts/acc_stderr": 0.1, "mmlu/acc": 0.4}}
-    (table,) = lm_eval_tables(clean(numbers({"npo": metrics, "ga": metrics}, suite="lm-eval")), [block()], {})
+    (table,) = lm_eval_tables(told(numbers({"npo": metrics, "ga": metrics}, suite="lm-eval")))
     assert [(column.group, column.head) for column in table.columns] == [("mmlu", "acc"), ("world_facts", "acc")]
     assert table.title == "tofu / forget05 / tiny / lm-eval"
-    assert best(table) == set()
+    assert best_of(table) == set()
 
 
 @pytest.mark.parametrize(
@@ -214,31 +234,26 @@ def test_lm_eval_has_a_column_a_score():
 )
 def test_parts_of_a_task_that_has_a_score_have_no_column(tasks, columns):
     metrics = {0: {f"{task}/acc": 0.5 for task in ("mmlu", "mmlu_law", "mmlux", "arc")}}
-    found = lm_eval_tables(clean(numbers({"npo": metrics}, suite="x")), [block()], {"x": {"tasks": tasks}})
+    found = lm_eval_tables(told(numbers({"npo": metrics}, suite="x"), suites={"x": {"tasks": tasks}}))
     assert [column.key for column in found[0].columns] == columns
 
 
 def test_an_interval_is_of_one_seed_alone():
     ends = {"m": 0.5, "m_low": 0.4, "m_high": 0.7}
-    columns = [Column("m", "", "M", "nearest 0")]
-    rows = clean(numbers({"npo": {0: ends}, "simnpo": {0: ends, 1: {"m": -0.1}}, "ga": {0: {"m": 0.3, "m_low": 0.1}}}))
-    table = table_of_place(block(), "tofu", rows, columns, {"npo": {"m": 0.6}})
+    models = {"npo": {0: ends}, "simnpo": {0: ends, 1: {"m": -0.1}}, "ga": {0: {"m": 0.3, "m_low": 0.1}}}
+    of = told(numbers(models), published={"tofu/forget05/tiny": {"npo": {"m": 0.6}}})
+    (table,) = score_tables(of, [Column("m", "", "M", "nearest 0")])
     cells = {row.method: row.cells["m"] for row in table.rows}
     assert [(name, cell.interval, cell.ends) for name, cell in cells.items()] == [
         ("ga", None, (0.3, 0.3)),
         ("npo", (0.4, 0.7), (0.4, 0.7)),
         ("simnpo", None, (-0.1, 0.5)),
     ]
-    assert best(table) == {("SimNPO", "m")}
-    assert published(table) == {("NPO", "m"): 0.6}
-    told = numbers_of([table]).set_index("method")
-    assert told.loc["npo", ["seeds", "mean", "low", "high", "published"]].tolist() == [1, 0.5, 0.4, 0.7, 0.6]
-    assert told.loc["simnpo", "mean"] == pytest.approx(0.2)
-
-
-def test_attacks_that_were_not_asked_about_the_forget_set_have_no_table():
-    rows = [row | {"metric": "verbmem_f"} for row in attacked()]
-    assert relearning_tables(clean(rows), [block()]) == []
+    assert best_of(table) == {("SimNPO", "m")}
+    assert published_of(table) == {("NPO", "m"): 0.6}
+    found = numbers_of([table]).set_index("method")
+    assert found.loc["npo", ["seeds", "mean", "low", "high", "published"]].tolist() == [1, 0.5, 0.4, 0.7, 0.6]
+    assert found.loc["simnpo", "mean"] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
@@ -257,19 +272,18 @@ def test_forget_quality_can_be_read_at_every_size(value, text):
     assert format_quality(value) == text
 
 
-def test_csv_holds_full_numbers_and_empty_fields(tmp_path: Path):
+def test_wide_numbers_are_whole_and_empty_where_there_is_none():
     models = {"retrain": {0: {"forget_quality": 1.0}}, "simnpo": {0: {"forget_quality": 0.1, "model_utility": 1 / 3}}}
-    write_csv(tmp_path / "table1.csv", table1(clean(numbers(models)), [block()], PUBLISHED))
-    retrain, simnpo = csv.DictReader((tmp_path / "table1.csv").open())
+    text = wide_numbers(main_tables(told(numbers(models), published=PUBLISHED))).to_csv(index=False)
+    retrain, simnpo = csv.DictReader(text.splitlines())
     assert float(simnpo["model_utility"]) == 1 / 3
     assert (simnpo["forget_quality_published"], retrain["forget_quality_published"]) == ("0.99", "")
     assert (retrain["model_utility"], simnpo["model_utility_sd"], simnpo["seeds"]) == ("", "", "1")
     assert "model_utility_published" not in simnpo
 
 
-def test_csv_without_tables_is_a_header(tmp_path: Path):
-    write_csv(tmp_path / "lm_eval.csv", [])
-    assert (tmp_path / "lm_eval.csv").read_text() == "benchmark,split,model,suite,attack,method,variant,seeds\n"
+def test_without_tables_wide_numbers_are_a_header():
+    assert wide_numbers([]).to_csv(index=False) == "benchmark,split,model,suite,attack,method,variant,seeds\n"
 
 
 def test_a_model_is_called_by_its_method_s_label_and_its_variant():

@@ -15,7 +15,7 @@ from palimpsest.report.report import write_report
 from palimpsest.report.words import MINUS
 
 HOSTILE = "<script>alert(1)</script><img src=https://example.org/x onerror=alert(2)>{{ 7 * 7 }} & \"' </blockquote>"
-SUITES = {"muse": {"kind": "muse"}, "hazards": {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}}
+SUITES = {"tofu": {"kind": "tofu"}, "muse": {"kind": "muse"}, "hazards": {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}}
 PUBLISHED = {"news/forget/tiny": {"simnpo": {"privleak": 72.93}}, "bio/forget/tiny": {"simnpo": {"wmdp_bio/acc": 0.26}}}
 MODELS = {"npo": [NPO, NPO], "simnpo": [SIMNPO, SIMNPO]}
 SECTIONS = ["summary", "lm_eval", "examples", "muse", "requests", "wmdp", "study", "artefacts", "glossary"]
@@ -79,7 +79,7 @@ def test_the_page_opens_with_what_came_out_of_texts(full):
     places = [opening.index(f'href="#{name}"') for name in ("muse", "requests", "wmdp")]
     assert places == sorted(places)
     assert "SimNPO keeps more KnowMem on the retain set than NPO" in opening
-    assert "NPO and SimNPO unlearned forget from tiny, over 2 seeds." in section(full, "muse")
+    assert "KnowMem on the retain set (50.0): NPO 60% and SimNPO 80%." in section(full, "muse")
 
 
 def test_texts_open_the_page_beside_a_benchmark_of_questions_and_change_nothing_of_its_table(full, tmp_path):

@@ -27,6 +27,9 @@ def test_an_sd_stands_behind_a_mean_of_several_seeds():
     assert with_sd(pd.Series([0.1, 0.3]), "model_utility") == "0.200 ± 0.141"
     assert with_sd(pd.Series([1e-6, 3e-6]), "forget_quality") == f"2.0e{MINUS}06 ± 1.4e{MINUS}06"
     assert with_sd(pd.Series([-0.1, -0.3]), write=signed) == f"{MINUS}0.20 ± 0.14"
+    assert with_sd(pd.Series([0.024, 0.026]), "forget_quality") == "0.025 ± 0.001"
+    # What is left of equal numbers is rounding.
+    assert with_sd(pd.Series([0.3, 0.1 + 0.2]), write="{:.1e}".format) == "3.0e-01 ± 0.0e+00"
     assert with_sd(pd.Series(dtype=float)) == ""
 
 

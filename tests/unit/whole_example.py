@@ -28,7 +28,10 @@ LEVELS = {
 }
 SUITE = {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}
 REFERENCES = {"random-10": {"random_share": 0.1}, "random-50": {"random_share": 0.5}}
-ATTACKS = {"relearn-random": {"select": "random"}, "relearn-shortest": {"select": "shortest"}}
+ATTACKS: dict[str, Any] = {
+    "relearn-random": {"select": "random", "training": {"epochs": 3}},
+    "relearn-shortest": {"select": "shortest", "training": {"epochs": 3}},
+}
 
 
 def _wobble(seed: int, size: float) -> float:
@@ -189,7 +192,7 @@ def whole(folder: Path, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> tuple[ReportS
     )
     frame = stack([pd.DataFrame(_ratios(seeds), columns=TRUTH_RATIO_COLUMNS)], TRUTH_RATIO_COLUMNS)
     frame.to_parquet(summary / "truth_ratios.parquet", index=False)
-    suites = {"muse": {"kind": "muse"}, "hazards": SUITE}
+    suites = {"tofu": {"kind": "tofu"}, "muse": {"kind": "muse"}, "hazards": SUITE}
     published = {"news/forget/tiny": {"simnpo": {"privleak": 72.93}}, "tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}}
     made = spec(*blocks, data=text_example.DATA, suites=suites, published=published, references=REFERENCES)
     study = made.study.model_copy(update={"attacks": ATTACKS})

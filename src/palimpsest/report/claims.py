@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from palimpsest.metrics.seeds import Comparison, compare_pairs
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.words import QUALITY, SIGNIFICANCE, counted, format_score, typeset, with_sd
+from palimpsest.report.words import QUALITY, ROUNDING, SIGNIFICANCE, counted, format_score, typeset, with_sd
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
 NONE = "\N{EN DASH}"
-# Two numbers that differ by less than this share are the same: the rest is rounding.
-ROUNDING = 1e-9
 # The paper's own number of trials. Fewer prove nothing at the 5 % level: four flips of a fair coin agree 1 time in 16.
 FEWEST = 5
 RULE = (
@@ -35,6 +33,10 @@ class Pair(NamedTuple):
     """Why the claim is open whatever the numbers are; "" where it is not."""
 
 
+# Takes what a question found, and compares.
+Measure = Callable[[list[Any]], Iterable[Pair | None]]
+
+
 @dataclass(frozen=True)
 class Claim:
     """One claim of the paper: that a metric of one method is greater than that of another, or what `measure` compares."""
@@ -47,23 +49,27 @@ class Claim:
     than: str = ""
     printed: tuple[float, float] | None = None
     """The paper's two numbers, where it prints them."""
-    measure: Callable[[Evidence], Iterable[Pair]] | None = None
+    measure: Measure | None = None
     write: Callable[[float], str] | None = None
     """How its numbers are written, if not as the metric's."""
 
-    def pairs(self, evidence: Evidence) -> Iterable[Pair]:
-        """Return what is compared in every place that has the numbers."""
-        return self.measure(evidence) if self.measure else self._methods(evidence)
+    def pairs(self, evidence: Evidence, found: list[Any]) -> Iterator[Pair]:
+        """Yield what is compared in every place that may have the numbers."""
+        if self.measure:
+            yield from (pair for pair in self.measure(found) if pair)
+            return
+        for place in evidence.finished(self.metric):
+            greater, than = (place.standing_by_seed(self.metric, method) for method in (self.greater, self.than))
+            yield Pair(place.title, greater, than)
 
     def number(self, value: float) -> str:
         """Write one of its numbers."""
         return self.write(value) if self.write else format_score(self.metric, value)
 
-    def _methods(self, evidence: Evidence) -> Iterator[Pair]:
-        for place in evidence.finished(self.metric):
-            greater, than = (place.standing_by_seed(self.metric, method) for method in (self.greater, self.than))
-            if len(greater) and len(than):
-                yield Pair(place.title, greater, than)
+
+def each(compare: Callable[[Any], Pair | None]) -> Measure:
+    """Return the measure of a claim that compares two numbers of each thing found."""
+    return lambda found: map(compare, found)
 
 
 @dataclass(frozen=True)
@@ -94,11 +100,6 @@ class Verdict:
     def key(self) -> str:
         """The verdict as one word, for the style sheet."""
         return {HOLDS: "holds", FAILS: "fails"}.get(self.word, "open")
-
-
-def verdicts(claims: Iterable[Claim], evidence: Evidence, question: str) -> list[Verdict]:
-    """Return the verdict on every claim in every place that has its numbers."""
-    return [judge(claim, pair, question) for claim in claims for pair in claim.pairs(evidence)]
 
 
 def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from palimpsest.names import DEFAULT
+from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN
 from palimpsest.report.imported import Imported, are_imported, read_imported
 from palimpsest.report.names import REFERENCES, standing_variant
 from palimpsest.report.rows import clean_summary, finished, of_block
@@ -117,6 +117,13 @@ class Evidence:
             for suite, of_suite in of_block(rows, block).groupby("suite", sort=True)
             if not metrics or of_suite["metric"].isin(metrics).any()
         ]
+
+    def levels(self, place: Place, metrics: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Return what Retrain and Original reach in a place, finished, by metric: means over seeds."""
+        rows = of_block(finished(self.results), place.block)
+        done = Place(place.block, place.suite, rows[rows["suite"] == place.suite])
+        found = {metric: {role: done.by_seed(metric, role) for role in (RETRAIN, ORIGINAL)} for metric in metrics}
+        return {metric: {role: float(by.mean()) for role, by in of.items() if len(by)} for metric, of in found.items()}
 
     def published_for(self, block: Block) -> Mapping[str, Mapping[str, float]]:
         """Return the values published for a block: method to metric to value."""

@@ -1,12 +1,12 @@
 """What the numbers of a table say, in sentences of one clause."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN
-from palimpsest.report.names import REFERENCES, method_name, model_label, model_order
+from palimpsest.report.names import NPO, REFERENCES, SIMNPO, method_name, model_label, model_order
 from palimpsest.report.study import Block, Values
 from palimpsest.report.tables import Row, Table
-from palimpsest.report.words import QUALITY, SCORES, SIGNIFICANCE, UTILITY, counted, format_quality, format_score, joined
+from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, counted, format_quality, format_score, joined
 from palimpsest.selection.rule import NAMES
 from palimpsest.selection.settings import SelectionRule
 
@@ -24,11 +24,7 @@ REGIME = (
 
 def facts(table: Table) -> list[str]:
     """Return the sentences on a table of forget quality and model utility; only those that its numbers allow."""
-    return [sentence for part in (_gaps, _best, _passed, _collapsed, _regime) for sentence in part(table)]
-
-
-def _gaps(table: Table) -> Iterator[str]:
-    yield from (f"{told.label} has no numbers here ({told.where}): {told.text}." for told in table.gaps)
+    return [sentence for part in (_passed, _collapsed, _regime) for sentence in part(table)]
 
 
 def rivals(table: Table, key: str) -> list[Row]:
@@ -40,14 +36,6 @@ def rivals(table: Table, key: str) -> list[Row]:
 def named(rows: Iterable[Row], key: str) -> str:
     """Name models with a score of theirs."""
     return joined([f"{row.label} ({format_score(key, row.cells[key].mean)})" for row in rows])
-
-
-def _best(table: Table) -> Iterator[str]:
-    for key, name in SCORES.items():
-        rows = rivals(table, key)
-        if len(rows) > 1:
-            top = [row for row in rows if row.cells[key].mean == rows[0].cells[key].mean]
-            yield f"Highest {name.lower()}: {named(top, key) if len(top) < len(rows) else 'all alike'}."
 
 
 def _passed(table: Table) -> Iterator[str]:
@@ -76,9 +64,9 @@ def _regime(table: Table) -> Iterator[str]:
     ]
     if len(known) > 1:
         yield (
-            f"Not the regime of LLaMA-2-7B in the paper, so methods may rank otherwise: {joined(outside)}."
+            f"Original and Retrain stand elsewhere than the paper's LLaMA-2-7B, so ranks may differ: {joined(outside)}."
             if outside
-            else "Original and Retrain stand as LLaMA-2-7B does in the paper."
+            else "Original and Retrain stand where the paper's LLaMA-2-7B stands."
         )
 
 
@@ -96,12 +84,13 @@ def shares_left(table: Table, key: str, name: str) -> Iterator[str]:
         yield f"Left of Original's {name} ({format_score(key, original)}): {joined(shares)}."
 
 
-def grouped(table: Table, key: str, groups: Iterable[tuple[str, Callable[[float], bool]]]) -> Iterator[str]:
-    """Name the methods of each group that has any: (what it is called, whether a score belongs to it)."""
-    rows = [row for row in table.rivals if key in row.cells]
-    for name, belongs in groups:
-        if of := [row for row in rows if belongs(row.cells[key].mean)]:
-            yield f"{name}: {named(of, key)}."
+def grouped(table: Table, key: str, groups: Mapping[str, Callable[[float, float], bool]], rest: str = "") -> Iterator[str]:
+    """Name the methods of each group that has any, by the least and the greatest value of each, and those that are in none."""
+    found: dict[str, list[Row]] = {name: [] for name in (*groups, rest)}
+    for row in table.rivals:
+        if key in row.cells:
+            found[next((name for name, belongs in groups.items() if belongs(*row.cells[key].ends)), rest)].append(row)
+    yield from (f"{name}: {named(rows, key)}." for name, rows in found.items() if name and rows)
 
 
 def seeds_named(seeds: Iterable[int]) -> str:
@@ -110,12 +99,12 @@ def seeds_named(seeds: Iterable[int]) -> str:
     return f"seed{'s' * (len(ordered) > 1)} {joined(ordered)}" if ordered else "no seeds"
 
 
-def choices_made(block: Block) -> list[str]:
-    """Say how the chosen variants of a block were chosen, and whether on what they are scored on."""
+def choices_made(block: Block, methods: Iterable[str] | None = None) -> list[str]:
+    """Say how the variants of methods, or else all that a block has, were chosen, and whether on what they are scored on."""
     alike: dict[str, list[str]] = {}
-    for method in sorted(block.selections, key=lambda method: model_order(method, CHOSEN)):
-        if CHOSEN in block.methods.get(method, {}):
-            alike.setdefault(_choice(block, block.selections[method]), []).append(model_label(method, CHOSEN))
+    made = [method for method in block.selections if CHOSEN in block.methods.get(method, {})] if methods is None else methods
+    for method in sorted(made, key=lambda method: model_order(method, CHOSEN)):
+        alike.setdefault(_choice(block, block.selections[method]), []).append(model_label(method, CHOSEN))
     return [f"{joined(names)} {'were' if len(names) > 1 else 'was'} {how}" for how, names in alike.items()]
 
 
@@ -140,12 +129,15 @@ def _choice(block: Block, selection: Values) -> str:
     )
 
 
-def models_compared(table: Table) -> str:
-    """Return what was compared: how many methods on which split, over how many seeds."""
-    unlearned = [row for row in table.rows if row.method not in REFERENCES]
-    methods = list(dict.fromkeys(method_name(row.method) for row in unlearned))
-    seeds = len(table.block.seeds)
-    most = "up to " if any(row.seeds < seeds for row in unlearned) else ""
-    what = f"{joined(methods)} unlearned" if methods else "No method unlearned"
-    variants = f" in {len(unlearned)} variants" if len(unlearned) > len(methods) else ""
-    return f"{what} {table.block.split} from {table.block.model}{variants}, over {most}{counted(seeds, 'seed')}."
+def hardly_forgotten(table: Table, key: str, goal: float | None, where: str) -> str:
+    """Name NPO or SimNPO where its score is nearer to Original's than to a goal: a method that forgets little harms little.
+
+    The name is empty where neither is.
+    """
+    original = table.value(ORIGINAL, key)
+    if goal is None or original is None:
+        return ""
+    means = {method: table.value(method, key) for method in (NPO, SIMNPO)}
+    half = (original + goal) / 2
+    near = [method_name(name) for name, mean in means.items() if mean is not None and (mean - half) * (original - goal) > 0]
+    return f"{joined(near)} went less than half the way from Original to {where}" if near else ""

@@ -27,6 +27,10 @@ WIDTH, NARROW = 10.0, 7.2
 QUALITY_TICKS = (1.0, 0.5, 0.1, 0.01, 1e-3, 1e-5, 1e-10, 1e-20)
 RATIO_TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 ROOT_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100, 200, 500)
+# The level that guessing reaches.
+GUESSING = "chance"
+# Axes that count have whole ticks.
+COUNTS = ("Epoch", "Step")
 # Of more methods only the prominent ones have bands and broad lines.
 FEW = 4
 SHADES = LinearSegmentedColormap.from_list("shades", ["#fafbfd", "#66a3d1"])
@@ -58,7 +62,7 @@ class Panel:
     y: Axis = Axis()
     note: str = ""
     levels: Mapping[str, float] = field(default_factory=dict)
-    """What references reach, by role: a line across."""
+    """What references, or guessing, reach, by name: a line across."""
     good: tuple[float, float] | None = None
     """Between which values a model is good: shaded."""
     marks: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -69,8 +73,6 @@ class Panel:
     """How a cell of a heatmap is written."""
     shade: Scale = ""
     """The scale of the colours of a heatmap."""
-    chance: float | None = None
-    """A level that guessing reaches."""
     least: float | None = None
     """What x must be at least: a line upwards."""
 
@@ -345,7 +347,8 @@ _DRAWN: Mapping[Kind, Callable[[Axes, Panel], None]] = {
 
 
 def _level_look(role: str) -> Look:
-    return {"color": colour_of(role), "linestyle": DOTTED if role.startswith("original") else DASHED, "linewidth": 1.1}
+    colour = SOFT if role == GUESSING else colour_of(role)
+    return {"color": colour, "linestyle": DOTTED if role.startswith("original") else DASHED, "linewidth": 1.1}
 
 
 # Apart from Retrain's level, which is dashed.
@@ -356,8 +359,6 @@ def _draw_levels(axes: Axes, panel: Panel, lowest: float) -> None:
     across, span = (axes.axvline, axes.axvspan) if panel.kind == "dots" else (axes.axhline, axes.axhspan)
     for role, level in panel.levels.items():
         across(level, zorder=1, **_level_look(role))
-    if panel.chance is not None:
-        across(panel.chance, color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
     if panel.least is not None:
         axes.axvline(panel.least, color=SOFT, linewidth=0.9, linestyle=DASHED, zorder=1)
     if panel.good:
@@ -368,8 +369,8 @@ def _draw_levels(axes: Axes, panel: Panel, lowest: float) -> None:
 
 def _handles(panels: Sequence[Panel], labels: Mapping[str, Look]) -> list[Any]:
     """Return the legend: models, references, levels and marks that the panels have, then further labels."""
-    named = [panel for panel in panels if panel.kind in ("curves", "scatter")]
-    methods = {method for panel in named for method, _ in _models(panel.data) if "id" not in panel.data}
+    named = [panel for panel in panels if panel.kind in ("curves", "scatter") and "id" not in panel.data]
+    methods = {method for panel in named for method, _ in _models(panel.data)}
     distributions = [method for panel in panels if panel.kind == "ecdf" for method, _ in _models(panel.data)]
     # A panel that has its method for a title needs no entry.
     methods |= {m for panel in panels if panel.kind == "ecdf" for m, _ in _models(panel.data) if panel.title != method_name(m)}
@@ -417,7 +418,7 @@ def quality_scale(lowest: float) -> tuple[Transform, Transform]:
 
 def _set_axis(axes: Axes, name: Literal["x", "y"], axis: Axis, lowest: float) -> None:
     """Give an axis its label, scale and ticks."""
-    of, limits = (axes.xaxis, axes.set_xlim) if name == "x" else (axes.yaxis, axes.set_ylim)
+    of, limits, rescale = getattr(axes, f"{name}axis"), getattr(axes, f"set_{name}lim"), getattr(axes, f"set_{name}scale")
     if axis.label:
         of.set_label_text(axis.label)
     if axis.names:
@@ -429,22 +430,22 @@ def _set_axis(axes: Axes, name: Literal["x", "y"], axis: Axis, lowest: float) ->
         labels = [typeset(f"{tick:g}" if tick >= 0.001 else f"{tick:.0e}") for tick in ticks]
         if lowest == QUALITY_TICKS[-1]:
             labels[-1] = f"≤{labels[-1]}"
-        (axes.set_xscale if name == "x" else axes.set_yscale)("function", functions=quality_scale(lowest))
+        rescale("function", functions=quality_scale(lowest))
         # Of a narrow axis the ticks of the lower decades would touch.
         of.set_ticks(ticks, [label if i % 2 == 0 or name == "y" else "" for i, label in enumerate(labels)])
         limits(lowest, 1.0)
     elif axis.scale == "root":
         end = max(of.get_data_interval()[1] * 1.05, ROOT_TICKS[1])
-        (axes.set_xscale if name == "x" else axes.set_yscale)("function", functions=(_root, np.square))
+        rescale("function", functions=(_root, np.square))
         ticks = _root_ticks(end)
         of.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         limits(0, end)
-    elif axis.scale in ("log", "symlog"):
-        extra: Look = {"linthresh": 0.5} if axis.scale == "symlog" else {}
-        (axes.set_xscale if name == "x" else axes.set_yscale)(axis.scale, **extra)
-        if axis.scale == "symlog":
-            of.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            limits(0)
+    elif axis.scale == "log":
+        rescale("log")
+    elif axis.scale == "symlog":
+        rescale("symlog", linthresh=0.5)
+        of.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        limits(0)
     else:
         _set_linear(of, limits, axis)
 
@@ -464,7 +465,7 @@ def _root_ticks(end: float) -> list[float]:
 
 def _set_linear(of: Any, limits: Callable[..., Any], axis: Axis) -> None:
     low, high = of.get_data_interval()
-    if axis.label.startswith("Epoch"):
+    if axis.label.startswith(COUNTS):
         of.set_major_locator(MaxNLocator(6, integer=True))
     if axis.zero:
         limits(0, 1.06 * high if high > 0 else 1.0)

@@ -1,10 +1,28 @@
-"""Which modules hold the report pages of the benchmarks: found by listing, so that nothing names a benchmark."""
+"""What benchmarks bring to the report, found by listing, so that nothing names one: their pages and their metrics."""
 
-from palimpsest.benchmarks import kinds
+from collections.abc import Iterable
 
-PAGE = "page"
+from palimpsest.benchmarks import kinds, suites
+from palimpsest.evaluation.metric import Metric
+
+PAGE, SCORES = "page", "scores"
 
 
 def page_modules() -> list[str]:
-    """Return the names of the modules `page` of all benchmarks, those of other packages last."""
+    """Return the modules of benchmarks that the report reads, for its code digest: pages, and declarations of metrics."""
+    return [*own_pages(), *(name for kind in kinds.having(SCORES) for name in suites.scoring_modules(kind))]
+
+
+def own_pages() -> list[str]:
+    """Return the names of the modules `page` of all benchmarks."""
     return [kinds.module_name(kind, PAGE) for kind in kinds.having(PAGE)]
+
+
+def declared_metrics(used: Iterable[str], *, paged: bool = True) -> list[Metric]:
+    """Return the metrics of these kinds of suites, those of other packages too; without `paged`, of those without a page."""
+    left = [kind for kind in kinds.having(SCORES) if kind in {*used} and (paged or kind not in kinds.having(PAGE))]
+    return [
+        metric
+        for kind in left
+        for metric in (*suites.load(kind, SCORES).SCORING.metrics, *(point.load() for point in suites.added_metrics(kind)))
+    ]

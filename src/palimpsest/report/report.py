@@ -11,10 +11,10 @@ from typing import Any
 import matplotlib.style
 import pandas as pd
 
-from palimpsest.report.claims import RULE, Verdict, verdicts
+from palimpsest.report.claims import RULE, Verdict
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.examples import example_blocks
-from palimpsest.report.facts import choices_made, facts, floors, models_compared
+from palimpsest.report.facts import choices_made, facts, floors
 from palimpsest.report.figures import draw
 from palimpsest.report.names import model_label, model_order
 from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
@@ -24,13 +24,18 @@ from palimpsest.report.questions import all_questions
 from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.study import Block, ReportSpec, Study, Values
 from palimpsest.report.style import STYLE, save
-from palimpsest.report.tables import Table, lm_eval_tables, table1, write_csv
+from palimpsest.report.tables import Table, attacked_tables, lm_eval_tables, main_tables, wide_numbers
 from palimpsest.report.words import joined, under_titles
 from palimpsest.scores.remarks import DIVERGED
 
 FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
 RESULTS, ASKED, METHODS = "Results", "Questions of the paper", "Data and methods"
 CLAIMS = ("benchmark", "claim", "source", "paper", "ours", "seeds", "verdict", "why", "question")
+LM_EVAL = "Scores of lm-eval. No best is marked: of harmful knowledge, less is better."
+ATTACKED = (
+    "Each model that an attack gave, below the model before it. Retrain is the control: it never knew the forget set, so what an "
+    "attack changes in it is no recovery."
+)
 Context = dict[str, Any] | None
 
 
@@ -48,10 +53,13 @@ class Report:
         return self.spec.study
 
     @cached_property
-    def table1(self) -> list[Table]:
-        """The main tables."""
-        evidence = self.evidence
-        return table1(evidence.results, self.study.blocks, self.spec.published, evidence.imported, evidence.remarks)
+    def tables(self) -> dict[str, list[Table]]:
+        """The tables of scores, by the names of their CSV files."""
+        return {
+            "table1": main_tables(self.evidence),
+            "lm_eval": lm_eval_tables(self.evidence),
+            "attacked": attacked_tables(self.evidence),
+        }
 
     @cached_property
     def remarks(self) -> list[tuple[Block, list[Told]]]:
@@ -59,24 +67,15 @@ class Report:
         return [(block, told) for block in self.study.blocks if (told := remarks_on(self.evidence.remarks, block))]
 
     @cached_property
-    def lm_eval(self) -> list[Table]:
-        """The tables of lm-eval suites."""
-        return lm_eval_tables(self.evidence.results, self.study.blocks, self.study.suites)
-
-    @cached_property
     def answers(self) -> list[tuple[Question, Answer]]:
         """The questions that the study has the data for."""
         found = [(question, question.answer(self.evidence)) for question in all_questions()]
         return [(question, answer) for question, answer in found if answer is not None]
 
-    @cached_property
+    @property
     def verdicts(self) -> list[Verdict]:
         """The verdict on every claim that the study tests."""
-        return [found for question, _ in self.answers for found in verdicts(question.claims, self.evidence, question.id)]
-
-    def verdicts_of(self, question: Question) -> list[Verdict]:
-        """Return the verdicts on the claims of one question."""
-        return [found for found in self.verdicts if found.question == question.id]
+        return [found for _, answer in self.answers for found in answer.verdicts]
 
     @property
     def untested(self) -> list[dict[str, str]]:
@@ -111,20 +110,21 @@ def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
     report = Report(spec, Evidence(spec.study, summary, spec.published), out)
     for folder in (TABLES, FIGURES):
         (out / folder).mkdir()
-    write_csv(out / TABLES / "table1.csv", report.table1)
-    write_csv(out / TABLES / "lm_eval.csv", report.lm_eval)
-    _write_frame(out / TABLES / "claims.csv", pd.DataFrame(map(_claim_row, report.verdicts), columns=list(CLAIMS)))
+    main = report.tables["table1"]
+    frames = {name: wide_numbers(tables) for name, tables in report.tables.items()}
+    frames["claims"] = pd.DataFrame(map(_claim_row, report.verdicts), columns=list(CLAIMS))
+    grids = {
+        "forget_quality_model_utility": quality_against_utility(main),
+        "truth_ratio": truth_ratio_distributions(main, report.evidence.truth_ratios),
+    }
+    for question, answer in report.answers:
+        frames[question.id], grids[question.id] = answer.numbers, answer.figure
+    for name, frame in frames.items():
+        frame.to_csv(out / TABLES / f"{name}.csv", index=False, lineterminator="\n")
     with matplotlib.style.context(["default", STYLE]):
-        save(draw(quality_against_utility(report.table1)), out / FIGURES / "forget_quality_model_utility")
-        save(draw(truth_ratio_distributions(report.table1, report.evidence.truth_ratios)), out / FIGURES / "truth_ratio")
-        for question, answer in report.answers:
-            save(draw(answer.figure), out / FIGURES / question.id)
-            _write_frame(out / TABLES / f"{question.id}.csv", answer.numbers)
+        for name, grid in grids.items():
+            save(draw(grid), out / FIGURES / name)
     (out / PAGE).write_text(render_page(report), encoding="utf-8")
-
-
-def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    frame.to_csv(path, index=False, lineterminator="\n")
 
 
 def _claim_row(found: Verdict) -> tuple[str | int, ...]:
@@ -152,7 +152,8 @@ def sections_of(report: Report) -> Iterable[Section]:
         Section("summary", RESULTS, "The paper's claims", _summary, short="Claims"),
         Section("results", RESULTS, "Forgetting and utility", _results),
         Section("truth_ratio", RESULTS, "Truth ratios", _truth_ratio),
-        Section("lm_eval", RESULTS, "Other tasks", _lm_eval),
+        Section("lm_eval", RESULTS, "Other tasks", partial(_tables, "lm_eval", LM_EVAL), "section_tables.html"),
+        Section("attacked", RESULTS, "Attacked models", partial(_tables, "attacked", ATTACKED), "section_tables.html"),
         Section("examples", RESULTS, "What the models say", _examples),
         *(_section(question, answer) for question, answer in report.answers),
         Section("remarks", METHODS, "Gaps and remarks", _remarks),
@@ -171,7 +172,7 @@ def _summary(report: Report) -> Context:
         "untested": report.untested,
         "rule": RULE,
         "csv": report.table_link("claims"),
-        "empty": not report.table1 and not report.answers,
+        "empty": not any(report.tables.values()) and not report.answers,
     }
 
 
@@ -192,26 +193,27 @@ def _remarks(report: Report) -> Context:
 
 
 def _results(report: Report) -> Context:
-    if not report.table1:
+    tables = report.tables["table1"]
+    if not tables:
         return None
-    tables = report.table1
     return {
         "tables": tables,
-        "facts": under_titles([(table.title, text) for table in tables for text in (models_compared(table), *facts(table))]),
+        "facts": under_titles([(table.title, text) for table in tables for text in facts(table)]),
         "csv": report.table_link("table1"),
         "figure": report.figure("forget_quality_model_utility"),
-        "has_published": any(c.published is not None for t in tables for row in t.rows for c in row.cells.values()),
+        "has_published": any(table.has_published for table in tables),
         "choices": [sentence for block in {t.block.key: t.block for t in tables}.values() for sentence in choices_made(block)],
         "floors": {table.title: floor for table in tables if (floor := floors(table))},
     }
 
 
 def _truth_ratio(report: Report) -> Context:
-    return {"figure": report.figure("truth_ratio")} if report.table1 else None
+    return {"figure": report.figure("truth_ratio")} if report.tables["table1"] else None
 
 
-def _lm_eval(report: Report) -> Context:
-    return {"tables": report.lm_eval, "csv": report.table_link("lm_eval")} if report.lm_eval else None
+def _tables(name: str, note: str, report: Report) -> Context:
+    tables = report.tables[name]
+    return {"tables": tables, "note": note, "name": f"{name}.csv", "csv": report.table_link(name)} if tables else None
 
 
 def _examples(report: Report) -> Context:
@@ -227,12 +229,11 @@ def _section(question: Question, answer: Answer) -> Section:
 
 
 def _question(question: Question, answer: Answer, report: Report) -> Context:
-    found = report.verdicts_of(question)
     return {
         "answer": answer,
         "question": question,
-        "verdicts": found,
-        "titled": len({each.title for each in found}) > 1,
+        "verdicts": answer.verdicts,
+        "titled": len({each.title for each in answer.verdicts}) > 1,
         "figure": report.figure(question.id),
         "csv": report.table_link(question.id),
         "table": answer.table.astype(str).to_dict("split"),

@@ -10,6 +10,8 @@ from palimpsest.settings import Settings
 
 Values = dict[str, Any]
 ORIGINAL, PLAIN = "original", "plain"
+# What an attack counts: the epochs of its training, or its steps where it trains nothing.
+TRAINED, UNTRAINED = "epoch", "step"
 
 
 def starts_from(settings: Values, start: str = ORIGINAL, reference: str = PLAIN) -> bool:
@@ -81,6 +83,15 @@ class Study(Settings):
     def shape(self, block: Block) -> str:
         """Return of what shape a block's benchmark of texts is, muse or wmdp; "" of any other benchmark."""
         return str(self.data.get(block.benchmark, {}).get("shape", ""))
+
+    def unit_of(self, attack: str) -> str:
+        """Return what an attack counts, in the singular."""
+        return TRAINED if "training" in self.attacks.get(attack, {}) else UNTRAINED
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of its suites."""
+        return {str(suite.get("kind", "")) for suite in self.suites.values()}
 
     @field_validator("blocks")
     @classmethod

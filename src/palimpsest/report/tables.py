@@ -1,28 +1,28 @@
-"""The tables of a study, from the tidy summary: Table 1 of the SimNPO paper, relearning, lm-eval; and what others are made of."""
+"""The tables of a study, from the tidy summary: scores of suites, lm-eval, attacked models; and what others are made of."""
 
-import csv
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from palimpsest.names import CHOSEN, DEFAULT
-from palimpsest.report.evidence import Published
+from palimpsest.evaluation.metric import Best, Metric
+from palimpsest.names import CHOSEN, DEFAULT, RETRAIN
+from palimpsest.report.evidence import Evidence
 from palimpsest.report.imported import Imported
 from palimpsest.report.names import REFERENCES, model_label, model_order
+from palimpsest.report.pages import declared_metrics
 from palimpsest.report.remarks import Told, remarks_on
-from palimpsest.report.rows import attacked, finished, main_models, of_block
-from palimpsest.report.study import Block, Values
-from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, format_sd
+from palimpsest.report.rows import finished, main_models, of_block
+from palimpsest.report.study import Block
+from palimpsest.report.words import format_score, format_sd, spread_of
 
-Best = Literal["highest", "nearest 0", "nearest Retrain"] | None
-EPOCH = "{metric}_epoch_{epoch}"
+# What lm-eval gives beside a score.
+UNSCORED = "_stderr"
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one model: its value by seed, the sd over attack draws behind each, and what the table says of it."""
+    """One metric of one model: its value by seed, and the sd over attack draws behind each."""
 
     values: dict[int, float]
     draw_sds: tuple[float, ...] = ()
-    is_best: bool = False
-    published: float | None = None
     interval: tuple[float, float] | None = None
     """The 95 % interval over items, of one seed; over several the sd says more."""
 
@@ -63,10 +61,12 @@ class Cell:
     def sd(self) -> float | None:
         """The sd of one value: between seeds (n - 1), and between the draws within them; none where there is one of each."""
         count = len(self.values)
-        if count == 1 and not self.draw_sds:
+        # Draws that are all alike are one.
+        draws = [sd for sd in self.draw_sds if spread_of(sd, self.mean)]
+        if count == 1 and not draws:
             return None
         between = math.fsum((value - self.mean) ** 2 for value in self.values.values()) / max(count - 1, 1)
-        return math.sqrt(between + math.fsum(sd**2 for sd in self.draw_sds) / count)
+        return spread_of(math.sqrt(between + math.fsum(sd**2 for sd in draws) / count), self.mean)
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -76,16 +76,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """All metrics of one model; one that is missing has no cell."""
+    """All metrics of one model, attacked or not; one that is missing has no cell."""
 
     method: str
     variant: str
     cells: dict[str, Cell]
+    attack: str = ""
 
     @property
     def label(self) -> str:
         """What the model is called."""
-        return model_label(self.method, self.variant)
+        return ", ".join(part for part in (model_label(self.method, self.variant), self.attack) if part)
 
     @property
     def seeds(self) -> int:
@@ -99,9 +100,11 @@ class Table:
 
     block: Block
     suite: str
-    attack: str
     columns: list[Column]
     rows: list[Row]
+    attack: str = ""
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Published values: method to metric to value."""
     imported: list[Imported] = field(default_factory=list)
     """Models that others made: shown below the rows, and in nothing that is said of these."""
     remarks: list[Told] = field(default_factory=list)
@@ -124,7 +127,7 @@ class Table:
     @property
     def title(self) -> str:
         """What it is about."""
-        return self.block.title(self.suite)
+        return self.block.title(self.suite) + (f": {self.attack}" if self.attack else "")
 
     @property
     def standing(self) -> dict[str, Row]:
@@ -150,6 +153,28 @@ class Table:
         """The rows that stand for the methods, without the references."""
         return [row for method, row in self.standing.items() if method not in REFERENCES]
 
+    def best(self, column: Column) -> list[Row]:
+        """Return the best unlearned models in a column; none where fewer than two compete or all are alike."""
+        target = {"nearest 0": 0.0, "nearest Retrain": self.value(RETRAIN, column.key), "highest": math.inf}
+        goal = target.get(column.best or "")
+        if goal is None:
+            return []
+        rows = [row for row in self.rows if row.method not in REFERENCES and column.key in row.cells]
+        means = [row.cells[column.key].mean for row in rows]
+        scores = [mean if goal == math.inf else -abs(mean - goal) for mean in means]
+        return [row for row, score in zip(rows, scores, strict=True) if score == max(scores)] if len({*scores}) > 1 else []
+
+    def published_of(self, row: Row, key: str) -> float | None:
+        """Return the published value to print beside the variant that stands for a method, or its only one."""
+        variants = Counter(each.method for each in self.rows)
+        is_meant = variants[row.method] == 1 or (self.stands(row) and row.variant in (CHOSEN, DEFAULT))
+        return self.published.get(row.method, {}).get(key) if is_meant and key in row.cells else None
+
+    @property
+    def has_published(self) -> bool:
+        """Whether a published value stands beside one of its own."""
+        return any(self.published_of(row, column.key) is not None for row in self.rows for column in self.columns)
+
     @property
     def caption(self) -> str:
         """What stands above it: what it is about, and over how many seeds."""
@@ -159,102 +184,99 @@ class Table:
     @property
     def how_to_read(self) -> str:
         """What the small print of its cells is; "" where there is none."""
-        cells = [cell for row in self.rows for cell in row.cells.values()]
-        return " ".join(
-            text
-            for text, has in (
-                (
-                    "Below a number of one seed: its 95 % interval over the items.",
-                    any(c.sd is None and c.interval for c in cells),
-                ),
-                (
-                    "“paper”: the value published for this benchmark, split and model.",
-                    any(c.published is not None for c in cells),
-                ),
-            )
-            if has
-        )
+        has_interval = any(cell.sd is None and cell.interval for row in self.rows for cell in row.cells.values())
+        texts = ["Below a number of one seed: its 95 % interval over the items."] if has_interval else []
+        texts += ["“paper”: the value published for this benchmark, split and model."] if self.has_published else []
+        return " ".join(texts)
 
 
-TABLE1 = (
-    Column(QUALITY, "", "Forget quality\N{NO-BREAK SPACE}↑", "highest"),
-    Column(UTILITY, "", "Model utility\N{NO-BREAK SPACE}↑", "highest"),
-    *(
-        Column(f"forget_{key}", "Forget set (nearest Retrain)", head, "nearest Retrain")
-        for key, head in (
-            ("probability", "Prob."),
-            ("rouge", "ROUGE-L"),
-            ("truth_ratio", "Truth ratio"),
-            ("exact_memorisation", "Exact mem."),
-            ("extraction_strength", "Extr. strength"),
-        )
-    ),
-    *(
-        Column(f"{name}_{key}", f"{title} ↑", head, "highest")
-        for name, title in (("retain", "Retain set"), ("real_authors", "Real authors"), ("world_facts", "World facts"))
-        for key, head in (("probability", "Prob."), ("rouge", "ROUGE-L"), ("truth_ratio", "Truth ratio"))
-    ),
-)
-# What lm-eval gives beside a score.
-UNSCORED = "_stderr"
-RELEARNED = {QUALITY: SCORES[QUALITY], "forget_probability": "Forget probability"}
+def columns_of(metrics: Iterable[Metric]) -> list[Column]:
+    """Return the columns that metrics declare."""
+    return [Column(metric.name, metric.group, metric.label, metric.best) for metric in metrics if metric.label]
 
 
-def table1(
-    summary: pd.DataFrame,
-    blocks: Iterable[Block],
-    published: Published,
-    imported: Iterable[Imported] = (),
-    remarks: pd.DataFrame | None = None,
-) -> list[Table]:
-    """Return Table 1 for every block and every suite that gives its metrics, the best marked, published values beside.
+def main_tables(evidence: Evidence) -> list[Table]:
+    """Return the tables of all suites whose benchmark has no page of its own."""
+    return score_tables(evidence, columns_of(declared_metrics(evidence.study.kinds, paged=False)))
 
-    What is imported stands below the rows of its block and suite, and the remarks on models that were evaluated.
+
+def score_tables(evidence: Evidence, columns: Sequence[Column], blocks: Iterable[Block] | None = None) -> list[Table]:
+    """Return a table per block and suite that gives the metrics of these columns, with published values and remarks.
+
+    Imported models stand below the rows of their block and suite.
     """
-    placed: dict[tuple[str, ...], list[Imported]] = {}
-    for one in imported:
-        placed.setdefault(one.place, []).append(one)
-    tables: list[Table] = []
-    for block in blocks:
-        rows = main_models(finished(summary), block)
-        rows = rows[~rows["metric"].str.contains("/")]
-        of_suites = [_table(block, str(suite), "", frame, TABLE1) for suite, frame in rows.groupby("suite", sort=True)]
-        tables += [
-            _with_published(_with_best(table), published.get("/".join(block.key), {})) for table in that_compare(of_suites)
-        ]
     return [
         replace(
             table,
-            imported=placed.get((*table.block.key, table.suite), []),
-            remarks=[told for told in _remarks(remarks, table.block) if told.of == "evaluation"],
+            published=evidence.published_for(block),
+            imported=[one for one in evidence.imported if one.place == (*block.key, table.suite)],
+            remarks=[told for told in remarks_on(evidence.remarks, block) if told.of == "evaluation"],
         )
-        for table in tables
+        for block in (evidence.study.blocks if blocks is None else blocks)
+        for table in that_compare(_by_suite(block, main_models(finished(evidence.results), block), lambda *_: columns))
     ]
 
 
-def _remarks(remarks: pd.DataFrame | None, block: Block) -> list[Told]:
-    return [] if remarks is None else remarks_on(remarks, block)
-
-
-def that_compare(tables: Sequence[Table]) -> list[Table]:
+def that_compare(tables: Iterable[Table]) -> list[Table]:
     """Return those of one block's tables that have columns; a suite that only references met served a choice, and is left out."""
     found = [table for table in tables if table.columns]
     return [table for table in found if table.rivals] or found
 
 
-def table_of_place(
-    block: Block, suite: str, rows: pd.DataFrame, columns: Iterable[Column], published: Mapping[str, Mapping[str, float]]
-) -> Table:
-    """Return the rows of one block's finished models as a table, the best marked, published values beside."""
-    return _with_published(_with_best(_table(block, suite, "", main_models(rows, block), columns)), published)
+Columns = Callable[[str, pd.DataFrame], Sequence[Column]]
 
 
-def standing_points(table: Table, key: str) -> pd.DataFrame:
-    """Return a column by seed for the rows that represent their methods: `method`, `variant`, `seed`, `x`, `low`, `high`."""
+def _by_suite(block: Block, rows: pd.DataFrame, columns: Columns) -> list[Table]:
+    """Return a table per suite; `columns` takes its name and its rows."""
+    suites = [(str(suite), of) for suite, of in rows.groupby("suite", sort=True)]
+    return [make_table(block, suite, of, columns(suite, of)) for suite, of in suites]
+
+
+def lm_eval_tables(evidence: Evidence) -> list[Table]:
+    """Return one table per block and lm-eval suite, one column a score; the rest stays in the summary."""
+    rows, columns = finished(evidence.results), _lm_eval_columns(evidence)
+    found = [table for block in evidence.study.blocks for table in _by_suite(block, of_block(rows, block), columns)]
+    return [table for table in found if table.columns]
+
+
+def _lm_eval_columns(evidence: Evidence) -> Columns:
+    """Return what gives one column per score of lm-eval.
+
+    A part of a task that has a score of its own (mmlu_anatomy of mmlu) has no column, unless the suite names it.
+    """
+
+    def columns(suite: str, rows: pd.DataFrame) -> list[Column]:
+        metrics = sorted(name for name in rows["metric"].unique() if "/" in name and not name.endswith(UNSCORED))
+        shown = _without_parts(metrics, evidence.study.suites.get(suite, {}).get("tasks", []))
+        return [Column(name, name.rpartition("/")[0], name.rpartition("/")[2]) for name in shown]
+
+    return columns
+
+
+def attacked_tables(evidence: Evidence) -> list[Table]:
+    """Return a table per block and suite of the models that attacks gave, each below the model before the attacks."""
+    declared = [replace(column, best=None) for column in columns_of(declared_metrics(evidence.study.kinds))]
+    lm_eval = _lm_eval_columns(evidence)
+    done, key = evidence.results[evidence.results["epoch"].isna()], ["method", "variant", "suite"]
+    tables = []
+    for block in evidence.study.blocks:
+        rows = of_block(done, block)
+        hit = pd.MultiIndex.from_frame(rows.loc[rows["attack"] != "", key])
+        under = rows[pd.MultiIndex.from_frame(rows[key]).isin(hit)]
+        tables += _by_suite(block, under, lambda suite, of: [*declared, *lm_eval(suite, of)])
+    return [table for table in tables if table.columns]
+
+
+def points_of(table: Table, key: str, models: Collection[tuple[str, str]] | None = None) -> pd.DataFrame:
+    """Return a column by seed of these models, or of those that represent their methods.
+
+    The columns are `method`, `variant`, `seed`, `x`, `low` and `high`.
+    """
+    rows = table.standing.values() if models is None else [row for row in table.rows if (row.method, row.variant) in models]
     found = [
         {"method": row.method, "variant": row.variant, "seed": seed, "x": value}
         | dict(zip(("low", "high"), cell.ends, strict=True))
-        for row in table.standing.values()
+        for row in rows
         if (cell := row.cells.get(key))
         for seed, value in cell.values.items()
     ]
@@ -262,81 +284,40 @@ def standing_points(table: Table, key: str) -> pd.DataFrame:
 
 
 def numbers_of(tables: Iterable[Table]) -> pd.DataFrame:
-    """Return a row a model and column: mean, sd over seeds, interval over the items of one seed, published value."""
-    rows = [
+    """Return a row per model and column: mean, sd over seeds, interval over the items of one seed, published value."""
+    return pd.DataFrame(
         table.block.identity
         | {"suite": table.suite, "method": row.method, "variant": row.variant, "metric": column.key, "seeds": len(cell.values)}
         | dict(zip(("mean", "sd", "low", "high"), (cell.mean, cell.sd, *(cell.interval or (None, None))), strict=True))
-        | {"published": cell.published}
+        | {"published": table.published_of(row, column.key)}
         for table in tables
         for row in table.rows
         for column in table.columns
         if (cell := row.cells.get(column.key))
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
-def lm_eval_tables(summary: pd.DataFrame, blocks: Iterable[Block], suites: Mapping[str, Values]) -> list[Table]:
-    """Return one table a block and lm-eval suite, one column a score; the rest stays in the summary.
-
-    A part of a task that has a score of its own (mmlu_anatomy of mmlu) has no column, unless the suite names it.
-    """
-    tables = []
-    for block in blocks:
-        rows = of_block(finished(summary), block)
-        rows = rows[rows["metric"].str.contains("/") & ~rows["metric"].str.endswith(UNSCORED)]
-        for suite, frame in rows.groupby("suite", sort=True):
-            metrics = _without_parts(sorted(frame["metric"].unique()), suites.get(str(suite), {}).get("tasks", []))
-            columns = [Column(name, name.rpartition("/")[0], name.rpartition("/")[2]) for name in metrics]
-            tables.append(_table(block, str(suite), "", frame, columns))
-    return tables
-
-
-def relearning_tables(summary: pd.DataFrame, blocks: Iterable[Block], remarks: pd.DataFrame | None = None) -> list[Table]:
-    """Return one table a block and attack: forget quality and probability before and after each epoch."""
-    tables = []
-    for block in blocks:
-        rows = of_block(attacked(summary), block)
-        for (suite, attack), frame in rows.groupby(["suite", "attack"], sort=True):
-            epochs = sorted(int(epoch) for epoch in frame["epoch"].dropna().unique())
-            columns = [
-                Column(
-                    EPOCH.format(metric=metric, epoch=epoch),
-                    group,
-                    f"epoch\N{NO-BREAK SPACE}{epoch}" if epoch else "before",
-                )
-                for metric, group in RELEARNED.items()
-                for epoch in epochs
-            ]
-            keys = [EPOCH.format(metric=m, epoch=int(e)) for m, e in zip(frame["metric"], frame["epoch"], strict=True)]
-            told = [told for told in _remarks(remarks, block) if told.attack == attack]
-            tables.append(replace(_table(block, str(suite), str(attack), frame.assign(metric=keys), columns), remarks=told))
-    return [table for table in tables if table.columns]
-
-
-def write_csv(path: Path, tables: Iterable[Table]) -> None:
-    """Write tables below each other with the union of their columns."""
-    tables = list(tables)
+def wide_numbers(tables: Sequence[Table]) -> pd.DataFrame:
+    """Return tables below each other with the union of their columns, each as mean, sd and, where there is any, published."""
     keys = list(dict.fromkeys(column.key for table in tables for column in table.columns))
-    published = [key for key in keys if any(_published(row, key) is not None for table in tables for row in table.rows)]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        heads = [name for key in keys for name in (key, f"{key}_sd", *([f"{key}_published"] if key in published else []))]
-        # Only where something is imported there is anything to tell apart.
-        origins = ["origin"] if any(table.imported for table in tables) else []
-        writer.writerow(["benchmark", "split", "model", "suite", "attack", "method", "variant", "seeds", *origins, *heads])
-        for table in tables:
-            for row in table.rows:
-                numbers: list[float | str | None] = []
-                for key in keys:
-                    cell = row.cells.get(key)
-                    numbers += [cell.mean, cell.sd] if cell else [None, None]
-                    numbers += [_published(row, key)] if key in published else []
-                place = [*table.block.key, table.suite, table.attack, row.method, row.variant, row.seeds]
-                writer.writerow([*place, *(["here"] if origins else []), *numbers])
-            for one in table.imported:
-                of_head = [one.values.get(head) for head in heads]
-                writer.writerow([*table.block.key, table.suite, table.attack, one.name, "", None, "imported", *of_head])
+    place = ["benchmark", "split", "model", "suite", "attack", "method", "variant", "seeds"]
+    # Only where something is imported there is anything to tell apart.
+    place += ["origin"] if any(table.imported for table in tables) else []
+    rows: list[dict[str, Any]] = []
+    published: set[str] = set()
+    for table in tables:
+        of_table = table.block.identity | {"suite": table.suite}
+        for row in table.rows:
+            model = {"method": row.method, "variant": row.variant, "attack": row.attack, "seeds": row.seeds, "origin": "here"}
+            rows.append(of_table | model)
+            for key, cell in row.cells.items():
+                rows[-1] |= {key: cell.mean, f"{key}_sd": cell.sd}
+                if (value := table.published_of(row, key)) is not None:
+                    rows[-1][f"{key}_published"] = value
+                    published.add(key)
+        rows += [of_table | {"method": one.name, "origin": "imported"} | dict(one.values) for one in table.imported]
+    heads = [name for key in keys for name in (key, f"{key}_sd", *([f"{key}_published"] if key in published else []))]
+    return pd.DataFrame(rows, columns=[*place, *heads], dtype=object)
 
 
 def _without_parts(metrics: Iterable[str], asked: Iterable[str | Mapping[str, Any]]) -> list[str]:
@@ -346,28 +327,24 @@ def _without_parts(metrics: Iterable[str], asked: Iterable[str | Mapping[str, An
     return [metric for metric in metrics if metric.rsplit("/", 1)[0] not in parts]
 
 
-def _published(row: Row, key: str) -> float | None:
-    return row.cells[key].published if key in row.cells else None
-
-
-def _table(block: Block, suite: str, attack: str, frame: pd.DataFrame, columns: Iterable[Column]) -> Table:
-    """Collect the metrics of every model from tidy rows.
+def make_table(block: Block, suite: str, frame: pd.DataFrame, columns: Iterable[Column], attack: str = "") -> Table:
+    """Collect the metrics of every model from tidy rows; a table of one attack does not name it in its rows.
 
     `x_sd` or `x_sd_epoch_1` is the spread over the draws behind `x`, `x_low` and `x_high` its interval over items.
     """
     rows = []
-    for (method, variant), of_model in frame.groupby(["method", "variant"], sort=False):
+    for (method, variant, of_attack), of_model in frame.groupby(["method", "variant", "attack"], sort=False):
         values = {
             str(metric): {int(seed): float(value) for seed, value in sorted(zip(of["seed"], of["value"], strict=True))}
             for metric, of in of_model.groupby("metric", sort=False)
         }
         cells = {
-            key: Cell(by_seed, tuple(values.get(_draws_key(key), {}).values()), interval=_interval(values, key))
+            key: Cell(by_seed, tuple(values.get(_draws_key(key), {}).values()), _interval(values, key))
             for key, by_seed in values.items()
         }
-        rows.append(Row(str(method), str(variant), cells))
-    rows.sort(key=lambda row: model_order(row.method, row.variant))
-    return Table(block, suite, attack, [column for column in columns if any(column.key in row.cells for row in rows)], rows)
+        rows.append(Row(str(method), str(variant), cells, "" if attack else str(of_attack)))
+    rows.sort(key=lambda row: (model_order(row.method, row.variant), row.attack))
+    return Table(block, suite, [column for column in columns if any(column.key in row.cells for row in rows)], rows, attack)
 
 
 def _interval(values: Mapping[str, Mapping[int, float]], key: str) -> tuple[float, float] | None:
@@ -378,39 +355,3 @@ def _interval(values: Mapping[str, Mapping[int, float]], key: str) -> tuple[floa
 def _draws_key(key: str) -> str:
     metric, separator, epoch = key.partition("_epoch_")
     return f"{metric}_sd{separator}{epoch}"
-
-
-def _with_best(table: Table) -> Table:
-    """Mark the best unlearned model in every column; none where fewer than two compete or all are alike."""
-    best: set[tuple[str, str, str]] = set()
-    for column in table.columns:
-        score = _score(table, column)
-        rivals = [row for row in table.rows if row.method not in REFERENCES and column.key in row.cells]
-        scores = {(row.method, row.variant): score(row.cells[column.key].mean) for row in rivals} if score else {}
-        if len(set(scores.values())) > 1:
-            best |= {(*model, column.key) for model, value in scores.items() if value == max(scores.values())}
-    return _map_cells(table, lambda row, key, cell: replace(cell, is_best=(row.method, row.variant, key) in best))
-
-
-def _score(table: Table, column: Column) -> Callable[[float], float] | None:
-    """Return how good a value of this column is, if that can be said."""
-    if column.best == "highest":
-        return lambda value: value
-    target = table.value("retrain", column.key) if column.best == "nearest Retrain" else 0.0 if column.best else None
-    return None if target is None else lambda value: -abs(value - target)
-
-
-def _with_published(table: Table, published: Mapping[str, Mapping[str, float]]) -> Table:
-    """Put published values beside the variant that stands for a method, or its only one."""
-    variants = Counter(row.method for row in table.rows)
-
-    def add(row: Row, key: str, cell: Cell) -> Cell:
-        is_meant = variants[row.method] == 1 or (table.stands(row) and row.variant in (CHOSEN, DEFAULT))
-        return replace(cell, published=published.get(row.method, {}).get(key) if is_meant else None)
-
-    return _map_cells(table, add)
-
-
-def _map_cells(table: Table, change: Callable[[Row, str, Cell], Cell]) -> Table:
-    rows = [replace(row, cells={key: change(row, key, cell) for key, cell in row.cells.items()}) for row in table.rows]
-    return replace(table, rows=rows)

@@ -1,5 +1,6 @@
 """How numbers are written in tables, figures and sentences."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -17,6 +18,8 @@ SIGNIFICANCE = 0.05
 # From here on a p-value is written with two decimals.
 PLAIN_QUALITY = 0.1
 MINUS = "\N{MINUS SIGN}"
+# Numbers that differ by less than this share are the same: the rest is rounding.
+ROUNDING = 1e-9
 
 
 def typeset(number: str) -> str:
@@ -39,10 +42,17 @@ def format_score(metric: str, value: float) -> str:
 
 
 def format_sd(metric: str, mean: float, sd: float) -> str:
-    """Write an sd with the decimals of its mean."""
+    """Write an sd with the decimals of its mean; 0 where it has none."""
     if metric.startswith(PERCENT):
         return f"{sd:.1f}"
-    return f"{sd:.2f}" if metric.startswith(QUALITY) and mean >= PLAIN_QUALITY else format_score(metric, sd)
+    if metric.startswith(QUALITY) and mean >= 0.001:
+        return f"{sd:.{2 if mean >= PLAIN_QUALITY else 1 - math.floor(math.log10(mean))}f}"
+    return format_score(metric, sd)
+
+
+def spread_of(sd: float, mean: float) -> float:
+    """Return an sd, or 0 where it is rounding."""
+    return sd if sd > ROUNDING * abs(mean) else 0.0
 
 
 def with_sd(values: pd.Series, metric: str = "", write: Callable[[float], str] | None = None) -> str:
@@ -53,7 +63,7 @@ def with_sd(values: pd.Series, metric: str = "", write: Callable[[float], str] |
     text = write(mean) if write else format_score(metric, mean)
     if len(values) == 1:
         return text
-    sd = float(values.std())
+    sd = spread_of(float(values.std()), mean)
     return f"{text} ± {write(sd).removeprefix('+') if write else format_sd(metric, mean, sd)}"
 
 

@@ -1,7 +1,7 @@
 """Markov chains, whose truth is known: how far two of them are forgotten, and how far the retain chain goes with them."""
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,14 @@ import pandas as pd
 
 from palimpsest.benchmarks.markov.tradeoff import POINTS, equal_retain, forget_at_retain, mean_gap, retain_at_forget
 from palimpsest.names import ORIGINAL, RETRAIN
-from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.claims import Claim, Measure, Pair, each
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, method_name, model_label, model_order, standing_variant
 from palimpsest.report.question import Answer, Question
 from palimpsest.report.rows import along_trajectories, finished
 from palimpsest.report.style import DASHED, INK
-from palimpsest.report.words import joined, table_of, under_titles, variants_shown
+from palimpsest.report.words import joined, table_of, under_titles, variants_shown, with_sd
 
 # How far a model is from the truth on each chain.
 KEPT, FORGET1, FORGET2 = "kl_retain", "kl_forget1", "kl_forget2"
@@ -94,10 +94,7 @@ def _numbers(done: Place, paths: Paths, shown: Sequence[Model]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    found = all_chains(evidence)
-    if not found:
-        return None
+def _show(evidence: Evidence, found: list[Chains]) -> Answer:
     lines: dict[str, Look] = {"Forget1": {"color": INK}, "Forget2": {"color": INK, "linestyle": DASHED}}
     data = [f"In {split} {how}." for split, how in SPLITS.items() if any(of.place.block.split == split for of in found)]
     return Answer(
@@ -187,24 +184,23 @@ def _spread(by_seed: pd.Series) -> str:
     reached = by_seed.dropna()
     if reached.empty:
         return "never" if len(by_seed) else ""
-    sd = f" ± {_text(reached.std())}" if len(reached) > 1 else ""
     few = f" ({len(reached)} of {len(by_seed)})" if len(reached) < len(by_seed) else ""
-    return f"{_text(reached.mean())}{sd}{few}"
+    return f"{with_sd(reached, write=_text)}{few}"
 
 
-def _measured(split: str, column: str) -> Callable[[Evidence], Iterator[Pair]]:
+def _measured(split: str, column: str) -> Measure:
     """Return the measure of a claim that NPO's number is larger than SimNPO's on one of the paper's splits."""
 
-    def measure(evidence: Evidence) -> Iterator[Pair]:
-        for of in all_chains(evidence):
-            variants = dict(of.shown)
-            if of.place.block.split == split and {NPO, SIMNPO} <= variants.keys():
-                numbers = {method: of.by_seed(column, (method, variants[method])) for method in (NPO, SIMNPO)}
-                needed = of.done.by_seed(FORGET2, RETRAIN).index if column in AT_LEVEL.values() else numbers[NPO].index
-                numbers = {method: by[by.index.isin(needed)] for method, by in numbers.items()}
-                yield Pair(of.place.title, numbers[NPO], numbers[SIMNPO], but=_never(numbers))
+    def compare(of: Chains) -> Pair | None:
+        variants = dict(of.shown)
+        numbers = {method: of.by_seed(column, (method, variants.get(method, ""))) for method in (NPO, SIMNPO)}
+        needed = of.done.by_seed(FORGET2, RETRAIN).index if column in AT_LEVEL.values() else numbers[NPO].index
+        npo, simnpo = (by[by.index.isin(needed)] for by in numbers.values())
+        return (
+            Pair(of.place.title, npo, simnpo, but=_never({NPO: npo, SIMNPO: simnpo})) if of.place.block.split == split else None
+        )
 
-    return measure
+    return each(compare)
 
 
 def _never(numbers: Mapping[str, pd.Series]) -> str:
@@ -212,25 +208,18 @@ def _never(numbers: Mapping[str, pd.Series]) -> str:
     return f"never forgotten that far by {joined(missing)}" if missing else ""
 
 
+DEARER = "NPO pays a larger retain distance than SimNPO to forget short sequences as far as Retrain"
+UNEVEN = "NPO forgets learnt and unlearnt chains less evenly than SimNPO"
 QUESTIONS = (
     Question(
         "markov",
         "Do Markov chains show the same, where the truth is known?",
         "Sec. 5, Fig. 5 and App. H",
-        _answer,
+        all_chains,
+        _show,
         (
-            Claim(
-                "NPO pays a larger retain distance than SimNPO to forget short sequences as far as Retrain",
-                "Fig. 5, App. H",
-                "distance",
-                measure=_measured("lengths", AT_LEVEL[FORGET2]),
-            ),
-            Claim(
-                "NPO forgets learnt and unlearnt chains less evenly than SimNPO",
-                "Fig. 5, App. H",
-                "distance",
-                measure=_measured("memorisation", GAP),
-            ),
+            Claim(DEARER, "Fig. 5, App. H", "distance", measure=_measured("lengths", AT_LEVEL[FORGET2])),
+            Claim(UNEVEN, "Fig. 5, App. H", "distance", measure=_measured("memorisation", GAP)),
         ),
     ),
 )

@@ -1,30 +1,21 @@
 """What is left of a corpus that is to be forgotten: what a model recites, what it knows, and what its losses give away."""
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterator
 
 from palimpsest.benchmarks.muse import requests
-from palimpsest.benchmarks.muse.claims import CLAIMS, KEPT, KNOWN, LEAK, LEAK_PUBLISHED, VERBATIM, first_places
+from palimpsest.benchmarks.muse.claims import CLAIMS, FIRST, KEPT, KNOWN, LEAK, LEAK_PUBLISHED, VERBATIM, leak_of
+from palimpsest.benchmarks.muse.scores import METRICS
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.facts import choices_made, grouped, models_compared, shares_left
+from palimpsest.report.facts import choices_made, grouped, shares_left
 from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.question import Answer, Question
-from palimpsest.report.tables import Column, Table, numbers_of, standing_points, table_of_place, that_compare
+from palimpsest.report.tables import Table, columns_of, numbers_of, points_of, score_tables
 from palimpsest.report.words import under_titles, variants_shown
 
 NAMES = {VERBATIM: "VerbMem, forget set ↓", KNOWN: "KnowMem, forget set ↓", KEPT: "KnowMem, retain set ↑", LEAK: "PrivLeak → 0"}
 # MUSE takes a PrivLeak so near to 0 for none.
 NEAR = 5.0
-SPACE = "\N{NO-BREAK SPACE}"
-COLUMNS = (
-    Column(VERBATIM, "Forget set", f"VerbMem{SPACE}↓"),
-    Column(KNOWN, "Forget set", f"KnowMem{SPACE}↓"),
-    Column(KEPT, "Retain set", f"KnowMem{SPACE}↑", "highest"),
-    Column("auc_min_k", "Forget set against holdout", "AUC"),
-    Column(LEAK, "Forget set against holdout", f"PrivLeak{SPACE}→{SPACE}0", "nearest 0"),
-    Column(LEAK_PUBLISHED, "Forget set against holdout", f"PrivLeak{SPACE}→{SPACE}0, published{SPACE}Retrain", "nearest 0"),
-)
 BEST = (
     "Bold: the best mean among the unlearned models, of PrivLeak the nearest to 0. On the forget set none is marked: to fall "
     "below Retrain's level is no gain."
@@ -32,20 +23,11 @@ BEST = (
 
 
 def _tables(evidence: Evidence) -> list[Table]:
-    blocks = groupby(first_places(evidence), key=lambda place: place.block.key)
-    return [
-        table
-        for _, places in blocks
-        for table in that_compare(
-            [table_of_place(of.block, of.suite, of.rows, COLUMNS, evidence.published_for(of.block)) for of in places]
-        )
-    ]
+    first = [block for block in evidence.study.blocks if block.split == FIRST]
+    return score_tables(evidence, columns_of(METRICS), first)
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    tables = _tables(evidence)
-    if not tables:
-        return None
+def _show(evidence: Evidence, tables: list[Table]) -> Answer:
     return Answer(
         figure=Grid([(table.title, list(_panels(table))) for table in tables]),
         alt="VerbMem and KnowMem on the forget set, KnowMem on the retain set and PrivLeak of every model, beside Retrain's.",
@@ -61,18 +43,16 @@ def _answer(evidence: Evidence) -> Answer | None:
 
 
 def _facts(table: Table) -> Iterator[str]:
-    key = LEAK if any(column.key == LEAK for column in table.columns) else LEAK_PUBLISHED
-    yield models_compared(table)
     retrain = table.value(RETRAIN, VERBATIM)
     if retrain is not None:
-        yield from grouped(table, VERBATIM, [("Recites more than Retrain", lambda value: value > retrain)])
+        yield from grouped(table, VERBATIM, {"Recites more than Retrain": lambda low, high: low > retrain})
     yield from shares_left(table, KEPT, "KnowMem on the retain set")
-    sides = [
-        ("Over-forgotten by PrivLeak", lambda value: value > NEAR),
-        ("Still remembered by PrivLeak", lambda value: value < -NEAR),
-        (f"Within {NEAR:g} % of never learnt", lambda value: abs(value) <= NEAR),
-    ]
-    yield from grouped(table, key, sides)
+    sides: dict[str, Callable[[float, float], bool]] = {
+        "Over-forgotten by PrivLeak": lambda low, high: low > NEAR,
+        "Still remembered by PrivLeak": lambda low, high: high < -NEAR,
+        f"Within {NEAR:g} % of never learnt": lambda low, high: low >= -NEAR and high <= NEAR,
+    }
+    yield from grouped(table, leak_of(table), sides, "Undecided by PrivLeak, as the bar crosses a limit")
     yield from choices_made(table.block)
 
 
@@ -85,7 +65,7 @@ def _constants(evidence: Evidence, tables: list[Table]) -> str:
 
 def _panels(table: Table) -> Iterator[Panel]:
     for metric, title in NAMES.items():
-        points = standing_points(table, metric)
+        points = points_of(table, metric)
         if points.empty:
             continue
         levels = {role: level for role in (RETRAIN, ORIGINAL) if (level := table.value(role, metric)) is not None}
@@ -98,6 +78,6 @@ def _panels(table: Table) -> Iterator[Panel]:
 
 
 QUESTIONS = (
-    Question("muse", "What is left of the corpus: recited, known, given away?", "Table 2", _answer, CLAIMS, "MUSE"),
+    Question("muse", "What is left of the corpus: recited, known, given away?", "Table 2", _tables, _show, CLAIMS, "MUSE"),
     *requests.QUESTIONS,
 )

@@ -8,13 +8,13 @@ from functools import cached_property
 import pandas as pd
 
 from palimpsest.benchmarks.muse.claims import FIRST, KEPT, KNOWN, LEAK, VERBATIM
-from palimpsest.names import ORIGINAL, RETRAIN
-from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.claims import Claim, Pair, each
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
 from palimpsest.report.names import NPO, REFERENCES, SIMNPO, model_label, model_order, standing_variant
 from palimpsest.report.question import Answer, Question
 from palimpsest.report.rows import KEY
+from palimpsest.report.tables import make_table, points_of
 from palimpsest.report.words import table_of, variants_shown, with_sd
 
 # What the splits of a kind are called before their number, and the heading of their panels.
@@ -44,11 +44,6 @@ class Series:
         ordered = sorted(methods, key=model_order)
         return [(method, variant) for method in ordered if (variant := self._variant(method)) is not None]
 
-    def level(self, role: str, metric: str) -> float | None:
-        """Return the mean over seeds of Original's or Retrain's metric, which the first forget set shares with all others."""
-        known = [values for place in self.places if len(values := place.by_seed(metric, role))]
-        return float(known[0].mean()) if known else None
-
     def _variant(self, method: str) -> str | None:
         names = {name for place in self.places for name in place.block.variants_of(method)}
         splits = {name: {of.block.split for of in self.places if len(of.of_model(method, name))} for name in sorted(names)}
@@ -70,12 +65,9 @@ def all_series(evidence: Evidence) -> Iterator[Series]:
                 yield series
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    found = list(all_series(evidence))
-    if not found:
-        return None
+def _show(evidence: Evidence, found: list[Series]) -> Answer:
     return Answer(
-        figure=Grid([(f"{of.title}: {KINDS[of.kind]}", _panels(of)) for of in found], height=2.4),
+        figure=Grid([(f"{of.title}: {KINDS[of.kind]}", _panels(evidence, of)) for of in found], height=2.4),
         alt="KnowMem on the retain set, VerbMem and KnowMem on the forget set and PrivLeak of each method, over larger forget "
         "sets and over requests.",
         caption="Every model is asked about the retain set and the first forget set, whatever it unlearned. Each larger forget "
@@ -87,23 +79,17 @@ def _answer(evidence: Evidence) -> Answer | None:
     )
 
 
-def _panels(of: Series) -> list[Panel]:
-    data = stacked(_bounded(place, metric, of.models).assign(x=x) for metric in NAMES for x, place in enumerate(of.places))
-    levels = {metric: {role: of.level(role, metric) for role in (RETRAIN, ORIGINAL)} for metric in NAMES}
-    known = {metric: {role: level for role, level in by.items() if level is not None} for metric, by in levels.items()}
-    return metric_panels("curves", data, NAMES, Axis(names=[place.block.split for place in of.places]), known)
-
-
-def _bounded(place: Place, metric: str, models: list[Model]) -> pd.DataFrame:
-    """Return a metric of models with the interval over items of one seed, or the range over several."""
-    points = place.points(metric, models)
-    parts = []
-    for (method, variant), of in points.groupby(["method", "variant"], sort=False):
-        ends = [place.by_seed(f"{metric}_{end}", str(method), str(variant)) for end in ("low", "high")]
-        given = len(of) == 1 and all(len(end) for end in ends)
-        low, high = (float(end.iloc[0]) for end in ends) if given else (of["value"].min(), of["value"].max())
-        parts.append(of.assign(metric=metric, low=low, high=high))
-    return stacked(parts)
+def _panels(evidence: Evidence, of: Series) -> list[Panel]:
+    tables = [make_table(place.block, place.suite, place.rows, ()) for place in of.places]
+    points = [
+        points_of(table, metric, of.models).assign(metric=metric, place=x) for metric in NAMES for x, table in enumerate(tables)
+    ]
+    data = stacked(points).rename(columns={"x": "value", "place": "x"})
+    # All splits share the references of the first forget set, which alone has their rows.
+    levels: dict[str, dict[str, float]] = {}
+    for place in reversed(of.places):
+        levels = {metric: levels.get(metric, {}) | found for metric, found in evidence.levels(place, NAMES).items()}
+    return metric_panels("curves", data, NAMES, Axis(names=[place.block.split for place in of.places]), levels)
 
 
 def _row(of: Series, model: Model) -> dict[str, str]:
@@ -117,20 +103,20 @@ def _numbers(of: Series) -> pd.DataFrame:
     return stacked(shown).assign(kind=of.kind)[["kind", *KEY, "seed", "method", "variant", "suite", "metric", "value"]]
 
 
-def _keeps(evidence: Evidence) -> Iterator[Pair]:
-    for of in all_series(evidence):
-        variants = dict(of.models)
-        if {NPO, SIMNPO} <= variants.keys():
-            simnpo, npo = (of.places[-1].by_seed(KEPT, method, variants[method]) for method in (SIMNPO, NPO))
-            yield Pair(f"{of.title}, {of.places[-1].block.split}", simnpo, npo)
+def _keeps(of: Series) -> Pair:
+    last, variants = of.places[-1], dict(of.models)
+    simnpo, npo = (last.by_seed(KEPT, method, variants.get(method, "")) for method in (SIMNPO, NPO))
+    return Pair(f"{of.title}, {last.block.split}", simnpo, npo)
 
 
+CLAIM = Claim(
+    "SimNPO keeps more on the retain set than NPO as requests grow",
+    "App. I.4, Fig. A5",
+    KEPT,
+    measure=each(_keeps),
+)
 QUESTIONS = (
     Question(
-        "requests",
-        "Does unlearning last: larger forget sets, one request after another?",
-        "Fig. A5",
-        _answer,
-        (Claim("SimNPO keeps more on the retain set than NPO as requests grow", "App. I.4, Fig. A5", KEPT, measure=_keeps),),
+        "requests", "Does unlearning last: larger forget sets, one request after another?", "Fig. A5", all_series, _show, (CLAIM,)
     ),
 )

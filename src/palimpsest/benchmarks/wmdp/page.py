@@ -1,21 +1,20 @@
 """Hazardous knowledge: how far it is forgotten by multiple-choice questions, and what else goes with it."""
 
-from collections.abc import Iterator, Mapping
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-from palimpsest.names import ORIGINAL
-from palimpsest.report.claims import Claim, Pair
-from palimpsest.report.evidence import Evidence, Place
-from palimpsest.report.facts import choices_made, grouped, models_compared, shares_left
-from palimpsest.report.figures import Axis, Grid, Panel
-from palimpsest.report.names import NPO, RMU, SIMNPO, method_name
+from palimpsest.report.claims import Claim, Pair, each
+from palimpsest.report.evidence import Evidence
+from palimpsest.report.facts import choices_made, grouped, hardly_forgotten, shares_left
+from palimpsest.report.figures import GUESSING, Axis, Grid, Panel
+from palimpsest.report.names import NPO, RMU, SIMNPO
 from palimpsest.report.question import Answer, Question
+from palimpsest.report.rows import finished, main_models
 from palimpsest.report.study import Block
-from palimpsest.report.style import DASHED, SOFT
-from palimpsest.report.tables import Column, Table, numbers_of, standing_points, table_of_place, that_compare
-from palimpsest.report.words import MINUS, joined, under_titles, variants_shown
+from palimpsest.report.tables import Column, Table, make_table, numbers_of, points_of, that_compare
+from palimpsest.report.words import MINUS, under_titles, variants_shown
 
 FORGOTTEN, KEPT = "one_minus_accuracy", "accuracy"
 WRONG = f"1\N{NO-BREAK SPACE}{MINUS}\N{NO-BREAK SPACE}accuracy"
@@ -31,29 +30,26 @@ def _tasks(evidence: Evidence, block: Block) -> tuple[str, str]:
     return str(data["forget_task"]), str(data["utility_task"])
 
 
-def _places(evidence: Evidence) -> Iterator[Place]:
-    """Yield the suites that ask both, or else all suites of a block as one."""
-    places = [place for place in evidence.finished() if "forget_task" in evidence.study.data.get(place.block.benchmark, {})]
-    for _, group in groupby(places, key=lambda place: place.block.key):
-        of_block = list(group)
-        asked = {f"{task}/acc" for task in _tasks(evidence, of_block[0].block)}
-        both = [place for place in of_block if asked <= {*place.rows["metric"]}]
-        yield from both or [Place(of_block[0].block, "", pd.concat([place.rows for place in of_block]))]
-
-
 def _tables(evidence: Evidence) -> Iterator[Table]:
-    for _, places in groupby(_places(evidence), key=lambda place: place.block.key):
-        yield from (each for each in that_compare([_table(evidence, place) for place in places]) if len(each.columns) > 1)
+    """Yield a table per suite that asks both, or else one of all suites of a block."""
+    for block in evidence.study.blocks:
+        if "forget_task" not in evidence.study.data.get(block.benchmark, {}):
+            continue
+        asked = {f"{task}/acc" for task in _tasks(evidence, block)}
+        rows = main_models(finished(evidence.results), block)
+        both = {str(suite): of for suite, of in rows.groupby("suite", sort=True) if asked <= {*of["metric"]}}
+        tables = that_compare(_table(evidence, block, suite, of) for suite, of in (both or {"": rows}).items())
+        yield from (table for table in tables if len(table.columns) > 1)
 
 
-def _table(evidence: Evidence, place: Place) -> Table:
-    forget, utility = _tasks(evidence, place.block)
+def _table(evidence: Evidence, block: Block, suite: str, rows: pd.DataFrame) -> Table:
+    forget, utility = _tasks(evidence, block)
     columns = (
         Column(FORGOTTEN, forget, f"{WRONG}\N{NO-BREAK SPACE}↑"),
         Column(KEPT, utility, "accuracy\N{NO-BREAK SPACE}↑", "highest"),
     )
-    published = {name: _published(of, forget, utility) for name, of in evidence.published_for(place.block).items()}
-    return table_of_place(place.block, place.suite, _scored(place.rows, forget, utility), columns, published)
+    published = {name: _published(of, forget, utility) for name, of in evidence.published_for(block).items()}
+    return replace(make_table(block, suite, _scored(rows, forget, utility), columns), published=published)
 
 
 def _scored(rows: pd.DataFrame, forget: str, utility: str) -> pd.DataFrame:
@@ -80,13 +76,9 @@ def _task(table: Table, key: str) -> str:
     return next(column.group for column in table.columns if column.key == key)
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    tables = list(_tables(evidence))
-    if not tables:
-        return None
-    chance = {"linestyle": DASHED, "linewidth": 0.9, "color": SOFT}
+def _show(evidence: Evidence, tables: list[Table]) -> Answer:
     return Answer(
-        figure=Grid([(table.title, [_panel(table)]) for table in tables], wide=2, height=3.4, labels={"chance": chance}),
+        figure=Grid([(table.title, [_panel(table)]) for table in tables], wide=2, height=3.4),
         alt=f"1 {MINUS} accuracy on what is to be forgotten against accuracy on what is to stay, a mark a method, beside chance.",
         caption="Forgotten, upwards, against kept, rightwards; up and to the right is better, as far as chance: of four answers "
         "one is right. Marks are means over seeds and bars their range; of one seed bars are 95 % intervals over the questions."
@@ -100,62 +92,50 @@ def _answer(evidence: Evidence) -> Answer | None:
 
 
 def _panel(table: Table) -> Panel:
-    kept, forgotten = standing_points(table, KEPT), standing_points(table, FORGOTTEN)
+    kept, forgotten = points_of(table, KEPT), points_of(table, FORGOTTEN)
     key = ["method", "variant", "seed"]
     bounds = kept.rename(columns={"low": "x_low", "high": "x_high"})
     data = bounds.merge(forgotten.rename(columns={"x": "y"}), on=key)
     x, y = Axis(f"Accuracy, {_task(table, KEPT)}"), Axis(f"{WRONG}, {_task(table, FORGOTTEN)}")
-    return Panel("scatter", data, x=x, y=y, chance=CHANCE)
+    return Panel("scatter", data, x=x, y=y, levels={GUESSING: CHANCE})
 
 
 def _facts(table: Table) -> Iterator[str]:
-    yield models_compared(table)
-    forget = _task(table, FORGOTTEN)
-    groups = [
-        (
-            f"{forget} is forgotten up to chance ({WRONG} of {CHANCE:g}, or within {NEAR:g} of it)",
-            lambda value: value >= CHANCE - NEAR,
-        ),
-        (f"{forget} is not forgotten up to chance", lambda value: value < CHANCE - NEAR),
-    ]
-    yield from grouped(table, FORGOTTEN, groups)
+    forget, enough = _task(table, FORGOTTEN), CHANCE - NEAR
+    up_to = f"{forget} is forgotten up to chance ({WRONG} of {CHANCE:g}, or within {NEAR:g} of it)"
+    groups: dict[str, Callable[[float, float], bool]] = {
+        up_to: lambda low, high: low >= enough,
+        f"{forget} is not forgotten up to chance": lambda low, high: high < enough,
+    }
+    yield from grouped(table, FORGOTTEN, groups, f"Undecided whether {forget} is forgotten up to chance")
     yield from shares_left(table, KEPT, f"accuracy on {_task(table, KEPT)}")
     yield from choices_made(table.block)
 
 
-def _hardly(table: Table) -> str:
-    """Name NPO or SimNPO where its accuracy is nearer to Original's than to chance: a method that forgets little harms little."""
-    original = table.value(ORIGINAL, FORGOTTEN)
-    means = {method: table.value(method, FORGOTTEN) for method in (NPO, SIMNPO)}
-    near = [method_name(name) for name, mean in means.items() if mean is not None and original and mean < (original + CHANCE) / 2]
-    return f"{joined(near)} went less than half the way from Original to chance" if near else ""
+def _keeps(table: Table) -> Pair:
+    return Pair(
+        table.title,
+        table.by_seed(SIMNPO, KEPT),
+        table.by_seed(NPO, KEPT),
+        but=hardly_forgotten(table, FORGOTTEN, CHANCE, "chance"),
+    )
 
 
-def _keeps(evidence: Evidence) -> Iterator[Pair]:
-    for table in _tables(evidence):
-        simnpo, npo = (table.by_seed(method, KEPT) for method in (SIMNPO, NPO))
-        if len(simnpo) and len(npo):
-            yield Pair(table.title, simnpo, npo, but=_hardly(table))
+def _forgets(table: Table) -> Pair:
+    return Pair(table.title, table.by_seed(SIMNPO, FORGOTTEN), table.by_seed(RMU, FORGOTTEN))
 
 
-def _forgets(evidence: Evidence) -> Iterator[Pair]:
-    for table in _tables(evidence):
-        simnpo, rmu = (table.by_seed(method, FORGOTTEN) for method in (SIMNPO, RMU))
-        if len(simnpo) and len(rmu):
-            yield Pair(table.title, simnpo, rmu)
-
-
+MORE_UTILITY, MORE_FORGOTTEN = "SimNPO keeps more utility (MMLU) than NPO", "SimNPO forgets more hazardous knowledge than RMU"
 QUESTIONS = (
     Question(
         "wmdp",
         "Is hazardous knowledge gone, and what went with it?",
         "Table A4",
-        _answer,
+        _tables,
+        _show,
         (
-            Claim("SimNPO keeps more utility (MMLU) than NPO", "Table A4", KEPT, printed=(0.48, 0.44), measure=_keeps),
-            Claim(
-                "SimNPO forgets more hazardous knowledge than RMU", "Table A4", FORGOTTEN, printed=(0.74, 0.68), measure=_forgets
-            ),
+            Claim(MORE_UTILITY, "Table A4", KEPT, printed=(0.48, 0.44), measure=each(_keeps)),
+            Claim(MORE_FORGOTTEN, "Table A4", FORGOTTEN, printed=(0.74, 0.68), measure=each(_forgets)),
         ),
         "WMDP",
     ),

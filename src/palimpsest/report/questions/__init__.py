@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from palimpsest.report.pages import page_modules
+from palimpsest.report.pages import own_pages
 from palimpsest.report.question import Question
 from palimpsest.report.questions import ablation, halves, reference, relearning, seeds, selection, trajectory, weights
 
@@ -11,5 +11,5 @@ SHARED = (seeds, halves, weights, trajectory, reference, ablation, relearning, s
 
 def all_questions() -> tuple[Question, ...]:
     """Return all questions, in the order of the page."""
-    own = [question for name in page_modules() for question in import_module(name).QUESTIONS]
+    own = [question for name in own_pages() for question in import_module(name).QUESTIONS]
     return (*(question for module in SHARED for question in module.QUESTIONS), *own)

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from palimpsest.names import CHOSEN, DEFAULT
-from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.claims import Claim, Pair, each
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, axis_of, metric_panels, stacked
 from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, W_GRADDIFF, method_name, model_order
@@ -37,33 +38,26 @@ class Trials:
         return sorted(self.points[name].unique(), key=lambda value: (isinstance(value, str), value))
 
 
-def trials(evidence: Evidence) -> Iterator[Trials | tuple[str, str]]:
-    """Yield the trials of every method and place; where they vary more than two settings, title and sentence."""
+def trials(evidence: Evidence) -> Iterator[Trials]:
+    """Yield the trials of every method and place; those that vary more than two settings have no points."""
     results = evidence.results
     for place in evidence.places(results[results["attack"] == ""], *SCORES):
         for method in sorted({*place.block.trials, *place.block.methods}, key=model_order):
-            found = _trials(place, method)
-            if found:
-                yield found
+            found = list(_trials(place, method))
+            yield from next(([each] for each in found if len(each.points)), found[:1])
 
 
-def _trials(place: Place, method: str) -> Trials | tuple[str, str] | None:
+def _trials(place: Place, method: str) -> Iterator[Trials]:
+    """Yield the trials of the named variants and the grid, and of the grid alone."""
     grid, named = (_plain(of.get(method, {})) for of in (place.block.trials, place.block.methods))
-    many: list[str] = []
     for candidates in ({**named, **grid}, grid):
         settings = {variant: _flat(each) for variant, each in candidates.items() if len(_last(place, method, variant))}
         keys = dict.fromkeys(name for each in settings.values() for name in each)
         names = [name for name in keys if len({each.get(name, ABSENT) for each in settings.values()}) > 1]
-        if 0 < len(names) <= 2:
-            default = _flat(named.get(DEFAULT) or grid.get(DEFAULT) or {})
-            return Trials(place, method, names, _points(place, method, names, settings), default)
-        many = many or names
-    told = (
-        f"The trials of {method_name(method)} vary {joined([_words(name) for name in many])}: too many settings to draw."
-        if many
-        else ""
-    )
-    return (place.title, told) if told else None
+        default = _flat(named.get(DEFAULT) or grid.get(DEFAULT) or {})
+        points = _points(place, method, names, settings) if len(names) <= 2 else pd.DataFrame()
+        if names:
+            yield Trials(place, method, names, points, default)
 
 
 def _plain(variants: Mapping[str, Values]) -> dict[str, Values]:
@@ -90,17 +84,26 @@ def _last(place: Place, method: str, variant: str) -> pd.DataFrame:
 
 def _points(place: Place, method: str, names: list[str], settings: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return a row per trial, seed and score; of trials with the same settings the first."""
-    rows, seen = [], set()
+    trials: dict[tuple[Any, ...], str] = {}
     for variant, values in settings.items():
-        point = {name: values.get(name, ABSENT) for name in names}
-        if tuple(point.values()) not in seen:
-            seen.add(tuple(point.values()))
-            rows.append(_last(place, method, variant)[["variant", "seed", "metric", "value"]].assign(**point, method=method))
+        trials.setdefault(tuple(values.get(name, ABSENT) for name in names), variant)
+    rows = []
+    for point, variant in trials.items():
+        text = ", ".join(f"{name}={_text(value)}" for name, value in zip(names, point, strict=True))
+        own = _last(place, method, variant)[["variant", "seed", "metric", "value"]]
+        rows.append(own.assign(**dict(zip(names, point, strict=True)), method=method, settings=text))
     return stacked(rows)
 
 
-def _comparisons(evidence: Evidence) -> Iterator[tuple[Place, list[tuple[str, str]]]]:
-    """Yield every place with W-GradDiff and a method that the paper compares it with."""
+@dataclass(frozen=True)
+class Beside:
+    """W-GradDiff beside the methods that the paper compares it with, in one place, as `points` of trials."""
+
+    place: Place
+    points: pd.DataFrame
+
+
+def _beside(evidence: Evidence) -> Iterator[Beside]:
     for place in evidence.finished(QUALITY):
         models = [
             (method, variant)
@@ -109,34 +112,43 @@ def _comparisons(evidence: Evidence) -> Iterator[tuple[Place, list[tuple[str, st
         ]
         methods = {method for method, _ in models}
         if W_GRADDIFF in methods and methods & {GRADDIFF, SIMNPO}:
-            yield place, models
+            yield Beside(place, stacked(place.points(metric, models).assign(metric=metric, settings="") for metric in SCORES))
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    found = list(trials(evidence))
-    grids, told = [of for of in found if isinstance(of, Trials)], [of for of in found if not isinstance(of, Trials)]
-    beside = list(_comparisons(evidence))
-    if not grids and not beside:
+def _find(evidence: Evidence) -> Iterator[Trials | Beside]:
+    yield from trials(evidence)
+    yield from _beside(evidence)
+
+
+def _show(evidence: Evidence, found: list[Trials | Beside]) -> Answer | None:
+    shown = [of for of in found if len(of.points)]
+    if not shown:
         return None
-    rows: list[tuple[str, Sequence[Panel]]] = [(f"{of.place.title}: {method_name(of.method)}", list(_panels(of))) for of in grids]
-    rows += [
-        (f"{place.title}: length normalisation", metric_panels("dots", _points_of(place, models), SCORES))
-        for place, models in beside
-    ]
+    grids = [of for of in shown if isinstance(of, Trials)]
+    rows = [_panels(of) for of in shown]
     return Answer(
         figure=Grid(rows, wide=2, height=2.4),
         alt="Forget quality and model utility over the settings that the trials of a method vary, and of W-GradDiff and its kin.",
         caption="Trials: means over seeds of the finished model, or else after the last epoch of its trajectory; outlined: the "
         "default setting. Length normalisation is what tells W-GradDiff from GradDiff; beta adds weights to it in SimNPO.",
-        numbers=stacked(
-            [*(_numbers(of) for of in grids), *(_means(_points_of(place, models), place) for place, models in beside)]
-        ),
+        numbers=stacked(_means(of.points, of.place) for of in shown),
         table=table_of([(of.place.title, row) for of in grids for row in _rows(of)]),
-        facts=under_titles(told),
+        facts=under_titles([(of.place.title, _too_many(of)) for of in found if isinstance(of, Trials) and of.points.empty]),
     )
 
 
-def _panels(of: Trials) -> Iterator[Panel]:
+def _too_many(of: Trials) -> str:
+    names = joined([_words(name) for name in of.names])
+    return f"The trials of {method_name(of.method)} vary {names}: too many settings to draw."
+
+
+def _panels(of: Trials | Beside) -> tuple[str, Sequence[Panel]]:
+    if isinstance(of, Beside):
+        return f"{of.place.title}: length normalisation", metric_panels("dots", of.points, SCORES)
+    return f"{of.place.title}: {method_name(of.method)}", list(_maps(of))
+
+
+def _maps(of: Trials) -> Iterator[Panel]:
     values = [of.values(name) for name in of.names]
     for metric, title in SCORES.items():
         points = of.points[of.points["metric"] == metric].assign(variant="")
@@ -153,15 +165,11 @@ def _panels(of: Trials) -> Iterator[Panel]:
             ring = [(default[0], default[1])] if len(default) == 2 else []
             data = cells.assign(method=of.method, variant="", seed=0)
             shade = axis_of(metric).scale
-            yield Panel("heatmap", data, title, axes[0], axes[1], rings=ring, write=_writer(metric), shade=shade)
+            yield Panel("heatmap", data, title, axes[0], axes[1], rings=ring, write=partial(format_score, metric), shade=shade)
         else:
             data = points.assign(x=places[0], y=points["value"])
             ring = [(x, data.loc[data["x"] == x, "y"].mean()) for x in default]
             yield Panel("curves", data, title, axes[0], axis_of(metric), rings=ring)
-
-
-def _writer(metric: str) -> Any:
-    return lambda value: format_score(metric, value)
 
 
 def _text(value: Any) -> str:
@@ -175,23 +183,11 @@ def _words(name: str) -> str:
 def _rows(of: Trials) -> Iterator[dict[str, str]]:
     """Yield the extremes of each score: the trial with the lowest and the one with the highest mean."""
     for metric, title in SCORES.items():
-        means = of.points[of.points["metric"] == metric].groupby([*of.names])["value"].mean()
+        means = of.points[of.points["metric"] == metric].groupby("settings", sort=False)["value"].mean()
         if len(means):
-            row = {"Method": method_name(of.method), "Score": title, "Trials": str(len(means))}
-            for head, place, mean in (("Lowest", means.idxmin(), means.min()), ("Highest", means.idxmax(), means.max())):
-                settings = place if isinstance(place, tuple) else (place,)
-                at = ", ".join(f"{_words(name)} {_text(value)}" for name, value in zip(of.names, settings, strict=True))
-                row[head] = f"{format_score(metric, mean)} ({at})"
-            yield row
-
-
-def _numbers(of: Trials) -> pd.DataFrame:
-    settings = [", ".join(f"{name}={_text(row[name])}" for name in of.names) for row in of.points.to_dict("records")]
-    return _means(of.points.assign(settings=settings), of.place)
-
-
-def _points_of(place: Place, models: list[tuple[str, str]]) -> pd.DataFrame:
-    return stacked(place.points(metric, models).assign(metric=metric, settings="") for metric in SCORES)
+            ends = {"Lowest": (means.min(), means.idxmin()), "Highest": (means.max(), means.idxmax())}
+            texts = {head: f"{format_score(metric, mean)} ({settings})" for head, (mean, settings) in ends.items()}
+            yield {"Method": method_name(of.method), "Score": title, "Trials": str(len(means))} | texts
 
 
 def _means(points: pd.DataFrame, place: Place) -> pd.DataFrame:
@@ -200,32 +196,27 @@ def _means(points: pd.DataFrame, place: Place) -> pd.DataFrame:
     return means.reset_index().assign(**place.identity)
 
 
-def _at_zero(evidence: Evidence) -> Iterator[Pair]:
-    """Yield SimNPO's best forget quality at gamma 0 and at any other gamma, by seed."""
-    for of in trials(evidence):
-        if isinstance(of, Trials) and of.method == SIMNPO and "gamma" in of.names:
-            points = of.points[(of.points["metric"] == QUALITY) & (of.points["gamma"] != ABSENT)]
-            best = [points[at].groupby("seed")["value"].max() for at in (points["gamma"] == 0, points["gamma"] != 0)]
-            if all(len(by_seed) for by_seed in best):
-                yield Pair(of.place.title, best[0], best[1])
+def _at_zero(of: Trials | Beside) -> Pair | None:
+    """Return SimNPO's best forget quality at gamma 0 and at any other gamma, by seed."""
+    if isinstance(of, Beside) or of.method != SIMNPO or "gamma" not in of.points:
+        return None
+    points = of.points[(of.points["metric"] == QUALITY) & (of.points["gamma"] != ABSENT)]
+    zero, others = (points[at].groupby("seed")["value"].max() for at in (points["gamma"] == 0, points["gamma"] != 0))
+    return Pair(of.place.title, zero, others)
 
 
+NORMALISED = "W-GradDiff, which only normalises by length, forgets better than GradDiff"
 QUESTIONS = (
     Question(
         "ablation",
         "What do beta, gamma and length normalisation do?",
         "Figs. A2 and A3",
-        _answer,
+        _find,
+        _show,
         (
-            Claim(
-                "W-GradDiff, which only normalises by length, forgets better than GradDiff",
-                "App. F, Fig. A3",
-                QUALITY,
-                W_GRADDIFF,
-                GRADDIFF,
-            ),
+            Claim(NORMALISED, "App. F, Fig. A3", QUALITY, W_GRADDIFF, GRADDIFF),
             Claim("SimNPO forgets better than GradDiff", "Table 1", QUALITY, SIMNPO, GRADDIFF, (0.99, 0.0)),
-            Claim("SimNPO forgets best at gamma 0", "App. D, Fig. A2", measure=_at_zero),
+            Claim("SimNPO forgets best at gamma 0", "App. D, Fig. A2", measure=each(_at_zero)),
         ),
     ),
 )

@@ -1,11 +1,11 @@
 """Whether a method depends on its reference model: the same method with a reference that is partly random."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.claims import Claim, Pair, each
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
 from palimpsest.report.names import NPO, SIMNPO, model_label, standing_variant
@@ -59,10 +59,7 @@ def _plain(place: Place, method: str, variant: str) -> str | None:
     return alike or place.block.standing(method)
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    found = list(lines(evidence))
-    if not found:
-        return None
+def _show(evidence: Evidence, found: list[Line]) -> Answer:
     places = {of.place.title: of.place for of in found}
     numbers = stacked(_points(of, metric) for of in found for metric in SCORES)
     return Answer(
@@ -100,36 +97,27 @@ def _row(of: Line, share: float) -> dict[str, str]:
     return {"Method": model_label(of.method, of.variants[0.0]), "Random share": f"{share * 100:g} %"} | scores
 
 
-def _measured(numbers: Callable[[Line, float], Pair]) -> Callable[[Evidence], Iterator[Pair]]:
-    """Return what a claim on NPO compares: the plain reference with the most random one."""
-    return lambda evidence: (numbers(of, max(of.variants)) for of in lines(evidence) if of.method == NPO)
+def _worse(of: Line) -> Pair | None:
+    plain, changed = of.at(QUALITY, 0.0), of.at(QUALITY, max(of.variants))
+    return Pair(of.place.title, plain, changed) if of.method == NPO else None
 
 
-def _worse(of: Line, share: float) -> Pair:
-    return Pair(of.place.title, of.at(QUALITY, 0.0), of.at(QUALITY, share))
+def _unaffected(of: Line) -> Pair | None:
+    plain, changed = of.at(UTILITY, 0.0), of.at(UTILITY, max(of.variants))
+    return Pair(of.place.title, changed, plain, (UNAFFECTED - 1) * plain) if of.method == NPO else None
 
 
-def _unaffected(of: Line, share: float) -> Pair:
-    return Pair(of.place.title, of.at(UTILITY, share), of.at(UTILITY, 0.0), (UNAFFECTED - 1) * of.at(UTILITY, 0.0))
-
-
+WORSE, KEPT = "NPO forgets worse with a perturbed reference", "NPO's utility is largely unaffected by a perturbed reference"
 QUESTIONS = (
     Question(
         "reference",
         "Does NPO depend on its reference model?",
         "Sec. 4 and App. B",
-        _answer,
+        lines,
+        _show,
         (
-            Claim(
-                "NPO forgets worse with a perturbed reference", "App. B, Fig. A1", printed=(0.79, 0.27), measure=_measured(_worse)
-            ),
-            Claim(
-                "NPO's utility is largely unaffected by a perturbed reference",
-                "App. B",
-                UTILITY,
-                printed=(0.52, 0.57),
-                measure=_measured(_unaffected),
-            ),
+            Claim(WORSE, "App. B, Fig. A1", printed=(0.79, 0.27), measure=each(_worse)),
+            Claim(KEPT, "App. B", UTILITY, printed=(0.52, 0.57), measure=each(_unaffected)),
         ),
     ),
 )

@@ -9,7 +9,7 @@ import pandas as pd
 from palimpsest.metrics.intervals import bootstrap_interval
 from palimpsest.metrics.seeds import compare_pairs
 from palimpsest.metrics.spread import mean, sd
-from palimpsest.report.claims import Claim
+from palimpsest.report.claims import FEWEST, Claim
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
 from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, method_name, model_label
@@ -19,16 +19,18 @@ from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, tabl
 PAIR = (NPO, SIMNPO)
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    found = [(place, points) for place in evidence.finished(*SCORES) if len(points := _points(place))]
-    if not found:
-        return None
+def _find(evidence: Evidence) -> Iterator[tuple[Place, pd.DataFrame]]:
+    yield from ((place, points) for place in evidence.finished(*SCORES) if len(points := _points(place)))
+
+
+def _show(evidence: Evidence, found: list[tuple[Place, pd.DataFrame]]) -> Answer:
     models = [model for _, points in found for model in zip(points["method"], points["variant"], strict=True)]
     return Answer(
         figure=Grid([(place.title, list(_panels(points))) for place, points in found]),
         alt="Forget quality and model utility of every method with their intervals, and NPO beside SimNPO seed by seed.",
-        caption="Large marks: means over seeds, bars: 95 % bootstrap intervals of the mean, small marks: single seeds. Where "
-        "there are several, NPO and SimNPO of the same seed are joined; black: their means." + variants_shown(models),
+        caption=f"Large marks: means over seeds, bars: 95 % bootstrap intervals of the mean, of fewer than {FEWEST} seeds their "
+        "range; small marks: single seeds. Where there are several, NPO and SimNPO of the same seed are joined; black: their "
+        "means." + variants_shown(models),
         numbers=stacked(pd.DataFrame(_numbers(place, points)) for place, points in found),
         table=table_of([(place.title, row) for place, points in found for row in _rows(points)]),
     )
@@ -46,7 +48,8 @@ def _points(place: Place) -> pd.DataFrame:
 
 
 def _bounds(values: pd.Series) -> dict[str, float]:
-    low, high = bootstrap_interval(values.tolist())
+    """Return the interval of a mean; of too few seeds for one their range, and of one seed none."""
+    low, high = bootstrap_interval(values.tolist()) if not 1 < len(values) < FEWEST else (values.min(), values.max())
     return {"low": low, "high": high}
 
 
@@ -72,7 +75,7 @@ def _rows(points: pd.DataFrame) -> Iterator[dict[str, str]]:
             of = of_model[of_model["metric"] == metric]
             row[title] = with_sd(of["value"], metric)
             low, high = (format_score(metric, bound) for bound in of[["low", "high"]].mean())
-            row[f"{title}, 95 % interval"] = f"{low} to {high}" if len(of) > 1 else ""
+            row[f"{title}, 95 % interval"] = f"{low} to {high}" if len(of) >= FEWEST else ""
         yield row
 
 
@@ -86,9 +89,9 @@ def _numbers(place: Place, points: pd.DataFrame) -> Iterator[dict[str, Any]]:
         pair = _paired(of)
         if len(pair):
             found = compare_pairs(pair[SIMNPO].tolist(), pair[NPO].tolist())
-            spread = {"mean": found.difference, "sd": sd((pair[SIMNPO] - pair[NPO]).tolist())} | found.interval._asdict()
-            row = {"metric": metric, "method": SIMNPO, "less": NPO, "seeds": len(pair)}
-            yield place.identity | row | spread | {"p_value": found.p_value, "higher": found.higher}
+            row = {"metric": metric, "method": SIMNPO, "less": NPO, "seeds": len(pair), "mean": found.difference}
+            row |= {"sd": sd((pair[SIMNPO] - pair[NPO]).tolist())} | _bounds(pair[SIMNPO] - pair[NPO])
+            yield place.identity | row | {"p_value": found.p_value, "higher": found.higher}
 
 
 QUESTIONS = (
@@ -96,7 +99,8 @@ QUESTIONS = (
         "seeds",
         "Is SimNPO better than NPO, seed by seed?",
         "Table 1, means over five seeds",
-        _answer,
+        _find,
+        _show,
         (
             Claim("SimNPO forgets better than NPO", "Table 1", QUALITY, SIMNPO, NPO, (0.99, 0.79)),
             Claim("SimNPO keeps more utility than NPO", "Table 1", UTILITY, SIMNPO, NPO, (0.58, 0.57)),

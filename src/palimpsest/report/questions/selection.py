@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from palimpsest.names import CHOSEN
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.facts import seeds_named
+from palimpsest.report.facts import choices_made
 from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import method_name, model_order
 from palimpsest.report.question import Answer, Question
@@ -28,12 +27,11 @@ RING: Look = {"linestyle": "", "marker": "o", "color": "none", "markeredgecolor"
 
 @dataclass(frozen=True)
 class Choice:
-    """The choice of one method in one block: its rows, a trial and epoch each, and the seeds of the chosen model."""
+    """The choice of one method in one block: its rows, a trial and epoch each."""
 
     block: Block
     method: str
     rows: pd.DataFrame
-    scored: frozenset[int]
 
     @property
     def rule(self) -> Values:
@@ -64,32 +62,16 @@ class Choice:
             return None
         return float(keep) * float((known[self.scores.utility] / known["utility_share"]).iloc[0])
 
-    @property
-    def judged(self) -> str:
-        """On which data it was made."""
-        seeds = set(self.rule.get("seeds", []))
-        place = (self.rule.get("benchmark") or self.block.benchmark, self.rule.get("split") or self.block.split)
-        if place != (self.block.benchmark, self.block.split):
-            return f"on other data than they are scored on ({'/'.join(place)}, {seeds_named(seeds)})"
-        if both := self.scored & seeds:
-            return f"on the same questions and {seeds_named(both)} that they are scored on, which flatters their scores"
-        return f"on the questions that they are scored on, with other seeds ({seeds_named(seeds)})"
-
 
 def choices(evidence: Evidence) -> Iterator[Choice]:
     """Yield every choice, in the order of the page."""
-    scored = evidence.results[(evidence.results["attack"] == "") & (evidence.results["variant"] == CHOSEN)]
     for block in evidence.study.blocks:
-        rows, seeds = of_block(evidence.choices, block), of_block(scored, block)
+        rows = of_block(evidence.choices, block)
         for method in sorted(rows["method"].unique(), key=model_order):
-            of_method = rows[rows["method"] == method].reset_index(drop=True)
-            yield Choice(block, method, of_method, frozenset(seeds.loc[seeds["method"] == method, "seed"]))
+            yield Choice(block, method, rows[rows["method"] == method].reset_index(drop=True))
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    found = list(choices(evidence))
-    if not found:
-        return None
+def _show(evidence: Evidence, found: list[Choice]) -> Answer:
     of_blocks = {choice.block.title(): [of for of in found if of.block is choice.block] for choice in found}
     labels = {"eligible": DOT, "not eligible": DOT | {"markerfacecolor": "white"}, "chosen": RING, "least to be eligible": LEAST}
     return Answer(
@@ -104,9 +86,7 @@ def _answer(evidence: Evidence) -> Answer | None:
 
 
 def _facts(of: list[Choice]) -> Iterator[str]:
-    for judged in dict.fromkeys(choice.judged for choice in of):
-        names = joined([method_name(choice.method) for choice in of if choice.judged == judged])
-        yield f"The settings of {names} were chosen {judged}."
+    yield from choices_made(of[0].block, [choice.method for choice in of if choice.rule])
     counts = {method_name(choice.method): choice.trials for choice in of}
     if len(set(counts.values())) > 1:
         yield f"Trials: {joined([f'{name} {count}' for name, count in counts.items()])}; more trials find a better one by luck."
@@ -155,5 +135,7 @@ def _written(score: str, value: float) -> str:
 
 
 QUESTIONS = (
-    Question("selection", "Which settings were chosen, and on which data?", "its grids of settings, and the best epoch", _answer),
+    Question(
+        "selection", "Which settings were chosen, and on which data?", "its grids of settings, and the best epoch", choices, _show
+    ),
 )

@@ -1,12 +1,11 @@
 """How unlearning proceeds: forget quality, model utility and the divergence from the start model, epoch by epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from palimpsest.names import ORIGINAL, RETRAIN
-from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.claims import Claim, Pair, each
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
 from palimpsest.report.names import GA, NPO, SIMNPO, model_label, model_order
@@ -25,78 +24,50 @@ WIDE_KL = 5.0
 
 @dataclass(frozen=True)
 class Watched:
-    """One place with the courses of its methods: by model and metric a table of epochs by seeds."""
+    """One place with the rows of the models that represent their methods, and what Original and Retrain reach, by metric."""
 
     place: Place
-    courses: dict[tuple[str, str], dict[str, pd.DataFrame]]
+    models: list[tuple[str, str]]
+    rows: pd.DataFrame
     levels: dict[str, dict[str, float]]
-    """What Original and Retrain reach, by metric."""
 
     def course(self, method: str, metric: str) -> pd.DataFrame | None:
         """Return a metric of a method by epoch and seed, if it is there."""
-        return next((of.get(metric) for (name, _), of in self.courses.items() if name == method), None)
+        own = self.rows[(self.rows["method"] == method) & (self.rows["metric"] == metric)]
+        return own.pivot(index="epoch", columns="seed", values="value") if len(own) else None
 
 
 def watched(evidence: Evidence) -> Iterator[Watched]:
     """Yield every place of questions and answers where methods were watched over several epochs."""
-    finished = {place.title: place for place in evidence.finished()}
     for place in evidence.places(along_trajectories(evidence.results), *SCORES, KL_FORGET):
-        if evidence.study.shape(place.block):
-            continue
-        rows = place.rows[place.rows["metric"].isin(METRICS)]
-        courses = {}
-        for method in sorted(rows["method"].unique(), key=model_order):
-            of_method = rows[rows["method"] == method]
-            # Where only the last epoch was looked at there is no course to follow.
-            epochs = of_method.groupby("variant")["epoch"].nunique()
-            variant = evidence.watched_variant(place.block, method, epochs.index[epochs > 1])
-            if variant is not None:
-                of_variant = of_method[of_method["variant"] == variant].astype({"epoch": int})
-                courses[str(method), variant] = {
-                    str(metric): of.pivot(index="epoch", columns="seed", values="value")
-                    for metric, of in of_variant.groupby("metric")
-                }
-        if courses:
-            yield Watched(place, courses, _levels(finished.get(place.title)))
+        rows = place.rows[place.rows["metric"].isin(METRICS)].astype({"epoch": int})
+        # Where only the last epoch was looked at there is no course to follow.
+        epochs = rows.groupby(["method", "variant"])["epoch"].nunique()
+        several = epochs[epochs > 1].index
+        methods = sorted(several.unique("method"), key=model_order)
+        names = {method: [variant for of, variant in several if of == method] for method in methods}
+        shown = {method: evidence.watched_variant(place.block, method, of) for method, of in names.items()}
+        models = [(method, variant) for method, variant in shown.items() if variant is not None]
+        if models and not evidence.study.shape(place.block):
+            own = [rows[(rows["method"] == method) & (rows["variant"] == variant)] for method, variant in models]
+            of_models = stacked(each.sort_values(["metric", "seed", "epoch"]) for each in own)
+            yield Watched(place, models, of_models, evidence.levels(place, METRICS))
 
 
-def _levels(place: Place | None) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {metric: {} for metric in METRICS}
-    for metric, of in found.items():
-        for role in (RETRAIN, ORIGINAL) if place else ():
-            if place and len(values := place.by_seed(metric, role)):
-                of[role] = float(values.mean())
-    return found
-
-
-def _answer(evidence: Evidence) -> Answer | None:
-    found = list(watched(evidence))
-    if not found:
-        return None
+def _show(evidence: Evidence, found: list[Watched]) -> Answer:
     return Answer(
         figure=Grid([(of.place.title, _panels(of)) for of in found], height=2.6),
         alt="Forget quality, model utility and the divergence from the start model after each epoch of unlearning, by method.",
         caption="After each epoch of unlearning, 0 being the model before it. Lines are means over seeds, bands go from the "
         "lowest to the highest. KL is the mean per token of the answers, from the model before to the one after, in nats."
-        + variants_shown(model for of in found for model in of.courses),
-        numbers=stacked(
-            place_rows(of.place.rows, model, METRICS)[[*KEY, "seed", "method", "variant", "suite", "epoch", "metric", "value"]]
-            for of in found
-            for model in of.courses
-        ),
-        table=table_of([(of.place.title, _line(model, course)) for of in found for model, course in of.courses.items()]),
+        + variants_shown(model for of in found for model in of.models),
+        numbers=stacked(of.rows[[*KEY, "seed", "method", "variant", "suite", "epoch", "metric", "value"]] for of in found),
+        table=table_of([(of.place.title, _line(of, *model)) for of in found for model in of.models]),
     )
 
 
-def place_rows(rows: pd.DataFrame, model: tuple[str, str], metrics: dict[str, str]) -> pd.DataFrame:
-    """Return the rows of one model with these metrics, in order."""
-    own = rows[(rows["method"] == model[0]) & (rows["variant"] == model[1]) & rows["metric"].isin(metrics)]
-    return own.sort_values(["metric", "seed", "epoch"])
-
-
 def _panels(of: Watched) -> list[Panel]:
-    data = stacked(place_rows(of.place.rows, model, METRICS) for model in of.courses)
-    panels = metric_panels("curves", data.assign(x=data["epoch"].astype(int)), METRICS, Axis("Epoch"), of.levels)
+    panels = metric_panels("curves", of.rows.assign(x=of.rows["epoch"]), METRICS, Axis("Epoch"), of.levels)
     return [replace(panel, y=Axis(scale="symlog")) if _is_wide(panel) else panel for panel in panels]
 
 
@@ -104,9 +75,10 @@ def _is_wide(panel: Panel) -> bool:
     return panel.title not in SCORES.values() and panel.data["y"].max() > WIDE_KL
 
 
-def _line(model: tuple[str, str], course: dict[str, pd.DataFrame]) -> dict[str, str]:
-    means = {metric: frame.mean(axis=1) for metric, frame in course.items()}
-    row = {"Method": model_label(*model)}
+def _line(of: Watched, method: str, variant: str) -> dict[str, str]:
+    courses = {metric: of.course(method, metric) for metric in METRICS}
+    means = {metric: course.mean(axis=1) for metric, course in courses.items() if course is not None}
+    row = {"Method": model_label(method, variant)}
     if (utility := means.get(UTILITY)) is not None:
         row |= {
             "Model utility, lowest": f"{utility.min():.3f} (epoch {utility.idxmin()})",
@@ -119,45 +91,40 @@ def _line(model: tuple[str, str], course: dict[str, pd.DataFrame]) -> dict[str, 
     return row | {f"KL, {name} set, at the end": f"{value:.2g}" for name, value in ends.items()}
 
 
-def _drops(of: Watched) -> Iterator[Pair]:
+def _drops(of: Watched) -> Pair | None:
     utility = of.course(NPO, UTILITY)
-    if utility is not None:
-        last, start = int(utility.index[-1]), utility.iloc[0]
-        yield Pair(of.place.title, start, utility[utility.index <= last / 2].min(), DROP * start, _too_few(last))
+    if utility is None:
+        return None
+    last, start = int(utility.index[-1]), utility.iloc[0]
+    return Pair(of.place.title, start, utility[utility.index <= last / 2].min(), DROP * start, _too_few(last))
 
 
-def _recovers(of: Watched) -> Iterator[Pair]:
+def _recovers(of: Watched) -> Pair | None:
     utility = of.course(NPO, UTILITY)
-    if utility is not None:
-        lowest = utility.min()
-        lost = utility.iloc[0] - lowest
-        yield Pair(of.place.title, utility.iloc[-1], lowest, RECOVERED * lost, _too_few(int(utility.index[-1])))
+    if utility is None:
+        return None
+    lowest = utility.min()
+    lost = utility.iloc[0] - lowest
+    return Pair(of.place.title, utility.iloc[-1], lowest, RECOVERED * lost, _too_few(int(utility.index[-1])))
 
 
 def _too_few(epochs: int) -> str:
     return f"{epochs} epochs are too few to tell early from late" if epochs < FEW_EPOCHS else ""
 
 
-def _keeps(of: Watched) -> Iterator[Pair]:
+def _keeps(of: Watched) -> Pair | None:
     simnpo, npo = (of.course(method, UTILITY) for method in (SIMNPO, NPO))
-    if simnpo is not None and npo is not None:
-        yield Pair(of.place.title, simnpo.min(), npo.min())
+    return None if simnpo is None or npo is None else Pair(of.place.title, simnpo.min(), npo.min())
 
 
-def _moves(of: Watched) -> Iterator[Pair]:
+def _moves(of: Watched) -> Pair | None:
     ga, npo = (of.course(method, KL_FORGET) for method in (GA, NPO))
-    if ga is not None and npo is not None:
-        yield Pair(of.place.title, ga.iloc[-1], npo.iloc[-1])
+    return None if ga is None or npo is None else Pair(of.place.title, ga.iloc[-1], npo.iloc[-1])
 
 
-def _collapses(of: Watched) -> Iterator[Pair]:
+def _collapses(of: Watched) -> Pair | None:
     utility = of.course(GA, UTILITY)
-    if utility is not None:
-        yield Pair(of.place.title, COLLAPSED * utility.iloc[0], utility.iloc[-1])
-
-
-def _measured(pairs: Callable[[Watched], Iterator[Pair]]) -> Callable[[Evidence], Iterator[Pair]]:
-    return lambda evidence: (pair for of in watched(evidence) for pair in pairs(of))
+    return None if utility is None else Pair(of.place.title, COLLAPSED * utility.iloc[0], utility.iloc[-1])
 
 
 QUESTIONS = (
@@ -165,13 +132,19 @@ QUESTIONS = (
         "trajectory",
         "What happens while a method unlearns?",
         "Figs. 3c-d and A4",
-        _answer,
+        watched,
+        _show,
         (
-            Claim("NPO's utility drops in early epochs", "Fig. 3c-d", UTILITY, measure=_measured(_drops)),
-            Claim("NPO's utility then recovers", "Fig. 3c-d", UTILITY, measure=_measured(_recovers)),
-            Claim("SimNPO keeps more utility along the way than NPO", "Fig. 3c-d", UTILITY, measure=_measured(_keeps)),
-            Claim("GA moves away from its start far faster than NPO", "App. G, Fig. A4", KL_FORGET, measure=_measured(_moves)),
-            Claim("GA loses most of its utility", "Table 1", UTILITY, measure=_measured(_collapses)),
+            Claim("NPO's utility drops in early epochs", "Fig. 3c-d", UTILITY, measure=each(_drops)),
+            Claim("NPO's utility then recovers", "Fig. 3c-d", UTILITY, measure=each(_recovers)),
+            Claim("SimNPO keeps more utility along the way than NPO", "Fig. 3c-d", UTILITY, measure=each(_keeps)),
+            Claim(
+                "GA moves away from its start far faster than NPO",
+                "App. G, Fig. A4",
+                KL_FORGET,
+                measure=each(_moves),
+            ),
+            Claim("GA loses most of its utility", "Table 1", UTILITY, measure=each(_collapses)),
         ),
     ),
 )

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import pearsonr
 
 from palimpsest.data.splits import halves
-from palimpsest.report.claims import Claim, Pair
+from palimpsest.report.claims import Claim, Measure, Pair, each
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.figures import Axis, Grid, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, model_label
@@ -97,10 +97,7 @@ def _even_share(answers: int) -> float:
     return math.ceil(answers / 2) / answers
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    found = list(watched(evidence))
-    if not found:
-        return None
+def _show(evidence: Evidence, found: list[Weights]) -> Answer:
     rows = [(f"{of.block.title()}: {model_label(of.method, of.variant)}", _panels(of)) for of in found]
     return Answer(
         figure=Grid(rows, wide=5, height=2.0),
@@ -142,13 +139,8 @@ def _line(of: Weights, epoch: int) -> dict[str, str]:
     }
 
 
-def _measured(method: str, numbers: Callable[[Weights], tuple[pd.Series, pd.Series]]) -> Callable[[Evidence], Iterator[Pair]]:
-    def measure(evidence: Evidence) -> Iterator[Pair]:
-        for of in watched(evidence):
-            if of.method == method:
-                yield Pair(of.block.title(), *numbers(of))
-
-    return measure
+def _measured(method: str, numbers: Callable[[Weights], tuple[pd.Series, pd.Series]]) -> Measure:
+    return each(lambda of: Pair(of.block.title(), *numbers(of)) if of.method == method else None)
 
 
 def _uniform(of: Weights) -> tuple[pd.Series, pd.Series]:
@@ -176,7 +168,8 @@ QUESTIONS = (
         "weights",
         "Where does each method spend its gradient?",
         "Figs. 3a-b and 4",
-        _answer,
+        watched,
+        _show,
         (
             Claim("NPO's weights are uniform in the first epoch", "Fig. 3a", "share", measure=_measured(NPO, _uniform)),
             Claim("NPO's weights favour some answers only later", "Sec. 5(b)", "share", measure=_measured(NPO, _favours_short())),
