@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from palimpsest.arguments import Parser, filled_path, refuse  # noqa: E402
-from palimpsest.config.images import FAMILIES, LIST, SHOWN, Image, Images, made_of, open_images  # noqa: E402
 from palimpsest.errors import UserError  # noqa: E402
 from palimpsest.provenance.canonical import sha256_file  # noqa: E402
+from palimpsest.study.images import FAMILIES, LIST, SHOWN, Image, Images, made_of, open_images  # noqa: E402
 
 IMAGES = ROOT / "containers/images"
 INSIDE = "/opt/palimpsest"

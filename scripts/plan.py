@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from palimpsest.arguments import Parser
-from palimpsest.config.files import read_configs
-from palimpsest.config.study import Study
 from palimpsest.planning import Plan, format_plan
+from palimpsest.study.files import read_configs
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "running" / "scale.md"

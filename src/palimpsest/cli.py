@@ -55,9 +55,9 @@ def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from palimpsest.config.files import BASE, on_top, read_configs
-    from palimpsest.config.study import Study
     from palimpsest.planning import Assumptions, Plan, format_plan
+    from palimpsest.study.files import BASE, on_top, read_configs
+    from palimpsest.study.study import Study
 
     named = {name: getattr(args, name) for name in ("teraflops", "utilisation", "generated")}
     given = {name: value for name, value in named.items() if value is not None}

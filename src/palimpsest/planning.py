@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from palimpsest.config.stages import STAGES, Artefacts, Node
-from palimpsest.config.study import Study, Variant, Wanted
 from palimpsest.errors import UserError
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
 from palimpsest.names import RETRAIN
+from palimpsest.study.stages import STAGES, Artefacts, Node
+from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
 GB = 1e9

@@ -17,10 +17,10 @@ import pytest
 from test_stages import TINY, TRAINING, artefacts, command, environment, finetune, one_line, run, seal, succeed
 
 import forked
-from palimpsest.config.rules import KILLED, shell_prefix
 from palimpsest.errors import KILLED_EXIT, MEMORY_EXIT, OutOfMemory, UserError
 from palimpsest.faults import GPU_MEMORY, MEMORY, explain
 from palimpsest.provenance.manifest import verify_artefact
+from palimpsest.study.rules import KILLED, shell_prefix
 from poison import Poison
 
 SPLIT = ("split", {"kind": "tofu", "split": "forget10", "settings": {}}, {"data": "data"})

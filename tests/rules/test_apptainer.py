@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from checkout import ROOT, TINY, Checkout, manifests
 
-from palimpsest.config.images import find_containers
 from palimpsest.errors import UserError
+from palimpsest.study.images import find_containers
 
 pytestmark = pytest.mark.slow
 INTERFACES = "cut -d: -f1 -s /proc/net/dev"

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from palimpsest.config.specs import spec_of
-from palimpsest.config.stages import STAGES, Artefacts, Node
-from palimpsest.config.study import Study
+from palimpsest.study.specs import spec_of
+from palimpsest.study.stages import STAGES, Artefacts, Node
+from palimpsest.study.study import Study
 
 CONFIG = yaml.safe_load(
     """

@@ -9,8 +9,8 @@ from example_study import spec as told
 from families import build_family
 from small_models import build
 
-from palimpsest.config.study import Study
 from palimpsest.errors import Diverged, UserError
+from palimpsest.study.study import Study
 from palimpsest.training.adapters import add_adapters, merge_adapters
 from palimpsest.training.settings import LoraSettings
 

@@ -21,18 +21,18 @@ from run_example import Results, identity, suite_rows
 
 from palimpsest import cli, environment, launch
 from palimpsest.arguments import filled, filled_path, positive, share, whole
-from palimpsest.config.applied import open_study
 from palimpsest.errors import UserError
 from palimpsest.leases import lease
 from palimpsest.output import unread_output
+from palimpsest.study.applied import open_study
 
 ROOT = Path(__file__).resolve().parents[2]
 WRONG = ("0", "-1", "nan", "inf", "-inf", "1e9", "1e400", "", " ", "text", "1,5", "0x10")
 PARSED = {
     "palimpsest": cli.main,
     "palimpsest.launch": launch.main,
-    "palimpsest.config": lambda: importlib.import_module("palimpsest.config.__main__").main(),
-    "palimpsest.config.publish": lambda: sys.exit(importlib.import_module("palimpsest.config.publish").main()),
+    "palimpsest.study": lambda: importlib.import_module("palimpsest.study.__main__").main(),
+    "palimpsest.study.publish": lambda: sys.exit(importlib.import_module("palimpsest.study.publish").main()),
     "palimpsest.report.cost": lambda: importlib.import_module("palimpsest.report.cost").main(),
     "palimpsest.stages": lambda: importlib.import_module("palimpsest.contract.job")._parse("scores"),
     **{
@@ -84,8 +84,8 @@ def test_every_script_and_module_with_a_command_line_is_swept() -> None:
     assert named == {
         "palimpsest.arguments",
         "palimpsest.cli",
-        "palimpsest.config.__main__",
-        "palimpsest.config.publish",
+        "palimpsest.study.__main__",
+        "palimpsest.study.publish",
         "palimpsest.launch",
         "palimpsest.report.cost",
         "palimpsest.contract.job",
@@ -352,7 +352,7 @@ def test_the_config_commands_say_a_wrong_argument_in_one_line(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["config", *arguments])
     with pytest.raises(SystemExit) as stop:
-        PARSED["palimpsest.config.publish"]()
+        PARSED["palimpsest.study.publish"]()
     assert stop.value.code == 2
     line = capsys.readouterr().err
     assert says in line and line.count("\n") == 1

@@ -11,9 +11,9 @@ from safetensors.numpy import save_file
 from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.rerun import class_of
-from palimpsest.config.stages import STAGES
 from palimpsest.names import Agreement
 from palimpsest.provenance.manifest import build_manifest, write_manifest
+from palimpsest.study.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 LOSSES = np.linspace(0.5, 3.0, 40)

@@ -12,8 +12,6 @@ from palimpsest.benchmarks import kinds
 from palimpsest.provenance.digest import ROOT, code_digest
 
 PACKAGE = ROOT / "palimpsest"
-# Parts of the package that still ask which benchmark they have before them: the list only gets shorter.
-UNCONVERTED = ("report/questions/halves.py",)
 KIND = "(?:tofu|muse|wmdp|markov)"
 SWITCH = re.compile(rf'is_markov|is_texts|is_muse|kind [!=]= "{KIND}"|palimpsest\.benchmarks\.{KIND}\b')
 SOURCES = {kind: module for benchmark in kinds.packages() for kind, module in kinds.source_modules(benchmark).items()}
@@ -33,9 +31,7 @@ def test_no_kind_is_asked_for_elsewhere() -> None:
         for path in PACKAGE.rglob("*.py")
         if not path.is_relative_to(PACKAGE / "benchmarks") and (switch := SWITCH.search(path.read_text(encoding="utf-8")))
     }
-    converted = {path: switch for path, switch in found.items() if not path.startswith(UNCONVERTED)}
-    assert converted == {}
-    assert {part for part in UNCONVERTED if any(path.startswith(part) for path in found)} == {*UNCONVERTED}
+    assert found == {}
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import pytest
 from example_study import changed
 from pydantic import ValidationError
 
-from palimpsest.config.docs import make_schema
-from palimpsest.config.messages import explain
-from palimpsest.config.models import MethodSettings
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.methods import list_methods, load_method
 from palimpsest.settings import Settings
+from palimpsest.study.docs import make_schema
+from palimpsest.study.messages import explain
+from palimpsest.study.models import MethodSettings
+from palimpsest.study.study import Study
 
 INTEGERS: dict[str, Any] = {
     **{"0": 0, "-1": -1, "1e9": 10**9, "1.5": 1.5, "1e-300": 1e-300, "nan": math.nan, "inf": math.inf, "-inf": -math.inf},

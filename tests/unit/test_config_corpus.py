@@ -10,10 +10,10 @@ import yaml
 from example_study import CONFIG, folders, inputs, spec
 
 from palimpsest.benchmarks.muse.splits import is_split, number, predecessor
-from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.stages import Artefacts
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
+from palimpsest.study.description import describe_study, resolve_config
+from palimpsest.study.stages import Artefacts
+from palimpsest.study.study import Study
 
 REVISION = "0" * 40
 FIRST = "muse/tiny/forget/seed0"

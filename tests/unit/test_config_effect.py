@@ -13,9 +13,9 @@ from test_config_corpus import MUSE, WMDP
 from test_config_corpus import config as texts
 from test_config_markov import config as chains
 
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.names import ModelId
+from palimpsest.study.study import Study
 
 BASE = yaml.safe_load(
     """

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from palimpsest.config.applied import check_applied
-from palimpsest.config.description import resolve_config
-from palimpsest.config.files import on_top, open_layers, read_file, read_layers
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
+from palimpsest.study.applied import check_applied
+from palimpsest.study.description import resolve_config
+from palimpsest.study.files import on_top, open_layers, read_file, read_layers
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,10 +10,10 @@ import yaml
 from example_study import CONFIG, folders, inputs, spec
 
 from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings
-from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.stages import Artefacts
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
+from palimpsest.study.description import describe_study, resolve_config
+from palimpsest.study.stages import Artefacts
+from palimpsest.study.study import Study
 
 CHAINS = yaml.safe_load(
     """

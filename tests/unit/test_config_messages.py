@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from example_study import CONFIG, changed
 
-from palimpsest.config.applied import open_study
-from palimpsest.config.messages import UNQUOTED
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.methods import list_methods
+from palimpsest.study.applied import open_study
+from palimpsest.study.messages import UNQUOTED
+from palimpsest.study.study import Study
 
 TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, max_steps"
 EVERY = f"{TRAINING}, stop_epoch, forget_weight, retain_weight, retain_loss, start, reference"

@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from palimpsest.config.applied import open_study
-from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.stages import Artefacts
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json
+from palimpsest.study.applied import open_study
+from palimpsest.study.description import describe_study, resolve_config
+from palimpsest.study.stages import Artefacts
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 Keys = tuple[Any, ...]

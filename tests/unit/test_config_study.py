@@ -15,18 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.io import regex_from_filepattern
 
-from palimpsest.config.description import describe_study, resolve_config
-from palimpsest.config.docs import REFERENCE, SCHEMA, make_schema, reference_text, schema_text
-from palimpsest.config.patterns import matching, merge
-from palimpsest.config.publish import list_measured
-from palimpsest.config.rules import Rule, as_flags, one_of, shell_prefix
-from palimpsest.config.specs import source_files, spec_of
-from palimpsest.config.stages import Artefacts, Node
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.models.settings import Packaged
 from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import canonical_json
+from palimpsest.study.description import describe_study, resolve_config
+from palimpsest.study.docs import REFERENCE, SCHEMA, make_schema, reference_text, schema_text
+from palimpsest.study.patterns import matching, merge
+from palimpsest.study.publish import list_measured
+from palimpsest.study.rules import Rule, as_flags, one_of, shell_prefix
+from palimpsest.study.specs import source_files, spec_of
+from palimpsest.study.stages import Artefacts, Node
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "tofu/tiny/forget10/seed0"
@@ -564,7 +564,7 @@ def test_the_prefix_of_jobs_survives_snakemake_s_formatting_and_odd_paths(tmp_pa
 
 
 def test_schema_and_reference_are_in_step_with_the_code() -> None:
-    advice = "run: python -m palimpsest.config write"
+    advice = "run: python -m palimpsest.study write"
     assert (ROOT / SCHEMA).read_text(encoding="utf-8") == schema_text(), advice
     assert (ROOT / REFERENCE).read_text(encoding="utf-8") == reference_text(), advice
 

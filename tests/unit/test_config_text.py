@@ -16,11 +16,11 @@ from example_study import spec as told
 from hypothesis import HealthCheck, given, settings
 from test_data_faults import anything, is_text
 
-from palimpsest.config.description import config_text, describe_study, resolve_config
-from palimpsest.config.files import read_file
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json
+from palimpsest.study.description import config_text, describe_study, resolve_config
+from palimpsest.study.files import read_file
+from palimpsest.study.study import Study
 
 SWEEP = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -54,6 +54,6 @@ def test_any_text(text: str) -> None:
 def test_the_config_is_printed_whole() -> None:
     text = "a\x00b\x7f\x85\u2028\ufeff\U0001f600\te\u0301 'quoted' \"twice\" # no comment: {x}"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
-    command = [sys.executable, "-m", "palimpsest.config.publish", "resolved", json.dumps({"description": text})]
+    command = [sys.executable, "-m", "palimpsest.study.publish", "resolved", json.dumps({"description": text})]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
     assert yaml.safe_load(done.stdout) == {"description": text}

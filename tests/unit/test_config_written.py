@@ -13,10 +13,10 @@ from snakemake.utils import update_config
 from test_config_corpus import MUSE
 from test_config_corpus import config as texts
 
-from palimpsest.config.description import resolve_config
-from palimpsest.config.specs import spec_of
-from palimpsest.config.stages import Artefacts
-from palimpsest.config.study import Study
+from palimpsest.study.description import resolve_config
+from palimpsest.study.specs import spec_of
+from palimpsest.study.stages import Artefacts
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 

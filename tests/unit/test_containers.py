@@ -15,7 +15,7 @@ import pytest
 import yaml
 from snakemake.deployment import singularity
 
-from palimpsest.config.images import FAMILIES, OFFLINE, Image, enter_containers, find_containers, made_of, open_images, outside
+from palimpsest.study.images import FAMILIES, OFFLINE, Image, enter_containers, find_containers, made_of, open_images, outside
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/running/containers.md").read_text(encoding="utf-8")

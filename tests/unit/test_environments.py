@@ -14,8 +14,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from palimpsest.config.images import FAMILIES, Image, made_of, open_images
 from palimpsest.provenance.digest import code_closure
+from palimpsest.study.images import FAMILIES, Image, made_of, open_images
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVS = ROOT / "envs"
@@ -129,4 +129,4 @@ def test_pyproject_asks_for_all_that_is_imported() -> None:
     asked = {canonicalize_name(Requirement(text).name) for text in script.project_requirements()}
     everything = [stage for stages in STAGES.values() for stage in stages]
     # pydantic pins its core.
-    assert imported(*everything, "palimpsest.cli", "palimpsest.config.rules") - {"pydantic-core"} <= asked
+    assert imported(*everything, "palimpsest.cli", "palimpsest.study.rules") - {"pydantic-core"} <= asked

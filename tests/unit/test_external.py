@@ -20,13 +20,13 @@ from scipy.stats import ks_2samp
 from palimpsest.benchmarks.tofu.imported import hash_log
 from palimpsest.benchmarks.tofu.undefined import COPY
 from palimpsest.cli import main
-from palimpsest.config.description import resolve_config
-from palimpsest.config.stages import external_of
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.report.report import write_report
 from palimpsest.stages import external, summarise
+from palimpsest.study.description import resolve_config
+from palimpsest.study.stages import external_of
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seed": 0, "suite": "tofu"}

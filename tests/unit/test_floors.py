@@ -20,7 +20,7 @@ FLOORS = (
     ("scores", "selection"),
     ("report",),
     ("stages",),
-    ("config",),
+    ("study",),
     ("audit",),
 )
 # A benchmark brings its page and its claims, which the report alone imports.

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from palimpsest.config.rules import shell_prefix
+from palimpsest.study.rules import shell_prefix
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 STAGE = """

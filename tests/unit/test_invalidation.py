@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest.config.budget import PAGE, budget, budget_text
-from palimpsest.config.files import read_configs
-from palimpsest.config.stages import STAGES, Artefacts
-from palimpsest.config.study import Study
 from palimpsest.methods import list_methods, module_name
+from palimpsest.study.budget import PAGE, budget, budget_text
+from palimpsest.study.files import read_configs
+from palimpsest.study.stages import STAGES, Artefacts
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +19,7 @@ def reruns() -> dict[str, list[str]]:
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert (ROOT / PAGE).read_text(encoding="utf-8") == budget_text(), "run: python -m palimpsest.config write"
+    assert (ROOT / PAGE).read_text(encoding="utf-8") == budget_text(), "run: python -m palimpsest.study write"
 
 
 def test_a_method_reruns_itself_and_what_has_its_loss(reruns: dict[str, list[str]]) -> None:
@@ -45,7 +45,7 @@ def test_a_page_of_the_report_reruns_the_report_alone(reruns: dict[str, list[str
 
 
 def test_what_plans_and_audits_reruns_nothing(reruns: dict[str, list[str]]) -> None:
-    for module in ("palimpsest.config.stages", "palimpsest.config.specs", "palimpsest.config.rules"):
+    for module in ("palimpsest.study.stages", "palimpsest.study.specs", "palimpsest.study.rules"):
         assert not {*reruns[module]} & STAGES.keys()
     assert all(not of for module, of in reruns.items() if module.startswith("palimpsest.audit"))
 

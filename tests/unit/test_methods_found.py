@@ -14,14 +14,14 @@ import pytest
 import yaml
 from example_study import CONFIG, changed, spec
 
-from palimpsest.config.models import MethodSettings
-from palimpsest.config.stages import Artefacts
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.methods import list_methods, load_method, make_method
 from palimpsest.methods.base import EditMethod, LayerMethod, LossMethod
 from palimpsest.provenance.digest import code_closure
 from palimpsest.report.names import method_name
+from palimpsest.study.models import MethodSettings
+from palimpsest.study.stages import Artefacts
+from palimpsest.study.study import Study
 
 SRC = extending.ROOT / "src"
 MODEL = "tofu/tiny/forget10/seed0/unlearn/bounded-ga/default/model"
@@ -64,7 +64,7 @@ def test_every_file_of_the_folder_is_a_method_of_one_kind() -> None:
 def test_the_config_is_read_without_torch(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     program = (
-        "import sys, yaml; from palimpsest.config.study import Study; Study(yaml.safe_load(open('config.yaml'))); "
+        "import sys, yaml; from palimpsest.study.study import Study; Study(yaml.safe_load(open('config.yaml'))); "
         "print(sorted({'torch', 'transformers'} & set(sys.modules)), "
         "[name for name in sys.modules if name == 'palimpsest.methods.rmu'])"
     )
@@ -149,6 +149,6 @@ def test_the_code_around_the_methods_names_none() -> None:
         for path in (SRC / "palimpsest" / folder).glob("*.py"):
             module = f"palimpsest.{folder}.{path.stem}".removesuffix(".__init__")
             # Docstrings are no code: they cite papers and give examples, as the reference of the config does.
-            if module != "palimpsest.config.docs":
+            if module != "palimpsest.study.docs":
                 assert not pattern.findall(code_closure(module)[module]), module
     assert not [path.name for path in (SRC / "palimpsest/training").glob("*.py") if pattern.search(path.read_text())]

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from palimpsest.config.files import read_configs
-from palimpsest.config.stages import Artefacts
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.models.settings import TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
@@ -27,6 +24,9 @@ from palimpsest.planning import (
     train_operations,
     training_bytes,
 )
+from palimpsest.study.files import read_configs
+from palimpsest.study.stages import Artefacts
+from palimpsest.study.study import Study
 from palimpsest.training.settings import LoraSettings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -32,7 +32,6 @@ from report_example import (
     write_summary,
 )
 
-from palimpsest.config.study import Study
 from palimpsest.contract.job import run_stage
 from palimpsest.provenance import digest
 from palimpsest.provenance.canonical import canonical_json, sha256_file
@@ -46,6 +45,7 @@ from palimpsest.report.report import write_report
 from palimpsest.report.tables import main_tables
 from palimpsest.report.words import MINUS
 from palimpsest.stages import report as stage
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = all_questions()

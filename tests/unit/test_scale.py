@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from palimpsest.config.files import read_configs
-from palimpsest.config.specs import spec_of
-from palimpsest.config.stages import Artefacts
-from palimpsest.config.study import Study
+from palimpsest.study.files import read_configs
+from palimpsest.study.specs import spec_of
+from palimpsest.study.stages import Artefacts
+from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -25,8 +25,8 @@ from run_example import (
 from scipy.stats import ks_2samp
 
 from palimpsest.benchmarks.tofu.items import sets_from_table
-from palimpsest.benchmarks.tofu.parts import forget_parts
 from palimpsest.benchmarks.tofu.scores import tofu_scores
+from palimpsest.metrics.parts import forget_parts
 from palimpsest.scores import tables
 from palimpsest.scores.columns import EXAMPLE_COLUMNS, IDENTITY, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.stages import scores

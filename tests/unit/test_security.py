@@ -16,12 +16,12 @@ from html_page import Page
 from report_example import PLAIN, block, numbers, spec, write_summary
 from snakemake.io import regex_from_filepattern
 
-from palimpsest.config.rules import Rule
-from palimpsest.config.stages import STAGES, Artefacts
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.report import cost
 from palimpsest.report.report import write_report
+from palimpsest.study.rules import Rule
+from palimpsest.study.stages import STAGES, Artefacts
+from palimpsest.study.study import Study
 from palimpsest.training.safe_loading import load_checkpoint
 from poison import Poison
 

@@ -25,13 +25,13 @@ from run_example import (
 )
 from scipy.stats import ks_2samp
 
-from palimpsest.config.specs import spec_of
-from palimpsest.config.stages import Artefacts, Node
-from palimpsest.config.study import Study
 from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.report.summary import CHOICE_COLUMNS
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
+from palimpsest.study.specs import spec_of
+from palimpsest.study.stages import Artefacts, Node
+from palimpsest.study.study import Study
 
 TABLES = {
     "summary": COLUMNS,

@@ -2,9 +2,9 @@ from functools import partial
 
 from snakemake.settings.types import DeploymentMethod
 
-from palimpsest.config import hooks, images, rules as ruling
-from palimpsest.config.applied import open_study
-from palimpsest.config.stages import Artefacts
+from palimpsest.study import hooks, images, rules as ruling
+from palimpsest.study.applied import open_study
+from palimpsest.study.stages import Artefacts
 
 study = open_study(config, layers)
 artefacts = Artefacts(study)

@@ -5,11 +5,11 @@ from pathlib import Path
 SOURCE = Path(str(workflow.current_basedir)).parents[1] / "src"
 sys.path.insert(0, str(SOURCE))
 
-from palimpsest.config.messages import one_line
+from palimpsest.study.messages import one_line
 
 # The config is made of classes that installed packages bring too, of which one may be broken.
 with one_line():
-    from palimpsest.config.files import open_layers
+    from palimpsest.study.files import open_layers
 
 # As a module, the workflow gets its config from another, which has read its own files.
 own = [] if workflow.modifier.skip_configfile else ["config.yaml"]

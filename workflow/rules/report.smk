@@ -85,6 +85,6 @@ rule publish:
         "Writing {output.page} and {output.table}"
     shell:
         "(cp {input.table} {output.table} && cp {input.page} {output.page}"
-        " && python -m palimpsest.config.publish resolved {params.config:q} > {output.config}"
-        " && python -m palimpsest.config.publish measured {params.config:q}"
+        " && python -m palimpsest.study.publish resolved {params.config:q} > {output.config}"
+        " && python -m palimpsest.study.publish measured {params.config:q}"
         " | python -m palimpsest.report.cost --spec - --summary {input.table} --out $(dirname {output.cost})) 2> {log}"

@@ -16,12 +16,12 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from palimpsest.audit.artefacts import CONFIG, PLAIN, Artefact, by_hash, find_artefacts
-from palimpsest.config.files import read_configs
-from palimpsest.config.images import Image, open_images
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
+from palimpsest.study.files import read_configs
+from palimpsest.study.images import Image, open_images
 
 CRATE = "1.1"
 PROFILES = {

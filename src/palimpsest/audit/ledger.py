@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from palimpsest.audit.artefacts import CONFIG, Artefact, by_hash, find_artefacts
-from palimpsest.config.files import read_configs
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_text
 from palimpsest.settings import Settings
+from palimpsest.study.files import read_configs
 
 
 class Entry(Settings):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from palimpsest.audit.artefacts import CONFIG
-from palimpsest.config.files import read_configs
 from palimpsest.errors import UserError
 from palimpsest.provenance.digest import ROOT
 from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.study.files import read_configs
 
 STAGES = "palimpsest.stages."
 

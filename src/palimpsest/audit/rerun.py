@@ -13,12 +13,12 @@ from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.planned import Planned, Project
 from palimpsest.audit.study import check_today
-from palimpsest.config.rules import job_environment
-from palimpsest.config.stages import agreement_of
 from palimpsest.errors import DIVERGED_EXIT, UserError
 from palimpsest.names import Agreement
 from palimpsest.provenance.digest import ROOT
 from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.study.rules import job_environment
+from palimpsest.study.stages import agreement_of
 
 # The parts of the environment that must be equal for equal bytes.
 SAME = ("python", "packages", "device", "cpu", "image", "processes")

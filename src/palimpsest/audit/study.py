@@ -8,7 +8,7 @@ from typing import Any
 from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.findings import Finding, short
 from palimpsest.audit.planned import Planned
-from palimpsest.config.images import open_images
+from palimpsest.study.images import open_images
 
 # Maximum number of differing settings in a message.
 NAMED = 3

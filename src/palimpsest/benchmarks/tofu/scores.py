@@ -22,8 +22,8 @@ from palimpsest.benchmarks.tofu.metrics import (
     truth_ratio,
     utility_truth_ratio,
 )
-from palimpsest.benchmarks.tofu.parts import forget_parts
 from palimpsest.evaluation.metric import Against, Best, Metric, Scoring, score
+from palimpsest.metrics.parts import forget_parts
 from palimpsest.metrics.spread import mean_share
 
 FORGET, RETAIN = ("forget", "retain")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from palimpsest.benchmarks.tofu.parts import forget_parts
+from palimpsest.metrics.parts import forget_parts
 from palimpsest.names import HALF, ORIGINAL, RETRAIN
 from palimpsest.report.claims import Claim, Measure, Pair, each
 from palimpsest.report.evidence import Evidence, Place

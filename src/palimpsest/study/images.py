@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from palimpsest.config.messages import one_line
 from palimpsest.errors import UserError
 from palimpsest.settings import Settings
+from palimpsest.study.messages import one_line
 
 LIST = "images.yaml"
 FAMILIES = ("data", "train", "evaluate", "report")

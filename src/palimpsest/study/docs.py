@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-from palimpsest.config.models import Config
 from palimpsest.methods import list_methods, load_method
+from palimpsest.study.models import Config
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 REFERENCE = "config/README.md"
-COMMAND = "python -m palimpsest.config write"
+COMMAND = "python -m palimpsest.study write"
 
 INTRODUCTION = f"""\
 # Configuration
@@ -28,7 +28,7 @@ any job starts, and Snakemake exits with code 2.
   `1.0e-5`; `010` as 8, `1:30` as 90, `no` as false) are rejected with file and line. A duplicate list element, a number out of
   bounds and a setting that has no effect are rejected too. Definitions (sources, benchmarks, models, suites, attacks,
   references) that no block uses are allowed. Snakemake reads the files of `--configfile` first; if a file is not valid YAML,
-  `python -m palimpsest.config check FILE` prints the line. Snakemake reads numbers inside a value of `--config` as text: put
+  `python -m palimpsest.study check FILE` prints the line. Snakemake reads numbers inside a value of `--config` as text: put
   them in a file.
 - **Names** (of a study, benchmark, model, variant, suite, attack) become folder names: letters, digits, `.`, `_`, `+` and `-`,
   starting with a letter or digit.

@@ -8,20 +8,20 @@ from itertools import groupby
 from palimpsest.attacks import list_attacks
 from palimpsest.attacks import module_name as attack_module
 from palimpsest.benchmarks import kinds, suites
-from palimpsest.config.rules import PUBLISHED
-from palimpsest.config.stages import STAGES
 from palimpsest.methods import list_methods
 from palimpsest.methods import module_name as method_module
 from palimpsest.names import WATCHING
 from palimpsest.provenance.digest import PACKAGE, ROOT, code_closure, stage_module
 from palimpsest.report.pages import page_modules
+from palimpsest.study.rules import PUBLISHED
+from palimpsest.study.stages import STAGES
 
 # The modules of one of several that a job has, by its name.
 Beside = dict[str, tuple[str, ...]]
 PAGE = "docs/invalidation.md"
 HEAD = """# What an edit reruns
 
-Made by `python -m palimpsest.config write`; a test compares it with the code. An edit of a module reruns the stages in its row,
+Made by `python -m palimpsest.study write`; a test compares it with the code. An edit of a module reruns the stages in its row,
 and all that is made of their artefacts. Edits of comments, docstrings and formatting rerun nothing. A stage with names in
 brackets reruns for these methods, attacks, sources or suites alone; `finetune of markov` is a stage that a benchmark brings.
 

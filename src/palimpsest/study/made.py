@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from palimpsest.config.study import Study
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned
 from palimpsest.names import RETRAIN
+from palimpsest.study.study import Study
 
 Key = tuple[str, ...]
 

@@ -10,8 +10,6 @@ from typing import Any
 from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.benchmarks.kinds import source_modules
 from palimpsest.benchmarks.suites import SETTINGS
-from palimpsest.config.models import Block, Config, External, Model, Selection
-from palimpsest.config.patterns import ANY
 from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.evaluation.suite import Suite
@@ -20,6 +18,8 @@ from palimpsest.methods.base import LayerMethod, Method
 from palimpsest.mistakes import known, place
 from palimpsest.models.settings import Tiny
 from palimpsest.names import CHOSEN, GRID, ORIGINAL, RETRAIN
+from palimpsest.study.models import Block, Config, External, Model, Selection
+from palimpsest.study.patterns import ANY
 from palimpsest.training.settings import UnlearnSettings
 
 # By kind of suite the scores that say how far a model has forgotten.

@@ -1,4 +1,4 @@
-"""`python -m palimpsest.config write` makes the schema, the reference of the config and the page on reruns anew.
+"""`python -m palimpsest.study write` makes the schema, the reference of the config and the page on reruns anew.
 
 `check FILE...` says in which line a config is no YAML, which Snakemake does not say of the files of --configfile.
 """
@@ -6,15 +6,15 @@
 from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path
-from palimpsest.config.budget import PAGE, budget_text
-from palimpsest.config.docs import REFERENCE, SCHEMA, reference_text, schema_text
-from palimpsest.config.files import read_file
-from palimpsest.config.messages import one_line
+from palimpsest.study.budget import PAGE, budget_text
+from palimpsest.study.docs import REFERENCE, SCHEMA, reference_text, schema_text
+from palimpsest.study.files import read_file
+from palimpsest.study.messages import one_line
 
 
 def main() -> None:
     """Run one of the two commands."""
-    parser = Parser(prog="python -m palimpsest.config", description=__doc__)
+    parser = Parser(prog="python -m palimpsest.study", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("write", help=f"write {SCHEMA}, {REFERENCE} and {PAGE}, in the repository's root")
     checked = commands.add_parser("check", help="say in which line of a config YAML would fail, drop a key or misread a value")

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from palimpsest.config.made import Key, list_asked, list_made
-from palimpsest.config.study import Study
 from palimpsest.names import CHOSEN, DEFAULT, PLAIN, ROLES, ModelId
+from palimpsest.study.made import Key, list_asked, list_made
+from palimpsest.study.study import Study
 
 Place = tuple[str, str, str]
 LINE_BREAKS = "\r\x85\u2028\u2029"

@@ -8,15 +8,15 @@ import sys
 from typing import Any
 
 from palimpsest.arguments import Parser, refuse
-from palimpsest.config.description import config_text
-from palimpsest.config.stages import Artefacts
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
+from palimpsest.study.description import config_text
+from palimpsest.study.stages import Artefacts
+from palimpsest.study.study import Study
 
 
 def main() -> int:
     """Run one of the two commands."""
-    parser = Parser(prog="python -m palimpsest.config.publish", description=__doc__)
+    parser = Parser(prog="python -m palimpsest.study.publish", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, prints in (("resolved", "print a config as YAML"), ("measured", "print the spec of its table of costs")):
         commands.add_parser(name, help=prints).add_argument("json", type=_config)

@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from palimpsest.config.messages import one_line
-from palimpsest.config.models import Config
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half, read_text
 from palimpsest.provenance.digest import ROOT
+from palimpsest.study.messages import one_line
+from palimpsest.study.models import Config
 
 BASE = Path("config.yaml")
 ARGUMENT, FILES = "--config", "--configfile"

@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from palimpsest.benchmarks import suites
 from palimpsest.benchmarks.base import LocalSource
-from palimpsest.config.checks import files_made_of
-from palimpsest.config.description import describe_study
-from palimpsest.config.stages import Node, evaluation_of, external_of, model_of, own_module, scores_of, suites_of
-from palimpsest.config.study import CHUNKS, Study
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.names import CHOSEN, PLAIN, RETRAIN, ModelId
 from palimpsest.provenance.canonical import canonical_json
@@ -30,6 +26,10 @@ from palimpsest.stages import (
     split,
     unlearn,
 )
+from palimpsest.study.checks import files_made_of
+from palimpsest.study.description import describe_study
+from palimpsest.study.stages import Node, evaluation_of, external_of, model_of, own_module, scores_of, suites_of
+from palimpsest.study.study import CHUNKS, Study
 
 if TYPE_CHECKING:
     from palimpsest.report.study import ReportSpec

@@ -12,7 +12,6 @@ from typing import Any
 
 from palimpsest.attacks import module_name as attack_module
 from palimpsest.benchmarks import kinds, suites
-from palimpsest.config.study import Study
 from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.methods import load_method, module_name
@@ -21,6 +20,7 @@ from palimpsest.models.settings import Tiny
 from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN, WATCHING, Agreement, ModelId
 from palimpsest.provenance.digest import stage_code, stage_module
 from palimpsest.report.pages import page_modules
+from palimpsest.study.study import Study
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
 UNLEARNED = f"{RUN}/unlearn/{{method}}/{{variant}}"

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from palimpsest import environment
-from palimpsest.config.files import Layer
-from palimpsest.config.made import Key, list_asked, list_made
-from palimpsest.config.messages import one_line
-from palimpsest.config.patterns import matches
-from palimpsest.config.study import Study, read_gaps
 from palimpsest.errors import UserError
 from palimpsest.mistakes import place
+from palimpsest.study.files import Layer
+from palimpsest.study.made import Key, list_asked, list_made
+from palimpsest.study.messages import one_line
+from palimpsest.study.patterns import matches
+from palimpsest.study.study import Study, read_gaps
 
 # What a study comes to, written out beside its report; those of older versions say more than the study needs.
 RESOLVED = "run_config.yaml"

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from palimpsest.config.description import resolve_config
-from palimpsest.config.specs import source_files, spec_of
-from palimpsest.config.stages import STAGES, Artefacts, Node, needs_network
-from palimpsest.config.study import Study
 from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
 from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.study.description import resolve_config
+from palimpsest.study.specs import source_files, spec_of
+from palimpsest.study.stages import STAGES, Artefacts, Node, needs_network
+from palimpsest.study.study import Study
 
 NEVER = r"(?!)"
 # What writes the files beside the report.
-PUBLISHED = ("palimpsest.config.publish", "palimpsest.report.cost")
+PUBLISHED = ("palimpsest.study.publish", "palimpsest.report.cost")
 # What grows with the attempt, so that a job which ran out of it gets more.
 GROWING = ("mem", "runtime")
 # Before the command of a job that is to see the network: in a container it sees none otherwise.

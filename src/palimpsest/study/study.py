@@ -14,7 +14,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
-from palimpsest.config.blocks import (
+from palimpsest.errors import UserError
+from palimpsest.methods import load_method, make_method
+from palimpsest.models.settings import UsedSettings
+from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ModelId
+from palimpsest.study.blocks import (
     check_judged,
     check_layers,
     check_training,
@@ -22,9 +26,9 @@ from palimpsest.config.blocks import (
     check_weights,
     stands_in,
 )
-from palimpsest.config.checks import check_characters, check_config, check_folders, check_logs
-from palimpsest.config.messages import explain
-from palimpsest.config.models import (
+from palimpsest.study.checks import check_characters, check_config, check_folders, check_logs
+from palimpsest.study.messages import explain
+from palimpsest.study.models import (
     Block,
     Config,
     MethodSettings,
@@ -33,11 +37,7 @@ from palimpsest.config.models import (
     Selection,
     Trajectories,
 )
-from palimpsest.config.patterns import matching, matching_patterns, merge
-from palimpsest.errors import UserError
-from palimpsest.methods import load_method, make_method
-from palimpsest.models.settings import UsedSettings
-from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ModelId
+from palimpsest.study.patterns import matching, matching_patterns, merge
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
 # Names a file that lists the artefacts which failed jobs left missing, with the reasons.

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from palimpsest.config.study import GAPS, Study
 from palimpsest.errors import DIVERGED_EXIT
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.report import outdated
+from palimpsest.study.study import GAPS, Study
 
 # What makes a report of the numbers that there are; `all` and `report` ask for it.
 REPORTING = ("scores", "summarise", "page", "publish", "all", "report")

@@ -10,16 +10,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from palimpsest.benchmarks.base import LocalSource, SourcedBenchmark
-from palimpsest.config.blocks import check_block, check_epochs, check_pattern, stands_in
-from palimpsest.config.messages import explain
-from palimpsest.config.models import Config, External, MethodSettings
-from palimpsest.config.patterns import ANY
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import known, place
 from palimpsest.models.settings import Pretrained, Repository
 from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES
+from palimpsest.study.blocks import check_block, check_epochs, check_pattern, stands_in
+from palimpsest.study.messages import explain
+from palimpsest.study.models import Config, External, MethodSettings
+from palimpsest.study.patterns import ANY
 from palimpsest.training.settings import UnlearnSettings
 
 PATTERN = ("benchmark", "split", "model", "method")
