@@ -27,6 +27,7 @@ from scipy.stats import ks_2samp
 from palimpsest.benchmarks.tofu.items import sets_from_table
 from palimpsest.benchmarks.tofu.scores import tofu_scores
 from palimpsest.metrics.parts import forget_parts
+from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.scores import tables
 from palimpsest.scores.columns import EXAMPLE_COLUMNS, IDENTITY, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.stages import scores
@@ -249,6 +250,20 @@ def test_a_trajectory_that_retrain_cannot_judge_is_refused(
     study.watch(identity("npo", "default", suite="tofu"), watched)
     line = refusal(lambda: study.score(monkeypatch, RUN), capsys)
     assert "npo/default/model/items.parquet" in line and said in line
+
+
+def test_of_a_watched_training_the_curve_is_checked_and_not_the_weights(
+    study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of, folder = study.artefacts["trajectory"][0]
+    weights, curve = folder / "model.safetensors", folder / "items.parquet"
+    weights.write_bytes(b"weights")
+    (folder / MANIFEST).unlink()
+    study.seal("trajectory", of, folder)
+    weights.write_bytes(b"damaged")
+    assert (study.score(monkeypatch, RUN) / "scores.parquet").exists()
+    curve.write_bytes(curve.read_bytes() + b"more")
+    assert f"{curve}: sha256 is" in refusal(lambda: study.score(monkeypatch, RUN), capsys)
 
 
 def test_a_watched_training_that_the_spec_does_not_name_is_refused(

@@ -105,7 +105,8 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     """Run one stage from the command line; errors that are no bugs are printed as one line, with the exit codes of `errors`.
 
     Of several processes the main one speaks, or the first that fails. An artefact made of a diverged one is diverged too,
-    without any work, unless the spec says by `takes_diverged` that the stage knows what to do with it.
+    without any work, unless the spec says by `takes_diverged` that the stage can handle it. Weights are
+    checked unless it says by `reads_weights` that the stage reads none.
     """
     short = name.rpartition(".")[2]
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
@@ -156,7 +157,8 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"spec: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    read = [verify_artefact(path) for _, path in args.inputs] if processes.is_main() else []
+    weights = getattr(spec_type, "reads_weights", True)
+    read = [verify_artefact(path, weights=weights) for _, path in args.inputs] if processes.is_main() else []
     taken = getattr(spec_type, "takes_diverged", False)
     inherited = next((manifest["diverged"] for manifest in read if "diverged" in manifest and not taken), None)
     record = processes.main_value(inherited)

@@ -39,6 +39,7 @@ class Spec(Settings):
     """
 
     takes_diverged: ClassVar[bool] = True
+    reads_weights: ClassVar[bool] = False
 
     rule: SelectionRule
     suite: str

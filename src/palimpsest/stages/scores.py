@@ -35,6 +35,7 @@ class Spec(Settings):
     """
 
     takes_diverged: ClassVar[bool] = True
+    reads_weights: ClassVar[bool] = False
 
     run: Run
     suites: dict[str, str]
