@@ -23,7 +23,7 @@ def test_a_log_reruns_its_artefact_and_the_report_and_nothing_else(finished: Che
 
     missing = finished.snakemake("--dry-run", *arguments)
     assert missing.returncode == 2, missing.stdout
-    line = "palimpsest: config: external: theirs: log: there is no 'logs/items.parquet': a log, or a folder that holds one\n"
+    line = "palimpsest: config: external: theirs: log: there is no 'logs/items.parquet'; expected a log, or a folder with a log\n"
     assert missing.stdout.endswith(line)
 
     shutil.copy(finished.path / METHODS / "ga/default/eval/tofu/items.parquet", log)

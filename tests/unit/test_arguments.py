@@ -277,7 +277,7 @@ def test_a_broken_config_beside_results_is_one_line(capsys: pytest.CaptureFixtur
     PLACES[place](tmp_path).rename(study.root / "run_config.yaml")
     here = str(study.root)
     for command in (["verify", here], ["compare", here, here], ["crate", here, str(tmp_path / "crate")]):
-        assert re.search(r"run_config\.yaml(:1)?: (a NUL byte|empty|a config is|no YAML)", refused(capsys, "audit", *command))
+        assert re.search(r"run_config\.yaml(:1)?: (a NUL byte|empty|a config is|not YAML)", refused(capsys, "audit", *command))
 
 
 @pytest.mark.parametrize(
@@ -299,8 +299,8 @@ def test_a_damaged_summary_is_one_line(capsys: pytest.CaptureFixture[str], tmp_p
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (["--spec", ""], "--spec is no JSON"),
-        (["--spec", "[1"], "--spec is no JSON"),
+        (["--spec", ""], "--spec is not JSON"),
+        (["--spec", "[1"], "--spec is not JSON"),
         (["--spec", "[1]"], "spec: "),
         (["--spec", "NaN"], "spec: "),
         (["--in", "x"], "'x' is not NAME=MANIFEST"),
@@ -341,8 +341,8 @@ def test_a_stage_says_a_wrong_argument_in_one_line(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["resolved", "{"], "argument json: no JSON"),
-        (["resolved", "[1]"], "argument json: a config is an object"),
+        (["resolved", "{"], "argument json: not JSON"),
+        (["resolved", "[1]"], "argument json: a config must be an object"),
         (["measured", "{}"], "config: the key 'study' is missing"),
         ([], "the following arguments are required: command"),
     ],

@@ -183,14 +183,14 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
             "request3 ...",
         ),
         ({"splits": ["scale4"]}, [], "splits: scale4: source 'corpus' has 3 parts"),
-        ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu: kind muse or lm-eval is wanted"),
-        ({"attacks": ["relearn-shortest"]}, [], "attacks: muse is of kind muse, which takes none"),
+        ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu; expected kind muse or lm-eval"),
+        ({"attacks": ["relearn-shortest"]}, [], "attacks: muse is of kind muse, which takes no attacks"),
         ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, but muse is a corpus"),
-        ({"trajectories": {"suite": "tofu"}}, [], "trajectories: suite: 'tofu' is of kind tofu: kind muse is wanted"),
+        ({"trajectories": {"suite": "tofu"}}, [], "trajectories: suite: 'tofu' is of kind tofu; expected kind muse"),
         (
             {"splits": ["scale2"], "trajectories": {"suite": "muse"}},
             [],
-            "trajectories: scale2 of muse is not watched",
+            "trajectories: scale2 of muse has no trajectories",
         ),
         (
             {"benchmark": "wmdp", "splits": ["scale2"], "suites": ["hazards"]},
@@ -200,9 +200,9 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"benchmark": "wmdp", "suites": ["hazards"], "trajectories": {"suite": "muse"}},
             [],
-            "trajectories: suite: wmdp is of kind wmdp, which is not watched: no trajectories, and no choice",
+            "trajectories: suite: wmdp is of kind wmdp, which has no trajectories and no selections",
         ),
-        ({"benchmark": "wmdp", "suites": ["muse"]}, [], "suites: 'muse' is of kind muse: kind lm-eval is wanted"),
+        ({"benchmark": "wmdp", "suites": ["muse"]}, [], "suites: 'muse' is of kind muse; expected kind lm-eval"),
         (
             {"benchmark": "news", "models": ["tiny"]},
             [],
@@ -223,17 +223,17 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
             {},
             [(("benchmarks", "muse", "source"), "world")],
             "benchmarks: muse: source: 'world' is of kind world; "
-            "for kind muse allowed: austen, muse-folder, muse-hub, muse-world",
+            "allowed for kind muse: austen, muse-folder, muse-hub, muse-world",
         ),
         (
             {"benchmark": "tofu", "splits": ["forget10"], "suites": ["tofu"], "models": ["large"]},
             [],
-            "models: large: original: tofu is of kind tofu, which trains its own: null",
+            "models: large: original: tofu is of kind tofu, which trains its own; use null",
         ),
         (
             {"benchmark": "news", "models": ["large"]},
             [(("models", "large", "retrain"), None)],
-            "models: large: original: goes with retrain: both or neither",
+            "models: large: original: original and retrain go together: give both or neither",
         ),
         (
             {**WMDP, "models": ["large"]},
@@ -248,7 +248,7 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         (
             {"splits": ["request2"], "methods": [{"simnpo": ["chosen"]}]},
             [],
-            "selections: simnpo: split: request2 of muse is not watched: set another",
+            "selections: simnpo: split: request2 of muse has no trajectories; set another split",
         ),
         (
             {"methods": [{"simnpo": ["chosen"]}]},
@@ -258,7 +258,7 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
         (
             {"trajectories": {"suite": "muse"}},
             [(("methods", "muse/*/*/npo"), {"max_steps": 100})],
-            "blocks: muse/forget/tiny/npo: max_steps: 100: what is watched or chosen is trained by epochs: null",
+            "blocks: muse/forget/tiny/npo: max_steps: 100: trajectories and selections need epochs; use null",
         ),
         (
             {"methods": [{"npo": ["half"]}]},

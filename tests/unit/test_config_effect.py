@@ -80,12 +80,12 @@ def test_the_study_itself_is_taken() -> None:
         (
             ("methods", "tofu/*/tiny/npo"),
             {"forget_weight": 0, "retain_weight": 0.0},
-            "variants: tofu/forget10/tiny/npo: default: forget_weight: 0.0: retain_weight is 0 too, so that nothing is learnt",
+            "variants: tofu/forget10/tiny/npo: default: forget_weight: 0.0: retain_weight is 0 too, so nothing is learnt",
         ),
         (
             ("methods", "tofu/*/tiny/ga"),
             {"forget_weight": 0.0},
-            "variants: tofu/forget10/tiny/ga: default: forget_weight: 0.0: there is no retain loss, so that nothing is learnt",
+            "variants: tofu/forget10/tiny/ga: default: forget_weight: 0.0: there is no retain loss, so nothing is learnt",
         ),
         (
             ("methods", "tofu/*/tiny/ga"),
@@ -118,7 +118,7 @@ def test_the_study_itself_is_taken() -> None:
         (
             ("blocks", 0, "methods"),
             ["npo", {"npo": ["default"]}],
-            "blocks[0]: methods: npo: variant 'default' is asked for twice",
+            "blocks[0]: methods: npo: variant 'default' is listed twice",
         ),
         (
             ("blocks", 0, "methods"),
@@ -138,12 +138,12 @@ def test_the_study_itself_is_taken() -> None:
         (
             ("blocks", 0),
             {**BLOCK, "methods": [], "attacks": ["relearn"]},
-            "blocks[0]: attacks: the block has no methods, and so no unlearned model that this is for",
+            "blocks[0]: attacks: the block has no methods, so it has no unlearned models",
         ),
         (
             ("blocks", 0),
             {**BLOCK, "methods": [], "trajectories": {"suite": "tofu"}},
-            "blocks[0]: trajectories: the block has no methods, and so no unlearned model that this is for",
+            "blocks[0]: trajectories: the block has no methods, so it has no unlearned models",
         ),
         # Settings that others make void.
         (
@@ -176,13 +176,13 @@ def test_the_study_itself_is_taken() -> None:
         (
             ("methods", "tofu/*/tiny/rmu"),
             {"layer": 2},
-            "variants: tofu/forget10/tiny/rmu: default: layer 2 is to be trained: the layers of this model are 0 to 1",
+            "variants: tofu/forget10/tiny/rmu: default: layer 2 does not exist: the layers of this model are 0 to 1",
         ),
         (
             (*TINY, "resources"),
             {"parallel": "fsdp", "gpu": 2},
             "variants: tofu/forget10/tiny/rmu: default: rmu needs all weights in every process: "
-            "tiny has resources: parallel: fsdp: ddp",
+            "tiny has resources: parallel: fsdp; use ddp",
         ),
         (
             (*TINY, "architecture"),
@@ -236,7 +236,7 @@ def test_a_variant_of_all_methods_that_changes_nothing_of_one_is_one_line() -> N
 
 def test_lessons_on_facts_are_for_a_benchmark_that_has_facts() -> None:
     line = refused(texts(MUSE, changes=[(("finetuning", "muse/*/tiny"), {"fact_lessons": 1})]))
-    assert line == "config: finetuning: muse/forget/tiny: fact_lessons: 1: kind muse has no facts: 0".removeprefix("config: ")
+    assert line == "config: finetuning: muse/forget/tiny: fact_lessons: 1: kind muse has no facts; use 0".removeprefix("config: ")
     assert "kind markov has no facts" in refused(chains("finetuning", "markov/*/gpt2", value={"fact_lessons": 1}))
     assert Study(changed((("finetuning", "tofu/*/tiny"), {"fact_lessons": 1}))).subjects
 
@@ -245,7 +245,7 @@ def test_a_choice_is_among_several() -> None:
     block = {**BLOCK, "methods": [{"npo": ["chosen"]}]}
     for grid in ({}, {"tofu/*/tiny/npo": {"beta": [0.2]}}):
         config = changed((("blocks", 0), block), (("selections", "tofu/*/*/npo"), {"epochs": "last"}), (("grids",), grid))
-        assert "epochs: last: " in (line := refused(config)) and "is the only trial: epochs: all, or more under grids" in line
+        assert "epochs: last: " in (line := refused(config)) and "is the only trial; use epochs: all, or more trials" in line
     assert Study(
         changed((("blocks", 0), block), (("selections", "tofu/*/*/npo"), {"epochs": "last"}), (("grids",), GRID))
     ).choices
@@ -362,7 +362,7 @@ def test_repositories_without_a_revision_are_folders() -> None:
         (
             ("finetuning", "markov/length/gpt2"),
             {},
-            "finetuning: \"markov/length/gpt2\": 'length' is no split; did you mean lengths?",
+            "finetuning: \"markov/length/gpt2\": 'length' is not a split; did you mean lengths?",
         ),
     ],
 )

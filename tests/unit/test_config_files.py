@@ -43,50 +43,50 @@ def said(content: str | bytes) -> str:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("study: a\nsuites: {}\nstudy: b\n", ":3: the key 'study' stands twice, first in line 1"),
+        ("study: a\nsuites: {}\nstudy: b\n", ":3: duplicate key 'study', first in line 1"),
         (
             'methods:\n  "tofu/*/tiny/npo": {beta: 0.7}\n  "tofu/*/tiny/npo": {beta: 0.1}\n',
-            ":3: the key 'tofu/*/tiny/npo' stands twice, first in line 2",
+            ":3: duplicate key 'tofu/*/tiny/npo', first in line 2",
         ),
-        ("a: &a {x: 1}\nb: &b {x: 2}\nc:\n  <<: *a\n  <<: *b\n", ":5: the key '<<' stands twice, first in line 4"),
-        ('study: a\n"study": b\n', ":2: the key 'study' stands twice, first in line 1"),
-        ('{"study": "a",\n\t"study": "b"}', ":2: the key 'study' stands twice, first in line 1"),
-        ("blocks:\n- seeds: [010]\n", ":2: 010 is 8 to YAML, a number of base 8: write it so, or without the zero before it"),
-        ("blocks:\n- seeds: [08]\n", ":2: 08 is text to YAML: write 8 for the number, or '08' in quotes for the text"),
-        ("blocks:\n- seeds: [0o17]\n", ":2: 0o17 is text to YAML: write 15 for the number, or '0o17' in quotes for the text"),
+        ("a: &a {x: 1}\nb: &b {x: 2}\nc:\n  <<: *a\n  <<: *b\n", ":5: duplicate key '<<', first in line 4"),
+        ('study: a\n"study": b\n', ":2: duplicate key 'study', first in line 1"),
+        ('{"study": "a",\n\t"study": "b"}', ":2: duplicate key 'study', first in line 1"),
+        ("blocks:\n- seeds: [010]\n", ":2: YAML reads 010 as 8 (base 8): write that number, or remove the leading zero"),
+        ("blocks:\n- seeds: [08]\n", ":2: YAML reads 08 as text: write 8 for the number, or '08' in quotes for the text"),
+        ("blocks:\n- seeds: [0o17]\n", ":2: YAML reads 0o17 as text: write 15 for the number, or '0o17' in quotes for the text"),
         (
             "models: {tiny: {resources: {runtime: 1:30}}}",
-            ":1: 1:30 is 90 to YAML, a number of base 60: write it so, or '1:30' in quotes for the text",
+            ":1: YAML reads 1:30 as 90 (base 60): write that number, or '1:30' in quotes for the text",
         ),
-        ("suites: {own: {tasks: [no]}}", ":1: no is false to YAML: write false, or 'no' in quotes for the word"),
-        ("suites:\n  on: {}\n", ":2: on is true to YAML: write true, or 'on' in quotes for the word"),
+        ("suites: {own: {tasks: [no]}}", ":1: YAML reads no as false: write false, or 'no' in quotes for the word"),
+        ("suites:\n  on: {}\n", ":2: YAML reads on as true: write true, or 'on' in quotes for the word"),
         (
             "finetuning: {p: {learning_rate: 1e-3}}",
-            ":1: 1e-3 is text to YAML: write 0.001 for the number, or '1e-3' in quotes for the text",
+            ":1: YAML reads 1e-3 as text: write 0.001 for the number, or '1e-3' in quotes for the text",
         ),
         (
             "finetuning: {p: {learning_rate: 5e-7}}",
-            ":1: 5e-7 is text to YAML: write 5.0e-07 for the number, or '5e-7' in quotes for the text",
+            ":1: YAML reads 5e-7 as text: write 5.0e-07 for the number, or '5e-7' in quotes for the text",
         ),
-        ("study: 2024-01-01", ":1: 2024-01-01 is a date to YAML: write '2024-01-01' in quotes for the text"),
+        ("study: 2024-01-01", ":1: YAML reads 2024-01-01 as a date: write '2024-01-01' in quotes for the text"),
         ("suites:\n  muse:\n    max_items:\n", ":3: a key or a list's dash without a value: write null for none"),
         ("blocks:\n  -\n", ":2: a key or a list's dash without a value: write null for none"),
         ('description: "\\ud83d"', ":1: \\ud83d is half of a surrogate pair, not a character"),
-        ("? [a]\n: 1\n", ":1: a list or a mapping as a key: a key is a text"),
+        ("? [a]\n: 1\n", ":1: the key is a list or a mapping; a key must be text"),
         ("", ": empty: a config is a mapping of keys to values"),
         ("# nothing\n", ": empty: a config is a mapping of keys to values"),
         ("- study: a\n", ":1: a config is a mapping of keys to values"),
         (
             "study:\n\tname: a\n",
-            ":2: no YAML: while scanning for the next token, found character '\\t' that cannot start any token",
+            ":2: not YAML: while scanning for the next token, found character '\\t' that cannot start any token",
         ),
-        ("study: a\nblocks: [1, 2\n", ":3: no YAML: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"),
+        ("study: a\nblocks: [1, 2\n", ":3: not YAML: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"),
         (
             "study: a\n---\nstudy: b\n",
-            ":2: no YAML: expected a single document in the stream, but found another document",
+            ":2: not YAML: expected a single document in the stream, but found another document",
         ),
-        ("study: *a\n", ":1: no YAML: found undefined alias 'a'"),
-        ("study: \x07", ": no YAML: unacceptable character #x0007: special characters are not allowed"),
+        ("study: *a\n", ":1: not YAML: found undefined alias 'a'"),
+        ("study: \x07", ": not YAML: unacceptable character #x0007: special characters are not allowed"),
         ("study: a".encode("utf-16"), ": UTF-16: save it as UTF-8"),
         (b"\x1f\x8b\x08", ": compressed by gzip: unpack it"),
         (b"study: a\ndescription: \xff", ":2: byte 14 of the line is not UTF-8"),
@@ -146,7 +146,7 @@ def test_a_number_that_is_taken_is_the_number_that_anyone_reads(text: str) -> No
 def test_entries_of_the_command_line_are_looked_at_too() -> None:
     layers = read_layers([], [], ["study=a", 'sources={"a": {"path": "b"}}', "description=a: b: c"])
     assert [layer.config for layer in layers] == [{"study": "a"}, {"sources": {"a": {"path": "b"}}}, {"description": "a: b: c"}]
-    with pytest.raises(UserError, match=r"^--config methods:1: the key 'a/b/c/npo' stands twice, first in line 1$"):
+    with pytest.raises(UserError, match=r"^--config methods:1: duplicate key 'a/b/c/npo', first in line 1$"):
         read_layers([], [], ['methods={"a/b/c/npo": {"beta": 1}, "a/b/c/npo": {}}'])
     with pytest.raises(UserError, match=r"^--config: study is given twice$"):
         read_layers([], [], ["study=a", "study=b"])
@@ -159,7 +159,7 @@ def test_the_base_may_be_named_before_the_other_files_and_stays_the_base() -> No
     for files, layers in (([base], []), ([base, other], ["other.yaml"]), ([base.absolute(), other], ["other.yaml"])):
         assert [layer.name for layer in open_layers([*files, base], files, [])] == layers
     for files in ([other, base], [base, other, base]):
-        with pytest.raises(UserError, match=r"^--configfile: config.yaml lies below the other files: name it first, or not at"):
+        with pytest.raises(UserError, match=r"^--configfile: config.yaml is merged before the other files: name it first, or"):
             on_top([base], files)
 
 
@@ -172,18 +172,18 @@ def test_the_base_may_be_named_before_the_other_files_and_stays_the_base() -> No
         (
             "methods",
             "tofu/forget1O/tiny/npo",
-            "'forget1O' is no split; did you mean forget10? allowed: forgetNN, NN from 01 to 99",
+            "'forget1O' is not a split; did you mean forget10? allowed: forgetNN, NN from 01 to 99",
         ),
-        ("methods", "tofu/forget*/tiny/npo", "'forget*' is no split; did you mean forget10? allowed: forgetNN, NN from 01"),
+        ("methods", "tofu/forget*/tiny/npo", "'forget*' is not a split; did you mean forget10? allowed: forgetNN, NN from 01"),
         (
             "finetuning",
             "tofu/forgett10/tiny",
-            "'forgett10' is no split; did you mean forget10? allowed: forgetNN, NN from 01 to 99",
+            "'forgett10' is not a split; did you mean forget10? allowed: forgetNN, NN from 01 to 99",
         ),
-        ("reinforcing", "tofu/forget00/tiny", "'forget00' is no split; did you mean forget10? allowed: forgetNN"),
-        ("variants", "*/retain90/*/npo", "'retain90' is no split; allowed: forgetNN, NN from 01 to 99, or * for any"),
-        ("grids", "tofu/10/tiny/npo", "'10' is no split; "),
-        ("selections", "tofu/Forget10/tiny/npo", "'Forget10' is no split; did you mean forget10?"),
+        ("reinforcing", "tofu/forget00/tiny", "'forget00' is not a split; did you mean forget10? allowed: forgetNN"),
+        ("variants", "*/retain90/*/npo", "'retain90' is not a split; allowed: forgetNN, NN from 01 to 99, or * for any"),
+        ("grids", "tofu/10/tiny/npo", "'10' is not a split; "),
+        ("selections", "tofu/Forget10/tiny/npo", "'Forget10' is not a split; did you mean forget10?"),
     ],
 )
 def test_a_split_of_a_pattern_that_can_be_none_is_one_line(section: str, pattern: str, line: str) -> None:
@@ -226,7 +226,7 @@ def test_a_pattern_of_the_study_itself_that_applies_to_nothing_is_one_line(layer
             laid(*layers)
         pattern, line = next(iter(patterns)), str(caught.value)
         assert line.startswith(f"config: {section}: ") and pattern in line and nearest in line
-        assert f"in layer{len(layers) - 1}.yaml: the study makes nothing that it applies to" in line
+        assert f"in layer{len(layers) - 1}.yaml: the pattern matches nothing in the study" in line
 
 
 @pytest.mark.parametrize("layer", [layer for layer, _ in LOST])
@@ -250,7 +250,7 @@ def test_a_variant_that_no_block_asks_for_is_one_line() -> None:
 
 def test_patterns_of_the_command_line_are_the_study_s_own() -> None:
     study, entries = Study(CONFIG), ['methods={"tofu/*/tiny/idk": {"epochs": "3"}}']
-    with pytest.raises(UserError, match="in --config methods: the study makes nothing that it applies to"):
+    with pytest.raises(UserError, match="in --config methods: the pattern matches nothing in the study"):
         check_applied(study, read_layers([], [], entries))
 
 

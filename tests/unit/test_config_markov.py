@@ -135,11 +135,11 @@ METHODS = ("methods", "markov/*/gpt2/*")
         ),
         (("blocks", 2, "models"), ["tiny"], "blocks[2]: models: unknown model of kind gpt2 'tiny'; allowed: gpt2"),
         (("blocks", 0, "models"), ["gpt2"], "blocks[0]: models: unknown model 'gpt2'; allowed: tiny"),
-        (("blocks", 2, "suites"), ["tofu"], "blocks[2]: suites: markov is of kind markov, which takes none: it measures itself"),
+        (("blocks", 2, "suites"), ["tofu"], "blocks[2]: suites: markov is of kind markov, which measures itself and takes none"),
         (
             ("blocks", 2, "attacks"),
             ["relearn-shortest"],
-            "blocks[2]: attacks: markov is of kind markov, which takes none: it measures itself",
+            "blocks[2]: attacks: markov is of kind markov, which measures itself and takes none",
         ),
         (
             ("blocks", 2, "methods"),
@@ -159,7 +159,7 @@ METHODS = ("methods", "markov/*/gpt2/*")
         (
             ("blocks", 2, "methods"),
             [{"simnpo": ["chosen"]}],
-            "blocks[2]: methods: simnpo: chosen: choices are made among models that a suite judges, and markov measures itself",
+            "blocks[2]: methods: simnpo: chosen: a selection needs a suite that judges the trials, but markov measures itself",
         ),
         (
             (*METHODS, "retain_loss"),

@@ -32,15 +32,15 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("keys", "value", "line"),
     [
         # Numbers and other types.
-        ((*NPO, "beta"), "1e-5", """methods: "tofu/*/*/npo": beta: '1e-5' is text; YAML needs 1.0e-5 for a number"""),
-        ((*NPO, "beta"), "-2E4", """methods: "tofu/*/*/npo": beta: '-2E4' is text; YAML needs -2.0e+4 for a number"""),
-        ((*NPO, "beta"), "0.1", f"""methods: "tofu/*/*/npo": beta: '0.1' is text; a number is written {UNQUOTED}"""),
+        ((*NPO, "beta"), "1e-5", """methods: "tofu/*/*/npo": beta: '1e-5' is text; write 1.0e-5 for the number"""),
+        ((*NPO, "beta"), "-2E4", """methods: "tofu/*/*/npo": beta: '-2E4' is text; write -2.0e+4 for the number"""),
+        ((*NPO, "beta"), "0.1", f"""methods: "tofu/*/*/npo": beta: '0.1' is text; write a number {UNQUOTED}"""),
         (
             ("models", "tiny", "gradient_checkpointing"),
             "true",
-            f"models: tiny: gradient_checkpointing: 'true' is text; true is written {UNQUOTED}",
+            f"models: tiny: gradient_checkpointing: 'true' is text; write true {UNQUOTED}",
         ),
-        ((*NPO, "epochs"), "ten", """methods: "tofu/*/*/npo": epochs: 'ten' is text; a number is needed"""),
+        ((*NPO, "epochs"), "ten", """methods: "tofu/*/*/npo": epochs: 'ten' is text; expected a number"""),
         ((*NPO, "epochs"), 1.5, 'methods: "tofu/*/*/npo": epochs: 1.5: input should be a valid integer'),
         ((*NPO, "epochs"), 0, 'methods: "tofu/*/*/npo": epochs: 0: input should be greater than or equal to 1'),
         ((*NPO, "beta"), True, 'methods: "tofu/*/*/npo": beta: True: input should be a valid number'),
@@ -237,12 +237,12 @@ def test_a_missing_folder_does_not_matter_once_its_data_is_made(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("keys", "value", "line"),
     [
-        (("strengthening",), {}, "config: the key 'strengthening' is called 'reinforcing' now"),
-        (("models", "tiny", "piece_tokens"), 64, "config: models: tiny: the key 'piece_tokens' is called 'chunk_tokens' now"),
+        (("strengthening",), {}, "config: the key 'strengthening' is now called 'reinforcing'"),
+        (("models", "tiny", "piece_tokens"), 64, "config: models: tiny: the key 'piece_tokens' is now called 'chunk_tokens'"),
         (
             ("models", "tiny", "pieces_per_text"),
             1,
-            "config: models: tiny: the key 'pieces_per_text' is called 'chunks_per_text' now",
+            "config: models: tiny: the key 'pieces_per_text' is now called 'chunks_per_text'",
         ),
     ],
 )

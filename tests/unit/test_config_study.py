@@ -426,7 +426,7 @@ def test_what_they_resolve_to_is_its_own_resolution() -> None:
 
 
 WITHOUT_EPOCHS = (
-    "task-vector edits weights once and has no epochs: no trajectories, no grid, no choice; settings to compare are variants"
+    "task-vector edits weights once and has no epochs: no trajectories, grid or selection; compare its settings as variants"
 )
 RMU = "variants: tofu/forget10/tiny/rmu: default"
 
@@ -492,7 +492,7 @@ def test_what_a_gridded_study_resolves_to_is_its_own_resolution() -> None:
         ({"grids": {"tofu/*/*/ga": {"beta": [1.0]}}}, "unknown setting of ga 'beta'"),
         ({"references": {}}, "reference: 'noisy'; allowed: plain"),
         ({"references": {"plain": {"random_share": 0.5}}}, "plain is the start model itself"),
-        ({"selections": {"tofu/*/*/*": {"suite": "lm-eval"}}}, "kind tofu is wanted"),
+        ({"selections": {"tofu/*/*/*": {"suite": "lm-eval"}}}, "expected kind tofu"),
         ({"selections": {"tofu/*/*/*": {"split": "forget33"}}}, "not a whole number of authors"),
         (
             {"variants": {"tofu/*/*/simnpo": {"noisy": {"reference": "noisy"}, "half": {}, "beta-2.5": {}}}},

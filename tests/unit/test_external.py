@@ -193,7 +193,7 @@ def configured(**entries: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "changes", "line"),
     [
-        ("simnpo", {}, "external: simnpo: the name of a method: what is imported needs one of its own"),
+        ("simnpo", {}, "external: simnpo: this is the name of a method; an imported log needs another name"),
         ("retrain", {}, "external: retrain: 'retrain' is the name of a folder of the results; choose another name"),
         (
             "../up",
@@ -203,10 +203,10 @@ def configured(**entries: dict[str, Any]) -> dict[str, Any]:
         ("x", {"split": "forget05"}, "external: x: no block evaluates models of tofu/forget05/tiny with suite tofu"),
         ("x", {"model": "large"}, "external: x: model: unknown model 'large'; allowed: tiny"),
         ("x", {"benchmark": "muse"}, "external: x: benchmark: unknown benchmark 'muse'; allowed: tofu"),
-        ("x", {"suite": "lm-eval"}, "external: x: suite: lm-eval is of kind lm-eval: kind tofu is wanted"),
+        ("x", {"suite": "lm-eval"}, "external: x: suite: lm-eval is of kind lm-eval; expected kind tofu"),
         ("x", {"label": ""}, "external: x: label: '': string should have at least 1 character"),
-        ("x", {"log": "gone.json"}, "external: x: log: there is no 'gone.json': a log, or a folder that holds one"),
-        ("x", {"retrain": "gone"}, "external: x: retrain: there is no 'gone': a log, or a folder that holds one"),
+        ("x", {"log": "gone.json"}, "external: x: log: there is no 'gone.json'; expected a log, or a folder with a log"),
+        ("x", {"retrain": "gone"}, "external: x: retrain: there is no 'gone'; expected a log, or a folder with a log"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line(

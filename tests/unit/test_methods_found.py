@@ -103,7 +103,7 @@ def test_a_method_of_another_package_is_one_like_ours(site: Path) -> None:
         (
             "from palimpsest.methods.ga import GA\nclass BoundedGA(GA):\n    epochs: int = 5",
             extending.POINT,
-            "method bounded-ga: its setting epochs has the name of a setting of every method",
+            "method bounded-ga: its setting epochs has the name of a general setting",
         ),
     ],
 )

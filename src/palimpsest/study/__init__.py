@@ -1,1 +1,1 @@
-"""The config of a study: its models, its checks, what it comes to, and its reference."""
+"""The config of a study: its schema, its checks, its resolution and its reference."""

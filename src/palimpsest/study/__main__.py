@@ -1,6 +1,6 @@
-"""`python -m palimpsest.study write` makes the schema, the reference of the config and the page on reruns anew.
+"""`python -m palimpsest.study write` regenerates the schema, the config reference and the page on reruns.
 
-`check FILE...` says in which line a config is no YAML, which Snakemake does not say of the files of --configfile.
+`check FILE...` prints the line in which a config is not YAML; Snakemake does not print it for files of --configfile.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ def main() -> None:
     parser = Parser(prog="python -m palimpsest.study", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("write", help=f"write {SCHEMA}, {REFERENCE} and {PAGE}, in the repository's root")
-    checked = commands.add_parser("check", help="say in which line of a config YAML would fail, drop a key or misread a value")
+    checked = commands.add_parser("check", help="print the line of a config in which YAML fails, drops a key or misreads a value")
     checked.add_argument("files", nargs="+", type=filled_path)
     args = parser.parse_args()
     if args.command == "write":

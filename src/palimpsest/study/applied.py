@@ -1,4 +1,4 @@
-"""Whether all that a study's own files say by pattern applies to something that the study makes."""
+"""The check that every pattern in a study's own files applies to something in the study."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from palimpsest.study.messages import one_line
 from palimpsest.study.patterns import matches
 from palimpsest.study.study import Study, read_gaps
 
-# What a study comes to, written out beside its report; those of older versions say more than the study needs.
+# The resolved config beside a report; older versions wrote more settings into it than the study needs.
 RESOLVED = "run_config.yaml"
 
 
 def open_study(raw: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Study:
-    """Return the study of a Snakefile's config, which lies in these layers on top of `config.yaml`.
+    """Return the study of a Snakefile's config, given its layers, which are merged over `config.yaml`.
 
-    For a mistake, print one line and leave Snakemake with exit code 2.
+    On a user error, print one line and exit Snakemake with code 2.
     """
     with one_line():
         environment.check()
@@ -34,7 +34,7 @@ def open_study(raw: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Study:
 def check_applied(study: Study, layers: Sequence[Layer]) -> None:
     """Raise UserError for a pattern or a variant in the study's own layers that applies to nothing.
 
-    Its own are the last layer with blocks and those on top of it; what lies below may be written for other studies too.
+    The study's own layers are the last one with blocks and all that follow; earlier layers may also serve other studies.
     """
     made = list_made(study)
     own = max((number for number, layer in enumerate(layers) if "blocks" in layer.config), default=0)
@@ -50,7 +50,7 @@ def check_applied(study: Study, layers: Sequence[Layer]) -> None:
 
 
 def _check_asked(study: Study, layer: str, pattern: str, variants: Mapping[str, Any]) -> None:
-    """Refuse a variant that no block asks for where its pattern applies."""
+    """Refuse a variant that no block requests where its pattern applies."""
     asked = {name for key, names in list_asked(study).items() if matches(pattern, key) for name in names}
     for name in variants:
         if name not in asked:
@@ -61,7 +61,7 @@ def _check_asked(study: Study, layer: str, pattern: str, variants: Mapping[str, 
 
 def _nothing(pattern: str, keys: Collection[Key]) -> str:
     near = difflib.get_close_matches(pattern, sorted({"/".join(key) for key in keys}), n=1, cutoff=0)
-    return f"the study makes nothing that it applies to; the nearest is {near[0] if near else 'nothing at all'}"
+    return f"the pattern matches nothing in the study; the nearest is {near[0] if near else 'nothing at all'}"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What a block may ask of a benchmark, by its kind: splits, models, methods, suites, attacks and trajectories."""
+"""Checks of a block against its kind of benchmark: splits, models, methods, suites, attacks and trajectories."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from palimpsest.study.models import Block, Config, External, Model, Selection
 from palimpsest.study.patterns import ANY
 from palimpsest.training.settings import UnlearnSettings
 
-# By kind of suite the scores that say how far a model has forgotten.
+# For each kind of suite, the scores that measure how far a model has forgotten.
 JUDGED = {kind: [aim.name for aim in suite.aims] for kind, suite in SETTINGS.items() if suite.aims}
-# A loss with less weight is none.
+# A loss with a smaller weight has no effect.
 FAINTEST = 1e-9
-# What a retain weight is that nobody has given.
+# The retain weight if the config gives none.
 NO_WEIGHT = UnlearnSettings.model_fields["retain_weight"].default
 
 
 def check_block(config: Config, block: Block, *at: str | int) -> None:
-    """Raise UserError with one line for what a block asks and its benchmark does not give."""
+    """Raise UserError with one line if a block requests something that its benchmark does not provide."""
     for method, variants in block.variants.items():
         if twice := next((name for name in variants if variants.count(name) > 1), None):
-            raise UserError(f"{place(*at, 'methods')}: {method}: variant {twice!r} is asked for twice")
+            raise UserError(f"{place(*at, 'methods')}: {method}: variant {twice!r} is listed twice")
     for key in ("attacks", "trajectories"):
         if getattr(block, key) and not block.methods:
-            raise UserError(f"{place(*at, key)}: the block has no methods, and so no unlearned model that this is for")
+            raise UserError(f"{place(*at, key)}: the block has no methods, so it has no unlearned models")
     known("benchmark", [block.benchmark], config.benchmarks, *at, "benchmark")
     known("model", block.models, config.models, *at, "models")
     benchmark = config.benchmarks[block.benchmark]
@@ -52,17 +52,17 @@ def check_block(config: Config, block: Block, *at: str | int) -> None:
     for split in block.splits:
         benchmark.check_split(config, block.benchmark, split, *at, "splits")
         if block.trajectories and not benchmark.is_watched(split):
-            raise UserError(f"{place(*at, 'trajectories')}: {split} of {block.benchmark} is not watched")
+            raise UserError(f"{place(*at, 'trajectories')}: {split} of {block.benchmark} has no trajectories")
 
 
 def _check_source(config: Config, block: Block, benchmark: SourcedBenchmark) -> None:
-    """Refuse a source of another kind of benchmark, and one that lacks a setting."""
+    """Refuse a source of another kind of benchmark, and a source that lacks a setting."""
     known("source", [benchmark.source], config.sources, "benchmarks", block.benchmark, "source")
     source = config.sources[benchmark.source]
     allowed = source_modules(benchmark.kind)
     if source.kind not in allowed:
         where = place("benchmarks", block.benchmark, "source")
-        said = f"{benchmark.source!r} is of kind {source.kind}; for kind {benchmark.kind} allowed: {', '.join(allowed)}"
+        said = f"{benchmark.source!r} is of kind {source.kind}; allowed for kind {benchmark.kind}: {', '.join(allowed)}"
         raise UserError(f"{where}: {said}")
     source.check("sources", benchmark.source)
     for name in block.suites:
@@ -78,44 +78,44 @@ def _check_models(config: Config, block: Block, benchmark: Benchmark, *at: str |
         given = [getattr(config.models[name], role, None) for role in (ORIGINAL, RETRAIN)]
         if any(given) and not benchmark.takes_given:
             where = place("models", name, ORIGINAL)
-            raise UserError(f"{where}: {block.benchmark} is of kind {benchmark.kind}, which trains its own: null")
+            raise UserError(f"{where}: {block.benchmark} is of kind {benchmark.kind}, which trains its own; use null")
         if any(given) and not all(given):
-            raise UserError(f"{place('models', name, ORIGINAL)}: goes with {RETRAIN}: both or neither")
+            raise UserError(f"{place('models', name, ORIGINAL)}: {ORIGINAL} and {RETRAIN} go together: give both or neither")
 
 
 def _check_measures_itself(block: Block, benchmark: Benchmark, *at: str | int) -> None:
     for key in ("suites", "attacks", "trajectories"):
         if getattr(block, key):
-            said = f"{block.benchmark} is of kind {benchmark.kind}, which takes none: it measures itself"
+            said = f"{block.benchmark} is of kind {benchmark.kind}, which measures itself and takes none"
             raise UserError(f"{place(*at, key)}: {said}")
     for method, variants in block.variants.items():
         if CHOSEN in variants:
-            said = f"choices are made among models that a suite judges, and {block.benchmark} measures itself"
+            said = f"a selection needs a suite that judges the trials, but {block.benchmark} measures itself"
             raise UserError(f"{place(*at, 'methods')}: {method}: {CHOSEN}: {said}")
 
 
 def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str | int) -> None:
-    """Refuse suites and attacks that do not fit, and methods without epochs where epochs count."""
+    """Refuse suites and attacks that do not fit the benchmark, and methods without epochs where epochs are needed."""
     known("suite", block.suites, config.suites, *at, "suites")
     suites = {name: config.suites[name].kind for name in block.suites}
     for name, kind in suites.items():
         if kind not in benchmark.suite_kinds:
             allowed = " or ".join(benchmark.suite_kinds)
-            raise UserError(f"{place(*at, 'suites')}: {name!r} is of kind {kind}: kind {allowed} is wanted")
+            raise UserError(f"{place(*at, 'suites')}: {name!r} is of kind {kind}; expected kind {allowed}")
     if block.trajectories:
         _judges(config, block.benchmark, block.trajectories.suite, *at, "trajectories", "suite")
     for method, variants in block.variants.items():
         if block.trajectories or {GRID, CHOSEN} & {*variants}:
             check_epochs(method, *at, "methods")
     if block.attacks and not benchmark.takes_attacks:
-        raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes none")
+        raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes no attacks")
     known("attack", block.attacks, config.attacks, *at, "attacks")
     if block.attacks and benchmark.kind not in suites.values():
         raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind {benchmark.kind}: add one to suites")
 
 
 def _check_data_files(name: str, suite: Suite, source_name: str, source: Source) -> None:
-    """Refuse a task that reads a set which the data do not have, or have without rows."""
+    """Refuse a task that reads a set which the data lack or leave empty."""
     files = [f"{name}.jsonl" for name in source.sets]
     for file in sorted(suite.data_files()) if isinstance(suite, LmEvalSuite) else ():
         if not any(fnmatch(file, there) or fnmatch(there, file) for there in files):
@@ -124,7 +124,7 @@ def _check_data_files(name: str, suite: Suite, source_name: str, source: Source)
 
 
 def check_pattern(config: Config, benchmark: str, split: str, *keys: str | int) -> None:
-    """Refuse a segment of a pattern that can be no split of its benchmark, or of any where it names none."""
+    """Refuse a split in a pattern that its benchmark cannot have or, without a benchmark, that no benchmark can have."""
     names = list(config.benchmarks) if benchmark == ANY else [benchmark]
     if split == ANY or any(config.benchmarks[name].has_split(split) for name in names):
         return
@@ -132,11 +132,11 @@ def check_pattern(config: Config, benchmark: str, split: str, *keys: str | int) 
     near = difflib.get_close_matches(split, used, n=1)
     guess = f"; did you mean {near[0]}? " if near else "; "
     allowed = " or ".join(dict.fromkeys(config.benchmarks[name].split_names for name in names))
-    raise UserError(f"{place(*keys)}: {split!r} is no split{guess}allowed: {allowed}, or * for any")
+    raise UserError(f"{place(*keys)}: {split!r} is not a split{guess}allowed: {allowed}, or * for any")
 
 
 def check_training(where: str, method: str, training: UnlearnSettings, name: str, model: Model) -> None:
-    """Refuse a stop after an epoch that is not there, a retain loss of other methods, and what a method cannot train."""
+    """Refuse a stop after the last epoch, a retain loss of other methods, and a model that the method cannot train."""
     kind = load_method(method)
     try:
         _ = training.last_epoch
@@ -150,19 +150,19 @@ def check_training(where: str, method: str, training: UnlearnSettings, name: str
     if getattr(model, "lora", None):
         raise UserError(f"{where}: {method} trains weights of the model, not adapters: {name} has lora")
     if model.resources.parallel == "fsdp":
-        raise UserError(f"{where}: {method} needs all weights in every process: {name} has resources: parallel: fsdp: ddp")
+        raise UserError(f"{where}: {method} needs all weights in every process: {name} has resources: parallel: fsdp; use ddp")
 
 
 def check_weights(where: str, training: UnlearnSettings, layers: Sequence[tuple[Mapping[str, Any], bool]]) -> None:
-    """Refuse a training without a loss, and a weight of a retain loss that there is not.
+    """Refuse a training without a loss, and a retain weight without a retain loss.
 
-    `layers` are what the config gives, the least specific first, each with whether it is said of this method alone. A weight may
-    be said of all methods at once, or of a retain loss that a more specific layer leaves out.
+    `layers` are the settings in the config, the least specific first, each with whether it is for this method only. A retain
+    weight is allowed if it is for all methods at once, or for a retain loss that a more specific layer removes.
     """
     has_retain = training.retain_loss != "none"
     if max(training.forget_weight, training.retain_weight if has_retain else 0) < FAINTEST:
         other = "retain_weight is 0 too" if has_retain else "there is no retain loss"
-        raise UserError(f"{where}: forget_weight: {training.forget_weight}: {other}, so that nothing is learnt")
+        raise UserError(f"{where}: forget_weight: {training.forget_weight}: {other}, so nothing is learnt")
     if has_retain:
         return
     without = max((place for place, (given, _) in enumerate(layers) if "retain_loss" in given), default=0)
@@ -176,17 +176,17 @@ def check_layers(where: str, method: Method, model: Model) -> None:
     """Refuse layers that a tiny model does not have."""
     if isinstance(method, LayerMethod) and isinstance(model, Tiny) and method.layers.stop > model.architecture.layers:
         last = model.architecture.layers - 1
-        raise UserError(f"{where}: layer {method.layers.stop - 1} is to be trained: the layers of this model are 0 to {last}")
+        raise UserError(f"{where}: layer {method.layers.stop - 1} does not exist: the layers of this model are 0 to {last}")
 
 
 def check_watched(where: str, training: UnlearnSettings | None) -> None:
-    """Refuse to watch by epochs what is trained by steps."""
+    """Refuse to measure a training by epochs if its length is given in steps."""
     if training and training.max_steps is not None:
-        raise UserError(f"{where}: max_steps: {training.max_steps}: what is watched or chosen is trained by epochs: null")
+        raise UserError(f"{where}: max_steps: {training.max_steps}: trajectories and selections need epochs; use null")
 
 
 def check_judged(config: Config, benchmark: str, split: str, selection: Selection, *keys: str | int) -> None:
-    """Refuse a choice on what its trials cannot be judged on, or by."""
+    """Refuse a selection whose trials cannot be judged on its benchmark and split, or by its suite and score."""
     _judges(config, benchmark, selection.suite, *keys, "suite")
     kind = config.benchmarks[benchmark].kind
     if selection.maximise not in JUDGED[kind]:
@@ -195,21 +195,21 @@ def check_judged(config: Config, benchmark: str, split: str, selection: Selectio
     judged_on = config.benchmarks[benchmark]
     judged_on.check_split(config, benchmark, split, *keys, "split")
     if not judged_on.is_watched(split):
-        raise UserError(f"{place(*keys, 'split')}: {split} of {benchmark} is not watched: set another")
+        raise UserError(f"{place(*keys, 'split')}: {split} of {benchmark} has no trajectories; set another split")
 
 
 def _judges(config: Config, benchmark: str, suite: str, *keys: str | int) -> None:
-    """Refuse a suite that does not say how far a model of the benchmark has forgotten."""
+    """Refuse a suite that does not measure how far a model of the benchmark has forgotten."""
     kind = config.benchmarks[benchmark].kind
     if kind not in JUDGED:
-        raise UserError(f"{place(*keys)}: {benchmark} is of kind {kind}, which is not watched: no trajectories, and no choice")
+        raise UserError(f"{place(*keys)}: {benchmark} is of kind {kind}, which has no trajectories and no selections")
     known("suite", [suite], config.suites, *keys)
     if config.suites[suite].kind != kind:
-        raise UserError(f"{place(*keys)}: {suite!r} is of kind {config.suites[suite].kind}: kind {kind} is wanted")
+        raise UserError(f"{place(*keys)}: {suite!r} is of kind {config.suites[suite].kind}; expected kind {kind}")
 
 
 def stands_in(external: External, block: Block) -> bool:
-    """Return whether models of a block stand in the table that an imported one is to stand in."""
+    """Return whether the models of a block are shown in the same table as an imported log."""
     is_place = external.benchmark == block.benchmark and external.split in block.splits and external.model in block.models
     return is_place and external.suite in block.suites
 
@@ -217,5 +217,5 @@ def stands_in(external: External, block: Block) -> bool:
 def check_epochs(method: str, *keys: str | int) -> None:
     """Refuse a method that has no epochs."""
     if not load_method(method).is_trained:
-        without = "has no epochs: no trajectories, no grid, no choice; settings to compare are variants"
+        without = "has no epochs: no trajectories, grid or selection; compare its settings as variants"
         raise UserError(f"{place(*keys)}: {method} edits weights once and {without}")

@@ -1,4 +1,4 @@
-"""What an edit of each module of this package reruns, as the page `docs/invalidation.md` shows it."""
+"""The stages that an edit of each module of this package reruns, for the page `docs/invalidation.md`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from palimpsest.report.pages import page_modules
 from palimpsest.study.rules import PUBLISHED
 from palimpsest.study.stages import STAGES
 
-# The modules of one of several that a job has, by its name.
+# Further modules of a stage's code, by the name of the method, source, suite or attack.
 Beside = dict[str, tuple[str, ...]]
 PAGE = "docs/invalidation.md"
 HEAD = """# What an edit reruns
 
-Made by `python -m palimpsest.study write`; a test compares it with the code. An edit of a module reruns the stages in its row,
-and all that is made of their artefacts. Edits of comments, docstrings and formatting rerun nothing. A stage with names in
-brackets reruns for these methods, attacks, sources or suites alone; `finetune of markov` is a stage that a benchmark brings.
+Made by `python -m palimpsest.study write`; a test compares it with the code. An edit of a module reruns the stages in its row
+and everything downstream. Edits of comments, docstrings and formatting rerun nothing. A stage with names in brackets reruns only
+for these methods, attacks, sources or suites. `finetune of markov` is the `finetune` stage of its own that kind markov has.
 
 | edited | reruns |
 |---|---|
@@ -31,7 +31,7 @@ brackets reruns for these methods, attacks, sources or suites alone; `finetune o
 
 
 def budget() -> dict[str, list[str]]:
-    """Return what an edit of each module reruns, in the order of the pipeline; packages without code are left out."""
+    """Return the stages that an edit of each module reruns, in the order of the pipeline; packages without code are left out."""
     reruns: dict[str, list[str]] = {module: [] for module in _modules()}
     for stage, variants in _closures().items():
         for module in frozenset.union(*variants.values()):
@@ -41,7 +41,7 @@ def budget() -> dict[str, list[str]]:
 
 
 def budget_text() -> str:
-    """Return the page: modules of one folder that rerun the same share a row."""
+    """Return the page: modules of one folder that rerun the same stages share a row."""
     rows, stages = [], list(_closures())
     for (folder, reruns), modules in groupby(budget().items(), key=lambda item: (item[0].rpartition(".")[0], item[1])):
         names = ", ".join(f"`{module.rpartition('.')[2]}`" for module, _ in modules)
@@ -57,7 +57,7 @@ def _listed(reruns: list[str], stages: list[str]) -> str:
 
 
 def _closures() -> dict[str, dict[str, frozenset[str]]]:
-    """Return the modules of each stage's code: of one with a method, source, suite or attack those with each of them."""
+    """Return the modules of each stage's code, one set for each method, source, suite or attack that the stage can have."""
     beside = _beside()
     closures = {}
     for stage, row in STAGES.items():
@@ -76,7 +76,7 @@ def _methods() -> Beside:
 
 
 def _beside() -> dict[str, Beside]:
-    """Return what the code of a stage has beside its own modules, by the method, source, suite or attack of a job."""
+    """Return the further modules of each stage's code, by the method, source, suite or attack of a job."""
     measured: Beside = {kind: (suites.module_name(kind, "suite"),) for kind in suites.SETTINGS}
     scored: Beside = {kind: tuple(suites.scoring_modules(kind)) for kind in (*kinds.having("scores"), *suites.SHARED)}
     return {
@@ -105,6 +105,6 @@ def _closure(*modules: str) -> frozenset[str]:
 
 
 def _modules() -> list[str]:
-    """Return the modules by name; a package is called by its own name, and counts for its `__init__` and its other files."""
+    """Return the names of all modules; the name of a package stands for its `__init__`."""
     files = (file.relative_to(ROOT).with_suffix("").parts for file in (ROOT / PACKAGE).rglob("*.py"))
     return sorted(".".join(parts).removesuffix(".__init__") for parts in files)

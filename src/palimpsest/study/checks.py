@@ -1,4 +1,4 @@
-"""What a config's types cannot say: that its names exist, its settings fit their methods and its folders are there."""
+"""Checks beyond a config's types: its names exist, its settings fit their methods, and its folders exist."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def check_characters(value: Any, *keys: str | int) -> None:
 
 
 def files_made_of(results: str, benchmark: str) -> dict[str, str] | None:
-    """Return the hashes of the source files that a benchmark's data were made of; None where they were made of none."""
+    """Return the hashes of the source files that a benchmark's data were made from; None if they were not made from files."""
     try:
         described = json.loads(Path(results, benchmark, "data", "source.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def files_made_of(results: str, benchmark: str) -> dict[str, str] | None:
 
 
 def check_folders(config: Config, results: str) -> None:
-    """Raise UserError for a folder of data or of a model that is missing, unless its artefact is made."""
+    """Raise UserError if a folder of data or of a model is missing, unless its artefact exists."""
     for name in dict.fromkeys(block.benchmark for block in config.blocks):
         settings = config.benchmarks[name]
         if not isinstance(settings, SourcedBenchmark):
@@ -112,28 +112,28 @@ def _repositories(name: str, model: Pretrained) -> Iterator[tuple[tuple[str, ...
 
 
 def check_logs(config: Config, made: Callable[[str], bool]) -> None:
-    """Raise UserError for a log that others made and that is missing, unless its artefact is `made`."""
+    """Raise UserError if an imported log is missing, unless its artefact is `made`."""
     for name, external in config.external.items():
         for key in ("log", "retrain"):
             path = getattr(external, key)
             if path is not None and not Path(path).exists() and not made(name):
-                raise UserError(f"{place('external', name, key)}: there is no {path!r}: a log, or a folder that holds one")
+                raise UserError(f"{place('external', name, key)}: there is no {path!r}; expected a log, or a folder with a log")
 
 
 def _check_external(config: Config, name: str, external: External) -> None:
-    """Refuse a name that a method has, and a place where no models of the study stand."""
+    """Refuse the name of a method, and a place where the study shows no models."""
     if name in list_methods():
-        raise UserError(f"{place('external', name)}: the name of a method: what is imported needs one of its own")
+        raise UserError(f"{place('external', name)}: this is the name of a method; an imported log needs another name")
     known("benchmark", [external.benchmark], config.benchmarks, "external", name, "benchmark")
     known("model", [external.model], config.models, "external", name, "model")
     known("suite", [external.suite], config.suites, "external", name, "suite")
     benchmark, suite = config.benchmarks[external.benchmark], config.suites[external.suite]
     if not benchmark.takes_logs:
         where = place("external", name, "benchmark")
-        raise UserError(f"{where}: {external.benchmark} is of kind {benchmark.kind}, in whose tables no imported model stands")
+        raise UserError(f"{where}: {external.benchmark} is of kind {benchmark.kind}, which does not take imported logs")
     if suite.kind != benchmark.kind:
         where = place("external", name, "suite")
-        raise UserError(f"{where}: {external.suite} is of kind {suite.kind}: kind {benchmark.kind} is wanted")
+        raise UserError(f"{where}: {external.suite} is of kind {suite.kind}; expected kind {benchmark.kind}")
     if not any(stands_in(external, block) for block in config.blocks):
         wanted = "/".join((external.benchmark, external.split, external.model))
         raise UserError(f"{place('external', name)}: no block evaluates models of {wanted} with suite {external.suite}")
@@ -152,10 +152,10 @@ def _check_patterns(config: Config, section: str, patterns: Iterable[str], segme
 
 
 def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
-    """Refuse what a method can have no trials of, and a value that its setting cannot have."""
+    """Refuse a setting that trials cannot vary, and a value that its setting does not allow."""
     for name, values in grid.items():
         if name in ("start", "reference"):
-            raise UserError(f"{place('grids', pattern)}: {name}: trials vary settings of training and of the method alone")
+            raise UserError(f"{place('grids', pattern)}: {name}: trials vary only settings of training and of the method")
         for value in values:
             try:
                 settings = MethodSettings.model_validate({name: value})
@@ -165,9 +165,9 @@ def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
 
 
 def _check_settings(pattern: str, settings: MethodSettings, *keys: str) -> None:
-    """Refuse a setting of its own that a method does not have, or not with this value; a pattern ending in * is of every method.
+    """Refuse a setting that a method does not have or a value that it does not allow; a last segment * means every method.
 
-    Settings of training are refused for a method that trains nothing, if the pattern names it.
+    If the pattern names a method that trains nothing, training settings are refused too.
     """
     method, own = pattern.rpartition("/")[2], settings.own
     trained = sorted(settings.model_fields_set & UnlearnSettings.model_fields.keys())

@@ -1,4 +1,4 @@
-"""A study written out: for its report, and as the config that it comes to."""
+"""A study's description for its report, and its fully resolved config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINE_BREAKS = "\r\x85\u2028\u2029"
 
 
 def describe_study(study: Study) -> dict[str, Any]:
-    """Return the study with one block a (benchmark, split, model), each variant with all its settings."""
+    """Return a description of the study: one block per (benchmark, split, model), each variant with all its settings."""
     config = study.config
     blocks = {key: _block(study, key) for key in _keys(study)}
     shown = list(blocks.values())
@@ -47,7 +47,7 @@ def _data(study: Study, benchmark: str) -> dict[str, Any]:
 
 
 def _keys(study: Study) -> Iterable[Place]:
-    """Return what is run, as the blocks of the config list it; what only a choice asks for comes last."""
+    """Return the places of all runs in the order of the config's blocks; places that only a selection needs come last."""
     listed = [(b.benchmark, split, model) for b in study.config.blocks for split, model in product(b.splits, b.models)]
     return dict.fromkeys([*listed, *(run.place for run in study.runs)])
 
@@ -78,7 +78,7 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
 
 
 def _imported(study: Study, key: Place) -> dict[str, dict[str, str]]:
-    """Return the labels of the logs that others made, where there are any: a study without them is described as ever."""
+    """Return the labels of the imported logs; without imported logs, the description has no such key."""
     external = study.config.external
     labels = {name: of.label for name, of in external.items() if (of.benchmark, of.split, of.model) == key}
     return {"external": labels} if labels else {}
@@ -98,7 +98,7 @@ def _variants(study: Study, key: Place, method: str, names: Iterable[str]) -> di
 
 
 def resolve_config(study: Study) -> dict[str, Any]:
-    """Return a config of the same study in which every pattern is replaced by what it comes to; it is a valid config itself."""
+    """Return a valid config of the same study, in which every pattern is replaced by the full settings of each match."""
     made, asked = list_made(study), list_asked(study)
     changes = {key: study.variants(*key) for key in asked}
     resolved: dict[str, dict[Key, Any]] = {
@@ -109,14 +109,14 @@ def resolve_config(study: Study) -> dict[str, Any]:
         "grids": {key: study.grid(*key) for key in made["grids"]},
         "selections": {choice.key: study.selection(choice).model_dump() for choice in study.choices},
     }
-    # A study without imported logs is written as ever.
+    # The config of a study without imported logs has no section `external`.
     empty = set() if study.config.external else {"external"}
     sections = {section: {"/".join(key): value for key, value in of.items()} for section, of in resolved.items()}
     return {**study.config.model_dump(exclude={*sections, *empty}), **sections, "published": study.published}
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML reads what it calls a line break as a blank, unless it is escaped, which it does in double quotes alone."""
+    """Put text with line breaks in double quotes: only there PyYAML escapes them, and it reads unescaped ones as blanks."""
 
 
 def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
@@ -128,7 +128,7 @@ _Dumper.add_representer(str, _represent)
 
 
 def config_text(config: dict[str, Any]) -> str:
-    """Return a config as YAML, which reads as the same."""
+    """Return a config as YAML that parses to the same config."""
     text: str = yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=130, allow_unicode=True)
     return text
 

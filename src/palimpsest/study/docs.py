@@ -71,7 +71,7 @@ def schema_text() -> str:
 
 
 def reference_text() -> str:
-    """Return the reference: a table of keys for each kind of settings, in the order in which a config meets them."""
+    """Return the reference: a table of keys for each kind of settings, in the order in which the config refers to them."""
     schema = make_schema()
     sections = [INTRODUCTION, "## Keys of a config\n", _table(schema, schema)]
     seen: set[str] = set()
@@ -116,7 +116,7 @@ def _title(name: str) -> str:
 
 
 def _references(prefix: str, node: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (path, definition) for all that the keys of a node lead to."""
+    """Return (path, definition) for every definition that the keys of a node refer to."""
     return [(prefix + path, name) for key, value in node["properties"].items() for path, name in _inside(key, value)]
 
 
@@ -134,7 +134,7 @@ def _inside(path: str, node: Any) -> list[tuple[str, str]]:
 
 
 def _values(node: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the schema of a mapping's values, where it has one."""
+    """Return the schemas of a mapping's values, if it has any."""
     choices = [*node.get("patternProperties", {}).values(), node.get("additionalProperties")]
     return [value for value in choices if isinstance(value, dict)]
 

@@ -1,4 +1,4 @@
-"""The files of a config as they were written: YAML drops a key that stands twice, and reads some values as others."""
+"""Checks of config files as they were written: YAML silently drops duplicate keys and misreads some values."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from palimpsest.study.models import Config
 
 BASE = Path("config.yaml")
 ARGUMENT, FILES = "--config", "--configfile"
-# What everyone but YAML 1.1 takes for a number.
+# Numbers, some of which YAML 1.1 reads as text.
 _NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A file that lies on top of `config.yaml`, or an entry of --config."""
+    """A file that is merged over `config.yaml`, or an entry of --config."""
 
     name: str
     config: Mapping[str, Any]
 
 
 def open_layers(named: Iterable[str | Path], given: Iterable[Path], arguments: Iterable[str] | None) -> list[Layer]:
-    """Check all files of a Snakefile's config, of which Snakemake takes the named ones that are there; return its layers.
+    """Check all files of a Snakefile's config and return its layers; like Snakemake, skip named files that do not exist.
 
-    For a mistake, print one line and leave Snakemake with exit code 2.
+    On a user error, print one line and exit Snakemake with code 2.
     """
     with one_line():
-        # Snakemake names the given files too; of these the base alone may lie below, here or in the repository.
+        # Snakemake names the given files too; of these only the base, here or in the repository, may be merged first.
         above = set(map(_here, given)) - {BASE, _here(ROOT.parent / BASE)}
         below = [path for path in dict.fromkeys(map(_here, named)) if path.is_file() and path not in above]
         return read_layers(below, on_top(below, given), arguments or ())
 
 
 def on_top(base: Collection[Path], given: Iterable[Path]) -> list[Path]:
-    """Return the given files without the base, which may stand before them; raises UserError where it stands behind one."""
+    """Return the given files without the base files before them; raises UserError if a base file follows another file."""
     above = list(dropwhile(base.__contains__, map(_here, given)))
     if wrong := next((path for path in above if path in base), None):
-        raise UserError(f"{FILES}: {wrong} lies below the other files: name it first, or not at all")
+        raise UserError(f"{FILES}: {wrong} is merged before the other files: name it first, or not at all")
     return above
 
 
 def read_layers(named: Iterable[Path], given: Iterable[Path], arguments: Iterable[str]) -> list[Layer]:
-    """Check every file of a config; return those of --configfile and the entries of --config, each on top of the one before.
+    """Check every file of a config; return the files of --configfile and the entries of --config, in the order of merging.
 
-    `named` are files that lie below them. Raises UserError naming file and line.
+    The `named` files are merged before them. Raises UserError naming file and line.
     """
     for path in named:
         read_file(path)
@@ -65,7 +65,7 @@ def read_layers(named: Iterable[Path], given: Iterable[Path], arguments: Iterabl
 
 
 def read_configs(paths: Iterable[Path]) -> dict[str, Any]:
-    """Return configs laid one over the other as Snakemake lays them; raises UserError as `read_file` does."""
+    """Return configs merged as Snakemake merges them; raises UserError as `read_file` does."""
     from snakemake.utils import update_config
 
     config: dict[str, Any] = {}
@@ -75,29 +75,29 @@ def read_configs(paths: Iterable[Path]) -> dict[str, Any]:
 
 
 def read_file(path: Path) -> Mapping[str, Any]:
-    """Return what a file says; raises UserError naming file and line for what is no mapping, or would be lost or misread."""
+    """Return the config in a file; raises UserError naming file and line unless it is a mapping that YAML reads as meant."""
     text = read_text(path)
     try:
         is_json = _is_json(text)
-        # JSON may be indented by tabs, and has none inside a text.
+        # JSON may be indented with tabs, but its strings contain none.
         root = yaml.compose(text.replace("\t", " ") if is_json else text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
             where = f"{path}:{_line(root)}" if root else f"{path}: empty"
             raise UserError(f"{where}: a config is a mapping of keys to values")
         _check_keys(str(path), root)
         for key, value in root.value:
-            # Other keys are those of a workflow that uses this one as a module.
+            # Other keys belong to a workflow that uses this one as a module.
             if not is_json and key.value in Config.model_fields:
                 _check_scalars(path, value)
         said: Mapping[str, Any] = _construct(root)
         return said
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: no YAML: {', '.join(filter(None, [error.context, error.problem]))}") from None
+        raise UserError(f"{path}{line}: not YAML: {', '.join(filter(None, [error.context, error.problem]))}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise UserError(f"{path}: no YAML: nested too deep") from None
+        raise UserError(f"{path}: not YAML: nested too deep") from None
 
 
 def _here(path: str | Path) -> Path:
@@ -114,7 +114,7 @@ def _read_arguments(arguments: Iterable[str]) -> Iterator[Layer]:
             raise UserError(f"{ARGUMENT}: {name} is given twice")
         names.add(name)
         value: Any = text
-        # What is no YAML Snakemake takes for a text.
+        # Snakemake reads a value that is not YAML as text.
         with suppress(yaml.YAMLError):
             if node := yaml.compose(text, Loader=yaml.BaseLoader):
                 _check_keys(f"{ARGUMENT} {name}", node)
@@ -139,10 +139,10 @@ def _check_keys(where: str, root: yaml.Node) -> None:
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if not isinstance(key, yaml.ScalarNode):
-                raise UserError(f"{where}:{_line(key)}: a list or a mapping as a key: a key is a text")
+                raise UserError(f"{where}:{_line(key)}: the key is a list or a mapping; a key must be text")
             name = (key.tag, key.value)
             if name in lines:
-                raise UserError(f"{where}:{_line(key)}: the key {key.value!r} stands twice, first in line {lines[name]}")
+                raise UserError(f"{where}:{_line(key)}: duplicate key {key.value!r}, first in line {lines[name]}")
             lines[name] = _line(key)
 
 
@@ -153,7 +153,7 @@ def _check_scalars(path: Path, root: yaml.Node) -> None:
 
 
 def _misread(node: yaml.ScalarNode) -> str | None:
-    """Say what YAML makes of a scalar that its writer can hardly have meant, and how to write what was meant."""
+    """Return how YAML misreads a scalar and how to write it instead; None if YAML reads it as meant."""
     text, kind = node.value, node.tag.rpartition(":")[2]
     if half := find_half(text):
         return f"{half} is half of a surrogate pair, not a character"
@@ -163,20 +163,20 @@ def _misread(node: yaml.ScalarNode) -> str | None:
         return "a key or a list's dash without a value: write null for none"
     if kind == "bool" and text.lower() not in ("true", "false"):
         word = str(_construct(node)).lower()
-        return f"{text} is {word} to YAML: write {word}, or {text!r} in quotes for the word"
+        return f"YAML reads {text} as {word}: write {word}, or {text!r} in quotes for the word"
     if kind in ("int", "float") and ":" in text:
-        return f"{text} is {_construct(node)} to YAML, a number of base 60: write it so, or {text!r} in quotes for the text"
+        return f"YAML reads {text} as {_construct(node)} (base 60): write that number, or {text!r} in quotes for the text"
     if kind == "int" and _OCTAL.fullmatch(text):
-        return f"{text} is {_construct(node)} to YAML, a number of base 8: write it so, or without the zero before it"
+        return f"YAML reads {text} as {_construct(node)} (base 8): write that number, or remove the leading zero"
     if kind == "timestamp":
-        return f"{text} is a date to YAML: write {text!r} in quotes for the text"
+        return f"YAML reads {text} as a date: write {text!r} in quotes for the text"
     if kind == "str" and _NUMBER.fullmatch(text):
-        return f"{text} is text to YAML: write {_number(text)} for the number, or {text!r} in quotes for the text"
+        return f"YAML reads {text} as text: write {_number(text)} for the number, or {text!r} in quotes for the text"
     return None
 
 
 def _number(text: str) -> str:
-    """Return how YAML 1.1 wants a number written."""
+    """Return a number in the notation of YAML 1.1."""
     if text.startswith("0o"):
         return str(int(text, 8))
     number: str = yaml.safe_dump(float(text) if re.search(r"[.eE]", text) else int(text))
@@ -184,7 +184,7 @@ def _number(text: str) -> str:
 
 
 def _nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
-    """Yield a node and all below it, each once: an alias is the node itself."""
+    """Yield a node and all nodes below it, each once: an alias is the node that it names."""
     if id(node) in seen:
         return
     seen.add(id(node))

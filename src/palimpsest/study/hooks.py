@@ -1,7 +1,7 @@
-"""What happens around a run of Snakemake: the old report is marked, gaps are reported, and the exit code tells of both.
+"""Handlers around a run of Snakemake: they mark an outdated report, report gaps, and set the exit code.
 
-Snakemake makes no report where an input of it is missing. So after a run with failed jobs the same command runs once more, for
-the report alone, which then names each gap and its reason.
+Snakemake does not make a report if one of its inputs is missing. So after a run with failed jobs the same command runs once more,
+only for the report, which then names each gap and its reason.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.report import outdated
 from palimpsest.study.study import GAPS, Study
 
-# What makes a report of the numbers that there are; `all` and `report` ask for it.
+# The rules that make a report from the available numbers; `all` and `report` request it.
 REPORTING = ("scores", "summarise", "page", "publish", "all", "report")
 PUBLISH = "publish"
 LISTED = 10
 
 
 def started(workflow: Any, study: Study) -> None:
-    """Mark the report of an earlier state of the study before anything changes."""
+    """Mark the report of an earlier state of the study as outdated, before anything changes."""
     if any(job.rule.name != PUBLISH for job in workflow.dag.needrun_jobs()):
         outdated.mark(_page(study))
 
 
 def succeeded(workflow: Any, study: Study) -> None:
-    """Take the mark from a report that is up to date; say which artefacts diverged, and exit with the code for it."""
+    """Remove the mark from an up-to-date report; name the artefacts that diverged, and exit with the code for divergence."""
     if any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
         outdated.unmark(_page(study), Path(study.results, "report", "report.html"))
     told = [f"{path}: {what}" for path in _manifests(workflow.dag.jobs) if (what := _diverged(path))]
     if told:
-        _say([f"{len(told)} artefacts diverged, which the report shows as results:", *told])
+        _say([f"{len(told)} artefacts diverged; the report shows them as results:", *told])
         sys.exit(DIVERGED_EXIT)
 
 
@@ -59,7 +59,7 @@ def failed(workflow: Any, study: Study) -> None:
 
 
 def _gaps(dag: Any, failures: Iterable[Any]) -> dict[str, str]:
-    """Return the reason of each artefact that was planned and is not made, by its manifest: a failure, its own or upstream."""
+    """Return by manifest why each planned artefact was not made: its own job failed, or an upstream job."""
     failed_jobs = {job for failure in failures for job in getattr(failure, "jobs", [failure])}
     reasons: dict[Any, str] = {job: f"failed: {_last_words(job)}" for job in failed_jobs}
 
@@ -81,7 +81,7 @@ def _last_words(job: Any) -> str:
     except (OSError, IndexError):
         lines = []
     if not lines:
-        return f"{job.rule.name} said nothing"
+        return f"{job.rule.name} failed without a message"
     _, marked, line = lines[-1].partition(": ")
     return line if marked and lines[-1].startswith("palimpsest ") else f"{job.rule.name} ended after: {lines[-1]}"
 
@@ -91,7 +91,7 @@ def _manifests(jobs: Iterable[Any]) -> list[str]:
 
 
 def _diverged(path: str) -> str | None:
-    """Return how an artefact diverged; None where it did not or is not there."""
+    """Return how an artefact diverged; None if it did not diverge or does not exist."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""The container images that were built: which one serves each stage family, by its digest, and what a run with them needs."""
+"""The container images: one per stage family, identified by digest, and the setup of a run that uses them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = 12
 # The arguments of apptainer that cut a job off from the network; the wrapper in containers/bin reads this variable.
 OFFLINE = "PALIMPSEST_OFFLINE"
 CUT = "--net --network none"
-# Variables that name a place which jobs need.
+# Variables that name a path which jobs need.
 SEEN = ("HF_HOME", "HF_HUB_CACHE", "SSL_CERT_FILE", "TMPDIR")
 
 
@@ -32,15 +32,15 @@ class Image(Settings):
     """A `.sif` file that was built here."""
 
     path: str
-    """Below the repository; the digest in its name makes jobs rerun in another image."""
+    """Path below the repository; the digest in the name makes jobs rerun when the image changes."""
     sha256: str
-    """Of the file."""
+    """Digest of the file."""
     made_of: str
-    """Of the lock and the recipe it was built from."""
+    """Digest of the lock and the recipe that the image was built from."""
 
 
 class Images(Settings):
-    """One image a stage family: a file, or a string such as `docker://...@sha256:...`; null where none was built."""
+    """One image per stage family: a file, or a string such as `docker://...@sha256:...`; null if none was built."""
 
     data: Image | str | None = None
     train: Image | str | None = None
@@ -49,7 +49,7 @@ class Images(Settings):
 
 
 class Containers(Settings):
-    """What `container:` of each family's rules is."""
+    """The value of `container:` in the rules of each family."""
 
     data: str | None = None
     train: str | None = None
@@ -63,13 +63,13 @@ def open_images(root: Path) -> Images:
 
 
 def made_of(root: Path, family: str) -> str:
-    """Return the digest of what a family's image is built from: its lock, the recipe and what that runs."""
+    """Return the digest of the files that a family's image is built from: its lock, the recipe and the recipe's script."""
     parts = ("containers/image.def", "containers/install.sh", f"envs/{family}.lock")
     return hashlib.sha256(b"\0".join((root / part).read_bytes() for part in parts)).hexdigest()
 
 
 def find_containers(root: Path) -> Containers:
-    """Return the images for rules to run in; raises UserError for a file that is missing or was built from other files."""
+    """Return the images in which rules run; raises UserError if a file is missing or was built from other files."""
     return Containers(**{family: _container(root, family, image) for family, image in open_images(root)})
 
 
@@ -77,18 +77,18 @@ def _container(root: Path, family: str, image: Image | str | None) -> str:
     if isinstance(image, str):
         return image
     if image is None or not (root / image.path).is_file():
-        missing = f"containers/images of {family}" if image is None else image.path
-        raise UserError(f"containers: there is no {missing}: make images")
+        missing = f"the image of {family}" if image is None else image.path
+        raise UserError(f"containers: {missing} is missing: run make images")
     if image.made_of != made_of(root, family):
-        raise UserError(f"containers: {image.path} was built from another lock or recipe than envs/{family}.lock: make images")
-    # A path from here has no part that moves with the repository, which would count as another image.
+        raise UserError(f"containers: {image.path} does not match envs/{family}.lock and the recipe: run make images")
+    # A relative path stays the same when the repository moves; another path would count as another image.
     return os.path.relpath(root / image.path)
 
 
 def enter_containers(root: Path, config: Any, results: str, *, apptainer: bool) -> Containers:
-    """Return the images for rules to run in, and set up this process to start them; none where jobs run without apptainer.
+    """Return the images in which rules run, and set up this process to start them; no images without apptainer.
 
-    For a mistake, print one line and leave Snakemake with exit code 2.
+    On a user error, print one line and exit Snakemake with code 2.
     """
     if not apptainer:
         return Containers()
@@ -96,7 +96,7 @@ def enter_containers(root: Path, config: Any, results: str, *, apptainer: bool) 
         containers = find_containers(root)
         if not (shutil.which("apptainer") or shutil.which("singularity")):
             raise UserError("containers: apptainer is not installed (Debian 12: scripts/install_apptainer.sh)")
-    # Inside, the working directory is the home, so what is cached in the user's own has to be named.
+    # Inside a container the working directory is the home, so the user's own cache has to be named.
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     Path(os.environ.setdefault("HF_HOME", str(cache / "huggingface"))).mkdir(parents=True, exist_ok=True)
     wrappers = str(root / "containers/bin")
@@ -110,17 +110,17 @@ def enter_containers(root: Path, config: Any, results: str, *, apptainer: bool) 
 
 
 def outside(root: Path, config: Any, results: str) -> list[Path]:
-    """Return the folders outside the working directory that jobs read or write: the package, and those that settings name."""
+    """Return the folders outside the working directory that jobs use: the package, and the folders that settings name."""
     here = Path.cwd().resolve()
-    # Of a file its folder; os.path also takes a text that is no path at all.
+    # For a file, take its folder; os.path also accepts a text that is not a path.
     named = [Path(text) for text in _strings(config) if os.path.isdir(text)]  # noqa: PTH112
     named += [Path(text).parent for text in _strings(config) if os.path.isfile(text)]  # noqa: PTH113
     named += [Path(path) for name in SEEN if (path := os.environ.get(name)) and Path(path).exists()]
     if not Path(results).resolve().is_relative_to(here):
-        # What is not there cannot be bound.
+        # Only an existing folder can be bound.
         Path(results).mkdir(parents=True, exist_ok=True)
     folders = [root / "src", Path(results), *named]
-    # A link is followed: its own place and where it leads are both needed.
+    # Both the path of a link and its target are needed.
     places = [place for folder in folders for place in (Path(os.path.normpath(folder.absolute())), folder.resolve())]
     return [place for place in dict.fromkeys(places) if not place.is_relative_to(here)]
 
@@ -134,9 +134,9 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _can_cut(containers: Containers) -> bool:
-    """Say whether this user may start a container without a network, which some machines forbid; warn where not."""
+    """Return whether this user may start a container without a network; warn if the machine forbids it."""
     image = containers.data or ""
     if "://" in image or not subprocess.run(["apptainer", "exec", *CUT.split(), image, "true"], capture_output=True).returncode:
         return True
-    print("palimpsest: containers: this machine lets no container run without a network; jobs can reach it", file=sys.stderr)
+    print("palimpsest: containers: this machine does not allow a container without a network; jobs can reach it", file=sys.stderr)
     return False

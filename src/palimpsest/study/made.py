@@ -1,4 +1,4 @@
-"""What a study makes that settings by pattern apply to."""
+"""The parts of a study that settings by pattern apply to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Key = tuple[str, ...]
 
 
 def list_made(study: Study) -> dict[str, list[Key]]:
-    """Return by section of the config what its patterns are matched with, each once."""
+    """Return, for each section of the config, the keys that its patterns are matched against, each once."""
     trained = [subject for subject in study.subjects if not subject.variant and study.is_trained(subject)]
     asked = list_asked(study)
     reinforced = [key[:3] for key in asked if load_method(key[3]).needs(Finetuned)]
@@ -31,7 +31,7 @@ def list_made(study: Study) -> dict[str, list[Key]]:
 
 
 def list_asked(study: Study) -> dict[Key, set[str]]:
-    """Return the variants that are made by benchmark, split, model and method."""
+    """Return the variants of the study, by benchmark, split, model and method."""
     asked: dict[Key, set[str]] = {}
     for subject in study.subjects:
         if subject.variant:

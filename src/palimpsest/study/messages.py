@@ -14,15 +14,15 @@ from pydantic_core import ErrorDetails
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.mistakes import place, suggest
 
-# Keys of earlier versions, and their names now.
+# Keys of earlier versions, and their current names.
 RENAMED = {"strengthening": "reinforcing", "piece_tokens": "chunk_tokens", "pieces_per_text": "chunks_per_text"}
-# Snakemake reads the parts of a value of --config as text.
-UNQUOTED = "without quotes, and in a file: inside --config all is text"
+# Snakemake reads the values inside a value of --config as text.
+UNQUOTED = "without quotes, in a file (inside --config everything is text)"
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Print a user's mistake as one line, and leave Snakemake with exit code 2."""
+    """Print a user error as one line, and exit Snakemake with code 2."""
     try:
         yield
     except UserError as error:
@@ -33,7 +33,7 @@ def one_line() -> Iterator[None]:
 def explain(error: ValidationError, raw: Any, schema: dict[str, Any], *at: str | int) -> str:
     """Return the first mistake of a failed validation in one line.
 
-    `raw` is what was checked, with which JSON schema, and `at` its place in the config.
+    `raw` is the checked value, `schema` its JSON schema and `at` its place in the config.
     """
     first, *others = error.errors()
     text = f"{place(*at, *_keys(first, raw))}: {_problem(first, schema)}"
@@ -41,7 +41,7 @@ def explain(error: ValidationError, raw: Any, schema: dict[str, Any], *at: str |
 
 
 def _keys(error: ErrorDetails, raw: Any) -> list[str | int]:
-    """Return the location without what is no key of the config: tags of unions."""
+    """Return the location of an error without the tags of unions, which are not keys of the config."""
     keys: list[str | int] = []
     for item in error["loc"]:
         try:
@@ -56,7 +56,7 @@ def _problem(error: ErrorDetails, schema: dict[str, Any]) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         if (renamed := RENAMED.get(str(error["loc"][-1]))) in (allowed := [*_properties(schema, error["loc"][:-1])]):
-            return f"the key {error['loc'][-1]!r} is called {renamed!r} now"
+            return f"the key {error['loc'][-1]!r} is now called {renamed!r}"
         return suggest("key", error["loc"][-1], allowed)
     if kind == "missing":
         return f"the key {error['loc'][-1]!r} is missing"
@@ -72,7 +72,7 @@ def _problem(error: ErrorDetails, schema: dict[str, Any]) -> str:
     if kind in ("float_type", "int_type") and isinstance(value, str):
         return f"{value!r} is text; {_number_advice(value)}"
     if kind == "bool_type" and value in ("true", "false"):
-        return f"{value!r} is text; {value} is written {UNQUOTED}"
+        return f"{value!r} is text; write {value} {UNQUOTED}"
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return f"{value!r} should be a mapping of keys to values"
     if kind == "too_short":
@@ -81,14 +81,14 @@ def _problem(error: ErrorDetails, schema: dict[str, Any]) -> str:
 
 
 def _number_advice(text: str) -> str:
-    """Say how YAML wants a number written; it reads 1e-5 as text, for want of a point."""
+    """Return advice on how to write a number; YAML reads 1e-5 as text, because it has no decimal point."""
     try:
         float(text)
     except ValueError:
-        return "a number is needed"
+        return "expected a number"
     if match := re.fullmatch(r"([+-]?\d+)[eE]([+-]?)(\d+)", text):
-        return f"YAML needs {match[1]}.0e{match[2] or '+'}{match[3]} for a number"
-    return f"a number is written {UNQUOTED}"
+        return f"write {match[1]}.0e{match[2] or '+'}{match[3]} for the number"
+    return f"write a number {UNQUOTED}"
 
 
 def _properties(schema: dict[str, Any], keys: tuple[str | int, ...]) -> list[str]:
@@ -108,7 +108,7 @@ def _properties(schema: dict[str, Any], keys: tuple[str | int, ...]) -> list[str
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Follow references, and the one that is no null in a choice with null."""
+    """Follow references; of a union with null, follow the other member."""
     while "$ref" in node or "anyOf" in node:
         if "anyOf" in node:
             node = next(choice for choice in node["anyOf"] if choice.get("type") != "null")

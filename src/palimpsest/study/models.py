@@ -1,4 +1,4 @@
-"""The schema of a study's config: which settings stand under which key."""
+"""The schema of a study's config: the settings under each key."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ else:
     AnySource = Annotated[reduce(or_, _sources), Field(discriminator="kind")]
 
 
-# Any attack of this package or of another one, told apart by its kind.
+# Any attack of this package or another one, distinguished by its kind.
 if TYPE_CHECKING:
     AnyAttack = Attack
 else:

@@ -1,4 +1,4 @@
-"""Settings by pattern: `tofu/*/tiny` names what it applies to; all that match are merged, the most specific last."""
+"""Settings by pattern, such as `tofu/*/tiny`: all matching patterns are merged, the most specific last."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ ANY = "*"
 def matching(table: Mapping[str, Value], key: Sequence[str]) -> list[Value]:
     """Return the values whose patterns match a key, least specific first.
 
-    A pattern with more literal segments is more specific; of two with equally many, the one whose literal segment comes later
-    (method before model before split before benchmark) is. No two patterns that match the same key tie.
+    A pattern with more literal segments is more specific; of two with equally many, the one whose literal segments are further
+    right (method before model before split before benchmark). Two different patterns that match the same key never tie.
     """
     return [table[pattern] for pattern in matching_patterns(table, key)]
 
@@ -24,13 +24,13 @@ def matching_patterns(table: Iterable[str], key: Sequence[str]) -> list[str]:
 
 
 def matches(pattern: str, key: Sequence[str]) -> bool:
-    """Return whether a pattern matches a key: it has as many segments, each * or the key's own."""
+    """Return whether a pattern matches a key: both have the same number of segments, and each is * or the key's own."""
     parts = pattern.split("/")
     return len(parts) == len(key) and all(part in (ANY, name) for part, name in zip(parts, key, strict=True))
 
 
 def merge(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one mapping; a later layer's value replaces an earlier one's."""
+    """Return one mapping; a later layer's value replaces an earlier layer's."""
     return {key: value for layer in layers for key, value in layer.items()}
 
 

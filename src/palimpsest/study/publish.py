@@ -1,4 +1,4 @@
-"""What stands beside a report: `resolved JSON` prints a config as YAML, `measured JSON` which jobs Snakemake measured of it."""
+"""The files beside a report: `resolved JSON` prints a config as YAML, `measured JSON` prints the spec of its cost table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> int:
     """Run one of the two commands."""
     parser = Parser(prog="python -m palimpsest.study.publish", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, prints in (("resolved", "print a config as YAML"), ("measured", "print the spec of its table of costs")):
+    for name, prints in (("resolved", "print a config as YAML"), ("measured", "print the spec of its cost table")):
         commands.add_parser(name, help=prints).add_argument("json", type=_config)
     args = parser.parse_args()
     if args.command == "resolved":
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def list_measured(artefacts: Artefacts) -> dict[str, Any]:
-    """Return the spec of a study's costs: every job that works with a model, in the order of the pipeline, and its figures."""
+    """Return the spec of a study's cost table: every job that computes with a model, in the order of the pipeline."""
     study = artefacts.study
     jobs = [
         {
@@ -50,9 +50,9 @@ def _config(text: str) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
     if not isinstance(config, dict):
-        raise argparse.ArgumentTypeError("a config is an object")
+        raise argparse.ArgumentTypeError("a config must be an object")
     return config
 
 

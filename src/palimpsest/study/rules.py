@@ -1,4 +1,4 @@
-"""What the rules of the workflow ask of a study: paths, specs, inputs, code digests and resources of a job, by its wildcards."""
+"""The paths, specs, inputs, code digests and resources of a job, by its wildcards, for the rules of the workflow."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from palimpsest.study.stages import STAGES, Artefacts, Node, needs_network
 from palimpsest.study.study import Study
 
 NEVER = r"(?!)"
-# What writes the files beside the report.
+# The modules that write the files beside the report.
 PUBLISHED = ("palimpsest.study.publish", "palimpsest.report.cost")
-# What grows with the attempt, so that a job which ran out of it gets more.
+# Resources that grow with the attempt: a job that ran out of one gets more.
 GROWING = ("mem", "runtime")
-# Before the command of a job that is to see the network: in a container it sees none otherwise.
+# Precedes the command of a job that needs the network; without it, a container has no network.
 NETWORK = "PALIMPSEST_NETWORK=yes"
 KILLED = "palimpsest: the job was killed (SIGKILL), most likely out of memory: give the model more `resources: mem`"
 SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
-# What diverged is a result: its artefact is made, and what depends on it is made too.
+# A divergence is a result: its artefact is made, and so are the artefacts that depend on it.
 TAKE_DIVERGED = f"[ $code -ne {DIVERGED_EXIT} ] || exit 0"
 AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
 # The command of every stage; a rule that inherits from another cannot change it.
@@ -56,14 +56,14 @@ Asked = TypeVar("Asked", bound=Callable[..., Any])
 
 
 def asked(function: Asked) -> Asked:
-    """Tell Snakemake what a rule's function takes: else it works that out several times a job."""
+    """Cache a function's signature, which Snakemake otherwise inspects several times per job."""
     parameters = signature(function).parameters
     function._overwrite_params = dict(parameters)  # type: ignore[attr-defined]
     return function
 
 
 class Rule:
-    """What a rule asks of the stage that it runs; each function takes a job's wildcards."""
+    """The parts of a rule that depend on its stage; each function takes a job's wildcards."""
 
     def __init__(self, artefacts: Artefacts, stage: str, only: Callable[[Node], bool] = lambda node: True) -> None:
         study, row = artefacts.study, STAGES[stage]
@@ -84,7 +84,7 @@ class Rule:
         return self._artefacts.at(self._path.format(**dict(wildcards.items())))
 
     def _names(self, nodes: Iterable[Node]) -> dict[str, str]:
-        """Return a regular expression for each wildcard that matches the names which the study has for it alone."""
+        """Return a regular expression for each wildcard, which matches only the study's values of it."""
         fields = [name for _, name, _, _ in string.Formatter().parse(self._path) if name]
         nodes = list(nodes)
         return {field: one_of(_value(node, field) for node in nodes) for field in fields}
@@ -99,7 +99,7 @@ def _constrained(path: str, names: dict[str, str]) -> str:
 
 
 def one_of(names: Iterable[str]) -> str:
-    """Return a regular expression that matches these names alone; of no names, one that never matches."""
+    """Return a regular expression that matches only these names; without names, one that never matches."""
     return "|".join(re.escape(name) for name in dict.fromkeys(names)) or NEVER
 
 
@@ -109,7 +109,7 @@ def as_flags(inputs: dict[str, str]) -> str:
 
 
 def _by_name(inputs: dict[str, str]) -> dict[str, list[str]]:
-    """Return the inputs of a job as Snakemake takes them: those that differ in their ids share a name."""
+    """Return the inputs of a job for Snakemake: inputs that differ only in their id share a name."""
     named: dict[str, list[str]] = {}
     for label, path in inputs.items():
         named.setdefault(label.partition(":")[0], []).append(path)
@@ -117,17 +117,17 @@ def _by_name(inputs: dict[str, str]) -> dict[str, list[str]]:
 
 
 def publish_code() -> str:
-    """Return the code digest of what is published beside the report: the config written out and the costs."""
+    """Return the digest of the code that writes the files beside the report: the resolved config and the costs."""
     return code_digest(*PUBLISHED)
 
 
 def written_config(study: Study) -> Callable[[Wildcards], str]:
-    """Return a function that gives the config of the study, with every pattern replaced by what it comes to."""
+    """Return a function that gives the study's fully resolved config as JSON."""
     return asked(lambda wildcards: canonical_json(resolve_config(study)))
 
 
 def resource(study: Study, name: str) -> Callable[..., int | str]:
-    """Return a function that says what a job which works with a model asks for; memory and time grow with the attempt."""
+    """Return a function that gives the amount of a resource for a model's job; memory and time grow with the attempt."""
 
     @asked
     def ask(wildcards: Wildcards) -> int | str:
@@ -142,13 +142,13 @@ def resource(study: Study, name: str) -> Callable[..., int | str]:
 
 
 def multiplied(amount: str, times: int) -> str:
-    """Return an amount with a unit so many times: twice "1.5GB" is "3GB"."""
+    """Multiply an amount that has a unit: twice "1.5GB" is "3GB"."""
     number = amount.rstrip(string.ascii_letters)
     return f"{float(number) * times:g}{amount[len(number) :]}"
 
 
 def job_environment(source: Path, results: str) -> dict[str, str]:
-    """Return the variables that every job has: the package, where checkpoints go, the commit of the code."""
+    """Return the environment variables of every job, such as the package's path, the checkpoint folder and the code's commit."""
     return {
         "PYTHONPATH": str(source),
         "PYTHONHASHSEED": "0",
@@ -162,11 +162,11 @@ def job_environment(source: Path, results: str) -> dict[str, str]:
 
 
 def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
-    """Return what stands before every job's command: its variables, and which python.
+    """Return the shell code before every job's command, which sets its variables and selects its python.
 
-    A SIGTERM reaches the shell too, whose end would end the job: it waits for the stage, which may still save a checkpoint. What
-    SIGKILL ended cannot say so: the shell does.
-    With conda or a container (`deployed`), `python` is theirs; without, it is the one that runs Snakemake.
+    SIGTERM also reaches the shell, and the job ends when the shell ends; so the shell waits for the stage, which may still save
+    a checkpoint. A stage that SIGKILL ended cannot print a message, so the shell prints it.
+    With conda or a container (`deployed`), `python` is the one installed there; without, it is the one that runs Snakemake.
     """
     exports = job_environment(source, results)
     path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"

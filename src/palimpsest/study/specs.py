@@ -1,4 +1,4 @@
-"""What each stage is told of a study: the spec of an artefact, of the type that its stage declares."""
+"""The spec of each artefact of a study, of the type that its stage declares."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def _data(study: Study, node: Node) -> data.Spec:
 
 
 def source_files(study: Study, node: Node) -> str:
-    """Return the hashes of a local folder's files: they are no part of the spec, but an edit must rerun what comes of them.
+    """Return the hashes of a local folder's files: they are not part of the spec, but an edit must rerun everything downstream.
 
-    A folder that is gone counts as what its data artefact was made from.
+    If the folder is missing, return the hashes of the files that its data artefact was made from.
     """
     source = study.source(node.of.benchmark)
     if not isinstance(source, LocalSource):
@@ -59,7 +59,7 @@ def _split(study: Study, node: Node) -> split.Spec:
 
 
 def _base(study: Study, node: Node) -> base.Spec:
-    """All that makes a tiny model, or which one it is of those that have weights already."""
+    """How a tiny model is built and trained, or which existing model is used."""
     model = study.config.models[node.of.model]
     assert isinstance(model, Tiny | Pretrained | Packaged)
     if isinstance(model, Tiny):
@@ -71,7 +71,7 @@ def _base(study: Study, node: Node) -> base.Spec:
 
 
 def _given(study: Study, node: Node) -> base.Spec:
-    """A finished original or Retrain, whose tokenizer is the model's."""
+    """A finished original or Retrain, with the model's tokenizer."""
     model = study.config.models[node.of.model]
     assert isinstance(model, Pretrained)
     own = model.tokenizer or Repository(name=model.name, revision=model.revision)
@@ -80,7 +80,7 @@ def _given(study: Study, node: Node) -> base.Spec:
 
 
 def _needs(model: Tiny | Pretrained | Packaged) -> Needs:
-    """Return what the stage `base` checks a model for; other settings of prompts and adapters do not rerun it."""
+    """Return the needs that the stage `base` checks; other settings of prompts and adapters do not rerun it."""
     targets = model.lora.target_modules if model.lora else None
     return Needs(chat=model.prompt.kind == "chat", lora_targets=targets if isinstance(targets, list) else None)
 
@@ -109,7 +109,7 @@ def _reference(study: Study, node: Node) -> reference.Spec:
 
 
 def _unlearn(study: Study, node: Node) -> unlearn.Spec:
-    """The settings of a chosen variant are those that its choice names."""
+    """The settings of a chosen variant are null, because its choice names them."""
     of, variant = node.of, study.variant(node.of)
     settings = dict.fromkeys(variant.settings) if of.variant == CHOSEN else variant.settings
     used = study.used(of.benchmark, of.model, trained=variant.training is not None)
@@ -145,13 +145,13 @@ def _attack(study: Study, node: Node) -> attack.Spec:
 
 
 def _evaluate(study: Study, node: Node) -> evaluate.Spec:
-    """All suites that some block wants of the model."""
+    """All suites that any block requests for the model."""
     listed = {name: study.config.suites[name] for name in sorted(study.subjects[node.of].suites)}
     return evaluate.Spec(suites=listed, model=study.used(node.of.benchmark, node.of.model, trained=False))
 
 
 def _scores(study: Study, node: Node) -> scores.Spec:
-    """The kinds of the run's suites, which of them score what, and what is missing."""
+    """The kinds of the run's suites, the artefacts that each suite scores, and the missing artefacts."""
     from palimpsest.stages.scores import Run, Spec
 
     run, subjects, kinds = node.of, study.of_run(node.of), suites_of(study, node.of)
@@ -179,7 +179,7 @@ def _scores(study: Study, node: Node) -> scores.Spec:
 
 
 def _gaps(study: Study, run: ModelId) -> list[Any]:
-    """Return what is missing of what is measured of a run, and why."""
+    """Return the missing measurements of a run, with the reasons."""
     subjects = study.of_run(run)
     return [
         *(gap for of in subjects.evaluated for gap in _gap(study, evaluation_of(of), "evaluation")),
@@ -196,7 +196,7 @@ def _gap(study: Study, node: Node, kind: Literal["evaluation", "attack", "trajec
 
 
 def _external(study: Study, node: Node) -> external.Spec:
-    """A log that others made; its files' hashes are its identity, of a log that is gone those that its artefact was made from."""
+    """An imported log, identified by the hashes of its files; for a missing log, by the hashes in its artefact."""
     from palimpsest.stages.external import Place, Spec
 
     given, run = study.config.external[node.name], study.external_run(node.name)
@@ -221,7 +221,7 @@ def _log(study: Study, node: Node, key: str, path: str) -> LogFiles:
 
 
 def _summarise(study: Study, node: Node) -> summarise.Spec:
-    """Which runs and logs are missing."""
+    """The missing runs and logs, with the reasons."""
     from palimpsest.scores.remarks import StudyGap
     from palimpsest.stages.summarise import Spec
 
@@ -268,7 +268,7 @@ SPECS: dict[str, Callable[[Study, Node], Settings]] = {
 
 
 def spec_of(study: Study, node: Node) -> str:
-    """Return the spec of an artefact as canonical JSON; a stage that a benchmark brings has the function `spec`."""
+    """Return the spec of an artefact as canonical JSON; the module of a benchmark's own stage has a function `spec`."""
     own = own_module(study, node)
     spec: Settings = import_module(own).spec(study, node.of) if own else SPECS[node.stage](study, node)
     return canonical_json(spec.model_dump())

@@ -1,6 +1,6 @@
-"""The table of stages: where each artefact lies, what it is made of, by which code, and how far two makings of it agree.
+"""The table of stages: the folder of each artefact, its inputs, its code, and how closely two runs of a stage agree.
 
-Rules, the plan, the table of costs and the audit read it. An artefact of a study is a `Node`.
+Rules, the plan, the table of costs and the audit read this table. An artefact of a study is a `Node`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNLEARNED = f"{RUN}/unlearn/{{method}}/{{variant}}"
 
 @dataclass(frozen=True)
 class Node:
-    """An artefact of a study: its stage, the model or the models that it belongs to, and its name where they have several."""
+    """An artefact of a study: its stage, its model or run, and a name if the stage makes several artefacts for it."""
 
     stage: str
     of: ModelId
@@ -36,38 +36,38 @@ class Node:
 
     @property
     def path(self) -> str:
-        """Its folder below the results."""
+        """The artefact's folder below the results."""
         return STAGES[self.stage].path.format(**vars(self.of), subject=self.of.subject, name=self.name)
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What it is of, by the columns of the summary; what several models read is of their run."""
+        """The identifying columns of the summary; an artefact that several models read has the columns of their run."""
         return (self.of.run if self.stage in ("reinforce", "reference") else self.of).columns
 
 
-# By input name, one artefact, or several by their ids.
+# For each input name: one artefact, or several artefacts by id.
 Inputs = dict[str, Node | dict[str, Node]]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a study knows of a stage; `path` is where its artefacts lie, with Snakemake's wildcards."""
+    """A row of the table; `path` is the folder of the stage's artefacts, with Snakemake's wildcards."""
 
     path: str
     inputs: Callable[[Study, Node], Inputs]
     modules: Callable[[Study, Node], Iterable[str]] = lambda study, node: ()
-    """Modules of its code beside its own: those of the node's method, source or suites."""
+    """Further modules of the stage's code: those of the node's method, source or suites."""
     agreement: Agreement = "bitwise"
     is_measured: bool = False
-    """Whether it works with a model, so that Snakemake measures its jobs."""
+    """Whether the stage computes with a model, so that Snakemake measures its jobs."""
     module: str = ""
-    """The stage whose module makes its artefacts, where it has none of its name."""
+    """The name of the stage's module, if it is not the stage's own name."""
     is_brought: bool = False
-    """Whether benchmarks alone have it, each with a module of its own."""
+    """Whether only benchmarks provide this stage, each in a module of its own."""
 
 
 class Artefacts:
-    """All artefacts of a study, and what is asked of each."""
+    """All artefacts of a study, with their inputs, code and manifests."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
@@ -76,7 +76,7 @@ class Artefacts:
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
-        """The artefacts that the report and the kept models need, by their folders; what an artefact needs comes before it."""
+        """The artefacts that the report and the kept models need, by folder; the inputs of an artefact come before it."""
         found: dict[str, Node] = {}
         wanted = [model_of(self.study, of) for of, wanted in self.study.subjects.items() if wanted.model]
         for node in (*wanted, Node("report", ModelId(""))):
@@ -96,27 +96,27 @@ class Artefacts:
         return found
 
     def at(self, path: str) -> Node:
-        """Return the artefact in a folder below the results; raises UserError where the study makes none there."""
+        """Return the artefact in a folder below the results; raises UserError if the study makes no artefact there."""
         if path not in self.nodes:
             raise UserError(f"{self.study.results}/{path}: no block of the config asks for it")
         return self.nodes[path]
 
     def of(self, *stages: str) -> list[Node]:
-        """Return the artefacts of some stages."""
+        """Return the artefacts of the given stages."""
         return [node for node in self.nodes.values() if node.stage in stages]
 
     def measured(self) -> list[Node]:
-        """Return the artefacts whose jobs work with a model here, in the order of the pipeline."""
+        """Return the artefacts whose jobs compute with a model, in the order of the pipeline; a fetched base is not computed."""
         models = self.study.config.models
         found = [node for stage, row in STAGES.items() if row.is_measured for node in self.of(stage)]
         return [node for node in found if node.stage != "base" or isinstance(models[node.of.model], Tiny)]
 
     def made(self, *stages: str) -> list[str]:
-        """Return the manifests of the artefacts of some stages."""
+        """Return the manifests of the artefacts of the given stages."""
         return [self.manifest(node) for node in self.of(*stages)]
 
     def models(self, role: str | None = None) -> list[str]:
-        """Return the manifests of the models of a role, or of all unlearned ones."""
+        """Return the manifests of the models of a role, or of all unlearned models."""
         subjects = self.study.subjects
         wanted = [
             of
@@ -126,11 +126,11 @@ class Artefacts:
         return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in wanted))
 
     def watched(self) -> list[str]:
-        """Return the manifests of the trainings that are watched."""
+        """Return the manifests of the trainings whose trajectory is measured."""
         return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in self.study.subjects.watched))
 
     def inputs(self, node: Node) -> dict[str, str]:
-        """Return the manifests of the inputs of an artefact, by the labels that they have on the stage's command line."""
+        """Return the manifests of an artefact's inputs, by their labels on the stage's command line."""
         return {label: self.manifest(given) for label, given in self._inputs(node).items()}
 
     def module(self, node: Node) -> str:
@@ -138,7 +138,7 @@ class Artefacts:
         return stage_module(_working_stage(self.study, node))
 
     def code(self, node: Node) -> str:
-        """Return the digest of the code that makes an artefact, and the modules in it beside the stage's own."""
+        """Return the digest of the code that makes an artefact, with the names of its further modules."""
         return stage_code(_working_stage(self.study, node), *STAGES[node.stage].modules(self.study, node))
 
     def manifest(self, node: Node) -> str:
@@ -147,18 +147,18 @@ class Artefacts:
 
 
 def _working_stage(study: Study, node: Node) -> str:
-    """Return the stage that makes an artefact, as manifests name it: the general one or the benchmark's own."""
+    """Return the stage that makes an artefact, as manifests name it: the general stage or the benchmark's own."""
     stage = STAGES[node.stage].module or node.stage
     return own_module(study, node) or stage
 
 
 def own_module(study: Study, node: Node) -> str | None:
-    """Return the module of the benchmark that makes an artefact, where it is not the general stage."""
+    """Return the benchmark's module that makes an artefact; None if the general stage makes it."""
     benchmark = node.of.benchmark
     return kinds.stage_modules(study.benchmark(benchmark).kind).get(node.stage) if benchmark else None
 
 
-# Which artefact something is.
+# The artefacts of splits, data, models and measurements.
 
 
 def split_of(study: Study, of: ModelId) -> Node:
@@ -203,7 +203,7 @@ def scores_of(run: ModelId) -> Node:
 
 
 def external_of(study: Study, name: str) -> Node:
-    """Return the artefact with a log that others made."""
+    """Return the artefact of an imported log."""
     given = study.config.external[name]
     return Node("external", ModelId(given.benchmark, given.split, given.model), name)
 
@@ -237,7 +237,7 @@ def _finetune_inputs(study: Study, node: Node) -> Inputs:
 
 
 def _of_start(study: Study, node: Node) -> Inputs:
-    """Return the start model that the node is made of, and the sets of the node's own split."""
+    """Return the start model of a node, and the sets of the node's own split."""
     of = node.of
     start = study.start_of(of) if of.variant else study.home(of.run).of(of.method)
     return {"model": model_of(study, start), "split": split_of(study, of)}
@@ -249,12 +249,12 @@ def trial_id(of: ModelId) -> str:
 
 
 def seed_id(of: ModelId) -> str:
-    """Return the id of a model among inputs that differ in the seed alone."""
+    """Return the id of a model among inputs that differ only in the seed."""
     return f"seed{of.seed}"
 
 
 def choice_of(of: ModelId) -> ModelId:
-    """Return what a choice is of: a method on all seeds."""
+    """Return the id of a choice: a method, for all seeds."""
     return ModelId(*of.place, method=of.method)
 
 
@@ -265,7 +265,7 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
     found: Inputs = {"model": model_of(study, start)}
     if own_module(study, node):
         return {**found, "split": split_of(study, of)}
-    # What is made of a start model lies beside the run's own models, whichever run the start model is of.
+    # Artefacts made from a start model are stored with this run, even if the start model belongs to another run.
     own = of.of(start.method, start.variant)
     if method.reads_reference:
         found["reference"] = Node("reference", own, variant.reference)
@@ -283,7 +283,7 @@ def _method_module(study: Study, node: Node) -> list[str]:
 
 
 def _unlearn_modules(study: Study, node: Node) -> list[str]:
-    """Return the method, and what watches the training where a study asks for its trajectory."""
+    """Return the method's module and, if the study requests the trajectory, the modules that measure it."""
     wanted, method = study.training(node.of).trajectory, module_name(node.of.method)
     if wanted is None or own_module(study, node):
         return [method]
@@ -291,7 +291,7 @@ def _unlearn_modules(study: Study, node: Node) -> list[str]:
 
 
 def _choice_inputs(study: Study, node: Node) -> Inputs:
-    """Return the trajectory of every trial, and the evaluations of original and Retrain of every seed."""
+    """Return the trajectory of every trial, and the evaluations of original and Retrain for every seed."""
     runs = study.judged_on(node.of)
     return {
         "trajectory": {trial_id(trial): model_of(study, trial) for trial in study.trials_of(node.of)},
@@ -333,14 +333,14 @@ def needs_network(study: Study, node: Node) -> bool:
 
 
 def suites_of(study: Study, run: ModelId) -> dict[str, str]:
-    """Return the kind of each suite that measures models of a run, by its name."""
+    """Return the kind of each suite that measures models of a run, by suite name."""
     wanted = study.of_run(run).values()
     names = {name for each in wanted for name in (*each.suites, *([each.trajectory.suite] if each.trajectory else []))}
     return {name: study.kind_of(name) for name in sorted(names)}
 
 
 def _scores_inputs(study: Study, node: Node) -> Inputs:
-    """Return all that is measured of a run, and the Retrains that its suites compare with: its own, and those of other seeds."""
+    """Return all measurements of a run, and the Retrains that its suites compare with: its own and those of other seeds."""
     run, subjects, home = node.of, study.of_run(node.of), study.home(node.of)
     others = [other for other in study.runs if other.place == home.place and other != home]
     retrains = {
@@ -372,7 +372,7 @@ def _external_modules(study: Study, node: Node) -> list[str]:
 
 
 def _external_inputs(study: Study, node: Node) -> Inputs:
-    """Return, for a log that brings no Retrain of its own, the evaluation of the study's."""
+    """Return the evaluation of the study's Retrain, if the log comes without a Retrain."""
     if study.config.external[node.name].retrain is not None:
         return {}
     return {"retrain": evaluation_of(study.external_run(node.name).of(RETRAIN))}
@@ -416,7 +416,7 @@ STAGES: dict[str, Stage] = {
 
 
 def agreement_of(module: str) -> Agreement:
-    """Return how far two makings of an artefact agree, by its stage in manifests; one that is unknown: to the byte."""
+    """Return how closely two runs of a stage agree, by its name in manifests; an unknown stage must agree bitwise."""
     stage = module.rpartition(".")[2]
     rows = [row for name, row in STAGES.items() if stage in (name, row.module)]
     return rows[0].agreement if rows else "bitwise"

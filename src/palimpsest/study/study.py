@@ -1,4 +1,4 @@
-"""A study, worked out from its config: which models there are, what is wanted of each, and their settings."""
+"""A study, resolved from its config: its models, the requests for each, and their settings."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from palimpsest.study.models import (
 from palimpsest.study.patterns import matching, matching_patterns, merge
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
-# Names a file that lists the artefacts which failed jobs left missing, with the reasons.
+# The environment variable with the path of a list: the artefacts that failed jobs left missing, and the reasons.
 GAPS = "PALIMPSEST_GAPS"
 READ = {"prompt", "precision"}
-# How documents are cut.
+# Settings of how documents are cut into chunks.
 CHUNKS = {"chunk_tokens", "chunks_per_text"}
 
 
 @dataclass
 class Wanted:
-    """What is wanted of a model: suites, each name once, its trajectory, and whether it is kept as a model."""
+    """The requests for a model: its suites, its trajectory, and whether the model is kept."""
 
     suites: set[str] = field(default_factory=set)
     trajectory: Trajectories | None = None
@@ -57,7 +57,7 @@ class Wanted:
 
 
 class Subjects(dict[ModelId, Wanted]):
-    """Models, and what is wanted of each."""
+    """Models, and the requests for each."""
 
     @property
     def evaluated(self) -> list[ModelId]:
@@ -71,7 +71,7 @@ class Subjects(dict[ModelId, Wanted]):
 
     @property
     def watched(self) -> list[ModelId]:
-        """Every variant whose trajectory is wanted."""
+        """Every variant whose trajectory is requested."""
         return [subject for subject, wanted in self.items() if wanted.trajectory]
 
 
@@ -86,7 +86,7 @@ class Variant:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a stage is told of it."""
+        """The settings in the spec of a stage."""
         return {"training": self.training and self.training.model_dump(), "loss": self.loss}
 
     @property
@@ -100,11 +100,11 @@ class Study:
 
     def __init__(self, raw: Mapping[str, Any], gaps: Mapping[str, str] | None = None) -> None:
         self.config = load_config(raw)
-        # Why artefacts could not be made, by their manifests: the report is made without them.
+        # The reasons why artefacts could not be made, by manifest; the report is made without these artefacts.
         self.gaps = gaps or {}
         self.results = self.config.results
         self.choices: list[ModelId] = []
-        # Asked again for every job, of which a study may have ten thousand.
+        # Cached, because every job asks again and a study may have ten thousand jobs.
         self._resolved, self._changes = cache(self._resolve), cache(self._list_changes)
         self.subjects = self._subjects()
         self._made_as, self._trainings = self._share_trainings()
@@ -116,7 +116,7 @@ class Study:
         check_logs(self.config, self._is_imported)
 
     def _subjects(self) -> Subjects:
-        """Return every model that is wanted; where blocks overlap, the union of what they want of it."""
+        """Return every requested model; where blocks overlap, a model has the requests of all of them."""
         subjects = Subjects()
         for block in self.config.blocks:
             benchmark, suites, trajectories = self.benchmark(block.benchmark), block.suites, block.trajectories
@@ -150,16 +150,16 @@ class Study:
         return Subjects(sorted(subjects.items()))
 
     def _share_trainings(self) -> tuple[dict[ModelId, ModelId], dict[ModelId, Wanted]]:
-        """Return by variant the one that is trained for all of the same settings, and what is wanted of each that is trained.
+        """Return for each variant the trained variant with the same settings, and the requests for each trained variant.
 
-        That one is the default, or the first by name.
+        Of several variants with the same settings, the default is trained or, without it, the first by name.
         """
         listed = [of for of in self.subjects if of.variant and not of.attack]
         first: dict[tuple[ModelId, str], ModelId] = {}
         made_as: dict[ModelId, ModelId] = {}
         trainings: dict[ModelId, Wanted] = {}
         for of in sorted(listed, key=lambda of: (of.variant != DEFAULT, of)):
-            # What is chosen is not known yet.
+            # The settings of `chosen` are not known yet.
             settings = CHOSEN if of.variant == CHOSEN else repr(self.variant(of))
             made_as[of] = first.setdefault((of.of(of.method), settings), of)
             wanted, training = self.subjects[of], _wanted(trainings, made_as[of])
@@ -173,28 +173,28 @@ class Study:
         return self._made_as[of]
 
     def training(self, of: ModelId) -> Wanted:
-        """Return what all variants that a training serves want of it: which suite watches, and whether the model is kept."""
+        """Return the requests of all variants that share a training: its trajectory, and whether the model is kept."""
         return self._trainings[of]
 
     def _attack(self, subjects: Subjects, block: Block, of: ModelId) -> None:
-        """Ask for the attacks of a block on a model; one that gives a model has it evaluated by the block's suites."""
+        """Request the attacks of a block on a model; if an attack gives a model, the block's suites evaluate it."""
         for name in block.attacks:
             wanted = _wanted(subjects, of.attacked(name))
             if self.config.attacks[name].gives_model:
                 wanted.suites.update(block.suites)
 
     def _check_lessons(self) -> None:
-        """Refuse lessons on facts where a benchmark has none."""
+        """Refuse lessons on facts for a benchmark without facts."""
         trained = (subject for subject in self.subjects if not subject.variant and self.is_trained(subject))
         for place in dict.fromkeys(subject.place for subject in trained):
             lessons = self.finetuning(*place).fact_lessons
             benchmark = self.benchmark(place[0])
             if lessons and not benchmark.has_facts:
-                kind = benchmark.kind
-                raise UserError(f"config: finetuning: {'/'.join(place)}: fact_lessons: {lessons}: kind {kind} has no facts: 0")
+                said = f"fact_lessons: {lessons}: kind {benchmark.kind} has no facts; use 0"
+                raise UserError(f"config: finetuning: {'/'.join(place)}: {said}")
 
     def _listed(self, block: Block, run: ModelId) -> list[tuple[str, str]]:
-        """Return each method and variant of a block, with the trials in the place of `grid`."""
+        """Return each method and variant of a block, with the trials in place of `grid`."""
         found: list[tuple[str, str]] = []
         for method, variants in block.variants.items():
             for variant in variants:
@@ -203,7 +203,7 @@ class Study:
         return found
 
     def _choose(self, subjects: Subjects, choice: ModelId) -> None:
-        """Ask for what a choice is made from: the trials on its seeds, and the models that they are measured by."""
+        """Request the models that a choice needs: the trials for its seeds, and each seed's original and Retrain."""
         if choice in self.choices:
             return
         self.choices.append(choice)
@@ -211,7 +211,7 @@ class Study:
         candidates = self.candidates(choice)
         if selection.epochs == "last" and len(candidates) == 1:
             where = f"config: selections: {'/'.join(choice.key)}"
-            raise UserError(f"{where}: epochs: last: {candidates[0]} is the only trial: epochs: all, or more under grids")
+            raise UserError(f"{where}: epochs: last: {candidates[0]} is the only trial; use epochs: all, or more trials")
         for run in self.judged_on(choice):
             check_judged(self.config, run.benchmark, run.split, selection, "selections", choice.method)
             for role in (ORIGINAL, RETRAIN):
@@ -222,11 +222,11 @@ class Study:
                 _watch(_wanted(subjects, run.of(choice.method, trial)), watched, f"{choice.path}: {trial}")
 
     def selection(self, choice: ModelId) -> Selection:
-        """Return how a choice is made; raises UserError where the config does not say."""
+        """Return the rule of a choice; raises UserError if the config has none."""
         layers = matching(self.config.selections, choice.key)
         if not layers:
             where = f"config: blocks: {'/'.join(choice.key)}"
-            raise UserError(f"{where}: variant {CHOSEN!r} needs a pattern under selections that says how")
+            raise UserError(f"{where}: variant {CHOSEN!r} needs a pattern under selections with a rule")
         return Selection.model_validate(merge([_given(layer) for layer in layers]))
 
     def judged_on(self, choice: ModelId) -> list[ModelId]:
@@ -236,16 +236,16 @@ class Study:
         return [ModelId(*place, seed) for seed in selection.seeds]
 
     def candidates(self, choice: ModelId) -> list[str]:
-        """Return the variants that a choice is among: the trials of the method's grid, or its default where it has no grid."""
+        """Return the candidates of a choice: the trials of the method's grid, or its default if it has no grid."""
         return list(self._trials(*self.judged_on(choice)[0].place, choice.method)) or [DEFAULT]
 
     def trials_of(self, choice: ModelId) -> list[ModelId]:
-        """Return the variants that a choice compares, each on every seed that it is judged on."""
+        """Return the variants that a choice compares, each with every seed of the selection."""
         runs = self.judged_on(choice)
         return [run.of(choice.method, name) for name in self.candidates(choice) for run in runs]
 
     def of_run(self, run: ModelId) -> Subjects:
-        """Return the models of a run and what is wanted of each, in the order of `subjects`."""
+        """Return the models of a run and the requests for each, in the order of `subjects`."""
         return self._by_run.get(run, Subjects())
 
     def is_evaluated(self, subject: ModelId) -> bool:
@@ -265,7 +265,7 @@ class Study:
         return self.config.suites[suite].kind if suite in self.config.suites else self.benchmark(suite).kind
 
     def source(self, benchmark: str) -> Source:
-        """Return where the data of a benchmark come from, which draws none itself."""
+        """Return the data source of a benchmark that does not draw its own data."""
         settings = self.benchmark(benchmark)
         assert isinstance(settings, SourcedBenchmark)
         return self.config.sources[settings.source]
@@ -280,19 +280,19 @@ class Study:
         return bool(subject.variant) or not (self.is_given(subject.model) or self.is_base(subject))
 
     def is_base(self, of: ModelId) -> bool:
-        """Return whether a model is the base itself, which is the original where a benchmark has nothing to teach it."""
+        """Return whether a model is the base itself; the base is the original if the benchmark has nothing to teach it."""
         return of.method == ORIGINAL and not of.attack and self.benchmark(of.benchmark).original_is_base
 
     def home(self, run: ModelId) -> ModelId:
-        """Return the run whose original and Retrain serve a run."""
+        """Return the run whose original and Retrain a run uses."""
         return replace(run, split=self.benchmark(run.benchmark).home(run.split))
 
     def shared_retrain(self, of: ModelId) -> ModelId:
-        """Return the Retrain that serves for one: itself, or that of all splits."""
+        """Return the Retrain that is used for a Retrain: itself, or the one that all splits share."""
         return replace(of, split=self.benchmark(of.benchmark).retrain_split or of.split)
 
     def _requests_before(self, run: ModelId) -> list[ModelId]:
-        """Return the runs whose unlearned models lead to a run's, the latest first."""
+        """Return the runs of all earlier requests, the latest first."""
         before = self.benchmark(run.benchmark).before(run.split)
         return [earlier, *self._requests_before(earlier)] if before and (earlier := replace(run, split=before)) else []
 
@@ -302,13 +302,13 @@ class Study:
         return FinetuneSettings.model_validate(merge([_given(layer) for layer in layers]))
 
     def reinforcing(self, benchmark: str, split: str, model: str) -> TrainSettings:
-        """Return how a start model learns the forget set once more: as it was trained, but for what the config changes."""
+        """Return how a start model learns the forget set once more: its own training settings with the config's changes."""
         finetuning = self.finetuning(benchmark, split, model).model_dump(exclude={"fact_lessons"}, exclude_unset=True)
         layers = matching(self.config.reinforcing, (benchmark, split, model))
         return TrainSettings.model_validate(merge([finetuning, *(_given(layer) for layer in layers)]))
 
     def variant(self, of: ModelId) -> Variant:
-        """Return a variant's settings (of `chosen`: those of the default); raises UserError for a variant there is not."""
+        """Return a variant's settings (for `chosen`, the default's settings); raises UserError for an unknown variant."""
         return self._resolved(*of.key, of.variant)
 
     def _resolve(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
@@ -325,7 +325,7 @@ class Study:
             is_own.append(True)
         kind = load_method(method)
         if taken := sorted(kind.model_fields.keys() & MethodSettings.model_fields.keys()):
-            raise UserError(f"method {method}: its setting {taken[0]} has the name of a setting of every method")
+            raise UserError(f"method {method}: its setting {taken[0]} has the name of a general setting")
         merged = merge([{"start": ORIGINAL, "reference": PLAIN, "retain_loss": kind.retain_loss}, *layers])
         where = f"config: variants: {'/'.join(key)}: {variant}"
         try:
@@ -362,13 +362,13 @@ class Study:
         return {name: merge([_given(table[name]) for table in tables if name in table]) for name in names}
 
     def trials(self, *key: str) -> dict[str, dict[str, Any]]:
-        """Return the trials of a benchmark, split, model and method's grid; raises UserError where it has none."""
+        """Return the trials of a benchmark, split, model and method's grid; raises UserError if there are none."""
         if not (trials := self._trials(*key)):
             raise UserError(f"config: blocks: {'/'.join(key)}: variant {GRID!r} needs a pattern under grids with its values")
         return trials
 
     def grid(self, *key: str) -> dict[str, Any]:
-        """Return the values of each setting that a method's trials combine; empty where it has none."""
+        """Return the values of each setting that a method's trials combine; empty if the method has no grid."""
         return merge(matching(self.config.grids, key))
 
     def _trials(self, *key: str) -> dict[str, dict[str, Any]]:
@@ -377,12 +377,12 @@ class Study:
         return {"+".join(f"{name}-{_short(value)}" for name, value in point.items()): point for point in points}
 
     def start_of(self, of: ModelId) -> ModelId:
-        """Return the model that a variant starts from: a role's, or the one that the request before has left."""
+        """Return the model that a variant starts from: the model of a role, or the model left by the previous request."""
         before = self._requests_before(of.run)
         return before[0].of(of.method, of.variant) if before else self.home(of.run).of(self.variant(of).start)
 
     def used(self, benchmark: str, model: str, *, trained: bool) -> UsedSettings:
-        """Return what a stage reads of a model's settings: the prompt and precision, and to train it the adapters too."""
+        """Return the model settings that a stage reads: the prompt and the precision and, for training, also the adapters."""
         fields = set(UsedSettings.model_fields) if trained else READ | CHUNKS
         read = fields if self.benchmark(benchmark).is_corpus else fields - CHUNKS
         return UsedSettings(**self.config.models[model].model_dump(include=read))
@@ -392,24 +392,24 @@ class Study:
         return Path(self.path(ModelId(external.benchmark, external.split, external.model).path, "external", name)).exists()
 
     def external_run(self, name: str) -> ModelId:
-        """Return the run that such a log stands beside: that of the first seed, whose Retrain judges it where it brings none."""
+        """Return the run beside which an imported log is shown: the first seed's, whose Retrain serves a log without one."""
         external = self.config.external[name]
         seeds = [seed for block in self.config.blocks if stands_in(external, block) for seed in block.seeds]
         return ModelId(external.benchmark, external.split, external.model, min(seeds))
 
     @cached_property
     def published(self) -> dict[str, dict[str, dict[str, float]]]:
-        """The published numbers that the study has its own beside, as the config has them."""
+        """The config's published numbers for the benchmarks, splits and models of this study."""
         places = {"/".join(run.place) for run in self.runs}
         return {place: rows for place, rows in self.config.published.items() if place in places}
 
     @cached_property
     def runs(self) -> list[ModelId]:
-        """Every run of which something is measured."""
+        """Every run with a measurement."""
         return list(dict.fromkeys(subject.run for subject in (*self.subjects.evaluated, *self.subjects.watched)))
 
     def is_made(self, folder: str) -> bool:
-        """Return whether an artefact is there or will be: no failed job left a gap in its place."""
+        """Return whether an artefact exists or will be made: no failed job left a gap in its place."""
         return self.path(folder) not in self.gaps
 
     def path(self, *parts: str) -> str:
@@ -429,7 +429,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
 
 
 def read_gaps() -> dict[str, str]:
-    """Return the artefacts that failed jobs left missing, with the reasons, where the environment names a list of them."""
+    """Return the artefacts that failed jobs left missing, with the reasons; empty unless the environment names a list."""
     path = os.environ.get(GAPS)
     gaps: dict[str, str] = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
     return gaps
@@ -449,10 +449,10 @@ def _wanted(subjects: dict[ModelId, Wanted], subject: ModelId) -> Wanted:
 
 
 def _watch(wanted: Wanted, trajectories: Trajectories, where: str) -> None:
-    """Ask for a trajectory: every epoch includes the last one, but there is one suite to a variant."""
+    """Request a trajectory: all epochs include the last one, but each variant has only one suite."""
     known = wanted.trajectory
     if known and known.suite != trajectories.suite:
-        raise UserError(f"config: {where}: its trajectory is asked for by two suites, {known.suite} and {trajectories.suite}")
+        raise UserError(f"config: {where}: two suites measure its trajectory, {known.suite} and {trajectories.suite}")
     if not known or known.epochs == "last":
         wanted.trajectory = trajectories
 
@@ -465,5 +465,5 @@ def _short(value: Any) -> str:
 
 
 def _given(settings: BaseModel) -> dict[str, Any]:
-    """Return what was written, without defaults."""
+    """Return the settings that the config gives, without defaults."""
     return settings.model_dump(exclude_unset=True)
