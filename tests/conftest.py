@@ -14,28 +14,28 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with real data beside the repository, or where PALIMPSEST_SHARED says; without it the test is skipped."""
+    """The folder with real data: PALIMPSEST_SHARED, or `shared` beside the repository; without it the test is skipped."""
     folder = Path(os.environ.get("PALIMPSEST_SHARED", ROOT.parent / "shared"))
     if not (folder / "data" / "tofu_eval_logs" / "expected.json").is_file():
-        pytest.skip(f"no real data in {folder}: set PALIMPSEST_SHARED to the folder that holds data/tofu_eval_logs")
+        pytest.skip(f"no real data in {folder}: set PALIMPSEST_SHARED to the folder that contains data/tofu_eval_logs")
     return folder
 
 
 @pytest.fixture(autouse=True)
 def _no_run_of_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What reads the workflow names a run in the environment, and a stage tries nothing twice in one run."""
+    """Reading the workflow puts a run's name into the environment, and a stage does not retry an error in the same run."""
     monkeypatch.delenv(SNAKEMAKE_RUN, raising=False)
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    """A fresh clone, nothing run."""
+    """A fresh clone in which nothing has run."""
     return clone(tmp_path / "clone")
 
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Checkout:
-    """The tiny study, run to its report: once for all tests of all workers, which work on copies."""
+    """The tiny study with its report, run once for all tests of all workers; the tests work on copies."""
     own = tmp_path_factory.getbasetemp()
     shared = own if worker_id == "master" else own.parent
     with FileLock(shared / "study.lock"):
@@ -52,5 +52,5 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> C
 
 @pytest.fixture
 def finished(finished_once: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of the finished study, in another place."""
+    """A copy of the finished study, in another folder."""
     return finished_once.copy(tmp_path / "moved")

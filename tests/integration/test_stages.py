@@ -154,7 +154,7 @@ def test_a_wrong_spec_is_refused_before_any_work(root: Path, change: dict[str, A
 
 
 def test_a_spec_that_is_no_json_is_refused(root: Path) -> None:
-    assert "no JSON" in one_line(run(root, "finetune", "{role: original}", {"base": "base", "split": "split"}, "original"))
+    assert "not JSON" in one_line(run(root, "finetune", "{role: original}", {"base": "base", "split": "split"}, "original"))
 
 
 def test_a_model_without_one_of_its_weights_is_refused_where_it_is_fetched(root: Path) -> None:
@@ -387,7 +387,7 @@ def test_a_choice_gives_the_model_of_the_settings_that_it_names(ready: Path) -> 
 
     assert "null only with the input 'choice'" in one_line(run(ready, stage, spec, inputs, "no"))
     both = unlearn("no")[1]
-    assert "null where the input 'choice'" in one_line(run(ready, stage, both, chosen, "no"))
+    assert "null with the input 'choice'" in one_line(run(ready, stage, both, chosen, "no"))
     (ready / "choice" / "choice.json").write_text(json.dumps(choice | {"training": {"epochs": "3"}}))
     seal(ready / "choice")
     assert "choice.json: training.epochs" in one_line(run(ready, stage, spec, chosen, "no"))

@@ -353,9 +353,9 @@ def test_a_rule_of_another_kind_of_suite_is_refused(
     study: Results, texts: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refusal(lambda: choose_texts(texts, monkeypatch), capsys)
-    assert line == "palimpsest choice: spec: rule: maximise: forget_quality is no score of muse, the suite that judges"
+    assert line == "palimpsest choice: spec: rule: maximise: forget_quality is not a score of muse, the suite that judges"
     line = refusal(lambda: study.choose(monkeypatch, "npo", spec(maximise="privacy")), capsys)
-    assert line == "palimpsest choice: spec: rule: maximise: privacy is no score of tofu, the suite that judges"
+    assert line == "palimpsest choice: spec: rule: maximise: privacy is not a score of tofu, the suite that judges"
 
 
 def test_an_original_without_the_suite_is_refused(
@@ -365,4 +365,4 @@ def test_an_original_without_the_suite_is_refused(
     (folder / "muse" / "items.parquet").rename(folder / "muse" / "other.parquet")
     texts.seal("eval", place("original", "", 3), folder)
     line = refusal(lambda: choose_texts(texts, monkeypatch, maximise="privacy"), capsys)
-    assert "original/eval/muse/items.parquet: missing, and a choice needs Original's KnowMem of the retain set" in line
+    assert "original/eval/muse/items.parquet: missing, but a choice needs Original's KnowMem of the retain set" in line

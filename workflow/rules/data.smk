@@ -4,7 +4,7 @@ _split = of("split")
 _draw = of("draw")
 
 
-# A log that others made, kept as it is. All rules that work without a model inherit from this one.
+# An imported log, kept unchanged. All rules that use no model inherit from this one.
 rule external:
     input:
         unpack(_external.inputs),
@@ -34,7 +34,7 @@ rule external:
         ruling.COMMAND
 
 
-# Downloads happen where the internet is: on the machine that runs Snakemake.
+# Downloads run on the machine that runs Snakemake, because compute nodes may have no internet access.
 use rule external as data with:
     input:
         unpack(_data.inputs),
@@ -81,7 +81,7 @@ use rule external as split with:
         "Splitting {wildcards.benchmark}: {wildcards.split}"
 
 
-# Data that a benchmark draws anew for each seed.
+# Data that a benchmark draws again for each seed.
 use rule external as draw with:
     input:
         unpack(_draw.inputs),

@@ -46,7 +46,7 @@ use rule external as choice with:
         "Choosing among the trials of {wildcards.method} ({wildcards.model}, {wildcards.split})"
 
 
-# All numbers of one original and what came of it.
+# All numbers of one original and of the models made from it.
 use rule external as scores with:
     input:
         unpack(_scores.inputs),

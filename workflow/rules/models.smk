@@ -9,7 +9,7 @@ _unlearn = of("unlearn")
 _attack = of("attack")
 
 
-# All rules that work with a model inherit from this one.
+# All rules that use a model inherit from this one.
 rule finetune:
     input:
         unpack(_finetune.inputs),
@@ -60,7 +60,7 @@ use rule finetune as base_tiny with:
         "Training the base of {wildcards.model} ({wildcards.benchmark})"
 
 
-# A download or an unpacking, so on the machine that runs Snakemake.
+# Only downloads or unpacks a model, so it runs on the machine that runs Snakemake.
 use rule external as base_pretrained with:
     input:
         unpack(_fetched.inputs),
@@ -83,7 +83,7 @@ use rule external as base_pretrained with:
         "Fetching {wildcards.model}"
 
 
-# Some models come with a finished original and Retrain, which are fetched and not trained.
+# Some models come with a finished original and Retrain, which are fetched instead of trained.
 use rule base_pretrained as given with:
     input:
         unpack(_given.inputs),
@@ -101,7 +101,7 @@ use rule base_pretrained as given with:
         "Fetching {wildcards.method} of {wildcards.model}"
 
 
-# The start model with the forget set learnt once more: RKLD and task vectors read it.
+# The start model after learning the forget set once more; RKLD and task vectors read it.
 use rule finetune as reinforce with:
     input:
         unpack(_reinforce.inputs),
@@ -137,10 +137,10 @@ use rule finetune as reference with:
         code=_reference.code,
         inputs=_reference.flags,
     message:
-        "Taking reference log-probabilities ({wildcards.subject}, {wildcards.name}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+        "Computing reference log-probabilities ({wildcards.subject}, {wildcards.name}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
-# In the environment of evaluations, since a suite may watch it.
+# Uses the evaluation environment, because a suite may measure the training.
 use rule finetune as unlearn with:
     input:
         unpack(_unlearn.inputs),

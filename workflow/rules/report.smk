@@ -56,7 +56,7 @@ use rule external as page with:
         "Writing the report"
 
 
-# What a person looks for lies at the top of the results, with the config that made it and what it cost.
+# Copies the report and the summary to the top of the results, with the resolved config and the costs.
 rule publish:
     input:
         table=rules.summarise.output.table,

@@ -1,1 +1,1 @@
-"""How a stage checks its inputs and leaves an artefact."""
+"""How a stage checks its inputs and writes its artefact."""

@@ -1,4 +1,4 @@
-"""The folders that a stage writes into: held by one process at a time, never reached through a link."""
+"""The folders that a stage writes into: locked by one process at a time, never reached through a link."""
 
 import errno
 import fcntl
@@ -12,19 +12,19 @@ from palimpsest.errors import UserError
 from palimpsest.faults import explained
 from palimpsest.provenance.manifest import MANIFEST
 
-# File systems that lock no folder: some kinds of NFS. There Snakemake's own lock is the only one.
+# Errors of file systems that cannot lock folders, such as some kinds of NFS; there Snakemake's own lock is the only one.
 LOCKLESS = (errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def refuse_link(path: Path) -> None:
-    """Raise UserError for a path that is a link: what is written there would land elsewhere."""
+    """Raise UserError if a path is a link, because files would be written elsewhere."""
     if path.is_symlink():
-        raise UserError(f"{path}: a link to {path.readlink()}, and a stage writes through none: delete the link and run again")
+        raise UserError(f"{path}: a link to {path.readlink()}; stages do not write through links: delete it and run again")
 
 
 @contextmanager
 def workplace(out: Path, scratch: Path) -> Iterator[Path]:
-    """Yield the empty folder beside `out` in which an artefact is made, held like `scratch`, and removed where the work fails."""
+    """Yield an empty folder beside `out` for the artefact; it is locked like `scratch`, and removed if the work fails."""
     partial = out.with_name(f".{out.name}.partial")
     refuse_link(out)
     with held(partial), held(scratch):
@@ -33,7 +33,7 @@ def workplace(out: Path, scratch: Path) -> Iterator[Path]:
             with explained([partial, scratch]):
                 yield partial
         except BaseException:
-            # On a full disk this makes room for the line that says so.
+            # On a full disk this frees space for the error message.
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
@@ -48,7 +48,7 @@ def side_place(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Make a folder where it is missing, and hold it within this block; raises UserError where another process holds it."""
+    """Create a folder if it is missing, and lock it within this block; raises UserError if another process has locked it."""
     handle = _hold(folder)
     try:
         yield
@@ -57,7 +57,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _hold(folder: Path) -> int:
-    """Return the open, locked folder; the one that held it may just have put it in its place, so it is looked for again."""
+    """Return the open, locked folder; if the last process has just moved the folder into place, create and lock a new one."""
     while True:
         refuse_link(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,9 +88,9 @@ def clear(folder: Path) -> None:
 
 
 def replace(partial: Path, out: Path) -> None:
-    """Put a finished folder in place; the manifest of an older one goes first, so that no broken artefact is ever named.
+    """Move a finished folder into place; an older manifest is deleted first, so that none ever names a broken artefact.
 
-    No artefact lies inside another's folder.
+    No artefact is inside another artefact's folder.
     """
     refuse_link(out)
     if out.exists():

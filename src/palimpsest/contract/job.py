@@ -1,4 +1,4 @@
-"""The contract every stage keeps: checked inputs, a temporary sibling renamed at the end, the manifest written last."""
+"""The contract of every stage: checked inputs, a temporary sibling renamed at the end, the manifest written last."""
 
 import argparse
 import gc
@@ -39,19 +39,19 @@ from palimpsest.provenance.manifest import (
 )
 
 log = logging.getLogger("palimpsest")
-# In scratch: what was remarked so far, and a user's mistake with the run of Snakemake that met it.
+# Files in scratch: the remarks so far, and a user error with the run of Snakemake in which it occurred.
 REMARKS, REFUSED = "remarks.json", "refused.json"
 Spec = TypeVar("Spec", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Job(Generic[Spec]):
-    """What a stage's work function gets: its spec, its input directories, where to write, where to keep checkpoints.
+    """The argument of a stage's work function: its spec, its input directories, its output folder and its checkpoint folder.
 
-    Of an input name that several artefacts have, each has an id of its own; the only one of a name has an empty id.
+    Several artefacts with the same input name have an id each; the only artefact of a name has an empty id.
 
-    Of several processes each writes to a place of its own, of which the main one's becomes the artefact; all keep checkpoints in
-    one, where the main one alone writes.
+    Of several processes, each writes to its own output folder, and the main process's folder becomes the artefact; all share one
+    checkpoint folder, into which only the main process writes.
     """
 
     spec: Spec
@@ -61,12 +61,12 @@ class Job(Generic[Spec]):
 
     @cached_property
     def remarks(self) -> list[Remark]:
-        """The remarks for the manifest, with those of a run that was interrupted."""
+        """The remarks for the manifest, including those of an interrupted run."""
         path = self.scratch / REMARKS
         return [Remark(*each) for each in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
     def remark(self, remark: Remark) -> None:
-        """Say in the log what belongs beside the numbers, and keep it for the manifest."""
+        """Log a remark that belongs beside the numbers, and keep it for the manifest."""
         log.warning("%s", remark.text)
         if remark not in self.remarks:
             self.remarks.append(remark)
@@ -83,7 +83,7 @@ class Job(Generic[Spec]):
         return directory
 
     def keep(self, path: Path, write: Callable[[Path], None]) -> None:
-        """Write a finished part of the work into `scratch`, whole or not at all, where a run that continues finds it."""
+        """Write a finished part of the work into `scratch`, whole or not at all, for a run that continues the work."""
         if processes.is_main():
             partial = path.with_suffix(".partial")
             partial.unlink(missing_ok=True)
@@ -92,7 +92,7 @@ class Job(Generic[Spec]):
         processes.barrier()
 
     def each_input(self, name: str, listed: Iterable[str]) -> dict[str, Path]:
-        """Return the directories given under this name by their ids, in the order of a list; raises UserError for other ids."""
+        """Return the directories given under this name by id, in the order of `listed`; raises UserError if the ids differ."""
         directories, ids = self.inputs.get(name, {}), list(listed)
         if different := directories.keys() ^ set(ids):
             lone = min(different)
@@ -102,11 +102,10 @@ class Job(Generic[Spec]):
 
 
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
-    """Run one stage from the command line; errors that are no bugs are printed as one line, with the exit codes of `errors`.
+    """Run one stage from the command line; errors that are not bugs are printed as one line, with the exit codes of `errors`.
 
-    Of several processes the main one speaks, or the first that fails. An artefact made of a diverged one is diverged too,
-    without any work, unless the spec says by `takes_diverged` that the stage can handle it. Weights are
-    checked unless it says by `reads_weights` that the stage reads none.
+    Of several processes, only the main one prints, or the first one that fails. If an input has diverged, the artefact is marked
+    as diverged without any work, unless the spec sets `takes_diverged`.
     """
     short = name.rpartition(".")[2]
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
@@ -118,7 +117,7 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
         warnings.simplefilter("ignore")
         os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    # What torch and transformers import stays: to look for garbage in it, again and again, takes a quarter of a short stage.
+    # Modules of torch and transformers are never freed; looking for garbage in them takes a quarter of a short stage.
     gc.set_threshold(700, 10, 1000)
     try:
         with explained([]):
@@ -140,7 +139,7 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
             raise
         sys.exit(1)
     finally:
-        # Nor is it looked through when the process ends.
+        # Skip the same search when the process ends.
         gc.freeze()
 
 
@@ -148,7 +147,7 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     started = time.time()
     check()
     args = _parse(name)
-    # What an editor saves while Snakemake runs would else be recorded as the code that was planned.
+    # Otherwise, code saved while Snakemake runs would be recorded as the planned code.
     if not (code := _code(name, args.code)):
         raise UserError("the code of this stage was edited after Snakemake planned the job: run snakemake again")
     raw = _json(args.spec)
@@ -172,7 +171,7 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
         inputs.setdefault(kind, {})[each] = path.parent
 
     out: Path = args.out.parent
-    # What the work depends on names the scratch folder, so a checkpoint of other settings or code is never resumed.
+    # The scratch folder is named after spec, code and inputs, so a checkpoint of other settings or code is never resumed.
     key = sha256_text(canonical_json([name, raw, code, hashes]))
     scratch = args.scratch / key[:32]
     place = workplace(out, scratch) if processes.is_main() else side_place(scratch / f"process-{processes.rank()}")
@@ -202,9 +201,9 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
 
 
 def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
-    """Do the work; return how it diverged where it did, with what it has written so far left in place.
+    """Do the work; return the divergence if there was one, and keep the files written before it.
 
-    A user's mistake that the same run of Snakemake met before is not tried again: schedulers retry whatever fails.
+    If the same user error already occurred in this run of Snakemake, do not try again: schedulers retry every failed job.
     """
     run, refused = os.environ.get(SNAKEMAKE_RUN), job.scratch / REFUSED
     if run and refused.exists():
@@ -224,7 +223,7 @@ def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
 
 
 def _code(stage: str, planned: str | None) -> str | None:
-    """Return the code of a stage; None where it is not what was planned with."""
+    """Return the code digest of a stage; None if it is not the planned one."""
     try:
         code = code_today(stage, planned or "")
     except ModuleNotFoundError:
@@ -234,8 +233,8 @@ def _code(stage: str, planned: str | None) -> str | None:
 
 def _parse(name: str) -> argparse.Namespace:
     parser = Parser(prog=stage_module(name))
-    parser.add_argument("--spec", required=True, help="canonical JSON of what this stage does")
-    parser.add_argument("--code", help="digest of the stage's code, and which modules it is of")
+    parser.add_argument("--spec", required=True, help="the stage's spec as canonical JSON")
+    parser.add_argument("--code", help="digest of the stage's code, with the names of its further modules")
     parser.add_argument("--in", dest="inputs", action="append", default=[], type=_named_path, metavar="NAME[:ID]=MANIFEST")
     parser.add_argument("--out", required=True, type=filled_path, metavar="MANIFEST")
     parser.add_argument("--scratch", type=filled_path, default=scratch_folder())
@@ -256,4 +255,4 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UserError(f"--spec is no JSON: {error}") from None
+        raise UserError(f"--spec is not JSON: {error}") from None

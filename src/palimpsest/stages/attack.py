@@ -1,4 +1,4 @@
-"""Stage `attack`: all draws of one attack on one model, in one process, and the losses on the forget set along the way."""
+"""Stage `attack`: all draws of one attack on one model, in one process, and the losses on the forget set after each step."""
 
 import json
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the losses on the forget set before and after every step of every draw, and the model of an attack that gives one.
+    """Write the losses on the forget set before and after every step of every draw, and the attacked model if it is to be kept.
 
     A finished draw survives an interruption.
     """

@@ -8,7 +8,7 @@ from palimpsest.settings import Settings
 
 
 class Spec(Settings):
-    """Which model, and for a tiny one how it is made."""
+    """The model and, for a tiny model, how it is made; what later stages need of it."""
 
     model: ModelSettings
     needs: Needs = Needs()

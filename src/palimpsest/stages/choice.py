@@ -1,4 +1,4 @@
-"""Stage `choice`: one trial of a method, and the epoch to stop at, by a rule and from trajectories."""
+"""Stage `choice`: select one trial of a method and its last epoch from trajectories, by a rule."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class Trial(Settings):
 
 
 class Spec(Settings):
-    """The rule, the suite that judges and its kind, the trials, and the seeds whose original and Retrain they are measured by.
+    """The rule, the suite that judges and its kind, the trials, and the seeds whose original and Retrain are compared.
 
     The ids of the inputs are `VARIANT/seedN` for `trajectory`, and `seedN` for `original` and `retrain`.
     """
@@ -49,10 +49,10 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the choice, and the table of what it was between."""
+    """Write the choice, and the table of its candidates."""
     spec, aims = job.spec, job.spec.rule.aims
     if SETTINGS[spec.kind].aims != aims:
-        raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is no score of {spec.suite}, the suite that judges")
+        raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is not a score of {spec.suite}, the suite that judges")
     seeds = {f"seed{seed}": seed for seed in spec.references}
     originals, retrains = (
         {seeds[each]: path for each, path in job.each_input(role, seeds).items()} for role in ("original", "retrain")
@@ -88,9 +88,9 @@ def work(job: Job[Spec]) -> None:
 def _measured(
     job: Job[Spec], trial: Trial, path: Path, judges: Mapping[int, Judge], aims: tuple[Aim, Aim]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the two scores of a trial by epoch; a trial that diverged has the epochs after that too, without scores.
+    """Yield the two scores of a trial by epoch; after a divergence, yield the remaining epochs without scores.
 
-    So no mean over seeds leaves such a trial out.
+    So every mean over seeds includes the diverged trial.
     """
     if trial.seed not in judges:
         raise UserError(f"spec: trials: {trial.variant}: seed {trial.seed} is not among the references")
@@ -107,9 +107,9 @@ def _measured(
 
 
 def _utility(judge: Judge, utility: Aim, path: Path) -> float:
-    """Return the utility of an Original; raises UserError where its evaluation lacks it."""
+    """Return the utility of an Original; raises UserError if its evaluation lacks the score."""
     if not path.exists():
-        raise UserError(f"{path}: missing, and a choice needs Original's {utility.label}")
+        raise UserError(f"{path}: missing, but a choice needs Original's {utility.label}")
     ((_, scores),) = judge.scores(path, {utility.metric})
     if utility.metric not in scores:
         raise UserError(f"{path}: no {utility.label}, which a choice needs")

@@ -1,4 +1,4 @@
-"""The stage that brings a data set, whatever its source, into the shape of its benchmark."""
+"""Stage `data`: read a data set from its source and write it in the format of its benchmark."""
 
 import json
 from typing import Annotated

@@ -9,7 +9,7 @@ from palimpsest.settings import Settings
 
 
 class Spec(Settings):
-    """The suites, by name, and how the model is read."""
+    """The suites, by name, and how the model is loaded."""
 
     suites: dict[str, AnySuite]
     model: UsedSettings

@@ -1,4 +1,4 @@
-"""Stage `external`: an evaluation log that others made, kept with where it is from and the numbers that it gives here."""
+"""Stage `external`: keep an imported evaluation log with its source, and compute its numbers."""
 
 import json
 from pathlib import Path
@@ -12,19 +12,19 @@ from palimpsest.provenance.manifest import MANIFEST, read_manifest
 from palimpsest.scores.numbers import tidy_numbers
 from palimpsest.settings import Settings
 
-# What tells such an artefact from all that were made here.
+# Marks an artefact as imported, in contrast to all that were made here.
 ORIGIN = "imported"
 
 
 class LogFiles(Settings):
-    """A log on this machine: its path, and the sha256 of each of its files by name, which are its identity."""
+    """A log on this machine: its path, and the sha256 of each of its files by name, which identify it."""
 
     path: str
     files: dict[str, str]
 
 
 class Place(Settings):
-    """Where it stands: the run beside whose models it is shown, and the suite."""
+    """Where the log is shown: the run, beside whose models it appears, and the suite."""
 
     benchmark: str
     split: str
@@ -34,7 +34,7 @@ class Place(Settings):
 
 
 class Spec(Settings):
-    """What is imported, and the kind of its suite; without a log of `retrain` the run's own Retrain is an input."""
+    """The imported log and the kind of its suite; without a log for `retrain`, the run's own Retrain is an input."""
 
     takes_diverged: ClassVar[bool] = True
 
@@ -47,7 +47,7 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Keep the log, say what it is, and write its numbers."""
+    """Copy the log, describe it, and write its numbers."""
     spec, imported = job.spec, load(job.spec.kind, "imported").ImportedLog
     log = imported(Path(spec.log.path), spec.log.files, job.out / "log")
     described = {"name": spec.name, **spec.place.model_dump(), "origin": ORIGIN, "source": spec.source}

@@ -1,4 +1,4 @@
-"""Stage `finetune`: the original learns the retain set and the forget set or the first half of it, Retrain the retain set."""
+"""Stage `finetune`: the original learns the retain set and the forget set (or its first half), Retrain only the retain set."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from palimpsest.training.settings import FinetuneSettings
 
 
 class Spec(Settings):
-    """Which model, and how it is trained."""
+    """The role of the model, and how it is trained."""
 
     role: Literal["original", "original-half", "retrain"]
     seed: int
@@ -39,7 +39,7 @@ def work(job: Job[Spec]) -> None:
 
 
 def _lessons(split: Path, role: str) -> Sequence[Lesson]:
-    """Return what a role learns: the data of a benchmark of texts say it themselves."""
+    """Return the lessons of a role; the data of a corpus benchmark have a file for each role."""
     if (split / f"{role}.jsonl").exists():
         return read_lessons(split / f"{role}.jsonl")
     forget = read_lessons(split / "forget.jsonl")

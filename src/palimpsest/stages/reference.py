@@ -1,6 +1,6 @@
-"""Stage `reference`: what a reference model says of the forget answers and of the refusals, for the methods that read it.
+"""Stage `reference`: the log-probabilities of the forget answers and the refusals under a reference model.
 
-It is the model that unlearning starts from, or that model moved a share of the way to a random one (SimNPO, App. B).
+The reference model is the model that unlearning starts from, or its weighted mean with a random model (SimNPO, App. B).
 """
 
 from typing import Annotated
@@ -16,7 +16,7 @@ TOKENS_PER_PASS = 1024
 
 
 class Spec(Settings):
-    """How the model is read, and how much of a random model is in it."""
+    """How the model is loaded, and the share of the random model in it."""
 
     model: UsedSettings
     random_share: Annotated[float, Field(ge=0, le=1)]
@@ -34,7 +34,7 @@ def work(job: Job[Spec]) -> None:
 
     used, split = job.spec.model, job.input("split")
     forget = read_lessons(split / "forget.jsonl")
-    # Texts have no refusals.
+    # Corpus benchmarks have no refusals.
     refusals = read_rows(split / "refusals.jsonl", Text) if (split / "refusals.jsonl").exists() else []
     tokenizer = load_tokenizer(job.input("model"))
     model = load_model(job.input("model"), used)

@@ -6,7 +6,7 @@ from palimpsest.report.study import ReportSpec
 
 
 def work(job: Job[ReportSpec]) -> None:
-    """Write the report of the one summary given."""
+    """Write the report of the input `summary`."""
     write_report(job.spec, job.input("summary"), job.out)
 
 

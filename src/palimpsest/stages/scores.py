@@ -1,4 +1,4 @@
-"""Stage `scores`: all numbers of one run, and what its figures, examples and the trail to its artefacts need."""
+"""Stage `scores`: all numbers of one run, and tables for its figures, its examples and the paths of its artefacts."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -18,7 +18,7 @@ from palimpsest.settings import Settings
 
 
 class Run(Settings):
-    """One original and one Retrain with all that came of them."""
+    """One original and one Retrain, with all models made from them."""
 
     benchmark: str
     split: str
@@ -29,8 +29,8 @@ class Run(Settings):
 class Spec(Settings):
     """The run, the kinds of its suites by name, and which artefacts of the study could not be made.
 
-    The ids of the inputs `eval`, `attack` and `trajectory` are the folders of models below the run's; `attacks` has the suites
-    that score an attack's losses, `trajectories` the suite that watched. The input `retrain` is the Retrain that the run is
+    The ids of the inputs `eval`, `attack` and `trajectory` are the folders of models below the run. `attacks` names the suites that
+    score an attack's losses, `trajectories` the suite that measured a training. The input `retrain` is the Retrain that the run is
     compared with, and `other_retrains` are the Retrains of other seeds; `published` are published scores of a Retrain.
     """
 
@@ -48,7 +48,7 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Write the tables of the run."""
     spec, measured = job.spec, list(_measured(job))
-    # Kept, because several tables are made of the items of one model.
+    # Cached, because several tables read the items of the same model.
     read = cache(read_frame)
     retrains = _retrains(job)
     judges = {suite: Judge(suite, kind, retrains, read) for suite, kind in spec.suites.items()}
@@ -67,7 +67,7 @@ def work(job: Job[Spec]) -> None:
 
 
 def _measured(job: Job[Spec]) -> Iterator[Measured]:
-    """Yield what was measured of the run's models."""
+    """Yield the measurements of the run's models."""
     spec, run = job.spec, ModelId(**job.spec.run.model_dump())
     for subject, path in job.inputs.get("eval", {}).items():
         yield Measured(run.at(subject).columns, path, "evaluation", list(spec.suites))
@@ -89,7 +89,7 @@ def _retrains(job: Job[Spec]) -> Retrains:
 
 
 def _scored(measured: Measured, judges: dict[str, Judge]) -> Iterator[tuple[Place, Scores]]:
-    """Yield the scores of an artefact by suite and epoch; for a trajectory also how far the model has moved by then."""
+    """Yield the scores of an artefact by suite and epoch; for a trajectory also the divergence from the start model."""
     moved = _divergences(measured.directory / DIVERGENCE_TABLE)
     for suite, path in measured.tables().items():
         for epoch, scores in judges[suite].scores(path):
@@ -97,7 +97,7 @@ def _scored(measured: Measured, judges: dict[str, Judge]) -> Iterator[tuple[Plac
 
 
 def _divergences(path: Path) -> dict[int | None, Scores]:
-    """Return by epoch the divergence from the start model on each set, in nats per token; nothing where there is no table."""
+    """Return by epoch the divergence from the start model on each set, in nats per token; empty if there is no table."""
     if not path.exists():
         return {}
     rows = read_frame(path)

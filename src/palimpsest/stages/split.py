@@ -1,4 +1,4 @@
-"""The stage that cuts out of a benchmark's data what a run may see: the forget set, the retain set, and what all splits share."""
+"""Stage `split`: write the data that a run may see: the forget set, the retain set, and the sets that all splits share."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from palimpsest.settings import Settings
 
 
 class Spec(Settings):
-    """The kind of the benchmark, the name of the split, and what the kind reads of the benchmark's settings."""
+    """The kind of the benchmark, the name of the split, and the benchmark's settings that the kind reads."""
 
     kind: str
     split: str

@@ -1,4 +1,4 @@
-"""Stage `summarise`: the scores of all runs of a study, of logs that others made and the trials behind its choices, in tables."""
+"""Stage `summarise`: tables with the scores of all runs of a study, of imported logs, and of the trials behind its choices."""
 
 import json
 from typing import ClassVar
@@ -20,7 +20,7 @@ from palimpsest.settings import Settings
 
 
 class Spec(Settings):
-    """What could not be made; the ids of the inputs say what they are of."""
+    """The artefacts that could not be made; the ids of the inputs identify their runs, logs and choices."""
 
     takes_diverged: ClassVar[bool] = True
 

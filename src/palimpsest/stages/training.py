@@ -1,4 +1,4 @@
-"""What the training stages share: rows to token ids, and adapters around the loop."""
+"""Shared parts of the training stages: encoding rows as token ids, and adapters around the training loop."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def encode_rows(
 def named_items(
     rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: PreTrainedModel | PeftModel
 ) -> tuple[list[str], list[Encoded]]:
-    """Return the training items of rows, and what each is called: a question by its id, chunk n of a text `{id}/{n}`.
+    """Return the names and the training items of rows: a question is named by its id, chunk n of a text `{id}/{n}`.
 
     Raises UserError naming the first item that the model cannot read.
     """
@@ -52,13 +52,13 @@ def named_items(
 
 
 class Watch(Protocol):
-    """What looks at a model while it trains, and writes what it has seen."""
+    """Measures a model while it trains, and writes the measurements."""
 
     def begin(self, model: PreTrainedModel | PeftModel) -> Callable[[int], None]:
-        """Look at the untrained model; return the function that looks at it after each epoch."""
+        """Measure the untrained model; return the function that measures it after each epoch."""
 
     def write(self, log: Log) -> None:
-        """Write what was seen, and what the training log tells of it."""
+        """Write the measurements, including those in the training log."""
 
 
 def train_and_save(
@@ -76,7 +76,7 @@ def train_and_save(
 ) -> None:
     """Train, merge adapters into the weights, and write the model's folder with its training log.
 
-    Of a training that diverges, the log and the epochs watched before are written. With `keep` false no model is written.
+    If the training diverges, its log and the epochs measured so far are written. With `keep` false no model is written.
     """
     trained = add_adapters(model, used.lora, seed)
 
@@ -98,7 +98,7 @@ def train_and_save(
             remark=job.remark,
         )
 
-    # Written first, since merging may diverge too.
+    # The log is written first, since merging may diverge too.
     train_logged(work, write)
     if keep and processes.is_main():
         save_model(merge_adapters(trained), tokenizer, job.out)

@@ -1,4 +1,4 @@
-"""Stage `unlearn`: one method in one variant makes a model forget, with settings of the config or those that a choice names."""
+"""Stage `unlearn`: one variant of a method unlearns the forget set, with the settings of the config or of a choice."""
 
 from importlib import import_module
 from pathlib import Path
@@ -19,10 +19,10 @@ from palimpsest.training.settings import UnlearnSettings
 
 
 class Spec(Settings):
-    """The method, its training and its own settings; both are null where the input `choice` names them.
+    """The method, its training and its own settings; both are null if the input `choice` names them.
 
-    A method that edits weights has no training, which is null then. `watched` is what `watching.Watched` says, and `keep` whether
-    the model is written, beside the curve.
+    For a method that edits weights, `training` is null. `watched` has the fields of `watching.Watched`, and `keep` says whether
+    the model is written in addition to the trajectory.
     """
 
     method: str
@@ -35,14 +35,14 @@ class Spec(Settings):
 
 
 class Chosen(Settings, extra="ignore"):
-    """The settings in a choice, which says more than these."""
+    """The settings in a choice; its other fields are ignored."""
 
     training: UnlearnSettings
     loss: dict[str, Any]
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the unlearned model and, of a training that is watched, its curve."""
+    """Write the unlearned model and, if requested, the trajectory of the training."""
     if load_method(job.spec.method).is_trained:
         _train(job)
     else:
@@ -68,14 +68,14 @@ def _train(job: Job[Spec]) -> None:
 
 
 def _edit(job: Job[Spec]) -> None:
-    """Write the start model with its weights edited; there is no training, and so no log of it."""
+    """Write the start model with edited weights; there is no training, and so no training log."""
     from palimpsest.models.editing import edit_model
     from palimpsest.models.loading import load_model, load_tokenizer, save_model
     from palimpsest.stages.unlearning import further_models
 
     spec = job.spec
     if spec.training is not None or spec.loss is None or spec.watched or not spec.keep or "choice" in job.inputs:
-        raise UserError(f"spec: {spec.method} edits weights: only loss is not null, the model is kept, and there is no choice")
+        raise UserError(f"spec: {spec.method} edits weights: it takes only loss, keeps the model, and takes no choice")
     method = make_method(spec.method, spec.loss)
     assert isinstance(method, EditMethod)
     model = load_model(job.input("model"), spec.model)
@@ -89,10 +89,10 @@ def _settings(job: Job[Spec]) -> Chosen:
     spec = job.spec
     if "choice" in job.inputs:
         if spec.training is not None or spec.loss is not None:
-            raise UserError("spec: training and loss are null where the input 'choice' names them")
+            raise UserError("spec: training and loss must be null with the input 'choice', which names them")
         return _read_choice(job.input("choice") / "choice.json")
     if spec.training is None or spec.loss is None:
-        raise UserError("spec: training and loss are null only with the input 'choice', which then names them")
+        raise UserError("spec: training and loss may be null only with the input 'choice', which then names them")
     return Chosen(training=spec.training, loss=spec.loss)
 
 

@@ -1,4 +1,4 @@
-"""What the stages share that unlearn: the problem of a method, from their inputs."""
+"""Shared parts of the stages that unlearn: the problem of a method, built from a job's inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from palimpsest.training.settings import UnlearnSettings
 
 
-# The inputs of a job that further models are.
+# The input of a job for each kind of further model.
 INPUTS: dict[type[Start | Finetuned], str] = {Start: "model", Finetuned: "reinforced"}
 
 
@@ -40,11 +40,11 @@ def unlearning_problem(
     seed: int,
     original: PreTrainedModel | None = None,
 ) -> Unlearning:
-    """Return the problem of a method on the job's `split`, with what else it reads of the inputs.
+    """Return the problem of a method on the job's `split`, with the other inputs that the method reads.
 
-    `model` is the one to train, of which a method may freeze a part; `original` is the frozen start model, where the caller has
-    it in memory already. Raises UserError for a reference that was made for other questions, for a model that does not have
-    what the method trains, and for a method that trains nothing.
+    `model` is the model to train, parts of which a method may freeze; `original` is the frozen start model, if the caller already
+    has it in memory. Raises UserError if the reference was made for other questions, if the model lacks the weights that the
+    method trains, or if the method trains nothing.
     """
     if not isinstance(method, LossMethod | LayerMethod):
         raise UserError(f"spec: {method.label} trains nothing")
@@ -63,9 +63,9 @@ def unlearning_problem(
         if used.lora is not None:
             raise UserError(f"spec: model: lora: {method.label} trains weights of the model, not adapters")
         if processes.is_sharded():
-            raise UserError(f"parallel: fsdp: {method.label} swaps weights in and out, of which a process must have all: use ddp")
+            raise UserError(f"parallel: fsdp: {method.label} swaps weights, so every process needs all of them: use ddp")
         layers = TrainedLayers(model, method.layers, seed)
-    # Only what reads whole distributions needs frozen models in memory.
+    # Only losses on whole distributions need frozen models in memory.
     if original is None and (training.retain_loss == "kl" or method.needs(Start)):
         original = load_model(job.input("model"), used)
     return Unlearning(
@@ -86,7 +86,7 @@ def unlearning_problem(
 def further_models(
     job: Job[Any], used: UsedSettings, method: Method, original: PreTrainedModel | None = None
 ) -> dict[str, PreTrainedModel]:
-    """Return the further models that a method declares, of which the start model may be in memory already as `original`."""
+    """Return the further models that a method declares; `original` is the start model, if it is already in memory."""
     found = {}
     for name, further in method.models.items():
         there = original if isinstance(further, Start) else None

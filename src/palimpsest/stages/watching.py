@@ -1,6 +1,6 @@
-"""What the stage `unlearn` writes along the way: a suite's items, the divergence from the start model and the gradient weights.
+"""The trajectory that the stage `unlearn` measures: a suite's items, the divergence from the start model, gradient weights.
 
-The stage imports this module by its name where a study watches the training, so it is no code of one that nobody watches.
+The stage imports this module by name, and only for a trajectory, so it is not part of the code of other trainings.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class Watched(Settings):
-    """The suite that watches a training, and after which epochs: all, from 0 (untrained), or the last."""
+    """The suite that measures a training, and the epochs: all, from 0 (untrained), or only the last."""
 
     suite: AnySuite
     epochs: Literal["all", "last"]
 
 
 class Watch:
-    """Look at a model while it trains, beside its frozen start model; a watched epoch survives an interruption."""
+    """Measure a model while it trains, with its frozen start model; the results of an epoch survive an interruption."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Watch:
         self._schemas = {items.TABLE: items.keyed(self._module.SCHEMA, "epoch"), items.DIVERGENCE_TABLE: items.DIVERGENCE}
 
     def begin(self, model: PreTrainedModel | PeftModel) -> Callable[[int], None]:
-        """Look at the untrained model; return the function that looks at it after each epoch."""
+        """Measure the untrained model; return the function that measures it after each epoch."""
         compared = {
             name: encode_rows(rows, self._tokenizer, self._used, self._start)
             for name, rows in self._module.compared(self._suite, self._split).items()
@@ -89,7 +89,7 @@ class Watch:
         self._job.keep(self._parts[epoch], write)
 
     def write(self, log: Log) -> None:
-        """Write the tables of the epochs watched so far, and the gradient weights in a training log."""
+        """Write the tables of the epochs measured so far, and the gradient weights in a training log."""
         for name, schema in self._schemas.items():
             rows = [row for part in self._parts.values() if part.exists() for row in items.read_table(part / name)]
             items.write_table(self._job.out / name, rows, schema)
@@ -100,7 +100,7 @@ class Watch:
 
 
 def _weights(log: Log, answers: list[tuple[str, int]]) -> list[dict[str, Any]]:
-    """Return the gradient weights in a training log, one row an answer and epoch; a method without them has none."""
+    """Return the gradient weights in a training log, one row per answer and epoch; none for a method without weights."""
     return [
         {"epoch": entry["epoch"] + 1, "id": answers[index][0], "tokens": answers[index][1], "weight": weight}
         for entry in log
