@@ -29,9 +29,9 @@ class Run(Settings):
 class Spec(Settings):
     """The run, the kinds of its suites by name, and which artefacts of the study could not be made.
 
-    The ids of the inputs `eval`, `attack` and `trajectory` are the folders of models below the run. `attacks` names the suites that
-    score an attack's losses, `trajectories` the suite that measured a training. The input `retrain` is the Retrain that the run is
-    compared with, and `other_retrains` are the Retrains of other seeds; `published` are published scores of a Retrain.
+    The ids of the inputs `eval`, `attack` and `trajectory` are the folders of models below the run. `attacks` names the suites
+    that score an attack's losses, `trajectories` the suite that measured a training. The input `retrain` is the Retrain that the
+    run is compared with, and `other_retrains` are the Retrains of other seeds; `published` are published scores of a Retrain.
     """
 
     takes_diverged: ClassVar[bool] = True
