@@ -109,7 +109,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("variants", "tofu/*/*/simnpo", "default"),
             {},
-            'variants: "tofu/*/*/simnpo": default: default is the method itself: change it under methods',
+            'variants: "tofu/*/*/simnpo": default: default is the unchanged method; change it under methods',
         ),
         (
             ("blocks", 0, "methods", 0),

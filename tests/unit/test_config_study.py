@@ -498,7 +498,7 @@ def test_what_a_gridded_study_resolves_to_is_its_own_resolution() -> None:
             {"variants": {"tofu/*/*/simnpo": {"noisy": {"reference": "noisy"}, "half": {}, "beta-2.5": {}}}},
             "simnpo reads no reference",
         ),
-        ({"variants": {"tofu/*/*/simnpo": {"chosen": {}}}}, "the name is taken"),
+        ({"variants": {"tofu/*/*/simnpo": {"chosen": {}}}}, "the name is reserved"),
     ],
 )
 def test_a_mistake_in_grids_choices_and_references_is_one_line(changes: dict[str, Any], message: str) -> None:

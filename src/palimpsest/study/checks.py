@@ -58,9 +58,9 @@ def check_config(config: Config) -> None:
     for pattern, variants in config.variants.items():
         for name, settings in variants.items():
             if name == DEFAULT:
-                raise UserError(f"{place('variants', pattern, name)}: default is the method itself: change it under methods")
+                raise UserError(f"{place('variants', pattern, name)}: default is the unchanged method; change it under methods")
             if name in (GRID, CHOSEN):
-                raise UserError(f"{place('variants', pattern, name)}: the name is taken: see grids and selections")
+                raise UserError(f"{place('variants', pattern, name)}: the name is reserved; see grids and selections")
             _check_settings(pattern, settings, "variants", pattern, name)
 
 
@@ -100,7 +100,7 @@ def check_folders(config: Config, results: str) -> None:
         for keys, repository in _repositories(name, model):
             if repository.revision is None and not Path(repository.name).is_dir():
                 where = place("models", *keys, "name")
-                raise UserError(f"{where}: there is no folder {repository.name!r}; for a model of the hub, give its revision too")
+                raise UserError(f"{where}: there is no folder {repository.name!r}; a model of the Hub needs its revision")
 
 
 def _repositories(name: str, model: Pretrained) -> Iterator[tuple[tuple[str, ...], Repository]]:

@@ -21,7 +21,7 @@ from palimpsest.study.models import Config
 
 BASE = Path("config.yaml")
 ARGUMENT, FILES = "--config", "--configfile"
-# Numbers, some of which YAML 1.1 reads as text.
+# Numbers, including those that YAML 1.1 reads as text.
 _NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 

@@ -169,7 +169,7 @@ class Study:
         return made_as, trainings
 
     def made_as(self, of: ModelId) -> ModelId:
-        """Return the variant whose training serves a variant: itself, or one with the same settings."""
+        """Return the variant that is trained in place of a variant: itself, or one with the same settings."""
         return self._made_as[of]
 
     def training(self, of: ModelId) -> Wanted:
@@ -230,7 +230,7 @@ class Study:
         return Selection.model_validate(merge([_given(layer) for layer in layers]))
 
     def judged_on(self, choice: ModelId) -> list[ModelId]:
-        """Return the runs whose trials a choice compares."""
+        """Return the runs with the trials that a choice compares."""
         selection = self.selection(choice)
         place = (selection.benchmark or choice.benchmark, selection.split or choice.split, choice.model)
         return [ModelId(*place, seed) for seed in selection.seeds]
@@ -392,7 +392,7 @@ class Study:
         return Path(self.path(ModelId(external.benchmark, external.split, external.model).path, "external", name)).exists()
 
     def external_run(self, name: str) -> ModelId:
-        """Return the run beside which an imported log is shown: the first seed's, whose Retrain serves a log without one."""
+        """Return the first seed's run, beside which an imported log is shown; its Retrain is used if the log has none."""
         external = self.config.external[name]
         seeds = [seed for block in self.config.blocks if stands_in(external, block) for seed in block.seeds]
         return ModelId(external.benchmark, external.split, external.model, min(seeds))
