@@ -57,7 +57,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _hold(folder: Path) -> int:
-    """Return the open, locked folder; if the last process has just moved the folder into place, create and lock a new one."""
+    """Return the open, locked folder; if another process has just moved it into place, create and lock a new one."""
     while True:
         refuse_link(folder)
         folder.mkdir(parents=True, exist_ok=True)

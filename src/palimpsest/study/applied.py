@@ -50,7 +50,7 @@ def check_applied(study: Study, layers: Sequence[Layer]) -> None:
 
 
 def _check_asked(study: Study, layer: str, pattern: str, variants: Mapping[str, Any]) -> None:
-    """Refuse a variant that no block requests where its pattern applies."""
+    """Refuse a variant if no block that its pattern matches requests it."""
     asked = {name for key, names in list_asked(study).items() if matches(pattern, key) for name in names}
     for name in variants:
         if name not in asked:

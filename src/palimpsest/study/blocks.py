@@ -70,7 +70,7 @@ def _check_source(config: Config, block: Block, benchmark: SourcedBenchmark) -> 
 
 
 def _check_models(config: Config, block: Block, benchmark: Benchmark, *at: str | int) -> None:
-    """Refuse models of other kinds, and finished models where the benchmark trains its own."""
+    """Refuse models of other kinds, and finished models if the benchmark trains its own."""
     own = [name for name, model in config.models.items() if model.kind in benchmark.model_kinds]
     only = benchmark.model_kinds[0] if len(benchmark.model_kinds) == 1 else ""
     known(f"model of kind {only}" if only else "model", block.models, own, *at, "models")

@@ -101,7 +101,7 @@ def read_file(path: Path) -> Mapping[str, Any]:
 
 
 def _here(path: str | Path) -> Path:
-    """Return a path relative to the working directory, where it is below it."""
+    """Return a path relative to the working directory, if it is below that."""
     absolute = Path(path).absolute()
     return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
 

@@ -42,7 +42,7 @@ def succeeded(workflow: Any, study: Study) -> None:
 
 
 def failed(workflow: Any, study: Study) -> None:
-    """Make the report with the gaps that failed jobs leave, unless the run was stopped or no report was asked for."""
+    """Make the report with the gaps that failed jobs leave, unless the run was stopped or no report was requested."""
     scheduler = workflow.scheduler
     was_stopped = scheduler.running or scheduler._user_kill
     if was_stopped or GAPS in os.environ or not any(job.rule.name == PUBLISH for job in workflow.dag.jobs):

@@ -1,4 +1,4 @@
-"""One clear line for each mistake in a config: what, where, what is allowed."""
+"""One clear line for each config error: the place, the problem and the allowed values."""
 
 from __future__ import annotations
 
