@@ -105,7 +105,8 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     """Run one stage from the command line; errors that are not bugs are printed as one line, with the exit codes of `errors`.
 
     Of several processes, only the main one prints, or the first one that fails. If an input has diverged, the artefact is marked
-    as diverged without any work, unless the spec sets `takes_diverged`.
+    as diverged without any work, unless the spec sets `takes_diverged`. Weights among the inputs are checked unless the spec sets
+    `reads_weights` to False.
     """
     short = name.rpartition(".")[2]
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
