@@ -200,7 +200,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"benchmark": "wmdp", "suites": ["hazards"], "trajectories": {"suite": "muse"}},
             [],
-            "trajectories: suite: wmdp is of kind wmdp, which is not watched: no trajectories, and no choice",
+            "trajectories: suite: wmdp is of kind wmdp, which is not watched: no trajectories, and no selection",
         ),
         ({"benchmark": "wmdp", "suites": ["muse"]}, [], "suites: 'muse' is of kind muse: kind lm-eval is wanted"),
         (
@@ -246,19 +246,19 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
             "and give the commit that is shown there",
         ),
         (
-            {"splits": ["request2"], "methods": [{"simnpo": ["chosen"]}]},
+            {"splits": ["request2"], "methods": [{"simnpo": ["selected"]}]},
             [],
             "selections: simnpo: split: request2 of muse is not watched: set another",
         ),
         (
-            {"methods": [{"simnpo": ["chosen"]}]},
+            {"methods": [{"simnpo": ["selected"]}]},
             [(("selections", "muse/*/tiny/simnpo", "maximise"), "forget_quality")],
             "selections: simnpo: maximise: forget_quality: suites of kind muse give privacy, knowmem_r",
         ),
         (
             {"trajectories": {"suite": "muse"}},
             [(("methods", "muse/*/*/npo"), {"max_steps": 100})],
-            "blocks: muse/forget/tiny/npo: max_steps: 100: what is watched or chosen is trained by epochs: null",
+            "blocks: muse/forget/tiny/npo: max_steps: 100: what is watched or selected is trained by epochs: null",
         ),
         (
             {"methods": [{"npo": ["half"]}]},

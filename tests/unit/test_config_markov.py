@@ -158,8 +158,8 @@ METHODS = ("methods", "markov/*/gpt2/*")
         ),
         (
             ("blocks", 2, "methods"),
-            [{"simnpo": ["chosen"]}],
-            "blocks[2]: methods: simnpo: chosen: choices are made among models that a suite judges, and markov measures itself",
+            [{"simnpo": ["selected"]}],
+            "blocks[2]: methods: simnpo: selected: a suite judges the models of a selection, and markov measures itself",
         ),
         (
             (*METHODS, "retain_loss"),

@@ -17,7 +17,7 @@ from palimpsest.methods import load_method
 from palimpsest.methods.base import LayerMethod, Method
 from palimpsest.mistakes import known, place
 from palimpsest.models.settings import Tiny
-from palimpsest.names import CHOSEN, GRID, ORIGINAL, RETRAIN
+from palimpsest.names import GRID, ORIGINAL, RETRAIN, SELECTED
 from palimpsest.study.models import Block, Config, External, Model, Selection
 from palimpsest.study.patterns import ANY
 from palimpsest.training.settings import UnlearnSettings
@@ -89,9 +89,9 @@ def _check_measures_itself(block: Block, benchmark: Benchmark, *at: str | int) -
             said = f"{block.benchmark} is of kind {benchmark.kind}, which takes none: it measures itself"
             raise UserError(f"{place(*at, key)}: {said}")
     for method, variants in block.variants.items():
-        if CHOSEN in variants:
-            said = f"choices are made among models that a suite judges, and {block.benchmark} measures itself"
-            raise UserError(f"{place(*at, 'methods')}: {method}: {CHOSEN}: {said}")
+        if SELECTED in variants:
+            said = f"a suite judges the models of a selection, and {block.benchmark} measures itself"
+            raise UserError(f"{place(*at, 'methods')}: {method}: {SELECTED}: {said}")
 
 
 def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str | int) -> None:
@@ -105,7 +105,7 @@ def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str
     if block.trajectories:
         _judges(config, block.benchmark, block.trajectories.suite, *at, "trajectories", "suite")
     for method, variants in block.variants.items():
-        if block.trajectories or {GRID, CHOSEN} & {*variants}:
+        if block.trajectories or {GRID, SELECTED} & {*variants}:
             check_epochs(method, *at, "methods")
     if block.attacks and not benchmark.takes_attacks:
         raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes none")
@@ -182,11 +182,11 @@ def check_layers(where: str, method: Method, model: Model) -> None:
 def check_watched(where: str, training: UnlearnSettings | None) -> None:
     """Refuse to watch by epochs what is trained by steps."""
     if training and training.max_steps is not None:
-        raise UserError(f"{where}: max_steps: {training.max_steps}: what is watched or chosen is trained by epochs: null")
+        raise UserError(f"{where}: max_steps: {training.max_steps}: what is watched or selected is trained by epochs: null")
 
 
 def check_judged(config: Config, benchmark: str, split: str, selection: Selection, *keys: str | int) -> None:
-    """Refuse a choice on what its trials cannot be judged on, or by."""
+    """Refuse a selection on what its trials cannot be judged on, or by."""
     _judges(config, benchmark, selection.suite, *keys, "suite")
     kind = config.benchmarks[benchmark].kind
     if selection.maximise not in JUDGED[kind]:
@@ -202,7 +202,7 @@ def _judges(config: Config, benchmark: str, suite: str, *keys: str | int) -> Non
     """Refuse a suite that does not say how far a model of the benchmark has forgotten."""
     kind = config.benchmarks[benchmark].kind
     if kind not in JUDGED:
-        raise UserError(f"{place(*keys)}: {benchmark} is of kind {kind}, which is not watched: no trajectories, and no choice")
+        raise UserError(f"{place(*keys)}: {benchmark} is of kind {kind}, which is not watched: no trajectories, and no selection")
     known("suite", [suite], config.suites, *keys)
     if config.suites[suite].kind != kind:
         raise UserError(f"{place(*keys)}: {suite!r} is of kind {config.suites[suite].kind}: kind {kind} is wanted")
@@ -217,5 +217,5 @@ def stands_in(external: External, block: Block) -> bool:
 def check_epochs(method: str, *keys: str | int) -> None:
     """Refuse a method that has no epochs."""
     if not load_method(method).is_trained:
-        without = "has no epochs: no trajectories, no grid, no choice; settings to compare are variants"
+        without = "has no epochs: no trajectories, no grid, no selection; settings to compare are variants"
         raise UserError(f"{place(*keys)}: {method} edits weights once and {without}")

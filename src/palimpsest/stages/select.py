@@ -1,4 +1,4 @@
-"""Stage `choice`: one trial of a method, and the epoch to stop at, by a rule and from trajectories."""
+"""Stage `select`: one trial of a method, and the epoch to stop at, by a rule and from trajectories."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from palimpsest.metrics.spread import mean
 from palimpsest.provenance.manifest import FACT, Remark
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Retrains
-from palimpsest.selection.rule import MEASURED, compare_trials, explain_choice
+from palimpsest.selection.rule import MEASURED, compare_trials, explain_selection
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
 from palimpsest.training.settings import UnlearnSettings
@@ -48,7 +48,7 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the choice, and the table of what it was between."""
+    """Write the selection, and the table of all candidates."""
     spec, aims = job.spec, job.spec.rule.aims
     if SETTINGS[spec.kind].aims != aims:
         raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is no score of {spec.suite}, the suite that judges")
@@ -71,17 +71,17 @@ def work(job: Job[Spec]) -> None:
     if table[list(spec.rule.judged)].isna().all(axis=None):
         raise Diverged("no trial has a finite score")
 
-    chosen = table[table["chosen"]].iloc[0]
-    epoch, trial = int(chosen["epoch"]), settings[chosen["variant"]]
-    choice = {
+    selected = table[table["selected"]].iloc[0]
+    epoch, trial = int(selected["epoch"]), settings[selected["variant"]]
+    selection = {
         "variant": trial.variant,
         "epoch": epoch,
         "training": trial.training.model_dump() | {"stop_epoch": epoch},
         "loss": trial.loss,
-        "eligible": bool(chosen["eligible"]),
-        "reason": explain_choice(table, spec.rule),
+        "eligible": bool(selected["eligible"]),
+        "reason": explain_selection(table, spec.rule),
     }
-    (job.out / "choice.json").write_text(json.dumps(choice, indent=1) + "\n", encoding="utf-8")
+    (job.out / "selection.json").write_text(json.dumps(selection, indent=1) + "\n", encoding="utf-8")
 
 
 def _measured(
@@ -108,12 +108,12 @@ def _measured(
 def _utility(judge: Judge, utility: Aim, path: Path) -> float:
     """Return the utility of an Original; raises UserError where its evaluation lacks it."""
     if not path.exists():
-        raise UserError(f"{path}: missing, and a choice needs Original's {utility.label}")
+        raise UserError(f"{path}: missing, and a selection needs Original's {utility.label}")
     ((_, scores),) = judge.scores(path, {utility.metric})
     if utility.metric not in scores:
-        raise UserError(f"{path}: no {utility.label}, which a choice needs")
+        raise UserError(f"{path}: no {utility.label}, which a selection needs")
     return utility.value(scores)
 
 
 if __name__ == "__main__":
-    run_stage("choice", Spec, work)
+    run_stage("select", Spec, work)
