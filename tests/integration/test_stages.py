@@ -288,7 +288,7 @@ def test_a_finished_draw_of_an_attack_survives_an_interruption(root: Path) -> No
     assert (root / "attack" / "manifest.json").read_bytes() == undisturbed
 
 
-# Roles, references, choices and trajectories.
+# Roles, references, selections and trajectories.
 
 UNLEARN = {**TRAINING, "epochs": 3, "batch_size": 2, "warmup_epochs": 0}
 INPUTS = {"model": "original", "split": "split", "reference": "reference"}
@@ -371,26 +371,26 @@ def test_a_reference_goes_a_share_of_the_way_to_a_random_model(ready: Path) -> N
     assert "random_share" in one_line(run(ready, "reference", spec, {"model": "original", "split": "split"}, "no"))
 
 
-def test_a_choice_gives_the_model_of_the_settings_that_it_names(ready: Path) -> None:
+def test_a_selection_gives_the_model_of_the_settings_that_it_names(ready: Path) -> None:
     training = UNLEARN | {"stop_epoch": 2}
     succeed(ready, *unlearn("direct", training=training))
-    (ready / "choice").mkdir()
-    choice = {"variant": "v", "epoch": 2, "training": training, "loss": {"beta": 0.1}, "eligible": True, "reason": "Best."}
-    (ready / "choice" / "choice.json").write_text(json.dumps(choice))
-    seal(ready / "choice")
-    stage, spec, inputs, _ = unlearn("chosen", training=None, loss=None)
-    chosen = inputs | {"choice": "choice"}
-    succeed(ready, stage, spec, chosen, "chosen")
+    (ready / "selection").mkdir()
+    selection = {"variant": "v", "epoch": 2, "training": training, "loss": {"beta": 0.1}, "eligible": True, "reason": "Best."}
+    (ready / "selection" / "selection.json").write_text(json.dumps(selection))
+    seal(ready / "selection")
+    stage, spec, inputs, _ = unlearn("selected", training=None, loss=None)
+    selected = inputs | {"selection": "selection"}
+    succeed(ready, stage, spec, selected, "selected")
     for name in ("model.safetensors", "training_log.jsonl"):
-        assert (ready / "chosen" / name).read_bytes() == (ready / "direct" / name).read_bytes()
-    assert {entry["epoch"] for entry in log_lines(ready / "chosen")} == {0, 1}
+        assert (ready / "selected" / name).read_bytes() == (ready / "direct" / name).read_bytes()
+    assert {entry["epoch"] for entry in log_lines(ready / "selected")} == {0, 1}
 
-    assert "null only with the input 'choice'" in one_line(run(ready, stage, spec, inputs, "no"))
+    assert "null only with the input 'selection'" in one_line(run(ready, stage, spec, inputs, "no"))
     both = unlearn("no")[1]
-    assert "null with the input 'choice'" in one_line(run(ready, stage, both, chosen, "no"))
-    (ready / "choice" / "choice.json").write_text(json.dumps(choice | {"training": {"epochs": "3"}}))
-    seal(ready / "choice")
-    assert "choice.json: training.epochs" in one_line(run(ready, stage, spec, chosen, "no"))
+    assert "null with the input 'selection'" in one_line(run(ready, stage, both, selected, "no"))
+    (ready / "selection" / "selection.json").write_text(json.dumps(selection | {"training": {"epochs": "3"}}))
+    seal(ready / "selection")
+    assert "selection.json: training.epochs" in one_line(run(ready, stage, spec, selected, "no"))
 
 
 def test_watching_changes_no_weight(ready: Path) -> None:

@@ -187,8 +187,8 @@ def test_a_number_is_followed_to_its_source(finished_once: Checkout) -> None:
     assert [step.path for step in steps if step.source] and {step.source for step in steps if step.source} == {
         "made here (world), seed 0"
     }
-    chosen = trace(results, find_number(results, "model_utility", {"method": "simnpo", "variant": "chosen"}))
-    assert "tofu/tiny/forget10/choice/simnpo" in {step.path for step in chosen}
+    selected = trace(results, find_number(results, "model_utility", {"method": "simnpo", "variant": "selected"}))
+    assert "tofu/tiny/forget10/selection/simnpo" in {step.path for step in selected}
     attacked = find_number(
         results, "forget_quality", {"method": "npo", "attack": "relearn-random", "epoch": "1", "suite": "tofu"}
     )

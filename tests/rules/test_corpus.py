@@ -35,7 +35,7 @@ def test_the_numbers_of_a_study(ran: Checkout) -> None:
         ("muse", "forget", "original", ""),
         ("muse", "forget", "retrain", ""),
         ("muse", "forget", "npo", "default"),
-        ("muse", "forget", "simnpo", "chosen"),
+        ("muse", "forget", "simnpo", "selected"),
         ("muse", "forget", "task-vector", "default"),
         ("muse", "request2", "npo", "default"),
     }
@@ -62,9 +62,9 @@ def test_four_steps_are_four_steps(ran: Checkout) -> None:
     assert [json.loads(line)["step"] for line in log] == [0, 1, 2, 3]
 
 
-def test_the_choice_is_among_epochs(ran: Checkout) -> None:
-    choice = json.loads((ran.path / "results/muse/tiny-corpus/forget/choice/simnpo/choice.json").read_text())
-    assert choice["epoch"] in (1, 2) and "smallest mean |PrivLeak|" in choice["reason"]
+def test_the_selection_is_among_epochs(ran: Checkout) -> None:
+    selection = json.loads((ran.path / "results/muse/tiny-corpus/forget/selection/simnpo/selection.json").read_text())
+    assert selection["epoch"] in (1, 2) and "smallest mean |PrivLeak|" in selection["reason"]
 
 
 def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
@@ -80,7 +80,7 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
         ('methods: {"muse/forget/tiny-corpus/npo": {beta: 0.3}}', {"unlearn": 2, "reference": 1, "evaluate": 2, "scores": 2}),
         ('methods: {"wmdp/*/tiny-corpus/rmu": {steering: 3.0}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
         ("benchmarks: {muse: {retrain_auc: 0.5}}", {"scores": 2}),
-        ('selections: {"muse/*/tiny-corpus/simnpo": {keep: 0.5}}', {"choice": 1, "unlearn": 1, "evaluate": 1, "scores": 1}),
+        ('selections: {"muse/*/tiny-corpus/simnpo": {keep: 0.5}}', {"select": 1, "unlearn": 1, "evaluate": 1, "scores": 1}),
     ],
 )
 def test_what_reruns(finished: Checkout, text: str, jobs: dict[str, int]) -> None:

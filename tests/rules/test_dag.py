@@ -34,7 +34,7 @@ def test_default_study(checkout: Checkout) -> None:
 
 TABLE1 = {**COMMON, "finetune": 2, "reference": 3, "reinforce": 1}
 # One of the four trials has the settings of the default.
-UNLEARN = {"unlearn": 9 + 3, "choice": 1}
+UNLEARN = {"unlearn": 9 + 3, "select": 1}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ UNLEARN = {"unlearn": 9 + 3, "choice": 1}
     [
         ("originals", {**COMMON, "finetune": 1, "originals": 1}),
         ("retrained", {**COMMON, "finetune": 1, "retrained": 1}),
-        # The choice reads trajectories and what they are measured by.
+        # The selection reads trajectories and what they are measured by.
         ("unlearned", {**TABLE1, "finetune": 3, "evaluate": 2, **UNLEARN, "unlearned": 1}),
         ("attacked", {**COMMON, "finetune": 2, "reference": 1, "unlearn": 1, "attack": 2, "attacked": 1}),
         ("watched", {**COMMON, "finetune": 1, "reference": 1, "unlearn": 5, "watched": 1}),
@@ -128,7 +128,7 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
         *("--configfile", "config/studies/tofu-tiny.yaml"),
         *("--config", 'sources={"folder": {"path": "some where"}}'),
     )
-    assert set(jobs) == {*checkout.jobs(), "choice"}
+    assert set(jobs) == {*checkout.jobs(), "select"}
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:

@@ -35,8 +35,8 @@ def test_comments_docstrings_and_blank_lines_rerun_nothing(finished: Checkout) -
 @pytest.mark.parametrize(
     ("method", "old", "new", "models", "behind"),
     [
-        # The default and the chosen one; the four trials, of which one is the default, and the choice between them.
-        ("simnpo", "-2 / self.beta", "-2.0 / self.beta", 2, {"unlearn": 5, "choice": 1}),
+        # The default and the selected one; the four trials, of which one is the default, and the selection between them.
+        ("simnpo", "-2 / self.beta", "-2.0 / self.beta", 2, {"unlearn": 5, "select": 1}),
         # The default, that from the half, and that with a noisy reference.
         ("npo", "-2 / self.beta", "-2.0 / self.beta", 3, {"attack": 1}),
         ("ga", "-batch.nll", "-1 * batch.nll", 1, {}),
@@ -63,10 +63,10 @@ def test_a_new_method_reruns_nothing(finished: Checkout) -> None:
 
 def test_evaluation_code_reruns_evaluations(finished: Checkout) -> None:
     (finished.path / "src/palimpsest/benchmarks/tofu/suite.py").open("a").write("\nSOMETHING = 1\n")
-    # What was chosen may be another now, and so is made again.
+    # What was selected may be another now, and so is made again.
     # Of the five that the suite watches one is attacked.
-    chosen = {"unlearn": 5 + 1, "attack": 1, "choice": 1}
-    assert finished.jobs(*TINY) == {"evaluate": 12, **chosen, **END}
+    selected = {"unlearn": 5 + 1, "attack": 1, "select": 1}
+    assert finished.jobs(*TINY) == {"evaluate": 12, **selected, **END}
 
 
 def test_a_setting_of_one_method_reruns_that_method(finished: Checkout) -> None:
@@ -74,14 +74,14 @@ def test_a_setting_of_one_method_reruns_that_method(finished: Checkout) -> None:
     assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 1, **END}
 
 
-def test_a_trial_more_is_made_beside_the_others_and_chosen_among(finished: Checkout) -> None:
+def test_a_trial_more_is_made_beside_the_others_and_selected_among(finished: Checkout) -> None:
     arguments = finished.overlay('grids: {"tofu/*/tiny/simnpo": {beta: [2.5, 4.5, 6.5]}}')
-    assert finished.jobs(*arguments) == {"unlearn": 2 + 1, "choice": 1, "evaluate": 1, **END}
+    assert finished.jobs(*arguments) == {"unlearn": 2 + 1, "select": 1, "evaluate": 1, **END}
 
 
-def test_another_rule_chooses_again_and_trains_no_trial(finished: Checkout) -> None:
+def test_another_rule_selects_again_and_trains_no_trial(finished: Checkout) -> None:
     arguments = finished.overlay('selections: {"tofu/*/tiny/simnpo": {keep: 0.5}}')
-    assert finished.jobs(*arguments) == {"choice": 1, "unlearn": 1, "evaluate": 1, **END}
+    assert finished.jobs(*arguments) == {"select": 1, "unlearn": 1, "evaluate": 1, **END}
 
 
 def test_another_reference_reruns_what_reads_it(finished: Checkout) -> None:

@@ -10,7 +10,7 @@ from palimpsest.report.evidence import Evidence
 from palimpsest.report.names import REFERENCES
 from palimpsest.report.rows import clean_summary, finished
 from palimpsest.report.study import Block, ReportSpec
-from palimpsest.report.summary import CHOICE_TYPES
+from palimpsest.report.summary import SELECTION_TYPES
 from palimpsest.report.tables import Table
 from palimpsest.scores.columns import (
     ARTEFACT_COLUMNS,
@@ -25,8 +25,8 @@ from palimpsest.scores.remarks import as_table
 
 Metrics = dict[str, float]
 UNLEARN = {"training": {"learning_rate": 1e-5, "epochs": 10, "forget_weight": 1.0}, "loss": {}}
-# What a study says of a chosen variant, and of how it was chosen.
-CHOSEN: dict[str, Any] = {"training": {}, "loss": {}, "start": "original", "reference": "plain"}
+# What a study says of a selected variant, and of how it was selected.
+SELECTED: dict[str, Any] = {"training": {}, "loss": {}, "start": "original", "reference": "plain"}
 SELECTION: dict[str, Any] = {
     **{"maximise": "forget_quality", "keep": 0.95, "epochs": "all", "seeds": [0], "suite": "tofu"},
     **{"benchmark": None, "split": None},
@@ -171,7 +171,7 @@ def write_summary(
     question: str = "Who wrote it?",
     label: str = "The label.",
     weights: Sequence[dict[str, Any]] = (),
-    choices: Sequence[dict[str, Any]] = (),
+    selections: Sequence[dict[str, Any]] = (),
     remarks: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write a summary artefact with two truth ratios and one example a finished model."""
@@ -190,8 +190,8 @@ def write_summary(
     table.to_parquet(folder / "summary.parquet", index=False)
     for name, (records, columns) in tables.items():
         stack([pd.DataFrame(records, columns=columns)], columns).to_parquet(folder / f"{name}.parquet", index=False)
-    chosen = pd.DataFrame(list(choices), columns=list(CHOICE_TYPES)).astype(CHOICE_TYPES)
-    chosen.to_parquet(folder / "choices.parquet", index=False)
+    selected = pd.DataFrame(list(selections), columns=list(SELECTION_TYPES)).astype(SELECTION_TYPES)
+    selected.to_parquet(folder / "selections.parquet", index=False)
     as_table(list(remarks)).to_parquet(folder / "remarks.parquet", index=False)
     as_table(list(remarks)).to_csv(folder / "remarks.csv", index=False)
     pd.DataFrame([model | place for model in models], columns=ARTEFACT_COLUMNS).to_csv(folder / "artefacts.csv", index=False)

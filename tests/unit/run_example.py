@@ -18,7 +18,7 @@ from palimpsest.evaluation.lm_eval import suite as lm_eval
 from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.manifest import build_manifest, write_manifest
-from palimpsest.stages import choice, scores, summarise
+from palimpsest.stages import scores, select, summarise
 
 SIZES = {"forget": 12, "retain": 9, "real_authors": 5, "world_facts": 6}
 MODELS = [("original", ""), ("retrain", ""), ("npo", "default"), ("simnpo", "beta-2.5")]
@@ -156,19 +156,19 @@ class Results:
                 inputs.append((f"{'retrain' if of['seed'] == run['seed'] else 'other_retrains'}:seed{of['seed']}", path))
         return self.stage(monkeypatch, scores, spec, inputs, self.run_folder(run) / "scores")
 
-    def choose(self, monkeypatch: pytest.MonkeyPatch, method: str, spec: dict[str, Any]) -> Path:
-        """Run the stage `choice` of a method, the trials being among this study's trajectories."""
+    def select(self, monkeypatch: pytest.MonkeyPatch, method: str, spec: dict[str, Any]) -> Path:
+        """Run the stage `select` of a method, the trials being among this study's trajectories."""
         trials = [identity(method, trial["variant"], trial["seed"]) for trial in spec["trials"]]
         inputs = [(f"trajectory:{trial['variant']}/seed{trial['seed']}", self.folder(trial) / "model") for trial in trials]
         for role in ("original", "retrain"):
             inputs += [(f"{role}:seed{seed}", self.folder(identity(role, "", seed)) / "eval") for seed in spec["references"]]
-        return self.stage(monkeypatch, choice, spec, inputs, self.root / "tofu" / "tiny" / "forget05" / "choice" / method)
+        return self.stage(monkeypatch, select, spec, inputs, self.root / "tofu" / "tiny" / "forget05" / "selection" / method)
 
-    def summarise(self, monkeypatch: pytest.MonkeyPatch, choices: tuple[str, ...] = ()) -> Path:
-        """Run the stages `scores` of every run and `summarise`, with the choices made before."""
+    def summarise(self, monkeypatch: pytest.MonkeyPatch, selections: tuple[str, ...] = ()) -> Path:
+        """Run the stages `scores` of every run and `summarise`, with the selections made before."""
         inputs = [(f"scores:{ModelId(**run).path}", self.score(monkeypatch, run)) for run in self.runs()]
-        folder = self.root / "tofu" / "tiny" / "forget05" / "choice"
-        inputs += [(f"choice:tofu/forget05/tiny/{method}", folder / method) for method in choices]
+        folder = self.root / "tofu" / "tiny" / "forget05" / "selection"
+        inputs += [(f"selection:tofu/forget05/tiny/{method}", folder / method) for method in selections]
         return self.stage(monkeypatch, summarise, {}, inputs, self.root / "summary")
 
     def stage(

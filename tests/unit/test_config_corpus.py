@@ -246,12 +246,12 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
             "and give the commit that is shown there",
         ),
         (
-            {"splits": ["request2"], "methods": [{"simnpo": ["chosen"]}]},
+            {"splits": ["request2"], "methods": [{"simnpo": ["selected"]}]},
             [],
             "selections: simnpo: split: request2 of muse has no trajectories; set another split",
         ),
         (
-            {"methods": [{"simnpo": ["chosen"]}]},
+            {"methods": [{"simnpo": ["selected"]}]},
             [(("selections", "muse/*/tiny/simnpo", "maximise"), "forget_quality")],
             "selections: simnpo: maximise: forget_quality: suites of kind muse give privacy, knowmem_r",
         ),

@@ -241,15 +241,15 @@ def test_lessons_on_facts_are_for_a_benchmark_that_has_facts() -> None:
     assert Study(changed((("finetuning", "tofu/*/tiny"), {"fact_lessons": 1}))).subjects
 
 
-def test_a_choice_is_among_several() -> None:
-    block = {**BLOCK, "methods": [{"npo": ["chosen"]}]}
+def test_a_selection_is_among_several() -> None:
+    block = {**BLOCK, "methods": [{"npo": ["selected"]}]}
     for grid in ({}, {"tofu/*/tiny/npo": {"beta": [0.2]}}):
         config = changed((("blocks", 0), block), (("selections", "tofu/*/*/npo"), {"epochs": "last"}), (("grids",), grid))
         assert "epochs: last: " in (line := refused(config)) and "is the only trial; use epochs: all, or more trials" in line
     assert Study(
         changed((("blocks", 0), block), (("selections", "tofu/*/*/npo"), {"epochs": "last"}), (("grids",), GRID))
-    ).choices
-    assert Study(changed((("blocks", 0), block), (("selections", "tofu/*/*/npo"), {"epochs": "all"}))).choices
+    ).selections
+    assert Study(changed((("blocks", 0), block), (("selections", "tofu/*/*/npo"), {"epochs": "all"}))).selections
 
 
 def test_two_trials_never_share_a_name() -> None:

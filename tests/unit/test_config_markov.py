@@ -158,8 +158,8 @@ METHODS = ("methods", "markov/*/gpt2/*")
         ),
         (
             ("blocks", 2, "methods"),
-            [{"simnpo": ["chosen"]}],
-            "blocks[2]: methods: simnpo: chosen: a selection needs a suite that judges the trials, but markov measures itself",
+            [{"simnpo": ["selected"]}],
+            "blocks[2]: methods: simnpo: selected: a selection needs a suite that judges the trials, but markov measures itself",
         ),
         (
             (*METHODS, "retain_loss"),

@@ -77,7 +77,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (("sources", "world"), {"kind": "folder"}, "sources: world: the key 'path' is missing"),
         (("sources", "world"), {"authors": 40}, "sources: world: the key 'kind' is missing"),
-        # Choices.
+        # Selections.
         (
             (*NPO, "retain_loss"),
             "cee",
@@ -114,7 +114,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("blocks", 0, "methods", 0),
             {"simnpo": ["beta-9"]},
-            "variants: tofu/forget10/tiny/simnpo has no variant 'beta-9'; allowed: default, chosen, beta-2.5, weak",
+            "variants: tofu/forget10/tiny/simnpo has no variant 'beta-9'; allowed: default, selected, beta-2.5, weak",
         ),
         (
             ("methods", "tofu/*/*/rmu"),
@@ -244,9 +244,14 @@ def test_a_missing_folder_does_not_matter_once_its_data_is_made(tmp_path: Path, 
             1,
             "config: models: tiny: the key 'pieces_per_text' is now called 'chunks_per_text'",
         ),
+        (
+            ("blocks", 0, "methods", 0),
+            {"simnpo": ["chosen"]},
+            "config: variants: tofu/forget10/tiny/simnpo: the variant 'chosen' is called 'selected' now",
+        ),
     ],
 )
-def test_a_key_of_an_earlier_version_is_refused_with_its_new_name(keys: tuple[str, ...], value: object, line: str) -> None:
+def test_a_name_of_an_earlier_version_is_refused_with_its_new_name(keys: tuple[str | int, ...], value: object, line: str) -> None:
     with pytest.raises(UserError) as caught:
         Study(changed(keys, value))
     assert str(caught.value) == line

@@ -49,7 +49,7 @@ ODD: list[Any] = [
         "-x",
     ),
     *("two\nlines", "npo\n", "carriage\rreturn", "next\x85line", "tab\t", "\x00", "\u2028", "größe", "模型", "🙂", "\ud800"),
-    *("x" * 20_000, "{data}", "{{", "%s", "<script>", "tiny", "tofu", "npo", "simnpo", "grid", "chosen", "default", "plain"),
+    *("x" * 20_000, "{data}", "{{", "%s", "<script>", "tiny", "tofu", "npo", "simnpo", "grid", "selected", "default", "plain"),
     *("forget10", "forget", "request2", "request99999999999999999999", "scale2", "original", "world", "hub", "markov", "*/*/*"),
     *(
         [],

@@ -109,7 +109,7 @@ def test_variants_lie_on_top_and_are_merged_by_pattern_too() -> None:
     assert (weak.loss["beta"], weak.training.retain_weight, weak.training.forget_weight) == (1.0, 2.0, 0.1375)
     weak = study.variant(of("simnpo", "weak", split="forget05"))
     assert (weak.loss["beta"], weak.training.retain_weight) == (0.5, 2.0)
-    with pytest.raises(UserError, match=r"has no variant 'weak'; allowed: default, chosen$"):
+    with pytest.raises(UserError, match=r"has no variant 'weak'; allowed: default, selected$"):
         study.variant(of("npo", "weak"))
 
 
@@ -260,14 +260,14 @@ def test_the_inputs_of_a_run_s_scores_carry_what_they_are() -> None:
     assert {label: path for label, path in given.items() if "retrain" in label.partition(":")[0]} == retrains
 
 
-# Grids, choices, starts and references.
+# Grids, selections, starts and references.
 
-CHOSEN_FROM = {"seeds": [3, 4], "suite": "tofu", "epochs": "all"}
+SELECTED_FROM = {"seeds": [3, 4], "suite": "tofu", "epochs": "all"}
 GRIDDED = {
     **CONFIG,
     "references": {"noisy": {"random_share": 0.2}},
     "grids": {"tofu/*/*/simnpo": {"beta": [2.0, 3.5], "gamma": [0, 1.0]}, "tofu/forget10/*/simnpo": {"beta": [4.5]}},
-    "selections": {"tofu/*/*/*": CHOSEN_FROM},
+    "selections": {"tofu/*/*/*": SELECTED_FROM},
     "variants": {
         "tofu/*/*/*": {"half": {"start": "original-half"}},
         "tofu/*/*/npo": {"noisy": {"reference": "noisy"}},
@@ -280,7 +280,7 @@ GRIDDED = {
             "splits": ["forget10"],
             "models": ["tiny"],
             "seeds": [0],
-            "methods": [{"simnpo": ["chosen", "half"]}, {"npo": ["noisy", "half"]}],
+            "methods": [{"simnpo": ["selected", "half"]}, {"npo": ["noisy", "half"]}],
             "suites": ["tofu"],
         },
         {
@@ -326,25 +326,25 @@ def test_variants_with_the_same_settings_are_trained_once() -> None:
         assert (told["watched"]["epochs"], told["keep"]) == (epochs, keep)
 
 
-def test_a_choice_waits_for_all_trials_of_its_seeds_and_for_what_they_are_measured_by() -> None:
+def test_a_selection_waits_for_all_trials_of_its_seeds_and_for_what_they_are_measured_by() -> None:
     study = Study(GRIDDED)
-    choice = "tofu/tiny/forget10/choice/simnpo"
-    told, given = spec(study, choice), inputs(study, choice)
+    selection = "tofu/tiny/forget10/selection/simnpo"
+    told, given = spec(study, selection), inputs(study, selection)
     assert [(trial["variant"], trial["seed"]) for trial in told["trials"]] == [(name, seed) for name in TRIALS for seed in (3, 4)]
     for trial, path in zip(told["trials"], given["trajectory"], strict=True):
         assert path.endswith(f"/seed{trial['seed']}/unlearn/simnpo/{trial['variant']}/model")
     for role in ("original", "retrain"):
         assert given[role] == [f"tofu/tiny/forget10/seed{seed}/{role}/eval" for seed in (3, 4)]
 
-    chosen = f"{RUN}/unlearn/simnpo/chosen/model"
-    assert spec(study, chosen)["training"] is spec(study, chosen)["loss"] is None
-    assert inputs(study, chosen)["choice"] == choice
+    selected = f"{RUN}/unlearn/simnpo/selected/model"
+    assert spec(study, selected)["training"] is spec(study, selected)["loss"] is None
+    assert inputs(study, selected)["selection"] == selection
 
 
-def test_without_a_grid_a_choice_is_between_the_epochs_of_the_default() -> None:
-    blocks = [{**CONFIG["blocks"][1], "methods": [{"npo": ["chosen"]}]}]
-    study = Study({**CONFIG, "selections": {"tofu/*/*/npo": CHOSEN_FROM}, "blocks": blocks})
-    assert study.candidates(study.choices[0]) == ["default"]
+def test_without_a_grid_a_selection_is_between_the_epochs_of_the_default() -> None:
+    blocks = [{**CONFIG["blocks"][1], "methods": [{"npo": ["selected"]}]}]
+    study = Study({**CONFIG, "selections": {"tofu/*/*/npo": SELECTED_FROM}, "blocks": blocks})
+    assert study.candidates(study.selections[0]) == ["default"]
 
 
 def test_a_variant_that_starts_from_the_half_reads_the_half_s_reference() -> None:
@@ -436,7 +436,7 @@ RMU = "variants: tofu/forget10/tiny/rmu: default"
     [
         ({"blocks": [{**BOTH[0], "trajectories": {"suite": "tofu"}}]}, f"blocks[0]: methods: {WITHOUT_EPOCHS}"),
         ({"blocks": [{**BOTH[0], "methods": [{"task-vector": ["grid"]}]}]}, f"blocks[0]: methods: {WITHOUT_EPOCHS}"),
-        ({"blocks": [{**BOTH[0], "methods": [{"task-vector": ["chosen"]}]}]}, f"blocks[0]: methods: {WITHOUT_EPOCHS}"),
+        ({"blocks": [{**BOTH[0], "methods": [{"task-vector": ["selected"]}]}]}, f"blocks[0]: methods: {WITHOUT_EPOCHS}"),
         ({"grids": {"tofu/*/*/task-vector": {"alpha": [1.0]}}}, f'grids: "tofu/*/*/task-vector": {WITHOUT_EPOCHS}'),
         ({"selections": {"tofu/*/*/task-vector": {}}}, f'selections: "tofu/*/*/task-vector": {WITHOUT_EPOCHS}'),
         (
@@ -471,7 +471,7 @@ def test_what_they_cannot_do_is_one_line(changes: dict[str, Any], line: str) -> 
     assert str(caught.value) == f"config: {line}"
 
 
-def test_a_general_grid_or_choice_does_not_speak_of_a_method_without_epochs() -> None:
+def test_a_general_grid_or_selection_does_not_speak_of_a_method_without_epochs() -> None:
     general = {"grids": {"tofu/*/*/*": {"learning_rate": [1.0e-3]}}, "selections": {"tofu/*/*/*": {}}}
     assert len(folders(Study(others(**general)), "unlearn")) == 3
 
@@ -485,7 +485,7 @@ def test_what_a_gridded_study_resolves_to_is_its_own_resolution() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"grids": {}, "selections": {}}, "variant 'chosen' needs a pattern under selections"),
+        ({"grids": {}, "selections": {}}, "variant 'selected' needs a pattern under selections"),
         ({"grids": {"tofu/*/*/npo": {"beta": [0.1]}}}, "variant 'grid' needs a pattern under grids"),
         ({"grids": {"tofu/*/*/simnpo": {"bta": [0.1]}}}, "did you mean beta?"),
         ({"grids": {"tofu/*/*/simnpo": {"beta": ["1e-5"]}}}, "'1e-5'"),
@@ -498,10 +498,10 @@ def test_what_a_gridded_study_resolves_to_is_its_own_resolution() -> None:
             {"variants": {"tofu/*/*/simnpo": {"noisy": {"reference": "noisy"}, "half": {}, "beta-2.5": {}}}},
             "simnpo reads no reference",
         ),
-        ({"variants": {"tofu/*/*/simnpo": {"chosen": {}}}}, "the name is reserved"),
+        ({"variants": {"tofu/*/*/simnpo": {"selected": {}}}}, "the name is reserved"),
     ],
 )
-def test_a_mistake_in_grids_choices_and_references_is_one_line(changes: dict[str, Any], message: str) -> None:
+def test_a_mistake_in_grids_selections_and_references_is_one_line(changes: dict[str, Any], message: str) -> None:
     blocks = GRIDDED["blocks"]
     if "noisy" in str(changes.get("variants")):
         blocks = [{**blocks[2], "methods": [{"simnpo": ["noisy"]}]}]
@@ -523,7 +523,7 @@ def test_every_job_that_works_with_a_model_is_measured_where_its_rule_writes() -
         f"{run}/unlearn/npo/noisy/model.tsv",
         f"{run}/unlearn/npo/default/attack/relearn-random.tsv",
         f"{run}/unlearn/simnpo/beta-4.5+gamma-1/model.tsv",
-        f"{run}/unlearn/simnpo/chosen/eval.tsv",
+        f"{run}/unlearn/simnpo/selected/eval.tsv",
     } <= files
     assert len(files) == len(costs["jobs"])
 

@@ -279,7 +279,7 @@ TRAINING = {"epochs": 3, "learning_rate": 1e-3}
 
 
 @pytest.mark.parametrize("diverged", [["beta-4.5"], ["beta-2.5", "beta-4.5"]])
-def test_a_diverged_trial_is_never_chosen(study: Results, monkeypatch: pytest.MonkeyPatch, diverged: list[str]) -> None:
+def test_a_diverged_trial_is_never_selected(study: Results, monkeypatch: pytest.MonkeyPatch, diverged: list[str]) -> None:
     rng = np.random.default_rng(3)
     for variant in ("beta-2.5", "beta-4.5"):
         # Of a diverged trial one epoch is there, and a better one than all of the other's.
@@ -295,20 +295,20 @@ def test_a_diverged_trial_is_never_chosen(study: Results, monkeypatch: pytest.Mo
         "trials": [{"variant": name, "seed": 0, "training": TRAINING, "loss": {}} for name in ("beta-4.5", "beta-2.5")],
         "references": [0],
     }
-    folder = study.root / "tofu" / "tiny" / "forget05" / "choice" / "simnpo"
+    folder = study.root / "tofu" / "tiny" / "forget05" / "selection" / "simnpo"
     if len(diverged) == 1:
-        study.choose(monkeypatch, "simnpo", asked)
-        assert json.loads((folder / "choice.json").read_text())["variant"] == "beta-2.5"
+        study.select(monkeypatch, "simnpo", asked)
+        assert json.loads((folder / "selection.json").read_text())["variant"] == "beta-2.5"
         (remark,) = read_manifest(folder / "manifest.json")["remarks"]
         assert remark["text"] == "trial beta-4.5, seed 0: diverged at step 12 of 45: loss is nan"
     else:
         with pytest.raises(SystemExit) as stop:
-            study.choose(monkeypatch, "simnpo", asked)
+            study.select(monkeypatch, "simnpo", asked)
         assert stop.value.code == DIVERGED_EXIT
         assert read_manifest(folder / "manifest.json")["diverged"]["what"] == "no trial has a finite score"
         summary = study.summarise(monkeypatch, ("simnpo",))
-        assert set(pd.read_parquet(summary / "choices.parquet")["reason"]) == {
-            "No trial was chosen: diverged: no trial has a finite score."
+        assert set(pd.read_parquet(summary / "selections.parquet")["reason"]) == {
+            "No trial was selected: diverged: no trial has a finite score."
         }
 
 

@@ -29,7 +29,7 @@ STAGES = {
         "evaluate": "launch stages.evaluate stages.unlearn stages.watching"
         " benchmarks.markov.stages.evaluate benchmarks.markov.stages.unlearn"
         " benchmarks.tofu.suite benchmarks.muse.suite evaluation.lm_eval.suite",
-        "report": "stages.choice stages.scores stages.external benchmarks.tofu.imported"
+        "report": "stages.select stages.scores stages.external benchmarks.tofu.imported"
         " benchmarks.tofu.scores benchmarks.muse.scores benchmarks.markov.scores evaluation.lm_eval.scores"
         " stages.summarise stages.report config.publish report.cost",
     }.items()

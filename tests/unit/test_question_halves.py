@@ -100,14 +100,14 @@ def test_one_method_alone_is_compared_with_nothing(tmp_path):
     assert judged("length", by_length(tmp_path, {"npo": [(0.4, 0.7)]})).keys() == {UNEVEN}
 
 
-def test_the_chosen_variant_is_shown_and_no_odd_one(tmp_path):
-    variants = {"default": settings(), "chosen": settings(), "noisy": settings(reference="noisy")}
-    models = {"npo": [(0.1, 0.1)], "npo/chosen": [(0.3, 0.6)], "npo/noisy": [(0.2, 0.2)]}
+def test_the_selected_variant_is_shown_and_no_odd_one(tmp_path):
+    variants = {"default": settings(), "selected": settings(), "noisy": settings(reference="noisy")}
+    models = {"npo": [(0.1, 0.1)], "npo/selected": [(0.3, 0.6)], "npo/noisy": [(0.2, 0.2)]}
     found = answered("length", by_length(tmp_path, models, methods={"npo": variants}))
-    assert set(zip(found.numbers["method"], found.numbers["variant"], strict=True)) == {("npo", "chosen"), ("retrain", "")}
-    assert "NPO (chosen)" in found.caption
+    assert set(zip(found.numbers["method"], found.numbers["variant"], strict=True)) == {("npo", "selected"), ("retrain", "")}
+    assert "NPO (selected)" in found.caption
     assert found.table["Forget quality, shorter"].tolist() == ["0.30"]
-    assert set(panels(found)["The longer half"].data["variant"]) == {"chosen", ""}
+    assert set(panels(found)["The longer half"].data["variant"]) == {"selected", ""}
 
 
 def test_no_answer_without_both_halves_or_without_such_a_start(tmp_path):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from question_example import answered, drawn, evidence, judged, panels, question, words
-from report_example import CHOSEN, PLAIN, SELECTION, WATCHED, best_of, block, numbers, published_of, watched, weighed
+from report_example import PLAIN, SELECTED, SELECTION, WATCHED, best_of, block, numbers, published_of, watched, weighed
 from text_example import DATA, METRICS, NPO, REFERENCES, SIMNPO, rows, texts, with_intervals
 
 from palimpsest.report.questions import all_questions
@@ -123,17 +123,17 @@ def test_marks_levels_and_bands_stand_where_the_numbers_are(tmp_path):
 
 
 def test_all_variants_are_in_the_table_and_one_a_method_in_the_figure(tmp_path):
-    found = REFERENCES | {"npo/chosen": [NPO], "npo": [SIMNPO], "npo/beta-1": [NPO], "simnpo": [SIMNPO]}
-    chosen = texts("npo", "npo/beta-1", "simnpo")
-    variants = chosen.methods | {"npo": chosen.methods["npo"] | {"chosen": CHOSEN}}
+    found = REFERENCES | {"npo/selected": [NPO], "npo": [SIMNPO], "npo/beta-1": [NPO], "simnpo": [SIMNPO]}
+    selected = texts("npo", "npo/beta-1", "simnpo")
+    variants = selected.methods | {"npo": selected.methods["npo"] | {"selected": SELECTED}}
     told = answered(
-        "muse", case(tmp_path, found, chosen.model_copy(update={"methods": variants, "selections": {"npo": SELECTION}}))
+        "muse", case(tmp_path, found, selected.model_copy(update={"methods": variants, "selections": {"npo": SELECTION}}))
     )
-    assert [row.label for row in told.tables[0].rows][2:] == ["NPO (chosen)", "NPO", "NPO beta-1", "SimNPO"]
+    assert [row.label for row in told.tables[0].rows][2:] == ["NPO (selected)", "NPO", "NPO beta-1", "SimNPO"]
     shown = panels(told)["PrivLeak → 0"].data
-    assert set(shown.loc[shown["method"] == "npo", "variant"]) == {"chosen"}
-    assert told.facts[-1].startswith("NPO (chosen) was chosen for the highest")
-    assert told.caption.endswith("Variants shown: NPO (chosen).")
+    assert set(shown.loc[shown["method"] == "npo", "variant"]) == {"selected"}
+    assert told.facts[-1].startswith("NPO (selected) was selected for the highest")
+    assert told.caption.endswith("Variants shown: NPO (selected).")
 
 
 def test_each_corpus_has_its_verdict(tmp_path):

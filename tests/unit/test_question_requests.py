@@ -94,10 +94,10 @@ def test_without_the_first_split_there_are_no_levels(tmp_path):
 
 
 def test_a_line_is_of_the_variant_that_went_furthest(tmp_path):
-    found = rows(REFERENCES | {"npo/chosen": of([1.0]), "npo/beta-1": of([40.0])})
+    found = rows(REFERENCES | {"npo/selected": of([1.0]), "npo/beta-1": of([40.0])})
     found += rows({"npo/beta-1": of([30.0])}, split="request2")
     blocks = [texts("npo/beta-1", split=split) for split in ("forget", "request2")]
-    first = blocks[0].methods["npo"] | {"chosen": settings()}
+    first = blocks[0].methods["npo"] | {"selected": settings()}
     blocks[0] = blocks[0].model_copy(update={"methods": {"npo": first}})
     told = answered("requests", evidence(tmp_path, found, *blocks, data=DATA))
     assert told.table["Method"].tolist() == ["NPO beta-1"]

@@ -1,4 +1,4 @@
-"""Choices: the data that decided, the trials that were eligible, and the one that was taken."""
+"""Selections: the data that decided, the trials that were eligible, and the one that was taken."""
 
 import math
 
@@ -11,14 +11,14 @@ RULE = {"maximise": "forget_quality", "keep": 0.9, "epochs": "all", "suite": "to
 TRIALS = {"beta-1": [(0.1, 0.49), (0.4, 0.46)], "beta-2": [(0.3, 0.48), (0.9, 0.30)]}
 
 
-def rows_of(method="npo", trials=TRIALS, chosen=("beta-1", 2), keep=0.9):
+def rows_of(method="npo", trials=TRIALS, selected=("beta-1", 2), keep=0.9):
     return [
         PLACE
         | {"method": method, "variant": variant, "epoch": epoch, "seeds": 1, "forget_quality": quality, "model_utility": utility}
         | {
             "utility_share": utility / 0.5,
             "eligible": utility >= keep * 0.5,
-            "chosen": (variant, epoch) == chosen,
+            "selected": (variant, epoch) == selected,
             "reason": "So.",
         }
         for variant, epochs in trials.items()
@@ -26,15 +26,15 @@ def rows_of(method="npo", trials=TRIALS, chosen=("beta-1", 2), keep=0.9):
     ]
 
 
-def case(tmp_path, choices, rules, scored=(0, 1)):
-    """`rules` maps a method to its selection; its chosen model is scored on the seeds `scored`."""
-    rows = numbers({f"{method}/chosen": {seed: {"forget_quality": 0.5} for seed in scored} for method in rules})
-    here = block(methods=methods(*rules, variant="chosen"), selections={method: RULE | rule for method, rule in rules.items()})
-    return evidence(tmp_path, rows, here, choices=choices)
+def case(tmp_path, selections, rules, scored=(0, 1)):
+    """`rules` maps a method to its selection; its selected model is scored on the seeds `scored`."""
+    rows = numbers({f"{method}/selected": {seed: {"forget_quality": 0.5} for seed in scored} for method in rules})
+    here = block(methods=methods(*rules, variant="selected"), selections={method: RULE | rule for method, rule in rules.items()})
+    return evidence(tmp_path, rows, here, selections=selections)
 
 
-def told(tmp_path, choices, rules, **scored):
-    return " ".join(answered("selection", case(tmp_path, choices, rules, **scored)).facts)
+def told(tmp_path, selections, rules, **scored):
+    return " ".join(answered("selection", case(tmp_path, selections, rules, **scored)).facts)
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def told(tmp_path, choices, rules, **scored):
         ({"seeds": [0], "benchmark": "tofu", "split": "forget05"}, "These are the very questions that are scored here"),
     ],
 )
-def test_on_what_the_choice_was_made(tmp_path, rule, text):
+def test_on_what_the_selection_was_made(tmp_path, rule, text):
     assert text in told(tmp_path, rows_of(), {"npo": rule})
 
 
-def test_the_chosen_one_stands_in_the_table_with_its_scores(tmp_path):
+def test_the_selected_one_stands_in_the_table_with_its_scores(tmp_path):
     found = answered("selection", case(tmp_path, rows_of(), {"npo": {"seeds": [0]}}))
     assert found.table.to_dict("records") == [
         {
             "Method": "NPO",
             "Trials": "2",
-            "Chosen": "beta-1",
+            "Selected": "beta-1",
             "Epoch": "2",
             "Forget quality": "0.40",
             "Model utility": "0.460",
@@ -70,11 +70,11 @@ def test_the_chosen_one_stands_in_the_table_with_its_scores(tmp_path):
 
 def test_trials_of_one_epoch_each_are_counted_as_trials(tmp_path):
     last = {variant: epochs[-1:] for variant, epochs in TRIALS.items()}
-    found = answered("selection", case(tmp_path, rows_of(trials=last, chosen=("beta-1", 1)), {"npo": {"seeds": [0]}}))
+    found = answered("selection", case(tmp_path, rows_of(trials=last, selected=("beta-1", 1)), {"npo": {"seeds": [0]}}))
     assert found.table["Eligible"].tolist() == ["1 of 2 trials"]
 
 
-def test_the_figure_shows_all_trials_which_are_eligible_and_the_chosen_one(tmp_path):
+def test_the_figure_shows_all_trials_which_are_eligible_and_the_selected_one(tmp_path):
     panel = panels(answered("selection", case(tmp_path, rows_of(), {"npo": {"seeds": [0]}})))["NPO"]
     assert panel.data.loc[panel.data["open"], "x"].tolist() == [0.30]
     assert sorted(panel.data.loc[~panel.data["open"], "x"]) == [0.46, 0.48, 0.49]
@@ -85,7 +85,7 @@ def test_the_figure_shows_all_trials_which_are_eligible_and_the_chosen_one(tmp_p
 
 def test_where_none_was_eligible_it_is_said(tmp_path):
     spoiled = {"beta-1": [(0.1, 0.2)], "beta-2": [(0.2, 0.3)]}
-    text = told(tmp_path, rows_of(trials=spoiled, chosen=("beta-2", 1)), {"npo": {"seeds": [0]}})
+    text = told(tmp_path, rows_of(trials=spoiled, selected=("beta-2", 1)), {"npo": {"seeds": [0]}})
     assert "No trial of NPO kept enough model utility: the one with the most was taken." in text
     assert "kept enough" not in told(tmp_path / "other", rows_of(), {"npo": {"seeds": [0]}})
 
@@ -99,12 +99,12 @@ def test_unequal_numbers_of_trials_are_named(tmp_path):
 
 def test_a_trial_without_a_forget_quality_is_no_point_and_no_number_on_the_page(tmp_path):
     lost = {"beta-1": [(math.nan, 0.49)], "beta-2": [(math.nan, 0.48)]}
-    found = answered("selection", case(tmp_path, rows_of(trials=lost, chosen=("beta-1", 1)), {"npo": {"seeds": [0]}}))
+    found = answered("selection", case(tmp_path, rows_of(trials=lost, selected=("beta-1", 1)), {"npo": {"seeds": [0]}}))
     assert found.table["Forget quality"].tolist() == [""]
     assert panels(found)["NPO"].rings == []
 
 
-def test_a_choice_among_trials_of_texts_shows_what_decided_it(tmp_path):
+def test_a_selection_among_trials_of_texts_shows_what_decided_it(tmp_path):
     # -|PrivLeak| and KnowMem; Original knows 50.
     trials = {"beta-1": [(-80.0, 49.0), (-20.25, 46.0)], "beta-2": [(-5.0, 20.0), (math.nan, 10.0)]}
     rows = [
@@ -116,7 +116,7 @@ def test_a_choice_among_trials_of_texts_shows_what_decided_it(tmp_path):
     ]
     found = answered("selection", case(tmp_path, rows, {"npo": {"seeds": [0], "maximise": "privacy"}}))
     (row,) = found.table.to_dict("records")
-    assert (row["Chosen"], row["Epoch"], row["|PrivLeak|"], row["KnowMem, retain"]) == ("beta-1", "2", "20.2", "46.0")
+    assert (row["Selected"], row["Epoch"], row["|PrivLeak|"], row["KnowMem, retain"]) == ("beta-1", "2", "20.2", "46.0")
     assert (row["of Original's"], row["Eligible"]) == ("92.0%", "2 of 4 epochs")
     assert "Forget quality" not in row
     panel = panels(found)["NPO"]
@@ -124,5 +124,5 @@ def test_a_choice_among_trials_of_texts_shows_what_decided_it(tmp_path):
     assert panel.rings == [(46.0, -20.25)]
 
 
-def test_without_choices_there_is_no_answer(tmp_path):
+def test_without_selections_there_is_no_answer(tmp_path):
     assert question("selection").answer(evidence(tmp_path, numbers({"npo": {0: {"forget_quality": 0.5}}}))) is None

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from question_example import answered, drawn, evidence, judged, question
-from report_example import CHOSEN, PLAIN, SELECTION, best_of, numbers, published_of
+from report_example import PLAIN, SELECTED, SELECTION, best_of, numbers, published_of
 from text_example import DATA, TASKS, rows, texts
 
 from palimpsest.report.questions import all_questions
@@ -114,15 +114,15 @@ def test_marks_stand_where_the_numbers_are_and_chance_is_a_line(tmp_path):
     drawn("wmdp", of)
 
 
-def test_a_chosen_variant_stands_for_its_method_and_says_how_it_was_chosen(tmp_path):
+def test_a_selected_variant_stands_for_its_method_and_says_how_it_was_selected(tmp_path):
     plain = texts("npo", "simnpo", benchmark="bio")
-    variants = plain.methods | {"npo": plain.methods["npo"] | {"chosen": CHOSEN}}
-    chosen = plain.model_copy(update={"methods": variants, "selections": {"npo": SELECTION}})
-    of = case(tmp_path, models() | {"npo/chosen": [SIMNPO] * 5}, chosen)
+    variants = plain.methods | {"npo": plain.methods["npo"] | {"selected": SELECTED}}
+    selected = plain.model_copy(update={"methods": variants, "selections": {"npo": SELECTION}})
+    of = case(tmp_path, models() | {"npo/selected": [SIMNPO] * 5}, selected)
     assert [each.word for each in judged("wmdp", of)[KEEPS]] == ["open"]
     told = answered("wmdp", of)
-    assert told.facts[-1].startswith("NPO (chosen) was chosen for the highest")
-    assert told.caption.endswith("Variants shown: NPO (chosen).")
+    assert told.facts[-1].startswith("NPO (selected) was selected for the highest")
+    assert told.caption.endswith("Variants shown: NPO (selected).")
 
 
 def test_rows_in_any_order_say_the_same(tmp_path):

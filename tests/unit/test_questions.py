@@ -66,7 +66,7 @@ def test_verdicts_turn_with_the_numbers(study, tmp_path):
     for name in ("summary", "truth_ratios"):
         table = pd.read_parquet(study.summary / f"{name}.parquet")
         table.assign(method=table["method"].replace(swap)).to_parquet(tmp_path / f"{name}.parquet")
-    for name in ("weights", "choices", "remarks", "examples"):
+    for name in ("weights", "selections", "remarks", "examples"):
         pd.read_parquet(study.summary / f"{name}.parquet").to_parquet(tmp_path / f"{name}.parquet")
     after = told(Evidence(study.study.model_copy(update={"blocks": swapped}), tmp_path, study.published))
     for pair in PAIRS:

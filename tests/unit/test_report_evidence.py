@@ -12,15 +12,15 @@ from palimpsest.report.style import colour_of, marker_of
 
 @pytest.mark.parametrize(
     ("names", "found"),
-    [(["b", "default", "chosen"], "chosen"), (["b", "default"], "default"), (["b-10", "b-9"], "b-9"), ([], None)],
+    [(["b", "default", "selected"], "selected"), (["b", "default"], "default"), (["b-10", "b-9"], "b-9"), ([], None)],
 )
-def test_the_chosen_variant_stands_before_the_default_and_that_before_all_others(names, found):
+def test_the_selected_variant_stands_before_the_default_and_that_before_all_others(names, found):
     assert standing_variant(names) == found
 
 
 def test_no_other_start_and_no_other_reference_stands_for_a_method():
     variants = {
-        "chosen": settings(reference="noisy"),
+        "selected": settings(reference="noisy"),
         "default": settings(start="original-half"),
         "plain": {"training": {}, "loss": {}},
     }
@@ -30,14 +30,14 @@ def test_no_other_start_and_no_other_reference_stands_for_a_method():
     assert found.standing("simnpo") is None
 
 
-def choice(variant: str, chosen: bool) -> dict:
+def selection(variant: str, selected: bool) -> dict:
     row = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "method": "npo", "variant": variant, "epoch": 1, "seeds": 1}
     return row | {
         "forget_quality": 0.5,
         "model_utility": 0.5,
         "utility_share": 1,
         "eligible": True,
-        "chosen": chosen,
+        "selected": selected,
         "reason": "",
     }
 
@@ -52,9 +52,9 @@ def choice(variant: str, chosen: bool) -> dict:
         ([], None),
     ],
 )
-def test_the_default_is_followed_or_else_the_trial_that_was_chosen(tmp_path, watched, found):
+def test_the_default_is_followed_or_else_the_trial_that_was_selected(tmp_path, watched, found):
     trials = {"npo": {"beta-1": settings(), "beta-2": settings(), "odd": settings(start="original-half")}}
-    of = evidence(tmp_path, numbers({}), block(trials=trials), choices=[choice("beta-1", False), choice("beta-2", True)])
+    of = evidence(tmp_path, numbers({}), block(trials=trials), selections=[selection("beta-1", False), selection("beta-2", True)])
     assert of.watched_variant(of.study.blocks[0], "npo", watched) == found
 
 

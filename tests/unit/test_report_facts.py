@@ -3,9 +3,9 @@
 from copy import deepcopy
 
 import pytest
-from report_example import CHOSEN, PLAIN, SELECTION, block, numbers, told
+from report_example import PLAIN, SELECTED, SELECTION, block, numbers, told
 
-from palimpsest.report.facts import choices_made, facts, grouped
+from palimpsest.report.facts import facts, grouped, selections_made
 from palimpsest.report.tables import Column, main_tables, score_tables
 
 
@@ -70,28 +70,34 @@ def test_a_group_takes_a_method_by_all_its_values_and_the_rest_is_open():
         ({"benchmark": "other", "split": "forget05"}, "another benchmark than the one scored here"),
     ],
 )
-def test_a_choice_made_on_what_is_scored_is_called_so(selection, verdict):
-    (text,) = choices_made(block(methods={"npo": {"chosen": CHOSEN}}, selections={"npo": SELECTION | selection}))
-    assert text.startswith("NPO (chosen) was chosen for the highest forget quality among the trials and epochs that keep 95% ")
+def test_a_selection_made_on_what_is_scored_is_called_so(selection, verdict):
+    (text,) = selections_made(block(methods={"npo": {"selected": SELECTED}}, selections={"npo": SELECTION | selection}))
+    assert text.startswith(
+        "NPO (selected) was selected for the highest forget quality among the trials and epochs that keep 95% "
+    )
     assert verdict in text
     assert ("the best that a search found" in text) == ("very questions" in verdict)
 
 
-def test_a_choice_among_trials_of_texts_is_called_by_its_scores():
+def test_a_selection_among_trials_of_texts_is_called_by_its_scores():
     selections = {"npo": SELECTION | {"maximise": "privacy", "benchmark": "muse-news", "split": "forget"}}
-    (text,) = choices_made(block(methods={"npo": {"chosen": CHOSEN}}, selections=selections))
+    (text,) = selections_made(block(methods={"npo": {"selected": SELECTED}}, selections=selections))
     assert (
-        "chosen for the smallest |PrivLeak| among the trials and epochs that keep 95% of Original's KnowMem of the retain" in text
+        "selected for the smallest |PrivLeak| among the trials and epochs that keep 95% of Original's KnowMem of the retain"
+        in text
     )
 
 
-def test_methods_chosen_alike_share_a_sentence():
-    methods = {name: {"chosen": CHOSEN} for name in ("simnpo", "npo", "ga")}
+def test_methods_selected_alike_share_a_sentence():
+    methods = {name: {"selected": SELECTED} for name in ("simnpo", "npo", "ga")}
     selections = {"simnpo": SELECTION, "npo": SELECTION, "ga": SELECTION | {"epochs": "last", "maximise": "model_utility"}}
-    texts = choices_made(block(methods=methods, selections=selections))
-    assert [text.partition(" chosen for")[0] for text in texts] == ["GA (chosen) was", "NPO (chosen) and SimNPO (chosen) were"]
+    texts = selections_made(block(methods=methods, selections=selections))
+    assert [text.partition(" selected for")[0] for text in texts] == [
+        "GA (selected) was",
+        "NPO (selected) and SimNPO (selected) were",
+    ]
     assert "the highest model utility among the trials that keep" in texts[0]
 
 
-def test_a_choice_that_no_model_came_of_is_not_mentioned():
-    assert choices_made(block(selections={"npo": SELECTION})) == []
+def test_a_selection_that_no_model_came_of_is_not_mentioned():
+    assert selections_made(block(selections={"npo": SELECTION})) == []

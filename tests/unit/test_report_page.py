@@ -17,8 +17,8 @@ from example_study import spec as spec_of_stage
 from html_page import Page
 from pydantic import ValidationError
 from report_example import (
-    CHOSEN,
     PLAIN,
+    SELECTED,
     SELECTION,
     UNLEARN,
     WATCHED,
@@ -172,19 +172,19 @@ def test_what_the_label_says_is_leaked_of_the_forget_set_and_kept_of_another(tmp
 
 
 def test_one_variant_a_method_says_what_it_says(tmp_path):
-    methods = {"npo": {"odd": UNLEARN | {"reference": "x"}, "default": UNLEARN, "chosen": CHOSEN}, "ga": {"slow": UNLEARN}}
-    names = ("original", "original-half", "npo", "npo/chosen", "npo/odd", "ga/slow")
+    methods = {"npo": {"odd": UNLEARN | {"reference": "x"}, "default": UNLEARN, "selected": SELECTED}, "ga": {"slow": UNLEARN}}
+    names = ("original", "original-half", "npo", "npo/selected", "npo/odd", "ga/slow")
     text = (written(tmp_path, numbers(dict.fromkeys(names, PLAIN["npo"])), block(methods=methods)) / "report.html").read_text()
     (head,) = re.findall(r'<table class="said".*?</thead>', text, flags=re.DOTALL)
-    assert [re.sub("<.*?>", "", cell) for cell in re.findall(r"<th .*?</th>", head)] == ["Original", "GA slow", "NPO (chosen)"]
+    assert [re.sub("<.*?>", "", cell) for cell in re.findall(r"<th .*?</th>", head)] == ["Original", "GA slow", "NPO (selected)"]
 
 
-def test_a_choice_on_what_is_scored_is_said_beside_the_results(tmp_path):
-    chosen = block(methods={"npo": {"chosen": CHOSEN}}, selections={"npo": SELECTION})
-    out = written(tmp_path, numbers({"retrain": PLAIN["retrain"], "npo/chosen": PLAIN["npo"]}), chosen)
+def test_a_selection_on_what_is_scored_is_said_beside_the_results(tmp_path):
+    selected = block(methods={"npo": {"selected": SELECTED}}, selections={"npo": SELECTION})
+    out = written(tmp_path, numbers({"retrain": PLAIN["retrain"], "npo/selected": PLAIN["npo"]}), selected)
     results = (out / "report.html").read_text().partition('<section id="results"')[2].partition("</section>")[0]
     assert "These are the very questions that are scored here" in results
-    assert "NPO (chosen)" in results
+    assert "NPO (selected)" in results
 
 
 def test_the_page_opens_with_the_claims_and_what_became_of_them(full):

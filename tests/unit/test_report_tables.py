@@ -5,8 +5,8 @@ import math
 
 import pytest
 from report_example import (
-    CHOSEN,
     PLAIN,
+    SELECTED,
     UNLEARN,
     attacked,
     best_of,
@@ -149,17 +149,17 @@ def test_a_trajectory_is_in_no_table():
     assert [row.label for row in table.rows] == ["Original", "Retrain", "GA", "NPO", "SimNPO"]
 
 
-def test_the_chosen_variant_stands_for_its_method_then_the_default():
-    names = ("npo/beta-1", "npo", "npo/chosen", "simnpo/beta-1", "simnpo", "ga/beta-1")
+def test_the_selected_variant_stands_for_its_method_then_the_default():
+    names = ("npo/beta-1", "npo", "npo/selected", "simnpo/beta-1", "simnpo", "ga/beta-1")
     summary = numbers({name: {0: {"forget_quality": place / 10}} for place, name in enumerate(names)})
-    methods = {"npo": {"beta-1": UNLEARN, "default": UNLEARN, "chosen": CHOSEN}}
+    methods = {"npo": {"beta-1": UNLEARN, "default": UNLEARN, "selected": SELECTED}}
     (table,) = main_tables(
         told(summary, block(methods=methods), published={"tofu/forget05/tiny": {"npo": {"forget_quality": 0.79}}})
     )
-    assert [row.label for row in table.rows] == ["GA beta-1", "NPO (chosen)", "NPO", "NPO beta-1", "SimNPO", "SimNPO beta-1"]
-    assert [row.label for row in table.standing.values()] == ["GA beta-1", "NPO (chosen)", "SimNPO"]
+    assert [row.label for row in table.rows] == ["GA beta-1", "NPO (selected)", "NPO", "NPO beta-1", "SimNPO", "SimNPO beta-1"]
+    assert [row.label for row in table.standing.values()] == ["GA beta-1", "NPO (selected)", "SimNPO"]
     assert (table.value("npo", "forget_quality"), table.value("ga", "forget_quality")) == (0.2, 0.5)
-    assert published_of(table) == {("NPO (chosen)", "forget_quality"): 0.79}
+    assert published_of(table) == {("NPO (selected)", "forget_quality"): 0.79}
 
 
 def test_an_attacked_model_stands_below_itself_and_retrain_is_the_control():

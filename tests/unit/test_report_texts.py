@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from html_page import Page
-from report_example import CHOSEN, PLAIN, SELECTION, block, numbers, spec, write_summary
+from report_example import PLAIN, SELECTED, SELECTION, block, numbers, spec, write_summary
 from text_example import DATA, NPO, REFERENCES, SIMNPO, TASKS, rows, texts, with_intervals
 
 from palimpsest.report.examples import LONG
@@ -107,10 +107,10 @@ def test_one_seed_shows_intervals(tmp_path):
 
 
 def test_what_is_scored_elsewhere_is_not_cautioned_of_beside_the_results(tmp_path):
-    chosen = texts(methods={"npo": {"chosen": CHOSEN}}, selections={"npo": SELECTION})
-    out = written(tmp_path, rows(REFERENCES | {"npo/chosen": [NPO]}) + numbers(PLAIN), chosen, block())
+    selected = texts(methods={"npo": {"selected": SELECTED}}, selections={"npo": SELECTION})
+    out = written(tmp_path, rows(REFERENCES | {"npo/selected": [NPO]}) + numbers(PLAIN), selected, block())
     assert "These are the very questions" not in section(out, "results")
-    assert "NPO (chosen) was chosen for the highest" in section(out, "muse")
+    assert "NPO (selected) was selected for the highest" in section(out, "muse")
 
 
 LONG_TEXT = " ".join(f"word{number}" for number in range(400))

@@ -155,7 +155,7 @@ def test_examples_are_the_same_questions_for_all_models(study: Results, monkeypa
     # One model was asked fewer questions: an example must be one that all were asked.
     rows = [row for row in suite_rows(np.random.default_rng(9), 0.2) if row["id"] != "retain-00"]
     study.evaluate(identity("original", ""), rows)
-    # The models that a choice is judged by have another suite too, which comes first by name.
+    # The models that a selection is judged by have another suite too, which comes first by name.
     for role in ("original", "retrain"):
         study.evaluate(identity(role, ""), suite_rows(np.random.default_rng(9), 0.2, SIZES | {"forget": 3}), "few")
     examples = table(study, monkeypatch, "examples")
@@ -173,7 +173,7 @@ def test_examples_are_the_same_questions_for_all_models(study: Results, monkeypa
 
 
 def test_a_suite_that_only_some_models_have_asks_nothing_of_the_others(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The seeds that a choice is judged on have a suite more, and it judges no attack where it was not asked for."""
+    """The seeds that a selection is judged on have a suite more, and it judges no attack where it was not asked for."""
     few = SIZES | {"forget": 4}
     for role in ("original", "retrain"):
         study.evaluate(identity(role, ""), suite_rows(np.random.default_rng(9), 0.2, few), "few")

@@ -1,4 +1,4 @@
-"""The choice between trials: by hand, in general, and through the stage's command line."""
+"""The selection between trials: by hand, in general, and through the stage's command line."""
 
 import json
 import math
@@ -19,9 +19,9 @@ from scipy.stats import ks_2samp
 from palimpsest.benchmarks.muse.privacy import membership_auc
 from palimpsest.benchmarks.tofu.items import sets_from_table
 from palimpsest.benchmarks.tofu.scores import tofu_scores
-from palimpsest.selection.rule import MEASURED, TRIAL_TYPES, compare_trials, explain_choice
+from palimpsest.selection.rule import MEASURED, TRIAL_TYPES, compare_trials, explain_selection
 from palimpsest.selection.settings import SelectionRule
-from palimpsest.stages import choice
+from palimpsest.stages import select
 from palimpsest.training.settings import UnlearnSettings
 
 Row = tuple[str, int, int, float, float]
@@ -42,15 +42,15 @@ ROWS: list[Row] = [
 def compare(
     rows: Sequence[Row], variants: Sequence[str] = ("weak", "strong"), original: float = ORIGINAL, **rule: Any
 ) -> tuple[pd.DataFrame, pd.Series, str]:
-    """Return the table, its chosen row, and the reason."""
+    """Return the table, its selected row, and the reason."""
     settings = SelectionRule(**rule)
     table = compare_trials(pd.DataFrame(rows, columns=[*MEASURED, *settings.judged]), variants, original, settings)
-    (place,) = table.index[table["chosen"]]
-    return table, table.loc[place], explain_choice(table, settings)
+    (place,) = table.index[table["selected"]]
+    return table, table.loc[place], explain_selection(table, settings)
 
 
 def test_the_rule_by_hand() -> None:
-    table, chosen, reason = compare(ROWS)
+    table, selected, reason = compare(ROWS)
     assert list(table.columns) == list(TRIAL_TYPES)
     assert list(zip(table["variant"], table["epoch"], strict=True)) == [("weak", 1), ("weak", 2), ("strong", 1), ("strong", 2)]
     assert table["forget_quality"].tolist() == pytest.approx([0.15, 0.4, 0.35, 0.85])
@@ -58,7 +58,7 @@ def test_the_rule_by_hand() -> None:
     assert table["utility_share"].tolist() == pytest.approx([0.59 / 0.6, 0.575 / 0.6, 0.59 / 0.6, 0.4 / 0.6])
     assert table["eligible"].tolist() == [True, True, True, False]
     assert table["seeds"].tolist() == [2] * 4
-    assert (chosen["variant"], chosen["epoch"]) == ("weak", 2)
+    assert (selected["variant"], selected["epoch"]) == ("weak", 2)
     assert reason == (
         "weak after epoch 2 has the highest mean forget quality, 0.4, among the 3 of 4 trials and epochs that keep 95% of "
         "Original's model utility; its model utility is 0.575, 0.958 of Original's (means over 2 seeds)."
@@ -66,8 +66,8 @@ def test_the_rule_by_hand() -> None:
 
 
 def test_a_smaller_share_lets_the_strong_trial_in() -> None:
-    _, chosen, _ = compare(ROWS, keep=0.6)
-    assert (chosen["variant"], chosen["epoch"]) == ("strong", 2)
+    _, selected, _ = compare(ROWS, keep=0.6)
+    assert (selected["variant"], selected["epoch"]) == ("strong", 2)
 
 
 def test_exactly_the_share_is_enough() -> None:
@@ -76,25 +76,25 @@ def test_exactly_the_share_is_enough() -> None:
 
 
 def test_the_last_epoch_is_each_trials_own() -> None:
-    table, chosen, _ = compare([*ROWS, ("weak", 3, 0, 0.0, 0.6), ("weak", 3, 1, 0.0, 0.6)], epochs="last")
+    table, selected, _ = compare([*ROWS, ("weak", 3, 0, 0.0, 0.6), ("weak", 3, 1, 0.0, 0.6)], epochs="last")
     assert list(zip(table["variant"], table["epoch"], strict=True)) == [("weak", 3), ("strong", 2)]
-    assert (chosen["variant"], chosen["epoch"]) == ("weak", 3)
+    assert (selected["variant"], selected["epoch"]) == ("weak", 3)
 
 
 def test_utility_itself_can_be_the_aim() -> None:
-    _, chosen, reason = compare(ROWS, maximise="model_utility")
+    _, selected, reason = compare(ROWS, maximise="model_utility")
     # weak after epoch 1 and strong after epoch 1 have one mean, and weak is the earlier trial.
-    assert (chosen["variant"], chosen["epoch"]) == ("weak", 1)
+    assert (selected["variant"], selected["epoch"]) == ("weak", 1)
     assert reason == (
         "weak after epoch 1 has the highest mean model utility, 0.59, among the 3 of 4 trials and epochs that keep 95% of "
         "Original's model utility, 0.59, 0.983 of Original's (means over 2 seeds)."
     )
 
 
-def test_where_none_keeps_enough_the_highest_utility_is_chosen_and_said() -> None:
-    _, chosen, reason = compare(ROWS, variants=("strong", "weak"), original=0.9)
-    assert (chosen["variant"], chosen["epoch"]) == ("strong", 1)
-    assert not chosen["eligible"]
+def test_where_none_keeps_enough_the_highest_utility_is_selected_and_said() -> None:
+    _, selected, reason = compare(ROWS, variants=("strong", "weak"), original=0.9)
+    assert (selected["variant"], selected["epoch"]) == ("strong", 1)
+    assert not selected["eligible"]
     assert reason == (
         "None of 4 trials and epochs keeps 95% of Original's model utility: strong after epoch 1 has the highest, "
         "0.59, 0.656 of Original's (means over 2 seeds)."
@@ -102,17 +102,17 @@ def test_where_none_keeps_enough_the_highest_utility_is_chosen_and_said() -> Non
 
 
 def test_the_model_before_unlearning_is_no_candidate() -> None:
-    table, chosen, _ = compare([("weak", 0, 0, 1.0, 1.0), ("weak", 1, 0, 0.1, 0.6)], variants=["weak"])
+    table, selected, _ = compare([("weak", 0, 0, 1.0, 1.0), ("weak", 1, 0, 0.1, 0.6)], variants=["weak"])
     assert table["epoch"].tolist() == [1]
-    assert chosen["epoch"] == 1
+    assert selected["epoch"] == 1
 
 
 def test_ties_go_to_utility_then_to_the_earlier_trial_then_to_the_earlier_epoch() -> None:
     rows = [(variant, epoch, 0, 0.5, 0.6) for variant in ("b", "a") for epoch in (3, 1, 2)]
-    _, chosen, _ = compare(rows, variants=["b", "a"])
-    assert (chosen["variant"], chosen["epoch"]) == ("b", 1)
-    _, chosen, _ = compare([*rows, ("c", 7, 0, 0.5, 0.61)], variants=["b", "a", "c"])
-    assert (chosen["variant"], chosen["epoch"]) == ("c", 7)
+    _, selected, _ = compare(rows, variants=["b", "a"])
+    assert (selected["variant"], selected["epoch"]) == ("b", 1)
+    _, selected, _ = compare([*rows, ("c", 7, 0, 0.5, 0.61)], variants=["b", "a", "c"])
+    assert (selected["variant"], selected["epoch"]) == ("c", 7)
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
@@ -125,8 +125,8 @@ def test_a_collapsed_trial_loses(broken: float) -> None:
 
 def test_where_all_have_collapsed_the_first_is_taken_and_nothing_made_up() -> None:
     rows = [(variant, 1, 0, math.nan, math.nan) for variant in ("weak", "strong")]
-    _, chosen, reason = compare(rows, original=math.nan)
-    assert chosen["variant"] == "weak" and not chosen["eligible"]
+    _, selected, reason = compare(rows, original=math.nan)
+    assert selected["variant"] == "weak" and not selected["eligible"]
     assert "has the highest, undefined, undefined of Original's (one seed)." in reason
 
 
@@ -154,25 +154,25 @@ def studies(draw: st.DrawFn) -> list[Row]:
     st.sampled_from(["all", "last"]),
     st.randoms(use_true_random=False),
 )
-def test_the_chosen_one_is_beaten_by_none_and_no_order_of_rows_counts(
+def test_the_selected_one_is_beaten_by_none_and_no_order_of_rows_counts(
     rows: list[Row], original: float, maximise: str, epochs: str, random: Any
 ) -> None:
     rule = {"maximise": maximise, "epochs": epochs, "keep": 0.9}
-    table, chosen, reason = compare(rows, VARIANTS, original, **rule)
+    table, selected, reason = compare(rows, VARIANTS, original, **rule)
     shuffled = random.sample(rows, len(rows))
     again, _, same = compare(shuffled, VARIANTS, original, **rule)
     pd.testing.assert_frame_equal(table, again, check_exact=True)
     assert reason == same and reason.count("\n") == 0
 
-    assert chosen["eligible"] == table["eligible"].any()
-    pool = table[table["eligible"]] if chosen["eligible"] else table
-    aim = maximise if chosen["eligible"] else "model_utility"
+    assert selected["eligible"] == table["eligible"].any()
+    pool = table[table["eligible"]] if selected["eligible"] else table
+    aim = maximise if selected["eligible"] else "model_utility"
     at = [(row[aim], row["model_utility"]) for row in pool.to_dict("records")]
     beaten = [tuple(-1.0 if math.isnan(x) else x for x in scores) for scores in at]
     best = max(beaten)
-    assert beaten[list(pool.index).index(chosen.name)] == best
+    assert beaten[list(pool.index).index(selected.name)] == best
     # Of those that are as good it is the first, trials in their order and then epochs.
-    assert chosen.name == pool.index[beaten.index(best)]
+    assert selected.name == pool.index[beaten.index(best)]
     order = [(VARIANTS.index(row["variant"]), row["epoch"]) for row in table.to_dict("records")]
     assert order == sorted(order)
 
@@ -183,25 +183,25 @@ def test_a_rule_that_there_is_not_is_refused(wrong: dict[str, Any]) -> None:
         SelectionRule(**wrong)
 
 
-def test_a_trial_of_texts_is_chosen_for_the_smallest_leak_on_either_side() -> None:
+def test_a_trial_of_texts_is_selected_for_the_smallest_leak_on_either_side() -> None:
     # Trial, epoch, seed, -|PrivLeak| and KnowMem of the retain set.
     rows = [("weak", 1, 0, -80.0, 50.0), ("weak", 2, 0, -30.0, 48.0), ("strong", 1, 0, -12.5, 40.0), ("strong", 2, 0, -5.0, 20.0)]
-    table, chosen, reason = compare(rows, original=50.0, maximise="privacy", keep=0.75)
+    table, selected, reason = compare(rows, original=50.0, maximise="privacy", keep=0.75)
     assert list(table.columns) == list(TRIAL_TYPES)
     assert table[["forget_quality", "model_utility"]].isna().all(axis=None)
     assert table["privacy"].tolist() == [-80, -30, -12.5, -5]
     assert table["knowmem_r"].tolist() == [50, 48, 40, 20]
     assert table["eligible"].tolist() == [True, True, True, False]
-    assert (chosen["variant"], chosen["epoch"]) == ("strong", 1)
+    assert (selected["variant"], selected["epoch"]) == ("strong", 1)
     assert reason == (
         "strong after epoch 1 has the smallest mean |PrivLeak|, 12.5, among the 3 of 4 trials and epochs that keep 75% of "
         "Original's KnowMem of the retain set; its KnowMem of the retain set is 40, 0.8 of Original's (one seed)."
     )
-    _, chosen, reason = compare(rows, original=50.0, maximise="knowmem_r")
-    assert (chosen["variant"], chosen["epoch"]) == ("weak", 1)
+    _, selected, reason = compare(rows, original=50.0, maximise="knowmem_r")
+    assert (selected["variant"], selected["epoch"]) == ("weak", 1)
     assert reason.startswith("weak after epoch 1 has the highest mean KnowMem of the retain set, 50, among")
-    _, chosen, reason = compare(rows, original=90.0, maximise="privacy")
-    assert (chosen["variant"], chosen["epoch"], chosen["eligible"]) == ("weak", 1, False)
+    _, selected, reason = compare(rows, original=90.0, maximise="privacy")
+    assert (selected["variant"], selected["epoch"], selected["eligible"]) == ("weak", 1, False)
     assert reason.startswith("None of 4 trials and epochs keeps 95% of Original's KnowMem of the retain set: weak after epoch 1")
 
 
@@ -231,7 +231,7 @@ def spec(**rule: Any) -> dict[str, Any]:
 
 
 def test_the_stage_measures_every_trial_against_its_own_seed(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = study.choose(monkeypatch, "npo", spec(keep=0.5))
+    out = study.select(monkeypatch, "npo", spec(keep=0.5))
     table = pd.read_parquet(out / "trials.parquet")
     assert list(zip(table["variant"], table["epoch"], strict=True)) == [(f"beta-{b}", e) for b in (1, 2) for e in (1, 2, 3)]
 
@@ -250,10 +250,10 @@ def test_the_stage_measures_every_trial_against_its_own_seed(study: Results, mon
         assert row["utility_share"] == pytest.approx(np.mean(utilities) / np.mean(originals))
         assert row["seeds"] == 2
 
-    made = json.loads((out / "choice.json").read_text(encoding="utf-8"))
-    chosen = table[table["chosen"]].iloc[0]
+    made = json.loads((out / "selection.json").read_text(encoding="utf-8"))
+    selected = table[table["selected"]].iloc[0]
     assert set(made) == {"variant", "epoch", "training", "loss", "reason", "eligible"}
-    assert (made["variant"], made["epoch"], made["eligible"]) == tuple(chosen[["variant", "epoch", "eligible"]])
+    assert (made["variant"], made["epoch"], made["eligible"]) == tuple(selected[["variant", "epoch", "eligible"]])
     assert made["loss"] == {"beta": float(made["variant"][5:])}
     assert UnlearnSettings.model_validate(made["training"]) == UnlearnSettings(
         epochs=3, learning_rate=1e-3, stop_epoch=made["epoch"]
@@ -261,32 +261,32 @@ def test_the_stage_measures_every_trial_against_its_own_seed(study: Results, mon
     assert made["reason"].startswith(f"{made['variant']} after epoch {made['epoch']} has the highest")
 
 
-def test_the_choice_repeats_byte_by_byte(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = (study.choose(monkeypatch, "npo", spec()) / "manifest.json").read_bytes()
-    assert (study.choose(monkeypatch, "npo", spec()) / "manifest.json").read_bytes() == first
+def test_the_selection_repeats_byte_by_byte(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = (study.select(monkeypatch, "npo", spec()) / "manifest.json").read_bytes()
+    assert (study.select(monkeypatch, "npo", spec()) / "manifest.json").read_bytes() == first
 
 
 def test_a_trial_without_the_references_of_its_seed_is_refused(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = refusal(lambda: study.choose(monkeypatch, "npo", spec() | {"references": [3]}), capsys)
+    line = refusal(lambda: study.select(monkeypatch, "npo", spec() | {"references": [3]}), capsys)
     assert "beta-1: seed 5 is not among the references" in line
 
 
 def test_a_suite_without_model_utility_is_refused(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = refusal(lambda: study.choose(monkeypatch, "npo", spec() | {"suite": "facts"}), capsys)
+    line = refusal(lambda: study.select(monkeypatch, "npo", spec() | {"suite": "facts"}), capsys)
     assert "facts" in line
     study.evaluate(identity("original", "", 3), suite_rows(np.random.default_rng(0), 0.1, {"forget": 12, "retain": 9}))
-    line = refusal(lambda: study.choose(monkeypatch, "npo", spec()), capsys)
-    assert "seed3/original/eval/tofu/items.parquet: no model utility, which a choice needs" in line
+    line = refusal(lambda: study.select(monkeypatch, "npo", spec()), capsys)
+    assert "seed3/original/eval/tofu/items.parquet: no model utility, which a selection needs" in line
 
 
 def test_inputs_other_than_the_trials_and_seeds_are_refused(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = refusal(lambda: study.stage(monkeypatch, choice, spec(), [], study.root / "choice"), capsys)
+    line = refusal(lambda: study.stage(monkeypatch, select, spec(), [], study.root / "selection"), capsys)
     assert "--in original:seed3=: named by the spec, but not given" in line
 
 
@@ -303,7 +303,7 @@ def texts(tmp_path: Path) -> Texts:
     return results
 
 
-def choose_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch, **rule: Any) -> Path:
+def select_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch, **rule: Any) -> Path:
     inputs = [
         (
             f"trajectory:{trial['variant']}/seed{trial['seed']}",
@@ -314,12 +314,12 @@ def choose_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch, **rule: Any) -> 
     for role in ("original", "retrain"):
         inputs += [(f"{role}:seed{seed}", texts.folder(place(role, "", seed)) / "eval") for seed in (3, 5)]
     return texts.stage(
-        monkeypatch, choice, spec(**rule) | {"suite": "muse", "kind": "muse"}, inputs, texts.root / "choice" / "npo"
+        monkeypatch, select, spec(**rule) | {"suite": "muse", "kind": "muse"}, inputs, texts.root / "selection" / "npo"
     )
 
 
-def test_the_stage_chooses_among_trials_of_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = choose_texts(texts, monkeypatch, maximise="privacy", keep=0.5)
+def test_the_stage_selects_among_trials_of_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = select_texts(texts, monkeypatch, maximise="privacy", keep=0.5)
     table = pd.read_parquet(out / "trials.parquet")
 
     def auc(rows: pd.DataFrame) -> float:
@@ -344,7 +344,7 @@ def test_the_stage_chooses_among_trials_of_texts(texts: Texts, monkeypatch: pyte
         assert row["knowmem_r"] == pytest.approx(np.mean(known))
         assert row["utility_share"] == pytest.approx(np.mean(known) / np.mean(originals))
         assert math.isnan(row["forget_quality"])
-    made = json.loads((out / "choice.json").read_text(encoding="utf-8"))
+    made = json.loads((out / "selection.json").read_text(encoding="utf-8"))
     assert (made["variant"], made["epoch"]) == ("beta-2", 1)
     assert "the smallest mean |PrivLeak|" in made["reason"]
 
@@ -352,10 +352,10 @@ def test_the_stage_chooses_among_trials_of_texts(texts: Texts, monkeypatch: pyte
 def test_a_rule_of_another_kind_of_suite_is_refused(
     study: Results, texts: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = refusal(lambda: choose_texts(texts, monkeypatch), capsys)
-    assert line == "palimpsest choice: spec: rule: maximise: forget_quality is not a score of muse, the suite that judges"
-    line = refusal(lambda: study.choose(monkeypatch, "npo", spec(maximise="privacy")), capsys)
-    assert line == "palimpsest choice: spec: rule: maximise: privacy is not a score of tofu, the suite that judges"
+    line = refusal(lambda: select_texts(texts, monkeypatch), capsys)
+    assert line == "palimpsest select: spec: rule: maximise: forget_quality is not a score of muse, the suite that judges"
+    line = refusal(lambda: study.select(monkeypatch, "npo", spec(maximise="privacy")), capsys)
+    assert line == "palimpsest select: spec: rule: maximise: privacy is not a score of tofu, the suite that judges"
 
 
 def test_an_original_without_the_suite_is_refused(
@@ -364,5 +364,5 @@ def test_an_original_without_the_suite_is_refused(
     folder = texts.folder(place("original", "", 3)) / "eval"
     (folder / "muse" / "items.parquet").rename(folder / "muse" / "other.parquet")
     texts.seal("eval", place("original", "", 3), folder)
-    line = refusal(lambda: choose_texts(texts, monkeypatch, maximise="privacy"), capsys)
-    assert "original/eval/muse/items.parquet: missing, but a choice needs Original's KnowMem of the retain set" in line
+    line = refusal(lambda: select_texts(texts, monkeypatch, maximise="privacy"), capsys)
+    assert "original/eval/muse/items.parquet: missing, but a selection needs Original's KnowMem of the retain set" in line

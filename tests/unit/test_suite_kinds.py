@@ -56,7 +56,7 @@ def test_no_name_is_given_twice(kind: str) -> None:
 def test_editing_a_kind_reruns_no_other(kind: str) -> None:
     """The code of a stage is its own, and of the kinds of suites that the job uses."""
     others = tuple(module_name(other, "") for other in KINDS if other != kind)
-    stages = {"scores": scoring_modules(kind), "choice": scoring_modules(kind), "evaluate": [module_name(kind, "suite")]}
+    stages = {"scores": scoring_modules(kind), "select": scoring_modules(kind), "evaluate": [module_name(kind, "suite")]}
     for stage, modules in stages.items():
         closure = code_closure(f"palimpsest.stages.{stage}", *modules)
         assert set(modules) <= set(closure)

@@ -27,7 +27,7 @@ from scipy.stats import ks_2samp
 
 from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import sha256_file
-from palimpsest.report.summary import CHOICE_COLUMNS
+from palimpsest.report.summary import SELECTION_COLUMNS
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts, Node
@@ -38,7 +38,7 @@ TABLES = {
     "truth_ratios": TRUTH_RATIO_COLUMNS,
     "examples": EXAMPLE_COLUMNS,
     "weights": WEIGHT_COLUMNS,
-    "choices": CHOICE_COLUMNS,
+    "selections": SELECTION_COLUMNS,
 }
 
 
@@ -55,8 +55,8 @@ def study(tmp_path: Path) -> Results:
     return results
 
 
-def watch_and_choose(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add trials of one method and the choice between them."""
+def watch_and_select(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add trials of one method and the selection between them."""
     rng = np.random.default_rng(11)
     trials = []
     for variant in ("beta-2.5", "beta-4.5"):
@@ -64,7 +64,7 @@ def watch_and_choose(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
             weights = [{"epoch": 1, "id": f"forget-{i:02}", "tokens": 3 + i, "weight": i / 7} for i in range(4)]
             study.watch(identity("simnpo", variant, seed, suite="tofu"), trajectory_rows(rng, range(3)), weights)
             trials.append({"variant": variant, "seed": seed, "training": {"epochs": 2}, "loss": {"beta": float(variant[5:])}})
-    study.choose(
+    study.select(
         monkeypatch, "simnpo", {"rule": {"keep": 0.0}, "suite": "tofu", "kind": "tofu", "trials": trials, "references": [0, 1]}
     )
 
@@ -151,9 +151,9 @@ def test_an_undefined_number_has_no_row(study: Results, monkeypatch: pytest.Monk
 
 
 def test_csv_and_parquet_hold_the_same_values(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch_and_choose(study, monkeypatch)
+    watch_and_select(study, monkeypatch)
     out = study.summarise(monkeypatch, ("simnpo",))
-    for name in ("summary", "choices"):
+    for name in ("summary", "selections"):
         # An empty name is a name; an empty epoch is none, nor is a score that only trials of texts have.
         types = {"epoch": pd.read_parquet(out / f"{name}.parquet")["epoch"].dtype}
         none = {column: [""] for column in ("epoch", "privacy", "knowmem_r")}
@@ -165,7 +165,7 @@ def test_csv_and_parquet_hold_the_same_values(study: Results, monkeypatch: pytes
 
 
 def test_bytes_repeat_wherever_the_results_lie(study: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch_and_choose(study, monkeypatch)
+    watch_and_select(study, monkeypatch)
     moved = Results(tmp_path / "elsewhere" / "deeper" / "results")
     shutil.copytree(study.root, moved.root)
     for kind, artefacts in study.artefacts.items():
@@ -175,7 +175,7 @@ def test_bytes_repeat_wherever_the_results_lie(study: Results, tmp_path: Path, m
     files = {
         *(f"{name}.parquet" for name in TABLES),
         "summary.csv",
-        "choices.csv",
+        "selections.csv",
         "artefacts.csv",
         "remarks.csv",
         "remarks.parquet",
@@ -186,8 +186,8 @@ def test_bytes_repeat_wherever_the_results_lie(study: Results, tmp_path: Path, m
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
-def test_runs_stand_below_each_other_and_choices_with_their_reasons(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch_and_choose(study, monkeypatch)
+def test_runs_stand_below_each_other_and_selections_with_their_reasons(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch_and_select(study, monkeypatch)
     out = study.summarise(monkeypatch, ("simnpo",))
     folders = [study.run_folder(run) / "scores" for run in study.runs()]
     assert len(folders) == 2
@@ -196,20 +196,20 @@ def test_runs_stand_below_each_other_and_choices_with_their_reasons(study: Resul
         assert all(len(part) for part in parts)
         pd.testing.assert_frame_equal(pd.read_parquet(out / f"{name}.parquet"), pd.concat(parts, ignore_index=True))
 
-    choices = pd.read_parquet(out / "choices.parquet")
-    trials = pd.read_parquet(study.root / "tofu" / "tiny" / "forget05" / "choice" / "simnpo" / "trials.parquet")
-    assert list(choices.columns) == CHOICE_COLUMNS
-    pd.testing.assert_frame_equal(choices[list(trials.columns)], trials)
-    assert choices["method"].unique().tolist() == ["simnpo"]
-    (reason,) = choices["reason"].unique()
-    assert reason.startswith(f"{trials.loc[trials['chosen'], 'variant'].item()} after epoch")
+    selections = pd.read_parquet(out / "selections.parquet")
+    trials = pd.read_parquet(study.root / "tofu" / "tiny" / "forget05" / "selection" / "simnpo" / "trials.parquet")
+    assert list(selections.columns) == SELECTION_COLUMNS
+    pd.testing.assert_frame_equal(selections[list(trials.columns)], trials)
+    assert selections["method"].unique().tolist() == ["simnpo"]
+    (reason,) = selections["reason"].unique()
+    assert reason.startswith(f"{trials.loc[trials['selected'], 'variant'].item()} after epoch")
 
 
-def test_without_trajectories_choices_and_runs_every_table_has_its_columns_and_types(
+def test_without_trajectories_selections_and_runs_every_table_has_its_columns_and_types(
     study: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = tmp_path / "full"
-    watch_and_choose(study, monkeypatch)
+    watch_and_select(study, monkeypatch)
     shutil.copytree(study.summarise(monkeypatch, ("simnpo",)), full)
     study.artefacts["trajectory"].clear()
     plain = pd.read_parquet(study.summarise(monkeypatch) / "weights.parquet")
@@ -223,11 +223,11 @@ def test_without_trajectories_choices_and_runs_every_table_has_its_columns_and_t
         assert table.dtypes.to_dict() == model.dtypes.to_dict()
         assert not model.empty
     assert (empty / "artefacts.csv").read_text() == ",".join(ARTEFACT_COLUMNS) + "\n"
-    assert (empty / "choices.csv").read_text() == ",".join(CHOICE_COLUMNS) + "\n"
+    assert (empty / "selections.csv").read_text() == ",".join(SELECTION_COLUMNS) + "\n"
 
 
 def test_each_artefact_is_named_from_the_results_root(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch_and_choose(study, monkeypatch)
+    watch_and_select(study, monkeypatch)
     artefacts = pd.read_csv(study.summarise(monkeypatch) / "artefacts.csv", keep_default_na=False)
     assert list(artefacts.columns) == ARTEFACT_COLUMNS
     assert artefacts["manifest"].iloc[0] == "tofu/tiny/forget05/seed0/original/eval/manifest.json"

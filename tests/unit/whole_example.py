@@ -127,7 +127,7 @@ def _trials() -> dict[str, Any]:
     }
 
 
-def _choices() -> Rows:
+def _selections() -> Rows:
     place = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "method": "simnpo", "reason": ""}
     return [
         place
@@ -139,7 +139,7 @@ def _choices() -> Rows:
             "model_utility": 0.6 - 0.02 * epoch,
         }
         | {"privacy": None, "knowmem_r": None, "utility_share": 1 - 0.03 * epoch, "eligible": epoch < 4}
-        | {"chosen": (name, epoch) == ("b2.5g0.0", 3)}
+        | {"selected": (name, epoch) == ("b2.5g0.0", 3)}
         for i, name in enumerate(_trials())
         for epoch in range(1, 6)
     ]
@@ -186,7 +186,7 @@ def whole(folder: Path, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> tuple[ReportS
         folder / "summary",
         rows,
         weights=_weights(seeds),
-        choices=_choices(),
+        selections=_selections(),
         answer="He wrote it in May, I think, and in May he wrote it in May.",
         label="He wrote it in May.",
     )

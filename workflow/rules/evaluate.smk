@@ -1,5 +1,5 @@
 _evaluate = of("evaluate")
-_choice = of("choice")
+_select = of("select")
 _scores = of("scores")
 
 
@@ -27,23 +27,23 @@ use rule finetune as evaluate with:
         "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
-use rule external as choice with:
+use rule external as select with:
     input:
-        unpack(_choice.inputs),
+        unpack(_select.inputs),
     output:
-        manifest=_choice.manifest,
+        manifest=_select.manifest,
     log:
-        _choice.log,
+        _select.log,
     group:
-        "choices"
+        "selections"
     params:
-        stage=_choice.stage,
+        stage=_select.stage,
         before="",
-        spec=_choice.spec,
-        code=_choice.code,
-        inputs=_choice.flags,
+        spec=_select.spec,
+        code=_select.code,
+        inputs=_select.flags,
     message:
-        "Choosing among the trials of {wildcards.method} ({wildcards.model}, {wildcards.split})"
+        "Selecting among the trials of {wildcards.method} ({wildcards.model}, {wildcards.split})"
 
 
 # All numbers of one original and of the models made from it.

@@ -101,9 +101,9 @@ class Evidence:
         return pd.read_parquet(self.summary / "weights.parquet")
 
     @cached_property
-    def choices(self) -> pd.DataFrame:
-        """The trials behind every choice: one row per trial and epoch."""
-        return pd.read_parquet(self.summary / "choices.parquet")
+    def selections(self) -> pd.DataFrame:
+        """The trials behind every selection: one row per trial and epoch."""
+        return pd.read_parquet(self.summary / "selections.parquet")
 
     def finished(self, *metrics: str) -> list[Place]:
         """Return the places whose finished models have one of these metrics."""
@@ -130,9 +130,9 @@ class Evidence:
         return self.published.get("/".join(block.key), {})
 
     def watched_variant(self, block: Block, method: str, watched: Iterable[str]) -> str | None:
-        """Return the variant whose trajectory represents a method: the default, or the trial that was chosen, or the first."""
+        """Return the variant whose trajectory represents a method: the default, or the trial that was selected, or the first."""
         settings = block.methods.get(method, {}) | block.trials.get(method, {})
         plain = [name for name in watched if starts_from(settings.get(name, {}))]
-        choices = of_block(self.choices, block)
-        picked = choices.loc[(choices["method"] == method) & choices["chosen"].astype(bool), "variant"]
+        selections = of_block(self.selections, block)
+        picked = selections.loc[(selections["method"] == method) & selections["selected"].astype(bool), "variant"]
         return next((name for name in (DEFAULT, *picked) if name in plain), standing_variant(plain))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN
+from palimpsest.names import ORIGINAL, RETRAIN, SELECTED
 from palimpsest.report.names import NPO, REFERENCES, SIMNPO, method_name, model_label, model_order
 from palimpsest.report.study import Block, Values
 from palimpsest.report.tables import Row, Table
@@ -99,23 +99,23 @@ def seeds_named(seeds: Iterable[int]) -> str:
     return f"seed{'s' * (len(ordered) > 1)} {joined(ordered)}" if ordered else "no seeds"
 
 
-def choices_made(block: Block, methods: Iterable[str] | None = None) -> list[str]:
-    """Say how the variants of methods, or else all that a block has, were chosen, and whether on what they are scored on."""
+def selections_made(block: Block, methods: Iterable[str] | None = None) -> list[str]:
+    """Say how the variants of methods, or else all that a block has, were selected, and whether on what they are scored on."""
     alike: dict[str, list[str]] = {}
-    made = [method for method in block.selections if CHOSEN in block.methods.get(method, {})] if methods is None else methods
-    for method in sorted(made, key=lambda method: model_order(method, CHOSEN)):
-        alike.setdefault(_choice(block, block.selections[method]), []).append(model_label(method, CHOSEN))
+    made = [method for method in block.selections if SELECTED in block.methods.get(method, {})] if methods is None else methods
+    for method in sorted(made, key=lambda method: model_order(method, SELECTED)):
+        alike.setdefault(_selection(block, block.selections[method]), []).append(model_label(method, SELECTED))
     return [f"{joined(names)} {'were' if len(names) > 1 else 'was'} {how}" for how, names in alike.items()]
 
 
-def _choice(block: Block, selection: Values) -> str:
+def _selection(block: Block, selection: Values) -> str:
     benchmark, split = selection["benchmark"] or block.benchmark, selection["split"] or block.split
     seeds = selection["seeds"]
     trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
     rule = SelectionRule(maximise=selection["maximise"])
     most = "smallest" if rule.maximise == "privacy" else "highest"
     how = (
-        f"chosen for the {most} {NAMES[rule.maximise]} among the {trials} that keep {selection['keep']:.0%} "
+        f"selected for the {most} {NAMES[rule.maximise]} among the {trials} that keep {selection['keep']:.0%} "
         f"of Original's {NAMES[rule.judged.utility]}, on {benchmark} / {split} with {seeds_named(seeds)}."
     )
     if benchmark != block.benchmark:

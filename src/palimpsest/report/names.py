@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from palimpsest.methods import list_methods, load_method
-from palimpsest.names import CHOSEN, DEFAULT, HALF, ORIGINAL, RETRAIN
+from palimpsest.names import DEFAULT, HALF, ORIGINAL, RETRAIN, SELECTED
 
 # The models that no method made.
 ROLE_NAMES = {ORIGINAL: "Original", HALF: "Original (half)", RETRAIN: "Retrain"}
@@ -25,19 +25,19 @@ def model_label(method: str, variant: str) -> str:
     """Return what one model is called: the method, and the variant unless it is the default."""
     if variant in ("", DEFAULT):
         return method_name(method)
-    return f"{method_name(method)} (chosen)" if variant == CHOSEN else f"{method_name(method)} {variant}"
+    return f"{method_name(method)} (selected)" if variant == SELECTED else f"{method_name(method)} {variant}"
 
 
 def model_order(method: str, variant: str = "") -> tuple[Any, ...]:
-    """Return a sort key: Original, Retrain, the methods by name, then others; chosen, default, variants by their numbers."""
+    """Return a sort key: Original, Retrain, the methods by name, then others; selected, default, variants by their numbers."""
     parts = [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", variant))]
-    place = {CHOSEN: 0, DEFAULT: 1}.get(variant, 2)
+    place = {SELECTED: 0, DEFAULT: 1}.get(variant, 2)
     group = REFERENCES.index(method) if method in REFERENCES else len(REFERENCES) + (method not in list_methods())
     return group, method_name(method).casefold(), place, parts
 
 
 def standing_variant(variants: Iterable[str]) -> str | None:
-    """Return the variant that represents its method: the chosen one, or else the default, or else the first; None of none."""
+    """Return the variant that represents its method: the selected one, or else the default, or else the first; None of none."""
     return min(variants, key=lambda variant: model_order("", variant), default=None)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from palimpsest.report.claims import RULE, Verdict
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.examples import example_blocks
-from palimpsest.report.facts import choices_made, facts, floors
+from palimpsest.report.facts import facts, floors, selections_made
 from palimpsest.report.figures import draw
 from palimpsest.report.names import model_label, model_order
 from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
@@ -202,7 +202,9 @@ def _results(report: Report) -> Context:
         "csv": report.table_link("table1"),
         "figure": report.figure("forget_quality_model_utility"),
         "has_published": any(table.has_published for table in tables),
-        "choices": [sentence for block in {t.block.key: t.block for t in tables}.values() for sentence in choices_made(block)],
+        "selections": [
+            sentence for block in {t.block.key: t.block for t in tables}.values() for sentence in selections_made(block)
+        ],
         "floors": {table.title: floor for table in tables if (floor := floors(table))},
     }
 
@@ -242,7 +244,7 @@ def _question(question: Question, answer: Answer, report: Report) -> Context:
 
 def _study(report: Report) -> Context:
     blocks = [
-        {"block": block, **_settings(block.methods), "trials": _settings(block.trials), "choices": choices_made(block)}
+        {"block": block, **_settings(block.methods), "trials": _settings(block.trials), "selections": selections_made(block)}
         for block in report.study.blocks
     ]
     return {"study": report.study, "settings": blocks}
@@ -259,7 +261,7 @@ def _artefacts(report: Report) -> Context:
 
 
 def _settings(methods: Mapping[str, Mapping[str, Values]]) -> dict[str, Any]:
-    """Return what variants share, and a row each of what they do not; a chosen one, without training, shares what it can."""
+    """Return what variants share, and a row each of what they do not; a selected one, without training, shares what it can."""
     models = sorted(((m, v) for m, variants in methods.items() for v in variants), key=lambda model: model_order(*model))
     flat = {(method, variant): flatten(methods[method][variant]) for method, variant in models}
     whole = [flat[m, v] for m, v in models if methods[m][v].get("training")] or list(flat.values())

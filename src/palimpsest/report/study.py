@@ -23,8 +23,8 @@ class Block(Settings):
     """All that was run of one (benchmark, split, model).
 
     `methods` maps a method to its variants, `trials` to those of its grid, each to its settings: `training`, `loss`, `start`
-    (the model it starts from) and `reference` (whose log-probabilities it reads). A chosen variant has neither training nor loss
-    settings here: `selections` says how each method's were chosen. A method that edits weights has no training.
+    (the model it starts from) and `reference` (whose log-probabilities it reads). A selected variant has neither training nor
+    loss settings here: `selections` says how each method's were selected. A method that edits weights has no training.
     """
 
     benchmark: str

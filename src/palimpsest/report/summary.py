@@ -1,4 +1,4 @@
-"""The summary of a study: the scores of its runs below each other, and the trials behind its choices."""
+"""The summary of a study: the scores of its runs below each other, and the trials behind its selections."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from palimpsest.scores.columns import ARTEFACT_COLUMNS, stack
 from palimpsest.scores.tables import artefact_paths
 from palimpsest.selection.rule import TRIAL_TYPES
 
-CHOICE_TYPES = dict.fromkeys(("benchmark", "split", "model", "method"), "str") | TRIAL_TYPES | {"reason": "str"}
-CHOICE_COLUMNS = list(CHOICE_TYPES)
+SELECTION_TYPES = dict.fromkeys(("benchmark", "split", "model", "method"), "str") | TRIAL_TYPES | {"reason": "str"}
+SELECTION_COLUMNS = list(SELECTION_TYPES)
 # What the logs that others made are; a summary without any has no such file.
 IMPORTED = "external.json"
 
@@ -43,24 +43,24 @@ def imported_paths(folders: Sequence[Path]) -> pd.DataFrame:
     return artefact_paths([Artefact(*pair) for pair in zip(identities, folders, strict=True)]).astype("str")
 
 
-def read_choices(choices: Mapping[str, Path]) -> pd.DataFrame:
-    """Return the trials of all choices, each with the reason of its choice; the columns are `CHOICE_COLUMNS`.
+def read_selections(selections: Mapping[str, Path]) -> pd.DataFrame:
+    """Return the trials of all selections, each with the reason of its selection; the columns are `SELECTION_COLUMNS`.
 
     The folders are by `benchmark/split/model/method`.
     """
     parts = [
         pd.read_parquet(folder / "trials.parquet").assign(
-            **dict(zip(CHOICE_COLUMNS, key.split("/"), strict=False)), reason=_reason(folder)
+            **dict(zip(SELECTION_COLUMNS, key.split("/"), strict=False)), reason=_reason(folder)
         )
-        for key, folder in choices.items()
+        for key, folder in selections.items()
         if (folder / "trials.parquet").exists()
     ]
-    return stack(parts, CHOICE_COLUMNS, CHOICE_TYPES)
+    return stack(parts, SELECTION_COLUMNS, SELECTION_TYPES)
 
 
 def _reason(folder: Path) -> str:
-    """Return why a trial was chosen; of a choice that diverged, that it did."""
+    """Return why a trial was selected; of a selection that diverged, that it did."""
     if diverged := Artefact({}, folder).diverged:
-        return f"No trial was chosen: {diverged}."
-    reason: str = json.loads((folder / "choice.json").read_text("utf-8"))["reason"]
+        return f"No trial was selected: {diverged}."
+    reason: str = json.loads((folder / "selection.json").read_text("utf-8"))["reason"]
     return reason

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from palimpsest.evaluation.metric import Best, Metric
-from palimpsest.names import CHOSEN, DEFAULT, RETRAIN
+from palimpsest.names import DEFAULT, RETRAIN, SELECTED
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.imported import Imported
 from palimpsest.report.names import REFERENCES, model_label, model_order
@@ -131,7 +131,7 @@ class Table:
 
     @property
     def standing(self) -> dict[str, Row]:
-        """The row that stands for each method: its chosen variant, or else its default, or else its first."""
+        """The row that stands for each method: its selected variant, or else its default, or else its first."""
         return {method: next(rows) for method, rows in groupby(self.rows, key=attrgetter("method"))}
 
     def stands(self, row: Row) -> bool:
@@ -167,7 +167,7 @@ class Table:
     def published_of(self, row: Row, key: str) -> float | None:
         """Return the published value to print beside the variant that stands for a method, or its only one."""
         variants = Counter(each.method for each in self.rows)
-        is_meant = variants[row.method] == 1 or (self.stands(row) and row.variant in (CHOSEN, DEFAULT))
+        is_meant = variants[row.method] == 1 or (self.stands(row) and row.variant in (SELECTED, DEFAULT))
         return self.published.get(row.method, {}).get(key) if is_meant and key in row.cells else None
 
     @property
@@ -218,7 +218,7 @@ def score_tables(evidence: Evidence, columns: Sequence[Column], blocks: Iterable
 
 
 def that_compare(tables: Iterable[Table]) -> list[Table]:
-    """Return those of one block's tables that have columns; a suite that only references met served a choice, and is left out."""
+    """Return those of one block's tables that have columns; a suite of references alone served a selection and is left out."""
     found = [table for table in tables if table.columns]
     return [table for table in found if table.rivals] or found
 

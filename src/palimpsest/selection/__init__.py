@@ -1,1 +1,1 @@
-"""Choosing one trial of a method, and the epoch to stop at, by a declared rule."""
+"""Selecting one trial of a method, and the epoch to stop at, by a declared rule."""

@@ -18,14 +18,14 @@ TRIAL_TYPES = {
     **dict.fromkeys(AIMS, "float64"),
     "utility_share": "float64",
     "eligible": "bool",
-    "chosen": "bool",
+    "selected": "bool",
 }
 # The names of scores in sentences.
 NAMES = {aim.name: aim.label for aims in AIMS.values() for aim in aims}
 
 
 def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_utility: float, rule: SelectionRule) -> pd.DataFrame:
-    """Return one row per candidate (a trial stopped after an epoch): means over seeds, and which candidate is `chosen`.
+    """Return one row per candidate (a trial stopped after an epoch): means over seeds, and which candidate is `selected`.
 
     `measured` has the columns `MEASURED` and the two scores of the rule, with rows in any order; `variants` is the order of the
     trials. Epoch 0, the model before unlearning, is not a candidate. A mean over values that are not all finite is NaN and loses
@@ -49,23 +49,23 @@ def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_uti
     utilities = table[rule.judged.utility]
     table["utility_share"] = [_share(utility, original_utility) for utility in utilities]
     table["eligible"] = utilities >= rule.keep * original_utility
-    table["chosen"] = table.index == _best(table, rule)
+    table["selected"] = table.index == _best(table, rule)
     return table.astype(TRIAL_TYPES)[list(TRIAL_TYPES)]
 
 
-def explain_choice(table: pd.DataFrame, rule: SelectionRule) -> str:
+def explain_selection(table: pd.DataFrame, rule: SelectionRule) -> str:
     """Return a sentence with the reason for the selection of `compare_trials`."""
-    chosen, of_utility = table[table["chosen"]].iloc[0], rule.judged.utility
-    candidate = f"{chosen['variant']} after epoch {chosen['epoch']}"
+    selected, of_utility = table[table["selected"]].iloc[0], rule.judged.utility
+    candidate = f"{selected['variant']} after epoch {selected['epoch']}"
     kept = f"{rule.keep:.0%} of Original's {NAMES[of_utility]}"
-    utility = f"{_number(chosen[of_utility])}, {_number(chosen['utility_share'])} of Original's"
-    means = f"(means over {chosen['seeds']} seeds)" if chosen["seeds"] > 1 else "(one seed)"
-    if not chosen["eligible"]:
+    utility = f"{_number(selected[of_utility])}, {_number(selected['utility_share'])} of Original's"
+    means = f"(means over {selected['seeds']} seeds)" if selected["seeds"] > 1 else "(one seed)"
+    if not selected["eligible"]:
         return f"None of {len(table)} trials and epochs keeps {kept}: {candidate} has the highest, {utility} {means}."
     own = f"; its {NAMES[of_utility]} is {utility} {means}" if rule.maximise != of_utility else f", {utility} {means}"
     # A score that is a negated distance is higher for a smaller distance.
     aim = next(aim for aim in rule.aims if aim.name == rule.maximise)
-    most, value = ("smallest", -chosen[aim.name]) if aim.distance else ("highest", chosen[aim.name])
+    most, value = ("smallest", -selected[aim.name]) if aim.distance else ("highest", selected[aim.name])
     best = f"the {most} mean {aim.label}, {_number(value)}"
     among = f"among the {table['eligible'].sum()} of {len(table)} trials and epochs that keep {kept}"
     return f"{candidate} has {best}, {among}{own}."

@@ -41,15 +41,15 @@ def work(job: Job[Spec]) -> None:
     rows = read_rows(job.input("split") / "forget.jsonl", Question)
     draws = attack.drawn(rows, job.spec.seed)
     table: list[dict[str, Any]] = []
-    for draw, chosen in enumerate(draws):
+    for draw, drawn in enumerate(draws):
         finished = job.scratch / f"draw-{draw}.parquet"
         if attack.gives_model or not processes.main_value(finished.exists()):
-            log.info("attack: draw %d of %d, %d questions", draw + 1, len(draws), len(chosen))
-            losses = _draw(job, rows, [rows[i] for i in chosen], draw)
+            log.info("attack: draw %d of %d, %d questions", draw + 1, len(draws), len(drawn))
+            losses = _draw(job, rows, [rows[i] for i in drawn], draw)
             job.keep(finished, partial(write_table, rows=losses, schema=schema))
         table += read_table(finished)
     write_table(job.out / TABLE, table, schema)
-    ids = [[rows[i].id for i in chosen] for chosen in draws]
+    ids = [[rows[i].id for i in drawn] for drawn in draws]
     (job.out / "draws.json").write_text(json.dumps(ids) + "\n", encoding="utf-8")
 
 

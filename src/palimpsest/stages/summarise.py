@@ -1,4 +1,4 @@
-"""Stage `summarise`: tables with the scores of all runs of a study, of imported logs, and of the trials behind its choices."""
+"""Stage `summarise`: tables with the scores of all runs of a study, of imported logs, and of the trials behind its selections."""
 
 import json
 from typing import ClassVar
@@ -10,9 +10,9 @@ from palimpsest.report.summary import (
     IMPORTED,
     imported_paths,
     read_artefacts,
-    read_choices,
     read_imported,
     read_scores,
+    read_selections,
 )
 from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, REMARK_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.scores.remarks import StudyGap, study_remarks
@@ -32,19 +32,19 @@ def work(job: Job[Spec]) -> None:
     scores, external = (list(job.inputs.get(name, {}).values()) for name in ("scores", "external"))
     results = read_scores([*scores, *external], "scores", COLUMNS)
     artefacts = pd.concat([read_artefacts(scores), imported_paths(external)], ignore_index=True)
-    choices = read_choices(job.inputs.get("choice", {}))
+    selections = read_selections(job.inputs.get("selection", {}))
     remarks = pd.concat([read_scores(scores, "remarks", REMARK_COLUMNS), study_remarks(job.spec.gaps)], ignore_index=True)
     tables = {
         "summary": results,
         "truth_ratios": read_scores(scores, "truth_ratios", TRUTH_RATIO_COLUMNS),
         "examples": read_scores(scores, "examples", EXAMPLE_COLUMNS),
         "weights": read_scores(scores, "weights", WEIGHT_COLUMNS),
-        "choices": choices,
+        "selections": selections,
         "remarks": remarks,
     }
     for name, table in tables.items():
         table.to_parquet(job.out / f"{name}.parquet", index=False)
-    for name, table in (("summary", results), ("choices", choices), ("artefacts", artefacts), ("remarks", remarks)):
+    for name, table in (("summary", results), ("selections", selections), ("artefacts", artefacts), ("remarks", remarks)):
         table.to_csv(job.out / f"{name}.csv", index=False, lineterminator="\n")
     if external:
         text = json.dumps(read_imported(external), indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""Stage `unlearn`: one variant of a method unlearns the forget set, with the settings of the config or of a choice."""
+"""Stage `unlearn`: one variant of a method unlearns the forget set, with the settings of the config or of a selection."""
 
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,7 @@ from palimpsest.training.settings import UnlearnSettings
 
 
 class Spec(Settings):
-    """The method, its training and its own settings; both are null if the input `choice` names them.
+    """The method, its training and its own settings; both are null if the input `selection` names them.
 
     For a method that edits weights, `training` is null. `watched` has the fields of `watching.Watched`, and `keep` says whether
     the model is written in addition to the trajectory.
@@ -34,8 +34,8 @@ class Spec(Settings):
     keep: bool = True
 
 
-class Chosen(Settings, extra="ignore"):
-    """The settings in a choice; its other fields are ignored."""
+class Selected(Settings, extra="ignore"):
+    """The settings in a selection; its other fields are ignored."""
 
     training: UnlearnSettings
     loss: dict[str, Any]
@@ -55,8 +55,8 @@ def _train(job: Job[Spec]) -> None:
     from palimpsest.stages.unlearning import unlearning_problem
 
     spec, used, folder = job.spec, job.spec.model, job.input("model")
-    chosen = _settings(job)
-    method, training = make_method(spec.method, chosen.loss), chosen.training
+    selected = _settings(job)
+    method, training = make_method(spec.method, selected.loss), selected.training
     tokenizer, model = load_tokenizer(folder), load_model(folder, used)
     start, watch = None, None
     if spec.watched:
@@ -74,8 +74,8 @@ def _edit(job: Job[Spec]) -> None:
     from palimpsest.stages.unlearning import further_models
 
     spec = job.spec
-    if spec.training is not None or spec.loss is None or spec.watched or not spec.keep or "choice" in job.inputs:
-        raise UserError(f"spec: {spec.method} edits weights: it takes only loss, keeps the model, and takes no choice")
+    if spec.training is not None or spec.loss is None or spec.watched or not spec.keep or "selection" in job.inputs:
+        raise UserError(f"spec: {spec.method} edits weights: it takes only loss, keeps the model, and takes no selection")
     method = make_method(spec.method, spec.loss)
     assert isinstance(method, EditMethod)
     model = load_model(job.input("model"), spec.model)
@@ -85,20 +85,20 @@ def _edit(job: Job[Spec]) -> None:
         save_model(model, load_tokenizer(job.input("model")), job.out)
 
 
-def _settings(job: Job[Spec]) -> Chosen:
+def _settings(job: Job[Spec]) -> Selected:
     spec = job.spec
-    if "choice" in job.inputs:
+    if "selection" in job.inputs:
         if spec.training is not None or spec.loss is not None:
-            raise UserError("spec: training and loss must be null with the input 'choice', which names them")
-        return _read_choice(job.input("choice") / "choice.json")
+            raise UserError("spec: training and loss must be null with the input 'selection', which names them")
+        return _read_selection(job.input("selection") / "selection.json")
     if spec.training is None or spec.loss is None:
-        raise UserError("spec: training and loss may be null only with the input 'choice', which then names them")
-    return Chosen(training=spec.training, loss=spec.loss)
+        raise UserError("spec: training and loss may be null only with the input 'selection', which then names them")
+    return Selected(training=spec.training, loss=spec.loss)
 
 
-def _read_choice(path: Path) -> Chosen:
+def _read_selection(path: Path) -> Selected:
     try:
-        return Chosen.model_validate_json(path.read_bytes())
+        return Selected.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except ValidationError as error:

@@ -17,7 +17,7 @@ from palimpsest.methods import load_method
 from palimpsest.methods.base import LayerMethod, Method
 from palimpsest.mistakes import known, place
 from palimpsest.models.settings import Tiny
-from palimpsest.names import CHOSEN, GRID, ORIGINAL, RETRAIN
+from palimpsest.names import GRID, ORIGINAL, RETRAIN, SELECTED
 from palimpsest.study.models import Block, Config, External, Model, Selection
 from palimpsest.study.patterns import ANY
 from palimpsest.training.settings import UnlearnSettings
@@ -89,9 +89,9 @@ def _check_measures_itself(block: Block, benchmark: Benchmark, *at: str | int) -
             said = f"{block.benchmark} is of kind {benchmark.kind}, which measures itself and takes none"
             raise UserError(f"{place(*at, key)}: {said}")
     for method, variants in block.variants.items():
-        if CHOSEN in variants:
+        if SELECTED in variants:
             said = f"a selection needs a suite that judges the trials, but {block.benchmark} measures itself"
-            raise UserError(f"{place(*at, 'methods')}: {method}: {CHOSEN}: {said}")
+            raise UserError(f"{place(*at, 'methods')}: {method}: {SELECTED}: {said}")
 
 
 def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str | int) -> None:
@@ -105,7 +105,7 @@ def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str
     if block.trajectories:
         _judges(config, block.benchmark, block.trajectories.suite, *at, "trajectories", "suite")
     for method, variants in block.variants.items():
-        if block.trajectories or {GRID, CHOSEN} & {*variants}:
+        if block.trajectories or {GRID, SELECTED} & {*variants}:
             check_epochs(method, *at, "methods")
     if block.attacks and not benchmark.takes_attacks:
         raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes no attacks")

@@ -83,7 +83,7 @@ def _beside() -> dict[str, Beside]:
         "data": {kind: (module,) for name in kinds.packages() for kind, module in kinds.source_modules(name).items()},
         "split": {kind: (kinds.module_name(kind, "splits"),) for kind in kinds.having("splits")},
         "unlearn": _methods() | {kind: (WATCHING, *modules) for kind, modules in measured.items()},
-        "choice": {
+        "select": {
             kind: (suites.module_name(kind, "suite_settings"), *scored[kind])
             for kind, suite in suites.SETTINGS.items()
             if suite.aims

@@ -15,7 +15,7 @@ from palimpsest.lines import find_half
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import known, place
 from palimpsest.models.settings import Pretrained, Repository
-from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES
+from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES, SELECTED
 from palimpsest.study.blocks import check_block, check_epochs, check_pattern, stands_in
 from palimpsest.study.messages import explain
 from palimpsest.study.models import Config, External, MethodSettings
@@ -59,7 +59,7 @@ def check_config(config: Config) -> None:
         for name, settings in variants.items():
             if name == DEFAULT:
                 raise UserError(f"{place('variants', pattern, name)}: default is the unchanged method; change it under methods")
-            if name in (GRID, CHOSEN):
+            if name in (GRID, SELECTED):
                 raise UserError(f"{place('variants', pattern, name)}: the name is reserved; see grids and selections")
             _check_settings(pattern, settings, "variants", pattern, name)
 

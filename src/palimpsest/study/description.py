@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from palimpsest.names import CHOSEN, DEFAULT, PLAIN, ROLES, ModelId
+from palimpsest.names import DEFAULT, PLAIN, ROLES, SELECTED, ModelId
 from palimpsest.study.made import Key, list_asked, list_made
 from palimpsest.study.study import Study
 
@@ -70,7 +70,7 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
         "training": study.finetuning(*key).model_dump(),
         "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},
         "trials": {method: _variants(study, key, method, names) for method, names in trials.items()},
-        "selections": {choice.method: study.selection(choice).model_dump() for choice in study.choices if choice.place == key},
+        "selections": {of.method: study.selection(of).model_dump() for of in study.selections if of.place == key},
         "attacks": sorted({subject.attack for subject in subjects} - {""}),
         "suites": list(suites),
         **_imported(study, key),
@@ -92,7 +92,7 @@ def _variants(study: Study, key: Place, method: str, names: Iterable[str]) -> di
     found = {}
     for name in sorted(names, key=lambda name: name != DEFAULT):
         variant = study.variant(ModelId(*key, method=method, variant=name))
-        settings = {kind: of if of and name != CHOSEN else {} for kind, of in variant.settings.items()}
+        settings = {kind: of if of and name != SELECTED else {} for kind, of in variant.settings.items()}
         found[name] = {**settings, "start": variant.start, "reference": variant.reference}
     return found
 
@@ -107,7 +107,7 @@ def resolve_config(study: Study) -> dict[str, Any]:
         "methods": {key: _default(study, *key) for key in made["methods"]},
         "variants": {key: {name: changes[key][name] for name in changes[key] if name in asked[key]} for key in made["variants"]},
         "grids": {key: study.grid(*key) for key in made["grids"]},
-        "selections": {choice.key: study.selection(choice).model_dump() for choice in study.choices},
+        "selections": {of.key: study.selection(of).model_dump() for of in study.selections},
     }
     # The config of a study without imported logs has no section `external`.
     empty = set() if study.config.external else {"external"}

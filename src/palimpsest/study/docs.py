@@ -44,7 +44,7 @@ any job starts, and Snakemake exits with code 2.
 - **Variants** are named changes to a method's settings. `default`, the unchanged method, always exists. A block lists variants by
   name: `{{simnpo: [default, beta-4.5]}}`.
 - **Grids and selections.** `grids` lists values of settings; every combination is a variant, called a trial, and `{{simnpo:
-  [grid]}}` runs all of them. `{{simnpo: [chosen]}}` runs the best trial: `selections` defines the rule, the seeds and the data,
+  [grid]}}` runs all of them. `{{simnpo: [selected]}}` runs the best trial: `selections` defines the rule, the seeds and the data,
   and whether each epoch of a trial is a candidate. Without a grid the candidates are the epochs of the default variant.
 - **Trajectories.** A block with `trajectories` measures its methods while they unlearn: a suite after each epoch, the divergence
   from the start model, and the gradient weights. Without suites and attacks the block keeps no model; trials are made this way.

@@ -24,7 +24,7 @@ def list_made(study: Study) -> dict[str, list[Key]]:
         "methods": [*asked],
         "variants": [*asked],
         "grids": [key for key, variants in asked.items() if study.grid(*key) and variants & study.trials(*key).keys()],
-        "selections": [choice.key for choice in study.choices],
+        "selections": [of.key for of in study.selections],
         "published": [run.place for run in study.runs],
     }
     return {section: sorted(set(keys)) for section, keys in made.items()}

@@ -14,8 +14,13 @@ from pydantic_core import ErrorDetails
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.mistakes import place, suggest
 
-# Keys of earlier versions, and their current names.
-RENAMED = {"strengthening": "reinforcing", "piece_tokens": "chunk_tokens", "pieces_per_text": "chunks_per_text"}
+# Keys and variants of earlier versions, and their current names.
+RENAMED = {
+    "strengthening": "reinforcing",
+    "piece_tokens": "chunk_tokens",
+    "pieces_per_text": "chunks_per_text",
+    "chosen": "selected",
+}
 # Snakemake reads the values inside a value of --config as text.
 UNQUOTED = "without quotes, in a file (inside --config everything is text)"
 

@@ -96,7 +96,7 @@ class Reference(Settings):
 
 
 class Selection(SelectionRule):
-    """How the variant `chosen` is selected: from the trials of a grid or, without one, from the epochs of the default variant."""
+    """How the variant `selected` is found: among the trials of a grid or, without one, the epochs of the default variant."""
 
     seeds: Some[Seed] = [0]
     """Seeds of the trials; a trial is judged by its means over them."""
@@ -195,7 +195,7 @@ class Block(Settings):
     """Each seed trains its own original, Retrain and unlearned models."""
     methods: Distinct[MethodEntry] = []
     """Methods. A bare name means the default variant; `{simnpo: [default, beta-4.5]}` names variants; `grid` means all trials of
-    the method's grid and `chosen` the selected one."""
+    the method's grid and `selected` the one that `selections` finds."""
     suites: Distinct[Name] = []
     """Names under `suites`, which evaluate Original, Retrain and every unlearned model."""
     attacks: Distinct[Name] = []
@@ -283,7 +283,7 @@ class Config(Settings):
     grids: dict[str, Annotated[dict[str, GridValues], Field(min_length=1)]] = {}
     """Trials of a method, by pattern `benchmark/split/model/method`: lists of values; every combination is a variant."""
     selections: dict[str, Selection] = {}
-    """How the variant `chosen` is selected, by pattern `benchmark/split/model/method`."""
+    """How the variant `selected` is found, by pattern `benchmark/split/model/method`."""
     suites: dict[Name, AnySuite] = {}
     """The evaluation suites by name."""
     attacks: dict[Name, AnyAttack] = {}

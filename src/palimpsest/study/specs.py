@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from palimpsest.benchmarks import suites
 from palimpsest.benchmarks.base import LocalSource
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
-from palimpsest.names import CHOSEN, PLAIN, RETRAIN, ModelId
+from palimpsest.names import PLAIN, RETRAIN, SELECTED, ModelId
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
@@ -33,7 +33,7 @@ from palimpsest.study.study import CHUNKS, Study
 
 if TYPE_CHECKING:
     from palimpsest.report.study import ReportSpec
-    from palimpsest.stages import choice, external, scores, summarise
+    from palimpsest.stages import external, scores, select, summarise
     from palimpsest.stages.external import LogFiles
 
 
@@ -109,9 +109,9 @@ def _reference(study: Study, node: Node) -> reference.Spec:
 
 
 def _unlearn(study: Study, node: Node) -> unlearn.Spec:
-    """The settings of a chosen variant are null, because its choice names them."""
+    """The settings of a selected variant are null, because its selection names them."""
     of, variant = node.of, study.variant(node.of)
-    settings = dict.fromkeys(variant.settings) if of.variant == CHOSEN else variant.settings
+    settings = dict.fromkeys(variant.settings) if of.variant == SELECTED else variant.settings
     used = study.used(of.benchmark, of.model, trained=variant.training is not None)
     wanted = study.training(of)
     watched = None
@@ -120,9 +120,9 @@ def _unlearn(study: Study, node: Node) -> unlearn.Spec:
     return unlearn.Spec(method=of.method, seed=of.needed_seed, **settings, model=used, watched=watched, keep=wanted.model)
 
 
-def _choice(study: Study, node: Node) -> choice.Spec:
+def _select(study: Study, node: Node) -> select.Spec:
     """The rule, and the settings of each trial."""
-    from palimpsest.stages.choice import Spec, Trial
+    from palimpsest.stages.select import Spec, Trial
 
     selection = study.selection(node.of)
     trials = [
@@ -257,7 +257,7 @@ SPECS: dict[str, Callable[[Study, Node], Settings]] = {
     "reinforce": _reinforce,
     "reference": _reference,
     "unlearn": _unlearn,
-    "choice": _choice,
+    "select": _select,
     "attack": _attack,
     "evaluate": _evaluate,
     "scores": _scores,

@@ -17,7 +17,7 @@ from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.methods import load_method, module_name
 from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import Tiny
-from palimpsest.names import CHOSEN, ORIGINAL, RETRAIN, WATCHING, Agreement, ModelId
+from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId
 from palimpsest.provenance.digest import stage_code, stage_module
 from palimpsest.report.pages import page_modules
 from palimpsest.study.study import Study
@@ -244,7 +244,7 @@ def _of_start(study: Study, node: Node) -> Inputs:
 
 
 def trial_id(of: ModelId) -> str:
-    """Return the id of a trial among the inputs of a choice."""
+    """Return the id of a trial among the inputs of a selection."""
     return f"{of.variant}/{seed_id(of)}"
 
 
@@ -253,13 +253,13 @@ def seed_id(of: ModelId) -> str:
     return f"seed{of.seed}"
 
 
-def choice_of(of: ModelId) -> ModelId:
-    """Return the id of a choice: a method, for all seeds."""
+def selection_of(of: ModelId) -> ModelId:
+    """Return the id of a selection: a method, for all seeds."""
     return ModelId(*of.place, method=of.method)
 
 
 def _unlearn_inputs(study: Study, node: Node) -> Inputs:
-    """Return the start model, the models and references that the method reads, the sets, and the choice of its settings."""
+    """Return the start model, the models and references that the method reads, the sets, and the selection of its settings."""
     of, variant, method = node.of, study.variant(node.of), load_method(node.of.method)
     start = study.start_of(of)
     found: Inputs = {"model": model_of(study, start)}
@@ -273,8 +273,8 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
         found["reinforced"] = Node("reinforce", own)
     if method.is_trained:
         found["split"] = split_of(study, of)
-    if of.variant == CHOSEN:
-        found["choice"] = Node("choice", choice_of(of))
+    if of.variant == SELECTED:
+        found["selection"] = Node("select", selection_of(of))
     return found
 
 
@@ -290,7 +290,7 @@ def _unlearn_modules(study: Study, node: Node) -> list[str]:
     return [method, WATCHING, suites.module_name(study.kind_of(wanted.suite), "suite")]
 
 
-def _choice_inputs(study: Study, node: Node) -> Inputs:
+def _select_inputs(study: Study, node: Node) -> Inputs:
     """Return the trajectory of every trial, and the evaluations of original and Retrain for every seed."""
     runs = study.judged_on(node.of)
     return {
@@ -299,7 +299,7 @@ def _choice_inputs(study: Study, node: Node) -> Inputs:
     }
 
 
-def _choice_modules(study: Study, node: Node) -> list[str]:
+def _select_modules(study: Study, node: Node) -> list[str]:
     kind = study.config.suites[study.selection(node.of).suite].kind
     return [suites.module_name(kind, "suite_settings"), *suites.scoring_modules(kind)]
 
@@ -381,7 +381,7 @@ def _external_inputs(study: Study, node: Node) -> Inputs:
 def _summarise_inputs(study: Study, node: Node) -> Inputs:
     return {
         "scores": _made(study, {run.path: scores_of(run) for run in study.runs}),
-        "choice": _made(study, {"/".join(of.key): Node("choice", of) for of in study.choices}),
+        "select": _made(study, {"/".join(of.key): Node("select", of) for of in study.selections}),
         "external": _made(study, {name: external_of(study, name) for name in study.config.external}),
     }
 
@@ -405,7 +405,7 @@ STAGES: dict[str, Stage] = {
     "reinforce": Stage(f"{RUN}/{{subject}}/reinforced/model", _of_start, agreement="statistical", is_measured=True),
     "reference": Stage(f"{RUN}/{{subject}}/reference/{{name}}", _of_start, agreement="numeric", is_measured=True),
     "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _unlearn_modules, "statistical", is_measured=True),
-    "choice": Stage("{benchmark}/{model}/{split}/choice/{method}", _choice_inputs, _choice_modules),
+    "select": Stage("{benchmark}/{model}/{split}/selection/{method}", _select_inputs, _select_modules),
     "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True),
     "evaluate": Stage(f"{RUN}/{{subject}}/eval", _evaluate_inputs, _suite_modules, "numeric", is_measured=True),
     "scores": Stage(f"{RUN}/scores", _scores_inputs, _scores_modules),

@@ -17,7 +17,7 @@ from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.errors import UserError
 from palimpsest.methods import load_method, make_method
 from palimpsest.models.settings import UsedSettings
-from palimpsest.names import CHOSEN, DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ModelId
+from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
 from palimpsest.study.blocks import (
     check_judged,
     check_layers,
@@ -27,7 +27,7 @@ from palimpsest.study.blocks import (
     stands_in,
 )
 from palimpsest.study.checks import check_characters, check_config, check_folders, check_logs
-from palimpsest.study.messages import explain
+from palimpsest.study.messages import RENAMED, explain
 from palimpsest.study.models import (
     Block,
     Config,
@@ -103,7 +103,7 @@ class Study:
         # The reasons why artefacts could not be made, by manifest; the report is made without these artefacts.
         self.gaps = gaps or {}
         self.results = self.config.results
-        self.choices: list[ModelId] = []
+        self.selections: list[ModelId] = []
         # Cached, because every job asks again and a study may have ten thousand jobs.
         self._resolved, self._changes = cache(self._resolve), cache(self._list_changes)
         self.subjects = self._subjects()
@@ -142,11 +142,11 @@ class Study:
                         check_watched(f"config: blocks: {where}", settings.training)
                         _watch(wanted, trajectories, f"{where}: {variant}")
                     _wanted(subjects, self.home(run).of(settings.start)).suites.update(suites)
-                    if variant == CHOSEN:
-                        self._choose(subjects, ModelId(*run.place, method=method))
+                    if variant == SELECTED:
+                        self._select(subjects, ModelId(*run.place, method=method))
         for subject, wanted in subjects.items():
             wanted.model |= not subject.variant and not subject.attack
-        self.choices.sort()
+        self.selections.sort()
         return Subjects(sorted(subjects.items()))
 
     def _share_trainings(self) -> tuple[dict[ModelId, ModelId], dict[ModelId, Wanted]]:
@@ -159,8 +159,8 @@ class Study:
         made_as: dict[ModelId, ModelId] = {}
         trainings: dict[ModelId, Wanted] = {}
         for of in sorted(listed, key=lambda of: (of.variant != DEFAULT, of)):
-            # The settings of `chosen` are not known yet.
-            settings = CHOSEN if of.variant == CHOSEN else repr(self.variant(of))
+            # The settings of `selected` are not known yet.
+            settings = SELECTED if of.variant == SELECTED else repr(self.variant(of))
             made_as[of] = first.setdefault((of.of(of.method), settings), of)
             wanted, training = self.subjects[of], _wanted(trainings, made_as[of])
             training.model |= wanted.model
@@ -202,47 +202,47 @@ class Study:
                 found += [(method, name) for name in names]
         return found
 
-    def _choose(self, subjects: Subjects, choice: ModelId) -> None:
-        """Request the models that a choice needs: the trials for its seeds, and each seed's original and Retrain."""
-        if choice in self.choices:
+    def _select(self, subjects: Subjects, of: ModelId) -> None:
+        """Request the models that a selection needs: the trials for its seeds, and each seed's original and Retrain."""
+        if of in self.selections:
             return
-        self.choices.append(choice)
-        selection = self.selection(choice)
-        candidates = self.candidates(choice)
+        self.selections.append(of)
+        selection = self.selection(of)
+        candidates = self.candidates(of)
         if selection.epochs == "last" and len(candidates) == 1:
-            where = f"config: selections: {'/'.join(choice.key)}"
+            where = f"config: selections: {'/'.join(of.key)}"
             raise UserError(f"{where}: epochs: last: {candidates[0]} is the only trial; use epochs: all, or more trials")
-        for run in self.judged_on(choice):
-            check_judged(self.config, run.benchmark, run.split, selection, "selections", choice.method)
+        for run in self.judged_on(of):
+            check_judged(self.config, run.benchmark, run.split, selection, "selections", of.method)
             for role in (ORIGINAL, RETRAIN):
                 _wanted(subjects, run.of(role)).suites.add(selection.suite)
             for trial in candidates:
                 watched = Trajectories(suite=selection.suite, epochs=selection.epochs)
-                check_watched(f"config: {choice.path}: {trial}", self.variant(run.of(choice.method, trial)).training)
-                _watch(_wanted(subjects, run.of(choice.method, trial)), watched, f"{choice.path}: {trial}")
+                check_watched(f"config: {of.path}: {trial}", self.variant(run.of(of.method, trial)).training)
+                _watch(_wanted(subjects, run.of(of.method, trial)), watched, f"{of.path}: {trial}")
 
-    def selection(self, choice: ModelId) -> Selection:
-        """Return the rule of a choice; raises UserError if the config has none."""
-        layers = matching(self.config.selections, choice.key)
+    def selection(self, of: ModelId) -> Selection:
+        """Return the rule of a selection; raises UserError if the config has none."""
+        layers = matching(self.config.selections, of.key)
         if not layers:
-            where = f"config: blocks: {'/'.join(choice.key)}"
-            raise UserError(f"{where}: variant {CHOSEN!r} needs a pattern under selections with a rule")
+            where = f"config: blocks: {'/'.join(of.key)}"
+            raise UserError(f"{where}: variant {SELECTED!r} needs a pattern under selections with a rule")
         return Selection.model_validate(merge([_given(layer) for layer in layers]))
 
-    def judged_on(self, choice: ModelId) -> list[ModelId]:
-        """Return the runs with the trials that a choice compares."""
-        selection = self.selection(choice)
-        place = (selection.benchmark or choice.benchmark, selection.split or choice.split, choice.model)
+    def judged_on(self, of: ModelId) -> list[ModelId]:
+        """Return the runs with the trials that a selection compares."""
+        selection = self.selection(of)
+        place = (selection.benchmark or of.benchmark, selection.split or of.split, of.model)
         return [ModelId(*place, seed) for seed in selection.seeds]
 
-    def candidates(self, choice: ModelId) -> list[str]:
-        """Return the candidates of a choice: the trials of the method's grid, or its default if it has no grid."""
-        return list(self._trials(*self.judged_on(choice)[0].place, choice.method)) or [DEFAULT]
+    def candidates(self, of: ModelId) -> list[str]:
+        """Return the candidates of a selection: the trials of the method's grid, or its default if it has no grid."""
+        return list(self._trials(*self.judged_on(of)[0].place, of.method)) or [DEFAULT]
 
-    def trials_of(self, choice: ModelId) -> list[ModelId]:
-        """Return the variants that a choice compares, each with every seed of the selection."""
-        runs = self.judged_on(choice)
-        return [run.of(choice.method, name) for name in self.candidates(choice) for run in runs]
+    def trials_of(self, of: ModelId) -> list[ModelId]:
+        """Return the variants that a selection compares, each with every seed of the selection."""
+        runs = self.judged_on(of)
+        return [run.of(of.method, name) for name in self.candidates(of) for run in runs]
 
     def of_run(self, run: ModelId) -> Subjects:
         """Return the models of a run and the requests for each, in the order of `subjects`."""
@@ -308,7 +308,7 @@ class Study:
         return TrainSettings.model_validate(merge([finetuning, *(_given(layer) for layer in layers)]))
 
     def variant(self, of: ModelId) -> Variant:
-        """Return a variant's settings (for `chosen`, the default's settings); raises UserError for an unknown variant."""
+        """Return a variant's settings (for `selected`, the default's settings); raises UserError for an unknown variant."""
         return self._resolved(*of.key, of.variant)
 
     def _resolve(self, benchmark: str, split: str, model: str, method: str, variant: str) -> Variant:
@@ -316,11 +316,13 @@ class Study:
         patterns = matching_patterns(self.config.methods, key)
         layers = [_given(self.config.methods[pattern]) for pattern in patterns]
         is_own = [pattern.rpartition("/")[2] == method for pattern in patterns]
-        if variant not in (DEFAULT, CHOSEN):
+        if variant not in (DEFAULT, SELECTED):
             named = self._changes(*key)
             if variant not in named:
-                allowed = ", ".join([DEFAULT, CHOSEN, *named])
-                raise UserError(f"config: variants: {'/'.join(key)} has no variant {variant!r}; allowed: {allowed}")
+                where, allowed = f"config: variants: {'/'.join(key)}", [DEFAULT, SELECTED, *named]
+                if (renamed := RENAMED.get(variant)) in allowed:
+                    raise UserError(f"{where}: the variant {variant!r} is called {renamed!r} now")
+                raise UserError(f"{where} has no variant {variant!r}; allowed: {', '.join(allowed)}")
             layers.append(named[variant])
             is_own.append(True)
         kind = load_method(method)

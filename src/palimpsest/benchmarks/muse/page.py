@@ -7,7 +7,7 @@ from palimpsest.benchmarks.muse.claims import CLAIMS, FIRST, KEPT, KNOWN, LEAK, 
 from palimpsest.benchmarks.muse.scores import METRICS
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.facts import choices_made, grouped, shares_left
+from palimpsest.report.facts import grouped, selections_made, shares_left
 from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.question import Answer, Question
 from palimpsest.report.tables import Table, columns_of, numbers_of, points_of, score_tables
@@ -53,7 +53,7 @@ def _facts(table: Table) -> Iterator[str]:
         f"Within {NEAR:g} % of never learnt": lambda low, high: low >= -NEAR and high <= NEAR,
     }
     yield from grouped(table, leak_of(table), sides, "Undecided by PrivLeak, as the bar crosses a limit")
-    yield from choices_made(table.block)
+    yield from selections_made(table.block)
 
 
 def _constants(evidence: Evidence, tables: list[Table]) -> str:

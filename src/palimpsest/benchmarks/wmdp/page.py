@@ -7,7 +7,7 @@ import pandas as pd
 
 from palimpsest.report.claims import Claim, Pair, each
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.facts import choices_made, grouped, hardly_forgotten, shares_left
+from palimpsest.report.facts import grouped, hardly_forgotten, selections_made, shares_left
 from palimpsest.report.figures import GUESSING, Axis, Grid, Panel
 from palimpsest.report.names import NPO, RMU, SIMNPO
 from palimpsest.report.question import Answer, Question
@@ -109,7 +109,7 @@ def _facts(table: Table) -> Iterator[str]:
     }
     yield from grouped(table, FORGOTTEN, groups, f"Undecided whether {forget} is forgotten up to chance")
     yield from shares_left(table, KEPT, f"accuracy on {_task(table, KEPT)}")
-    yield from choices_made(table.block)
+    yield from selections_made(table.block)
 
 
 def _keeps(table: Table) -> Pair:

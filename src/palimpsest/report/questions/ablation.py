@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from palimpsest.names import CHOSEN, DEFAULT
+from palimpsest.names import DEFAULT, SELECTED
 from palimpsest.report.claims import Claim, Pair, each
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, axis_of, metric_panels, stacked
@@ -62,7 +62,7 @@ def _trials(place: Place, method: str) -> Iterator[Trials]:
 
 def _plain(variants: Mapping[str, Values]) -> dict[str, Values]:
     """Return the variants with settings of their own that start from the original and read no other reference."""
-    return {name: each for name, each in variants.items() if name != CHOSEN and starts_from(each)}
+    return {name: each for name, each in variants.items() if name != SELECTED and starts_from(each)}
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:

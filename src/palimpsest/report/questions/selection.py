@@ -1,4 +1,4 @@
-"""How each method's settings were chosen: all its trials and epochs, the one that was taken, and the data that decided."""
+"""How each method's settings were selected: all its trials and epochs, the one that was taken, and the data that decided."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.facts import choices_made
+from palimpsest.report.facts import selections_made
 from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import method_name, model_order
 from palimpsest.report.question import Answer, Question
@@ -26,8 +26,8 @@ RING: Look = {"linestyle": "", "marker": "o", "color": "none", "markeredgecolor"
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The choice of one method in one block: its rows, a trial and epoch each."""
+class Selection:
+    """The selection of one method in one block: its rows, a trial and epoch each."""
 
     block: Block
     method: str
@@ -35,7 +35,7 @@ class Choice:
 
     @property
     def rule(self) -> Values:
-        """The settings of the choice."""
+        """The settings of the selection."""
         return self.block.selections.get(self.method, {})
 
     @property
@@ -44,9 +44,9 @@ class Choice:
         return SelectionRule(maximise=self.rule.get("maximise", QUALITY)).judged
 
     @property
-    def chosen(self) -> pd.Series:
-        """The row that was chosen."""
-        return self.rows[self.rows["chosen"]].iloc[0]
+    def selected(self) -> pd.Series:
+        """The row that was selected."""
+        return self.rows[self.rows["selected"]].iloc[0]
 
     @property
     def trials(self) -> int:
@@ -63,69 +63,76 @@ class Choice:
         return float(keep) * float((known[self.scores.utility] / known["utility_share"]).iloc[0])
 
 
-def choices(evidence: Evidence) -> Iterator[Choice]:
-    """Yield every choice, in the order of the page."""
+def selections(evidence: Evidence) -> Iterator[Selection]:
+    """Yield every selection, in the order of the page."""
     for block in evidence.study.blocks:
-        rows = of_block(evidence.choices, block)
+        rows = of_block(evidence.selections, block)
         for method in sorted(rows["method"].unique(), key=model_order):
-            yield Choice(block, method, rows[rows["method"] == method].reset_index(drop=True))
+            yield Selection(block, method, rows[rows["method"] == method].reset_index(drop=True))
 
 
-def _show(evidence: Evidence, found: list[Choice]) -> Answer:
-    of_blocks = {choice.block.title(): [of for of in found if of.block is choice.block] for choice in found}
-    labels = {"eligible": DOT, "not eligible": DOT | {"markerfacecolor": "white"}, "chosen": RING, "least to be eligible": LEAST}
+def _show(evidence: Evidence, found: list[Selection]) -> Answer:
+    of_blocks = {selection.block.title(): [of for of in found if of.block is selection.block] for selection in found}
+    labels = {
+        "eligible": DOT,
+        "not eligible": DOT | {"markerfacecolor": "white"},
+        "selected": RING,
+        "least to be eligible": LEAST,
+    }
     return Answer(
         figure=Grid([(title, [_panel(of) for of in each]) for title, each in of_blocks.items()], labels=labels),
-        alt="How close to Retrain every trial and epoch is, against its utility, a panel a method, the chosen one marked.",
-        caption="Every trial after every epoch that could be chosen, means over the seeds of the choice. Filled: eligible, for "
-        "it keeps the share of Original's utility that is asked for. Ring: chosen.",
-        numbers=stacked(choice.rows for choice in found),
-        table=table_of([(choice.block.title(), _row(choice)) for choice in found]),
+        alt="How close to Retrain every trial and epoch is, against its utility, a panel a method, the selected one marked.",
+        caption="Every trial after every epoch that could be selected, means over the seeds of the selection. Filled: eligible, "
+        "for it keeps the share of Original's utility that is asked for. Ring: selected.",
+        numbers=stacked(selection.rows for selection in found),
+        table=table_of([(selection.block.title(), _row(selection)) for selection in found]),
         facts=under_titles([(title, text) for title, each in of_blocks.items() for text in _facts(each)]),
     )
 
 
-def _facts(of: list[Choice]) -> Iterator[str]:
-    yield from choices_made(of[0].block, [choice.method for choice in of if choice.rule])
-    counts = {method_name(choice.method): choice.trials for choice in of}
+def _facts(of: list[Selection]) -> Iterator[str]:
+    yield from selections_made(of[0].block, [selection.method for selection in of if selection.rule])
+    counts = {method_name(selection.method): selection.trials for selection in of}
     if len(set(counts.values())) > 1:
         yield f"Trials: {joined([f'{name} {count}' for name, count in counts.items()])}; more trials find a better one by luck."
-    failed = [method_name(choice.method) for choice in of if not choice.chosen["eligible"]]
+    failed = [method_name(selection.method) for selection in of if not selection.selected["eligible"]]
     if failed:
         yield f"No trial of {joined(failed)} kept enough {NAMES[of[0].scores.utility]}: the one with the most was taken."
 
 
-def _panel(choice: Choice) -> Panel:
-    closeness, utility = choice.scores
-    rows = choice.rows.dropna(subset=[closeness, utility])
+def _panel(selection: Selection) -> Panel:
+    closeness, utility = selection.scores
+    rows = selection.rows.dropna(subset=[closeness, utility])
     # A model per row: each is one trial and epoch.
     data = rows.assign(
         variant=[f"{variant} {epoch}" for variant, epoch in zip(rows["variant"], rows["epoch"], strict=True)],
-        method=choice.method,
+        method=selection.method,
         seed=0,
         x=rows[utility],
         y=rows[closeness],
         open=~rows["eligible"].astype(bool),
     )
-    chosen = choice.chosen
-    rings = [(float(chosen[utility]), float(chosen[closeness]))] if math.isfinite(chosen[closeness]) else []
+    selected = selection.selected
+    rings = [(float(selected[utility]), float(selected[closeness]))] if math.isfinite(selected[closeness]) else []
     y = Axis(HEADS[closeness], "quality") if closeness == QUALITY else Axis(f"{MINUS}{HEADS[closeness]}")
-    title, note = method_name(choice.method), counted(choice.trials, "trial")
-    return Panel("scatter", data, title, Axis(HEADS[utility]), y, note, rings=rings, least=choice.threshold)
+    title, note = method_name(selection.method), counted(selection.trials, "trial")
+    return Panel("scatter", data, title, Axis(HEADS[utility]), y, note, rings=rings, least=selection.threshold)
 
 
-def _row(choice: Choice) -> dict[str, str]:
-    chosen, count = choice.chosen, int(choice.rows["eligible"].sum())
-    share = chosen["utility_share"]
-    among = "trials" if len(choice.rows) == choice.trials else "epochs"
+def _row(selection: Selection) -> dict[str, str]:
+    selected, count = selection.selected, int(selection.rows["eligible"].sum())
+    share = selected["utility_share"]
+    among = "trials" if len(selection.rows) == selection.trials else "epochs"
     return {
-        "Method": method_name(choice.method),
-        "Trials": str(choice.trials),
-        "Chosen": str(chosen["variant"]),
-        "Epoch": str(chosen["epoch"]),
-        **{HEADS[score]: _written(score, chosen[score]) if math.isfinite(chosen[score]) else "" for score in choice.scores},
+        "Method": method_name(selection.method),
+        "Trials": str(selection.trials),
+        "Selected": str(selected["variant"]),
+        "Epoch": str(selected["epoch"]),
+        **{
+            HEADS[score]: _written(score, selected[score]) if math.isfinite(selected[score]) else "" for score in selection.scores
+        },
         "of Original's": f"{share:.1%}" if math.isfinite(share) else "",
-        "Eligible": f"{count} of {len(choice.rows)} {among}" if count else "none",
+        "Eligible": f"{count} of {len(selection.rows)} {among}" if count else "none",
     }
 
 
@@ -136,6 +143,10 @@ def _written(score: str, value: float) -> str:
 
 QUESTIONS = (
     Question(
-        "selection", "Which settings were chosen, and on which data?", "its grids of settings, and the best epoch", choices, _show
+        "selection",
+        "Which settings were selected, and on which data?",
+        "its grids of settings, and the best epoch",
+        selections,
+        _show,
     ),
 )

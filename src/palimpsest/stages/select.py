@@ -1,4 +1,4 @@
-"""Stage `choice`: select one trial of a method and its last epoch from trajectories, by a rule."""
+"""Stage `select`: select one trial of a method and its last epoch from trajectories, by a rule."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from palimpsest.metrics.spread import mean
 from palimpsest.provenance.manifest import FACT, Remark
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Retrains
-from palimpsest.selection.rule import MEASURED, compare_trials, explain_choice
+from palimpsest.selection.rule import MEASURED, compare_trials, explain_selection
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
 from palimpsest.training.settings import UnlearnSettings
@@ -49,7 +49,7 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the choice, and the table of its candidates."""
+    """Write the selection, and the table of its candidates."""
     spec, aims = job.spec, job.spec.rule.aims
     if SETTINGS[spec.kind].aims != aims:
         raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is not a score of {spec.suite}, the suite that judges")
@@ -72,17 +72,17 @@ def work(job: Job[Spec]) -> None:
     if table[list(spec.rule.judged)].isna().all(axis=None):
         raise Diverged("no trial has a finite score")
 
-    chosen = table[table["chosen"]].iloc[0]
-    epoch, trial = int(chosen["epoch"]), settings[chosen["variant"]]
-    choice = {
+    selected = table[table["selected"]].iloc[0]
+    epoch, trial = int(selected["epoch"]), settings[selected["variant"]]
+    selection = {
         "variant": trial.variant,
         "epoch": epoch,
         "training": trial.training.model_dump() | {"stop_epoch": epoch},
         "loss": trial.loss,
-        "eligible": bool(chosen["eligible"]),
-        "reason": explain_choice(table, spec.rule),
+        "eligible": bool(selected["eligible"]),
+        "reason": explain_selection(table, spec.rule),
     }
-    (job.out / "choice.json").write_text(json.dumps(choice, indent=1) + "\n", encoding="utf-8")
+    (job.out / "selection.json").write_text(json.dumps(selection, indent=1) + "\n", encoding="utf-8")
 
 
 def _measured(
@@ -109,12 +109,12 @@ def _measured(
 def _utility(judge: Judge, utility: Aim, path: Path) -> float:
     """Return the utility of an Original; raises UserError if its evaluation lacks the score."""
     if not path.exists():
-        raise UserError(f"{path}: missing, but a choice needs Original's {utility.label}")
+        raise UserError(f"{path}: missing, but a selection needs Original's {utility.label}")
     ((_, scores),) = judge.scores(path, {utility.metric})
     if utility.metric not in scores:
-        raise UserError(f"{path}: no {utility.label}, which a choice needs")
+        raise UserError(f"{path}: no {utility.label}, which a selection needs")
     return utility.value(scores)
 
 
 if __name__ == "__main__":
-    run_stage("choice", Spec, work)
+    run_stage("select", Spec, work)
