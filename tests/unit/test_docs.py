@@ -24,5 +24,5 @@ def test_every_test_and_every_linked_file_is_there(document: Path) -> None:
 def test_every_promise_names_a_test() -> None:
     text = (ROOT / "docs/promises.md").read_text(encoding="utf-8").partition("## Not promised")[0]
     head, line, *rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert head == "| promise | how far | tested by |" and set(line) <= set("|- ")
+    assert head == "| promise | scope | tested by |" and set(line) <= set("|- ")
     assert rows and not [row for row in rows if "`tests/" not in row.split("|")[3]]

@@ -31,7 +31,7 @@ STAGES = {
         " benchmarks.tofu.suite benchmarks.muse.suite evaluation.lm_eval.suite",
         "report": "stages.select stages.scores stages.external benchmarks.tofu.imported"
         " benchmarks.tofu.scores benchmarks.muse.scores benchmarks.markov.scores evaluation.lm_eval.scores"
-        " stages.summarise stages.report config.publish report.cost",
+        " stages.summarise stages.report study.publish report.cost",
     }.items()
 }
 
