@@ -58,5 +58,6 @@ class Plugins(Generic[Kind]):
         named = [getattr(module, point.attr, None)] if point.attr else own
         found = [each for each in named if isinstance(each, type) and issubclass(each, self.base) and not isabstract(each)]
         if len(found) != 1:
-            raise UserError(f"{self.what} {name}: {point.value} is not a {self.base.__name__} of {self.base.__module__}")
+            article = "an" if self.base.__name__[0] in "AEIOU" else "a"
+            raise UserError(f"{self.what} {name}: {point.value} is not {article} {self.base.__name__} of {self.base.__module__}")
         return found[0]

@@ -106,7 +106,7 @@ def test_retrain_cannot_be_another(finished: Checkout) -> None:
     folder = finished.path / "results/muse/tiny-corpus"
     scores = json.loads((folder / "request2/seed0/scores/manifest.json").read_text())
     evaluated = folder / "forget/seed0/retrain/eval/manifest.json"
-    assert scores["inputs"]["retrain"] == sha256_file(evaluated)
+    assert scores["inputs"]["retrain:seed0"] == sha256_file(evaluated)
 
 
 def _by_model(rows: pd.DataFrame) -> list[tuple[pd.Series, pd.DataFrame]]:

@@ -158,7 +158,7 @@ def take_times(results: Path) -> None:
     [
         (break_table, BrokenArtefact, r"summary\.csv: sha256 is"),
         (take_config, UserError, r"run_config\.yaml: there is no such file"),
-        (take_times, UserError, "says when"),
+        (take_times, UserError, "records when"),
     ],
 )
 def test_what_is_not_finished_or_broken_is_refused(
@@ -173,7 +173,7 @@ def test_what_is_not_finished_or_broken_is_refused(
 def test_a_crate_needs_a_place_of_its_own_and_a_licence(finished_once: Checkout, tmp_path: Path) -> None:
     results, somewhere = finished_once.path / "results", tmp_path / "crate"
     for out, license, said in (
-        (tmp_path, LICENSE, "already there"),
+        (tmp_path, LICENSE, "already exists"),
         (results / "crate", LICENSE, "inside"),
         (somewhere, "mine", "mine: not the URL"),
     ):

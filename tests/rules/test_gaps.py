@@ -39,7 +39,7 @@ def test_a_failure_and_a_divergence_cost_nobody_the_report(finished: Checkout) -
     assert "NPO diverged" in text
     told = pd.read_csv(finished.path / "results/summary/remarks.csv").set_index(["method", "variant"])
     assert told.loc[("npo", "default"), "kind"] == "diverged"
-    assert told.loc[("npo", "default"), "text"].startswith("diverged at step 2 of 2: ")
+    assert told.loc[("npo", "default"), "text"].startswith("diverged at step 1 of 2: ")
     assert told.loc[("simnpo", "slow"), "kind"] == "missing"
     assert told.loc[("simnpo", "slow"), "text"].startswith("failed: ")
     numbers = pd.read_csv(finished.path / "results/summary.csv")
@@ -51,7 +51,7 @@ def test_a_failure_and_a_divergence_cost_nobody_the_report(finished: Checkout) -
     assert {rule: count for rule, count in jobs.items() if rule in ("unlearn", "evaluate")} == {"unlearn": 1, "evaluate": 1}
     ran = finished.snakemake(*arguments)
     assert ran.returncode == 3, ran.stdout
-    assert f"{RUN}/unlearn/npo/default/model/manifest.json: step 2 of 2: " in ran.stdout
+    assert f"{RUN}/unlearn/npo/default/model/manifest.json: step 1 of 2: " in ran.stdout
     told = pd.read_csv(finished.path / "results/summary/remarks.csv")
     assert set(told["kind"]) == {"diverged"}
     assert set(pd.read_csv(finished.path / "results/summary.csv")["method"]) == {"original", "retrain", "ga", "simnpo"}

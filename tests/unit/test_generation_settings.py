@@ -126,7 +126,7 @@ def test_lm_eval_is_not_run_with_a_tokenizer_that_closes_every_text(folder: Path
     tokenizer = load_tokenizer(folder)
     marks = [("<s>", 0), ("</s>", 1)]
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=marks)
-    with pytest.raises(UserError, match="ends every text with a token of its own"):
+    with pytest.raises(UserError, match="appends a token to every text"):
         evaluate_lm_eval(asking(folder, {}), tokenizer, generating(4), tmp_path, cache=tmp_path)
 
 

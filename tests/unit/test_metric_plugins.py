@@ -60,7 +60,7 @@ def test_its_numbers_stand_beside_ours_for_models_epochs_and_attacks(tmp_path: P
 
     npo, retrain = items(study, "npo", "default"), items(study, "retrain")
     folder = study.folder(identity("npo", "default"))
-    watched, attacked = (pd.read_parquet(folder / name / "items.parquet") for name in ("trajectory", "attack/random"))
+    watched, attacked = (pd.read_parquet(folder / name / "items.parquet") for name in ("model", "attack/random"))
     watched = watched[(watched["epoch"] == 1) & (watched["set"] == "forget")]
     attacked = attacked[(attacked["epoch"] == 3) & attacked["id"].isin(retrain["id"])]
     draws = [loss(rows) - loss(retrain) for _, rows in attacked.groupby("draw")]

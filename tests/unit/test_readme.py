@@ -76,7 +76,7 @@ def test_every_linked_file_is_there() -> None:
 def test_every_fault_of_the_table_has_its_test_and_every_exit_code_its_line() -> None:
     text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     # That the tests are there, test_docs.py sees.
-    _, _, *faults = text[text.index("| what happens |") :].partition("\n\n")[0].splitlines()
+    _, _, *faults = text[text.index("| failure |") :].partition("\n\n")[0].splitlines()
     assert faults and not [row for row in faults if "`tests/" not in row.split("|")[-2]]
     for code in (errors.USER_ERROR_EXIT, errors.MEMORY_EXIT, errors.KILLED_EXIT, errors.INTERRUPTED_EXIT):
         assert f"\n| {code} |" in text

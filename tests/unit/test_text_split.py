@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> Path:
 def split(data: Path, name: str) -> dict[str, list[str]]:
     out = data.parent / name
     out.mkdir()
-    work(Job(Spec(kind="muse", split=name), {"data": [data]}, out, data.parent))
+    work(Job(Spec(kind="muse", split=name), {"data": {"": data}}, out, data.parent))
     return {path.stem: [row.id for row in read_rows(path, Text)] for path in out.iterdir()}
 
 

@@ -139,16 +139,17 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefac
         return inputs
     wanted = "eval" if not row["epoch"] else "attack" if row["attack"] else "trajectory"
     run, identity = ModelId(**spec["run"]), tuple(row[key] for key in ("method", "variant", "attack"))
-    chosen = {}
+    own, retrain = {}, {}
     for name, digest in inputs.items():
         kind, _, subject = name.partition(":")
         of = run.at(subject) if kind in MEASURED else run.of(RETRAIN)
-        is_own = kind == wanted and (of.method, of.variant, of.attack) == identity
+        label = f"{kind} of " + " ".join(value for value in (of.method, of.variant) if value)
+        if kind == wanted and (of.method, of.variant, of.attack) == identity:
+            own[label] = digest
         # Only Retrain itself is compared with, not its attacked versions.
-        if is_own or (of.method == RETRAIN and not of.attack):
-            label = " ".join(value for value in (of.method, of.variant) if value)
-            chosen[f"{kind} of {label}"] = digest
-    return chosen
+        elif of.method == RETRAIN and not of.attack:
+            retrain[label] = digest
+    return own | retrain
 
 
 def _is_of(artefact: Artefact, row: Mapping[str, str]) -> bool:

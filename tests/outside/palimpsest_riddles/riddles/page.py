@@ -2,17 +2,18 @@
 
 import pandas as pd
 
-from palimpsest.report.evidence import Evidence
+from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Grid, metric_panels
 from palimpsest.report.question import Answer, Question
 
 SHOWN = {"riddle_gap": "Gap to Retrain", "riddle_retained": "Probability of what is retained"}
 
 
-def _answer(evidence: Evidence) -> Answer | None:
-    places = evidence.finished(*SHOWN)
-    if not places:
-        return None
+def _find(evidence: Evidence) -> list[Place]:
+    return evidence.finished(*SHOWN)
+
+
+def _show(evidence: Evidence, places: list[Place]) -> Answer:
     return Answer(
         figure=Grid([(place.title, metric_panels("dots", place.rows, SHOWN)) for place in places]),
         alt="Gap to Retrain on the forget set, and probability of the retain set, a mark a model.",
@@ -22,4 +23,4 @@ def _answer(evidence: Evidence) -> Answer | None:
     )
 
 
-QUESTIONS = (Question("riddles", "Are the riddles forgotten?", "palimpsest-riddles", _answer),)
+QUESTIONS = (Question("riddles", "Are the riddles forgotten?", "palimpsest-riddles", _find, _show),)
