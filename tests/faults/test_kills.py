@@ -37,7 +37,7 @@ def studies(finished_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -
     shutil.copy(tiny.path / "results/tofu/tiny/forget10/seed0/unlearn/ga/default/eval/tofu/items.parquet", tiny.path)
     ran = tiny.snakemake(*tiny.overlay(f"external: {{theirs: {IMPORTED}}}"))
     assert ran.returncode == 0, ran.stdout
-    others = [finish(folder / name, "--configfile", f"config/test/{name}.yaml") for name in ("texts", "markov")]
+    others = [finish(folder / name, "--configfile", f"config/test/{name}.yaml") for name in ("corpus", "markov")]
     return [tiny, *others]
 
 
