@@ -27,7 +27,7 @@ def made(checkout: Checkout) -> list[Made]:
         words = shlex.split(json.loads(file.read_text())["shellcmd"])
         if "--out" in words and "palimpsest.report.cost" not in words:
             arguments = words[words.index("python") + 1 : words.index(">")]
-            stage = next(word for word in words if word.startswith("palimpsest.stages."))
+            stage = next(word for word in words if ".stages." in word)
             path = words[words.index("--out") + 1]
             found[path] = Made(stage.rpartition(".")[2], path, tuple(arguments))
     return [found[path] for path in sorted(found)]
