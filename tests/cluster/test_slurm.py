@@ -98,10 +98,9 @@ def test_the_results_are_those_of_a_local_run(ran: Ran, tmp_path_factory: pytest
     local = clone(tmp_path_factory.mktemp("local") / "clone")
     done = local.snakemake(*local.overlay(STUDY))
     assert done.returncode == 0, done.stdout
-    assert {"report.html", f"{RUN}/scores/manifest.json", f"{RUN}/retrain/attack/relearn-random/manifest.json"} <= results(
-        local
-    ).keys()
-    assert results(ran.checkout) == results(local)
+    made = results(local)
+    assert {"report.html", f"{RUN}/scores/manifest.json", f"{RUN}/retrain/attack/relearn-random/manifest.json"} <= made.keys()
+    assert results(ran.checkout) == made
 
 
 def continued(ran: Ran, role: str) -> bool:
