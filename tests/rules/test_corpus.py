@@ -44,6 +44,9 @@ def test_the_numbers_of_a_study(ran: Checkout) -> None:
     assert all({"hazards/acc", "general/acc"} <= metrics for key, metrics in of.items() if key[0] == "wmdp")
     retrain = finished[(finished["method"] == "retrain") & (finished["metric"] == "privleak")]
     assert retrain["value"].astype(float).tolist() == [0.0]
+    trials = pd.read_csv(ran.path / "results/summary/selections.csv")
+    assert set(zip(trials["benchmark"], trials["split"], trials["method"], strict=True)) == {("muse", "forget", "simnpo")}
+    assert trials["selected"].sum() == 1
     cost = pd.read_csv(ran.path / "results/cost.csv")
     assert cost["measured"].sum() == cost["jobs"].sum()
 

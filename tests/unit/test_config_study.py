@@ -314,6 +314,10 @@ def test_trials_are_watched_and_leave_no_model() -> None:
     assert study.subjects[npo].model
 
 
+def test_the_summary_gets_scores_and_selections_by_the_names_that_it_reads() -> None:
+    assert inputs(Study(GRIDDED), "summary").keys() == {"scores", "selection", "external"}
+
+
 def test_variants_with_the_same_settings_are_trained_once() -> None:
     study = Study(GRIDDED)
     same = TRIALS[0]

@@ -381,7 +381,7 @@ def _external_inputs(study: Study, node: Node) -> Inputs:
 def _summarise_inputs(study: Study, node: Node) -> Inputs:
     return {
         "scores": _made(study, {run.path: scores_of(run) for run in study.runs}),
-        "select": _made(study, {"/".join(of.key): Node("select", of) for of in study.selections}),
+        "selection": _made(study, {"/".join(of.key): Node("select", of) for of in study.selections}),
         "external": _made(study, {name: external_of(study, name) for name in study.config.external}),
     }
 
