@@ -45,6 +45,16 @@ def checked_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(checked_name), Field(json_schema_extra={"pattern": SAFE_NAME})]
 
 
+def seed_id(seed: int | None) -> str:
+    """Return the id of an input that differs from others only in the seed; also the name of the seed's folder."""
+    return f"seed{seed}"
+
+
+def trial_id(variant: str, seed: int | None) -> str:
+    """Return the id of a trial among the inputs of a selection."""
+    return f"{variant}/{seed_id(seed)}"
+
+
 @dataclass(frozen=True, order=True)
 class ModelId:
     """The identity of a model of a study; with fields left out, the common part of several identities.
@@ -110,5 +120,5 @@ class ModelId:
     @property
     def path(self) -> str:
         """The folder of the model below the results."""
-        seed = "" if self.seed is None else f"seed{self.seed}"
+        seed = "" if self.seed is None else seed_id(self.seed)
         return "/".join(filter(None, (self.benchmark, self.model, self.split, seed, self.subject)))

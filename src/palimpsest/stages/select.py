@@ -14,6 +14,7 @@ from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation.items import TABLE
 from palimpsest.evaluation.suite import Aim
 from palimpsest.metrics.spread import mean
+from palimpsest.names import seed_id, trial_id
 from palimpsest.provenance.manifest import FACT, Remark
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Retrains
@@ -53,7 +54,7 @@ def work(job: Job[Spec]) -> None:
     spec, aims = job.spec, job.spec.rule.aims
     if SETTINGS[spec.kind].aims != aims:
         raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is not a score of {spec.suite}, the suite that judges")
-    seeds = {f"seed{seed}": seed for seed in spec.references}
+    seeds = {seed_id(seed): seed for seed in spec.references}
     originals, retrains = (
         {seeds[each]: path for each, path in job.each_input(role, seeds).items()} for role in ("original", "retrain")
     )
@@ -61,7 +62,7 @@ def work(job: Job[Spec]) -> None:
         if diverged := Artefact({}, path).diverged:
             raise diverged
     judges = {seed: Judge(spec.suite, spec.kind, Retrains(path)) for seed, path in retrains.items()}
-    trials = {f"{trial.variant}/seed{trial.seed}": trial for trial in spec.trials}
+    trials = {trial_id(trial.variant, trial.seed): trial for trial in spec.trials}
     paths = job.each_input("trajectory", trials)
     measured = [row for each, path in paths.items() for row in _measured(job, trials[each], path, judges, aims)]
     settings = {trial.variant: trial for trial in reversed(spec.trials)}

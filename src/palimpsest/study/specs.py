@@ -130,7 +130,7 @@ def _select(study: Study, node: Node) -> select.Spec:
         for trial in study.trials_of(node.of)
     ]
     rule = SelectionRule(**selection.model_dump(include=set(SelectionRule.model_fields)))
-    kind = study.config.suites[selection.suite].kind
+    kind = study.kind_of(selection.suite)
     return Spec(rule=rule, suite=selection.suite, kind=kind, trials=trials, references=selection.seeds)
 
 
@@ -202,7 +202,7 @@ def _external(study: Study, node: Node) -> external.Spec:
     given, run = study.config.external[node.name], study.external_run(node.name)
     return Spec(
         name=node.name,
-        kind=study.config.suites[given.suite].kind,
+        kind=study.kind_of(given.suite),
         place=Place(**_named(run, "benchmark", "split", "model", "seed"), suite=given.suite),
         source=given.source,
         log=_log(study, node, "log", given.log),
@@ -214,7 +214,7 @@ def _log(study: Study, node: Node, key: str, path: str) -> LogFiles:
     from palimpsest.stages.external import LogFiles
 
     if Path(path).exists():
-        kind = study.config.suites[study.config.external[node.name].suite].kind
+        kind = study.kind_of(study.config.external[node.name].suite)
         return LogFiles(path=path, files=suites.load(kind, "imported").hash_log(Path(path)))
     made = json.loads(Path(study.path(node.path)).read_text(encoding="utf-8"))["spec"]
     return LogFiles(path=path, files=(made[key] or {}).get("files", {}))

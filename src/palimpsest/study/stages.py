@@ -17,7 +17,7 @@ from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.methods import load_method, module_name
 from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import Tiny
-from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId
+from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId, seed_id, trial_id
 from palimpsest.provenance.digest import stage_code, stage_module
 from palimpsest.report.pages import page_modules
 from palimpsest.study.study import Study
@@ -118,16 +118,19 @@ class Artefacts:
     def models(self, role: str | None = None) -> list[str]:
         """Return the manifests of the models of a role, or of all unlearned models."""
         subjects = self.study.subjects
-        wanted = [
+        return self._models_of(
             of
             for of, wanted in subjects.items()
             if wanted.model and not of.attack and (of.method == role if role else of.variant)
-        ]
-        return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in wanted))
+        )
 
     def watched(self) -> list[str]:
         """Return the manifests of the trainings whose trajectory is measured."""
-        return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in self.study.subjects.watched))
+        return self._models_of(self.study.subjects.watched)
+
+    def _models_of(self, models: Iterable[ModelId]) -> list[str]:
+        # Several models may share an artefact.
+        return list(dict.fromkeys(self.manifest(model_of(self.study, of)) for of in models))
 
     def inputs(self, node: Node) -> dict[str, str]:
         """Return the manifests of an artefact's inputs, by their labels on the stage's command line."""
@@ -243,16 +246,6 @@ def _of_start(study: Study, node: Node) -> Inputs:
     return {"model": model_of(study, start), "split": split_of(study, of)}
 
 
-def trial_id(of: ModelId) -> str:
-    """Return the id of a trial among the inputs of a selection."""
-    return f"{of.variant}/{seed_id(of)}"
-
-
-def seed_id(of: ModelId) -> str:
-    """Return the id of a model among inputs that differ only in the seed."""
-    return f"seed{of.seed}"
-
-
 def selection_of(of: ModelId) -> ModelId:
     """Return the id of a selection: a method, for all seeds."""
     return ModelId(*of.place, method=of.method)
@@ -294,13 +287,13 @@ def _select_inputs(study: Study, node: Node) -> Inputs:
     """Return the trajectory of every trial, and the evaluations of original and Retrain for every seed."""
     runs = study.judged_on(node.of)
     return {
-        "trajectory": {trial_id(trial): model_of(study, trial) for trial in study.trials_of(node.of)},
-        **{role: {seed_id(run): evaluation_of(run.of(role)) for run in runs} for role in (ORIGINAL, RETRAIN)},
+        "trajectory": {trial_id(trial.variant, trial.seed): model_of(study, trial) for trial in study.trials_of(node.of)},
+        **{role: {seed_id(run.seed): evaluation_of(run.of(role)) for run in runs} for role in (ORIGINAL, RETRAIN)},
     }
 
 
 def _select_modules(study: Study, node: Node) -> list[str]:
-    kind = study.config.suites[study.selection(node.of).suite].kind
+    kind = study.kind_of(study.selection(node.of).suite)
     return [suites.module_name(kind, "suite_settings"), *suites.scoring_modules(kind)]
 
 
@@ -353,7 +346,7 @@ def _scores_inputs(study: Study, node: Node) -> Inputs:
         "eval": {of.subject: evaluation_of(of) for of in subjects.evaluated},
         "attack": {of.subject: model_of(study, of) for of in subjects.attacked},
         "trajectory": {of.subject: model_of(study, of) for of in subjects.watched},
-        **{name: {seed_id(of): evaluation_of(of) for of in retrains[name]} for name in sorted(wanted)},
+        **{name: {seed_id(of.seed): evaluation_of(of) for of in retrains[name]} for name in sorted(wanted)},
     }
     return {name: _made(study, nodes) for name, nodes in found.items()}
 
@@ -367,7 +360,7 @@ def _made(study: Study, nodes: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def _external_modules(study: Study, node: Node) -> list[str]:
-    kind = study.config.suites[study.config.external[node.name].suite].kind
+    kind = study.kind_of(study.config.external[node.name].suite)
     return [suites.module_name(kind, "imported"), *suites.scoring_modules(kind)]
 
 
