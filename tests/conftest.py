@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from checkout import SECRETS, TINY, Checkout, clone
+from checkout import SECRETS, TINY, Checkout, clone, finish
 from filelock import FileLock
 
 from palimpsest.errors import SNAKEMAKE_RUN
@@ -50,7 +50,14 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> C
     return Checkout(shared / "study")
 
 
+@pytest.fixture(scope="module")
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The STUDY of a file of tests, run to its report once for all of its tests, which work on copies."""
+    return finish(tmp_path_factory.mktemp("study") / "clone", *request.module.STUDY)
+
+
 @pytest.fixture
-def finished(finished_once: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of the finished study, in another folder."""
-    return finished_once.copy(tmp_path / "moved")
+def finished(request: pytest.FixtureRequest, tmp_path: Path) -> Checkout:
+    """A copy of a finished study in another place: the STUDY of the file of tests, or the tiny study if it names none."""
+    study: Checkout = request.getfixturevalue("ran" if hasattr(request.module, "STUDY") else "finished_once")
+    return study.copy(tmp_path / "moved")

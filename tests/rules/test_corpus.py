@@ -1,29 +1,16 @@
 """Studies of corpora as a DAG: what splits share, what requests reuse, what reruns, and the numbers."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkout import Checkout, finish
+from checkout import Checkout
 
 from palimpsest.provenance.canonical import sha256_file
 
 STUDY = ("--configfile", "config/test/corpus.yaml")
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 MUSE = {"verbmem_f", "knowmem_f", "knowmem_r", "auc_min_k", "privleak"}
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The study, run to its report: once for all tests, which work on copies."""
-    return finish(tmp_path_factory.mktemp("texts") / "clone", *STUDY)
-
-
-@pytest.fixture
-def finished(ran: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of the finished study."""
-    return ran.copy(tmp_path / "copy")
 
 
 def test_the_numbers_of_a_study(ran: Checkout) -> None:

@@ -1,27 +1,14 @@
 """The Markov-chain study as a DAG: what it makes, what reruns when something changes, and what its numbers are."""
 
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkout import Checkout, finish
+from checkout import Checkout
 
 STUDY = ("--configfile", "config/test/markov.yaml")
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 RUNS = {"scores": 2, **END}
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The study, run to its report: once for all tests, which work on copies."""
-    return finish(tmp_path_factory.mktemp("markov") / "clone", *STUDY)
-
-
-@pytest.fixture
-def finished(ran: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of the finished study."""
-    return ran.copy(tmp_path / "copy")
 
 
 def test_both_splits_share_the_sequences_and_retrain(checkout: Checkout) -> None:

@@ -60,7 +60,7 @@ def test_what_the_database_says(tmp_path: Path, beta: dict[str, object], code: i
 
 
 def test_every_lock_is_read(tmp_path: Path) -> None:
-    """Without a database all that is pinned is listed."""
+    """Without a vulnerability database, the audit lists all pinned packages."""
     (tmp_path / "pip_audit.py").write_text("raise SystemExit(1)")
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, SCRIPT], env=env, capture_output=True, text=True, check=False)

@@ -85,7 +85,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def verify_artefact(manifest_path: Path, *, weights: bool = True) -> dict[str, Any]:
     """Return the manifest of an artefact after checking its files; raises BrokenArtefact that names file and hashes.
 
-    Without `weights`, files with weights are not read: those of a large model take minutes.
+    Without `weights`, weight files are not read, because hashing the weights of a large model takes minutes.
     """
     folder = manifest_path.parent
     for place in (folder, manifest_path):

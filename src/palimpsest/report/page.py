@@ -12,7 +12,7 @@ from palimpsest.report.style import colour_of
 
 
 def page_environment(*packages: str) -> Environment:
-    """Return the templates, and those of other packages, with what they call; whatever is put into them is escaped."""
+    """Return the environment of the templates, including templates of other packages; it escapes every value."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name, "") for name in (templates.__name__, *packages)]),
         autoescape=True,

@@ -19,7 +19,10 @@ def own_pages() -> list[str]:
 
 
 def declared_metrics(used: Iterable[str], *, paged: bool = True) -> list[Metric]:
-    """Return the metrics of these kinds of suites, those of other packages too; without `paged`, of those without a page."""
+    """Return the metrics of the given kinds of suites, including metrics from other packages.
+
+    With `paged` false, kinds that have a page of their own are left out.
+    """
     left = [kind for kind in kinds.having(SCORES) if kind in {*used} and (paged or kind not in kinds.having(PAGE))]
     return [
         metric

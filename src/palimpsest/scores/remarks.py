@@ -11,7 +11,7 @@ from palimpsest.scores.columns import REMARK_COLUMNS, stack
 from palimpsest.scores.numbers import Scores
 from palimpsest.settings import Settings
 
-# Kinds of remarks besides those of a manifest: an artefact diverged, an artefact is missing, a number is undefined.
+# A manifest has two kinds of remarks. The scores add three: an artefact diverged, an artefact is missing, a number is undefined.
 DIVERGED, MISSING, UNDEFINED = "diverged", "missing", "undefined"
 # Spreads and interval bounds, which are undefined for few values.
 SPREADS = ("_sd", "_stderr", "_low", "_high")

@@ -20,7 +20,7 @@ from palimpsest.settings import Settings
 
 
 class Spec(Settings):
-    """The artefacts that could not be made; the ids of the inputs identify their runs, logs and choices."""
+    """The artefacts that could not be made; the ids of the inputs identify their runs, logs and selections."""
 
     takes_diverged: ClassVar[bool] = True
 

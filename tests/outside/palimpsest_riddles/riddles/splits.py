@@ -1,4 +1,4 @@
-"""How a split cuts the riddles: those of its name are forgotten, the others are retained."""
+"""A split forgets the riddles that have its name, and retains the other riddles."""
 
 import shutil
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Stages that Markov chains bring in the place of the general ones: their models read states, not text."""
+"""Stages for Markov chains that replace the general stages, because their models read states instead of text."""
