@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
 from palimpsest.metrics.spread import are_finite
 from palimpsest.streams import stream
@@ -45,7 +45,7 @@ def resampled_interval(samples: Sequence[NDArray[Any]], statistic: Callable[...,
         return Interval(math.nan, math.nan)
     # scipy's standard error, which is not used, is undefined for infinite draws.
     with np.errstate(invalid="ignore"):
-        drawn = bootstrap(
+        drawn = scipy.stats.bootstrap(
             samples,
             statistic,
             n_resamples=RESAMPLES,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import permutation_test
+import scipy
 
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.spread import are_finite, mean
@@ -45,7 +45,7 @@ def compare_pairs(first: Sequence[float], second: Sequence[float]) -> Comparison
 def _sign_flip_p_value(differences: Sequence[float]) -> float:
     if len(differences) == 1:
         return 1.0
-    test = permutation_test(
+    test = scipy.stats.permutation_test(
         (np.sort(differences),),
         np.mean,
         permutation_type="samples",

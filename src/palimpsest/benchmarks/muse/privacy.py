@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+import scipy
 
 from palimpsest.metrics.intervals import Interval, resampled_interval
 from palimpsest.metrics.spread import Array
@@ -28,7 +28,7 @@ def membership_auc(members: Array, nonmembers: Array, axis: int = -1) -> Any:
     count, others = members.shape[axis], nonmembers.shape[axis]
     if not count or not others:
         return np.nan
-    ranks = rankdata(np.concatenate([members, nonmembers], axis=axis), axis=axis)
+    ranks = scipy.stats.rankdata(np.concatenate([members, nonmembers], axis=axis), axis=axis)
     of_members = np.take(ranks, range(count), axis=axis).sum(axis=axis)
     return (of_members - count * (count + 1) / 2) / (count * others)
 

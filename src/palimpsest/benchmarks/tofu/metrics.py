@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
-from scipy.stats import hmean, ks_2samp
+import scipy
 
 from palimpsest.metrics.spread import Array, mean_share
 
@@ -69,7 +68,7 @@ def choice_probability(answer: Array, perturbed: Array) -> float:
     if not perturbed.size or (losses < 0).any():
         return math.nan
     with np.errstate(invalid="ignore"):
-        return mean_share(softmax(-losses, axis=1)[:, 0])
+        return mean_share(scipy.special.softmax(-losses, axis=1)[:, 0])
 
 
 class ForgetQuality(NamedTuple):
@@ -90,7 +89,7 @@ def forget_quality(log_ratio: Array, retrain_log_ratio: Array) -> ForgetQuality:
     with warnings.catch_warnings():
         # For nearly equal samples, scipy's exact p-value rounds to above 1; scipy then falls back (silenced here) and gives 1.
         warnings.filterwarnings("ignore", message="ks_2samp: Exact calculation unsuccessful")
-        test = ks_2samp(log_ratio, retrain_log_ratio)
+        test = scipy.stats.ks_2samp(log_ratio, retrain_log_ratio)
     return ForgetQuality(float(test.pvalue), float(test.statistic))
 
 
@@ -104,4 +103,4 @@ def model_utility(parts: Sequence[float]) -> float:
     # Scaled, because the reciprocal of a collapsed model's probability overflows; a part that overflows nevertheless adds
     # nothing.
     with np.errstate(over="ignore"):
-        return float(smallest * hmean(np.divide(parts, smallest)))
+        return float(smallest * scipy.stats.hmean(np.divide(parts, smallest)))
