@@ -14,7 +14,8 @@ PREFIX = "PALIMPSEST_"
 CHECKPOINT_SECONDS, SCRATCH, GPUS = f"{PREFIX}CHECKPOINT_SECONDS", f"{PREFIX}SCRATCH", f"{PREFIX}GPUS"
 # Further variables that the workflow, the wrapper of apptainer and the tests read or set.
 OTHERS = tuple(
-    f"{PREFIX}{name}" for name in ("PARALLEL", "LEASES", "NETWORK", "OFFLINE", "RUN", "GAPS", "SHARED", "AUSTEN", "FAULTS_SEED")
+    f"{PREFIX}{name}"
+    for name in ("PARALLEL", "LEASES", "NETWORK", "OFFLINE", "WARM", "RUN", "GAPS", "SHARED", "AUSTEN", "FAULTS_SEED")
 )
 _GPU = re.compile(r"\d+|(GPU|MIG)-[0-9A-Za-z/-]+")
 _COMMIT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(-dirty)?")

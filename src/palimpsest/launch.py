@@ -1,4 +1,4 @@
-"""Start a stage on leased GPUs: as one process or, with several GPUs, with torchrun and one process per GPU.
+"""Start a stage on leased GPUs: one process per GPU by torchrun, one process, or, without a GPU, a fork of the warm process.
 
 Usage: `python -m palimpsest.launch --gpu N --parallel ddp palimpsest.stages.finetune ...`; the arguments after the module belong
 to the stage.
@@ -9,12 +9,14 @@ import os
 import runpy
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 from palimpsest.arguments import Parser, whole
 from palimpsest.environment import check
 from palimpsest.errors import USER_ERROR_EXIT, UserError
 from palimpsest.leases import lease, share
 from palimpsest.processes import PARALLEL
+from palimpsest.warm import NO, WARM, run
 
 
 def main() -> int:
@@ -42,6 +44,8 @@ def main() -> int:
         print(f"palimpsest: {error}", file=sys.stderr)
         return USER_ERROR_EXIT
     processes = 1 if args.one_of_several else args.processes or max(args.gpu, 1)
+    if processes == 1 and not args.gpu and not args.one_of_several:
+        _fork([args.module, *args.arguments])
     if processes == 1:
         sys.argv = [args.module, *args.arguments]
         runpy.run_module(args.module, run_name="__main__", alter_sys=True)
@@ -53,6 +57,17 @@ def main() -> int:
         own = ["--one-of-several", "--parallel", args.parallel, args.module]
         os.execv(sys.executable, [sys.executable, *torchrun.split(), *own, *args.arguments])
     return 0
+
+
+def _fork(stage: list[str]) -> None:
+    """Replace this process by a fork of the warm process; return if there is none, or if the job has more threads than it."""
+    warm = os.environ.get(WARM, NO)
+    if warm == NO or os.environ.get("OMP_NUM_THREADS") != "1":
+        return
+    try:
+        run(Path(warm), ["-m", *stage])
+    except OSError as error:
+        print(f"palimpsest: {warm}: {error}; the job starts a Python of its own", file=sys.stderr)
 
 
 def _is_module(name: str) -> bool:

@@ -43,7 +43,8 @@ class Checkout:
         if self.site:
             environment["PYTHONPATH"] = str(self.site)
         if not alone:
-            return forked.run(command, environment | {"BASH_ENV": str(forked.shell(self.site))}, self.path)
+            forks = {"BASH_ENV": str(forked.shell(self.site)), "PALIMPSEST_WARM": "no"}
+            return forked.run(command, environment | forks, self.path)
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.run([sys.executable, *command], cwd=self.path, env=environment, **said)
 

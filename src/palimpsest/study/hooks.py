@@ -6,6 +6,7 @@ only for the report, which then names each gap and its reason.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -18,17 +19,27 @@ from palimpsest.errors import DIVERGED_EXIT
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.report import outdated
 from palimpsest.study.study import GAPS, Study
+from palimpsest.warm import WARM, Warm
 
 # The rules that make a report from the available numbers; `all` and `report` request it.
 REPORTING = ("scores", "summarise", "page", "publish", "all", "report")
 PUBLISH = "publish"
 LISTED = 10
+# Fewer jobs take less time than the start of a warm process.
+FEWEST = 4
 
 
 def started(workflow: Any, study: Study) -> None:
-    """Mark the report of an earlier state of the study as outdated, before anything changes."""
-    if any(job.rule.name != PUBLISH for job in workflow.dag.needrun_jobs()):
+    """Mark the report of an earlier state of the study as outdated, before anything changes, and start the warm process."""
+    jobs = list(workflow.dag.needrun_jobs())
+    if any(job.rule.name != PUBLISH for job in jobs):
         outdated.mark(_page(study))
+    needs_none = any(model.resources.gpu == 0 for model in study.config.models.values())
+    is_local = workflow.local_exec and not workflow.deployment_settings.deployment_method
+    if len(jobs) >= FEWEST and needs_none and is_local and WARM not in os.environ and sys.platform == "linux":
+        warm = Warm()
+        atexit.register(warm.stop)
+        os.environ[WARM] = str(warm.socket)
 
 
 def succeeded(workflow: Any, study: Study) -> None:
