@@ -16,7 +16,7 @@ from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
 from palimpsest.names import RETRAIN
-from palimpsest.study.stages import STAGES, Artefacts, Node
+from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
 from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
@@ -25,6 +25,8 @@ GB = 1e9
 USABLE = 0.95 * 2**30
 # Items that the base of a tiny model learns.
 BASE_ITEMS = 4000
+# The tokens of all refusals together: 100, of about a dozen tokens each.
+REFUSAL_TOKENS = 1200
 # Bytes of activations per token and layer, as multiples of the width in 16 bits (arXiv 2205.05198, eq. 1, without the attention
 # scores, which are never stored).
 LAYER_BYTES = 34
@@ -209,7 +211,10 @@ class Plan:
         return self._training(node, entry.base_training, BASE_ITEMS * self._assumed.item_tokens)
 
     def _reference(self, node: Node) -> tuple[str, Memory, Work]:
-        return "weights", self._frozen(node), Work(forward_operations(self.size(node.of.model), self._tokens(node)[0]))
+        tokens = self._tokens(node)[0]
+        if node.name.endswith(REFUSALS):
+            tokens *= 1 + REFUSAL_TOKENS / self._item(node)
+        return "weights", self._frozen(node), Work(forward_operations(self.size(node.of.model), tokens))
 
     def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:
         suites = self._wanted(node).suites

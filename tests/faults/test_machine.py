@@ -24,7 +24,7 @@ from palimpsest.study.rules import KILLED, shell_prefix
 from poison import Poison
 
 SPLIT = ("split", {"kind": "tofu", "split": "forget10", "settings": {}}, {"data": "data"})
-REFERENCE = ("reference", {"model": {}, "random_share": 0.0, "seed": 0}, {"model": "base", "split": "split"})
+REFERENCE = ("reference", {"model": {}, "random_share": 0.0, "seed": 0, "refusals": False}, {"model": "base", "split": "split"})
 UNLEARN = (
     "unlearn",
     {"method": "npo", "seed": 0, "training": TRAINING, "loss": {"beta": 0.1}, "model": {}},

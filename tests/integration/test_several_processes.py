@@ -242,7 +242,7 @@ def test_texts_are_evaluated_to_the_same_bytes_with_any_number_of_processes(text
 def test_references_are_the_same_bytes_with_any_number_of_processes(root: Path) -> None:
     manifests = set()
     for count in (1, 3):
-        spec = {"model": {}, "random_share": 0.5, "seed": 0}
+        spec = {"model": {}, "random_share": 0.5, "seed": 0, "refusals": True}
         run_several(count, root, "reference", spec, {"model": "base", "split": "split"}, f"reference-{count}")
         manifests.add((root / f"reference-{count}" / "manifest.json").read_bytes())
     assert len(manifests) == 1

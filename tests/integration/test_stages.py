@@ -64,7 +64,7 @@ def kill_when_there_is(pattern: str, root: Path, *args: Any, **more: str) -> Non
 
 
 def reference(root: Path, model: str, share: float = 0.0, out: str = "reference", seed: int = 0) -> None:
-    spec = {"model": {}, "random_share": share, "seed": seed}
+    spec = {"model": {}, "random_share": share, "seed": seed, "refusals": True}
     succeed(root, "reference", spec, {"model": model, "split": "split"}, out)
 
 
@@ -367,7 +367,7 @@ def test_a_reference_goes_a_share_of_the_way_to_a_random_model(ready: Path) -> N
     assert first == same != other
     own = [row["nll"] for row in table(ready / "reference" / "references.parquet")]
     assert all(a < b for a, b in zip(own, first, strict=True))
-    spec = {"model": {}, "random_share": 1.5, "seed": 0}
+    spec = {"model": {}, "random_share": 1.5, "seed": 0, "refusals": True}
     assert "random_share" in one_line(run(ready, "reference", spec, {"model": "original", "split": "split"}, "no"))
 
 

@@ -59,7 +59,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path) -> None:
     inputs = {"model": "original", "split": "data"}
-    succeed(root, "reference", {"model": USED, "random_share": 0.0, "seed": 0}, inputs, "reference")
+    succeed(root, "reference", {"model": USED, "random_share": 0.0, "seed": 0, "refusals": False}, inputs, "reference")
     inputs["reference"] = "reference"
     spec: dict[str, Any] = {"method": "npo", "seed": 0, "training": UNLEARN, "loss": {"beta": 0.1}, "model": USED}
     succeed(root, "unlearn", spec, inputs, "npo")

@@ -351,6 +351,15 @@ def test_without_a_grid_a_selection_is_between_the_epochs_of_the_default() -> No
     assert study.candidates(study.selections[0]) == ["default"]
 
 
+def test_refusals_are_scored_only_for_methods_that_read_them() -> None:
+    block = {**CONFIG["blocks"][0], "methods": ["npo", "dpo-idk"]}
+    study = Study({**CONFIG, "blocks": [block]})
+    for method, name, scored in (("npo", "plain", False), ("dpo-idk", "plain,refusals", True)):
+        reference = f"{RUN}/original/reference/{name}"
+        assert inputs(study, f"{RUN}/unlearn/{method}/default/model")["reference"] == reference
+        assert spec(study, reference)["refusals"] is scored
+
+
 def test_a_variant_that_starts_from_the_half_reads_the_half_s_reference() -> None:
     study = Study(GRIDDED)
     half = inputs(study, f"{RUN}/unlearn/npo/half/model")
@@ -399,7 +408,7 @@ def test_a_task_vector_reads_two_models_and_no_data() -> None:
     study, path = Study(OTHERS), f"{RUN}/unlearn/task-vector/twice/model"
     assert inputs(study, path) == {"model": f"{RUN}/original/model", "reinforced": f"{RUN}/original/reinforced/model"}
     assert (spec(study, path)["training"], spec(study, path)["loss"]) == (None, {"alpha": 2.0})
-    assert f"{RUN}/original/reinforced/model.tsv" in {job["file"] for job in list_measured(Artefacts(study))["jobs"]}
+    assert f"{RUN}/original/reinforced/model/environment.json" in {job["file"] for job in list_measured(Artefacts(study))["jobs"]}
 
 
 def test_settings_of_training_are_nothing_to_a_task_vector() -> None:
@@ -515,19 +524,19 @@ def test_a_mistake_in_grids_selections_and_references_is_one_line(changes: dict[
     assert "\n" not in str(caught.value)
 
 
-def test_every_job_that_works_with_a_model_is_measured_where_its_rule_writes() -> None:
+def test_every_job_that_works_with_a_model_is_measured() -> None:
     costs, run = list_measured(Artefacts(Study(GRIDDED))), RUN
-    files = {job["file"] for job in costs["jobs"]}
-    assert costs["folder"] == "results/benchmarks"
+    files = {job["file"].removesuffix("/environment.json") for job in costs["jobs"]}
+    assert costs["folder"] == "results"
     assert {
-        "tofu/tiny/base.tsv",
-        f"{run}/original/model.tsv",
-        f"{run}/original/reference/noisy.tsv",
-        f"{run}/original-half/reference/plain.tsv",
-        f"{run}/unlearn/npo/noisy/model.tsv",
-        f"{run}/unlearn/npo/default/attack/relearn-random.tsv",
-        f"{run}/unlearn/simnpo/beta-4.5+gamma-1/model.tsv",
-        f"{run}/unlearn/simnpo/selected/eval.tsv",
+        "tofu/tiny/base",
+        f"{run}/original/model",
+        f"{run}/original/reference/noisy",
+        f"{run}/original-half/reference/plain",
+        f"{run}/unlearn/npo/noisy/model",
+        f"{run}/unlearn/npo/default/attack/relearn-random",
+        f"{run}/unlearn/simnpo/beta-4.5+gamma-1/model",
+        f"{run}/unlearn/simnpo/selected/eval",
     } <= files
     assert len(files) == len(costs["jobs"])
 

@@ -1,4 +1,4 @@
-"""Stage `reference`: the log-probabilities of the forget answers and the refusals under a reference model.
+"""Stage `reference`: the log-probabilities of the forget answers under a reference model and, if wanted, of the refusals.
 
 The reference model is the model that unlearning starts from, or its weighted mean with a random model (SimNPO, App. B).
 """
@@ -16,15 +16,17 @@ TOKENS_PER_PASS = 1024
 
 
 class Spec(Settings):
-    """How the model is loaded, and the share of the random model in it."""
+    """How the model is loaded, the share of the random model in it, and whether refusals are scored too."""
 
     model: UsedSettings
     random_share: Annotated[float, Field(ge=0, le=1)]
     seed: int
+    refusals: bool
+    """Whether to score every refusal as the answer to every forget question, which takes many times as long."""
 
 
 def work(job: Job[Spec]) -> None:
-    """Score every forget question with its answer and all refusals, or every chunk of a forget text."""
+    """Score every forget question with its answer, or every chunk of a forget text."""
     from palimpsest.data.prompts import Encoded, PromptEncoder
     from palimpsest.models.limits import check_items
     from palimpsest.models.loading import load_model, load_tokenizer
@@ -34,8 +36,7 @@ def work(job: Job[Spec]) -> None:
 
     used, split = job.spec.model, job.input("split")
     forget = read_lessons(split / "forget.jsonl")
-    # Corpus benchmarks have no refusals.
-    refusals = read_rows(split / "refusals.jsonl", Text) if (split / "refusals.jsonl").exists() else []
+    refusals = read_rows(split / "refusals.jsonl", Text) if job.spec.refusals else []
     tokenizer = load_tokenizer(job.input("model"))
     model = load_model(job.input("model"), used)
     if job.spec.random_share:

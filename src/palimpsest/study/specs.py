@@ -28,7 +28,7 @@ from palimpsest.stages import (
 )
 from palimpsest.study.checks import files_made_of
 from palimpsest.study.description import describe_study
-from palimpsest.study.stages import Node, evaluation_of, external_of, model_of, own_module, scores_of, suites_of
+from palimpsest.study.stages import REFUSALS, Node, evaluation_of, external_of, model_of, own_module, scores_of, suites_of
 from palimpsest.study.study import CHUNKS, Study
 
 if TYPE_CHECKING:
@@ -104,8 +104,9 @@ def _reinforce(study: Study, node: Node) -> reinforce.Spec:
 def _reference(study: Study, node: Node) -> reference.Spec:
     """A plain reference has no random share, and so no seed that matters."""
     used = study.used(node.of.benchmark, node.of.model, trained=False)
-    mixed = {"random_share": 0.0, "seed": 0} if node.name == PLAIN else study.config.references[node.name].model_dump()
-    return reference.Spec(model=used, **mixed)
+    name = node.name.removesuffix(REFUSALS)
+    mixed = {"random_share": 0.0, "seed": 0} if name == PLAIN else study.config.references[name].model_dump()
+    return reference.Spec(model=used, refusals=name != node.name, **mixed)
 
 
 def _unlearn(study: Study, node: Node) -> unlearn.Spec:

@@ -23,6 +23,8 @@ from palimpsest.report.pages import page_modules
 from palimpsest.study.study import Study
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
+# Ends the name of a reference that also scores refusals; no name in a config has a comma.
+REFUSALS = ",refusals"
 UNLEARNED = f"{RUN}/unlearn/{{method}}/{{variant}}"
 
 
@@ -59,7 +61,7 @@ class Stage:
     """Further modules of the stage's code: those of the node's method, source or suites."""
     agreement: Agreement = "bitwise"
     is_measured: bool = False
-    """Whether the stage computes with a model, so that Snakemake measures its jobs."""
+    """Whether the stage computes with a model, so that its cost counts."""
     module: str = ""
     """The name of the stage's module, if it is not the stage's own name."""
     is_brought: bool = False
@@ -261,7 +263,7 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
     # Artefacts made from a start model are stored with this run, even if the start model belongs to another run.
     own = of.of(start.method, start.variant)
     if method.reads_reference:
-        found["reference"] = Node("reference", own, variant.reference)
+        found["reference"] = Node("reference", own, variant.reference + REFUSALS * method.reads_refusals)
     if method.needs(Finetuned):
         found["reinforced"] = Node("reinforce", own)
     if method.is_trained:

@@ -19,7 +19,7 @@ FILE = "references.parquet"
 
 @dataclass(frozen=True)
 class References:
-    """Summed NLL of each forget answer, and of every refusal as the answer to each forget question."""
+    """Summed NLL of each forget answer, and of each refusal, if any, as the answer to each forget question."""
 
     ids: list[str]
     nll: list[float]
