@@ -365,8 +365,8 @@ def test_what_a_study_cost_wants_a_table_and_a_folder(
     from palimpsest.report import cost
 
     given, table = PLACES[place](tmp_path), written(tmp_path / "summary.csv", b"metric,value\n")
-    spec = {"study": "a", "folder": str(tmp_path), "jobs": [{"stage": "data", "benchmark": "b", "file": "data.tsv"}]}
-    written(tmp_path / "data.tsv", b"s\tcpu_time\tmax_rss\n1\t1\t1\n")
+    spec = {"study": "a", "folder": str(tmp_path), "jobs": [{"stage": "data", "benchmark": "b", "file": "data.json"}]}
+    written(tmp_path / "data.json", b'{"seconds": 1}')
     for summary, out in ((given, tmp_path), (table, given)):
         if place == "a folder" and out == given:
             continue

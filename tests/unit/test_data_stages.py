@@ -115,6 +115,14 @@ def test_a_split_of_broken_data_names_the_file(made: tuple[Path, Path], tmp_path
     assert "data/authors.jsonl: sha256 is" in done.stderr
 
 
+def test_an_input_that_the_stage_does_not_read_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
+    spec = {"kind": "tofu", "split": "forget10", "settings": {"retain_authors": 9}}
+    given = f"{made[0]}/manifest.json"
+    done = run_stage(tmp_path, "split", spec, "split", f"data={given}", f"dataset={given}")
+    assert (done.returncode, done.stderr) == (2, "palimpsest split: --in dataset=: this stage does not read it\n")
+    assert not (tmp_path / "split").exists()
+
+
 def test_rows_survive_every_separator_that_unicode_has(tmp_path: Path) -> None:
     texts = [Text(id=str(i), text=f"a{separator}b") for i, separator in enumerate("\n\r\u2028\u2029\x85\x0b\x0c\x1c")]
     write_rows(tmp_path / "rows.jsonl", texts)

@@ -1,4 +1,4 @@
-"""What jobs cost, from Snakemake's own files to the page."""
+"""What jobs cost, from what they measured to the page."""
 
 import csv
 import io
@@ -16,16 +16,15 @@ from palimpsest.report.cost import CostSpec, cost_table, measured_jobs, quality_
 from palimpsest.report.cost_page import duration, time_against_quality
 from palimpsest.report.rows import clean_summary
 
-HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
 TOFU = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}
 
 
-def job(folder, name, *seconds, rss=512, cpu=None, **changes):
-    """A job and its benchmark file, a line a repetition; without seconds it was not measured."""
+def job(folder, name, seconds=None, memory=0.5, cpu=None, **changes):
+    """A job and what it measured; without seconds it was not measured."""
     if seconds:
-        lines = [f"{s}\t0:00:01\t{rss}\t2343.05\t1\t1\t0.00\t2.12\t87.63\t{cpu or s}" for s in seconds]
-        (folder / f"{name}.tsv").write_text("\n".join([HEAD, *lines]) + "\n")
-    return TOFU | {"stage": "unlearn", "method": "npo", "variant": "default", "seed": 0, "file": f"{name}.tsv"} | changes
+        measured = {"seconds": seconds, "cpu_seconds": cpu or seconds, "peak_memory_gb": memory, "peak_gpu_memory_gb": 0.0}
+        (folder / f"{name}.json").write_text(json.dumps(measured))
+    return TOFU | {"stage": "unlearn", "method": "npo", "variant": "default", "seed": 0, "file": f"{name}.json"} | changes
 
 
 def spec(folder, *jobs):
@@ -38,7 +37,7 @@ def jobs(tmp_path):
     return [
         job(tmp_path, "base", 30, stage="base", split="", method="", variant="", seed=None),
         job(tmp_path, "unlearn0", 100, cpu=90, gpu=2),
-        job(tmp_path, "unlearn1", 300, rss=2048, cpu=270, gpu=2, seed=1),
+        job(tmp_path, "unlearn1", 300, memory=2.0, cpu=270, gpu=2, seed=1),
         job(tmp_path, "unlearn2", seed=2),
         job(tmp_path, "ga", method="ga"),
         job(tmp_path, "attack", 60, stage="attack", attack="relearn-random"),
@@ -66,21 +65,20 @@ def test_a_job_without_a_file_is_not_measured_and_costs_no_zero(tmp_path, jobs):
     assert all(math.isnan(ga[name]) for name in ("wall_s_mean", "wall_s_sum", "cpu_h", "gpu_h", "peak_memory_gb"))
 
 
-def test_repetitions_count_once_and_what_snakemake_could_not_see_is_unknown(monkeypatch, tmp_path):
-    repeated = measured_jobs(spec(tmp_path, job(tmp_path, "x", 10, 20)))
-    assert repeated["wall_s"].tolist() == [15]
-    (tmp_path / "short.tsv").write_text(f"{HEAD}\n0.02\t0:00:00\tNA\tNA\tNA\tNA\t-\t-\t0.00\t0\n")
-    short = measured_jobs(spec(tmp_path, job(tmp_path, "short")))
-    assert short["wall_s"].tolist() == [0.02]
-    assert short["peak_memory_gb"].isna().all()
-    text = json.dumps({"study": "demo", "folder": str(tmp_path), "jobs": [job(tmp_path, "short")]})
+def test_a_job_of_an_older_version_is_measured_in_part(monkeypatch, tmp_path):
+    (tmp_path / "old.json").write_text(json.dumps({"seconds": 0.02}))
+    old = measured_jobs(spec(tmp_path, job(tmp_path, "old")))
+    assert old["wall_s"].tolist() == [0.02]
+    assert old["peak_memory_gb"].isna().all()
+    text = json.dumps({"study": "demo", "folder": str(tmp_path), "jobs": [job(tmp_path, "old")]})
     assert run(monkeypatch, tmp_path, text) == 0
     assert not {"nan", "None"} & set(Page((tmp_path / "cost.html").read_text()).text.split())
 
 
-def test_another_file_is_an_error_that_names_it(tmp_path):
-    (tmp_path / "x.tsv").write_text("not\ta benchmark\n1\t2\n")
-    with pytest.raises(cost.UserError, match=r"x\.tsv: no benchmark file of Snakemake"):
+@pytest.mark.parametrize("text", ["not JSON", "[1]", '{"seconds": "long"}'])
+def test_another_file_is_an_error_that_names_it(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(cost.UserError, match=r"x\.json: not the environment of a job"):
         measured_jobs(spec(tmp_path, job(tmp_path, "x")))
 
 

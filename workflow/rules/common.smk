@@ -9,7 +9,7 @@ from palimpsest.study.stages import Artefacts
 study = open_study(config, layers)
 artefacts = Artefacts(study)
 of = partial(ruling.Rule, artefacts)
-ask = partial(ruling.resource, study)
+ask = partial(ruling.resource, artefacts)
 
 RESULTS = study.results
 DEPLOYED = workflow.deployment_settings.deployment_method

@@ -23,11 +23,8 @@ rule external:
         mem="2GB",
         runtime="30m",
     params:
-        stage=_external.stage,
         before="",
-        spec=_external.spec,
-        code=_external.code,
-        inputs=_external.flags,
+        job=_external.job,
     message:
         "Importing {wildcards.name} ({wildcards.model}, {wildcards.split})"
     shell:
@@ -48,11 +45,8 @@ use rule external as data with:
     container:
         IMAGES.data
     params:
-        stage=_data.stage,
         before=ruling.NETWORK,
-        spec=_data.spec,
-        code=_data.code,
-        inputs=_data.flags,
+        job=_data.job,
         files=_data.files,
     message:
         "Getting the data of {wildcards.benchmark}"
@@ -72,11 +66,8 @@ use rule external as split with:
     container:
         IMAGES.data
     params:
-        stage=_split.stage,
         before="",
-        spec=_split.spec,
-        code=_split.code,
-        inputs=_split.flags,
+        job=_split.job,
     message:
         "Splitting {wildcards.benchmark}: {wildcards.split}"
 
@@ -96,10 +87,7 @@ use rule external as draw with:
     container:
         IMAGES.train
     params:
-        stage=_draw.stage,
         before="",
-        spec=_draw.spec,
-        code=_draw.code,
-        inputs=_draw.flags,
+        job=_draw.job,
     message:
         "Drawing the data of {wildcards.benchmark} (seed {wildcards.seed})"

@@ -11,18 +11,13 @@ use rule finetune as evaluate with:
         manifest=_evaluate.manifest,
     log:
         _evaluate.log,
-    benchmark:
-        _evaluate.benchmark
     conda:
         "../../envs/evaluate.yaml"
     container:
         IMAGES.evaluate
     params:
-        stage=_evaluate.stage,
         before=_evaluate.network,
-        spec=_evaluate.spec,
-        code=_evaluate.code,
-        inputs=_evaluate.flags,
+        job=_evaluate.job,
     message:
         "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
@@ -37,11 +32,8 @@ use rule external as select with:
     group:
         "selections"
     params:
-        stage=_select.stage,
         before="",
-        spec=_select.spec,
-        code=_select.code,
-        inputs=_select.flags,
+        job=_select.job,
     message:
         "Selecting among the trials of {wildcards.method} ({wildcards.model}, {wildcards.split})"
 
@@ -57,10 +49,7 @@ use rule external as scores with:
     group:
         "scores"
     params:
-        stage=_scores.stage,
         before="",
-        spec=_scores.spec,
-        code=_scores.code,
-        inputs=_scores.flags,
+        job=_scores.job,
     message:
         "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"

@@ -17,8 +17,6 @@ rule finetune:
         manifest=_finetune.manifest,
     log:
         _finetune.log,
-    benchmark:
-        _finetune.benchmark
     conda:
         "../../envs/train.yaml"
     container:
@@ -30,11 +28,8 @@ rule finetune:
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
-        stage=_finetune.stage,
         before="",
-        spec=_finetune.spec,
-        code=_finetune.code,
-        inputs=_finetune.flags,
+        job=_finetune.job,
     message:
         "Training {wildcards.method} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
@@ -48,14 +43,9 @@ use rule finetune as base_tiny with:
         manifest=_base.manifest,
     log:
         _base.log,
-    benchmark:
-        _base.benchmark
     params:
-        stage=_base.stage,
         before="",
-        spec=_base.spec,
-        code=_base.code,
-        inputs=_base.flags,
+        job=_base.job,
     message:
         "Training the base of {wildcards.model} ({wildcards.benchmark})"
 
@@ -74,11 +64,8 @@ use rule external as base_pretrained with:
     container:
         IMAGES.train
     params:
-        stage=_fetched.stage,
         before=ruling.NETWORK,
-        spec=_fetched.spec,
-        code=_fetched.code,
-        inputs=_fetched.flags,
+        job=_fetched.job,
     message:
         "Fetching {wildcards.model}"
 
@@ -92,11 +79,8 @@ use rule base_pretrained as given with:
     log:
         _given.log,
     params:
-        stage=_given.stage,
         before=ruling.NETWORK,
-        spec=_given.spec,
-        code=_given.code,
-        inputs=_given.flags,
+        job=_given.job,
     message:
         "Fetching {wildcards.method} of {wildcards.model}"
 
@@ -109,14 +93,9 @@ use rule finetune as reinforce with:
         manifest=_reinforce.manifest,
     log:
         _reinforce.log,
-    benchmark:
-        _reinforce.benchmark
     params:
-        stage=_reinforce.stage,
         before="",
-        spec=_reinforce.spec,
-        code=_reinforce.code,
-        inputs=_reinforce.flags,
+        job=_reinforce.job,
     message:
         "Reinforcing {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
@@ -128,14 +107,9 @@ use rule finetune as reference with:
         manifest=_reference.manifest,
     log:
         _reference.log,
-    benchmark:
-        _reference.benchmark
     params:
-        stage=_reference.stage,
         before="",
-        spec=_reference.spec,
-        code=_reference.code,
-        inputs=_reference.flags,
+        job=_reference.job,
     message:
         "Computing reference log-probabilities ({wildcards.subject}, {wildcards.name}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
@@ -148,18 +122,13 @@ use rule finetune as unlearn with:
         manifest=_unlearn.manifest,
     log:
         _unlearn.log,
-    benchmark:
-        _unlearn.benchmark
     conda:
         "../../envs/evaluate.yaml"
     container:
         IMAGES.evaluate
     params:
-        stage=_unlearn.stage,
         before="",
-        spec=_unlearn.spec,
-        code=_unlearn.code,
-        inputs=_unlearn.flags,
+        job=_unlearn.job,
     message:
         "Unlearning with {wildcards.method} {wildcards.variant} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
@@ -171,13 +140,8 @@ use rule finetune as attack with:
         manifest=_attack.manifest,
     log:
         _attack.log,
-    benchmark:
-        _attack.benchmark
     params:
-        stage=_attack.stage,
         before="",
-        spec=_attack.spec,
-        code=_attack.code,
-        inputs=_attack.flags,
+        job=_attack.job,
     message:
         "Attacking: {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"

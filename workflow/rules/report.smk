@@ -13,11 +13,8 @@ use rule external as summarise with:
     group:
         "report"
     params:
-        stage=_summarise.stage,
         before="",
-        spec=_summarise.spec,
-        code=_summarise.code,
-        inputs=_summarise.flags,
+        job=_summarise.job,
     message:
         "Collecting the metrics of all models"
 
@@ -47,11 +44,8 @@ use rule external as page with:
     group:
         "report"
     params:
-        stage=_report.stage,
         before="",
-        spec=_report.spec,
-        code=_report.code,
-        inputs=_report.flags,
+        job=_report.job,
     message:
         "Writing the report"
 

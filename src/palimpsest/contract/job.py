@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -26,7 +26,7 @@ from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, 
 from palimpsest.faults import explained
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.digest import code_today, stage_module
-from palimpsest.provenance.environment import describe_environment
+from palimpsest.provenance.environment import describe_environment, used
 from palimpsest.provenance.manifest import (
     ENVIRONMENT,
     MANIFEST,
@@ -55,9 +55,11 @@ class Job(Generic[Spec]):
     """
 
     spec: Spec
-    inputs: dict[str, dict[str, Path]]
+    given: dict[str, dict[str, Path]]
     out: Path
     scratch: Path
+    read: set[str] = field(default_factory=set)
+    """The names of the inputs that the work has asked for."""
 
     @cached_property
     def remarks(self) -> list[Remark]:
@@ -79,8 +81,13 @@ class Job(Generic[Spec]):
 
     def input(self, name: str) -> Path:
         """Return the directory of the one artefact given under this name."""
-        (directory,) = self.inputs[name].values()
+        (directory,) = self.inputs(name).values()
         return directory
+
+    def inputs(self, name: str) -> dict[str, Path]:
+        """Return the directories given under this name, by id; empty if there are none."""
+        self.read.add(name)
+        return self.given.get(name, {})
 
     def keep(self, path: Path, write: Callable[[Path], None]) -> None:
         """Write a finished part of the work into `scratch`, whole or not at all, for a run that continues the work."""
@@ -93,7 +100,7 @@ class Job(Generic[Spec]):
 
     def each_input(self, name: str, listed: Iterable[str]) -> dict[str, Path]:
         """Return the directories given under this name by id, in the order of `listed`; raises UserError if the ids differ."""
-        directories, ids = self.inputs.get(name, {}), list(listed)
+        directories, ids = self.inputs(name), list(listed)
         if different := directories.keys() ^ set(ids):
             lone = min(different)
             said = "given, but not named by the spec" if lone in directories else "named by the spec, but not given"
@@ -152,24 +159,12 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     if not (code := _code(name, args.code)):
         raise UserError("the code of this stage was edited after Snakemake planned the job: run snakemake again")
     raw = _json(args.spec)
-    try:
-        spec = spec_type.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"spec: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    weights = getattr(spec_type, "reads_weights", True)
-    read = [verify_artefact(path, weights=weights) for _, path in args.inputs] if processes.is_main() else []
+    spec = _validated(spec_type, raw)
+    read = _verified(args.inputs, weights=getattr(spec_type, "reads_weights", True))
+    inputs, hashes = _hashed(args.inputs)
     taken = getattr(spec_type, "takes_diverged", False)
     inherited = next((manifest["diverged"] for manifest in read if "diverged" in manifest and not taken), None)
     record = processes.main_value(inherited)
-    inputs: dict[str, dict[str, Path]] = {}
-    hashes: dict[str, str] = {}
-    for label, path in args.inputs:
-        kind, _, each = label.partition(":")
-        if label in hashes:
-            raise UserError(f"--in {label}=: given twice")
-        hashes[label] = sha256_file(path)
-        inputs.setdefault(kind, {})[each] = path.parent
 
     out: Path = args.out.parent
     # The scratch folder is named after spec, code and inputs, so a checkpoint of other settings or code is never resumed.
@@ -179,26 +174,47 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     with place as partial:
         processes.barrier()
         job = Job(spec, inputs, partial, scratch)
+        checked = time.time()
         diverged = Diverged.from_record(record) if record else _work(work, job)
-        processes.barrier()
+        worked, uses = time.time(), processes.gather(used())
         if not processes.is_main():
             return None
-        manifest = build_manifest(
-            partial,
-            stage=name,
-            spec=raw,
-            code=code,
-            inputs=hashes,
-            diverged=diverged.record if diverged else None,
-            remarks=job.remarks,
-        )
-        environment = json.dumps(describe_environment(started), indent=1) + "\n"
+        ended = diverged.record if diverged else None
+        manifest = build_manifest(partial, stage=name, spec=raw, code=code, inputs=hashes, diverged=ended, remarks=job.remarks)
+        phases = {"check": checked - started, "work": worked - checked, "write": time.time() - worked}
+        environment = json.dumps(describe_environment(started, phases, uses), indent=1) + "\n"
         (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
         write_manifest(partial, manifest)
         replace(partial, out)
         shutil.rmtree(scratch, ignore_errors=True)
     log.info("%s: %s in %.1f s", name, "diverged" if diverged else "done", time.time() - started)
     return diverged
+
+
+def _validated(spec_type: type[Spec], raw: Any) -> Spec:
+    try:
+        return spec_type.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"spec: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _hashed(given: Iterable[tuple[str, Path]]) -> tuple[dict[str, dict[str, Path]], dict[str, str]]:
+    """Return the folders of the inputs by name and id, and the hashes of their manifests by label."""
+    folders: dict[str, dict[str, Path]] = {}
+    hashes: dict[str, str] = {}
+    for label, path in given:
+        name, _, each = label.partition(":")
+        if label in hashes:
+            raise UserError(f"--in {label}=: given twice")
+        hashes[label] = sha256_file(path)
+        folders.setdefault(name, {})[each] = path.parent
+    return folders, hashes
+
+
+def _verified(given: Iterable[tuple[str, Path]], *, weights: bool) -> list[dict[str, Any]]:
+    """Return the manifests of the inputs, whose files one process checks."""
+    return [verify_artefact(path, weights=weights) for _, path in given] if processes.is_main() else []
 
 
 def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
@@ -220,6 +236,9 @@ def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
             with suppress(OSError):
                 refused.write_text(json.dumps([str(error), run]), encoding="utf-8")
         raise
+    # Otherwise, an input under a name that the stage does not know would be ignored.
+    if unread := job.given.keys() - job.read:
+        raise UserError(f"--in {min(unread)}=: this stage does not read it")
     return None
 
 

@@ -1,9 +1,11 @@
-"""The environment of a job: versions, host, times. It is stored next to the manifest, so that manifests are reproducible."""
+"""The environment and cost of a job: versions, host, time, memory; stored beside the manifest, so that manifests repeat."""
 
 import os
 import platform
+import resource
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,26 @@ PACKAGES = (
 )
 
 
-def describe_environment(started: float) -> dict[str, Any]:
-    """Return commit, versions, host, container image, command and wall time in seconds since `started` (time.time())."""
+def used() -> dict[str, float]:
+    """Return the CPU seconds of this process and its children so far, and its peak memory on the CPU and on its GPU, in GB."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Linux counts kilobytes, macOS bytes.
+    unit = 1024**3 if sys.platform == "darwin" else 1024**2
+    torch = sys.modules.get("torch")
+    on_gpu = torch is not None and torch.cuda.is_initialized()
+    return {
+        "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
+        "peak_memory_gb": round(own.ru_maxrss / unit, 4),
+        "peak_gpu_memory_gb": round(torch.cuda.max_memory_allocated() / 1024**3, 4) if torch and on_gpu else 0.0,
+    }
+
+
+def describe_environment(started: float, phases: Mapping[str, float], uses: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return commit, versions, host, container image, command, times and memory.
+
+    `started` is in seconds (time.time()); `phases` are the seconds of each part of the job; `uses` are what each process `used`:
+    CPU seconds and memory are summed, but of the GPUs the fullest counts.
+    """
     return {
         "commit": os.environ.get(COMMIT) or None,
         "python": platform.python_version(),
@@ -48,6 +68,9 @@ def describe_environment(started: float) -> dict[str, Any]:
         "command": sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),
+        "phases": {name: round(seconds, 3) for name, seconds in phases.items()},
+        **{name: round(sum(use[name] for use in uses), 4) for name in ("cpu_seconds", "peak_memory_gb")},
+        "peak_gpu_memory_gb": max(use["peak_gpu_memory_gb"] for use in uses),
     }
 
 

@@ -1,5 +1,6 @@
-"""What a study cost: Snakemake's measurements of its jobs as a page beside the report, for its numbers never repeat."""
+"""What a study cost: the time and memory of its jobs, as a page beside the report, because these numbers never repeat."""
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -16,12 +17,17 @@ from palimpsest.settings import Settings
 
 CSV, PAGE = "cost.csv", "cost.html"
 GROUP = ["stage", *KEY, "method", "attack"]
-# Snakemake's column, ours, and how many of its units one of ours has.
-MEASURES = {"s": ("wall_s", 1.0), "cpu_time": ("cpu_h", 3600.0), "max_rss": ("peak_memory_gb", 1024.0)}
+# The key in a job's environment.json, the column, and how many of its units one of ours has.
+MEASURES = {
+    "seconds": ("wall_s", 1.0),
+    "cpu_seconds": ("cpu_h", 3600.0),
+    "peak_memory_gb": ("peak_memory_gb", 1.0),
+    "peak_gpu_memory_gb": ("peak_gpu_memory_gb", 1.0),
+}
 
 
 class MeasuredJob(Settings):
-    """Which job a benchmark file is of; what does not tell it from others is left out."""
+    """The job that made an artefact; fields that do not distinguish it from others are left out."""
 
     stage: str
     benchmark: str
@@ -34,11 +40,11 @@ class MeasuredJob(Settings):
     gpu: int = 0
     """How many GPUs it held."""
     file: str
-    """Snakemake's benchmark file, relative to `folder`."""
+    """The artefact's environment.json, relative to `folder`."""
 
 
 class CostSpec(Settings):
-    """Every job of a study; one whose file is not there was not measured."""
+    """Every job of a study that computes with a model; a job without a file was not measured."""
 
     study: str
     folder: str = "."
@@ -64,21 +70,19 @@ def _read_summary(path: Path) -> pd.DataFrame:
 
 
 def measured_jobs(spec: CostSpec) -> pd.DataFrame:
-    """Return one row a job: what it is, wall seconds, CPU and GPU hours, peak memory in GB; NaN where it was not measured."""
+    """Return one row per job: what it is, wall seconds, CPU and GPU hours, peak memory in GB; NaN where it was not measured."""
     rows = [job.model_dump() | _measures(Path(spec.folder, job.file)) for job in spec.jobs]
     frame = pd.DataFrame(rows, columns=[*MeasuredJob.model_fields, *(name for name, _ in MEASURES.values())])
     return frame.assign(gpu_h=frame["wall_s"] * frame["gpu"] / 3600)
 
 
 def _measures(path: Path) -> dict[str, float]:
-    """Return the means of a benchmark file over its repetitions; Snakemake writes NA or - for what it could not see."""
-    if not path.is_file():
-        return {name: math.nan for name, _ in MEASURES.values()}
+    """Return what a job measured of itself; a job of an older version measured less."""
     try:
-        table = pd.read_csv(path, sep="\t", na_values=["-"])
-        return {name: float(pd.to_numeric(table[key]).mean()) / unit for key, (name, unit) in MEASURES.items()}
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: no benchmark file of Snakemake: {error}") from None
+        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return {name: float(told.get(key, math.nan)) / unit for key, (name, unit) in MEASURES.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not the environment of a job: {error}") from None
 
 
 def cost_table(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -93,6 +97,7 @@ def cost_table(jobs: pd.DataFrame) -> pd.DataFrame:
             cpu_h=("cpu_h", _known_sum),
             gpu_h=("gpu_h", _known_sum),
             peak_memory_gb=("peak_memory_gb", "max"),
+            peak_gpu_memory_gb=("peak_gpu_memory_gb", "max"),
         )
         .reset_index()
     )

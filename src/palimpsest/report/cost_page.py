@@ -14,7 +14,7 @@ from palimpsest.report.names import model_label, standing_variant
 from palimpsest.report.page import data_uri, page_environment
 from palimpsest.report.style import STYLE
 
-HEADS = ("Jobs", "Wall time, mean", "Wall time, sum", "CPU time", "GPU time", "Peak memory")
+HEADS = ("Jobs", "Wall time, mean", "Wall time, sum", "CPU time", "GPU time", "Peak memory", "Peak GPU memory")
 NOT_MEASURED = "not measured"
 
 
@@ -60,9 +60,8 @@ def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
     cells = dict.fromkeys(HEADS, NOT_MEASURED) | {"Jobs": f"{jobs} ({measured} measured)" if measured < jobs else str(jobs)}
     if measured:
         wall = (duration(row["wall_s_mean"]), duration(row["wall_s_sum"]))
-        cells |= dict(
-            zip(HEADS[1:], (*wall, _time(row["cpu_h"]), _time(row["gpu_h"]), _memory(row["peak_memory_gb"])), strict=True)
-        )
+        memory = (_memory(row["peak_memory_gb"]), _memory(row["peak_gpu_memory_gb"]))
+        cells |= dict(zip(HEADS[1:], (*wall, _time(row["cpu_h"]), _time(row["gpu_h"]), *memory), strict=True))
     return {
         "method": row["method"],
         "label": " · ".join(part for part in (model_label(row["method"], ""), row["attack"]) if part) or "shared",
@@ -82,7 +81,7 @@ def _time(hours: float) -> str:
 
 
 def _memory(gigabytes: float) -> str:
-    return NOT_MEASURED if math.isnan(gigabytes) else f"{gigabytes:.2f} GB"
+    return NOT_MEASURED if math.isnan(gigabytes) else f"{gigabytes:.2f} GB" if gigabytes else "none"
 
 
 def duration(seconds: float) -> str:

@@ -69,7 +69,7 @@ def work(job: Job[Spec]) -> None:
 def _measured(job: Job[Spec]) -> Iterator[Measured]:
     """Yield the measurements of the run's models."""
     spec, run = job.spec, ModelId(**job.spec.run.model_dump())
-    for subject, path in job.inputs.get("eval", {}).items():
+    for subject, path in job.inputs("eval").items():
         yield Measured(run.at(subject).columns, path, "evaluation", list(spec.suites))
     for subject, path in job.each_input("attack", spec.attacks).items():
         yield Measured(run.at(subject).columns, path, "attack", spec.attacks[subject])
@@ -80,10 +80,9 @@ def _measured(job: Job[Spec]) -> Iterator[Measured]:
 def _retrains(job: Job[Spec]) -> Retrains:
     """Return the Retrains that the run's models are compared with, without those that diverged."""
     own, others = (
-        [path for path in job.inputs.get(name, {}).values() if not Artefact({}, path).diverged]
-        for name in ("retrain", "other_retrains")
+        [path for path in job.inputs(name).values() if not Artefact({}, path).diverged] for name in ("retrain", "other_retrains")
     )
-    is_absent = bool(job.inputs.get("retrain")) and not own
+    is_absent = bool(job.inputs("retrain")) and not own
     is_absent |= any((gap.method, gap.of) == ("retrain", "evaluation") for gap in job.spec.gaps)
     return Retrains(own[0] if own else None, others, job.spec.published, is_absent)
 

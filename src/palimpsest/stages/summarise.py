@@ -29,10 +29,10 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Write the tidy table and the trials as CSV too, and all tables for the report."""
-    scores, external = (list(job.inputs.get(name, {}).values()) for name in ("scores", "external"))
+    scores, external = (list(job.inputs(name).values()) for name in ("scores", "external"))
     results = read_scores([*scores, *external], "scores", COLUMNS)
     artefacts = pd.concat([read_artefacts(scores), imported_paths(external)], ignore_index=True)
-    selections = read_selections(job.inputs.get("selection", {}))
+    selections = read_selections(job.inputs("selection"))
     remarks = pd.concat([read_scores(scores, "remarks", REMARK_COLUMNS), study_remarks(job.spec.gaps)], ignore_index=True)
     tables = {
         "summary": results,

@@ -74,7 +74,7 @@ def _edit(job: Job[Spec]) -> None:
     from palimpsest.stages.unlearning import further_models
 
     spec = job.spec
-    if spec.training is not None or spec.loss is None or spec.watched or not spec.keep or "selection" in job.inputs:
+    if spec.training is not None or spec.loss is None or spec.watched or not spec.keep or job.inputs("selection"):
         raise UserError(f"spec: {spec.method} edits weights: it takes only loss, keeps the model, and takes no selection")
     method = make_method(spec.method, spec.loss)
     assert isinstance(method, EditMethod)
@@ -87,7 +87,7 @@ def _edit(job: Job[Spec]) -> None:
 
 def _settings(job: Job[Spec]) -> Selected:
     spec = job.spec
-    if "selection" in job.inputs:
+    if job.inputs("selection"):
         if spec.training is not None or spec.loss is not None:
             raise UserError("spec: training and loss must be null with the input 'selection', which names them")
         return _read_selection(job.input("selection") / "selection.json")

@@ -9,6 +9,7 @@ from typing import Any
 
 from palimpsest.arguments import Parser, refuse
 from palimpsest.errors import UserError
+from palimpsest.provenance.manifest import ENVIRONMENT
 from palimpsest.study.description import config_text
 from palimpsest.study.stages import Artefacts
 from palimpsest.study.study import Study
@@ -39,11 +40,11 @@ def list_measured(artefacts: Artefacts) -> dict[str, Any]:
             "stage": node.stage,
             **{name: value for name, value in node.columns.items() if value not in ("", None)},
             "gpu": study.config.models[node.of.model].resources.gpu,
-            "file": f"{node.path}.tsv",
+            "file": f"{node.path}/{ENVIRONMENT}",
         }
         for node in artefacts.measured()
     ]
-    return {"study": study.config.study, "folder": f"{study.results}/benchmarks", "jobs": jobs}
+    return {"study": study.config.study, "folder": study.results, "jobs": jobs}
 
 
 def _config(text: str) -> dict[str, Any]:

@@ -38,8 +38,7 @@ AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
 # The command of every stage; a rule that inherits from another cannot change it.
 COMMAND = (
     "{params.before} python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-    " {params.stage} --spec {params.spec:q} --code {params.code} {params.inputs}"
-    " --out {output.manifest} > {log} 2>&1"
+    " {params.job} --out {output.manifest} > {log} 2>&1"
 )
 
 
@@ -68,20 +67,22 @@ class Rule:
     def __init__(self, artefacts: Artefacts, stage: str, only: Callable[[Node], bool] = lambda node: True) -> None:
         study, row = artefacts.study, STAGES[stage]
         self._artefacts, self._path = artefacts, row.path
-        self.stage = asked(lambda wildcards: artefacts.module(self._node(wildcards)))
         names = self._names([node for node in artefacts.of(stage) if only(node)])
         self.manifest = f"{study.results}/{_constrained(row.path, names)}/{MANIFEST}"
         self.log = f"{study.results}/logs/{row.path}.log"
-        self.benchmark = f"{study.results}/benchmarks/{row.path}.tsv"
         self.inputs = asked(lambda wildcards: _by_name(artefacts.inputs(self._node(wildcards))))
-        self.spec = asked(lambda wildcards: spec_of(study, self._node(wildcards)))
-        self.code = asked(lambda wildcards: artefacts.code(self._node(wildcards)))
-        self.flags = asked(lambda wildcards: as_flags(artefacts.inputs(self._node(wildcards))))
+        self.job = asked(lambda wildcards: self._command(self._node(wildcards)))
         self.network = asked(lambda wildcards: NETWORK if needs_network(study, self._node(wildcards)) else "")
         self.files = asked(lambda wildcards: source_files(study, self._node(wildcards)))
 
     def _node(self, wildcards: Wildcards) -> Node:
         return self._artefacts.at(self._path.format(**dict(wildcards.items())))
+
+    def _command(self, node: Node) -> str:
+        """Return the module of a job's stage and its arguments: one parameter, because Snakemake spends time on each."""
+        found = self._artefacts
+        spec = shlex.quote(spec_of(found.study, node))
+        return f"{found.module(node)} --spec {spec} --code {found.code(node)} {as_flags(found.inputs(node))}"
 
     def _names(self, nodes: Iterable[Node]) -> dict[str, str]:
         """Return a regular expression for each wildcard, which matches only the study's values of it."""
@@ -126,12 +127,19 @@ def written_config(study: Study) -> Callable[[Wildcards], str]:
     return asked(lambda wildcards: canonical_json(resolve_config(study)))
 
 
-def resource(study: Study, name: str) -> Callable[..., int | str]:
-    """Return a function that gives the amount of a resource for a model's job; memory and time grow with the attempt."""
+def resource(artefacts: Artefacts, name: str) -> int | str | Callable[..., int | str]:
+    """Return a function that gives the amount of a resource for a model's job; memory and time grow with the attempt.
+
+    An amount that all models of the study share is returned itself, because Snakemake spends time on functions.
+    """
+    models = artefacts.study.config.models
+    amounts: set[int | str] = {getattr(models[node.of.model].resources, name) for node in artefacts.measured()}
+    if len(amounts) == 1 and name not in GROWING:
+        return amounts.pop()
 
     @asked
     def ask(wildcards: Wildcards) -> int | str:
-        value: int | str = getattr(study.config.models[wildcards.model].resources, name)
+        value: int | str = getattr(models[wildcards.model].resources, name)
         return value
 
     @asked
