@@ -109,21 +109,26 @@ def plan(*arguments: str) -> tuple[int, float, float, float]:
     return int(found[1]), time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
+def plan_both(seeds: int = 40, variants: int = 64) -> dict[str, tuple[int, float, float, float]]:
+    """Return the cost of both dry runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        bare, overlay = Path(folder, "Snakefile"), Path(folder, "study.yaml")
+        bare.write_text(bare_of(seeds, variants), encoding="utf-8")
+        overlay.write_text(yaml.safe_dump(study_of(seeds, variants)), encoding="utf-8")
+        configs = ["--configfile", str(ROOT / "config.yaml"), str(overlay)]
+        return {
+            "a bare Snakefile": plan("--snakefile", str(bare), "--directory", folder, "--workflow-profile", "none"),
+            "the workflow": plan("--snakefile", str(ROOT / "Snakefile"), "--directory", folder, *configs),
+        }
+
+
 def main() -> None:
     """Plan both and print the cost."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=whole(1), default=40)
     parser.add_argument("--variants", type=whole(len(METHODS)), default=64, help="variants of both methods together")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        bare, overlay = Path(folder, "Snakefile"), Path(folder, "study.yaml")
-        bare.write_text(bare_of(args.seeds, args.variants), encoding="utf-8")
-        overlay.write_text(yaml.safe_dump(study_of(args.seeds, args.variants)), encoding="utf-8")
-        configs = ["--configfile", str(ROOT / "config.yaml"), str(overlay)]
-        runs = {
-            "a bare Snakefile": plan("--snakefile", str(bare), "--directory", folder, "--workflow-profile", "none"),
-            "the workflow": plan("--snakefile", str(ROOT / "Snakefile"), "--directory", folder, *configs),
-        }
+    runs = plan_both(args.seeds, args.variants)
     print(f"{'':20s} {'jobs':>7s} {'seconds':>8s} {'CPU s':>7s} {'peak MB':>8s}")
     for name, (jobs, seconds, cpu, memory) in runs.items():
         print(f"{name:20s} {jobs:7d} {seconds:8.1f} {cpu:7.1f} {memory:8.0f}")

@@ -30,16 +30,19 @@ REFUSAL_TOKENS = 1200
 # Bytes of activations per token and layer, as multiples of the width in 16 bits (arXiv 2205.05198, eq. 1, without the attention
 # scores, which are never stored).
 LAYER_BYTES = 34
+# Tokens of a batch that is generated on a GPU: `GPU_TOKENS` of evaluation/generation.py.
+CACHED_TOKENS = 2**15
 
 
 @dataclass(frozen=True)
 class Size:
-    """The size of a decoder."""
+    """The size of a decoder; `shared_heads` is the number of attention heads that share keys and values."""
 
     parameters: float
     layers: int
     width: int
     vocabulary: int = 32000
+    shared_heads: int = 1
 
     @classmethod
     def guess(cls, parameters: float) -> Size:
@@ -51,8 +54,8 @@ class Size:
 SIZES = {
     "NousResearch/Llama-2-7b-hf": Size(6_738_415_616, 32, 4096),
     "NousResearch/Llama-2-7b-chat-hf": Size(6_738_415_616, 32, 4096),
-    "HuggingFaceH4/zephyr-7b-beta": Size(7_241_732_096, 32, 4096),
-    "HuggingFaceTB/SmolLM2-135M-Instruct": Size(134_515_008, 30, 576, 49152),
+    "HuggingFaceH4/zephyr-7b-beta": Size(7_241_732_096, 32, 4096, shared_heads=4),
+    "HuggingFaceTB/SmolLM2-135M-Instruct": Size(134_515_008, 30, 576, 49152, shared_heads=3),
 }
 
 
@@ -93,14 +96,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on a GPU: the part that FSDP shards over the GPUs of a job, and the part that each GPU holds."""
+    """Bytes on a GPU: the part that FSDP shards over the GPUs of a job, and the part that each GPU holds.
+
+    A training that is watched needs other memory between its epochs: of the whole model, gathered on every GPU.
+    """
 
     shared: float = 0.0
     each: float = 0.0
+    gathered: float = 0.0
+    between: Memory | None = None
 
     def on(self, gpus: int) -> float:
         """Return the bytes per GPU with this number of GPUs."""
-        return self.shared / gpus + self.each
+        own = self.shared / gpus + self.each + (self.gathered if gpus > 1 else 0)
+        return max(own, self.between.on(gpus)) if self.between else own
 
 
 @dataclass(frozen=True)
@@ -119,9 +128,14 @@ class Row:
         return next((gpus for gpus in numbers if self.memory.on(gpus) <= gigabytes * USABLE), 0)
 
 
-def weight_bytes(size: Size, precision: str) -> float:
+def weight_bytes(size: Size, precision: str, *, frozen: bool = False) -> float:
     """Return the bytes of a model's weights."""
-    return size.parameters * (2 if precision == "bf16" else 4)
+    return size.parameters * (2 if precision == "bf16" or (frozen and precision == "bf16-mixed") else 4)
+
+
+def cache_bytes(size: Size, precision: str) -> float:
+    """Return the bytes of the keys and values of a batch in generation."""
+    return CACHED_TOKENS * 2 * size.layers * size.width / size.shared_heads * (4 if precision == "fp32" else 2)
 
 
 def training_bytes(size: Size, precision: str, trained: float) -> float:
@@ -219,7 +233,8 @@ class Plan:
     def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:
         suites = self._wanted(node).suites
         work = sum((self._suite(node, self._study.config.suites[name]) for name in sorted(suites)), Work())
-        return "weights", self._frozen(node), work
+        memory = self._frozen(node)
+        return "weights", replace(memory, each=memory.each + self._cache(node, work)), work
 
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
         attack, forget = self._study.config.attacks[node.of.attack], self._tokens(node)[0]
@@ -242,17 +257,25 @@ class Plan:
         if watched is None:
             return holds, memory, work
         looks = variant.training.last_epoch + 1 if watched.epochs == "all" else 1
-        return f"{holds}, watched", memory, work + self._suite(node, self._study.config.suites[watched.suite]) * looks
+        suite, size = self._suite(node, self._study.config.suites[watched.suite]), self.size(node.of.model)
+        precision = self._used(node.of.model).precision
+        whole = weight_bytes(size, precision)
+        # Autocast keeps a copy of the weights that it has cast.
+        copied = weight_bytes(size, precision, frozen=True) if precision == "bf16-mixed" else 0
+        each = copied + self._copies(method, frozen=frozen) * weight_bytes(size, precision, frozen=True)
+        # No gradients, which are a third of what is not weights.
+        between = Memory(whole + (memory.shared - whole) * 2 / 3, each + self._cache(node, suite), whole)
+        return f"{holds}, watched", replace(memory, between=between), work + suite * looks
 
     def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
         training, forget = variant.training, self._tokens(node)[0]
         assert training
         sides = 1 if training.retain_loss == "none" else 2
         passes = forget * training.last_epoch * sides
-        copies = int(frozen) + int(method.needs(Finetuned))
+        copies = self._copies(method, frozen=frozen)
         holds, memory, work = self._training(node, training, passes, sides=sides, partly=issubclass(method, LayerMethod))
         size = self.size(node.of.model)
-        each = copies * weight_bytes(size, self._used(node.of.model).precision)
+        each = copies * weight_bytes(size, self._used(node.of.model).precision, frozen=True)
         text = f"{holds}, {copies} frozen" if copies else holds
         return text, replace(memory, each=memory.each + each), work + Work(copies * forward_operations(size, passes / 2))
 
@@ -270,7 +293,15 @@ class Plan:
         return holds, memory, Work(train_operations(size, used, tokens))
 
     def _frozen(self, node: Node) -> Memory:
-        return Memory(each=weight_bytes(self.size(node.of.model), self._used(node.of.model).precision))
+        return Memory(each=weight_bytes(self.size(node.of.model), self._used(node.of.model).precision, frozen=True))
+
+    def _cache(self, node: Node, work: Work) -> float:
+        return cache_bytes(self.size(node.of.model), self._used(node.of.model).precision) if work.generated else 0
+
+    @staticmethod
+    def _copies(method: type[Method], *, frozen: bool) -> int:
+        """Return the number of frozen models in memory."""
+        return int(frozen) + int(method.needs(Finetuned))
 
     def _suite(self, node: Node, suite: Suite) -> Work:
         reading = suite.reading(*self._tokens(node), self._assumed.item_tokens)

@@ -466,7 +466,8 @@ def test_a_method_with_frozen_models_trains_adapters_and_is_watched(ready: Path)
     model = {"lora": {"rank": 2}}
     settings = {"training": UNLEARN | {"retain_loss": "kl"}, "loss": {"alpha": 2.0}, "model": model}
     stage, spec, inputs, out = watched("rkld", "rkld", **settings)
-    succeed(ready, stage, spec, inputs | {"reinforced": "reinforced"}, out)
+    needed = {name: inputs[name] for name in ("model", "split")}
+    succeed(ready, stage, spec, needed | {"reinforced": "reinforced"}, out)
     assert table(ready / "rkld" / "weights.parquet") == []
     moved = [row["kl"] for row in table(ready / "rkld" / "divergence.parquet") if row["set"] == "forget"]
     assert moved[0] == 0 and all(kl > 0 for kl in moved[1:])

@@ -19,8 +19,8 @@ def test_default_study(checkout: Checkout) -> None:
         # Original and Retrain, and on one seed the original of the first half; those of texts.
         "finetune": 2 * 2 + 1 + 2,
         "reinforce": 1 + 1,
-        # The original's own, and on one seed that mixed with noise and that of the half; of texts one a forget set.
-        "reference": 2 + 2 + 3 + 1,
+        # On both seeds the original's own; on one seed also with refusals, mixed with noise, and of the half. One per corpus run.
+        "reference": 2 + 3 + 3 + 1,
         # All methods on one seed, two on another.
         "unlearn": 8 + 2 + 3 + 5 + 2 * 2 + 3,
         "evaluate": 2 * 2 + 8 + 2 + 1 + 3 + 2 + 5 + 2 * 2 + 4,

@@ -16,6 +16,7 @@ from palimpsest.errors import UserError, first_line
 from palimpsest.faults import explain
 from palimpsest.models.attention import fastest_attention
 from palimpsest.models.layouts import exact_layouts
+from palimpsest.models.precision import weight_type
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("palimpsest")
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "bf16-mixed": torch.float32}
 ADAPTER = "adapter_config.json"
 # Settings of a generation config that do not change generated text.
 HARMLESS = {"bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "use_cache"}
@@ -34,12 +34,12 @@ LEFTOVER = re.compile(r"(masked_bias|(attn|attention)\.bias|position_ids|rotary_
 NAMED = 3
 
 
-def load_model(folder: Path, settings: UsedSettings) -> PreTrainedModel:
-    """Load a causal language model for training or scoring, on a GPU if there is one.
+def load_model(folder: Path, settings: UsedSettings, *, frozen: bool = False) -> PreTrainedModel:
+    """Load a causal language model, on a GPU if there is one; a `frozen` one is neither trained nor edited.
 
     Raises UserError unless the folder contains exactly the model's weights, as safetensors, and all of them are finite.
     """
-    model = open_model(folder, DTYPES[settings.precision])
+    model = open_model(folder, weight_type(settings, frozen=frozen))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)  # type: ignore[arg-type]
     for name, weight in model.named_parameters():

@@ -35,7 +35,7 @@ class UsedSettings(Settings):
     prompt: PromptSettings = PromptSettings()
     """The format of prompts."""
     precision: Literal["fp32", "bf16", "bf16-mixed"] = "fp32"
-    """Precision of weights and arithmetic; bf16-mixed keeps the weights in fp32."""
+    """Precision of weights and arithmetic; bf16-mixed computes in bf16 and keeps the weights of a model in training in fp32."""
     lora: LoraSettings | None = None
     """Train low-rank adapters instead of all weights; null: train all weights."""
     gradient_checkpointing: bool = False

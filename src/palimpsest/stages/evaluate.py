@@ -18,14 +18,16 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Write the table of items of each suite. For corpus benchmarks the input `split` is the full data set."""
     from palimpsest.models.loading import load_model, load_tokenizer
+    from palimpsest.models.precision import autocast
 
     model, used = job.input("model"), job.spec.model
     for remark in job.remarks_of("model"):
         job.remark(remark)
-    subject = Subject(load_model(model, used), load_tokenizer(model), used)
+    subject = Subject(load_model(model, used, frozen=True), load_tokenizer(model), used)
     for name, suite in job.spec.suites.items():
         module: SuiteModule = load(suite.kind, "suite")
-        rows = module.measure(subject, suite, job.input("split"), job.scratch)
+        with autocast(subject.model, used):
+            rows = module.measure(subject, suite, job.input("split"), job.scratch)
         write_table(job.out / name / TABLE, rows, module.SCHEMA)
 
 

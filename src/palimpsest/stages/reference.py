@@ -31,6 +31,7 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.models.limits import check_items
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.models.mixing import mix_with_random
+    from palimpsest.models.precision import autocast
     from palimpsest.stages.training import named_items
     from palimpsest.training.references import FILE, compute_references, write_references
 
@@ -38,14 +39,15 @@ def work(job: Job[Spec]) -> None:
     forget = read_lessons(split / "forget.jsonl")
     refusals = read_rows(split / "refusals.jsonl", Text) if job.spec.refusals else []
     tokenizer = load_tokenizer(job.input("model"))
-    model = load_model(job.input("model"), used)
+    model = load_model(job.input("model"), used, frozen=True)
     if job.spec.random_share:
         mix_with_random(model, job.spec.random_share, job.spec.seed)
     encoder = PromptEncoder(tokenizer, used.prompt)
     ids, items = named_items(forget, tokenizer, used, model)
     refusing = [encoder.answer(row.text) for row in refusals]
     check_items(model, ids, [Encoded(item.prompt, refusing) for item in items])
-    references = compute_references(model, ids, items, refusing, TOKENS_PER_PASS)
+    with autocast(model, used):
+        references = compute_references(model, ids, items, refusing, TOKENS_PER_PASS)
     write_references(job.out / FILE, references)
 
 

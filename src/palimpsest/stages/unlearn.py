@@ -60,7 +60,7 @@ def _train(job: Job[Spec]) -> None:
     tokenizer, model = load_tokenizer(folder), load_model(folder, used)
     start, watch = None, None
     if spec.watched:
-        start = load_model(folder, used)
+        start = load_model(folder, used, frozen=True)
         seen = import_module(WATCHING).Watch
         watch = seen(job, start, tokenizer, used, spec.watched, last=training.last_epoch)
     problem = unlearning_problem(job, tokenizer, used, model, method=method, training=training, seed=spec.seed, original=start)

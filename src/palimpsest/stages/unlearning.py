@@ -8,7 +8,7 @@ from palimpsest import processes
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Text, read_lessons, read_rows
 from palimpsest.errors import UserError
-from palimpsest.methods.base import Finetuned, LayerMethod, LossMethod, Start
+from palimpsest.methods.base import EditMethod, Finetuned, LayerMethod, LossMethod, Start
 from palimpsest.methods.problem import Unlearning
 from palimpsest.models.limits import check_items
 from palimpsest.models.loading import load_model
@@ -67,7 +67,7 @@ def unlearning_problem(
         layers = TrainedLayers(model, method.layers, seed)
     # Only losses on whole distributions need frozen models in memory.
     if original is None and (training.retain_loss == "kl" or method.needs(Start)):
-        original = load_model(job.input("model"), used)
+        original = load_model(job.input("model"), used, frozen=True)
     return Unlearning(
         method,
         training,
@@ -86,9 +86,13 @@ def unlearning_problem(
 def further_models(
     job: Job[Any], used: UsedSettings, method: Method, original: PreTrainedModel | None = None
 ) -> dict[str, PreTrainedModel]:
-    """Return the further models that a method declares; `original` is the start model, if it is already in memory."""
+    """Return the further models that a method declares; `original` is the start model, if it is already in memory.
+
+    Weights that are edited keep their precision.
+    """
+    frozen = not isinstance(method, EditMethod)
     found = {}
     for name, further in method.models.items():
         there = original if isinstance(further, Start) else None
-        found[name] = load_model(job.input(INPUTS[type(further)]), used) if there is None else there
+        found[name] = load_model(job.input(INPUTS[type(further)]), used, frozen=frozen) if there is None else there
     return found

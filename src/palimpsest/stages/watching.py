@@ -17,6 +17,7 @@ from palimpsest.data.rows import read_lessons
 from palimpsest.evaluation import items
 from palimpsest.evaluation.divergence import mean_divergence
 from palimpsest.evaluation.subject import Subject, SuiteModule
+from palimpsest.models.precision import autocast
 from palimpsest.settings import Settings
 from palimpsest.stages.training import encode_rows, named_items
 from palimpsest.training.log import Log
@@ -73,13 +74,13 @@ class Watch:
         return after_epoch
 
     def _look(self, model: PreTrainedModel | PeftModel, epoch: int, compared: dict[str, list[Encoded]]) -> None:
-        measured = self._module.measure(Subject(model, self._tokenizer, self._used), self._suite, self._split, self._job.scratch)
+        subject = Subject(model, self._tokenizer, self._used)
+        with autocast(model, self._used):
+            measured = self._module.measure(subject, self._suite, self._split, self._job.scratch)
+            moved = {name: mean_divergence(self._start, model, of_set) for name, of_set in compared.items()}
         rows = {
             items.TABLE: [{"epoch": epoch, **row} for row in measured],
-            items.DIVERGENCE_TABLE: [
-                {"epoch": epoch, "set": name, "kl": mean_divergence(self._start, model, of_set)}
-                for name, of_set in compared.items()
-            ],
+            items.DIVERGENCE_TABLE: [{"epoch": epoch, "set": name, "kl": far} for name, far in moved.items()],
         }
 
         def write(folder: Path) -> None:

@@ -17,6 +17,7 @@ from palimpsest import processes
 from palimpsest.errors import Diverged
 from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.packing import Layouts, pack, plan_shares, token_nll
+from palimpsest.models.precision import autocast
 from palimpsest.models.settings import UsedSettings
 from palimpsest.progress import track
 from palimpsest.provenance.manifest import FACT, UNMOVED, Remark
@@ -178,8 +179,7 @@ def _pass(
     """Add the gradient of some items of a term; return their part of the mean, and their gradient weights for the log."""
     row = pack(term.items[items], layouts).to(sharing.device)
     # Checkpointed layers are cast again anyway; the cache would keep a complete bf16 copy of the weights.
-    mixed, cached = used.precision == "bf16-mixed", not used.gradient_checkpointing
-    with torch.autocast(sharing.device.type, torch.bfloat16, enabled=mixed, cache_enabled=cached):
+    with autocast(sharing.model, used, cached=not used.gradient_checkpointing):
         logits = sharing.label_logits(row)
         shape = (items.stop - items.start, -1)
         nll = row.per_answer(token_nll(logits, row)).view(shape)

@@ -1,0 +1,29 @@
+"""The precision of a model's weights and of its arithmetic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from palimpsest.models.settings import UsedSettings
+
+MIXED = "bf16-mixed"
+
+
+def weight_type(settings: UsedSettings, *, frozen: bool = False) -> torch.dtype:
+    """Return the type of a model's weights; under bf16-mixed, only weights that change need 32 bits."""
+    is_short = settings.precision == "bf16" or (settings.precision == MIXED and frozen)
+    return torch.bfloat16 if is_short else torch.float32
+
+
+def autocast(model: nn.Module, settings: UsedSettings, *, cached: bool = True) -> torch.autocast:
+    """Return the context of a model's arithmetic: under bf16-mixed, matrix products are in bf16, softmax and losses in fp32.
+
+    With `cached`, a 16-bit copy of the weights is kept until the context ends.
+    """
+    device = next(model.parameters()).device.type
+    return torch.autocast(device, torch.bfloat16, enabled=settings.precision == MIXED, cache_enabled=cached)
