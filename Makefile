@@ -3,6 +3,8 @@
 PYTHON ?= python3
 CORES ?= 2
 DATA ?= data/tofu
+# Options of pip for torch alone, such as --index-url with the index that pytorch.org names for a version of CUDA.
+TORCH ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -23,7 +25,7 @@ $(READY): envs/workflow.lock pyproject.toml
 	  { echo "This Python lacks its venv module: apt-get install python3-venv" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	# torch first, at its pinned version: packages that depend on it would install another build.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' envs/workflow.lock)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH) "$$(grep '^torch==' envs/workflow.lock)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/workflow.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
@@ -85,10 +87,9 @@ mmlu-offline: setup
 images: setup
 	$(BIN)/python scripts/images.py build $(IMAGES)
 
-# Speed of training and scoring against a straightforward implementation, and of planning ten thousand jobs.
+# Speed of everything against the usual way or a bare loop, in one run: docs/performance.md. Take PARTS="scoring plan" for a part.
 benchmark: setup
-	$(BIN)/python scripts/benchmark.py
-	$(BIN)/python scripts/scale.py
+	$(BIN)/python scripts/benchmark.py $(PARTS)
 
 # Update the tables in docs/running/scale.md after a change of a 7B study.
 plans: setup

@@ -1,4 +1,4 @@
-"""Delay a SIGTERM until the end of a training step: schedulers send it some time before they stop a job."""
+"""Delay a SIGTERM until the end of a training step, or stop a measurement at once: schedulers kill a job some time after it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ def postponed() -> Iterator[None]:
     _requested = None
     before = signal.signal(signal.SIGTERM, _remember)
     try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Raise Interrupted when a SIGTERM arrives within this block in `postponed`, or if one has arrived."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        _remember(number, frame)
+        raise Interrupted("stopped by SIGTERM")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        if requested():
+            raise Interrupted("stopped by SIGTERM")
         yield
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,9 @@
 """The training loop: what it computes, that it repeats, and that an interrupted run ends where an undisturbed one does."""
 
 import math
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from palimpsest.data.prompts import Encoded
 from palimpsest.errors import UserError
+from palimpsest.interruption import Interrupted
 from palimpsest.methods import list_methods, load_method, make_method
 from palimpsest.methods.base import LayerMethod
 from palimpsest.methods.npo import NPO
@@ -347,6 +351,27 @@ def test_an_epoch_is_seen_though_the_run_was_interrupted_at_its_end(
     assert sorted(seen) == [1, 2, 3]
     for twice in seen.values():
         assert len(twice) == 2 and same(*twice)
+
+
+@pytest.mark.parametrize("signalled", [1, 2, 3])
+def test_a_sigterm_while_an_epoch_is_seen_stops_at_once_and_the_epoch_is_seen_again(tmp_path: Path, signalled: int) -> None:
+    seen: list[int] = []
+
+    def stop(epoch: int) -> None:
+        if epoch == signalled:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        seen.append(epoch)
+
+    undisturbed, first, resumed = small_model(), small_model(), small_model()
+    log = run(undisturbed)
+    started = time.monotonic()
+    with pytest.raises(Interrupted, match=rf"stopped by SIGTERM after step {signalled * len(log) // 3}; a rerun continues"):
+        run(first, after_epoch=stop, scratch=tmp_path)
+    assert time.monotonic() - started < 50
+    assert run(resumed, after_epoch=seen.append, scratch=tmp_path) == log
+    assert seen == [1, 2, 3]
+    assert same(weights(resumed), weights(undisturbed))
 
 
 # Gradient weights.

@@ -157,8 +157,8 @@ def vocabulary_size(config: Any) -> int:
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write weights (safetensors), config and tokenizer in Hugging Face format."""
-    model.save_pretrained(folder)
+    """Write weights (safetensors), config and tokenizer in Hugging Face format; several files of weights are hashed at once."""
+    model.save_pretrained(folder, max_shard_size="4GB")
     tokenizer.save_pretrained(folder)
 
 

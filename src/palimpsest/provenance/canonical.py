@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +34,11 @@ def sha256_file(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_files(paths: Sequence[Path]) -> list[str]:
+    """Return the hash of each file; large models consist of several files, which are hashed at the same time."""
+    if len(paths) < 2:
+        return [sha256_file(path) for path in paths]
+    with ThreadPoolExecutor(min(len(paths), 8)) as threads:
+        return list(threads.map(sha256_file, paths))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from palimpsest.errors import BrokenArtefact
-from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
+from palimpsest.provenance.canonical import canonical_json, sha256_files, sha256_text
 
 # Kinds of remarks: a model's weights equal its start model's, and any other fact.
 UNMOVED, FACT = "unmoved", "fact"
@@ -37,7 +37,9 @@ def build_manifest(
 
     A reader of the numbers must know `diverged` and `remarks`; without them the manifest has no such keys.
     """
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    found = {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
+    files = {name: path for name, path in found.items() if name not in (MANIFEST, ENVIRONMENT)}
+    hashes = sha256_files(list(files.values()))
     return {
         "stage": stage,
         "spec": spec,
@@ -45,9 +47,8 @@ def build_manifest(
         "code": code,
         "inputs": inputs,
         "files": {
-            path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "size": path.stat().st_size}
-            for path in files
-            if path.relative_to(directory).as_posix() not in (MANIFEST, ENVIRONMENT)
+            name: {"sha256": sha256, "size": path.stat().st_size}
+            for (name, path), sha256 in zip(files.items(), hashes, strict=True)
         },
         **({"diverged": diverged} if diverged else {}),
         **({"remarks": [remark._asdict() for remark in remarks]} if remarks else {}),
@@ -92,15 +93,13 @@ def verify_artefact(manifest_path: Path, *, weights: bool = True) -> dict[str, A
         if place.is_symlink():
             raise BrokenArtefact(f"{place}: a link to {place.readlink()}; an artefact must not be a link: delete it and rerun")
     manifest = read_manifest(manifest_path)
-    for name, wanted in manifest["files"].items():
-        path = folder / name
-        if not weights and path.suffix == WEIGHTS:
-            continue
+    files = {folder / name: wanted for name, wanted in manifest["files"].items() if weights or Path(name).suffix != WEIGHTS}
+    for path in files:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise BrokenArtefact(f"{path}: leads out of its artefact, to {path.resolve()}; delete {manifest_path} and rerun")
         if not path.is_file():
             raise BrokenArtefact(f"{path}: missing, but {manifest_path} names it; delete that manifest and rerun")
-        found = sha256_file(path)
+    for (path, wanted), found in zip(files.items(), sha256_files(list(files)), strict=True):
         if found != wanted["sha256"]:
             raise BrokenArtefact(
                 f"{path}: sha256 is {found}, {manifest_path} says {wanted['sha256']}; delete that manifest and rerun"

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from palimpsest import environment, leases
 from palimpsest.errors import DIVERGED_EXIT
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.report import outdated
@@ -34,12 +35,17 @@ def started(workflow: Any, study: Study) -> None:
     jobs = list(workflow.dag.needrun_jobs())
     if any(job.rule.name != PUBLISH for job in jobs):
         outdated.mark(_page(study))
-    needs_none = any(model.resources.gpu == 0 for model in study.config.models.values())
-    is_local = workflow.local_exec and not workflow.deployment_settings.deployment_method
-    if len(jobs) >= FEWEST and needs_none and is_local and WARM not in os.environ and sys.platform == "linux":
+    is_plain = workflow.local_exec and not workflow.deployment_settings.deployment_method and sys.platform == "linux"
+    if len(jobs) >= FEWEST and is_plain and WARM not in os.environ and _without_gpu(study):
         warm = Warm()
         atexit.register(warm.stop)
         os.environ[WARM] = str(warm.socket)
+
+
+def _without_gpu(study: Study) -> bool:
+    """Return whether some jobs request no GPU and see none; CUDA cannot be used in a fork."""
+    sees_none = environment.gpus() is not None or not leases.pool(os.environ)
+    return sees_none and any(model.resources.gpu == 0 for model in study.config.models.values())
 
 
 def succeeded(workflow: Any, study: Study) -> None:

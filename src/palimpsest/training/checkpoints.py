@@ -7,12 +7,13 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest import processes
 from palimpsest.environment import checkpoint_seconds
-from palimpsest.interruption import Interrupted, postponed, requested
+from palimpsest.interruption import Interrupted, at_once, postponed, requested
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,13 +66,36 @@ class Checkpoints:
         The main process decides for all processes.
         """
         stop, due = processes.main_value((requested(), time.monotonic() - self.saved >= self.seconds))
-        if not (stop or due):
-            return
+        if stop or due:
+            self.save(log)
+        if stop:
+            raise self._stopped(log)
+
+    @contextmanager
+    def looking(self, log: list[dict[str, Any]]) -> Iterator[None]:
+        """Measure the model within this block, which may take longer than a scheduler waits: a SIGTERM ends it at once.
+
+        One process then saves a checkpoint. Several cannot, because one may wait for another; they save before the block.
+        """
+        if processes.count() > 1:
+            self.save(log)
+        try:
+            with at_once():
+                yield
+        except Interrupted:
+            if processes.count() == 1:
+                self.save(log)
+            raise self._stopped(log) from None
+
+    def save(self, log: list[dict[str, Any]]) -> None:
+        """Save a checkpoint after the last step of the log, and delete the older ones."""
         from torch.distributed.checkpoint.state_dict import get_state_dict
         from torch.distributed.checkpoint.state_dict_saver import save
 
-        older = list(self.folder.glob("step-*"))
         whole = self.folder / f"step-{len(log):09d}"
+        if processes.main_value(whole.exists()):
+            return
+        older = list(self.folder.glob("step-*"))
         partial = self.folder / "partial"
         if processes.is_main():
             shutil.rmtree(partial, ignore_errors=True)
@@ -84,5 +108,7 @@ class Checkpoints:
             for path in older:
                 shutil.rmtree(path)
         self.saved = time.monotonic()
-        if stop:
-            raise Interrupted(f"stopped by SIGTERM after step {len(log)}; a rerun continues from its checkpoint")
+
+    @staticmethod
+    def _stopped(log: list[dict[str, Any]]) -> Interrupted:
+        return Interrupted(f"stopped by SIGTERM after step {len(log)}; a rerun continues from its checkpoint")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import nn
 
 from palimpsest import processes
 from palimpsest.errors import Diverged
+from palimpsest.interruption import postponed
 from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.packing import Layouts, pack, plan_shares, token_nll
 from palimpsest.models.precision import autocast
@@ -70,6 +71,18 @@ def train(
     warmup_steps = _warmup_steps(round(settings.warmup_epochs * per_epoch), steps, remark)
     before = sharing.weights()
     log = checkpoints.restore() if checkpoints else []
+
+    def look(epoch: int) -> None:
+        if after_epoch:
+            model.eval()
+            with checkpoints.looking(log) if checkpoints else nullcontext(), sharing.whole_model(), _located(len(log), end, log):
+                after_epoch(epoch)
+            model.train()
+
+    # The checkpoint may be older than the measurement after its last step.
+    if log and len(log) % per_epoch == 0:
+        with postponed():
+            look(len(log) // per_epoch)
     remaining = range(len(log), end)
     for step in track(checkpoints.between(remaining, log) if checkpoints else remaining, label, total=end, done=len(log)):
         epoch, position = divmod(step, per_epoch)
@@ -89,12 +102,8 @@ def train(
             optimizer.zero_grad(set_to_none=True)
 
         log.append(entry)
-        # The checkpoint of a step is saved afterwards, so a run resumed at the end of an epoch does not skip this call.
-        if after_epoch and position == per_epoch - 1:
-            model.eval()
-            with sharing.whole_model(), _located(step + 1, end, log):
-                after_epoch(epoch + 1)
-            model.train()
+        if position == per_epoch - 1:
+            look(epoch + 1)
     model.eval()
     after = sharing.weights()
     if not after.are_finite:
