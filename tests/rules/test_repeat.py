@@ -6,10 +6,14 @@ import pytest
 from checkout import TINY, Checkout, clone, manifests
 
 
-@pytest.mark.parametrize("alone", [pytest.param(True, marks=pytest.mark.slow, id="each-job-a-python"), False])
-def test_two_runs_from_scratch_give_the_same_manifests(finished_once: Checkout, tmp_path: Path, alone: bool) -> None:
+@pytest.mark.parametrize("warm", [pytest.param("no", marks=pytest.mark.slow, id="each-job-a-python"), None])
+def test_two_runs_from_scratch_give_the_same_manifests(
+    finished_once: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: str | None
+) -> None:
+    if warm:
+        monkeypatch.setenv("PALIMPSEST_WARM", warm)
     other = clone(tmp_path / "elsewhere")
-    ran = other.snakemake(*TINY, alone=alone)
+    ran = other.snakemake(*TINY, alone=True)
     assert ran.returncode == 0, ran.stdout
     first, second = manifests(finished_once.path / "results"), manifests(other.path / "results")
     assert first and first == second
