@@ -154,7 +154,6 @@ def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
     """Import the libraries, then fork for each request until standard input ends, and wait for the forks."""
     import gc
     from importlib import import_module
-    from multiprocessing import get_context
     from multiprocessing.connection import wait
 
     # A scheduler also signals this process, and the forks may need time to save a checkpoint.
@@ -186,16 +185,23 @@ def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
                 for signalled in client.recv(64) or [signal.SIGKILL]:
                     os.kill(process.pid, signalled)
         if listener in ready and sources:
-            client, _ = listener.accept()
-            files = socket.recv_fds(client, 1, 3)[1]
-            request = client.makefile().readline()
-            process = get_context("fork").Process(target=_become, args=(listener, files, request))
-            process.start()
-            for file in files:
-                os.close(file)
-            with suppress(BrokenPipeError):
-                client.send(f"{process.pid}\n".encode())
+            process, client = _fork(listener)
             forks[process.sentinel] = process, client
+
+
+def _fork(listener: socket.socket) -> tuple[ForkProcess, socket.socket]:
+    """Fork for the next request; return the fork and the socket of its client."""
+    from multiprocessing import get_context
+
+    client, _ = listener.accept()
+    files = socket.recv_fds(client, 1, 3)[1]
+    process = get_context("fork").Process(target=_become, args=(listener, files, client.makefile().readline()))
+    process.start()
+    for file in files:
+        os.close(file)
+    with suppress(BrokenPipeError):
+        client.send(f"{process.pid}\n".encode())
+    return process, client
 
 
 def _become(listener: socket.socket, files: Sequence[int], request: str) -> None:

@@ -35,8 +35,8 @@ def started(workflow: Any, study: Study) -> None:
     jobs = list(workflow.dag.needrun_jobs())
     if any(job.rule.name != PUBLISH for job in jobs):
         outdated.mark(_page(study))
-    is_plain = workflow.local_exec and not workflow.deployment_settings.deployment_method and sys.platform == "linux"
-    if len(jobs) >= FEWEST and is_plain and WARM not in os.environ and _without_gpu(study):
+    is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
+    if len(jobs) >= FEWEST and is_plain and sys.platform == "linux" and WARM not in os.environ and _without_gpu(study):
         warm = Warm()
         atexit.register(warm.stop)
         os.environ[WARM] = str(warm.socket)
