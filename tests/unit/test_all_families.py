@@ -7,6 +7,7 @@ import pytest
 import torch
 from families import FAMILIES, LARGEST, NOT_BUILT, SIZES, build_family, count_parameters, small_config
 from test_batches import TOKENIZER, prompts
+from test_decoding import continued, ending_with, texts_of
 from test_layouts import assert_alone, items
 
 from palimpsest.errors import UserError
@@ -57,8 +58,13 @@ def test_every_prompt_is_continued_as_if_alone(kind: str) -> None:
         with pytest.raises(UserError, match="it cannot continue a text"):
             continue_texts(model, TOKENIZER, prompts(), 6)
         return
-    together = continue_texts(model, TOKENIZER, prompts(), 6)
-    assert together == [continue_texts(model, TOKENIZER, [prompt], 6)[0] for prompt in prompts()]
+    plain = [continued(model, prompt, 6) for prompt in prompts()]
+    assert continue_texts(model, TOKENIZER, prompts(), 6) == texts_of(plain)
+    # Now some rows end early.
+    tokenizer = ending_with(plain[1][2])
+    assert continue_texts(model, tokenizer, prompts(), 12) == texts_of(
+        continued(model, prompt, 12, tokenizer.eos_token_id) for prompt in prompts()
+    )
 
 
 def is_a_size(name: str) -> bool:

@@ -1,6 +1,7 @@
 """A prompt is continued the same way whatever shares its batch, in any family of models; and so it is inside lm-eval."""
 
 import logging
+from itertools import pairwise
 from math import inf
 from typing import Any
 
@@ -26,8 +27,8 @@ KINDS: dict[str, tuple[dict[str, Any], Batches]] = {
     "gpt2": ({}, Batches()),
     "mistral": ({"sliding_window": 8}, Batches()),
     "deepseek_v32": ({"index_topk": 12}, Batches(reach=12)),
-    "recurrent_gemma": ({}, Batches(reach=0)),
-    "rwkv": ({}, Batches(reach=0, even=False)),
+    "recurrent_gemma": ({}, Batches(reach=0, drops=False)),
+    "rwkv": ({}, Batches(reach=0, even=False, drops=False)),
 }
 
 
@@ -73,20 +74,24 @@ def test_a_model_that_cannot_continue_a_text_is_refused(monkeypatch: pytest.Monk
 @given(
     lengths=st.lists(st.integers(1, 30), max_size=30),
     new_tokens=st.integers(1, 10),
-    rows=st.integers(1, 8),
+    tokens=st.integers(1, 200),
     reach=st.integers(0, 40) | st.just(inf),
     even=st.booleans(),
 )
 def test_batches_hold_each_prompt_once_and_pad_none_beyond_the_reach(
-    lengths: list[int], new_tokens: int, rows: int, reach: float, even: bool
+    lengths: list[int], new_tokens: int, tokens: int, reach: float, even: bool
 ) -> None:
-    cut = list(Batches(reach, even).cut(lengths, new_tokens, rows))
+    cut = list(Batches(reach, even).cut(lengths, new_tokens, tokens))
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
     assert [index for batch in cut for index in batch] == order
-    assert all(1 <= len(batch) <= rows for batch in cut)
+
+    def size(batch: list[int]) -> int:
+        return len(batch) * (max(lengths[index] for index in batch) + new_tokens)
+
     if reach == inf:
-        assert cut == [order[start : start + rows] for start in range(0, len(order), rows)]
+        assert all(size([*batch, following[0]]) > tokens for batch, following in pairwise(cut))
     for batch in cut:
+        assert len(batch) == 1 or size(batch) <= tokens
         if max(lengths[index] for index in batch) + new_tokens > reach:
             assert len({lengths[index] for index in batch}) == 1
             assert even or len(batch) == 1

@@ -68,7 +68,7 @@ def test_a_batch_generates_what_each_prompt_does_alone(trained: Any, monkeypatch
     prompts = [encoder.prompt(row.question) for row in QUESTIONS]
     together = generate_answers(model, tokenizer, prompts, 30)
     assert together == [row.answer for row in QUESTIONS]
-    monkeypatch.setattr(generation, "ROWS_PER_BATCH", 1)
+    monkeypatch.setattr(generation, "CPU_TOKENS", 1)
     assert generate_answers(model, tokenizer, prompts, 30) == together
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from palimpsest import processes
 from palimpsest.errors import UserError
+from palimpsest.models.decoding import decode_greedily
 from palimpsest.models.layouts import attempt, base_model, is_close, kind_of, limits, ordinary_tokens
 
 if TYPE_CHECKING:
@@ -30,18 +32,29 @@ class Batches:
     """The batches that are exact for a model.
 
     Prompts of any length share a batch with left padding if they have at most `reach` tokens after generation. Longer prompts
-    share a batch only with prompts of equal length or, if `even` is false, with none.
+    share a batch only with prompts of equal length or, if `even` is false, with none. With `drops`, rows may leave a batch early.
     """
 
     reach: float = inf
     even: bool = True
+    drops: bool = True
 
-    def cut(self, lengths: Sequence[int], new_tokens: int, rows: int) -> Iterator[list[int]]:
-        """Yield batches of at most `rows` prompts, as lists of indices, starting with the shortest prompts."""
+    def cut(self, lengths: Sequence[int], new_tokens: int, tokens: int) -> Iterator[list[int]]:
+        """Yield batches of at most `tokens` tokens after generation, or of one prompt, starting with the shortest prompts.
+
+        A batch is a list of indices.
+        """
         order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
         for length, group in groupby(order, lambda index: 0 if lengths[index] + new_tokens <= self.reach else lengths[index]):
-            members, most = list(group), rows if self.even or length == 0 else 1
-            yield from (members[start : start + most] for start in range(0, len(members), most))
+            batch: list[int] = []
+            for index in group:
+                # The last prompt is the longest.
+                fits = (len(batch) + 1) * (lengths[index] + new_tokens) <= tokens
+                if batch and not (fits and (self.even or length == 0)):
+                    yield batch
+                    batch = []
+                batch.append(index)
+            yield batch
 
 
 def exact_batches(model: nn.Module) -> Batches:
@@ -54,22 +67,28 @@ def exact_batches(model: nn.Module) -> Batches:
 
 def _examine(model: PreTrainedModel) -> Batches:
     name, prompts = type(model).__name__, ordinary_tokens(model, (2, 5, 5))
-    alone = attempt(lambda: [continued for prompt in prompts for continued in _continue(model, [prompt])])
+    alone = attempt(lambda: [continued for prompt in prompts for continued in _continue(model, [prompt], drops=False)])
     if isinstance(alone, Exception):
         raise UserError(f"{name}: it cannot continue a text: {type(alone).__name__}: {alone}") from alone
-    if _agree(model, prompts, alone):
-        return Batches(limits(model.config)[1][0])
-    even = _agree(model, prompts[1:], alone[1:])
+
+    def agree(first: int, *, drops: bool) -> bool:
+        return _agree(model, prompts[first:], alone[first:], drops=drops)
+
+    if agree(0, drops=False):
+        return Batches(limits(model.config)[1][0], drops=agree(0, drops=True))
+    even = agree(1, drops=False)
     if even:
         log.warning("%s: padding changes its output: only prompts of equal length share a batch", name)
     else:
         log.warning("%s: batching changes its output: each prompt is continued by itself", name)
-    return Batches(0, even)
+    return Batches(0, even, drops=even and agree(1, drops=True))
 
 
-def _agree(model: PreTrainedModel, prompts: Sequence[list[int]], alone: Sequence[list[tuple[int, Tensor]]]) -> bool:
+def _agree(
+    model: PreTrainedModel, prompts: Sequence[list[int]], alone: Sequence[list[tuple[int, Tensor]]], *, drops: bool
+) -> bool:
     """Return whether a batch gives the same continuations as its prompts alone, up to ties decided by rounding."""
-    together = attempt(lambda: _continue(model, prompts))
+    together = attempt(lambda: _continue(model, prompts, drops=drops))
     if isinstance(together, Exception):
         return False
     for found, expected in zip(together, alone, strict=True):
@@ -82,26 +101,35 @@ def _agree(model: PreTrainedModel, prompts: Sequence[list[int]], alone: Sequence
 
 
 @torch.no_grad()
-def _continue(model: PreTrainedModel, prompts: Sequence[list[int]]) -> list[list[tuple[int, Tensor]]]:
-    """Return, for each prompt, the generated tokens, each with the log-probabilities of all tokens."""
+def _continue(model: PreTrainedModel, prompts: Sequence[list[int]], *, drops: bool) -> list[list[tuple[int, Tensor]]]:
+    """Return, for each prompt, the generated tokens, each with the log-probabilities of all tokens.
+
+    With `drops`, the first prompt leaves the batch after one token.
+    """
     width = max(map(len, prompts))
     padding = [width - len(prompt) for prompt in prompts]
-    ids = [[0] * pad + prompt for pad, prompt in zip(padding, prompts, strict=True)]
+    ids = torch.tensor([[0] * pad + prompt for pad, prompt in zip(padding, prompts, strict=True)], device=model.device)
     mask = [[0] * pad + [1] * len(prompt) for pad, prompt in zip(padding, prompts, strict=True)]
+    log_probs: list[list[Tensor]] = [[] for _ in prompts]
+
+    def look(rows: Tensor, scores: Tensor) -> None:
+        for row, each in zip(rows.tolist(), scores.log_softmax(-1), strict=True):
+            log_probs[row].append(each)
+
+    def is_first(so_far: Tensor, scores: Tensor | None, **more: Any) -> Tensor:
+        return (so_far[:, :width] == ids[0]).all(-1)
+
     training = model.training
     model.eval()
-    output: Any = model.generate(  # type: ignore[operator]
-        input_ids=torch.tensor(ids, device=model.device),
+    tokens: Any = model.generate(  # type: ignore[operator]
+        input_ids=ids,
         attention_mask=torch.tensor(mask, device=model.device),
+        custom_generate=partial(decode_greedily, look=look, drops=drops),
+        stopping_criteria=[is_first] if drops else None,
         do_sample=False,
         num_beams=1,
-        synced_gpus=False,
         max_new_tokens=STEPS,
         pad_token_id=0,
-        output_logits=True,
-        return_dict_in_generate=True,
     )
     model.train(training)
-    log_probs = torch.stack(output.logits, 1).float().log_softmax(-1)
-    tokens = output.sequences[:, width:].tolist()
-    return [list(zip(row, each, strict=True)) for row, each in zip(tokens, log_probs, strict=True)]
+    return [list(zip(row, each, strict=False)) for row, each in zip(tokens.tolist(), log_probs, strict=True)]
