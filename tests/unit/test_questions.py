@@ -45,7 +45,7 @@ def test_every_question_has_its_page_and_every_claim_its_numbers(study):
     for question in QUESTIONS.values():
         answer = question.answer(study)
         assert answer is not None, question.id
-        assert answer.alt and answer.caption and len(answer.numbers)
+        assert question.alt and answer.caption and len(answer.numbers)
         assert question.title.endswith("?") and question.source
     claims = {claim.text for question in QUESTIONS.values() for claim in question.claims}
     assert {text for _, text, _ in told(study)} == claims
