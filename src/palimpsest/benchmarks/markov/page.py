@@ -16,7 +16,7 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, method_name, model_label, model_order, standing_variant
 from palimpsest.report.question import Found, Question
-from palimpsest.report.rows import along_trajectories, finished
+from palimpsest.report.rows import along_trajectories, finished, of_models
 from palimpsest.report.style import DASHED, INK
 from palimpsest.report.words import joined, with_sd
 
@@ -47,8 +47,7 @@ class Chains(Found):
 
     def by_seed(self, column: str, model: Model) -> pd.Series:
         """Return a column of `numbers` of one model by seed."""
-        rows = self.numbers[(self.numbers["method"] == model[0]) & (self.numbers["variant"] == model[1])]
-        return rows.set_index("seed")[column]
+        return of_models(self.numbers, [model]).set_index("seed")[column]
 
     @property
     def levels(self) -> dict[str, dict[str, float]]:

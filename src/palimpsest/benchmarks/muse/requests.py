@@ -10,7 +10,7 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
 from palimpsest.report.names import NPO, REFERENCES, SIMNPO, model_label, model_order, standing_variant
 from palimpsest.report.question import Found, Question
-from palimpsest.report.rows import KEY
+from palimpsest.report.rows import KEY, of_models
 from palimpsest.report.tables import make_table, points_of
 from palimpsest.report.words import with_sd
 
@@ -34,9 +34,9 @@ class Series(Found):
 
     def panels(self) -> list[Panel]:
         """Return a panel per score over the splits."""
-        tables = [make_table(place.block, place.suite, place.rows, ()) for place in self.places]
+        tables = [make_table(place.block, place.suite, of_models(place.rows, self.models), ()) for place in self.places]
         data = stacked(
-            points_of(table, metric, self.models).rename(columns={"x": "value"}).assign(metric=metric, x=x)
+            points_of(table, metric, table.rows).rename(columns={"x": "value"}).assign(metric=metric, x=x)
             for metric in NAMES
             for x, table in enumerate(tables)
         )
@@ -62,9 +62,8 @@ def _find(evidence: Evidence) -> Iterator[Series]:
             models = _models(followed)
             if numbers and models:
                 rows = stacked(place.rows[place.rows["metric"].isin(NAMES)].assign(kind=kind) for place in followed)
-                shown = [model in models for model in zip(rows["method"], rows["variant"], strict=True)]
                 levels, head = _levels(evidence, followed), f"{title}: {KINDS[kind]}"
-                yield Series(title, models, rows.loc[shown, NUMBERS], kind, followed, levels, head=head)
+                yield Series(title, models, of_models(rows, models)[NUMBERS], kind, followed, levels, head=head)
 
 
 def _models(places: Sequence[Place]) -> list[tuple[str, str]]:

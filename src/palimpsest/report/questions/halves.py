@@ -16,7 +16,7 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, compared, method_name
 from palimpsest.report.question import Found, Question
-from palimpsest.report.rows import KEY, of_block
+from palimpsest.report.rows import KEY, of_block, of_models
 from palimpsest.report.style import SOFT
 from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, signed, with_sd
 
@@ -73,7 +73,7 @@ class Halved(Found):
         yield Panel("dots", quality, "Forget quality", Axis("", "quality"))
         drawn = {(method, variant) for method, variant in self.models if method in compared(methods)}
         drawn |= {(RETRAIN, ""), (self.halving.start, "")}
-        ratios = self.ratios[[model in drawn for model in zip(self.ratios["method"], self.ratios["variant"], strict=True)]]
+        ratios = of_models(self.ratios, drawn)
         for side, name in enumerate(self.halving.names):
             axes = Axis("Truth ratio"), Axis("" if side else "Share of answers")
             yield Panel("ecdf", ratios[ratios["side"] == side], f"The {name} half", *axes)

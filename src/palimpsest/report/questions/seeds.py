@@ -14,6 +14,7 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Panel, metric_panels, stacked
 from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, method_name, model_label
 from palimpsest.report.question import Found, Question
+from palimpsest.report.rows import of_models
 from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, with_sd
 
 PAIR = (NPO, SIMNPO)
@@ -38,7 +39,7 @@ class Scored(Found):
     def rows(self) -> Iterator[dict[str, str]]:
         """Yield a row per model."""
         for model in self.models:
-            own = self.points[(self.points["method"] == model[0]) & (self.points["variant"] == model[1])]
+            own = of_models(self.points, [model])
             row = {"Method": model_label(*model), "Seeds": str(own["seed"].nunique())}
             for metric, title in SCORES.items():
                 of = own[own["metric"] == metric]

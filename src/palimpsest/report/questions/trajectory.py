@@ -11,7 +11,7 @@ from palimpsest.report.evidence import Evidence
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
 from palimpsest.report.names import GA, NPO, SIMNPO, model_label, model_order
 from palimpsest.report.question import Found, Question
-from palimpsest.report.rows import KEY, along_trajectories
+from palimpsest.report.rows import KEY, along_trajectories, of_models
 from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_quality
 
 KL_FORGET, KL_RETAIN = "kl_forget", "kl_retain"
@@ -70,9 +70,8 @@ def watched(evidence: Evidence) -> Iterator[Watched]:
         shown = {method: evidence.watched_variant(place.block, method, of) for method, of in names.items()}
         models = [(method, variant) for method, variant in shown.items() if variant is not None]
         if models and not evidence.study.shape(place.block):
-            own = [rows[(rows["method"] == method) & (rows["variant"] == variant)] for method, variant in models]
-            numbers = stacked(each.sort_values(["metric", "seed", "epoch"]) for each in own)[NUMBERS]
-            yield Watched(place.title, models, numbers, evidence.levels(place, METRICS))
+            own = [of_models(rows, [model]).sort_values(["metric", "seed", "epoch"]) for model in models]
+            yield Watched(place.title, models, stacked(own)[NUMBERS], evidence.levels(place, METRICS))
 
 
 def _drops(of: Watched) -> Iterator[Pair]:
