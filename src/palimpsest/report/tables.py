@@ -135,6 +135,11 @@ class Table:
         """The row that stands for each method: its selected variant, or else its default, or else its first."""
         return {method: next(rows) for method, rows in groupby(self.rows, key=attrgetter("method"))}
 
+    @property
+    def models(self) -> list[tuple[str, str]]:
+        """The models that stand for their methods."""
+        return [(row.method, row.variant) for row in self.standing.values()]
+
     def stands(self, row: Row) -> bool:
         """Return whether a row stands for its method."""
         return self.standing[row.method] is row
@@ -278,14 +283,13 @@ def points_of(table: Table, key: str, rows: Iterable[Row] | None = None) -> pd.D
     return pd.DataFrame(found, columns=["method", "variant", "main", "seed", "x", "low", "high"])
 
 
-def numbers_of(tables: Iterable[Table]) -> pd.DataFrame:
+def numbers_of(table: Table) -> pd.DataFrame:
     """Return a row per model and column: mean, sd over seeds, interval over the items of one seed, published value."""
     return pd.DataFrame(
         table.block.identity
         | {"suite": table.suite, "method": row.method, "variant": row.variant, "metric": column.key, "seeds": len(cell.values)}
         | dict(zip(("mean", "sd", "low", "high"), (cell.mean, cell.sd, *(cell.interval or (None, None))), strict=True))
         | {"published": table.published_of(row, column.key)}
-        for table in tables
         for row in table.rows
         for column in table.columns
         if (cell := row.cells.get(column.key))

@@ -63,8 +63,7 @@ class Corpus(Found):
 def _find(evidence: Evidence) -> Iterator[Corpus]:
     first = [block for block in evidence.study.blocks if block.split == FIRST]
     for table in score_tables(evidence, columns_of(METRICS), first):
-        models = [(row.method, row.variant) for row in table.rivals]
-        yield Corpus(table.title, models, numbers_of([table]), table=table, note=_published_retrain(evidence, table))
+        yield Corpus(table.title, table.models, numbers_of(table), table=table, note=_published_retrain(evidence, table))
 
 
 def _published_retrain(evidence: Evidence, table: Table) -> str:

@@ -65,8 +65,7 @@ def _find(evidence: Evidence) -> Iterator[Hazards]:
         both = {str(suite): of for suite, of in rows.groupby("suite", sort=True) if asked <= {*of["metric"]}}
         for table in that_compare(_table(evidence, block, suite, of, tasks) for suite, of in (both or {"": rows}).items()):
             if len(table.columns) > 1:
-                models = [(row.method, row.variant) for row in table.rivals]
-                yield Hazards(table.title, models, numbers_of([table]), tasks[FORGOTTEN], tasks[KEPT], table=table)
+                yield Hazards(table.title, table.models, numbers_of(table), tasks[FORGOTTEN], tasks[KEPT], table=table)
 
 
 def _table(evidence: Evidence, block: Block, suite: str, rows: pd.DataFrame, tasks: Mapping[str, str]) -> Table:

@@ -99,10 +99,9 @@ def _attacked(evidence: Evidence, place: Place, attack: str) -> Attacked:
     keyed = rows.assign(metric=[_key(metric, int(count)) for metric, count in zip(rows["metric"], rows["epoch"], strict=True)])
     told = [told for told in remarks_on(evidence.remarks, place.block) if told.attack == attack]
     table = replace(make_table(place.block, place.suite, keyed, columns, attack), remarks=told)
-    models = [(row.method, row.variant) for row in table.standing.values()]
-    numbers = rows[rows["metric"].isin([name for metric in MEASURED for name in (metric, f"{metric}_sd")])]
+    numbers = rows[rows["metric"].str.removesuffix("_sd").isin(MEASURED)]
     kind = str(evidence.study.attacks.get(attack, {}).get("select", ""))
-    return Attacked(table.title, models, numbers, place, unit, kind, evidence.levels(place, [PROBABILITY]), table=table)
+    return Attacked(table.title, table.models, numbers, place, unit, kind, evidence.levels(place, [PROBABILITY]), table=table)
 
 
 def _robust(of: Found) -> Iterator[Pair]:
