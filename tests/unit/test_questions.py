@@ -5,10 +5,11 @@ import pytest
 from question_example import drawn
 from whole_example import whole
 
-from palimpsest.report.claims import FAILS, HOLDS, OPEN
+from palimpsest.report.claims import FAILS, HOLDS, OPEN, Claim
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.figures import Grid, draw
+from palimpsest.report.figures import Grid, Panel, draw
 from palimpsest.report.names import NPO, SIMNPO
+from palimpsest.report.question import Found, Question
 from palimpsest.report.questions import all_questions
 
 QUESTIONS = {question.id: question for question in all_questions()}
@@ -45,7 +46,7 @@ def test_every_question_has_its_page_and_every_claim_its_numbers(study):
     for question in QUESTIONS.values():
         answer = question.answer(study)
         assert answer is not None, question.id
-        assert answer.alt and answer.caption and len(answer.numbers)
+        assert question.alt and answer.caption and len(answer.numbers)
         assert question.title.endswith("?") and question.source
     claims = {claim.text for question in QUESTIONS.values() for claim in question.claims}
     assert {text for _, text, _ in told(study)} == claims
@@ -78,6 +79,44 @@ def test_verdicts_turn_with_the_numbers(study, tmp_path):
 def test_too_few_seeds_decide_nothing(tmp_path, seeds):
     spec, summary = whole(tmp_path, range(seeds))
     assert {word for *_, word in told(Evidence(spec.study, summary))} == {OPEN}
+
+
+class Thing(Found):
+    """A found thing that says its title wherever it can."""
+
+    def panels(self):
+        yield Panel("dots", self.numbers, self.title)
+
+    def rows(self):
+        yield {"Thing": self.title}
+
+    def facts(self):
+        yield f"{self.title}."
+
+
+def test_a_question_shows_what_each_found_thing_says(study):
+    numbers = pd.DataFrame({"method": ["npo"], "variant": ["beta-1"], "seed": [0], "x": [0.5]})
+    things = [
+        Thing("a", [("npo", "beta-1")], numbers),
+        Thing("b", [("npo", "beta-1")], numbers, head="a"),
+        Found("c", (), numbers, head=""),
+    ]
+    value = {NPO: pd.Series(0.5, [0]), SIMNPO: pd.Series(0.4, [0])}
+    claim = Claim("NPO is above SimNPO", "Table 1", "share", NPO, SIMNPO, value=lambda of, method: value[method])
+    asked = Question(
+        "a", "A?", "here", lambda _: things, "Dots.", "Dots. ", [claim], legend=lambda found: f"{len(found)} things."
+    )
+    answer = asked.answer(study)
+    assert [(head, [panel.title for panel in row]) for head, row in answer.figure.rows] == [("a", ["a", "b"])]
+    assert answer.caption == "Dots. 3 things. Variants shown: NPO beta-1."
+    assert answer.table.to_dict("records") == [{"Block": "a", "Thing": "a"}, {"Block": "b", "Thing": "b"}]
+    assert answer.facts == ["a: a.", "b: b."]
+    assert len(answer.numbers) == 3
+    assert [(found.title, found.question, found.numbers) for found in answer.verdicts] == [
+        (title, "a", ("0.500", "0.400")) for title in "abc"
+    ]
+    nothing = Question("nothing", "Nothing?", "here", lambda _: [Found("a", (), pd.DataFrame())], "", "")
+    assert nothing.answer(study) is None
 
 
 def test_every_figure_is_drawn(study):

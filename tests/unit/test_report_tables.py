@@ -251,7 +251,7 @@ def test_an_interval_is_of_one_seed_alone():
     ]
     assert best_of(table) == {("SimNPO", "m")}
     assert published_of(table) == {("NPO", "m"): 0.6}
-    found = numbers_of([table]).set_index("method")
+    found = numbers_of(table).set_index("method")
     assert found.loc["npo", ["seeds", "mean", "low", "high", "published"]].tolist() == [1, 0.5, 0.4, 0.7, 0.6]
     assert found.loc["simnpo", "mean"] == pytest.approx(0.2)
 

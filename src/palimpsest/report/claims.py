@@ -9,7 +9,7 @@ import pandas as pd
 
 from palimpsest.metrics.seeds import Comparison, compare_pairs
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.words import QUALITY, ROUNDING, SIGNIFICANCE, counted, format_score, typeset, with_sd
+from palimpsest.report.words import QUALITY, ROUNDING, SIGNIFICANCE, counted, typeset, with_sd
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
 NONE = "\N{EN DASH}"
@@ -33,13 +33,13 @@ class Pair(NamedTuple):
     """Why the claim is open whatever the numbers are; "" where it is not."""
 
 
-# Takes what a question found, and compares.
-Measure = Callable[[list[Any]], Iterable[Pair | None]]
-
-
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper: that a metric of one method is greater than that of another, or what `measure` compares."""
+    """One claim of the paper: that a metric of one method is greater than that of another.
+
+    Of the things that its question finds, it compares `value` of both methods where that is given, or else what `measure`
+    yields; without either, the metric itself, wherever a finished model has it.
+    """
 
     text: str
     """In the paper's words, short."""
@@ -49,27 +49,22 @@ class Claim:
     than: str = ""
     printed: tuple[float, float] | None = None
     """The paper's two numbers, where it prints them."""
-    measure: Measure | None = None
+    value: Callable[[Any, str], pd.Series] | None = None
+    """Takes a thing and a method; gives the number by seed."""
+    but: Callable[[Any], str] = lambda of: ""
+    """Says why the claim is open for a thing whatever the numbers are; "" where it is not."""
+    measure: Callable[[Any], Iterable[Pair]] | None = None
     write: Callable[[float], str] | None = None
     """How its numbers are written, if not as the metric's."""
 
-    def pairs(self, evidence: Evidence, found: list[Any]) -> Iterator[Pair]:
+    def pairs(self, evidence: Evidence, found: Iterable[Any]) -> Iterator[Pair]:
         """Yield what is compared in every place that may have the numbers."""
         if self.measure:
-            yield from (pair for pair in self.measure(found) if pair)
+            yield from (pair for of in found for pair in self.measure(of))
             return
-        for place in evidence.finished(self.metric):
-            greater, than = (place.standing_by_seed(self.metric, method) for method in (self.greater, self.than))
-            yield Pair(place.title, greater, than)
-
-    def number(self, value: float) -> str:
-        """Write one of its numbers."""
-        return self.write(value) if self.write else format_score(self.metric, value)
-
-
-def each(compare: Callable[[Any], Pair | None]) -> Measure:
-    """Return the measure of a claim that compares two numbers of each thing found."""
-    return lambda found: map(compare, found)
+        by_seed = self.value or (lambda place, method: place.standing_by_seed(self.metric, method))
+        for of in found if self.value else evidence.finished(self.metric):
+            yield Pair(of.title, by_seed(of, self.greater), by_seed(of, self.than), but=self.but(of))
 
 
 @dataclass(frozen=True)

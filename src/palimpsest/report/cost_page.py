@@ -1,7 +1,7 @@
 """The page of costs: a table a stage, and what each method's time bought."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from palimpsest.report.names import model_label, standing_variant
 from palimpsest.report.page import data_uri, page_environment
 from palimpsest.report.style import STYLE
 
-HEADS = ("Jobs", "Wall time, mean", "Wall time, sum", "CPU time", "GPU time", "Peak memory", "Peak GPU memory")
 NOT_MEASURED = "not measured"
 
 
@@ -22,7 +21,7 @@ def write_page(path: Path, study: str, costs: pd.DataFrame, points: pd.DataFrame
     """Write the page: `costs` has a row a line of its tables, `points` one a mark of its figure; `csv` can be downloaded."""
     context: dict[str, Any] = {
         "study": study,
-        "heads": HEADS,
+        "heads": ["Jobs", *MEASURED],
         "stages": [
             {"name": stage, "rows": [_shown(row) for row in rows.to_dict("records")]}
             for stage, rows in costs.groupby("stage", sort=False)
@@ -55,33 +54,33 @@ def time_against_quality(points: pd.DataFrame) -> Grid:
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a row as text; what was not measured says so."""
+    """Return a row as text."""
     jobs, measured = row["jobs"], row["measured"]
-    cells = dict.fromkeys(HEADS, NOT_MEASURED) | {"Jobs": f"{jobs} ({measured} measured)" if measured < jobs else str(jobs)}
-    if measured:
-        wall = (duration(row["wall_s_mean"]), duration(row["wall_s_sum"]))
-        memory = (_memory(row["peak_memory_gb"]), _memory(row["peak_gpu_memory_gb"]))
-        cells |= dict(zip(HEADS[1:], (*wall, _time(row["cpu_h"]), _time(row["gpu_h"]), *memory), strict=True))
     return {
         "method": row["method"],
         "label": " · ".join(part for part in (model_label(row["method"], ""), row["attack"]) if part) or "shared",
         "place": " / ".join(part for part in (row["benchmark"], row["split"], row["model"]) if part),
-        "cells": cells,
+        "cells": {"Jobs": f"{jobs} ({measured} measured)" if measured < jobs else str(jobs)}
+        | {head: _written(row[key], write) for head, (key, write) in MEASURED.items()},
     }
 
 
 def _total(costs: pd.DataFrame) -> dict[str, Any]:
     jobs, measured = int(costs["jobs"].sum()), int(costs["measured"].sum())
-    hours = {name: _time(float(costs[name].sum())) for name in ("cpu_h", "gpu_h")}
+    hours = {name: _written(float(costs[name].sum()), _hours) for name in ("cpu_h", "gpu_h")}
     return {"jobs": jobs, "missing": jobs - measured, "wall": duration(float(costs["wall_s_sum"].sum())), **hours}
 
 
-def _time(hours: float) -> str:
-    return NOT_MEASURED if math.isnan(hours) else duration(hours * 3600) if hours else "none"
+def _written(value: float, write: Callable[[float], str]) -> str:
+    return NOT_MEASURED if math.isnan(value) else write(value)
 
 
-def _memory(gigabytes: float) -> str:
-    return NOT_MEASURED if math.isnan(gigabytes) else f"{gigabytes:.2f} GB" if gigabytes else "none"
+def _hours(hours: float) -> str:
+    return duration(hours * 3600) if hours else "none"
+
+
+def _gigabytes(amount: float) -> str:
+    return f"{amount:.2f} GB" if amount else "none"
 
 
 def duration(seconds: float) -> str:
@@ -91,3 +90,14 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+# By head: the column of the costs, and how it is written.
+MEASURED: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "Wall time, mean": ("wall_s_mean", duration),
+    "Wall time, sum": ("wall_s_sum", duration),
+    "CPU time": ("cpu_h", _hours),
+    "GPU time": ("gpu_h", _hours),
+    "Peak memory": ("peak_memory_gb", _gigabytes),
+    "Peak GPU memory": ("peak_gpu_memory_gb", _gigabytes),
+}

@@ -10,7 +10,7 @@ import pandas as pd
 from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN
 from palimpsest.report.imported import Imported, are_imported, read_imported
 from palimpsest.report.names import REFERENCES, standing_variant
-from palimpsest.report.rows import clean_summary, finished, of_block
+from palimpsest.report.rows import clean_summary, finished, of_block, of_models
 from palimpsest.report.study import Block, Study, starts_from
 
 Published = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -36,7 +36,7 @@ class Place:
 
     def of_model(self, method: str, variant: str = "") -> pd.DataFrame:
         """Return the rows of one model."""
-        return self.rows[(self.rows["method"] == method) & (self.rows["variant"] == variant)]
+        return of_models(self.rows, [(method, variant)])
 
     def by_seed(self, metric: str, method: str, variant: str = "") -> pd.Series:
         """Return a metric of one model, indexed by seed; empty where it has none."""

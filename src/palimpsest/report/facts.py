@@ -27,7 +27,7 @@ def facts(table: Table) -> list[str]:
     return [sentence for part in (_passed, _collapsed, _regime) for sentence in part(table)]
 
 
-def rivals(table: Table, key: str) -> list[Row]:
+def _unlearned(table: Table, key: str) -> list[Row]:
     """Return the unlearned models that have a metric, the highest first."""
     rows = [row for row in table.rows if row.method not in REFERENCES and key in row.cells]
     return sorted(rows, key=lambda row: -row.cells[key].mean)
@@ -39,7 +39,7 @@ def named(rows: Iterable[Row], key: str) -> str:
 
 
 def _passed(table: Table) -> Iterator[str]:
-    rows = rivals(table, QUALITY)
+    rows = _unlearned(table, QUALITY)
     passed = [row for row in rows if row.cells[QUALITY].mean > SIGNIFICANCE]
     if rows:
         who = (
@@ -52,7 +52,7 @@ def _passed(table: Table) -> Iterator[str]:
 
 def _collapsed(table: Table) -> Iterator[str]:
     original = table.value(ORIGINAL, UTILITY)
-    lost = [row for row in rivals(table, UTILITY) if original and row.cells[UTILITY].mean < COLLAPSED * original]
+    lost = [row for row in _unlearned(table, UTILITY) if original and row.cells[UTILITY].mean < COLLAPSED * original]
     if lost and original:
         yield f"Less than half of Original's model utility ({original:.3f}) is left: {named(lost, UTILITY)}."
 

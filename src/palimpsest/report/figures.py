@@ -35,6 +35,7 @@ COUNTS = ("Epoch", "Step")
 FEW = 4
 SHADES = LinearSegmentedColormap.from_list("shades", ["#fafbfd", "#66a3d1"])
 Look = dict[str, Any]
+RING: Look = {"linestyle": "", "marker": "o", "markersize": 12.0, "color": "none", "markeredgecolor": INK}
 
 
 @dataclass(frozen=True)
@@ -133,21 +134,21 @@ def draw(grid: Grid) -> Figure:
         figure.text(0.5, 0.5, grid.empty, ha="center", va="center", color=SOFT)
         return figure
     lines = [_lines(row, grid) for _, row in grid.rows]
-    handles = _handles(panels, grid.labels)
-    columns = min(len(handles), 6 if any(len(row) > 1 for _, row in grid.rows) else 4)
-    titled = len({title for title, _ in grid.rows if title}) > 1 or len(grid.rows) > 1
-    inches = [sum(height for _, height in of_row) + 0.3 * titled for of_row in lines]
-    legend = 0.26 * math.ceil(len(handles) / columns) + 0.15 if handles else 0.0
     across = max(len(line) for of_row in lines for line, _ in of_row)
-    figure = Figure(figsize=(WIDTH if across > 1 else NARROW, sum(inches) + legend))
+    width, columns = (WIDTH, 6) if across > 1 else (NARROW, 4)
+    titled = len(grid.rows) > 1
+    inches = [sum(height for _, height in of_row) + 0.3 * titled for of_row in lines]
+    handles = _handles(panels, grid.labels)
+    legend = 0.26 * math.ceil(len(handles) / columns) + 0.15 if handles else 0.0
+    figure = Figure(figsize=(width, sum(inches) + legend))
     lowest = lowest_tick(quality for panel in panels for quality in panel.qualities)
     for part, (title, _), of_row in zip(_stacked(figure, inches), grid.rows, lines, strict=True):
         if titled and title:
             part.suptitle(title, x=0.01, ha="left", fontsize=9.5, color=INK)
         for line, (row, _) in zip(_stacked(part, [height for _, height in of_row]), of_row, strict=True):
-            _draw_line(line, row, min(grid.wide, max(len(row) for of in lines for row, _ in of)), lowest)
+            _draw_line(line, row, across, lowest)
     if handles:
-        figure.legend(handles=handles, loc="outside lower left", ncols=columns)
+        figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), columns))
     return figure
 
 
@@ -169,7 +170,7 @@ def _stacked(figure: Figure | SubFigure, heights: Sequence[float]) -> list[SubFi
 
 def _draw_line(part: SubFigure, row: Sequence[Panel], wide: int, shared: float) -> None:
     for place, panel in enumerate(row):
-        axes = part.add_subplot(1, max(wide, len(row)), place + 1)
+        axes = part.add_subplot(1, wide, place + 1)
         _DRAWN[panel.kind](axes, panel)
         # Lines seed by seed are near each other, on a scale of their own.
         lowest = lowest_tick(panel.qualities) if panel.kind == "paths" else shared
@@ -178,15 +179,11 @@ def _draw_line(part: SubFigure, row: Sequence[Panel], wide: int, shared: float) 
         _draw_levels(axes, panel, lowest)
         if len(panel.marks):
             _scatter(axes, Panel("scatter", panel.marks))
-        ring: Look = {"linestyle": "", "marker": "o", "markersize": 12.0, "color": "none", "markeredgecolor": INK}
         for x, y in panel.rings:
             if panel.kind == "heatmap":
                 axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.8, clip_on=False))
             else:
-                axes.plot([x], [y], markeredgewidth=1.4, clip_on=False, zorder=6, **ring)
-        if panel.kind == "ecdf":
-            axes.set(xlabel=panel.x.label, ylabel=panel.y.label)
-            continue
+                axes.plot([x], [y], markeredgewidth=1.4, clip_on=False, zorder=6, **RING)
         _set_axis(axes, "x", panel.x, lowest)
         if panel.kind != "dots":
             _set_axis(axes, "y", panel.y, lowest)

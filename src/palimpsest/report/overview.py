@@ -11,7 +11,7 @@ from palimpsest.report.names import REFERENCES, method_name, model_order
 from palimpsest.report.questions.halves import log_ratios
 from palimpsest.report.rows import main_models
 from palimpsest.report.style import GOOD
-from palimpsest.report.tables import Table
+from palimpsest.report.tables import Table, points_of
 from palimpsest.report.words import QUALITY, UTILITY, format_quality
 
 
@@ -25,21 +25,9 @@ def quality_against_utility(tables: Sequence[Table]) -> Grid:
 
 def _quality_panel(table: Table) -> Panel:
     floor = table.value(RETRAIN, FLOOR)
-    data = pd.DataFrame(
-        {
-            "method": row.method,
-            "variant": row.variant,
-            "main": table.stands(row),
-            "seed": seed,
-            "x": utility.values[seed],
-            "y": value,
-        }
-        for row in table.rows
-        if {QUALITY, UTILITY} <= row.cells.keys()
-        for utility in [row.cells[UTILITY]]
-        for seed, value in row.cells[QUALITY].values.items()
-        if seed in utility.values
-    )
+    key = ["method", "variant", "seed"]
+    utility, quality = (points_of(table, metric, table.rows) for metric in (UTILITY, QUALITY))
+    data = utility[[*key, "main", "x"]].merge(quality[[*key, "x"]].rename(columns={"x": "y"}), on=key)
     x, y = Axis("Model utility →", zero=True), Axis("Forget quality →", "quality")
     return Panel("scatter", data, table.title, x, y, good=None if floor is None else (floor, 1.0))
 

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -43,14 +44,8 @@ def _text(value: Any) -> str:
 
 
 def groups(names: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Yield each run of equal names with its length, for headers that span columns."""
-    runs: list[tuple[str, int]] = []
-    for name in names:
-        if runs and runs[-1][0] == name:
-            runs[-1] = (name, runs[-1][1] + 1)
-        else:
-            runs.append((name, 1))
-    return iter(runs)
+    """Return each run of equal names with its length, for headers that span columns."""
+    return ((name, len(list(run))) for name, run in groupby(names))
 
 
 def data_uri(content: bytes, kind: str) -> str:

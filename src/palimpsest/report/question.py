@@ -1,15 +1,46 @@
-"""A question of the report as data: what it is asked of, the figure, numbers and tables that answer it, and its claims."""
+"""A question of the report: what it finds in a study, and how the page shows and judges it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from palimpsest.report.claims import Claim, Verdict, judge
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.figures import Grid
+from palimpsest.report.figures import Grid, Panel, stacked
 from palimpsest.report.tables import Table
+from palimpsest.report.words import table_of, under_titles, variants_shown
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a question finds in one place; each question has a class that says what is shown of it."""
+
+    title: str
+    """What it is called in tables, sentences and verdicts."""
+    models: Sequence[tuple[str, str]]
+    """The models that are drawn: the caption names their variants."""
+    numbers: pd.DataFrame
+    """The rows of the CSV."""
+    table: Table | None = field(default=None, kw_only=True)
+    """The table of scores that the page prints, if any."""
+    head: str | None = field(default=None, kw_only=True)
+    """What stands above its panels, if not the title; panels with the same head stand beside each other."""
+    note: str = field(default="", kw_only=True)
+    """What is to be said below its table of scores."""
+
+    def panels(self) -> Iterable[Panel]:
+        """Yield its panels of the figure."""
+        return ()
+
+    def rows(self) -> Iterable[dict[str, str]]:
+        """Yield its rows of the table of text, by column."""
+        return ()
+
+    def facts(self) -> Iterable[str]:
+        """Yield sentences of one clause, computed from its numbers."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -17,18 +48,16 @@ class Answer:
     """What a study shows on one question."""
 
     figure: Grid
-    alt: str
     caption: str
     numbers: pd.DataFrame
     """The CSV behind it."""
-    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    table: pd.DataFrame
     """A table of text for the page; empty where the figure or `tables` say it all."""
-    tables: Sequence[Table] = ()
-    facts: Sequence[str] = ()
-    """Computed sentences of one clause."""
-    note: str = ""
+    tables: Sequence[Table]
+    facts: Sequence[str]
+    note: str
     """How to read the tables."""
-    verdicts: Sequence[Verdict] = ()
+    verdicts: Sequence[Verdict]
     """On the claims, in every place that has both their numbers."""
 
 
@@ -40,18 +69,38 @@ class Question:
     title: str
     source: str
     """Where the paper asks it."""
-    find: Callable[[Evidence], Iterable[Any]]
-    """Yields what the question is about, a thing per place or method."""
-    show: Callable[[Evidence, list[Any]], Answer | None]
-    """Shows what was found; returns None where that is nothing to show."""
+    find: Callable[[Evidence], Iterable[Found]]
+    alt: str
+    caption: str
     claims: Sequence[Claim] = ()
+    grid: Callable[..., Grid] = Grid
+    """Makes the figure of its rows of panels."""
+    legend: Callable[[Sequence[Any]], str] = lambda found: ""
+    """Says in the caption, after all else, what depends on the things found."""
+    note: str = ""
+    """How to read its tables of scores."""
     short: str = ""
     """What the navigation calls it, if not its id."""
 
     def answer(self, evidence: Evidence) -> Answer | None:
-        """Return what a study shows; None where it has no data for it."""
+        """Return what a study shows; None where it has no numbers for it."""
         found = list(self.find(evidence))
-        answer = self.show(evidence, found) if found else None
-        pairs = ((claim, pair) for claim in self.claims if answer for pair in claim.pairs(evidence, found))
-        verdicts = [judge(claim, pair, self.id) for claim, pair in pairs if len(pair.greater) and len(pair.than)]
-        return answer and replace(answer, verdicts=verdicts)
+        numbers = stacked(of.numbers for of in found)
+        if numbers.empty:
+            return None
+        panels: dict[str, list[Panel]] = {}
+        for of in found:
+            panels.setdefault(of.title if of.head is None else of.head, []).extend(of.panels())
+        tables = [of.table for of in found if of.table]
+        notes = (self.note, *(table.how_to_read for table in tables[:1]), *(of.note for of in found))
+        pairs = [(claim, pair) for claim in self.claims for pair in claim.pairs(evidence, found)]
+        return Answer(
+            figure=self.grid([(head, row) for head, row in panels.items() if row]),
+            caption=self.caption + self.legend(found) + variants_shown(model for of in found for model in of.models),
+            numbers=numbers,
+            table=table_of([(of.title, row) for of in found for row in of.rows()]),
+            tables=tables,
+            facts=under_titles([(of.title, text) for of in found for text in of.facts()]),
+            note=" ".join(filter(None, notes)),
+            verdicts=[judge(claim, pair, self.id) for claim, pair in pairs if len(pair.greater) and len(pair.than)],
+        )

@@ -1,17 +1,17 @@
-"""The report page: one function and one template a section, and the tables and figures that it is made of."""
+"""The report page: a template a section, and the tables and figures that the sections show."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import matplotlib.style
 import pandas as pd
 
-from palimpsest.report.claims import RULE, Verdict
+from palimpsest.report.claims import RULE, Claim, Verdict
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.examples import example_blocks
 from palimpsest.report.facts import facts, floors, selections_made
@@ -21,7 +21,7 @@ from palimpsest.report.overview import quality_against_utility, truth_ratio_dist
 from palimpsest.report.page import data_uri, flatten, page_environment
 from palimpsest.report.question import Answer, Question
 from palimpsest.report.questions import all_questions
-from palimpsest.report.remarks import Told, remarks_on
+from palimpsest.report.remarks import GAPS, Told, remarks_on
 from palimpsest.report.study import Block, ReportSpec, Study, Values
 from palimpsest.report.style import STYLE, save
 from palimpsest.report.tables import Table, attacked_tables, lm_eval_tables, main_tables, wide_numbers
@@ -36,7 +36,6 @@ ATTACKED = (
     "Each model that an attack gave, below the model before it. Retrain is the control: it never knew the forget set, so what an "
     "attack changes in it is no recovery."
 )
-Context = dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,12 @@ class Report:
         """The blocks on whose models there are remarks."""
         return [(block, told) for block in self.study.blocks if (told := remarks_on(self.evidence.remarks, block))]
 
+    @property
+    def gaps(self) -> list[str]:
+        """The models that diverged or are missing, block by block."""
+        found = {block.title(): _gaps(told) for block, told in self.remarks}
+        return [f"{title}: {gaps}" for title, gaps in found.items() if gaps]
+
     @cached_property
     def answers(self) -> list[tuple[Question, Answer]]:
         """The questions that the study has the data for."""
@@ -78,31 +83,53 @@ class Report:
         return [found for _, answer in self.answers for found in answer.verdicts]
 
     @property
-    def untested(self) -> list[dict[str, str]]:
+    def untested(self) -> list[Claim]:
         """The claims that the study has no numbers for."""
         tested = {found.claim.text for found in self.verdicts}
-        claims = [claim for question in all_questions() for claim in question.claims if claim.text not in tested]
-        return [{"text": claim.text, "source": claim.source} for claim in claims]
+        return [claim for question in all_questions() for claim in question.claims if claim.text not in tested]
 
-    def table_link(self, name: str) -> str:
-        """Return a table's CSV as a data URI."""
-        return data_uri((self.out / TABLES / f"{name}.csv").read_bytes(), "text/csv")
+    @cached_property
+    def examples(self) -> list[dict[str, Any]]:
+        """The answers of every block."""
+        frame = pd.read_parquet(self.evidence.summary / "examples.parquet").fillna({"variant": ""})
+        return example_blocks(frame, self.study.blocks)
+
+    @cached_property
+    def artefacts(self) -> list[Any]:
+        """Where every number is from, a row an artefact."""
+        frame = pd.read_csv(self.evidence.summary / "artefacts.csv", keep_default_na=False, dtype=str)
+        imported = {(*one.place[:3], one.name): f"{one.label} (imported)" for one in self.evidence.imported}
+        models = frame[["benchmark", "split", "model", "method", "variant"]].itertuples(index=False, name=None)
+        labels = [imported.get(model[:4]) or model_label(*model[3:]) for model in models]
+        return list(frame.assign(label=labels).itertuples(index=False))
+
+    def csv(self, name: str) -> str:
+        """Return a table as a data URI."""
+        path = self.evidence.summary / "remarks.csv" if name == "remarks" else self.out / TABLES / f"{name}.csv"
+        return data_uri(path.read_bytes(), "text/csv")
 
     def figure(self, name: str) -> str:
         """Return a figure as a data URI."""
         return data_uri((self.out / FIGURES / f"{name}.svg").read_bytes(), "image/svg+xml")
 
 
+def _gaps(told: list[Told]) -> str:
+    """Name the models of a block that diverged or are missing."""
+    names = {kind: list(dict.fromkeys(each.label for each in told if each.kind == kind)) for kind in GAPS}
+    words = {kind: kind if kind == DIVERGED else "could not be made" for kind in GAPS}
+    return ", ".join(f"{joined(labels)} {words[kind]}" for kind, labels in names.items() if labels)
+
+
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: `build` gives what its template needs, or None to leave it out; `short` names it in the navigation."""
+    """A part of the page: `short` names it in the navigation; its template reads the report and `context`."""
 
     id: str
     group: str
     title: str
-    build: Callable[[Report], Context]
-    template: str = ""
     short: str = ""
+    template: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
@@ -135,132 +162,43 @@ def _claim_row(found: Verdict) -> tuple[str | int, ...]:
 def render_page(report: Report) -> str:
     """Return the page; whatever a model or a config says in it is escaped."""
     environment = page_environment()
-    sections = []
-    for section in sections_of(report):
-        context = section.build(report)
-        if context is not None:
-            body = environment.get_template(section.template or f"section_{section.id}.html").render(context)
-            shown = {"id": section.id, "group": section.group, "title": section.title, "short": section.short or section.title}
-            sections.append({**shown, "body": body})
-    contents = [(group, list(members)) for group, members in groupby(sections, key=itemgetter("group"))]
-    return environment.get_template("page.html").render(study=report.study, sections=sections, contents=contents)
-
-
-def sections_of(report: Report) -> Iterable[Section]:
-    """Return the sections in the order of the page."""
-    return (
-        Section("summary", RESULTS, "The paper's claims", _summary, short="Claims"),
-        Section("results", RESULTS, "Forgetting and utility", _results),
-        Section("truth_ratio", RESULTS, "Truth ratios", _truth_ratio),
-        Section("lm_eval", RESULTS, "Other tasks", partial(_tables, "lm_eval", LM_EVAL), "section_tables.html"),
-        Section("attacked", RESULTS, "Attacked models", partial(_tables, "attacked", ATTACKED), "section_tables.html"),
-        Section("examples", RESULTS, "What the models say", _examples),
-        *(_section(question, answer) for question, answer in report.answers),
-        Section("remarks", METHODS, "Gaps and remarks", _remarks),
-        Section("study", METHODS, "What was run", _study),
-        Section("artefacts", METHODS, "Provenance", _artefacts),
-        Section("glossary", METHODS, "How to read the metrics", lambda report: {}, short="Glossary"),
-    )
-
-
-def _summary(report: Report) -> Context:
-    gaps = [f"{block.title()}: {_gaps(told)}" for block, told in report.remarks if any(each.is_gap for each in told)]
-    return {
-        "gaps": gaps,
-        "verdicts": report.verdicts,
-        "titled": len({found.title for found in report.verdicts}) > 1,
-        "untested": report.untested,
-        "rule": RULE,
-        "csv": report.table_link("claims"),
-        "empty": not any(report.tables.values()) and not report.answers,
+    environment.globals.update(report=report, rule=RULE, selections_made=selections_made, settings=settings)
+    sections = list(sections_of(report))
+    bodies = {
+        section.id: environment.get_template(section.template or f"section_{section.id}.html").render(section.context)
+        for section in sections
     }
+    contents = [(group, list(members)) for group, members in groupby(sections, key=attrgetter("group"))]
+    return environment.get_template("page.html").render(study=report.study, sections=sections, bodies=bodies, contents=contents)
 
 
-def _gaps(told: Iterable[Told]) -> str:
-    """Name the models of a block that diverged or are missing."""
-    names: dict[str, list[str]] = {}
-    for each in told:
-        if each.is_gap and each.label not in names.setdefault(each.kind, []):
-            names[each.kind].append(each.label)
-    return ", ".join(f"{joined(labels)} {kind if kind == DIVERGED else 'could not be made'}" for kind, labels in names.items())
+def sections_of(report: Report) -> Iterator[Section]:
+    """Yield the sections that the study has something for, in the order of the page."""
+    yield Section("summary", RESULTS, "The paper's claims", "Claims")
+    if main := report.tables["table1"]:
+        sentences = under_titles([(table.title, text) for table in main for text in facts(table)])
+        levels = {table.title: floor for table in main if (floor := floors(table))}
+        yield Section("results", RESULTS, "Forgetting and utility", context={"facts": sentences, "floors": levels})
+        yield Section("truth_ratio", RESULTS, "Truth ratios")
+    for name, title, note in (("lm_eval", "Other tasks", LM_EVAL), ("attacked", "Attacked models", ATTACKED)):
+        if report.tables[name]:
+            yield Section(name, RESULTS, title, template="section_tables.html", context={"name": name, "note": note})
+    if report.examples:
+        texts = any(report.study.shape(block) for block in report.study.blocks)
+        yield Section("examples", RESULTS, "What the models say", context={"texts": texts})
+    for question, answer in report.answers:
+        context = {"question": question, "answer": answer}
+        short = question.short or question.id.capitalize()
+        yield Section(question.id, ASKED, question.title, short, "section_question.html", context)
+    if report.remarks:
+        yield Section("remarks", METHODS, "Gaps and remarks")
+    yield Section("study", METHODS, "What was run")
+    if report.artefacts:
+        yield Section("artefacts", METHODS, "Provenance")
+    yield Section("glossary", METHODS, "How to read the metrics", "Glossary")
 
 
-def _remarks(report: Report) -> Context:
-    if not report.remarks:
-        return None
-    blocks = [{"title": block.title(), "remarks": told} for block, told in report.remarks]
-    return {"blocks": blocks, "csv": data_uri((report.evidence.summary / "remarks.csv").read_bytes(), "text/csv")}
-
-
-def _results(report: Report) -> Context:
-    tables = report.tables["table1"]
-    if not tables:
-        return None
-    return {
-        "tables": tables,
-        "facts": under_titles([(table.title, text) for table in tables for text in facts(table)]),
-        "csv": report.table_link("table1"),
-        "figure": report.figure("forget_quality_model_utility"),
-        "has_published": any(table.has_published for table in tables),
-        "selections": [
-            sentence for block in {t.block.key: t.block for t in tables}.values() for sentence in selections_made(block)
-        ],
-        "floors": {table.title: floor for table in tables if (floor := floors(table))},
-    }
-
-
-def _truth_ratio(report: Report) -> Context:
-    return {"figure": report.figure("truth_ratio")} if report.tables["table1"] else None
-
-
-def _tables(name: str, note: str, report: Report) -> Context:
-    tables = report.tables[name]
-    return {"tables": tables, "note": note, "name": f"{name}.csv", "csv": report.table_link(name)} if tables else None
-
-
-def _examples(report: Report) -> Context:
-    frame = pd.read_parquet(report.evidence.summary / "examples.parquet").fillna({"variant": ""})
-    blocks = example_blocks(frame, report.study.blocks)
-    texts = any(report.study.shape(block) for block in report.study.blocks)
-    return {"blocks": blocks, "texts": texts} if blocks else None
-
-
-def _section(question: Question, answer: Answer) -> Section:
-    build = partial(_question, question, answer)
-    return Section(question.id, ASKED, question.title, build, "section_question.html", question.short or question.id.capitalize())
-
-
-def _question(question: Question, answer: Answer, report: Report) -> Context:
-    return {
-        "answer": answer,
-        "question": question,
-        "verdicts": answer.verdicts,
-        "titled": len({each.title for each in answer.verdicts}) > 1,
-        "figure": report.figure(question.id),
-        "csv": report.table_link(question.id),
-        "table": answer.table.astype(str).to_dict("split"),
-    }
-
-
-def _study(report: Report) -> Context:
-    blocks = [
-        {"block": block, **_settings(block.methods), "trials": _settings(block.trials), "selections": selections_made(block)}
-        for block in report.study.blocks
-    ]
-    return {"study": report.study, "settings": blocks}
-
-
-def _artefacts(report: Report) -> Context:
-    frame = pd.read_csv(report.evidence.summary / "artefacts.csv", keep_default_na=False, dtype=str)
-    records = frame.to_dict("records")
-    labels = {(*one.place[:3], one.name): f"{one.label} (imported)" for one in report.evidence.imported}
-    for record in records:
-        key = (record["benchmark"], record["split"], record["model"], record["method"])
-        record["label"] = labels.get(key) or model_label(str(record["method"]), str(record["variant"]))
-    return {"artefacts": records} if records else None
-
-
-def _settings(methods: Mapping[str, Mapping[str, Values]]) -> dict[str, Any]:
+def settings(methods: Mapping[str, Mapping[str, Values]]) -> dict[str, Any]:
     """Return what variants share, and a row each of what they do not; a selected one, without training, shares what it can."""
     models = sorted(((m, v) for m, variants in methods.items() for v in variants), key=lambda model: model_order(*model))
     flat = {(method, variant): flatten(methods[method][variant]) for method, variant in models}

@@ -1,8 +1,11 @@
 """Which rows of the summary's tables: of a block, of finished models, along trajectories, of attacks, of models that compare."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
+from palimpsest.names import HALF
 from palimpsest.report.study import Block
 
 KEY = ["benchmark", "split", "model"]
@@ -19,6 +22,13 @@ def clean_summary(frame: pd.DataFrame) -> pd.DataFrame:
 def of_block(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
     """Return the rows of one block."""
     return frame[(frame["benchmark"] == block.benchmark) & (frame["split"] == block.split) & (frame["model"] == block.model)]
+
+
+def of_models(frame: pd.DataFrame, models: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Return the rows of these models, each a method and a variant."""
+    wanted = {*models}
+    kept = [model in wanted for model in zip(frame["method"], frame["variant"], strict=True)]
+    return frame.loc[np.array(kept, dtype=bool)]
 
 
 def finished(frame: pd.DataFrame) -> pd.DataFrame:
@@ -43,6 +53,5 @@ def main_models(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
     """Return the rows of a block's models that compare: neither half the forget set nor an odd reference made them."""
     rows = of_block(frame, block)
     odd = {(method, variant) for method, of in block.methods.items() for variant in {*of} - {*block.variants_of(method)}}
-    odd.add(("original-half", ""))
-    kept = [model not in odd for model in zip(rows["method"], rows["variant"], strict=True)]
-    return rows.loc[np.array(kept, dtype=bool)]
+    odd.add((HALF, ""))
+    return of_models(rows, {*zip(rows["method"], rows["variant"], strict=True)} - odd)

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from palimpsest.names import ORIGINAL, PLAIN
 from palimpsest.report.names import model_order, standing_variant
 from palimpsest.settings import Settings
 
 Values = dict[str, Any]
-ORIGINAL, PLAIN = "original", "plain"
 # What an attack counts: the epochs of its training, or its steps where it trains nothing.
 TRAINED, UNTRAINED = "epoch", "step"
 

@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -134,6 +135,11 @@ class Table:
         """The row that stands for each method: its selected variant, or else its default, or else its first."""
         return {method: next(rows) for method, rows in groupby(self.rows, key=attrgetter("method"))}
 
+    @property
+    def models(self) -> list[tuple[str, str]]:
+        """The models that stand for their methods."""
+        return [(row.method, row.variant) for row in self.standing.values()]
+
     def stands(self, row: Row) -> bool:
         """Return whether a row stands for its method."""
         return self.standing[row.method] is row
@@ -223,74 +229,67 @@ def that_compare(tables: Iterable[Table]) -> list[Table]:
     return [table for table in found if table.rivals] or found
 
 
-Columns = Callable[[str, pd.DataFrame], Sequence[Column]]
-
-
-def _by_suite(block: Block, rows: pd.DataFrame, columns: Columns) -> list[Table]:
-    """Return a table per suite; `columns` takes its name and its rows."""
+def _by_suite(block: Block, rows: pd.DataFrame, columns: Callable[[str, pd.DataFrame], Sequence[Column]]) -> list[Table]:
+    """Return a table per suite that has columns; `columns` takes its name and its rows."""
     suites = [(str(suite), of) for suite, of in rows.groupby("suite", sort=True)]
-    return [make_table(block, suite, of, columns(suite, of)) for suite, of in suites]
+    tables = [make_table(block, suite, of, columns(suite, of)) for suite, of in suites]
+    return [table for table in tables if table.columns]
 
 
 def lm_eval_tables(evidence: Evidence) -> list[Table]:
     """Return one table per block and lm-eval suite, one column a score; the rest stays in the summary."""
-    rows, columns = finished(evidence.results), _lm_eval_columns(evidence)
-    found = [table for block in evidence.study.blocks for table in _by_suite(block, of_block(rows, block), columns)]
-    return [table for table in found if table.columns]
+    rows, columns = finished(evidence.results), partial(_lm_eval_columns, evidence)
+    return [table for block in evidence.study.blocks for table in _by_suite(block, of_block(rows, block), columns)]
 
 
-def _lm_eval_columns(evidence: Evidence) -> Columns:
-    """Return what gives one column per score of lm-eval.
+def _lm_eval_columns(evidence: Evidence, suite: str, rows: pd.DataFrame) -> list[Column]:
+    """Return a column per score of lm-eval.
 
     A part of a task that has a score of its own (mmlu_anatomy of mmlu) has no column, unless the suite names it.
     """
-
-    def columns(suite: str, rows: pd.DataFrame) -> list[Column]:
-        metrics = sorted(name for name in rows["metric"].unique() if "/" in name and not name.endswith(UNSCORED))
-        shown = _without_parts(metrics, evidence.study.suites.get(suite, {}).get("tasks", []))
-        return [Column(name, name.rpartition("/")[0], name.rpartition("/")[2]) for name in shown]
-
-    return columns
+    metrics = sorted(name for name in rows["metric"].unique() if "/" in name and not name.endswith(UNSCORED))
+    columns = [Column(name, *name.rsplit("/", 1)) for name in metrics]
+    asked = evidence.study.suites.get(suite, {}).get("tasks", [])
+    named = {task if isinstance(task, str) else task.get("group", task["task"]) for task in asked}
+    whole = tuple(f"{task}_" for task in named & {column.group for column in columns})
+    return [column for column in columns if column.group in named or not column.group.startswith(whole)]
 
 
 def attacked_tables(evidence: Evidence) -> list[Table]:
-    """Return a table per block and suite of the models that attacks gave, each below the model before the attacks."""
+    """Return a table per block and suite of the models that attacks gave, each below the model before it."""
     declared = [replace(column, best=None) for column in columns_of(declared_metrics(evidence.study.kinds))]
-    lm_eval = _lm_eval_columns(evidence)
     done, key = evidence.results[evidence.results["epoch"].isna()], ["method", "variant", "suite"]
     tables = []
     for block in evidence.study.blocks:
         rows = of_block(done, block)
         hit = pd.MultiIndex.from_frame(rows.loc[rows["attack"] != "", key])
         under = rows[pd.MultiIndex.from_frame(rows[key]).isin(hit)]
-        tables += _by_suite(block, under, lambda suite, of: [*declared, *lm_eval(suite, of)])
-    return [table for table in tables if table.columns]
+        tables += _by_suite(block, under, lambda suite, of: [*declared, *_lm_eval_columns(evidence, suite, of)])
+    return tables
 
 
-def points_of(table: Table, key: str, models: Collection[tuple[str, str]] | None = None) -> pd.DataFrame:
-    """Return a column by seed of these models, or of those that represent their methods.
+def points_of(table: Table, key: str, rows: Iterable[Row] | None = None) -> pd.DataFrame:
+    """Return a column by seed of these rows, or of those that represent their methods.
 
-    The columns are `method`, `variant`, `seed`, `x`, `low` and `high`.
+    The columns are `method`, `variant`, `main` (whether it represents its method), `seed`, `x`, `low` and `high`.
     """
-    rows = table.standing.values() if models is None else [row for row in table.rows if (row.method, row.variant) in models]
     found = [
-        {"method": row.method, "variant": row.variant, "seed": seed, "x": value}
+        {"method": row.method, "variant": row.variant, "main": table.stands(row), "seed": seed, "x": value}
         | dict(zip(("low", "high"), cell.ends, strict=True))
-        for row in rows
+        for row in (table.standing.values() if rows is None else rows)
         if (cell := row.cells.get(key))
         for seed, value in cell.values.items()
     ]
-    return pd.DataFrame(found, columns=["method", "variant", "seed", "x", "low", "high"])
+    return pd.DataFrame(found, columns=["method", "variant", "main", "seed", "x", "low", "high"])
 
 
-def numbers_of(tables: Iterable[Table]) -> pd.DataFrame:
+def numbers_of(table: Table) -> pd.DataFrame:
     """Return a row per model and column: mean, sd over seeds, interval over the items of one seed, published value."""
     return pd.DataFrame(
         table.block.identity
         | {"suite": table.suite, "method": row.method, "variant": row.variant, "metric": column.key, "seeds": len(cell.values)}
         | dict(zip(("mean", "sd", "low", "high"), (cell.mean, cell.sd, *(cell.interval or (None, None))), strict=True))
         | {"published": table.published_of(row, column.key)}
-        for table in tables
         for row in table.rows
         for column in table.columns
         if (cell := row.cells.get(column.key))
@@ -318,13 +317,6 @@ def wide_numbers(tables: Sequence[Table]) -> pd.DataFrame:
         rows += [of_table | {"method": one.name, "origin": "imported"} | dict(one.values) for one in table.imported]
     heads = [name for key in keys for name in (key, f"{key}_sd", *([f"{key}_published"] if key in published else []))]
     return pd.DataFrame(rows, columns=[*place, *heads], dtype=object)
-
-
-def _without_parts(metrics: Iterable[str], asked: Iterable[str | Mapping[str, Any]]) -> list[str]:
-    scored = {metric.rsplit("/", 1)[0]: metric for metric in metrics}
-    named = {task if isinstance(task, str) else task.get("group", task["task"]) for task in asked} & scored.keys()
-    parts = {task for task in scored.keys() - named if any(task.startswith(f"{name}_") for name in named)}
-    return [metric for metric in metrics if metric.rsplit("/", 1)[0] not in parts]
 
 
 def make_table(block: Block, suite: str, frame: pd.DataFrame, columns: Iterable[Column], attack: str = "") -> Table:

@@ -1,8 +1,9 @@
 """Markov chains, whose truth is known: how far two of them are forgotten, and how far the retain chain goes with them."""
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ import pandas as pd
 
 from palimpsest.benchmarks.markov.tradeoff import POINTS, equal_retain, forget_at_retain, mean_gap, retain_at_forget
 from palimpsest.names import ORIGINAL, RETRAIN
-from palimpsest.report.claims import Claim, Measure, Pair, each
+from palimpsest.report.claims import Claim, Pair
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, method_name, model_label, model_order, standing_variant
-from palimpsest.report.question import Answer, Question
-from palimpsest.report.rows import along_trajectories, finished
+from palimpsest.report.question import Found, Question
+from palimpsest.report.rows import along_trajectories, finished, of_models
 from palimpsest.report.style import DASHED, INK
-from palimpsest.report.words import joined, table_of, under_titles, variants_shown, with_sd
+from palimpsest.report.words import joined, with_sd
 
 # How far a model is from the truth on each chain.
 KEPT, FORGET1, FORGET2 = "kl_retain", "kl_forget1", "kl_forget2"
@@ -30,49 +31,94 @@ AT_LEVEL = {FORGET1: "retain_at_retrain_forget1", FORGET2: "retain_at_retrain_fo
 EQUAL, AT_EQUAL, GAP = "equal_retain", ("forget1_at_equal", "forget2_at_equal"), "mean_gap"
 # How the two forget chains differ in the paper's two experiments.
 SPLITS = {"lengths": "the sequences of Forget2 are shorter", "memorisation": "the original has never seen Forget2"}
+LINES: Mapping[str, Look] = {"Forget1": {"color": INK}, "Forget2": {"color": INK, "linestyle": DASHED}}
 Model = tuple[str, str]
-Paths = dict[Model, dict[Hashable, pd.DataFrame]]
+Paths = Mapping[Model, Mapping[Hashable, pd.DataFrame]]
 
 
 @dataclass(frozen=True)
-class Chains:
+class Chains(Found):
     """One block: `paths` of its models by seed (a row an iteration), `done` the finished ones, `numbers` a row a path."""
 
-    place: Place
     done: Place
     paths: Paths
-    shown: list[Model]
-    """Those that represent their methods."""
-    numbers: pd.DataFrame
+    error: float
+    """The largest standard error of a distance; NaN where none was measured."""
 
     def by_seed(self, column: str, model: Model) -> pd.Series:
         """Return a column of `numbers` of one model by seed."""
-        rows = self.numbers[(self.numbers["method"] == model[0]) & (self.numbers["variant"] == model[1])]
-        return rows.set_index("seed")[column]
+        return of_models(self.numbers, [model]).set_index("seed")[column]
+
+    @property
+    def levels(self) -> dict[str, dict[str, float]]:
+        """What Retrain and Original reach, means over seeds, where all distances were measured."""
+        by_role = {role: {metric: self.done.by_seed(metric, role) for metric in DISTANCES} for role in (RETRAIN, ORIGINAL)}
+        return {
+            role: {metric: float(values.mean()) for metric, values in of.items()}
+            for role, of in by_role.items()
+            if all(len(values) for values in of.values())
+        }
+
+    def panels(self) -> Iterator[Panel]:
+        """Yield both forget distances against the retain distance."""
+        marks = pd.DataFrame(
+            {"method": role, "variant": metric, "seed": 0, "x": reached[KEPT], "y": reached[metric], "open": metric == FORGET2}
+            for role, reached in self.levels.items()
+            for metric in FORGET
+        )
+        level = self.done.by_seed(FORGET2, RETRAIN)
+        yield Panel(
+            "curves",
+            stacked(_on_grid(self.paths[model]).assign(method=model[0], variant=model[1]) for model in self.models),
+            self.title,
+            Axis("Retain distance (KL, nats)", "root"),
+            Axis("Forget distance (KL, nats)", "root"),
+            levels={RETRAIN: float(level.mean())} if len(level) else {},
+            marks=marks,
+        )
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Yield what is read off the paths of each model: mean ± sd over the seeds that get there, with their number."""
+        for model, paths in self.paths.items():
+            row = {"Model": model_label(*model), "Seeds": str(len(paths))}
+            for forget, name in FORGET.items():
+                known = self.by_seed(LEVEL[forget], model).notna()
+                row[f"Retain distance at Retrain's {name}"] = _spread(self.by_seed(AT_LEVEL[forget], model)[known])
+            equal = self.by_seed(EQUAL, model).dropna()
+            row["Retain distance that both reach"] = _spread(equal)
+            row["Forget1 and Forget2 apart on the way"] = _spread(self.by_seed(GAP, model)[equal.index])
+            yield row
+
+    def facts(self) -> Iterator[str]:
+        """Yield where the references stand."""
+        for role, level in self.levels.items():
+            parts = joined([f"{_text(level[metric])} on {name}" for metric, name in FORGET.items()])
+            yield f"{method_name(role)} is {parts}, at a retain distance of {_text(level[KEPT])}."
 
 
-def all_chains(evidence: Evidence) -> list[Chains]:
+def _find(evidence: Evidence) -> list[Chains]:
     """Return every block whose models were watched, the paper's experiments first."""
     results = evidence.results
     places = evidence.places(results[results["attack"] == ""], FORGET1, FORGET2)
     found = [chains for place in places if (chains := _chains(place))]
-    return sorted(found, key=lambda of: [*SPLITS, of.place.block.split].index(of.place.block.split))
+    return sorted(found, key=lambda of: [*SPLITS, of.done.block.split].index(of.done.block.split))
 
 
 def _chains(place: Place) -> Chains | None:
     rows = along_trajectories(place.rows)
     wide = rows.pivot_table(values="value", index=["method", "variant", "seed", "epoch"], columns="metric")
-    paths: Paths = {}
+    found: dict[Model, dict[Hashable, pd.DataFrame]] = {}
     for (method, variant, seed), path in wide.reindex(columns=DISTANCES).dropna().groupby(level=["method", "variant", "seed"]):
-        paths.setdefault((str(method), str(variant)), {})[seed] = path
-    paths = dict(sorted(paths.items(), key=lambda item: model_order(*item[0])))
+        found.setdefault((str(method), str(variant)), {})[seed] = path
+    paths = {model: found[model] for model in sorted(found, key=lambda model: model_order(*model))}
     variants = {
         method: standing_variant(name for name in place.block.variants_of(method) if (method, name) in paths)
         for method, _ in paths
     }
     shown = [(method, variant) for method, variant in variants.items() if variant is not None]
     done = Place(place.block, place.suite, finished(place.rows))
-    return Chains(place, done, paths, shown, _numbers(done, paths, shown)) if shown else None
+    error = rows.loc[rows["metric"].isin([f"{metric}_se" for metric in DISTANCES]), "value"].max()
+    return Chains(place.title, shown, _numbers(done, paths, shown), done, paths, error, head="") if shown else None
 
 
 def _numbers(done: Place, paths: Paths, shown: Sequence[Model]) -> pd.DataFrame:
@@ -94,90 +140,28 @@ def _numbers(done: Place, paths: Paths, shown: Sequence[Model]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _show(evidence: Evidence, found: list[Chains]) -> Answer:
-    lines: dict[str, Look] = {"Forget1": {"color": INK}, "Forget2": {"color": INK, "linestyle": DASHED}}
-    data = [f"In {split} {how}." for split, how in SPLITS.items() if any(of.place.block.split == split for of in found)]
-    return Answer(
-        figure=Grid([("", [_panel(of) for of in found])], wide=2, height=3.9, labels=lines),
-        alt="Forget distance on both forget chains against the retain distance, two lines a method, beside Retrain and Original.",
-        caption="The distance from the truth after each iteration of unlearning: mean KL(true ‖ predicted) per predicted state, "
-        "in nats; the axes show its root. Rightwards less is kept, upwards more is forgotten. "
-        f"{' '.join(data)} Lines: means over seeds of each seed's path, read where it first is at a retain distance, as far as "
-        "all seeds get; bands: from the lowest to the highest. Level: Retrain's on Forget2. Single marks: Retrain and Original, "
-        f"filled on Forget1 and hollow on Forget2.{_errors(found)}{variants_shown(model for of in found for model in of.shown)}",
-        numbers=stacked(of.numbers for of in found),
-        table=table_of([(of.place.title, _row(of, model)) for of in found for model in of.paths]),
-        facts=under_titles([(of.place.title, text) for of in found for text in _stand(of)]),
+def _on_grid(paths: Mapping[Hashable, pd.DataFrame]) -> pd.DataFrame:
+    """Return the paths of a model by seed on both forget chains over the retain distances that all its seeds reach."""
+    first, last = max(path[KEPT].iloc[0] for path in paths.values()), equal_retain(*(path[KEPT] for path in paths.values()))
+    grid = np.linspace(first, last, POINTS) if first < last else np.array([first])
+    return pd.DataFrame(
+        {"x": at, "y": forget_at_retain(path[KEPT], path[forget], at), "seed": seed, "open": forget == FORGET2}
+        for seed, path in paths.items()
+        for forget in FORGET
+        for at in grid
     )
 
 
-def _errors(found: Sequence[Chains]) -> str:
-    watched = pd.concat([along_trajectories(of.place.rows) for of in found])
-    errors = watched.loc[watched["metric"].isin([f"{metric}_se" for metric in DISTANCES]), "value"]
-    return f" Standard error of a distance over the test sequences: at most {_text(errors.max())}." if len(errors) else ""
-
-
-def _levels(of: Chains, role: str) -> dict[str, float]:
-    """Return the distances of a finished model, means over seeds; empty where one was not measured."""
-    values = {metric: of.done.by_seed(metric, role) for metric in DISTANCES}
-    return {metric: float(by.mean()) for metric, by in values.items()} if all(len(by) for by in values.values()) else {}
-
-
-def _stand(of: Chains) -> Iterator[str]:
-    for role in (RETRAIN, ORIGINAL):
-        if level := _levels(of, role):
-            parts = joined([f"{_text(level[metric])} on {name}" for metric, name in FORGET.items()])
-            yield f"{method_name(role)} is {parts}, at a retain distance of {_text(level[KEPT])}."
+def _legend(found: Sequence[Chains]) -> str:
+    splits = {of.done.block.split for of in found}
+    differ = "".join(f" In {split} {how}." for split, how in SPLITS.items() if split in splits)
+    errors = [of.error for of in found if not math.isnan(of.error)]
+    bound = f" Standard error of a distance over the test sequences: at most {_text(max(errors))}." if errors else ""
+    return differ + bound
 
 
 def _text(distance: float) -> str:
     return f"{distance:.3f}"
-
-
-def _panel(of: Chains) -> Panel:
-    marks = pd.DataFrame(
-        {"method": role, "variant": metric, "seed": 0, "x": reached[KEPT], "y": reached[metric], "open": metric == FORGET2}
-        for role in (RETRAIN, ORIGINAL)
-        if (reached := _levels(of, role))
-        for metric in FORGET
-    )
-    level = of.done.by_seed(FORGET2, RETRAIN)
-    return Panel(
-        "curves",
-        stacked(_path(of, model) for model in of.shown),
-        of.place.title,
-        Axis("Retain distance (KL, nats)", "root"),
-        Axis("Forget distance (KL, nats)", "root"),
-        levels={RETRAIN: float(level.mean())} if len(level) else {},
-        marks=marks,
-    )
-
-
-def _path(of: Chains, model: Model) -> pd.DataFrame:
-    """Return the path of a model by seed on both forget chains over the retain distances that all its seeds reach."""
-    paths = of.paths[model]
-    first, last = max(path[KEPT].iloc[0] for path in paths.values()), equal_retain(*(path[KEPT] for path in paths.values()))
-    grid = np.linspace(first, last, POINTS) if first < last else np.array([first])
-    parts = [
-        pd.DataFrame(
-            {"x": at, "y": forget_at_retain(path[KEPT], path[forget], at), "seed": seed, "open": forget == FORGET2} for at in grid
-        )
-        for seed, path in paths.items()
-        for forget in FORGET
-    ]
-    return stacked(parts).assign(method=model[0], variant=model[1])
-
-
-def _row(of: Chains, model: Model) -> dict[str, str]:
-    """Return what is read off the paths of a model as text: mean ± sd over the seeds that get there, with their number."""
-    row = {"Model": model_label(*model), "Seeds": str(len(of.paths[model]))}
-    for forget, name in FORGET.items():
-        known = of.by_seed(LEVEL[forget], model).notna()
-        row[f"Retain distance at Retrain's {name}"] = _spread(of.by_seed(AT_LEVEL[forget], model)[known])
-    equal = of.by_seed(EQUAL, model)
-    row["Retain distance that both reach"] = _spread(equal.dropna())
-    row["Forget1 and Forget2 apart on the way"] = _spread(of.by_seed(GAP, model)[equal.notna()])
-    return row
 
 
 def _spread(by_seed: pd.Series) -> str:
@@ -188,19 +172,19 @@ def _spread(by_seed: pd.Series) -> str:
     return f"{with_sd(reached, write=_text)}{few}"
 
 
-def _measured(split: str, column: str) -> Measure:
+def _measured(split: str, column: str) -> Callable[[Chains], Iterator[Pair]]:
     """Return the measure of a claim that NPO's number is larger than SimNPO's on one of the paper's splits."""
 
-    def compare(of: Chains) -> Pair | None:
-        variants = dict(of.shown)
+    def compare(of: Chains) -> Iterator[Pair]:
+        if of.done.block.split != split:
+            return
+        variants = dict(of.models)
         numbers = {method: of.by_seed(column, (method, variants.get(method, ""))) for method in (NPO, SIMNPO)}
         needed = of.done.by_seed(FORGET2, RETRAIN).index if column in AT_LEVEL.values() else numbers[NPO].index
-        npo, simnpo = (by[by.index.isin(needed)] for by in numbers.values())
-        return (
-            Pair(of.place.title, npo, simnpo, but=_never({NPO: npo, SIMNPO: simnpo})) if of.place.block.split == split else None
-        )
+        known = {method: by[by.index.isin(needed)] for method, by in numbers.items()}
+        yield Pair(of.title, known[NPO], known[SIMNPO], but=_never(known))
 
-    return each(compare)
+    return compare
 
 
 def _never(numbers: Mapping[str, pd.Series]) -> str:
@@ -215,11 +199,17 @@ QUESTIONS = (
         "markov",
         "Do Markov chains show the same, where the truth is known?",
         "Sec. 5, Fig. 5 and App. H",
-        all_chains,
-        _show,
+        _find,
+        "Forget distance on both forget chains against the retain distance, two lines a method, beside Retrain and Original.",
+        "The distance from the truth after each iteration of unlearning: mean KL(true ‖ predicted) per predicted state, in nats; "
+        "the axes show its root. Rightwards less is kept, upwards more is forgotten. Lines: means over seeds of each seed's "
+        "path, read where it first is at a retain distance, as far as all seeds get; bands: from the lowest to the highest. "
+        "Level: Retrain's on Forget2. Single marks: Retrain and Original, filled on Forget1 and hollow on Forget2.",
         (
             Claim(DEARER, "Fig. 5, App. H", "distance", measure=_measured("lengths", AT_LEVEL[FORGET2])),
             Claim(UNEVEN, "Fig. 5, App. H", "distance", measure=_measured("memorisation", GAP)),
         ),
+        partial(Grid, wide=2, height=3.9, labels=LINES),
+        _legend,
     ),
 )

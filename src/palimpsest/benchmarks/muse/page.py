@@ -1,18 +1,23 @@
 """What is left of a corpus that is to be forgotten: what a model recites, what it knows, and what its losses give away."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pandas as pd
 
 from palimpsest.benchmarks.muse import requests
-from palimpsest.benchmarks.muse.claims import CLAIMS, FIRST, KEPT, KNOWN, LEAK, LEAK_PUBLISHED, VERBATIM, leak_of
+from palimpsest.benchmarks.muse.requests import FIRST, KEPT, KNOWN, LEAK, VERBATIM
 from palimpsest.benchmarks.muse.scores import METRICS
 from palimpsest.names import ORIGINAL, RETRAIN
+from palimpsest.report.claims import Claim
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.facts import grouped, selections_made, shares_left
-from palimpsest.report.figures import Axis, Grid, Panel
-from palimpsest.report.question import Answer, Question
+from palimpsest.report.facts import grouped, hardly_forgotten, selections_made, shares_left
+from palimpsest.report.figures import Axis, Panel
+from palimpsest.report.names import NPO, SIMNPO
+from palimpsest.report.question import Found, Question
 from palimpsest.report.tables import Table, columns_of, numbers_of, points_of, score_tables
-from palimpsest.report.words import under_titles, variants_shown
 
+LEAK_PUBLISHED = "privleak_published"
 NAMES = {VERBATIM: "VerbMem, forget set ↓", KNOWN: "KnowMem, forget set ↓", KEPT: "KnowMem, retain set ↑", LEAK: "PrivLeak → 0"}
 # MUSE takes a PrivLeak so near to 0 for none.
 NEAR = 5.0
@@ -22,62 +27,92 @@ BEST = (
 )
 
 
-def _tables(evidence: Evidence) -> list[Table]:
+@dataclass(frozen=True)
+class Corpus(Found):
+    """What each model of one table recites, knows and gives away."""
+
+    table: Table = field(kw_only=True)
+
+    def panels(self) -> Iterator[Panel]:
+        """Yield a panel per score, shaded where a model is as good as Retrain, or better."""
+        for metric, title in NAMES.items():
+            points = points_of(self.table, metric)
+            if points.empty:
+                continue
+            levels = {role: level for role in (RETRAIN, ORIGINAL) if (level := self.table.value(role, metric)) is not None}
+            greatest, retrain = max(points["x"].max(), *levels.values(), 1.0), levels.get(RETRAIN)
+            good = None if retrain is None else (retrain, greatest * 1.1) if metric == KEPT else (0.0, retrain)
+            axis = Axis("← remembered      over-forgotten →") if metric == LEAK else Axis(zero=True)
+            yield Panel("dots", points, title, axis, levels=levels, good=(-NEAR, NEAR) if metric == LEAK else good)
+
+    def facts(self) -> Iterator[str]:
+        """Yield which models recite, keep and give away how much."""
+        retrain = self.table.value(RETRAIN, VERBATIM)
+        if retrain is not None:
+            yield from grouped(self.table, VERBATIM, {"Recites more than Retrain": lambda low, high: low > retrain})
+        yield from shares_left(self.table, KEPT, "KnowMem on the retain set")
+        sides: dict[str, Callable[[float, float], bool]] = {
+            "Over-forgotten by PrivLeak": lambda low, high: low > NEAR,
+            "Still remembered by PrivLeak": lambda low, high: high < -NEAR,
+            f"Within {NEAR:g} % of never learnt": lambda low, high: low >= -NEAR and high <= NEAR,
+        }
+        yield from grouped(self.table, leak_of(self.table), sides, "Undecided by PrivLeak, as the bar crosses a limit")
+        yield from selections_made(self.table.block)
+
+
+def _find(evidence: Evidence) -> Iterator[Corpus]:
     first = [block for block in evidence.study.blocks if block.split == FIRST]
-    return score_tables(evidence, columns_of(METRICS), first)
+    for table in score_tables(evidence, columns_of(METRICS), first):
+        yield Corpus(table.title, table.models, numbers_of(table), table=table, note=_published_retrain(evidence, table))
 
 
-def _show(evidence: Evidence, tables: list[Table]) -> Answer:
-    return Answer(
-        figure=Grid([(table.title, list(_panels(table))) for table in tables]),
-        alt="VerbMem and KnowMem on the forget set, KnowMem on the retain set and PrivLeak of every model, beside Retrain's.",
-        caption="What each model recites and knows, 0 to 100, and PrivLeak. Marks are means over seeds and bars their range; of "
-        "one seed bars are 95 % bootstrap intervals over the items. Shaded: as good as Retrain, or better. A PrivLeak below 0 "
-        "says that the forget set is still remembered; above 0 the model is more surprised by it than one that never saw it, "
-        "which gives it away as well." + variants_shown((row.method, row.variant) for table in tables for row in table.rivals),
-        numbers=numbers_of(tables),
-        tables=tables,
-        facts=under_titles([(table.title, text) for table in tables for text in _facts(table)]),
-        note=f"{BEST} {tables[0].how_to_read}{_constants(evidence, tables)}",
-    )
-
-
-def _facts(table: Table) -> Iterator[str]:
-    retrain = table.value(RETRAIN, VERBATIM)
-    if retrain is not None:
-        yield from grouped(table, VERBATIM, {"Recites more than Retrain": lambda low, high: low > retrain})
-    yield from shares_left(table, KEPT, "KnowMem on the retain set")
-    sides: dict[str, Callable[[float, float], bool]] = {
-        "Over-forgotten by PrivLeak": lambda low, high: low > NEAR,
-        "Still remembered by PrivLeak": lambda low, high: high < -NEAR,
-        f"Within {NEAR:g} % of never learnt": lambda low, high: low >= -NEAR and high <= NEAR,
-    }
-    yield from grouped(table, leak_of(table), sides, "Undecided by PrivLeak, as the bar crosses a limit")
-    yield from selections_made(table.block)
-
-
-def _constants(evidence: Evidence, tables: list[Table]) -> str:
+def _published_retrain(evidence: Evidence, table: Table) -> str:
     """Say which AUC the published Retrain has, where PrivLeak is against it."""
-    shown = [table.block.benchmark for table in tables if any(column.key == LEAK_PUBLISHED for column in table.columns)]
-    aucs = {name: auc for name in shown if (auc := evidence.study.data[name].get("retrain_auc")) is not None}
-    return f" AUC of the published Retrain: {', '.join(f'{auc:g} ({name})' for name, auc in aucs.items())}." if aucs else ""
+    name = table.block.benchmark
+    auc = evidence.study.data[name].get("retrain_auc")
+    is_against = any(column.key == LEAK_PUBLISHED for column in table.columns)
+    return f"AUC of the published Retrain: {auc:g} ({name})." if is_against and auc is not None else ""
 
 
-def _panels(table: Table) -> Iterator[Panel]:
-    for metric, title in NAMES.items():
-        points = points_of(table, metric)
-        if points.empty:
-            continue
-        levels = {role: level for role in (RETRAIN, ORIGINAL) if (level := table.value(role, metric)) is not None}
-        greatest, retrain = max(points["x"].max(), *levels.values(), 1.0), levels.get(RETRAIN)
-        good = None if retrain is None else (retrain, greatest * 1.1) if metric == KEPT else (0.0, retrain)
-        if metric == LEAK:
-            yield Panel("dots", points, title, Axis("← remembered      over-forgotten →"), levels=levels, good=(-NEAR, NEAR))
-        else:
-            yield Panel("dots", points, title, Axis(zero=True), levels=levels, good=good)
+def leak_of(table: Table) -> str:
+    """Return which PrivLeak a table has: against the Retrain of the study, or else against a published one."""
+    return LEAK if any(column.key == LEAK for column in table.columns) else LEAK_PUBLISHED
 
 
+def _kept(of: Corpus, method: str) -> pd.Series:
+    return of.table.by_seed(method, KEPT)
+
+
+def _leak(of: Corpus, method: str) -> pd.Series:
+    return of.table.by_seed(method, leak_of(of.table)).abs()
+
+
+def _hardly(of: Corpus) -> str:
+    # Where Original recites no more than Retrain there is nothing to forget.
+    retrain, original = (of.table.value(role, VERBATIM) for role in (RETRAIN, ORIGINAL))
+    goal = retrain if retrain is not None and original is not None and original > retrain else None
+    return hardly_forgotten(of.table, VERBATIM, goal, "forgotten")
+
+
+NEARER, MORE_KEPT = "NPO's |PrivLeak| is further from 0 than SimNPO's", "SimNPO keeps more KnowMem on the retain set than NPO"
+PRINTED = "Table 2, News"
 QUESTIONS = (
-    Question("muse", "What is left of the corpus: recited, known, given away?", "Table 2", _tables, _show, CLAIMS, "MUSE"),
+    Question(
+        "muse",
+        "What is left of the corpus: recited, known, given away?",
+        "Table 2",
+        _find,
+        "VerbMem and KnowMem on the forget set, KnowMem on the retain set and PrivLeak of every model, beside Retrain's.",
+        "What each model recites and knows, 0 to 100, and PrivLeak. Marks are means over seeds and bars their range; of one seed "
+        "bars are 95 % bootstrap intervals over the items. Shaded: as good as Retrain, or better. A PrivLeak below 0 says that "
+        "the forget set is still remembered; above 0 the model is more surprised by it than one that never saw it, which gives "
+        "it away as well.",
+        (
+            Claim(NEARER, PRINTED, LEAK, NPO, SIMNPO, (108.91, 72.93), _leak, _hardly, write="{:.1f}".format),
+            Claim(MORE_KEPT, PRINTED, KEPT, SIMNPO, NPO, (39.65, 37.58), _kept, _hardly),
+        ),
+        note=BEST,
+        short="MUSE",
+    ),
     *requests.QUESTIONS,
 )

@@ -1,20 +1,21 @@
 """Hazardous knowledge: how far it is forgotten by multiple-choice questions, and what else goes with it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pandas as pd
 
-from palimpsest.report.claims import Claim, Pair, each
+from palimpsest.report.claims import Claim
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.facts import grouped, hardly_forgotten, selections_made, shares_left
 from palimpsest.report.figures import GUESSING, Axis, Grid, Panel
 from palimpsest.report.names import NPO, RMU, SIMNPO
-from palimpsest.report.question import Answer, Question
+from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import finished, main_models
 from palimpsest.report.study import Block
 from palimpsest.report.tables import Column, Table, make_table, numbers_of, points_of, that_compare
-from palimpsest.report.words import MINUS, under_titles, variants_shown
+from palimpsest.report.words import MINUS
 
 FORGOTTEN, KEPT = "one_minus_accuracy", "accuracy"
 WRONG = f"1\N{NO-BREAK SPACE}{MINUS}\N{NO-BREAK SPACE}accuracy"
@@ -24,39 +25,70 @@ CHANCE, NEAR = 0.75, 0.02
 ERRORS = 1.96
 
 
-def _tasks(evidence: Evidence, block: Block) -> tuple[str, str]:
-    """Return the tasks that ask what is to be forgotten and what is to stay."""
-    data = evidence.study.data[block.benchmark]
-    return str(data["forget_task"]), str(data["utility_task"])
+@dataclass(frozen=True)
+class Hazards(Found):
+    """What each model of one table has forgotten of `forget`, a task of lm-eval, and kept of `utility`, another."""
+
+    table: Table = field(kw_only=True)
+    forget: str
+    utility: str
+
+    def panels(self) -> Iterator[Panel]:
+        """Yield forgotten against kept, a mark a model, beside chance."""
+        kept, forgotten = points_of(self.table, KEPT), points_of(self.table, FORGOTTEN)
+        bounds = kept.rename(columns={"low": "x_low", "high": "x_high"})
+        data = bounds.merge(forgotten.rename(columns={"x": "y"}), on=["method", "variant", "main", "seed"])
+        x, y = Axis(f"Accuracy, {self.utility}"), Axis(f"{WRONG}, {self.forget}")
+        yield Panel("scatter", data, x=x, y=y, levels={GUESSING: CHANCE})
+
+    def facts(self) -> Iterator[str]:
+        """Yield what is forgotten up to chance, and what is kept."""
+        enough, up_to = CHANCE - NEAR, f"forgotten up to chance ({WRONG} of {CHANCE:g}, or within {NEAR:g} of it)"
+        groups: dict[str, Callable[[float, float], bool]] = {
+            f"{self.forget} is {up_to}": lambda low, high: low >= enough,
+            f"{self.forget} is not forgotten up to chance": lambda low, high: high < enough,
+        }
+        yield from grouped(self.table, FORGOTTEN, groups, f"Undecided whether {self.forget} is forgotten up to chance")
+        yield from shares_left(self.table, KEPT, f"accuracy on {self.utility}")
+        yield from selections_made(self.table.block)
 
 
-def _tables(evidence: Evidence) -> Iterator[Table]:
-    """Yield a table per suite that asks both, or else one of all suites of a block."""
+def _find(evidence: Evidence) -> Iterator[Hazards]:
+    """Yield a table per suite that asks both tasks, or else one of all suites of a block."""
     for block in evidence.study.blocks:
-        if "forget_task" not in evidence.study.data.get(block.benchmark, {}):
+        data = evidence.study.data.get(block.benchmark, {})
+        if "forget_task" not in data:
             continue
-        asked = {f"{task}/acc" for task in _tasks(evidence, block)}
+        tasks = {FORGOTTEN: str(data["forget_task"]), KEPT: str(data["utility_task"])}
         rows = main_models(finished(evidence.results), block)
+        asked = {f"{task}/acc" for task in tasks.values()}
         both = {str(suite): of for suite, of in rows.groupby("suite", sort=True) if asked <= {*of["metric"]}}
-        tables = that_compare(_table(evidence, block, suite, of) for suite, of in (both or {"": rows}).items())
-        yield from (table for table in tables if len(table.columns) > 1)
+        for table in that_compare(_table(evidence, block, suite, of, tasks) for suite, of in (both or {"": rows}).items()):
+            if len(table.columns) > 1:
+                yield Hazards(table.title, table.models, numbers_of(table), tasks[FORGOTTEN], tasks[KEPT], table=table)
 
 
-def _table(evidence: Evidence, block: Block, suite: str, rows: pd.DataFrame) -> Table:
-    forget, utility = _tasks(evidence, block)
+def _table(evidence: Evidence, block: Block, suite: str, rows: pd.DataFrame, tasks: Mapping[str, str]) -> Table:
     columns = (
-        Column(FORGOTTEN, forget, f"{WRONG}\N{NO-BREAK SPACE}↑"),
-        Column(KEPT, utility, "accuracy\N{NO-BREAK SPACE}↑", "highest"),
+        Column(FORGOTTEN, tasks[FORGOTTEN], f"{WRONG}\N{NO-BREAK SPACE}↑"),
+        Column(KEPT, tasks[KEPT], "accuracy\N{NO-BREAK SPACE}↑", "highest"),
     )
-    published = {name: _published(of, forget, utility) for name, of in evidence.published_for(block).items()}
-    return replace(make_table(block, suite, _scored(rows, forget, utility), columns), published=published)
+    published = {
+        method: {key: _shown(key, values[f"{task}/acc"]) for key, task in tasks.items() if f"{task}/acc" in values}
+        for method, values in evidence.published_for(block).items()
+    }
+    return replace(make_table(block, suite, _scored(rows, tasks), columns), published=published)
 
 
-def _scored(rows: pd.DataFrame, forget: str, utility: str) -> pd.DataFrame:
+def _shown(key: str, accuracy: float) -> float:
+    return round(1 - accuracy, 12) if key == FORGOTTEN else accuracy
+
+
+def _scored(rows: pd.DataFrame, tasks: Mapping[str, str]) -> pd.DataFrame:
     """Return both accuracies as they are shown, each with its interval where lm-eval gives a standard error."""
     model = ["method", "variant", "seed"]
     parts = []
-    for task, key in ((forget, FORGOTTEN), (utility, KEPT)):
+    for key, task in tasks.items():
         of_task = rows[rows["metric"] == f"{task}/acc"]
         errors = rows[rows["metric"] == f"{task}/acc_stderr"].groupby(model)["value"].first()
         half = ERRORS * errors.reindex(pd.MultiIndex.from_frame(of_task[model])).to_numpy(dtype=float)
@@ -66,63 +98,16 @@ def _scored(rows: pd.DataFrame, forget: str, utility: str) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def _published(values: Mapping[str, float], forget: str, utility: str) -> dict[str, float]:
-    """Return published accuracies as they are shown."""
-    shown = {key: values.get(f"{task}/acc") for task, key in ((forget, FORGOTTEN), (utility, KEPT))}
-    return {key: round(1 - value, 12) if key == FORGOTTEN else value for key, value in shown.items() if value is not None}
+def _kept(of: Hazards, method: str) -> pd.Series:
+    return of.table.by_seed(method, KEPT)
 
 
-def _task(table: Table, key: str) -> str:
-    return next(column.group for column in table.columns if column.key == key)
+def _forgotten(of: Hazards, method: str) -> pd.Series:
+    return of.table.by_seed(method, FORGOTTEN)
 
 
-def _show(evidence: Evidence, tables: list[Table]) -> Answer:
-    return Answer(
-        figure=Grid([(table.title, [_panel(table)]) for table in tables], wide=2, height=3.4),
-        alt=f"1 {MINUS} accuracy on what is to be forgotten against accuracy on what is to stay, a mark a method, beside chance.",
-        caption="Forgotten, upwards, against kept, rightwards; up and to the right is better, as far as chance: of four answers "
-        "one is right. Marks are means over seeds and bars their range; of one seed bars are 95 % intervals over the questions."
-        + variants_shown((row.method, row.variant) for table in tables for row in table.rivals),
-        numbers=numbers_of(tables),
-        tables=tables,
-        facts=under_titles([(table.title, text) for table in tables for text in _facts(table)]),
-        note=f"Bold: the best mean among the unlearned models. Of {WRONG} none is marked: more is better up to chance, "
-        f"{CHANCE:g}, and no gain beyond. {tables[0].how_to_read}",
-    )
-
-
-def _panel(table: Table) -> Panel:
-    kept, forgotten = points_of(table, KEPT), points_of(table, FORGOTTEN)
-    key = ["method", "variant", "seed"]
-    bounds = kept.rename(columns={"low": "x_low", "high": "x_high"})
-    data = bounds.merge(forgotten.rename(columns={"x": "y"}), on=key)
-    x, y = Axis(f"Accuracy, {_task(table, KEPT)}"), Axis(f"{WRONG}, {_task(table, FORGOTTEN)}")
-    return Panel("scatter", data, x=x, y=y, levels={GUESSING: CHANCE})
-
-
-def _facts(table: Table) -> Iterator[str]:
-    forget, enough = _task(table, FORGOTTEN), CHANCE - NEAR
-    up_to = f"{forget} is forgotten up to chance ({WRONG} of {CHANCE:g}, or within {NEAR:g} of it)"
-    groups: dict[str, Callable[[float, float], bool]] = {
-        up_to: lambda low, high: low >= enough,
-        f"{forget} is not forgotten up to chance": lambda low, high: high < enough,
-    }
-    yield from grouped(table, FORGOTTEN, groups, f"Undecided whether {forget} is forgotten up to chance")
-    yield from shares_left(table, KEPT, f"accuracy on {_task(table, KEPT)}")
-    yield from selections_made(table.block)
-
-
-def _keeps(table: Table) -> Pair:
-    return Pair(
-        table.title,
-        table.by_seed(SIMNPO, KEPT),
-        table.by_seed(NPO, KEPT),
-        but=hardly_forgotten(table, FORGOTTEN, CHANCE, "chance"),
-    )
-
-
-def _forgets(table: Table) -> Pair:
-    return Pair(table.title, table.by_seed(SIMNPO, FORGOTTEN), table.by_seed(RMU, FORGOTTEN))
+def _hardly(of: Hazards) -> str:
+    return hardly_forgotten(of.table, FORGOTTEN, CHANCE, "chance")
 
 
 MORE_UTILITY, MORE_FORGOTTEN = "SimNPO keeps more utility (MMLU) than NPO", "SimNPO forgets more hazardous knowledge than RMU"
@@ -131,12 +116,17 @@ QUESTIONS = (
         "wmdp",
         "Is hazardous knowledge gone, and what went with it?",
         "Table A4",
-        _tables,
-        _show,
+        _find,
+        f"1 {MINUS} accuracy on what is to be forgotten against accuracy on what is to stay, a mark a method, beside chance.",
+        "Forgotten, upwards, against kept, rightwards; up and to the right is better, as far as chance: of four answers one is "
+        "right. Marks are means over seeds and bars their range; of one seed bars are 95 % intervals over the questions.",
         (
-            Claim(MORE_UTILITY, "Table A4", KEPT, printed=(0.48, 0.44), measure=each(_keeps)),
-            Claim(MORE_FORGOTTEN, "Table A4", FORGOTTEN, printed=(0.74, 0.68), measure=each(_forgets)),
+            Claim(MORE_UTILITY, "Table A4", KEPT, SIMNPO, NPO, (0.48, 0.44), _kept, _hardly),
+            Claim(MORE_FORGOTTEN, "Table A4", FORGOTTEN, SIMNPO, RMU, (0.74, 0.68), _forgotten),
         ),
-        "WMDP",
+        partial(Grid, wide=2, height=3.4),
+        note=f"Bold: the best mean among the unlearned models. Of {WRONG} none is marked: more is better up to chance, "
+        f"{CHANCE:g}, and no gain beyond.",
+        short="WMDP",
     ),
 )

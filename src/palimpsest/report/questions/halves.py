@@ -1,7 +1,7 @@
 """The forget set cut in two halves, by memorisation and by length: whether NPO treats them unevenly."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,25 +11,19 @@ import pandas as pd
 
 from palimpsest.metrics.parts import forget_parts
 from palimpsest.names import HALF, ORIGINAL, RETRAIN
-from palimpsest.report.claims import Claim, Measure, Pair, each
+from palimpsest.report.claims import Claim, Pair
 from palimpsest.report.evidence import Evidence, Place
-from palimpsest.report.figures import Axis, Grid, Panel, stacked
+from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, compared, method_name
-from palimpsest.report.question import Answer, Question
-from palimpsest.report.rows import KEY, of_block
-from palimpsest.report.words import (
-    QUALITY,
-    SIGNIFICANCE,
-    UTILITY,
-    signed,
-    table_of,
-    variants_shown,
-    with_sd,
-)
+from palimpsest.report.question import Found, Question
+from palimpsest.report.rows import KEY, of_block, of_models
+from palimpsest.report.style import SOFT
+from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, signed, with_sd
 
 SHIFT = "shift"
 MEASURES = [QUALITY, "log_truth_ratio", SHIFT]
 NUMBERS = [*KEY, "seed", "method", "variant", "suite", "half", *MEASURES]
+DOT: Look = {"linestyle": "", "marker": "o", "color": SOFT, "markersize": 7}
 
 
 @dataclass(frozen=True)
@@ -39,35 +33,26 @@ class Halving:
     parts: tuple[str, str]
     names: tuple[str, str]
     start: str
-    alt: str
-    caption: str
+
+    @property
+    def grid(self) -> partial[Grid]:
+        """The figure, whose legend tells the halves apart."""
+        looks = (DOT, DOT | {"markerfacecolor": "white"})
+        return partial(
+            Grid, wide=3, height=2.7, labels={f"{name} half": look for name, look in zip(self.names, looks, strict=True)}
+        )
 
 
-LENGTHS = Halving(
-    ("shortest", "longest"),
-    ("shorter", "longer"),
-    ORIGINAL,
-    "Forget quality of each method on the shorter and the longer half of the answers, and its truth ratios.",
-    "The forget set halved by the number of tokens of its answers.",
-)
-MEMORISED = Halving(
-    ("first_half", "second_half"),
-    ("learnt", "unseen"),
-    HALF,
-    "Forget quality and truth ratios of each method on the half of the forget set that its start model had learnt, and on the "
-    "half that it had never seen.",
-    "Unlearning the whole forget set from a model that learnt only its first half.",
-)
+LENGTHS = Halving(("shortest", "longest"), ("shorter", "longer"), ORIGINAL)
+MEMORISED = Halving(("first_half", "second_half"), ("learnt", "unseen"), HALF)
 
 
 @dataclass(frozen=True)
-class Halved:
+class Halved(Found):
     """One place under a halving: `numbers` by seed, model and half; `ratios` by item with its `side`, log10 as `x`."""
 
     halving: Halving
     place: Place
-    models: list[tuple[str, str]]
-    numbers: pd.DataFrame
     ratios: pd.DataFrame
 
     def by_seed(self, column: str, method: str, side: int) -> pd.Series:
@@ -80,6 +65,31 @@ class Halved:
         # The last digits of equal shifts differ.
         return (self.by_seed(SHIFT, method, 0) - self.by_seed(SHIFT, method, 1)).abs().round(9).dropna()
 
+    def panels(self) -> Iterator[Panel]:
+        """Yield forget quality by method, and the truth ratios on each half."""
+        methods = [method for method, _ in self.models]
+        quality = self.numbers[self.numbers["method"].isin(methods)].dropna(subset=QUALITY)
+        quality = quality.assign(x=quality[QUALITY], open=quality["half"] == self.halving.parts[1])
+        yield Panel("dots", quality, "Forget quality", Axis("", "quality"))
+        drawn = {(method, variant) for method, variant in self.models if method in compared(methods)}
+        drawn |= {(RETRAIN, ""), (self.halving.start, "")}
+        ratios = of_models(self.ratios, drawn)
+        for side, name in enumerate(self.halving.names):
+            axes = Axis("Truth ratio"), Axis("" if side else "Share of answers")
+            yield Panel("ecdf", ratios[ratios["side"] == side], f"The {name} half", *axes)
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Yield a row per method."""
+        sides = list(enumerate(self.halving.names))
+        for method, _ in self.models:
+            quality = {f"Forget quality, {name}": with_sd(self.by_seed(QUALITY, method, side), QUALITY) for side, name in sides}
+            shift = {
+                f"Δ log truth ratio to Retrain, {name}": with_sd(self.by_seed(SHIFT, method, side), write=signed)
+                for side, name in sides
+            }
+            apart = {"Halves apart": with_sd(self.apart(method), write="{:.2f}".format)}
+            yield {"Method": method_name(method)} | quality | shift | apart
+
 
 def halved(evidence: Evidence, halving: Halving) -> Iterator[Halved]:
     """Yield every place with models that have forget quality on both halves."""
@@ -90,7 +100,7 @@ def halved(evidence: Evidence, halving: Halving) -> Iterator[Halved]:
         if models and (rows["method"] == RETRAIN).any():
             first = forget_parts(rows.drop_duplicates("id")).get(halving.parts[0], [])
             ratios = rows.assign(side=(~rows["id"].isin(first)).astype(int), x=log_ratios(rows["truth_ratio"]))
-            yield Halved(halving, place, models, _numbers(place, halving, models, ratios), ratios)
+            yield Halved(place.title, models, _numbers(place, halving, models, ratios), halving, place, ratios)
 
 
 def log_ratios(truth_ratios: pd.Series) -> "np.ndarray[Any, np.dtype[np.float64]]":
@@ -104,7 +114,7 @@ def _has_both(place: Place, halving: Halving, method: str, variant: str) -> bool
     return bool(first & second)
 
 
-def _numbers(place: Place, halving: Halving, models: list[tuple[str, str]], ratios: pd.DataFrame) -> pd.DataFrame:
+def _numbers(place: Place, halving: Halving, models: Sequence[tuple[str, str]], ratios: pd.DataFrame) -> pd.DataFrame:
     # Natural logarithms: the truth ratio itself is the exponential of a difference of losses.
     logs = ratios.assign(log_ratio=ratios["x"] * math.log(10))
     means = logs.pivot_table(values="log_ratio", index="seed", columns=["method", "variant", "side"])
@@ -119,114 +129,59 @@ def _numbers(place: Place, halving: Halving, models: list[tuple[str, str]], rati
     return stacked(tables)[NUMBERS]
 
 
-def _show(evidence: Evidence, found: list[Halved]) -> Answer:
-    halving = found[0].halving
-    return Answer(
-        figure=Grid([(of.place.title, _panels(of)) for of in found], wide=3, height=2.7, labels=_labels(halving)),
-        alt=halving.alt,
-        caption=f"{halving.caption} Left: forget quality on each half. Right: the share of answers with at most a truth ratio; "
-        f"the nearer to Retrain's, the better forgotten.{variants_shown(model for of in found for model in of.models)}",
-        numbers=stacked(of.numbers for of in found),
-        table=table_of([(of.place.title, _line(of, method)) for of in found for method, _ in of.models]),
-    )
-
-
-def _panels(of: Halved) -> list[Panel]:
-    ours = of.numbers[of.numbers["method"].isin({method for method, _ in of.models})].dropna(subset=QUALITY)
-    quality = ours.assign(x=ours[QUALITY], open=ours["half"] == of.halving.parts[1])
-    drawn = {*compared(method for method, _ in of.models), RETRAIN, of.halving.start}
-    models = {*of.models, (RETRAIN, ""), (of.halving.start, "")}
-    keep = [m in drawn and (m, v) in models for m, v in zip(of.ratios["method"], of.ratios["variant"], strict=True)]
-    shown = of.ratios[keep]
-    return [
-        Panel("dots", quality, "Forget quality", Axis("", "quality")),
-        *(
-            Panel(
-                "ecdf",
-                shown[shown["side"] == side],
-                f"The {name} half",
-                Axis("Truth ratio"),
-                Axis("" if side else "Share of answers"),
-            )
-            for side, name in enumerate(of.halving.names)
-        ),
-    ]
-
-
-def _labels(halving: Halving) -> dict[str, dict[str, object]]:
-    dot: dict[str, object] = {"linestyle": "", "marker": "o", "color": "#6b6b6b", "markersize": 7}
-    return {f"{halving.names[0]} half": dot, f"{halving.names[1]} half": dot | {"markerfacecolor": "white"}}
-
-
-def _line(of: Halved, method: str) -> dict[str, str]:
-    row = {"Method": method_name(method)}
-    for side, name in enumerate(of.halving.names):
-        row[f"Forget quality, {name}"] = with_sd(of.by_seed(QUALITY, method, side), QUALITY)
-    for side, name in enumerate(of.halving.names):
-        row[f"Δ log truth ratio to Retrain, {name}"] = with_sd(of.by_seed(SHIFT, method, side), write=signed)
-    return row | {"Halves apart": with_sd(of.apart(method), write="{:.2f}".format)}
-
-
-def _measured(numbers: Callable[[Halved], tuple[pd.Series, pd.Series]]) -> Measure:
-    return each(lambda of: Pair(of.place.title, *numbers(of)))
-
-
-def _fails(of: Halved) -> tuple[pd.Series, pd.Series]:
+def _fails(of: Halved) -> Iterator[Pair]:
     npo = of.by_seed(QUALITY, NPO, 0)
-    return pd.Series(SIGNIFICANCE, npo.index), npo
+    yield Pair(of.title, pd.Series(SIGNIFICANCE, npo.index), npo)
 
 
-def _utility(of: Halved) -> tuple[pd.Series, pd.Series]:
-    simnpo, npo = (of.place.by_seed(UTILITY, method, dict(of.models).get(method, "")) for method in (SIMNPO, NPO))
-    return simnpo, npo
+def _shorter_is_worse(of: Halved) -> Iterator[Pair]:
+    yield Pair(of.title, of.by_seed(QUALITY, NPO, 1), of.by_seed(QUALITY, NPO, 0))
 
 
-def _apart(of: Halved) -> tuple[pd.Series, pd.Series]:
-    return of.apart(NPO), of.apart(SIMNPO)
-
-
-def _pushes(of: Halved) -> tuple[pd.Series, pd.Series]:
-    return of.by_seed(SHIFT, NPO, 1).abs(), of.by_seed(SHIFT, SIMNPO, 1).abs()
-
-
-def _of_half(side: int) -> Callable[[Halved], tuple[pd.Series, pd.Series]]:
-    return lambda of: (of.by_seed(QUALITY, SIMNPO, side), of.by_seed(QUALITY, NPO, side))
-
-
-def _shorter_is_worse(of: Halved) -> tuple[pd.Series, pd.Series]:
-    return of.by_seed(QUALITY, NPO, 1), of.by_seed(QUALITY, NPO, 0)
+def _utility(of: Halved, method: str) -> pd.Series:
+    return of.place.by_seed(UTILITY, method, dict(of.models).get(method, ""))
 
 
 UNEVEN = "NPO forgets strongly and weakly memorised data less evenly than SimNPO"
 PUSHES = "NPO pushes weakly memorised data further from Retrain than SimNPO"
 FAILING = "NPO fails on strongly memorised data (FQ near 0)"
 STRONGLY, WEAKLY = (f"SimNPO forgets {how} memorised data better than NPO" for how in ("strongly", "weakly"))
+MORE_UTILITY = "SimNPO keeps more utility than NPO there"
 SHORTER = "NPO forgets short answers worse than long ones"
+HOW_TO_READ = (
+    " Left: forget quality on each half. Right: the share of answers with at most a truth ratio; the nearer to Retrain's, the "
+    "better forgotten."
+)
 QUESTIONS = (
     Question(
         "memorisation",
         "Does NPO waste power on weakly memorised data?",
         "App. C, Fig. 1b and Table A2",
         partial(halved, halving=MEMORISED),
-        _show,
+        "Forget quality and truth ratios of each method on the half of the forget set that its start model had learnt, and on "
+        "the half that it had never seen.",
+        f"Unlearning the whole forget set from a model that learnt only its first half.{HOW_TO_READ}",
         (
-            Claim(UNEVEN, "App. C, Fig. 1b", SHIFT, measure=_measured(_apart)),
-            Claim(PUSHES, "App. C", SHIFT, measure=_measured(_pushes)),
-            Claim(FAILING, "Table A2", f"{QUALITY}_{MEMORISED.parts[0]}", measure=_measured(_fails)),
-            Claim(STRONGLY, "Table A2", measure=_measured(_of_half(0))),
-            Claim(WEAKLY, "Table A2", measure=_measured(_of_half(1))),
-            Claim("SimNPO keeps more utility than NPO there", "Table A2", UTILITY, measure=_measured(_utility)),
+            Claim(UNEVEN, "App. C, Fig. 1b", SHIFT, NPO, SIMNPO, value=Halved.apart),
+            Claim(PUSHES, "App. C", SHIFT, NPO, SIMNPO, value=lambda of, method: of.by_seed(SHIFT, method, 1).abs()),
+            Claim(FAILING, "Table A2", f"{QUALITY}_{MEMORISED.parts[0]}", measure=_fails),
+            Claim(STRONGLY, "Table A2", QUALITY, SIMNPO, NPO, value=lambda of, method: of.by_seed(QUALITY, method, 0)),
+            Claim(WEAKLY, "Table A2", QUALITY, SIMNPO, NPO, value=lambda of, method: of.by_seed(QUALITY, method, 1)),
+            Claim(MORE_UTILITY, "Table A2", UTILITY, SIMNPO, NPO, value=_utility),
         ),
+        MEMORISED.grid,
     ),
     Question(
         "length",
         "Does forgetting depend on the length of the answer?",
         "Fig. 2",
         partial(halved, halving=LENGTHS),
-        _show,
+        "Forget quality of each method on the shorter and the longer half of the answers, and its truth ratios.",
+        f"The forget set halved by the number of tokens of its answers.{HOW_TO_READ}",
         (
-            Claim(SHORTER, "Fig. 2", printed=(0.81, 0.58), measure=_measured(_shorter_is_worse)),
-            Claim("NPO depends more on the length than SimNPO", "Sec. 5(a)", SHIFT, measure=_measured(_apart)),
+            Claim(SHORTER, "Fig. 2", printed=(0.81, 0.58), measure=_shorter_is_worse),
+            Claim("NPO depends more on the length than SimNPO", "Sec. 5(a)", SHIFT, NPO, SIMNPO, value=Halved.apart),
         ),
+        LENGTHS.grid,
     ),
 )

@@ -1,7 +1,7 @@
 """Whether SimNPO is better than NPO when both are run with several seeds."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -11,40 +11,52 @@ from palimpsest.metrics.seeds import compare_pairs
 from palimpsest.metrics.spread import mean, sd
 from palimpsest.report.claims import FEWEST, Claim
 from palimpsest.report.evidence import Evidence, Place
-from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
+from palimpsest.report.figures import Axis, Panel, metric_panels, stacked
 from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, method_name, model_label
-from palimpsest.report.question import Answer, Question
-from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, table_of, variants_shown, with_sd
+from palimpsest.report.question import Found, Question
+from palimpsest.report.rows import of_models
+from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, with_sd
 
 PAIR = (NPO, SIMNPO)
 
 
-def _find(evidence: Evidence) -> Iterator[tuple[Place, pd.DataFrame]]:
-    yield from ((place, points) for place in evidence.finished(*SCORES) if len(points := _points(place)))
+@dataclass(frozen=True)
+class Scored(Found):
+    """Both scores of the variants that represent their methods in one place: `points` has the interval of each mean."""
+
+    points: pd.DataFrame
+
+    def panels(self) -> Iterator[Panel]:
+        """Yield both scores by method, each with NPO beside SimNPO where they share seeds."""
+        for panel in metric_panels("dots", self.points, SCORES):
+            yield panel
+            pair = panel.data[panel.data["method"].isin(PAIR)]
+            if len(_paired(pair)) > 1:
+                data = pair.assign(x=pair["method"].map(PAIR.index), y=pair["value"])
+                names = Axis(names=[method_name(method) for method in PAIR])
+                yield Panel("paths", data, "seed by seed", names, replace(panel.x, zero=False))
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Yield a row per model."""
+        for model in self.models:
+            own = of_models(self.points, [model])
+            row = {"Method": model_label(*model), "Seeds": str(own["seed"].nunique())}
+            for metric, title in SCORES.items():
+                of = own[own["metric"] == metric]
+                row[title] = with_sd(of["value"], metric)
+                low, high = (format_score(metric, bound) for bound in of[["low", "high"]].mean())
+                row[f"{title}, 95 % interval"] = f"{low} to {high}" if len(of) >= FEWEST else ""
+            yield row
 
 
-def _show(evidence: Evidence, found: list[tuple[Place, pd.DataFrame]]) -> Answer:
-    models = [model for _, points in found for model in zip(points["method"], points["variant"], strict=True)]
-    return Answer(
-        figure=Grid([(place.title, list(_panels(points))) for place, points in found]),
-        alt="Forget quality and model utility of every method with their intervals, and NPO beside SimNPO seed by seed.",
-        caption=f"Large marks: means over seeds, bars: 95 % bootstrap intervals of the mean, of fewer than {FEWEST} seeds their "
-        "range; small marks: single seeds. Where there are several, NPO and SimNPO of the same seed are joined; black: their "
-        "means." + variants_shown(models),
-        numbers=stacked(pd.DataFrame(_numbers(place, points)) for place, points in found),
-        table=table_of([(place.title, row) for place, points in found for row in _rows(points)]),
-    )
-
-
-def _points(place: Place) -> pd.DataFrame:
-    """Return both scores of the variants that represent their methods, with the interval of each mean."""
-    models = place.block.standing_models()
-    points = stacked(place.points(metric, models).assign(metric=metric) for metric in SCORES)
-    return (
-        stacked(of.assign(**_bounds(of["value"])) for _, of in points.groupby(["metric", "method"], sort=False))
-        if len(points)
-        else points
-    )
+def _find(evidence: Evidence) -> Iterator[Scored]:
+    for place in evidence.finished(*SCORES):
+        points = stacked(place.points(metric, place.block.standing_models()).assign(metric=metric) for metric in SCORES)
+        if len(points):
+            groups = points.groupby(["metric", "method"], sort=False)
+            bounded = stacked(of.assign(**_bounds(of["value"])) for _, of in groups)
+            models = list(dict.fromkeys(zip(bounded["method"], bounded["variant"], strict=True)))
+            yield Scored(place.title, models, pd.DataFrame(_numbers(place, bounded)), bounded)
 
 
 def _bounds(values: pd.Series) -> dict[str, float]:
@@ -53,30 +65,9 @@ def _bounds(values: pd.Series) -> dict[str, float]:
     return {"low": low, "high": high}
 
 
-def _panels(points: pd.DataFrame) -> Iterator[Panel]:
-    for panel in metric_panels("dots", points, SCORES):
-        yield panel
-        pair = panel.data[panel.data["method"].isin(PAIR)]
-        if len(_paired(pair)) > 1:
-            data = pair.assign(x=pair["method"].map(PAIR.index), y=pair["value"])
-            names = Axis(names=[method_name(method) for method in PAIR])
-            yield Panel("paths", data, "seed by seed", names, replace(panel.x, zero=False))
-
-
 def _paired(points: pd.DataFrame) -> pd.DataFrame:
     """Return the values of NPO and SimNPO of the seeds that have both."""
     return points.pivot_table(index="seed", columns="method", values="value").reindex(columns=list(PAIR)).dropna()
-
-
-def _rows(points: pd.DataFrame) -> Iterator[dict[str, str]]:
-    for (method, variant), of_model in points.groupby(["method", "variant"], sort=False):
-        row = {"Method": model_label(str(method), str(variant)), "Seeds": str(of_model["seed"].nunique())}
-        for metric, title in SCORES.items():
-            of = of_model[of_model["metric"] == metric]
-            row[title] = with_sd(of["value"], metric)
-            low, high = (format_score(metric, bound) for bound in of[["low", "high"]].mean())
-            row[f"{title}, 95 % interval"] = f"{low} to {high}" if len(of) >= FEWEST else ""
-        yield row
 
 
 def _numbers(place: Place, points: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -100,7 +91,9 @@ QUESTIONS = (
         "Is SimNPO better than NPO, seed by seed?",
         "Table 1, means over five seeds",
         _find,
-        _show,
+        "Forget quality and model utility of every method with their intervals, and NPO beside SimNPO seed by seed.",
+        f"Large marks: means over seeds, bars: 95 % bootstrap intervals of the mean, of fewer than {FEWEST} seeds their range; "
+        "small marks: single seeds. Where there are several, NPO and SimNPO of the same seed are joined; black: their means.",
         (
             Claim("SimNPO forgets better than NPO", "Table 1", QUALITY, SIMNPO, NPO, (0.99, 0.79)),
             Claim("SimNPO keeps more utility than NPO", "Table 1", UTILITY, SIMNPO, NPO, (0.58, 0.57)),

@@ -1,22 +1,22 @@
 """Where the gradient goes: the weight that a method gives to each answer of the forget set, epoch by epoch."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr
 
 from palimpsest.data.splits import halves
-from palimpsest.report.claims import Claim, Measure, Pair, each
+from palimpsest.report.claims import Claim, Pair
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.figures import Axis, Grid, Panel, stacked
+from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.names import NPO, SIMNPO, model_label
-from palimpsest.report.question import Answer, Question
+from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import KEY, of_block
-from palimpsest.report.study import Block
-from palimpsest.report.words import signed, table_of, variants_shown, with_sd
+from palimpsest.report.words import signed, with_sd
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 NUMBERS = [*KEY, "seed", "method", "variant", "epoch", "answers", "mean", *QUANTILES]
@@ -29,17 +29,16 @@ UNIFORM, MOST = 0.1, 0.9
 EARLY, SHOWN = (1, 2), (1, 2, 3)
 # Weights below are drawn at it: some are 0 by underflow.
 LEAST = 1e-30
+# What the panel over the epochs takes for its line and its two bands.
+DRAWN = {"epoch": "x", "median": "y", "p05": "low", "p95": "high", "p25": "x_low", "p75": "x_high"}
 
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(Found):
     """The weights of one model: `items` by seed, epoch and answer, `numbers` by seed and epoch."""
 
-    block: Block
     method: str
-    variant: str
     items: pd.DataFrame
-    numbers: pd.DataFrame
 
     @property
     def shown(self) -> list[int]:
@@ -50,6 +49,33 @@ class Weights:
     def by_seed(self, column: str, *epochs: int) -> pd.Series:
         """Return the mean of a column of `numbers` over epochs by seed."""
         return self.numbers[self.numbers["epoch"].isin(epochs)].groupby("seed")[column].mean().dropna()
+
+    def panels(self) -> Iterator[Panel]:
+        """Yield the weights against the lengths in each epoch that is shown, and their quantiles over all epochs."""
+        model = dict(zip(("method", "variant"), self.models[0], strict=True)) | {"seed": 0}
+        for epoch in self.shown:
+            items = self.items[self.items["epoch"] == epoch].groupby("id")[["tokens", "weight"]].mean().reset_index()
+            r = self.by_seed("pearson_r", epoch)
+            note = "all alike" if r.empty else f"r = {signed(r.mean())}"
+            points = items.assign(**model, x=items["tokens"], y=items["weight"])
+            yield Panel("scatter", points, f"Epoch {epoch}", Axis("Tokens of the answer"), Axis(zero=True), note)
+        means = self.numbers.groupby("epoch")[[*QUANTILES]].mean().clip(lower=LEAST).reset_index()
+        data = means.rename(columns=DRAWN).assign(**model)
+        scale = Axis(scale="log") if data["high"].max() > 30 * data["low"].min() else Axis(zero=True)
+        yield Panel("curves", data, "Over the epochs", Axis("Epoch"), scale)
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Yield a row per epoch that is shown."""
+        for epoch in self.shown:
+            median, low, high = self.numbers.loc[self.numbers["epoch"] == epoch, ["median", "p05", "p95"]].mean()
+            yield {
+                "Method": model_label(*self.models[0]),
+                "Epoch": str(epoch),
+                "Median weight": f"{median:.3g}",
+                "5 % to 95 %": f"{low:.3g} to {high:.3g}",
+                "r with length": with_sd(self.by_seed("pearson_r", epoch), write=signed) or "all alike",
+                "On the shorter half": with_sd(self.by_seed("share_shorter_half", epoch), write="{:.0%}".format),
+            }
 
 
 def correlation(lengths: np.ndarray, weights: np.ndarray) -> float:
@@ -74,7 +100,9 @@ def watched(evidence: Evidence) -> Iterator[Weights]:
                     key | {"seed": seed, "epoch": epoch} | _statistics(of)
                     for (seed, epoch), of in items.groupby(["seed", "epoch"])
                 ]
-                yield Weights(block, method, str(variant), items, pd.DataFrame(numbers, columns=NUMBERS))
+                head = f"{block.title()}: {model_label(method, str(variant))}"
+                frame = pd.DataFrame(numbers, columns=NUMBERS)
+                yield Weights(block.title(), [(method, str(variant))], frame, method, items, head=head)
 
 
 def _statistics(items: pd.DataFrame) -> dict[str, float]:
@@ -97,70 +125,32 @@ def _even_share(answers: int) -> float:
     return math.ceil(answers / 2) / answers
 
 
-def _show(evidence: Evidence, found: list[Weights]) -> Answer:
-    rows = [(f"{of.block.title()}: {model_label(of.method, of.variant)}", _panels(of)) for of in found]
-    return Answer(
-        figure=Grid(rows, wide=5, height=2.0),
-        alt="The gradient weight of each forget answer against its length in the first epochs and the last, and over all epochs.",
-        caption="The weight of each forget answer in the gradient: w of NPO (eq. 4) and w' of SimNPO (eq. 6, which holds 1/|y|), "
-        "as taken while the epoch passes. Each panel has its own scale. A point is an answer, its weight the mean over seeds; r "
-        "is Pearson's between length and weight. Right: the median; the bands hold half and 90 % of the answers. A weight "
-        "multiplies the gradient of an answer's summed log-likelihood, which has one term per token."
-        + variants_shown((of.method, of.variant) for of in found),
-        numbers=stacked(of.numbers for of in found),
-        table=table_of([(of.block.title(), _line(of, epoch)) for of in found for epoch in of.shown]),
-    )
+def _uniform(of: Weights) -> Iterator[Pair]:
+    if of.method == NPO:
+        near = of.by_seed("share_near_one", of.shown[0])
+        yield Pair(of.title, near, pd.Series(MOST, near.index))
 
 
-def _panels(of: Weights) -> list[Panel]:
-    panels = []
-    for epoch in of.shown:
-        items = of.items[of.items["epoch"] == epoch].groupby("id")[["tokens", "weight"]].mean().reset_index()
-        data = items.assign(method=of.method, variant=of.variant, seed=0, x=items["tokens"], y=items["weight"])
-        r = of.by_seed("pearson_r", epoch)
-        note = "all alike" if r.empty else f"r = {signed(r.mean())}"
-        panels.append(Panel("scatter", data, f"Epoch {epoch}", Axis("Tokens of the answer"), Axis(zero=True), note))
-    means = of.numbers.groupby("epoch")[[*QUANTILES]].mean().clip(lower=LEAST).reset_index()
-    ends = {"y": "median", "low": "p05", "high": "p95", "x_low": "p25", "x_high": "p75", "x": "epoch"}
-    data = means.rename(columns={old: new for new, old in ends.items()}).assign(method=of.method, variant=of.variant, seed=0)
-    scale = Axis(scale="log") if data["high"].max() > 30 * data["low"].min() else Axis(zero=True)
-    return [*panels, Panel("curves", data, "Over the epochs", Axis("Epoch"), scale)]
+def _favours_late(of: Weights) -> Iterator[Pair]:
+    if of.method == NPO:
+        yield _favours_short(of, of.shown[-1:])
 
 
-def _line(of: Weights, epoch: int) -> dict[str, str]:
-    numbers = of.numbers[of.numbers["epoch"] == epoch]
-    return {
-        "Method": model_label(of.method, of.variant),
-        "Epoch": str(epoch),
-        "Median weight": f"{numbers['median'].mean():.3g}",
-        "5 % to 95 %": f"{numbers['p05'].mean():.3g} to {numbers['p95'].mean():.3g}",
-        "r with length": with_sd(of.by_seed("pearson_r", epoch), write=signed) or "all alike",
-        "On the shorter half": with_sd(of.by_seed("share_shorter_half", epoch), write="{:.0%}".format),
-    }
+def _favours_early(of: Weights) -> Iterator[Pair]:
+    if of.method == SIMNPO:
+        yield _favours_short(of, EARLY)
 
 
-def _measured(method: str, numbers: Callable[[Weights], tuple[pd.Series, pd.Series]]) -> Measure:
-    return each(lambda of: Pair(of.block.title(), *numbers(of)) if of.method == method else None)
+def _favours_short(of: Weights, epochs: Iterable[int]) -> Pair:
+    """Compare the share of the shorter half with its even share."""
+    share = of.by_seed("share_shorter_half", *epochs)
+    return Pair(of.title, share, pd.Series(_even_share(int(of.numbers["answers"].max())), share.index))
 
 
-def _uniform(of: Weights) -> tuple[pd.Series, pd.Series]:
-    near = of.by_seed("share_near_one", of.shown[0])
-    return near, pd.Series(MOST, near.index)
-
-
-def _favours_short(*epochs: int) -> Callable[[Weights], tuple[pd.Series, pd.Series]]:
-    """Return a measure of the share of the shorter half against its even share, in these epochs or else in the last."""
-
-    def numbers(of: Weights) -> tuple[pd.Series, pd.Series]:
-        share = of.by_seed("share_shorter_half", *(epochs or of.shown[-1:]))
-        return share, pd.Series(_even_share(int(of.numbers["answers"].max())), share.index)
-
-    return numbers
-
-
-def _evens_out(of: Weights) -> tuple[pd.Series, pd.Series]:
-    excess = [(of.by_seed("share_shorter_half", *epochs) - 0.5).abs() for epochs in (EARLY, of.shown[-1:])]
-    return excess[0], excess[1]
+def _evens_out(of: Weights) -> Iterator[Pair]:
+    if of.method == SIMNPO:
+        early, late = ((of.by_seed("share_shorter_half", *epochs) - 0.5).abs() for epochs in (EARLY, of.shown[-1:]))
+        yield Pair(of.title, early, late)
 
 
 QUESTIONS = (
@@ -169,14 +159,17 @@ QUESTIONS = (
         "Where does each method spend its gradient?",
         "Figs. 3a-b and 4",
         watched,
-        _show,
+        "The gradient weight of each forget answer against its length in the first epochs and the last, and over all epochs.",
+        "The weight of each forget answer in the gradient: w of NPO (eq. 4) and w' of SimNPO (eq. 6, which holds 1/|y|), as "
+        "taken while the epoch passes. Each panel has its own scale. A point is an answer, its weight the mean over seeds; r is "
+        "Pearson's between length and weight. Right: the median; the bands hold half and 90 % of the answers. A weight "
+        "multiplies the gradient of an answer's summed log-likelihood, which has one term per token.",
         (
-            Claim("NPO's weights are uniform in the first epoch", "Fig. 3a", "share", measure=_measured(NPO, _uniform)),
-            Claim("NPO's weights favour some answers only later", "Sec. 5(b)", "share", measure=_measured(NPO, _favours_short())),
-            Claim(
-                "SimNPO favours short answers early", "Figs. 3b and 4", "share", measure=_measured(SIMNPO, _favours_short(*EARLY))
-            ),
-            Claim("SimNPO's weights become uniform later", "Fig. 4", "share", measure=_measured(SIMNPO, _evens_out)),
+            Claim("NPO's weights are uniform in the first epoch", "Fig. 3a", "share", measure=_uniform),
+            Claim("NPO's weights favour some answers only later", "Sec. 5(b)", "share", measure=_favours_late),
+            Claim("SimNPO favours short answers early", "Figs. 3b and 4", "share", measure=_favours_early),
+            Claim("SimNPO's weights become uniform later", "Fig. 4", "share", measure=_evens_out),
         ),
+        partial(Grid, wide=5, height=2.0),
     ),
 )
