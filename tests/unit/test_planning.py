@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from palimpsest.errors import UserError
+from palimpsest.evaluation.generation import GPU_TOKENS
 from palimpsest.models.settings import TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
 from palimpsest.planning import (
+    CACHED_TOKENS,
     GB,
     SIZES,
     Assumptions,
@@ -104,6 +106,7 @@ def test_frozen_models_cost_their_weights() -> None:
 
 
 def test_generation_caches_half_a_megabyte_per_token_of_llama_2_7b() -> None:
+    assert CACHED_TOKENS == GPU_TOKENS
     evaluated = rows("tofu-forget05-llama2")["evaluate", "weights"]
     assert evaluated.memory.on(1) == pytest.approx(2 * LLAMA.parameters + 2**15 * 2**19)
 

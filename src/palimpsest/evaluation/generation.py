@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Tokens of a batch after generation, for all of which there is memory from the start.
-CPU_TOKENS, GPU_TOKENS = 2**14, 2**16
+CPU_TOKENS, GPU_TOKENS = 2**14, 2**15
 
 
 def generate_answers(
