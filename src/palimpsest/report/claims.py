@@ -89,7 +89,7 @@ class Verdict:
     @property
     def printed(self) -> str:
         """The paper's numbers in words."""
-        return " against ".join(map(_printed, self.claim.printed)) if self.claim.printed else NONE
+        return " against ".join(typeset(f"{value:.2f}") for value in self.claim.printed) if self.claim.printed else NONE
 
     @property
     def key(self) -> str:
@@ -124,7 +124,3 @@ def _decide(found: Comparison, seeds: int) -> tuple[str, str]:
     if p_value <= SIGNIFICANCE and (low > 0 or high < 0):
         return (HOLDS if low > 0 else FAILS), reason
     return OPEN, reason
-
-
-def _printed(value: float) -> str:
-    return typeset(f"{value:.2f}")

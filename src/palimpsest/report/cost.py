@@ -12,7 +12,7 @@ from palimpsest.arguments import Parser, filled_path, refuse
 from palimpsest.errors import UserError
 from palimpsest.report.cost_page import write_page
 from palimpsest.report.names import model_order
-from palimpsest.report.rows import KEY, clean_summary, finished
+from palimpsest.report.rows import KEY, NAMES, clean_summary, finished
 from palimpsest.settings import Settings
 
 CSV, PAGE = "cost.csv", "cost.html"
@@ -62,9 +62,8 @@ def write_cost(spec: CostSpec, summary: Path, out: Path) -> None:
 
 def _read_summary(path: Path) -> pd.DataFrame:
     """Return the tidy summary; a column of names that is empty throughout is one of names all the same."""
-    names = ("method", "variant", "attack", "suite", "metric", *KEY)
     try:
-        return clean_summary(pd.read_csv(path, dtype=dict.fromkeys(names, "str")))
+        return clean_summary(pd.read_csv(path, dtype=dict.fromkeys(NAMES, "str")))
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: no summary of a study: {error}") from None
 

@@ -6,7 +6,7 @@ from palimpsest.names import ORIGINAL, RETRAIN, SELECTED
 from palimpsest.report.names import NPO, REFERENCES, SIMNPO, method_name, model_label, model_order
 from palimpsest.report.study import Block, Values
 from palimpsest.report.tables import Row, Table
-from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, counted, format_quality, format_score, joined
+from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, counted, format_score, joined
 from palimpsest.selection.rule import NAMES
 from palimpsest.selection.settings import SelectionRule
 
@@ -70,12 +70,6 @@ def _regime(table: Table) -> Iterator[str]:
         )
 
 
-def floors(table: Table) -> str:
-    """Write the forget quality of Retrain against the Retrain of other seeds; "" where there is one seed."""
-    floor = table.value(RETRAIN, FLOOR)
-    return "" if floor is None else format_quality(floor)
-
-
 def shares_left(table: Table, key: str, name: str) -> Iterator[str]:
     """Say which share of a score of Original's is left to each method."""
     original = table.value(ORIGINAL, key)
@@ -93,12 +87,6 @@ def grouped(table: Table, key: str, groups: Mapping[str, Callable[[float, float]
     yield from (f"{name}: {named(rows, key)}." for name, rows in found.items() if name and rows)
 
 
-def seeds_named(seeds: Iterable[int]) -> str:
-    """Name seeds."""
-    ordered = [str(seed) for seed in sorted(seeds)]
-    return f"seed{'s' * (len(ordered) > 1)} {joined(ordered)}" if ordered else "no seeds"
-
-
 def selections_made(block: Block, methods: Iterable[str] | None = None) -> list[str]:
     """Say how the variants of methods, or else all that a block has, were selected, and whether on what they are scored on."""
     alike: dict[str, list[str]] = {}
@@ -111,12 +99,13 @@ def selections_made(block: Block, methods: Iterable[str] | None = None) -> list[
 def _selection(block: Block, selection: Values) -> str:
     benchmark, split = selection["benchmark"] or block.benchmark, selection["split"] or block.split
     seeds = selection["seeds"]
+    of_seeds = f"seed{'s' * (len(seeds) > 1)} {joined([str(seed) for seed in sorted(seeds)])}"
     trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
     rule = SelectionRule(maximise=selection["maximise"])
     most = "smallest" if rule.maximise == "privacy" else "highest"
     how = (
         f"selected for the {most} {NAMES[rule.maximise]} among the {trials} that keep {selection['keep']:.0%} "
-        f"of Original's {NAMES[rule.judged.utility]}, on {benchmark} / {split} with {seeds_named(seeds)}."
+        f"of Original's {NAMES[rule.judged.utility]}, on {benchmark} / {split} with {of_seeds}."
     )
     if benchmark != block.benchmark:
         return f"{how} That is another benchmark than the one scored here."

@@ -199,11 +199,9 @@ def _models(data: pd.DataFrame) -> list[tuple[str, str]]:
 def _by_model(data: pd.DataFrame) -> Iterator[tuple[tuple[str, str, bool, bool], pd.DataFrame]]:
     """Yield every model with its rows and whether it is main and open; the prominent last, on top."""
     data = data.assign(main=data.get("main", True), open=data.get("open", False))
-    groups = [((str(m), str(v), bool(main), bool(hollow)), of) for (m, v, main, hollow), of in data.groupby(_GROUP, sort=False)]
+    models = data.groupby(["method", "variant", "main", "open"], sort=False)
+    groups = [((str(m), str(v), bool(main), bool(hollow)), of) for (m, v, main, hollow), of in models]
     return iter(sorted(groups, key=lambda item: (item[0][2], item[0][0] in PROMINENT, item[0][3])))
-
-
-_GROUP = ["method", "variant", "main", "open"]
 
 
 def _spread(rows: pd.DataFrame, key: str, value: str) -> pd.DataFrame:
@@ -433,7 +431,7 @@ def _set_axis(axes: Axes, name: Literal["x", "y"], axis: Axis, lowest: float) ->
         limits(lowest, 1.0)
     elif axis.scale == "root":
         end = max(of.get_data_interval()[1] * 1.05, ROOT_TICKS[1])
-        rescale("function", functions=(_root, np.square))
+        rescale("function", functions=(lambda values: np.sqrt(np.maximum(values, 0)), np.square))
         ticks = _root_ticks(end)
         of.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         limits(0, end)
@@ -445,10 +443,6 @@ def _set_axis(axes: Axes, name: Literal["x", "y"], axis: Axis, lowest: float) ->
         limits(0)
     else:
         _set_linear(of, limits, axis)
-
-
-def _root(values: Any) -> Any:
-    return np.sqrt(np.maximum(values, 0))
 
 
 def _root_ticks(end: float) -> list[float]:

@@ -25,11 +25,6 @@ class Imported:
     said: Mapping[str, Any]
 
     @property
-    def source(self) -> str:
-        """Where the log is said to be from."""
-        return str(self.said["source"])
-
-    @property
     def files(self) -> list[tuple[str, str]]:
         """The name and the sha256 of each file of the log, and of that of its Retrain."""
         logs = {"": self.said["log"], "Retrain's ": self.said["retrain"] or {"files": {}}}

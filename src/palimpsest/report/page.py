@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from palimpsest.report import templates
 from palimpsest.report.names import REFERENCES
 from palimpsest.report.style import colour_of
+from palimpsest.report.words import format_score, format_sd
 
 
 def page_environment(*packages: str) -> Environment:
@@ -22,6 +23,7 @@ def page_environment(*packages: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(colour=colour_of, flatten=flatten, groups=groups, references=REFERENCES)
+    environment.globals.update(score=format_score, sd=format_sd)
     return environment
 
 

@@ -43,6 +43,11 @@ class Found:
         return ()
 
 
+def by_column(key: str) -> Callable[[Any, str], pd.Series]:
+    """Return the `value` of a claim about a column of the table of scores."""
+    return lambda of, method: of.table.by_seed(method, key)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a study shows on one question."""

@@ -11,10 +11,11 @@ from typing import Any
 import matplotlib.style
 import pandas as pd
 
+from palimpsest.names import RETRAIN
 from palimpsest.report.claims import RULE, Claim, Verdict
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.examples import example_blocks
-from palimpsest.report.facts import facts, floors, selections_made
+from palimpsest.report.facts import FLOOR, facts, selections_made
 from palimpsest.report.figures import draw
 from palimpsest.report.names import model_label, model_order
 from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
@@ -25,7 +26,7 @@ from palimpsest.report.remarks import GAPS, Told, remarks_on
 from palimpsest.report.study import Block, ReportSpec, Study, Values
 from palimpsest.report.style import STYLE, save
 from palimpsest.report.tables import Table, attacked_tables, lm_eval_tables, main_tables, wide_numbers
-from palimpsest.report.words import joined, under_titles
+from palimpsest.report.words import format_quality, joined, under_titles
 from palimpsest.scores.remarks import DIVERGED
 
 FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
@@ -177,8 +178,8 @@ def sections_of(report: Report) -> Iterator[Section]:
     yield Section("summary", RESULTS, "The paper's claims", "Claims")
     if main := report.tables["table1"]:
         sentences = under_titles([(table.title, text) for table in main for text in facts(table)])
-        levels = {table.title: floor for table in main if (floor := floors(table))}
-        yield Section("results", RESULTS, "Forgetting and utility", context={"facts": sentences, "floors": levels})
+        floors = {table.title: format_quality(floor) for table in main if (floor := table.value(RETRAIN, FLOOR)) is not None}
+        yield Section("results", RESULTS, "Forgetting and utility", context={"facts": sentences, "floors": floors})
         yield Section("truth_ratio", RESULTS, "Truth ratios")
     for name, title, note in (("lm_eval", "Other tasks", LM_EVAL), ("attacked", "Attacked models", ATTACKED)):
         if report.tables[name]:

@@ -9,12 +9,12 @@ from palimpsest.names import HALF
 from palimpsest.report.study import Block
 
 KEY = ["benchmark", "split", "model"]
+NAMES = [*KEY, "method", "variant", "attack", "suite", "metric"]
 
 
 def clean_summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the tidy summary with "" for absent names and without numbers that are none (NaN, infinite)."""
-    names = [*KEY, "method", "variant", "attack", "suite", "metric"]
-    frame = frame.assign(**{name: frame[name].fillna("").astype(str) for name in names})
+    frame = frame.assign(**{name: frame[name].fillna("").astype(str) for name in NAMES})
     kept: pd.DataFrame = frame.loc[np.isfinite(frame["value"].to_numpy(dtype=float))]
     return kept
 

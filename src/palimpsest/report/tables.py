@@ -20,7 +20,7 @@ from palimpsest.report.pages import declared_metrics
 from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.rows import finished, main_models, of_block
 from palimpsest.report.study import Block
-from palimpsest.report.words import format_score, format_sd, spread_of
+from palimpsest.report.words import spread_of
 
 # What lm-eval gives beside a score.
 UNSCORED = "_stderr"
@@ -34,14 +34,6 @@ class Column:
     group: str
     head: str
     best: Best = None
-
-    def text(self, value: float) -> str:
-        """Write one number of this column."""
-        return format_score(self.key, value)
-
-    def spread(self, mean: float, sd: float) -> str:
-        """Write an sd of this column."""
-        return format_sd(self.key, mean, sd)
 
 
 @dataclass(frozen=True)
@@ -110,11 +102,6 @@ class Table:
     """Models that others made: shown below the rows, and in nothing that is said of these."""
     remarks: list[Told] = field(default_factory=list)
     """What must be told beside the numbers; a gap is a row of its own."""
-
-    @property
-    def gaps(self) -> list[Told]:
-        """The models of which the table has no numbers, with the reason."""
-        return [told for told in self.remarks if told.is_gap]
 
     @property
     def notes(self) -> list[Told]:

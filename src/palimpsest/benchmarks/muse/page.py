@@ -14,7 +14,7 @@ from palimpsest.report.evidence import Evidence
 from palimpsest.report.facts import grouped, hardly_forgotten, selections_made, shares_left
 from palimpsest.report.figures import Axis, Panel
 from palimpsest.report.names import NPO, SIMNPO
-from palimpsest.report.question import Found, Question
+from palimpsest.report.question import Found, Question, by_column
 from palimpsest.report.tables import Table, columns_of, numbers_of, points_of, score_tables
 
 LEAK_PUBLISHED = "privleak_published"
@@ -79,10 +79,6 @@ def leak_of(table: Table) -> str:
     return LEAK if any(column.key == LEAK for column in table.columns) else LEAK_PUBLISHED
 
 
-def _kept(of: Corpus, method: str) -> pd.Series:
-    return of.table.by_seed(method, KEPT)
-
-
 def _leak(of: Corpus, method: str) -> pd.Series:
     return of.table.by_seed(method, leak_of(of.table)).abs()
 
@@ -109,7 +105,7 @@ QUESTIONS = (
         "it away as well.",
         (
             Claim(NEARER, PRINTED, LEAK, NPO, SIMNPO, (108.91, 72.93), _leak, _hardly, write="{:.1f}".format),
-            Claim(MORE_KEPT, PRINTED, KEPT, SIMNPO, NPO, (39.65, 37.58), _kept, _hardly),
+            Claim(MORE_KEPT, PRINTED, KEPT, SIMNPO, NPO, (39.65, 37.58), by_column(KEPT), _hardly),
         ),
         note=BEST,
         short="MUSE",

@@ -11,7 +11,7 @@ from palimpsest.report.evidence import Evidence
 from palimpsest.report.facts import grouped, hardly_forgotten, selections_made, shares_left
 from palimpsest.report.figures import GUESSING, Axis, Grid, Panel
 from palimpsest.report.names import NPO, RMU, SIMNPO
-from palimpsest.report.question import Found, Question
+from palimpsest.report.question import Found, Question, by_column
 from palimpsest.report.rows import finished, main_models
 from palimpsest.report.study import Block
 from palimpsest.report.tables import Column, Table, make_table, numbers_of, points_of, that_compare
@@ -98,14 +98,6 @@ def _scored(rows: pd.DataFrame, tasks: Mapping[str, str]) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def _kept(of: Hazards, method: str) -> pd.Series:
-    return of.table.by_seed(method, KEPT)
-
-
-def _forgotten(of: Hazards, method: str) -> pd.Series:
-    return of.table.by_seed(method, FORGOTTEN)
-
-
 def _hardly(of: Hazards) -> str:
     return hardly_forgotten(of.table, FORGOTTEN, CHANCE, "chance")
 
@@ -121,8 +113,8 @@ QUESTIONS = (
         "Forgotten, upwards, against kept, rightwards; up and to the right is better, as far as chance: of four answers one is "
         "right. Marks are means over seeds and bars their range; of one seed bars are 95 % intervals over the questions.",
         (
-            Claim(MORE_UTILITY, "Table A4", KEPT, SIMNPO, NPO, (0.48, 0.44), _kept, _hardly),
-            Claim(MORE_FORGOTTEN, "Table A4", FORGOTTEN, SIMNPO, RMU, (0.74, 0.68), _forgotten),
+            Claim(MORE_UTILITY, "Table A4", KEPT, SIMNPO, NPO, (0.48, 0.44), by_column(KEPT), _hardly),
+            Claim(MORE_FORGOTTEN, "Table A4", FORGOTTEN, SIMNPO, RMU, (0.74, 0.68), by_column(FORGOTTEN)),
         ),
         partial(Grid, wide=2, height=3.4),
         note=f"Bold: the best mean among the unlearned models. Of {WRONG} none is marked: more is better up to chance, "
