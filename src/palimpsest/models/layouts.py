@@ -18,6 +18,7 @@ from palimpsest import processes
 from palimpsest.data.prompts import Encoded
 from palimpsest.errors import Diverged, UserError
 from palimpsest.faults import explain
+from palimpsest.models.attention import PACKED_ROWS
 from palimpsest.models.packing import Layouts, Pass, label_logits, pack
 
 if TYPE_CHECKING:
@@ -113,9 +114,9 @@ class Trial:
         return pack(self.items, replace(layouts, arguments=self.arguments))
 
     def unmasked(self) -> Pass:
-        """Return the packed pass without its mask; if the scores still agree, the trial is inconclusive."""
-        packed = self.laid_out(PACKED)
-        calls = [{k: v for k, v in call.items() if k not in ("attention_mask", "position_ids")} for call in packed.calls]
+        """Return the packed pass as one sequence; if the scores still agree, the trial is inconclusive."""
+        packed, apart = self.laid_out(PACKED), ("attention_mask", "position_ids", PACKED_ROWS)
+        calls = [{name: value for name, value in call.items() if name not in apart} for call in packed.calls]
         return replace(packed, calls=calls)
 
     def agrees(self, row: Pass) -> bool:

@@ -1,7 +1,8 @@
 """Layouts of answers in forward passes, such that each answer has the same NLL as alone.
 
-Packed: a row is a forest. Each question is a tree with the prompt as trunk and the answers as branches. A token attends to its
-own branch and trunk, and positions count from the first token of the trunk. The mask of the forest replaces the model's mask.
+Packed: a row is a forest. Each question is a tree with the prompt as trunk and the answers as branches, and positions count from
+the first token of the trunk. A token attends to its own branch and trunk: in attention alone, each answer has its own row, after
+its prompt (see `attention.py`), which replaces the model's mask.
 Padded: each answer has its own row, after its prompt. The model makes its own mask; no token attends to the padding on the
 right. Even: like padded, but all rows of a forward call have equal length, so there is no padding.
 
@@ -23,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from palimpsest.data.prompts import Encoded
+from palimpsest.models.attention import NO_MASK, PACKED_ROWS, PackedRows, learn_packed_rows, packed_rows
 
 
 class Layout(IntEnum):
@@ -136,14 +138,14 @@ def plan_shares(items: Sequence[Encoded], tokens_per_pass: int, layouts: Layouts
 def pack(items: Sequence[Encoded], layouts: Layouts) -> Pass:
     """Arrange items for one pass in the fastest layout that is exact for all of them.
 
-    Questions of equal lengths with one answer each form a plain batch, which needs neither mask nor padding.
+    Questions of equal lengths with one answer each form a plain batch, which needs neither rows of its own nor padding.
     Raises ValueError for a question without a prompt, because the preceding token would predict its first label.
     """
     if not all(item.prompt for item in items):
         raise ValueError("a question without a prompt: no token predicts the first token of its answer")
     layout = layouts.of(items)
     shapes = {(len(item.prompt), *map(len, item.answers)) for item in items}
-    alike = len(items) > 1 and len(shapes) == 1 and len(items[0].answers) == 1
+    alike = len(shapes) == 1 and len(items[0].answers) == 1
     if layout is Layout.PACKED and not alike:
         return _forest(items, layouts)
     return _rows(items, layouts, even=layout is Layout.EVEN)
@@ -152,33 +154,25 @@ def pack(items: Sequence[Encoded], layouts: Layouts) -> Pass:
 def _forest(items: Sequence[Encoded], layouts: Layouts) -> Pass:
     ids: list[int] = []
     positions: list[int] = []
-    trees: list[int] = []
-    branches: list[int] = []
+    sequences: list[Sequence[int]] = []
     predictors: list[int] = []
     labels: list[int] = []
     lengths: list[int] = []
-    for tree, item in enumerate(items):
-        trunk = len(item.prompt)
-        last = len(ids) + trunk - 1
+    for item in items:
+        trunk = range(len(ids), len(ids) + len(item.prompt))
         ids += item.prompt
-        positions += range(trunk)
-        trees += [tree] * trunk
-        branches += [0] * trunk
-        for branch, answer in enumerate(item.answers, start=1):
-            first = len(ids)
+        positions += range(len(trunk))
+        for answer in item.answers:
+            branch = range(len(ids), len(ids) + len(answer))
             ids += answer
-            positions += range(trunk, trunk + len(answer))
-            trees += [tree] * len(answer)
-            branches += [branch] * len(answer)
-            predictors += [last, *range(first, first + len(answer) - 1)]
+            positions += range(len(trunk), len(trunk) + len(answer))
+            sequences.append([*trunk, *branch])
+            predictors += [trunk[-1], *branch[:-1]]
             labels += answer
             lengths.append(len(answer))
-    tree_of, branch_of = torch.tensor(trees), torch.tensor(branches)
-    same_tree = tree_of[:, None] == tree_of[None, :]
-    visible = (branch_of[None, :] == 0) | (branch_of[:, None] == branch_of[None, :])
-    mask = (same_tree & visible).tril()[None, None]
     kept = torch.tensor(predictors)
-    call = _call(layouts, torch.tensor([ids]), kept, position_ids=torch.tensor([positions]), attention_mask=mask)
+    given = {"position_ids": torch.tensor([positions]), "attention_mask": NO_MASK, PACKED_ROWS: packed_rows(sequences)}
+    call = _call(layouts, torch.tensor([ids]), kept, **given)
     return Pass([call], None if "logits_to_keep" in call else kept, torch.tensor(labels), lengths, None)
 
 
@@ -221,17 +215,18 @@ def _item_tokens(items: Sequence[Encoded], width: int) -> Tensor | None:
     return torch.cat(places)
 
 
-def _call(layouts: Layouts, ids: Tensor, kept: Tensor, **more: Tensor) -> dict[str, Any]:
+def _call(layouts: Layouts, ids: Tensor, kept: Tensor, **more: Any) -> dict[str, Any]:
     given = {"input_ids": ids, **more}
     return given | {name: value for name, value in (("logits_to_keep", kept), ("use_cache", False)) if name in layouts.arguments}
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    return value.to(device) if isinstance(value, Tensor | PackedRows) else value
 
 
 def label_logits(model: Callable[..., Any], row: Pass) -> Tensor:
     """Return the logits that predict the labels, shape (N, vocabulary); the output head computes few other positions."""
+    learn_packed_rows()
     parts: list[Tensor] = [model(**call).logits.flatten(0, 1) for call in row.calls]
     # A single part is not copied.
     logits = torch.cat(parts) if len(parts) > 1 else parts[0]
