@@ -22,8 +22,8 @@ BUILT = [kind for kind in FAMILIES if kind not in NOT_BUILT]
 NOT_CAUSAL = ("cpmant", "prophetnet", "xlm", "xlnet")
 # Hashes sort its tokens in chunks, in another way every time.
 RANDOM = ("reformer",)
-# They score texts and do not continue them: a speech model's decoder, and one whose states have fixed sizes.
-SILENT = ("whisper", "xlstm")
+# It scores texts and does not continue them, because its states have fixed sizes.
+SILENT = ("xlstm",)
 SEEN = [kind for kind in BUILT if kind not in NOT_CAUSAL and kind not in RANDOM]
 
 

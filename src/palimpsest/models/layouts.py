@@ -32,7 +32,7 @@ PACKED, PADDED, EVEN = Layouts(), Layouts(window=0), Layouts(window=0, reach=0)
 TOLERANCES = {torch.bfloat16: 0.2}
 TOLERANCE = 1e-4
 
-# Settings that bound how far back a token attends. The mask of a packed row ignores them; padding is compatible with them.
+# Settings that bound how far back a token attends. A packed row ignores them; padding is compatible with them.
 WINDOWS = re.compile(r"window|chunk|local_att", re.IGNORECASE)
 # Settings beyond which attention may depend on a token's position in the row, or on the length of the row.
 REACHES = re.compile(r"index(er)?_(topk|budget|block)|keep_window|floor|lsh", re.IGNORECASE)
