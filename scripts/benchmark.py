@@ -53,7 +53,6 @@ from palimpsest.models.loading import load_model, load_tokenizer
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
-from palimpsest.stages import reference
 from palimpsest.training.loop import train
 from palimpsest.training.references import compute_references
 from palimpsest.training.settings import TrainSettings, UnlearnSettings
@@ -299,7 +298,7 @@ def references(case: Case) -> Iterator[Compared]:
     npo = trained(case, "npo", steps)
 
     def both() -> None:
-        compute_references(case.model, names, forget, [], reference.TOKENS_PER_PASS)
+        compute_references(case.model, names, forget, [], TOKENS_PER_PASS)
         npo()
 
     times = alternate(trained(case, "simnpo", steps), both, case.repeats)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from palimpsest.data.rows import Lesson
     from palimpsest.models.settings import UsedSettings
 
-TOKENS_PER_PASS = 512
+TOKENS_PER_PASS = 1024
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from pydantic import Field
 
 from palimpsest.contract.job import Job, run_stage
 from palimpsest.data.rows import Text, read_lessons, read_rows
+from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
-
-TOKENS_PER_PASS = 1024
 
 
 class Spec(Settings):
