@@ -18,6 +18,7 @@ import logging
 import os
 import random
 import resource
+import runpy
 import statistics
 import subprocess
 import sys
@@ -29,7 +30,6 @@ from typing import Any, NamedTuple
 
 import torch
 from rouge_score.rouge_scorer import RougeScorer
-from scale import plan_both
 from torch import nn
 from torch.nn import functional as F
 from transformers.activations import NewGELUActivation
@@ -46,11 +46,10 @@ from palimpsest.benchmarks.tofu.world import make_dataset
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Question, read_rows
 from palimpsest.errors import UserError
-from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
 from palimpsest.models.loading import load_model, load_tokenizer
-from palimpsest.models.scoring import score
+from palimpsest.models.scoring import TOKENS_PER_PASS, score
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
 from palimpsest.training.loop import train
@@ -350,7 +349,7 @@ def start(case: Case) -> Iterator[Compared]:
 
 def plan(case: Case) -> Iterator[Compared]:
     """Plan ten thousand jobs, once."""
-    bare, ours = plan_both().values()
+    bare, ours = runpy.run_path(str(ROOT / "scripts" / "scale.py"))["plan_both"]().values()
     yield Compared(f"a dry run of {ours[0]} jobs", "a bare Snakefile", bare[2], ours[2])
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from palimpsest.errors import Diverged
-from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.packing import label_divergence, label_logits, pack, plan_passes
+from palimpsest.models.scoring import TOKENS_PER_PASS
 from palimpsest.processes import share
 from palimpsest.progress import track
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from palimpsest.data.rows import Lesson
     from palimpsest.models.settings import UsedSettings
 
-TOKENS_PER_PASS = 1024
-
 
 @dataclass(frozen=True)
 class Subject:

@@ -16,6 +16,9 @@ from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.packing import label_logits, pack, plan_passes, token_nll
 from palimpsest.processes import share
 
+# Tokens of a forward pass in evaluation and for references.
+TOKENS_PER_PASS = 1024
+
 
 @dataclass(frozen=True)
 class Scores:

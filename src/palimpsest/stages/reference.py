@@ -9,7 +9,6 @@ from pydantic import Field
 
 from palimpsest.contract.job import Job, run_stage
 from palimpsest.data.rows import Text, read_lessons, read_rows
-from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 
@@ -31,6 +30,7 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.models.mixing import mix_with_random
     from palimpsest.models.precision import autocast
+    from palimpsest.models.scoring import TOKENS_PER_PASS
     from palimpsest.stages.training import named_items
     from palimpsest.training.references import FILE, compute_references, write_references
 

@@ -16,10 +16,9 @@ from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import continue_texts
 from palimpsest.evaluation.items import ROUGE_WORDS
-from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.metrics.rouge import rouge_l_f, words_for
 from palimpsest.models.limits import check_items, check_prompts
-from palimpsest.models.scoring import score
+from palimpsest.models.scoring import TOKENS_PER_PASS, score
 from palimpsest.progress import track
 
 if TYPE_CHECKING:

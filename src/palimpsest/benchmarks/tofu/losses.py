@@ -9,9 +9,8 @@ import pyarrow as pa
 
 from palimpsest.data.rows import Fact, Question
 from palimpsest.data.splits import halves
-from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.models.limits import check_items
-from palimpsest.models.scoring import score
+from palimpsest.models.scoring import TOKENS_PER_PASS, score
 from palimpsest.progress import track
 
 if TYPE_CHECKING:
