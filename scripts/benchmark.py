@@ -63,6 +63,8 @@ CHAINS, STEPS = 128, 4
 # Answers of each set in an optimiser step, and epochs with the reference stage.
 ROWS, EPOCHS = 16, 10
 METHODS = ("simnpo", "npo", "graddiff")
+# The reference NLL of every answer, for NPO.
+REFERENCE = 50.0
 
 
 class Case(NamedTuple):
@@ -195,11 +197,8 @@ def bare_loss(method: str, nll: torch.Tensor, tokens: torch.Tensor, mean_tokens:
     return -2 / beta * F.logsigmoid(beta * nll / tokens - settings.gamma)
 
 
-REFERENCE = 50.0
-
-
 def bare_steps(model: Any, method: str, forget: Sequence[Encoded], retain: Sequence[Encoded], steps: int) -> list[float]:
-    """Train; return the losses. The items of a step are those of the real loop, which draws them by name."""
+    """Train on random items; return the losses."""
     optimizer, settings, told = torch.optim.AdamW(model.parameters(), lr=1e-5), make_method(method, {}), []
     for step in range(steps):
         random.seed(step)

@@ -14,7 +14,7 @@ from palimpsest.errors import UserError
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
-from palimpsest.models.settings import Packaged, Pretrained, Tiny, UsedSettings
+from palimpsest.models.settings import MIXED, Packaged, Pretrained, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
 from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
 from palimpsest.study.study import Study, Variant, Wanted
@@ -130,7 +130,7 @@ class Row:
 
 def weight_bytes(size: Size, precision: str, *, frozen: bool = False) -> float:
     """Return the bytes of a model's weights."""
-    return size.parameters * (2 if precision == "bf16" or (frozen and precision == "bf16-mixed") else 4)
+    return size.parameters * weight_bits(precision, frozen=frozen) / 8
 
 
 def cache_bytes(size: Size, precision: str) -> float:
@@ -140,7 +140,7 @@ def cache_bytes(size: Size, precision: str) -> float:
 
 def training_bytes(size: Size, precision: str, trained: float) -> float:
     """Return the bytes of weights, gradients and AdamW's two moments: 16 per trained parameter in fp32."""
-    return weight_bytes(size, precision) + 3 * trained * (2 if precision == "bf16" else 4)
+    return weight_bytes(size, precision) + 3 * trained * weight_bits(precision) / 8
 
 
 def activation_bytes(size: Size, precision: str, tokens: int, *, checkpointing: bool) -> float:
@@ -149,7 +149,7 @@ def activation_bytes(size: Size, precision: str, tokens: int, *, checkpointing: 
     layer = tokens * size.width * LAYER_BYTES * wide
     kept = size.layers * tokens * size.width * 2 * wide + layer if checkpointing else size.layers * layer
     # Under autocast without checkpointing, a 16-bit copy of the weights is kept until the backward pass has read it.
-    cast = 2 * size.parameters if precision == "bf16-mixed" and not checkpointing else 0
+    cast = 2 * size.parameters if precision == MIXED and not checkpointing else 0
     return kept + cast + 3 * 4 * tokens * size.vocabulary
 
 
@@ -228,19 +228,18 @@ class Plan:
         tokens = self._tokens(node)[0]
         if node.name.endswith(REFUSALS):
             tokens *= 1 + REFUSAL_TOKENS / self._item(node)
-        return "weights", self._frozen(node), Work(forward_operations(self.size(node.of.model), tokens))
+        return "weights", Memory(each=self._frozen(node)), Work(forward_operations(self.size(node.of.model), tokens))
 
     def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:
         suites = self._wanted(node).suites
         work = sum((self._suite(node, self._study.config.suites[name]) for name in sorted(suites)), Work())
-        memory = self._frozen(node)
-        return "weights", replace(memory, each=memory.each + self._cache(node, work)), work
+        return "weights", Memory(each=self._frozen(node) + self._cache(node, work)), work
 
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
         attack, forget = self._study.config.attacks[node.of.attack], self._tokens(node)[0]
         operations = forward_operations(self.size(node.of.model), 2 * attack.number_of_draws * forget)
         if attack.trains is None:
-            return "weights", self._frozen(node), Work(operations)
+            return "weights", Memory(each=self._frozen(node)), Work(operations)
         training, share = attack.trains
         relearned = attack.number_of_draws * share * forget * training.epochs
         holds, memory, work = self._training(node, training, relearned)
@@ -261,9 +260,9 @@ class Plan:
         precision = self._used(node.of.model).precision
         whole = weight_bytes(size, precision)
         # Autocast keeps a copy of the weights that it has cast.
-        copied = weight_bytes(size, precision, frozen=True) if precision == "bf16-mixed" else 0
-        each = copied + self._copies(method, frozen=frozen) * weight_bytes(size, precision, frozen=True)
-        # No gradients, which are a third of what is not weights.
+        copies = self._copies(method, frozen=frozen) + int(precision == MIXED)
+        each = copies * self._frozen(node)
+        # Between epochs there are no gradients, which are a third of the trained state besides the weights.
         between = Memory(whole + (memory.shared - whole) * 2 / 3, each + self._cache(node, suite), whole)
         return f"{holds}, watched", replace(memory, between=between), work + suite * looks
 
@@ -275,7 +274,7 @@ class Plan:
         copies = self._copies(method, frozen=frozen)
         holds, memory, work = self._training(node, training, passes, sides=sides, partly=issubclass(method, LayerMethod))
         size = self.size(node.of.model)
-        each = copies * weight_bytes(size, self._used(node.of.model).precision, frozen=True)
+        each = copies * self._frozen(node)
         text = f"{holds}, {copies} frozen" if copies else holds
         return text, replace(memory, each=memory.each + each), work + Work(copies * forward_operations(size, passes / 2))
 
@@ -292,8 +291,9 @@ class Plan:
         memory = Memory(training_bytes(size, used.precision, trained), kept)
         return holds, memory, Work(train_operations(size, used, tokens))
 
-    def _frozen(self, node: Node) -> Memory:
-        return Memory(each=weight_bytes(self.size(node.of.model), self._used(node.of.model).precision, frozen=True))
+    def _frozen(self, node: Node) -> float:
+        """Return the bytes of a model that is not trained."""
+        return weight_bytes(self.size(node.of.model), self._used(node.of.model).precision, frozen=True)
 
     def _cache(self, node: Node, work: Work) -> float:
         return cache_bytes(self.size(node.of.model), self._used(node.of.model).precision) if work.generated else 0

@@ -26,7 +26,7 @@ from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, 
 from palimpsest.faults import explained
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.digest import code_today, stage_module
-from palimpsest.provenance.environment import describe_environment, used
+from palimpsest.provenance.environment import describe_environment, usage
 from palimpsest.provenance.manifest import (
     ENVIRONMENT,
     MANIFEST,
@@ -176,13 +176,13 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
         job = Job(spec, inputs, partial, scratch)
         checked = time.time()
         diverged = Diverged.from_record(record) if record else _work(work, job)
-        worked, uses = time.time(), processes.gather(used())
+        worked, usages = time.time(), processes.gather(usage())
         if not processes.is_main():
             return None
         ended = diverged.record if diverged else None
         manifest = build_manifest(partial, stage=name, spec=raw, code=code, inputs=hashes, diverged=ended, remarks=job.remarks)
         phases = {"check": checked - started, "work": worked - checked, "write": time.time() - worked}
-        environment = json.dumps(describe_environment(started, phases, uses), indent=1) + "\n"
+        environment = json.dumps(describe_environment(started, phases, usages), indent=1) + "\n"
         (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
         write_manifest(partial, manifest)
         replace(partial, out)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from palimpsest.errors import Diverged
 from palimpsest.models.batches import exact_batches
-from palimpsest.models.decoding import decode_greedily
+from palimpsest.models.decoding import decode_greedily, left_padded
 from palimpsest.processes import share
 from palimpsest.progress import track
 
@@ -73,13 +73,8 @@ def _one_batch(
 ) -> list[str | None]:
     """Return the continuations of one batch; they are None if a prediction is NaN."""
     are_nan: list[Tensor] = []
-    width = max(map(len, prompts))
-    padding = [width - len(prompt) for prompt in prompts]
-    ids = [[tokenizer.pad_token_id] * pad + prompt for pad, prompt in zip(padding, prompts, strict=True)]
-    mask = [[0] * pad + [1] * len(prompt) for pad, prompt in zip(padding, prompts, strict=True)]
     tokens = model.generate(  # type: ignore[operator]
-        input_ids=torch.tensor(ids, device=model.device),
-        attention_mask=torch.tensor(mask, device=model.device),
+        **left_padded(prompts, tokenizer.pad_token_id, model.device),
         custom_generate=partial(decode_greedily, look=lambda rows, scores: are_nan.append(scores.isnan().any()), drops=drops),
         do_sample=False,
         num_beams=1,

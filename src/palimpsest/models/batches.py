@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from palimpsest import processes
 from palimpsest.errors import UserError
-from palimpsest.models.decoding import decode_greedily
+from palimpsest.models.decoding import decode_greedily, left_padded
 from palimpsest.models.layouts import attempt, base_model, is_close, kind_of, limits, ordinary_tokens
 
 if TYPE_CHECKING:
@@ -106,10 +106,8 @@ def _continue(model: PreTrainedModel, prompts: Sequence[list[int]], *, drops: bo
 
     With `drops`, the first prompt leaves the batch after one token.
     """
-    width = max(map(len, prompts))
-    padding = [width - len(prompt) for prompt in prompts]
-    ids = torch.tensor([[0] * pad + prompt for pad, prompt in zip(padding, prompts, strict=True)], device=model.device)
-    mask = [[0] * pad + [1] * len(prompt) for pad, prompt in zip(padding, prompts, strict=True)]
+    batch = left_padded(prompts, 0, model.device)
+    first = batch["input_ids"][0]
     log_probs: list[list[Tensor]] = [[] for _ in prompts]
 
     def look(rows: Tensor, scores: Tensor) -> None:
@@ -117,13 +115,12 @@ def _continue(model: PreTrainedModel, prompts: Sequence[list[int]], *, drops: bo
             log_probs[row].append(each)
 
     def is_first(so_far: Tensor, scores: Tensor | None, **more: Any) -> Tensor:
-        return (so_far[:, :width] == ids[0]).all(-1)
+        return (so_far[:, : len(first)] == first).all(-1)
 
     training = model.training
     model.eval()
     tokens: Any = model.generate(  # type: ignore[operator]
-        input_ids=ids,
-        attention_mask=torch.tensor(mask, device=model.device),
+        **batch,
         custom_generate=partial(decode_greedily, look=look, drops=drops),
         stopping_criteria=[is_first] if drops else None,
         do_sample=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,14 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicS
 
 # The share of rows that must have ended before they are dropped, because dropping copies the keys and values of the others.
 ENDED = 0.25
+
+
+def left_padded(prompts: Sequence[list[int]], pad: int, device: torch.device) -> dict[str, Tensor]:
+    """Return the token ids and the mask of a batch of prompts, padded on the left, each of shape (rows, tokens)."""
+    padding = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
+    ids = [[pad] * size + prompt for size, prompt in zip(padding, prompts, strict=True)]
+    mask = [[0] * size + [1] * len(prompt) for size, prompt in zip(padding, prompts, strict=True)]
+    return {"input_ids": torch.tensor(ids, device=device), "attention_mask": torch.tensor(mask, device=device)}
 
 
 def decode_greedily(

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from palimpsest.models.settings import MIXED, UsedSettings, weight_bits
+
 if TYPE_CHECKING:
     from torch import nn
 
-    from palimpsest.models.settings import UsedSettings
-
-MIXED = "bf16-mixed"
-
 
 def weight_type(settings: UsedSettings, *, frozen: bool = False) -> torch.dtype:
-    """Return the type of a model's weights; under bf16-mixed, only weights that change need 32 bits."""
-    is_short = settings.precision == "bf16" or (settings.precision == MIXED and frozen)
-    return torch.bfloat16 if is_short else torch.float32
+    """Return the type of a model's weights."""
+    return torch.bfloat16 if weight_bits(settings.precision, frozen=frozen) == 16 else torch.float32
 
 
 def autocast(model: nn.Module, settings: UsedSettings, *, cached: bool = True) -> torch.autocast:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from palimpsest.settings import Count, Revision, Seed, Settings
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
+MIXED = "bf16-mixed"
 # The size of a model that the workflow makes.
 Layers = Annotated[int, Field(ge=1, le=256)]
 Width = Annotated[int, Field(ge=8, le=8192)]
@@ -27,6 +28,11 @@ class PromptSettings(Settings):
         if self.kind == "chat" and self.template != PromptSettings.model_fields["template"].default:
             raise ValueError(f"template: {self.template!r}: kind chat uses only the tokenizer's chat template")
         return self
+
+
+def weight_bits(precision: str, *, frozen: bool = False) -> int:
+    """Return the bits of a weight; under bf16-mixed, only weights that change need 32."""
+    return 16 if precision == "bf16" or (precision == MIXED and frozen) else 32
 
 
 class UsedSettings(Settings):

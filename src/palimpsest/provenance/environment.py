@@ -33,7 +33,7 @@ PACKAGES = (
 )
 
 
-def used() -> dict[str, float]:
+def usage() -> dict[str, float]:
     """Return the CPU seconds of this process and its children so far, and its peak memory on the CPU and on its GPU, in GB."""
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     # Linux counts kilobytes, macOS bytes.
@@ -47,11 +47,11 @@ def used() -> dict[str, float]:
     }
 
 
-def describe_environment(started: float, phases: Mapping[str, float], uses: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def describe_environment(started: float, phases: Mapping[str, float], usages: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """Return commit, versions, host, container image, command, times and memory.
 
-    `started` is in seconds (time.time()); `phases` are the seconds of each part of the job; `uses` are what each process `used`:
-    CPU seconds and memory are summed, but of the GPUs the fullest counts.
+    `started` is in seconds (time.time()); `phases` are the seconds of each part of the job; `usages` has the `usage` of each
+    process. The CPU seconds and the memory of all processes are summed; of the GPUs, the fullest counts.
     """
     return {
         "commit": os.environ.get(COMMIT) or None,
@@ -69,8 +69,8 @@ def describe_environment(started: float, phases: Mapping[str, float], uses: Sequ
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),
         "phases": {name: round(seconds, 3) for name, seconds in phases.items()},
-        **{name: round(sum(use[name] for use in uses), 4) for name in ("cpu_seconds", "peak_memory_gb")},
-        "peak_gpu_memory_gb": max(use["peak_gpu_memory_gb"] for use in uses),
+        **{name: round(sum(use[name] for use in usages), 4) for name in ("cpu_seconds", "peak_memory_gb")},
+        "peak_gpu_memory_gb": max(use["peak_gpu_memory_gb"] for use in usages),
     }
 
 

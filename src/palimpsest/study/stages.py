@@ -273,10 +273,6 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
     return found
 
 
-def _method_module(study: Study, node: Node) -> list[str]:
-    return [module_name(node.of.method)]
-
-
 def _unlearn_modules(study: Study, node: Node) -> list[str]:
     """Return the method's module and, if the study requests the trajectory, the modules that measure it."""
     wanted, method = study.training(node.of).trajectory, module_name(node.of.method)
