@@ -160,7 +160,7 @@ def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
     for number in FORWARDED:
         signal.signal(number, signal.SIG_IGN)
     for name in libraries:
-        # Some jobs do not need it; the others report that it is missing.
+        # A job that needs a missing library reports it itself.
         with suppress(ImportError):
             import_module(name)
     gc.collect()

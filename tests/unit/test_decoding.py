@@ -1,4 +1,4 @@
-"""Our decoding says what transformers' own says, whatever memory is set aside and whichever rows leave the batch."""
+"""Our decoding returns the same tokens as transformers, with any preallocated memory and after any rows leave the batch."""
 
 import copy
 from collections.abc import Iterable
@@ -71,7 +71,7 @@ def test_rows_that_have_ended_leave_the_batch() -> None:
     rows: list[int] = []
     model.register_forward_pre_hook(lambda _, args, given: rows.append(len(given["input_ids"])), with_kwargs=True)
     continue_texts(model, ending_with(eos), asked, 12)
-    # The last forward passes are those of the batch, not of the trial.
+    # The trial calls the model too; only the last calls belong to the batch.
     taken = rows[-max(lengths) :]
     assert taken[0] == len(asked) and taken == sorted(taken, reverse=True)
     for step, left in enumerate(taken):

@@ -82,7 +82,7 @@ def test_too_few_seeds_decide_nothing(tmp_path, seeds):
 
 
 class Thing(Found):
-    """A found thing that says its title wherever it can."""
+    """A found thing whose panels, rows and sentences all contain its title."""
 
     def panels(self):
         yield Panel("dots", self.numbers, self.title)

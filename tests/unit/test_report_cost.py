@@ -1,4 +1,4 @@
-"""What jobs cost, from what they measured to the page."""
+"""The costs of jobs, from their measurements to the page."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ TOFU = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}
 
 
 def job(folder, name, seconds=None, memory=0.5, cpu=None, **changes):
-    """A job and what it measured; without seconds it was not measured."""
+    """A job and its measurements; a job without seconds was not measured."""
     if seconds:
         measured = {"seconds": seconds, "cpu_seconds": cpu or seconds, "peak_memory_gb": memory, "peak_gpu_memory_gb": 0.0}
         (folder / f"{name}.json").write_text(json.dumps(measured))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Tokens of a batch after generation, for all of which there is memory from the start.
+# The most tokens of a batch, prompts and continuations together; memory for all of them is allocated before the first.
 CPU_TOKENS, GPU_TOKENS = 2**14, 2**15
 
 

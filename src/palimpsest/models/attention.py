@@ -38,7 +38,7 @@ def packed_rows(sequences: Sequence[Sequence[int]]) -> PackedRows:
     """Return the rows of sequences of token indices; a token of several sequences, in a shared prefix, takes the first one."""
     groups: dict[int, list[Sequence[int]]] = {}
     for sequence in sequences:
-        # No sequence is padded to twice its length, whatever else is in the long row.
+        # The lengths of a group differ by less than a factor of two, so no sequence is padded to twice its length.
         groups.setdefault((len(sequence) - 1).bit_length(), []).append(sequence)
     places: dict[int, int] = {}
     tensors, seen = [], 0

@@ -66,7 +66,7 @@ def decode_greedily(
 
 
 class _SetAside:
-    """Keys and values of a layer in memory for `room` tokens; without it, each new token copies those of all earlier ones."""
+    """A layer with memory for the keys and values of `room` tokens; other layers copy all of them at each new token."""
 
     memory: list[Tensor] | None = None
 

@@ -30,15 +30,15 @@ class Pair(NamedTuple):
     than: pd.Series
     margin: pd.Series | float = 0.0
     but: str = ""
-    """Why the claim is open whatever the numbers are; "" where it is not."""
+    """Why the claim is open, with any numbers; "" if the numbers decide."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper: that a metric of one method is greater than that of another.
+    """One claim of the paper: one method has a greater number than another method.
 
-    Of the things that its question finds, it compares `value` of both methods where that is given, or else what `measure`
-    yields; without either, the metric itself, wherever a finished model has it.
+    The numbers come from the things that its question finds: `measure` yields the pairs to compare, or `value` gives the number
+    of each method. Without both, the metric of finished models is compared.
     """
 
     text: str
@@ -52,7 +52,7 @@ class Claim:
     value: Callable[[Any, str], pd.Series] | None = None
     """Takes a thing and a method; gives the number by seed."""
     but: Callable[[Any], str] = lambda of: ""
-    """Says why the claim is open for a thing whatever the numbers are; "" where it is not."""
+    """Says why the claim is open for a thing, with any numbers; "" if the numbers decide."""
     measure: Callable[[Any], Iterable[Pair]] | None = None
     write: Callable[[float], str] | None = None
     """How its numbers are written, if not as the metric's."""

@@ -69,14 +69,14 @@ def _read_summary(path: Path) -> pd.DataFrame:
 
 
 def measured_jobs(spec: CostSpec) -> pd.DataFrame:
-    """Return one row per job: what it is, wall seconds, CPU and GPU hours, peak memory in GB; NaN where it was not measured."""
+    """Return one row per job: its model, wall seconds, CPU and GPU hours, peak memory in GB; NaN if it was not measured."""
     rows = [job.model_dump() | _measures(Path(spec.folder, job.file)) for job in spec.jobs]
     frame = pd.DataFrame(rows, columns=[*MeasuredJob.model_fields, *(name for name, _ in MEASURES.values())])
     return frame.assign(gpu_h=frame["wall_s"] * frame["gpu"] / 3600)
 
 
 def _measures(path: Path) -> dict[str, float]:
-    """Return what a job measured of itself; a job of an older version measured less."""
+    """Return the measurements of a job; a job of an older version has fewer."""
     try:
         told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return {name: float(told.get(key, math.nan)) / unit for key, (name, unit) in MEASURES.items()}

@@ -39,13 +39,13 @@ class Place:
         return of_models(self.rows, [(method, variant)])
 
     def by_seed(self, metric: str, method: str, variant: str = "") -> pd.Series:
-        """Return a metric of one model, indexed by seed; empty where it has none."""
+        """Return a metric of one model, indexed by seed; empty if the model lacks it."""
         rows = self.of_model(method, variant)
         rows = rows[rows["metric"] == metric]
         return pd.Series(rows["value"].to_numpy(dtype=float), index=rows["seed"].to_numpy(dtype=int)).sort_index()
 
     def standing_by_seed(self, metric: str, method: str) -> pd.Series:
-        """Return a metric of the variant that represents a method, indexed by seed; empty where it has none."""
+        """Return a metric of the variant that represents a method, indexed by seed; empty if the model lacks it."""
         variant = "" if method in REFERENCES else self.block.standing(method)
         return pd.Series(dtype=float) if variant is None else self.by_seed(metric, method, variant)
 

@@ -1,4 +1,4 @@
-"""A question of the report: what it finds in a study, and how the page shows and judges it."""
+"""A question of the report: a function finds results in a study; the page shows them and judges the claims on them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ from palimpsest.report.words import table_of, under_titles, variants_shown
 
 @dataclass(frozen=True)
 class Found:
-    """What a question finds in one place; each question has a class that says what is shown of it."""
+    """The results of a question in one place; each question has a subclass that makes the panels, rows and sentences."""
 
     title: str
-    """What it is called in tables, sentences and verdicts."""
+    """Its title in tables, sentences and verdicts."""
     models: Sequence[tuple[str, str]]
     """The models that are drawn: the caption names their variants."""
     numbers: pd.DataFrame
@@ -26,9 +26,9 @@ class Found:
     table: Table | None = field(default=None, kw_only=True)
     """The table of scores that the page prints, if any."""
     head: str | None = field(default=None, kw_only=True)
-    """What stands above its panels, if not the title; panels with the same head stand beside each other."""
+    """The head above its panels, if it is not the title; panels with the same head stand side by side."""
     note: str = field(default="", kw_only=True)
-    """What is to be said below its table of scores."""
+    """A note below its table of scores."""
 
     def panels(self) -> Iterable[Panel]:
         """Yield its panels of the figure."""
@@ -50,7 +50,7 @@ def by_column(key: str) -> Callable[[Any, str], pd.Series]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a study shows on one question."""
+    """The answer of a study to one question."""
 
     figure: Grid
     caption: str
@@ -81,14 +81,14 @@ class Question:
     grid: Callable[..., Grid] = Grid
     """Makes the figure of its rows of panels."""
     legend: Callable[[Sequence[Any]], str] = lambda found: ""
-    """Says in the caption, after all else, what depends on the things found."""
+    """Returns the end of the caption, which depends on the results."""
     note: str = ""
     """How to read its tables of scores."""
     short: str = ""
     """What the navigation calls it, if not its id."""
 
     def answer(self, evidence: Evidence) -> Answer | None:
-        """Return what a study shows; None where it has no numbers for it."""
+        """Return the answer of a study; None if it has no numbers for it."""
         found = list(self.find(evidence))
         numbers = stacked(of.numbers for of in found)
         if numbers.empty:

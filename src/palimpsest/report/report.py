@@ -97,7 +97,7 @@ class Report:
 
     @cached_property
     def artefacts(self) -> list[Any]:
-        """Where every number is from, a row an artefact."""
+        """The provenance of every number, one row per artefact."""
         frame = pd.read_csv(self.evidence.summary / "artefacts.csv", keep_default_na=False, dtype=str)
         imported = {(*one.place[:3], one.name): f"{one.label} (imported)" for one in self.evidence.imported}
         models = frame[["benchmark", "split", "model", "method", "variant"]].itertuples(index=False, name=None)

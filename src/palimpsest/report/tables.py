@@ -137,7 +137,7 @@ class Table:
         return row.cells[key].mean if row and key in row.cells else None
 
     def by_seed(self, method: str, key: str) -> pd.Series:
-        """Return what stands for a method in a column, indexed by seed; empty where it is not there."""
+        """Return the values of a method in a column, indexed by seed; empty if it has none."""
         row = self.standing.get(method)
         return pd.Series(row.cells[key].values if row and key in row.cells else {}, dtype=float)
 

@@ -43,7 +43,7 @@ class Chains(Found):
     done: Place
     paths: Paths
     error: float
-    """The largest standard error of a distance; NaN where none was measured."""
+    """The largest standard error of a distance; NaN if none was measured."""
 
     def by_seed(self, column: str, model: Model) -> pd.Series:
         """Return a column of `numbers` of one model by seed."""
@@ -51,7 +51,7 @@ class Chains(Found):
 
     @property
     def levels(self) -> dict[str, dict[str, float]]:
-        """What Retrain and Original reach, means over seeds, where all distances were measured."""
+        """The mean distances over seeds of Retrain and of Original, if all their distances were measured."""
         by_role = {role: {metric: self.done.by_seed(metric, role) for metric in DISTANCES} for role in (RETRAIN, ORIGINAL)}
         return {
             role: {metric: float(values.mean()) for metric, values in of.items()}
@@ -78,7 +78,7 @@ class Chains(Found):
         )
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """Yield what is read off the paths of each model: mean ± sd over the seeds that get there, with their number."""
+        """Yield one row per model with numbers read from its paths: mean ± sd over the seeds that reach the level."""
         for model, paths in self.paths.items():
             row = {"Model": model_label(*model), "Seeds": str(len(paths))}
             for forget, name in FORGET.items():
@@ -90,7 +90,7 @@ class Chains(Found):
             yield row
 
     def facts(self) -> Iterator[str]:
-        """Yield where the references stand."""
+        """Yield a sentence with the distances of Retrain, and one with the distances of Original."""
         for role, level in self.levels.items():
             parts = joined([f"{_text(level[metric])} on {name}" for metric, name in FORGET.items()])
             yield f"{method_name(role)} is {parts}, at a retain distance of {_text(level[KEPT])}."

@@ -84,7 +84,7 @@ def _leak(of: Corpus, method: str) -> pd.Series:
 
 
 def _hardly(of: Corpus) -> str:
-    # Where Original recites no more than Retrain there is nothing to forget.
+    # If Original recites no more than Retrain, there is nothing to forget.
     retrain, original = (of.table.value(role, VERBATIM) for role in (RETRAIN, ORIGINAL))
     goal = retrain if retrain is not None and original is not None and original > retrain else None
     return hardly_forgotten(of.table, VERBATIM, goal, "forgotten")

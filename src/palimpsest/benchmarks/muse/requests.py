@@ -43,7 +43,7 @@ class Series(Found):
         return metric_panels("curves", data, NAMES, Axis(names=[place.block.split for place in self.places]), self.levels)
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """Yield a row per method: what is kept split by split."""
+        """Yield one row per method with its retain score on each split."""
         for model in self.models:
             by_seed = {place.block.split: place.by_seed(KEPT, *model) for place in self.places}
             cells = {f"{NAMES[KEPT]}, {split}": with_sd(kept, KEPT) for split, kept in by_seed.items()}

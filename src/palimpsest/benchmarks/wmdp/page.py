@@ -42,7 +42,7 @@ class Hazards(Found):
         yield Panel("scatter", data, x=x, y=y, levels={GUESSING: CHANCE})
 
     def facts(self) -> Iterator[str]:
-        """Yield what is forgotten up to chance, and what is kept."""
+        """Yield sentences on methods that forget as far as chance, and on accuracy that is kept."""
         enough, up_to = CHANCE - NEAR, f"forgotten up to chance ({WRONG} of {CHANCE:g}, or within {NEAR:g} of it)"
         groups: dict[str, Callable[[float, float], bool]] = {
             f"{self.forget} is {up_to}": lambda low, high: low >= enough,

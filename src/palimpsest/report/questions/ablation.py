@@ -27,7 +27,7 @@ DRAWN = 2
 
 @dataclass(frozen=True)
 class Trials(Found):
-    """The trials of one method in one place: `points` has a row per trial, seed and score, `values` those of each setting."""
+    """The trials of a method in one place: `points` has a row per trial, seed and score; `values` lists each setting's values."""
 
     method: str
     points: pd.DataFrame
@@ -102,7 +102,7 @@ def _find(evidence: Evidence) -> Iterator[Found]:
 
 
 def _trials(place: Place, method: str) -> Iterator[Found]:
-    """Yield the trials of the named variants and the grid, or else of the grid alone where only these vary few settings."""
+    """Yield the trials of the named variants and the grid; if these vary too many settings, only the trials of the grid."""
     grid, named = (_plain(of.get(method, {})) for of in (place.block.trials, place.block.methods))
     tables = [_settings(place, method, candidates) for candidates in ({**named, **grid}, grid)]
     varied = sorted((table for table in tables if len(table.columns)), key=lambda table: len(table.columns) > DRAWN)

@@ -55,7 +55,7 @@ class Attacked(Found):
         return metric_panels("curves", data, MEASURED, axis, self.levels)
 
     def left(self, method: str) -> pd.DataFrame:
-        """Return the forget quality of a method by seed and epoch of relearning; empty where the attack moved no weight."""
+        """Return the forget quality of a method by seed and epoch of relearning; empty if the attack moved no weight."""
         row = self.table.standing.get(method)
         if row is None or (row.method, row.variant) in unmoved_models(self.table.remarks, self.table.attack):
             return pd.DataFrame()
@@ -75,7 +75,7 @@ def _bounds(cell: Cell, metric: str) -> tuple[float, float]:
 def _find(evidence: Evidence) -> Iterator[Found]:
     """Yield every attack in every place that asks for forget quality or probability.
 
-    A suite for which only Retrain was attacked has rows in the CSV and is not shown where another has methods.
+    A suite in which only Retrain was attacked has rows in the CSV. The page omits it if another suite has attacked methods.
     """
     found: dict[tuple[object, ...], list[Attacked]] = {}
     for place in evidence.places(attacked(evidence.results), *MEASURED):
@@ -105,7 +105,7 @@ def _attacked(evidence: Evidence, place: Place, attack: str) -> Attacked:
 
 
 def _robust(of: Found) -> Iterator[Pair]:
-    """Yield what is left to SimNPO and NPO, by seed, as the mean over the epochs that can tell."""
+    """Yield the mean forget quality of SimNPO and NPO by seed, over the epochs in which one of them is above the 5 % level."""
     if not isinstance(of, Attacked) or of.unit != TRAINED:
         return
     simnpo, npo = (of.left(method) for method in (SIMNPO, NPO))

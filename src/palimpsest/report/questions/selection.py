@@ -93,7 +93,7 @@ def _written(value: float, write: Callable[[float], str]) -> str:
 
 
 def _score(score: str, value: float) -> str:
-    """Write a score as a table does: those of MUSE in percent, and PrivLeak as the distance that it is."""
+    """Write a score as in the tables: MUSE scores are percentages, and |PrivLeak| is a distance from 0."""
     return format_score(score, value) if score in SCORES else f"{abs(value):.1f}"
 
 
@@ -113,7 +113,7 @@ class Selections(Found):
         return (selection.row() for selection in self.of)
 
     def facts(self) -> Iterator[str]:
-        """Yield how they were selected, whether with unequal luck, and where none was eligible."""
+        """Yield sentences on the selection, on unequal numbers of trials, and on methods without an eligible trial."""
         yield from selections_made(self.block, [selection.method for selection in self.of])
         counts = {method_name(selection.method): selection.trials for selection in self.of}
         if len(set(counts.values())) > 1:

@@ -42,7 +42,7 @@ class Watched(Found):
             yield replace(panel, y=Axis(scale="symlog")) if is_wide else panel
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """Yield a row per model: where each metric is worst or best, and where it ends."""
+        """Yield one row per model with the worst or best value of each metric and its last value."""
         for method, variant in self.models:
             means = {metric: course.mean(axis=1) for metric in METRICS if len(course := self.course(method, metric))}
             row = {"Method": model_label(method, variant)}
