@@ -34,7 +34,7 @@ class Scores:
 
 
 @torch.no_grad()
-def score(model: nn.Module, items: Sequence[Encoded], tokens_per_pass: int) -> Iterator[Scores]:
+def score(model: nn.Module, items: Sequence[Encoded], tokens_per_pass: int = TOKENS_PER_PASS) -> Iterator[Scores]:
     """Score items in order, one pass at a time, on the model's device; several processes divide the passes.
 
     Raises Diverged if the loss of an answer is not finite.

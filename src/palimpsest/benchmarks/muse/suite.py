@@ -18,7 +18,7 @@ from palimpsest.evaluation.generation import continue_texts
 from palimpsest.evaluation.items import ROUGE_WORDS
 from palimpsest.metrics.rouge import rouge_l_f, words_for
 from palimpsest.models.limits import check_items, check_prompts
-from palimpsest.models.scoring import TOKENS_PER_PASS, score
+from palimpsest.models.scoring import score
 from palimpsest.progress import track
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], chunk_
     The first token of a chunk is not a label; it is BOS if the tokenizer has one.
     """
     chunks = [encoder.chunks(text, chunk_tokens) for text in texts]
-    scored = score(model, [chunk for of_text in chunks for chunk in of_text], TOKENS_PER_PASS)
+    scored = score(model, [chunk for of_text in chunks for chunk in of_text])
     for of_text in chunks:
         yield [loss for _ in of_text for loss in next(scored).losses[0]]
 

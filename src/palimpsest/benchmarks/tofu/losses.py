@@ -10,7 +10,7 @@ import pyarrow as pa
 from palimpsest.data.rows import Fact, Question
 from palimpsest.data.splits import halves
 from palimpsest.models.limits import check_items
-from palimpsest.models.scoring import TOKENS_PER_PASS, score
+from palimpsest.models.scoring import score
 from palimpsest.progress import track
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def score_rows(
         items.append(encoder.encode(row.question, [row.answer, *paraphrased, *(row.perturbed_answers or ())]))
     check_items(model, [row.id for row in rows], items)
     log = []
-    scores = track(score(model, items, TOKENS_PER_PASS), "score", total=len(items))
+    scores = track(score(model, items), "score", total=len(items))
     for row, scored in zip(rows, scores, strict=True):
         nll, tokens = list(scored.nll), list(scored.tokens)
         perturbed = len(nll) - len(row.perturbed_answers or ())

@@ -14,8 +14,8 @@ Sets = Mapping[str, NDArray[np.float64]]
 
 def read(table: pd.DataFrame, source: object) -> Sets:
     """Return the probabilities in a table of the suite."""
-    likely = np.exp(-table["nll"] / table["tokens"])
-    return {str(name): of.to_numpy() for name, of in likely.groupby(table["set"])}
+    likely = table.assign(likely=np.exp(-table["nll"] / table["tokens"]))
+    return {str(name): of["likely"].to_numpy() for name, of in likely.groupby("set")}
 
 
 def gap(sets: Sets, retrain: Sets) -> float:

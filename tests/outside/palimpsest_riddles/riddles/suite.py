@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Pair, read_rows
-from palimpsest.evaluation.subject import TOKENS_PER_PASS
 from palimpsest.models.limits import check_items
 from palimpsest.models.scoring import score
 
@@ -28,7 +27,7 @@ def measure(subject: Subject, suite: RiddleSuite, data: Path, scratch: Path) -> 
     encoder = PromptEncoder(subject.tokenizer, subject.used.prompt)
     items = [encoder.encode(row.question, [row.answer]) for _, row in named]
     check_items(subject.model, [row.id for _, row in named], items)
-    scores = score(subject.model, items, TOKENS_PER_PASS)
+    scores = score(subject.model, items)
     return [
         {"set": name, "id": row.id, "nll": each.nll[0], "tokens": each.tokens[0]}
         for (name, row), each in zip(named, scores, strict=True)
