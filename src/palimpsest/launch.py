@@ -24,7 +24,7 @@ def main() -> int:
     parser = Parser(prog="palimpsest.launch", description="Start a stage.")
     parser.add_argument("--gpu", type=whole(0), default=0, help="GPUs of the job")
     parser.add_argument("--processes", type=whole(1), help="processes of the job; by default one per GPU, and at least one")
-    parser.add_argument("--parallel", choices=("ddp", "fsdp"), default="ddp", help="how several processes divide training")
+    parser.add_argument("--parallel", choices=("ddp", "fsdp", "offload"), default="ddp", help="how training is divided")
     parser.add_argument(
         "--one-of-several", action="store_true", help="this process belongs to a job that has leased its GPUs already"
     )

@@ -98,18 +98,25 @@ class Work:
 class Memory:
     """Bytes on a GPU: the part that FSDP shards over the GPUs of a job, and the part that each GPU holds.
 
-    A training that is watched needs other memory between its epochs: of the whole model, gathered on every GPU.
+    Each GPU first loads the whole model (`loaded`). FSDP gathers its weights for a step or an evaluation (`gathered`); without
+    FSDP, autocast may keep a 16-bit copy of them (`cast`). A watched training needs other memory between its epochs (`between`).
     """
 
     shared: float = 0.0
     each: float = 0.0
+    loaded: float = 0.0
     gathered: float = 0.0
+    cast: float = 0.0
     between: Memory | None = None
 
     def on(self, gpus: int) -> float:
         """Return the bytes per GPU with this number of GPUs."""
-        own = self.shared / gpus + self.each + (self.gathered if gpus > 1 else 0)
-        return max(own, self.between.on(gpus)) if self.between else own
+        own = self.shared / gpus + self.each + (self.gathered if gpus > 1 else self.cast)
+        return max(own, self.loaded, self.between.on(gpus) if self.between else 0)
+
+    def offloaded(self) -> float:
+        """Return the bytes per GPU if the shared part is in the memory of the host."""
+        return max(self.each + self.gathered, self.loaded, self.between.offloaded() if self.between else 0)
 
 
 @dataclass(frozen=True)
@@ -148,9 +155,7 @@ def activation_bytes(size: Size, precision: str, tokens: int, *, checkpointing: 
     wide = 2 if precision == "fp32" else 1
     layer = tokens * size.width * LAYER_BYTES * wide
     kept = size.layers * tokens * size.width * 2 * wide + layer if checkpointing else size.layers * layer
-    # Under autocast without checkpointing, a 16-bit copy of the weights is kept until the backward pass has read it.
-    cast = 2 * size.parameters if precision == MIXED and not checkpointing else 0
-    return kept + cast + 3 * 4 * tokens * size.vocabulary
+    return kept + 3 * 4 * tokens * size.vocabulary
 
 
 def adapter_parameters(size: Size, lora: LoraSettings) -> float:
@@ -257,13 +262,16 @@ class Plan:
             return holds, memory, work
         looks = variant.training.last_epoch + 1 if watched.epochs == "all" else 1
         suite, size = self._suite(node, self._study.config.suites[watched.suite]), self.size(node.of.model)
-        precision = self._used(node.of.model).precision
+        precision, frozen_bytes = self._used(node.of.model).precision, self._frozen(node)
         whole = weight_bytes(size, precision)
-        # Autocast keeps a copy of the weights that it has cast.
-        copies = self._copies(method, frozen=frozen) + int(precision == MIXED)
-        each = copies * self._frozen(node)
-        # Between epochs there are no gradients, which are a third of the trained state besides the weights.
-        between = Memory(whole + (memory.shared - whole) * 2 / 3, each + self._cache(node, suite), whole)
+        each = self._copies(method, frozen=frozen) * frozen_bytes + self._cache(node, suite)
+        between = Memory(
+            # There are no gradients, which are a third of the trained state besides the weights.
+            whole + (memory.shared - whole) * 2 / 3,
+            each,
+            gathered=frozen_bytes,
+            cast=frozen_bytes if precision == MIXED else 0,
+        )
         return f"{holds}, watched", replace(memory, between=between), work + suite * looks
 
     def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
@@ -288,7 +296,11 @@ class Plan:
         trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
         kept = activation_bytes(size, used.precision, training.tokens_per_pass, checkpointing=used.gradient_checkpointing)
         holds = "training of adapters" if used.lora else "training of three layers" if partly else "training"
-        memory = Memory(training_bytes(size, used.precision, trained), kept)
+        gathered = self._frozen(node)
+        # Autocast keeps its copy of the weights until the backward pass has read it, and with checkpointing none.
+        cast = gathered if used.precision == MIXED and not used.gradient_checkpointing else 0
+        loaded = weight_bytes(size, used.precision)
+        memory = Memory(training_bytes(size, used.precision, trained), kept, loaded, gathered, cast)
         return holds, memory, Work(train_operations(size, used, tokens))
 
     def _frozen(self, node: Node) -> float:
@@ -337,11 +349,19 @@ def _sum(rows: list[Row]) -> Row:
 def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
     """Return the plan as a Markdown table with its duration on `gpus` GPUs; `sizes` are GPU memory sizes in GB."""
     rows = plan.rows()
-    head = ["stage", "holds", "jobs", "GPU-hours", "GB on one GPU", *(f"GPUs ({size:g} GB) per job" for size in sizes)]
-    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    numbers = [
+        "jobs",
+        "GPU-hours",
+        "GB on one GPU",
+        "GB with `offload`: GPU, host",
+        *(f"GPUs ({size:g} GB) per job" for size in sizes),
+    ]
+    lines = [["stage", "holds", *numbers], ["---", "---", *["---:"] * len(numbers)]]
     for row in rows:
+        memory = row.memory
+        offloaded = f"{memory.offloaded() / GB:.1f}, {memory.shared / GB:.1f}" if memory.shared else ""
         needed = [_needed(row.gpus(size)) for size in sizes]
-        lines.append([row.stage, row.holds, str(row.jobs), _hours(row.hours), f"{row.memory.on(1) / GB:.1f}", *needed])
+        lines.append([row.stage, row.holds, str(row.jobs), _hours(row.hours), f"{memory.on(1) / GB:.1f}", offloaded, *needed])
     hours = sum(row.hours for row in rows)
     jobs = sum(row.jobs for row in rows)
     said = f"{jobs} jobs, {_hours(hours)} GPU-hours: about {_hours(hours / gpus)} h on {gpus} GPUs at full utilisation."

@@ -40,31 +40,39 @@ def is_main() -> bool:
 
 
 def is_sharded() -> bool:
-    """Return whether training shards the weights of a model (FSDP); otherwise each process has a copy."""
-    return count() > 1 and os.environ.get(PARALLEL) == "fsdp"
+    """Return whether training shards the weights of a model over the processes (FSDP); otherwise each process has a copy."""
+    return is_offloaded() or (count() > 1 and os.environ.get(PARALLEL) == "fsdp")
+
+
+def is_offloaded() -> bool:
+    """Return whether training keeps the shards in the memory of the host; also with one process."""
+    return os.environ.get(PARALLEL) == "offload"
 
 
 def connect() -> None:
     """Connect the processes of the job, each with its own GPU if there are GPUs."""
     global _store
-    if count() == 1 or _store is not None:
+    if _store is not None or (count() == 1 and not is_offloaded()):
         return
     import torch
     from torch import distributed
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+    from torch.distributed import HashStore, TCPStore  # type: ignore[attr-defined]
 
     backend = "gloo"
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backend = "cpu:gloo,cuda:nccl"
-    address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    _store = TCPStore(*address, is_master=False, timeout=PATIENCE)
+    if count() == 1:
+        _store = HashStore()
+    else:
+        address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        _store = TCPStore(*address, is_master=False, timeout=PATIENCE)
     distributed.init_process_group(backend, store=_store, rank=rank(), world_size=count(), timeout=PATIENCE)
 
 
 def disconnect() -> None:
     """Wait for all processes and disconnect."""
-    if count() > 1:
+    if _store is not None:
         from torch import distributed
 
         barrier()

@@ -13,6 +13,7 @@ from palimpsest import processes
 from palimpsest.data.prompts import Encoded
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
+from palimpsest.models.precision import autocast
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
 from palimpsest.training.adapters import add_adapters, merge_adapters
@@ -72,6 +73,11 @@ def trained(
             seed=0,
         )
     seen: list[float] = []
+
+    def look(epoch: int) -> None:
+        with autocast(torch.device("cpu"), using):
+            seen.extend(one.nll[0] for one in score(model, forget, 40))
+
     log = train(
         model,
         problem,
@@ -79,7 +85,7 @@ def trained(
         using,
         seed=0,
         label="test",
-        after_epoch=lambda epoch: seen.extend(one.nll[0] for one in score(model, forget, 40)),
+        after_epoch=look,
     )
     result: dict[str, Any] = {"log": log, "seen": seen}
     if processes.is_main():

@@ -158,6 +158,11 @@ def test_the_study_itself_is_taken() -> None:
         ),
         (
             (*TINY, "resources"),
+            {"parallel": "offload"},
+            "models: tiny: resources: parallel: offload: gpu is 0, so training is in the memory of the host anyway; use ddp",
+        ),
+        (
+            (*TINY, "resources"),
             {"parallel": "fsdp", "gpu": 1},
             "models: tiny: resources: parallel: fsdp: gpu is 1, but sharding needs 2 ",
         ),
@@ -181,8 +186,7 @@ def test_the_study_itself_is_taken() -> None:
         (
             (*TINY, "resources"),
             {"parallel": "fsdp", "gpu": 2},
-            "variants: tofu/forget10/tiny/rmu: default: rmu needs all weights in every process: "
-            "tiny has resources: parallel: fsdp; use ddp",
+            "variants: tofu/forget10/tiny/rmu: default: rmu needs all weights in every process: tiny has parallel: fsdp; use ddp",
         ),
         (
             (*TINY, "architecture"),

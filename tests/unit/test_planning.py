@@ -86,6 +86,11 @@ def test_fsdp_shares_what_is_trained_and_not_what_is_frozen() -> None:
     assert [row.gpus(size) for size in (141, 80, 32, 24)] == [1, 4, 32, 0]
 
 
+def test_offloaded_shards_take_no_memory_of_the_gpu_but_it_loads_all_weights_first() -> None:
+    offloaded = rows("tofu-forget05-llama2")["unlearn", "training"].memory.offloaded()
+    assert offloaded == pytest.approx(4 * LLAMA.parameters)
+
+
 def test_every_job_with_a_model_is_planned_once() -> None:
     planned = rows("tofu-forget05-llama2")
     measured = Artefacts(study("tofu-forget05-llama2")).measured()
@@ -114,8 +119,9 @@ def test_generation_caches_half_a_megabyte_per_token_of_llama_2_7b() -> None:
 def test_a_watched_training_holds_the_whole_model_on_every_gpu_between_its_epochs() -> None:
     watched = rows("tofu-forget05-llama2")["unlearn", "training, 1 frozen, watched"].memory
     cache, size = 2**15 * 2**19, LLAMA.parameters
-    # Weights and two moments; a frozen model and a copy in 16 bits; under FSDP also the gathered weights.
-    assert watched.on(8) == pytest.approx(12 * size / 8 + 4 * size + 4 * size + cache)
+    # Weights and two moments; a frozen model and the gathered weights, both in 16 bits.
+    assert watched.on(8) == pytest.approx(12 * size / 8 + 4 * size + cache)
+    assert watched.offloaded() == pytest.approx(4 * size + cache)
     # On one GPU, gradients and activations need more.
     assert watched.on(1) >= 12 * size + 4 * size + cache
 

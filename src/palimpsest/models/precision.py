@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from palimpsest.models.settings import MIXED, UsedSettings, weight_bits
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def weight_type(settings: UsedSettings, *, frozen: bool = False) -> torch.dtype:
@@ -17,10 +12,9 @@ def weight_type(settings: UsedSettings, *, frozen: bool = False) -> torch.dtype:
     return torch.bfloat16 if weight_bits(settings.precision, frozen=frozen) == 16 else torch.float32
 
 
-def autocast(model: nn.Module, settings: UsedSettings, *, cached: bool = True) -> torch.autocast:
-    """Return the context of a model's arithmetic: under bf16-mixed, matrix products are in bf16, softmax and losses in fp32.
+def autocast(device: torch.device, settings: UsedSettings, *, cached: bool = True) -> torch.autocast:
+    """Return the context of arithmetic on a device: under bf16-mixed, matrix products are in bf16, softmax and losses in fp32.
 
     With `cached`, a 16-bit copy of the weights is kept until the context ends.
     """
-    device = next(model.parameters()).device.type
-    return torch.autocast(device, torch.bfloat16, enabled=settings.precision == MIXED, cache_enabled=cached)
+    return torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == MIXED, cache_enabled=cached)

@@ -58,6 +58,7 @@ def _draw(job: Job[Spec], rows: Sequence[Question], items: Sequence[Question], d
     from palimpsest.benchmarks.suites import load
     from palimpsest.data.prompts import PromptEncoder
     from palimpsest.models.loading import load_model, load_tokenizer, save_model
+    from palimpsest.models.precision import autocast
     from palimpsest.stages.training import encode_rows
 
     used, attack = job.spec.model, job.spec.attack
@@ -66,7 +67,8 @@ def _draw(job: Job[Spec], rows: Sequence[Question], items: Sequence[Question], d
     table: list[dict[str, Any]] = []
 
     def watch(step: int) -> None:
-        losses = load(job.spec.kind, "losses").forget_losses(model, encoder, rows)
+        with autocast(model.device, used):
+            losses = load(job.spec.kind, "losses").forget_losses(model, encoder, rows)
         table.extend({"draw": draw, "epoch": step, **columns} for columns in losses)
 
     watch(0)

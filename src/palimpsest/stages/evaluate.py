@@ -26,7 +26,7 @@ def work(job: Job[Spec]) -> None:
     subject = Subject(load_model(model, used, frozen=True), load_tokenizer(model), used)
     for name, suite in job.spec.suites.items():
         module: SuiteModule = load(suite.kind, "suite")
-        with autocast(subject.model, used):
+        with autocast(subject.model.device, used):
             rows = module.measure(subject, suite, job.input("split"), job.scratch)
         write_table(job.out / name / TABLE, rows, module.SCHEMA)
 

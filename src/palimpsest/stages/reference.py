@@ -45,7 +45,7 @@ def work(job: Job[Spec]) -> None:
     ids, items = named_items(forget, tokenizer, used, model)
     refusing = [encoder.answer(row.text) for row in refusals]
     check_items(model, ids, [Encoded(item.prompt, refusing) for item in items])
-    with autocast(model, used):
+    with autocast(model.device, used):
         references = compute_references(model, ids, items, refusing, TOKENS_PER_PASS)
     write_references(job.out / FILE, references)
 

@@ -63,7 +63,7 @@ def unlearning_problem(
         if used.lora is not None:
             raise UserError(f"spec: model: lora: {method.label} trains weights of the model, not adapters")
         if processes.is_sharded():
-            raise UserError(f"parallel: fsdp: {method.label} swaps weights, so every process needs all of them: use ddp")
+            raise UserError(f"parallel: {method.label} swaps weights, so every process needs all of them: use ddp")
         layers = TrainedLayers(model, method.layers, seed)
     # Only losses on whole distributions need frozen models in memory.
     if original is None and (training.retain_loss == "kl" or method.needs(Start)):

@@ -75,7 +75,7 @@ class Watch:
 
     def _look(self, model: PreTrainedModel | PeftModel, epoch: int, compared: dict[str, list[Encoded]]) -> None:
         subject = Subject(model, self._tokenizer, self._used)
-        with autocast(model, self._used):
+        with autocast(model.device, self._used):
             measured = self._module.measure(subject, self._suite, self._split, self._job.scratch)
             moved = {name: mean_divergence(self._start, model, of_set) for name, of_set in compared.items()}
         rows = {

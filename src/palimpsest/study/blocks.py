@@ -149,8 +149,8 @@ def check_training(where: str, method: str, training: UnlearnSettings, name: str
         return
     if getattr(model, "lora", None):
         raise UserError(f"{where}: {method} trains weights of the model, not adapters: {name} has lora")
-    if model.resources.parallel == "fsdp":
-        raise UserError(f"{where}: {method} needs all weights in every process: {name} has resources: parallel: fsdp; use ddp")
+    if (parallel := model.resources.parallel) != "ddp":
+        raise UserError(f"{where}: {method} needs all weights in every process: {name} has parallel: {parallel}; use ddp")
 
 
 def check_weights(where: str, training: UnlearnSettings, layers: Sequence[tuple[Mapping[str, Any], bool]]) -> None:

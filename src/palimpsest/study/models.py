@@ -124,8 +124,9 @@ class Resources(Settings):
     """CPU threads per job (OMP_NUM_THREADS); small models run fastest with 1 thread and several jobs at once."""
     gpu: Annotated[int, Field(ge=0, le=64)] = 0
     """GPUs per job, with one process on each."""
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    """How several GPUs train: each holds the whole model (ddp) or a shard of weights, gradients and optimiser states (fsdp)."""
+    parallel: Literal["ddp", "fsdp", "offload"] = "ddp"
+    """How GPUs train: each holds the whole model (ddp), or a shard of weights, gradients and optimiser states (fsdp);
+    `offload`: like fsdp, but the shards are in the memory of the host, which also helps one GPU."""
     mem: Annotated[str, Field(pattern=rf"^{AMOUNT}(MB|MiB|GB|GiB|TB|TiB)$")] = "4GB"
     """Memory per job, with its unit; a second attempt gets twice as much, a third three times."""
     runtime: Annotated[str, Field(pattern=rf"^{AMOUNT}[mhd]$")] = "4h"
@@ -135,6 +136,8 @@ class Resources(Settings):
     def _check(self) -> Self:
         if self.parallel == "fsdp" and self.gpu < FEWEST_SHARED:
             raise ValueError(f"parallel: fsdp: gpu is {self.gpu}, but sharding needs {FEWEST_SHARED} or more; or use ddp")
+        if self.parallel == "offload" and not self.gpu:
+            raise ValueError("parallel: offload: gpu is 0, so training is in the memory of the host anyway; use ddp")
         return self
 
 

@@ -58,10 +58,9 @@ def train(
     if used.gradient_checkpointing:
         model.activation_checkpointing_enable()  # type: ignore[operator]
     model.train()
-    sharing = Sharing(model)
-    # The default on a GPU keeps one more copy of all weights during a step.
-    groups, fused = _parameter_groups(sharing.model, settings.weight_decay), torch.cuda.is_available()
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused)
+    sharing = Sharing(model, used)
+    groups = _parameter_groups(sharing.model, settings.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=sharing.fuses)
     checkpoints = Checkpoints(scratch, sharing.model, optimizer) if scratch else None
 
     per_epoch = math.ceil(problem.size / settings.batch_size)
@@ -188,7 +187,7 @@ def _pass(
     """Add the gradient of some items of a term; return their part of the mean, and their gradient weights for the log."""
     row = pack(term.items[items], layouts).to(sharing.device)
     # Checkpointed layers are cast again anyway; the cache would keep a complete bf16 copy of the weights.
-    with autocast(sharing.model, used, cached=not used.gradient_checkpointing):
+    with autocast(sharing.device, used, cached=not used.gradient_checkpointing):
         logits = sharing.label_logits(row)
         shape = (items.stop - items.start, -1)
         nll = row.per_answer(token_nll(logits, row)).view(shape)

@@ -1,9 +1,14 @@
-"""Train one model in several processes: each has a copy (DDP, by accelerate), or each has a shard of the weights (FSDP)."""
+"""Train one model in the processes of a job: each has a copy (DDP, by accelerate), or each has a shard of the weights (FSDP).
+
+Shards, with the gradients and moments that belong to them, can stay in the memory of the host.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -14,6 +19,7 @@ from torch import Tensor, nn
 from palimpsest import processes
 from palimpsest.errors import UserError
 from palimpsest.models.packing import Pass, label_logits
+from palimpsest.models.settings import MIXED, UsedSettings
 
 
 class Weights(NamedTuple):
@@ -26,7 +32,7 @@ class Weights(NamedTuple):
 class Sharing:
     """A model prepared for training in this job's processes; `model` is the module to train (unchanged with one process)."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, used: UsedSettings) -> None:
         processes.connect()
         # Mixed precision is handled here, because accelerate would change the model's forward for `after_epoch` too.
         several_on_cpu = processes.count() > 1 and not torch.cuda.is_available()
@@ -34,17 +40,25 @@ class Sharing:
         if self.accelerator.num_processes != processes.count():
             raise UserError("training: start several processes with palimpsest.launch, not with accelerate launch")
         self.device: torch.device = self.accelerator.device
-        self._parts = _shard(model, self.device) if processes.is_sharded() else []
+        self._parts = _shard(model, self.device, is_mixed=used.precision == MIXED) if processes.is_sharded() else []
         self.model: nn.Module = model if self._parts else self.accelerator.prepare(model)
+        # Whether the optimiser has one kernel, which on a GPU keeps one copy of all weights fewer, and on the CPU is the fastest.
+        self.fuses = self.device.type == "cuda" or processes.is_offloaded()
 
     def accumulation(self, *, last: bool) -> AbstractContextManager[Any]:
-        """Return the context of one pass of a step, forward and backward; DDP synchronises gradients only after the last pass."""
+        """Return the context of one pass of a step, forward and backward.
+
+        FSDP gathers the weights in the first pass of a step, and DDP synchronises the gradients after the last.
+        """
+        for part in self._parts:
+            part.unshard()
+            part.set_reshard_after_backward(last, recurse=False)
         return nullcontext() if last or self._parts else self.accelerator.no_sync(self.model)
 
     def label_logits(self, row: Pass) -> Tensor:
         """Return the logits that predict the labels of a pass, shape (N, vocabulary).
 
-        Each call of a sharded model waits for all processes, so a process with fewer calls in its pass makes up for them.
+        The backward pass of each call of a sharded model waits for all processes, so those with fewer calls make up for them.
         """
         missing = max(processes.gather(len(row.calls))) - len(row.calls) if self._parts else 0
         logits = label_logits(self.model, row)
@@ -74,12 +88,9 @@ class Sharing:
     def whole_model(self) -> Iterator[None]:
         """Gather all weights in every process within this block, so that each process can use the model."""
         for part in self._parts:
-            part.set_reshard_after_forward(False, recurse=False)
             part.unshard()
         yield
         for part in self._parts:
-            # The outermost module is not resharded after the forward pass, because the backward pass needs it first.
-            part.set_reshard_after_forward(part is not self.model, recurse=False)
             part.reshard()
 
     def gather_weights(self) -> None:
@@ -102,16 +113,33 @@ def _bits(weight: Tensor) -> Tensor:
     return weight.detach().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[weight.element_size()])
 
 
-def _shard(model: nn.Module, device: torch.device) -> list[Any]:
-    """Shard every weight over the processes; return the sharded modules, which gather their weights when they run, model last.
+def _shard(model: Any, device: torch.device, *, is_mixed: bool) -> list[Any]:
+    """Shard every weight over the processes; return a module of each part that is gathered as one.
 
-    This uses torch's FSDP, because accelerate's would silently train a copy in each process if there is no GPU.
+    Under bf16-mixed, the weights of matrix products are gathered in bf16, which is what autocast makes of them. This uses torch's
+    FSDP, because accelerate's would silently train a copy in each process if there is no GPU.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
+    place = CPUOffloadPolicy(pin_memory=device.type == "cuda") if processes.is_offloaded() else OffloadPolicy()
     mesh = init_device_mesh(device.type, (processes.count(),))
-    layers = [module for module in model.modules() if type(module).__name__ in (model._no_split_modules or ())]  # type: ignore[operator]
+    shard: Any = partial(fully_shard, mesh=mesh, reshard_after_forward=False, offload_policy=place)
+    half = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+    layers = [module for module in model.modules() if type(module).__name__ in (model._no_split_modules or ())]
+    matrices = _matrices(model) if is_mixed else []
+    parts: list[Any] = []
     for module in [*layers, model]:
-        fully_shard(module, mesh=mesh)
-    return [*layers, model]
+        inside = set(module.modules())
+        if own := [matrix for matrix in matrices if matrix in inside]:
+            matrices = [matrix for matrix in matrices if matrix not in inside]
+            parts.append(shard(own, mp_policy=half)[0])
+        parts.append(shard(module))
+    return parts
+
+
+def _matrices(model: nn.Module) -> list[nn.Module]:
+    """Return the linear layers whose weights no other module uses."""
+    users = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return [layer for layer in layers if all(users[id(weight)] == 1 for weight in layer.parameters())]
