@@ -256,7 +256,9 @@ class Plan:
         if variant.training is None:
             return "edited weights, on the CPU", Memory(), Work()
         watched = self._study.training(node.of).trajectory
-        frozen = watched is not None or variant.retain_loss == "kl" or method.needs(Start)
+        # With LoRA, the start model is the same one without adapters.
+        has_start = watched is not None or variant.retain_loss == "kl" or method.needs(Start)
+        frozen = has_start and not self._used(node.of.model).lora
         holds, memory, work = self._unlearning(node, variant, method, frozen=frozen)
         if watched is None:
             return holds, memory, work

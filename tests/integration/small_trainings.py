@@ -16,7 +16,7 @@ from palimpsest.methods.problem import Unlearning
 from palimpsest.models.precision import autocast
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
-from palimpsest.training.adapters import add_adapters, merge_adapters
+from palimpsest.training.adapters import WithoutAdapters, add_adapters, merge_adapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.loop import train
 from palimpsest.training.problems import FineTuning
@@ -68,7 +68,7 @@ def trained(
             refusals=[[3, 4, 5], [6, 7, 8, 9, 3, 4]],
             references=[one.nll[0] + 1 for one in score(made(family), forget, 40)],
             refusal_references=[[8.0, 7.0]] * ITEMS,
-            original=made(family, tied),
+            original=WithoutAdapters(start) if using.lora else made(family, tied),
             layers=layers,
             seed=0,
         )
@@ -103,6 +103,7 @@ def all_trainings() -> dict[str, Any]:
         "finetune, lora": trained(None, {"lora": lora}),
         "graddiff": trained("graddiff", retain_weight=2.0),
         "npo, kl": trained("npo", retain_loss="kl"),
+        "npo, kl, lora": trained("npo", {"lora": lora}, retain_loss="kl", max_steps=2),
         "simnpo, gpt2": trained("simnpo", family="gpt2", max_steps=2),
         "finetune, a window": trained(None, family="mistral"),
         "npo, kl, no packing": trained("npo", retain_loss="kl", family="gemma2", max_steps=2),

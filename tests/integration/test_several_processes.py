@@ -151,12 +151,15 @@ def test_a_checkpoint_is_continued_by_another_number_of_processes(root: Path) ->
     assert not list((root / "scratch").glob("*"))
 
 
-@pytest.mark.parametrize(("parallel", "precision", "tolerance"), [("fsdp", "fp32", 1e-3), ("offload", "bf16-mixed", 0.05)])
+@pytest.mark.parametrize(
+    ("parallel", "model", "tolerance"),
+    [("fsdp", {"lora": {"rank": 2}}, 1e-3), ("offload", {"precision": "bf16-mixed"}, 0.05)],
+    ids=["fsdp, adapters", "offload, mixed"],
+)
 def test_an_attack_and_a_trajectory_watch_the_model_between_epochs_in_several_processes(
-    root: Path, parallel: str, precision: str, tolerance: float
+    root: Path, parallel: str, model: dict[str, Any], tolerance: float
 ) -> None:
     """Sharded, they do with all weights: what one process sees."""
-    model = {"precision": precision}
     used = {"training": {**TRAINING, "epochs": 2, "warmup_epochs": 0}, "model": model, "seed": 0}
     suite = {"kind": "tofu", "max_new_tokens": 4, "max_items": 3}
     watch = {"method": "graddiff", "loss": {}, "watched": {"suite": suite, "epochs": "all"}}

@@ -11,7 +11,7 @@ from small_models import build
 
 from palimpsest.errors import Diverged, UserError
 from palimpsest.study.study import Study
-from palimpsest.training.adapters import add_adapters, merge_adapters
+from palimpsest.training.adapters import WithoutAdapters, add_adapters, merge_adapters
 from palimpsest.training.settings import LoraSettings
 
 IDS = torch.arange(20)[None]
@@ -92,6 +92,23 @@ def test_to_try_a_merge_changes_nothing() -> None:
         assert torch.equal(weight, before[plain]) if plain in before else bool(weight.any()) == ("lora_A" in name)
     assert adapted.training and not any(getattr(module, "merged", False) for module in adapted.modules())
     assert all(weight.requires_grad == ("lora" in name) for name, weight in adapted.named_parameters())
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_without_adapters_a_model_in_training_is_the_start_model_and_then_itself_again(family: str) -> None:
+    start, model = build(family, 2).eval(), build(family, 2)
+    without = WithoutAdapters(model)
+    adapted: Any = add_adapters(model, LoraSettings(dropout=0.5), 0).train()
+    for name, weight in adapted.named_parameters():
+        if "lora" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    trained = [weight.requires_grad for weight in adapted.parameters()]
+    torch.manual_seed(0)
+    before = adapted(IDS).logits
+    assert torch.equal(without(input_ids=IDS).logits, start(IDS).logits)
+    torch.manual_seed(0)
+    assert torch.equal(adapted(IDS).logits, before) and not torch.equal(before, start(IDS).logits)
+    assert adapted.training and [weight.requires_grad for weight in adapted.parameters()] == trained
 
 
 def test_a_merge_that_is_not_finite_is_a_divergence() -> None:

@@ -23,7 +23,7 @@ from palimpsest.models.packing import Layouts, plan_passes
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
 from palimpsest.streams import stream
-from palimpsest.training.adapters import add_adapters, merge_adapters
+from palimpsest.training.adapters import WithoutAdapters, add_adapters, merge_adapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.loop import train
 from palimpsest.training.problems import FineTuning
@@ -239,6 +239,22 @@ def test_lora_trains_adapters_only_and_merges_into_an_ordinary_model() -> None:
     assert before.keys() == after.keys()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all("proj" in name for name in changed)
+
+
+def test_with_lora_the_start_model_is_the_trained_one_without_adapters() -> None:
+    """Which trains what a second model in memory would, to the bit."""
+
+    def trained(*, second: bool) -> dict[str, torch.Tensor]:
+        model, lora = small_model(), LoraSettings(rank=2, dropout=0.2)
+        original = small_model().eval() if second else WithoutAdapters(model)
+        settings = UnlearnSettings(learning_rate=1e-2, epochs=2, batch_size=4, retain_loss="kl")
+        problem = Unlearning(SimNPO(), settings, forget=items(8, 1), retain=items(8, 2), original=original, seed=0)
+        adapted = add_adapters(model, lora, 0)
+        train(adapted, problem, settings, UsedSettings(lora=lora), seed=0, label="test")
+        return weights(merge_adapters(adapted))
+
+    apart, same = trained(second=True), trained(second=False)
+    assert all(torch.equal(apart[name], same[name]) for name in apart)
 
 
 def watched(precision: str = "fp32", *, checkpointing: bool = False) -> tuple[list[dict[str, Any]], list[torch.dtype], Any]:

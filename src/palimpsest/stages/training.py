@@ -16,6 +16,7 @@ from palimpsest.training.loop import train
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from palimpsest.contract.job import Job
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def encode_rows(
-    rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: PreTrainedModel | PeftModel
+    rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: nn.Module
 ) -> list[Encoded]:
     """Return the training items of rows: each question with its answer, each text in chunks."""
     return named_items(rows, tokenizer, used, model)[1]
 
 
 def named_items(
-    rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: PreTrainedModel | PeftModel
+    rows: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, used: UsedSettings, model: nn.Module
 ) -> tuple[list[str], list[Encoded]]:
     """Return the names and the training items of rows: a question is named by its id, chunk n of a text `{id}/{n}`.
 

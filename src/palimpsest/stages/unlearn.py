@@ -52,7 +52,7 @@ def work(job: Job[Spec]) -> None:
 def _train(job: Job[Spec]) -> None:
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.stages.training import train_and_save
-    from palimpsest.stages.unlearning import unlearning_problem
+    from palimpsest.stages.unlearning import start_model, unlearning_problem
 
     spec, used, folder = job.spec, job.spec.model, job.input("model")
     selected = _settings(job)
@@ -60,7 +60,7 @@ def _train(job: Job[Spec]) -> None:
     tokenizer, model = load_tokenizer(folder), load_model(folder, used)
     start, watch = None, None
     if spec.watched:
-        start = load_model(folder, used, frozen=True)
+        start = start_model(job, used, model)
         seen = import_module(WATCHING).Watch
         watch = seen(job, start, tokenizer, used, spec.watched, last=training.last_epoch)
     problem = unlearning_problem(job, tokenizer, used, model, method=method, training=training, seed=spec.seed, original=start)

@@ -13,10 +13,12 @@ from palimpsest.methods.problem import Unlearning
 from palimpsest.models.limits import check_items
 from palimpsest.models.loading import load_model
 from palimpsest.stages.training import encode_rows, named_items
+from palimpsest.training.adapters import WithoutAdapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.references import FILE, read_references
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from palimpsest.contract.job import Job
@@ -38,7 +40,7 @@ def unlearning_problem(
     method: Method,
     training: UnlearnSettings,
     seed: int,
-    original: PreTrainedModel | None = None,
+    original: nn.Module | None = None,
 ) -> Unlearning:
     """Return the problem of a method on the job's `split`, with the other inputs that the method reads.
 
@@ -67,7 +69,7 @@ def unlearning_problem(
         layers = TrainedLayers(model, method.layers, seed)
     # Only losses on whole distributions need frozen models in memory.
     if original is None and (training.retain_loss == "kl" or method.needs(Start)):
-        original = load_model(job.input("model"), used, frozen=True)
+        original = start_model(job, used, model)
     return Unlearning(
         method,
         training,
@@ -83,15 +85,18 @@ def unlearning_problem(
     )
 
 
-def further_models(
-    job: Job[Any], used: UsedSettings, method: Method, original: PreTrainedModel | None = None
-) -> dict[str, PreTrainedModel]:
+def start_model(job: Job[Any], used: UsedSettings, model: PreTrainedModel) -> nn.Module:
+    """Return the frozen start model of the model to train: a second one in memory, or with LoRA the same one without adapters."""
+    return WithoutAdapters(model) if used.lora else load_model(job.input("model"), used, frozen=True)
+
+
+def further_models(job: Job[Any], used: UsedSettings, method: Method, original: nn.Module | None = None) -> dict[str, nn.Module]:
     """Return the further models that a method declares; `original` is the start model, if it is already in memory.
 
     Weights that are edited keep their precision.
     """
     frozen = not isinstance(method, EditMethod)
-    found = {}
+    found: dict[str, nn.Module] = {}
     for name, further in method.models.items():
         there = original if isinstance(further, Start) else None
         found[name] = load_model(job.input(INPUTS[type(further)]), used, frozen=frozen) if there is None else there

@@ -24,6 +24,7 @@ from palimpsest.training.log import Log
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from palimpsest.data.prompts import Encoded
@@ -43,7 +44,7 @@ class Watch:
     def __init__(
         self,
         job: Job[Any],
-        start: PreTrainedModel,
+        start: nn.Module,
         tokenizer: PreTrainedTokenizerBase,
         used: UsedSettings,
         wanted: dict[str, Any],

@@ -72,6 +72,34 @@ def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: in
     return adapted
 
 
+class WithoutAdapters(nn.Module):
+    """A model before its adapters were added: without them and without dropout, and with no weights of its own."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self._model, self.config = model, model.config
+
+    def get_base_model(self) -> PreTrainedModel:
+        """Return the given model."""
+        return self._model
+
+    def forward(self, **inputs: Any) -> Any:
+        """Return the output of the model, which keeps its adapters and its mode of training."""
+        from peft.tuners.lora import LoraLayer
+
+        adapted = [module for module in self._model.modules() if isinstance(module, LoraLayer)]
+        training = self._model.training
+        self._model.eval()
+        for layer in adapted:
+            layer.enable_adapters(False)
+        try:
+            return self._model(**inputs)
+        finally:
+            for layer in adapted:
+                layer.enable_adapters(True)
+            self._model.train(training)
+
+
 def merge_adapters(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     """Merge adapters into the weights, so that an ordinary model is saved."""
     from transformers import PreTrainedModel
