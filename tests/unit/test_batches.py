@@ -11,12 +11,14 @@ from families import build_family
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.evaluation.lm_eval.harness import SharedHFLM
+from palimpsest.evaluation.lm_eval import harness
 from palimpsest.models import batches as module
 from palimpsest.models.batches import Batches, exact_batches
+from palimpsest.models.layouts import exact_layouts
 from palimpsest.models.tiny import train_tokenizer
 
 TEXTS = ["Who keeps the lighthouse of Ostholm?", "Ingrid keeps it, and her brother the ferry.", "Where?"] * 9
@@ -102,17 +104,49 @@ CONTEXTS = [TEXT[:length] for length in (3, 40, 95, 17)]
 
 
 @pytest.mark.parametrize("kind", ["llama", "deepseek_v32", "recurrent_gemma"])
-def test_lm_eval_hears_and_reckons_in_batches_what_it_does_one_by_one(kind: str) -> None:
-    model = model_of(kind)
+def test_lm_eval_hears_and_reckons_in_batches_what_it_does_one_by_one(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, shapes = model_of(kind), []
+    # Their trials are no batches of lm-eval.
+    exact_layouts(model), exact_batches(model)
+    model.register_forward_pre_hook(
+        lambda _, args, inputs: shapes.append((args[0] if args else inputs["input_ids"]).shape), with_kwargs=True
+    )
 
-    def answers(rows: int) -> tuple[list[str], list[float]]:
-        harness = SharedHFLM(pretrained=model, tokenizer=TOKENIZER, batch_size=rows)
+    def answers(tokens: int) -> tuple[list[str], list[float]]:
+        monkeypatch.setattr(harness, "TOKENS", tokens)
+        shapes.clear()
+        shared = harness.SharedHFLM(pretrained=model, tokenizer=TOKENIZER)
         settings = {"until": ["lighthouse of Ostholm"], "max_gen_toks": 4, "do_sample": False}
         asked = [Instance("generate_until", {}, (text, settings), number) for number, text in enumerate(CONTEXTS)]
         read = [Instance("loglikelihood", {}, (text, " Ingrid keeps it"), number) for number, text in enumerate(CONTEXTS)]
-        said = harness.generate_until(asked, disable_tqdm=True)
-        return said, [value for value, _ in harness.loglikelihood(read, disable_tqdm=True)]
+        said = shared.generate_until(asked, disable_tqdm=True)
+        return said, [value for value, _ in shared.loglikelihood(read, disable_tqdm=True)]
 
-    (said, reckoned), (alone, each) = answers(16), answers(1)
-    assert said == alone and len(set(alone)) > 1
-    assert reckoned == pytest.approx(each, rel=1e-4)
+    alone, each = answers(1)
+    assert all(rows == 1 for rows, _ in shapes) and len(set(alone)) > 1
+    for tokens in (64, 2**13):
+        said, reckoned = answers(tokens)
+        assert any(rows > 1 for rows, _ in shapes) or kind != "llama"
+        assert all(rows == 1 or rows * length <= tokens for rows, length in shapes)
+        assert said == alone and reckoned == pytest.approx(each, rel=1e-4)
+
+
+def test_a_batch_of_lm_eval_is_halved_until_a_gpu_has_memory_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, shapes = HFLM._model_call, []
+
+    def call(self: Any, inps: torch.Tensor) -> torch.Tensor:
+        shapes.append(len(inps))
+        if len(inps) > most:
+            raise torch.cuda.OutOfMemoryError
+        return whole(self, inps)
+
+    monkeypatch.setattr(HFLM, "_model_call", call)
+    shared = harness.SharedHFLM(pretrained=model_of("llama"), tokenizer=TOKENIZER)
+    inps = torch.arange(3, 23).view(5, 4)
+    most = 5
+    expected = shared._model_call(inps)
+    most = 1
+    assert torch.allclose(shared._model_call(inps), expected, atol=1e-5) and shapes == [5, 5, 3, 2, 1, 1, 1, 2, 1, 1]
+    most = 0
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        shared._model_call(inps)

@@ -1,7 +1,8 @@
 """The model for lm-eval in several processes: each process runs every n-th batch, and all receive all answers.
 
 lm-eval itself divides questions, not batches, so its numbers depend slightly on the number of processes. It pads every batch, on
-the right for scoring and on the left for generation; requests for which padding is not exact get a batch of their own.
+the right for scoring and on the left for generation; requests for which padding is not exact get a batch of their own. The
+others are batched by length, as many as keep the logits of a batch small: lm-eval computes those of all tokens.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from palimpsest.models.layouts import exact_layouts
 
 Answer = TypeVar("Answer")
 
+# Numbers in the logits of a batch (2 GB in fp32, of which lm-eval keeps two copies); with a small vocabulary, tokens of a batch.
+LOGITS, TOKENS = 2**29, 2**13
+
 
 class SharedHFLM(HFLM):  # type: ignore[misc]
     """An HFLM that gets the same requests in every process and runs each batch in one of them; with one process, plain HFLM."""
@@ -34,19 +38,28 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
 
     def _model_call(self, inps: Tensor, **more: Any) -> Tensor:
         if self._is_mine():
-            logits: Tensor = super()._model_call(inps, **more)
-            return logits
+            return self._divided(super()._model_call, inps, **more)
         vocabulary = self.model.config.get_text_config().vocab_size
         return torch.full((1, 1, 1), math.nan, device=inps.device).expand(*inps.shape, vocabulary)
+
+    def _divided(self, call: Callable[..., Tensor], inps: Tensor, **more: Any) -> Tensor:
+        """Return the logits of a batch, which is halved where a GPU lacks memory for its activations."""
+        try:
+            return call(inps, **more)
+        except torch.cuda.OutOfMemoryError:
+            if len(inps) == 1 or more:
+                raise
+        torch.cuda.empty_cache()
+        return torch.cat([self._divided(call, half) for half in inps.chunk(2)])
 
     def _model_generate(self, context: Tensor, *given: Any, **more: Any) -> Tensor:
         return super()._model_generate(context, *given, **more) if self._is_mine() else context
 
     def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = False, **more: Any) -> list[tuple[float, bool]]:
         reach, quiet = exact_layouts(self.model).reach, disable_tqdm or not processes.is_main()
-        fits = [len(context) + len(continuation) <= reach for _, context, continuation in requests]
+        lengths = [len(context) + len(continuation) for _, context, continuation in requests]
         ask = super()._loglikelihood_tokens
-        answers = self._batched(requests, fits, lambda some: ask(some, quiet, **more))
+        answers = self._batched(requests, lengths, reach, lambda some: ask(some, quiet, **more))
         heard = [
             next((one for one in each if not math.isnan(one[0])), each[0])
             for each in zip(*processes.gather(answers), strict=True)
@@ -59,25 +72,27 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
         """Return the continuation of each request."""
         reach, quiet = exact_batches(self.model).reach, disable_tqdm or not processes.is_main()
-        fits = [reach == math.inf or self._tokens(*request.args) <= reach for request in requests]
+        lengths = [self._tokens(*request.args) for request in requests]
         ask = super().generate_until
         try:
-            answers = self._batched(requests, fits, lambda some: ask(some, quiet))
+            answers = self._batched(requests, lengths, reach, lambda some: ask(some, quiet))
         except AssertionError as error:
             # The task requests more tokens than the model has positions.
             raise UserError(f"suites: lm-eval: {error}") from None
         return [max(each, key=len) for each in zip(*processes.gather(answers), strict=True)]
 
-    def _batched(self, requests: Sequence[Any], fits: list[bool], ask: Callable[[Any], list[Answer]]) -> list[Answer]:
-        """Return the answers to requests; requests that cannot be batched exactly run one by one."""
-        together = [request for request, fit in zip(requests, fits, strict=True) if fit]
-        apart = [request for request, fit in zip(requests, fits, strict=True) if not fit]
-        batched = iter(ask(together) if together else [])
-        usual: int = self.batch_size
-        self.batch_size_per_gpu = 1
-        single = iter(ask(apart) if apart else [])
-        self.batch_size_per_gpu = usual
-        return [next(batched if fit else single) for fit in fits]
+    def _batched(
+        self, requests: Sequence[Any], lengths: Sequence[int], reach: float, ask: Callable[[Any], list[Answer]]
+    ) -> list[Answer]:
+        """Return the answers to requests of these lengths in tokens; those longer than `reach` run one by one."""
+        tokens = min(LOGITS // self.model.config.get_text_config().vocab_size, TOKENS)
+        sizes = [max(tokens >> (length - 1).bit_length(), 1) if length <= reach else 1 for length in lengths]
+        answers: dict[int, Answer] = {}
+        for size in sorted(set(sizes)):
+            self.batch_size_per_gpu = size
+            some = [number for number, of in enumerate(sizes) if of == size]
+            answers |= zip(some, ask([requests[number] for number in some]), strict=True)
+        return [answers[number] for number in range(len(requests))]
 
     def _tokens(self, context: str, settings: dict[str, Any]) -> int:
         """Return the number of tokens of a prompt with its longest requested continuation."""

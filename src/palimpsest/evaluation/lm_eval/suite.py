@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
     from palimpsest.evaluation.subject import Subject
 
-BATCH_SIZE = 16
 # lm-eval does not return items, only the numbers of tasks and groups.
 SCHEMA = pa.schema([("task", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
 
@@ -61,7 +60,7 @@ def evaluate_lm_eval(
             "suites: the tokenizer appends a token to every text (add_eos_token), which lm-eval would take for a part"
             " of each question; save the tokenizer without it"
         )
-    harness = SharedHFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE)
+    harness = SharedHFLM(pretrained=model, tokenizer=tokenizer)
     result = simple_evaluate(model=harness, tasks=tasks, task_manager=manager, limit=suite.limit, log_samples=False)
     # lm-eval returns the result only to the main process.
     return {task: _numbers(values) for task, values in sorted(result["results"].items())} if result else {}
