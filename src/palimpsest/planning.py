@@ -1,14 +1,18 @@
 """The GPU requirements of a study before it runs: jobs, GPU-hours and memory by stage, computed from its config.
 
-Memory is a sum of known terms. Hours are an estimate from a GPU's speed, with the assumptions in `Assumptions`.
+Memory is a sum of known terms. Hours are an estimate from a GPU's speed, with the assumptions in `Assumptions`, until jobs have
+run: then their own hours count, and the estimates of the others are scaled by what the finished jobs took.
 docs/running/scale.md states the formulas.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation.suite import Suite
@@ -16,6 +20,7 @@ from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import MIXED, Packaged, Pretrained, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
+from palimpsest.provenance.manifest import ENVIRONMENT
 from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
 from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
@@ -119,15 +124,23 @@ class Memory:
         return max(self.each + self.gathered, self.loaded, self.between.offloaded() if self.between else 0)
 
 
+class Measured(NamedTuple):
+    """The GPU-hours that a finished job took, and its peak memory on a GPU in bytes."""
+
+    hours: float
+    peak: float
+
+
 @dataclass(frozen=True)
 class Row:
-    """Jobs of a stage with the same contents in memory."""
+    """Jobs of a stage with the same contents in memory; some may have been measured."""
 
     stage: str
     holds: str
     jobs: int
     hours: float
     memory: Memory
+    measured: Sequence[Measured] = ()
 
     def gpus(self, gigabytes: float) -> int:
         """Return the number of GPUs that a job needs, 1 or a power of two under FSDP; 0 if no number is enough."""
@@ -183,7 +196,8 @@ class Plan:
     def rows(self) -> list[Row]:
         """Return the requirements of the stages that use a model, in pipeline order; Markov chains are left out."""
         found = sorted((self._row(node) for node in self._nodes()), key=lambda row: (list(STAGES).index(row.stage), row.holds))
-        return [_sum(list(rows)) for _, rows in groupby(found, key=lambda row: (row.stage, row.holds))]
+        usual = _ratio(found, 1.0)
+        return [_sum(list(rows), usual) for _, rows in groupby(found, key=lambda row: (row.stage, row.holds))]
 
     def disk(self) -> float:
         """Return the bytes of all models that are kept."""
@@ -212,7 +226,17 @@ class Plan:
 
     def _row(self, node: Node) -> Row:
         holds, memory, work = getattr(self, f"_{node.stage}")(node)
-        return Row(node.stage, holds, 1, work.hours(self._assumed), memory)
+        return Row(node.stage, holds, 1, work.hours(self._assumed), memory, self._measured(node))
+
+    def _measured(self, node: Node) -> Sequence[Measured]:
+        """Return what a finished job measured on a GPU; nothing for a job of an older version."""
+        try:
+            found = json.loads(Path(self._study.path(node.path)).with_name(ENVIRONMENT).read_text(encoding="utf-8"))
+            if found["device"] == "cpu":
+                return ()
+            return (Measured(found["seconds"] * found["processes"] / 3600, found["peak_gpu_memory_gb"] * 2**30),)
+        except (OSError, KeyError):
+            return ()
 
     def _finetune(self, node: Node) -> tuple[str, Memory, Work]:
         training = self._study.finetuning(*node.of.place)
@@ -343,32 +367,47 @@ class Plan:
         return entry
 
 
-def _sum(rows: list[Row]) -> Row:
-    largest = max((row.memory for row in rows), key=lambda memory: memory.on(1))
-    return replace(rows[0], jobs=len(rows), hours=sum(row.hours for row in rows), memory=largest)
+def _ratio(jobs: Sequence[Row], usual: float) -> float:
+    """Return the measured hours of the finished jobs divided by their estimate; `usual` if none is finished."""
+    finished = [job for job in jobs if job.measured]
+    return sum(job.measured[0].hours for job in finished) / sum(job.hours for job in finished) if finished else usual
+
+
+def _sum(jobs: list[Row], usual: float) -> Row:
+    largest = max((job.memory for job in jobs), key=lambda memory: memory.on(1))
+    ratio = _ratio(jobs, usual)
+    hours = sum(job.measured[0].hours if job.measured else ratio * job.hours for job in jobs)
+    measured = [each for job in jobs for each in job.measured]
+    return replace(jobs[0], jobs=len(jobs), hours=hours, memory=largest, measured=measured)
 
 
 def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
     """Return the plan as a Markdown table with its duration on `gpus` GPUs; `sizes` are GPU memory sizes in GB."""
     rows = plan.rows()
-    numbers = [
-        "jobs",
-        "GPU-hours",
-        "GB on one GPU",
-        "GB with `offload`: GPU, host",
-        *(f"GPUs ({size:g} GB) per job" for size in sizes),
-    ]
+    finished = sum(len(row.measured) for row in rows)
+    per_job = [f"GPUs ({size:g} GB) per job" for size in sizes]
+    numbers = ["jobs", "GPU-hours", "GB on one GPU", "GB with `offload`: GPU, host", *per_job]
+    numbers += ["measured: jobs, GB on a GPU"] if finished else []
     lines = [["stage", "holds", *numbers], ["---", "---", *["---:"] * len(numbers)]]
     for row in rows:
         memory = row.memory
         offloaded = f"{memory.offloaded() / GB:.1f}, {memory.shared / GB:.1f}" if memory.shared else ""
         needed = [_needed(row.gpus(size)) for size in sizes]
-        lines.append([row.stage, row.holds, str(row.jobs), _hours(row.hours), f"{memory.on(1) / GB:.1f}", offloaded, *needed])
+        line = [row.stage, row.holds, str(row.jobs), _hours(row.hours), f"{memory.on(1) / GB:.1f}", offloaded, *needed]
+        if finished:
+            peak = max((each.peak for each in row.measured), default=0.0)
+            line.append(f"{len(row.measured)}, {peak / GB:.1f}" if row.measured else "")
+        lines.append(line)
     hours = sum(row.hours for row in rows)
     jobs = sum(row.jobs for row in rows)
     said = f"{jobs} jobs, {_hours(hours)} GPU-hours: about {_hours(hours / gpus)} h on {gpus} GPUs at full utilisation."
+    scaled = (
+        f" {finished} jobs are finished; their hours are measured, and those of the others are scaled by them."
+        if finished
+        else ""
+    )
     kept = f"{plan.disk() / GB:,.0f} GB of disk for the models."
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"{said} {kept}"])
+    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"{said}{scaled} {kept}"])
 
 
 def _needed(gpus: int) -> str:

@@ -1,5 +1,6 @@
 """A plan's terms against closed forms, a real model's size, and the page that shows them."""
 
+import json
 import runpy
 from pathlib import Path
 from string import ascii_letters
@@ -23,11 +24,12 @@ from palimpsest.planning import (
     Work,
     activation_bytes,
     adapter_parameters,
+    format_plan,
     train_operations,
     training_bytes,
 )
 from palimpsest.study.files import read_configs
-from palimpsest.study.stages import Artefacts
+from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
 from palimpsest.training.settings import LoraSettings
 
@@ -132,6 +134,36 @@ def test_a_model_of_unknown_size_wants_a_number() -> None:
     with pytest.raises(UserError, match=r"the size of someone/else is not known here: give --parameters"):
         Plan(Study(config)).rows()
     assert Plan(Study(config), parameters=7e9).rows()
+
+
+def test_finished_jobs_correct_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their own hours count; jobs of the same row are scaled by them, and those of other rows by all finished jobs."""
+    monkeypatch.chdir(tmp_path)
+    of = study("tofu-forget05-llama2")
+    before = {(row.stage, row.holds): row for row in Plan(of).rows()}
+    assert "measured" not in format_plan(Plan(of), 8, (80.0,))
+
+    def finish(node: Node, times: float, device: str = "NVIDIA H100", peak: float = 60.0) -> None:
+        folder = Path(of.path(node.path)).parent
+        folder.mkdir(parents=True)
+        seconds = times * Plan(of)._row(node).hours * 3600 / 2
+        measured = {"device": device, "seconds": seconds, "processes": 2, "peak_gpu_memory_gb": peak}
+        (folder / "environment.json").write_text(json.dumps(measured))
+
+    first, second, *_ = Artefacts(of).of("reference")
+    finish(first, 3)
+    finish(second, 3, peak=70.0)
+    on_cpu, attack, *_ = Artefacts(of).of("attack")
+    finish(on_cpu, 100, device="cpu")
+    after = {(row.stage, row.holds): row for row in Plan(of).rows()}
+    assert all(after[key].hours == pytest.approx(3 * before[key].hours) for key in before)
+    table = format_plan(Plan(of), 8, (80.0,))
+    assert "| 2, 75.2 |" in table and "2 jobs are finished; " in table
+
+    finish(attack, 1)
+    again = {(row.stage, row.holds): row for row in Plan(of).rows()}
+    assert again["attack", "training"].hours == pytest.approx(before["attack", "training"].hours)
+    assert again["reference", "weights"].hours == pytest.approx(after["reference", "weights"].hours)
 
 
 def test_the_page_shows_the_plans_as_they_are() -> None:
