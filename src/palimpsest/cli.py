@@ -16,12 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_score, _add_plan, add_audit):
         add(commands)
-    args = parser.parse_args(arguments)
-    try:
-        with unread_output():
+    with unread_output():
+        args = parser.parse_args(arguments)
+        try:
             code: int = args.run(args)
-    except (UserError, OSError) as error:
-        return refuse(args.prog, error)
+        except (UserError, OSError) as error:
+            return refuse(args.prog, error)
     return code
 
 

@@ -12,8 +12,10 @@ def unread_output() -> Iterator[None]:
     """Discard output within this block once the pipe is closed; all output is flushed when the block ends."""
     output = _Output(sys.stdout)
     with redirect_stdout(cast(TextIO, output)):
-        yield
-        output.flush()
+        try:
+            yield
+        finally:
+            output.flush()
 
 
 class _Output:

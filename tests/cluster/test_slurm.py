@@ -103,6 +103,20 @@ def test_the_results_are_those_of_a_local_run(ran: Ran, tmp_path_factory: pytest
     assert results(ran.checkout) == made
 
 
+def test_a_variant_can_be_one_submission_on_one_gpu(slurm: Cluster, ran: Ran) -> None:
+    """Its training, its evaluation and its attacks, as docs/running/scale.md says."""
+    overlay = ran.checkout.overlay(STUDY.replace("[simnpo]", "[simnpo, ga]") + RESOURCES % (1, "2GB"))
+    groups = ("unlearn=variant", "attack=variant", "evaluate=variant")
+    one_gpu = ("--group-components", "variant=1", "--set-resource-scopes", "gpu=local", "--resources", "gpu=1")
+    before = {job["JobId"] for job in slurm.jobs()}
+    default = ("--default-resources", "gpu=0", "gpu_model=fake", "--")
+    with slurm.snakemake(ran.checkout, *overlay, "--groups", *groups, *one_gpu, *default) as snakemake:
+        snakemake.finish()
+    submitted = [job for job in slurm.jobs() if job["JobId"] not in before]
+    assert [job["tres-per-job"] for job in submitted if job["Partition"] == "gpu"] == ["gres:gpu:fake:1"]
+    assert (ran.checkout.path / "results" / RUN / "unlearn/ga/default/attack/relearn-random/manifest.json").exists()
+
+
 def continued(ran: Ran, role: str) -> bool:
     """Return whether a role's training went on after the step at which it was stopped."""
     step = ran.stopped[role].rpartition("after step ")[2].partition(";")[0]

@@ -456,7 +456,8 @@ def test_every_variable_of_ours_is_known() -> None:
 def test_a_closed_pipe_is_no_error(results: Path) -> None:
     """Nothing is said, and the exit code is the command's own."""
     code = "import sys; from palimpsest.cli import main; sys.exit(main())"
-    run = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT / "src")}}
+    # Without a buffer, a library would ignore the error.
+    run = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": ""}}
     for arguments, expected in ((["plan"], 0), (["plan", "--help"], 0)):
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **run

@@ -11,6 +11,7 @@ use rule finetune as evaluate with:
         manifest=_evaluate.manifest,
     log:
         _evaluate.log,
+    priority: 0
     conda:
         "../../envs/evaluate.yaml"
     container:

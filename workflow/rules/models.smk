@@ -9,7 +9,7 @@ _unlearn = of("unlearn")
 _attack = of("attack")
 
 
-# All rules that use a model inherit from this one.
+# All rules that use a model inherit from this one. Trainings go first, so that the end of a run consists of short jobs.
 rule finetune:
     input:
         unpack(_finetune.inputs),
@@ -17,6 +17,7 @@ rule finetune:
         manifest=_finetune.manifest,
     log:
         _finetune.log,
+    priority: 1
     conda:
         "../../envs/train.yaml"
     container:
