@@ -25,6 +25,11 @@ def page(repo: str, kind: Kind) -> str:
     return f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repo}"
 
 
+def is_offline() -> bool:
+    """Return whether HF_HUB_OFFLINE forbids downloads."""
+    return constants.HF_HUB_OFFLINE
+
+
 def fetch_snapshot(repo: str, revision: str, kind: Kind, patterns: Sequence[str], *, whole: Callable[[Path], bool]) -> Path:
     """Return the folder with a repository's files at a revision; `whole` decides whether a cached folder is complete.
 

@@ -19,7 +19,7 @@ SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 # Names become folder names, and a trial's folder name combines several; file systems allow 255 bytes.
 LONGEST_NAME = 100
 # Folders next to the folders named by a benchmark, a model or a split.
-RESERVED = ("benchmarks", "logs", "report", "summary", "data", "splits", "base", "selection", "scores", *ROLES)
+RESERVED = ("benchmarks", "datasets", "logs", "report", "summary", "data", "splits", "base", "selection", "scores", *ROLES)
 # The module that watches a training; only the code digests of watched trainings cover it.
 WATCHING = "palimpsest.stages.watching"
 # How closely two runs of a stage agree on another machine or on a GPU.

@@ -62,7 +62,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "FolderSource": {"path": "x"},
     "WmdpHubSource": {"subject": "bio"},
     "WmdpFolderSource": {"path": "x"},
-    "LmEvalSuite": {"tasks": ["mmlu"]},
+    "LmEvalSuite": {"tasks": [{"task": "own"}]},
     "Relearn": {"select": "random"},
     "MuseBenchmark": {"source": "x"},
     "MarkovBenchmark": {"splits": {"x": {}}},

@@ -15,6 +15,7 @@ from test_config_markov import config as chains
 
 from palimpsest.errors import UserError
 from palimpsest.names import ModelId
+from palimpsest.study.stages import Artefacts
 from palimpsest.study.study import Study
 
 BASE = yaml.safe_load(
@@ -42,6 +43,7 @@ blocks:
 )
 BLOCK = BASE["blocks"][0]
 TINY = ("models", "tiny")
+STOCK = {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"], "datasets": {"cais/wmdp": "1" * 40, "cais/mmlu": "2" * 40}}
 GRID = {"tofu/*/tiny/npo": {"beta": [0.1, 0.2]}}
 
 
@@ -313,13 +315,28 @@ def test_the_tasks_of_a_benchmark_of_hazards_are_asked() -> None:
     line = refused(texts(WMDP, changes=[(("suites", "hazards", "tasks"), asked)]))
     assert line == ("benchmarks: wmdp: utility_task: unknown task 'general'; did you mean generl? allowed: hazards, generl")
     # What a stock task stands for is not known here.
-    Study(texts(WMDP, changes=[(("suites", "hazards", "tasks"), ["wmdp_bio", "mmlu"])]))
+    Study(texts(WMDP, changes=[(("suites", "hazards"), STOCK)]))
+
+
+def test_the_data_of_stock_tasks_are_pinned() -> None:
+    def line(**changed: Any) -> str:
+        return refused(texts(WMDP, changes=[(("suites", "hazards"), STOCK | changed)]))
+
+    missing = "suites: hazards: datasets: missing: name the data sets of the Hub that wmdp_bio reads, each with its commit"
+    assert line(datasets={}) == missing
+    assert line(datasets={"cais/wmdp": "main"}).startswith("suites: hazards: datasets: \"cais/wmdp\": 'main'")
+    assert line(tasks=[{"task": "hazards"}, {"task": "general"}]) == "suites: hazards: datasets: no stock task reads them"
+
+    artefacts = Artefacts(Study(texts(WMDP, changes=[(("suites", "hazards"), STOCK)])))
+    (fetched,) = artefacts.of("fetch")
+    for node in (node for node in artefacts.of("evaluate") if node.of.benchmark == "wmdp"):
+        assert artefacts.inputs(node)["datasets:hazards"] == artefacts.manifest(fetched)
 
 
 def test_an_original_is_taught_by_a_source_with_lessons() -> None:
     changes = [
         (("sources", "hazards"), {"kind": "wmdp-hub", "subject": "cyber"}),
-        (("suites", "hazards", "tasks"), ["wmdp_cyber", "mmlu"]),
+        (("suites", "hazards"), STOCK),
         (("benchmarks", "wmdp", "original"), "finetuned"),
         (("models", "large", "original"), None),
         (("models", "large", "retrain"), None),

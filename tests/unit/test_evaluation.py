@@ -170,7 +170,13 @@ def test_lm_eval_runs_a_local_task_and_sees_changed_data(trained: Any, tmp_path:
 def test_an_unknown_stock_task_is_one_line(trained: Any, tmp_path: Path) -> None:
     model, tokenizer = trained
     with pytest.raises(UserError, match="no task 'mmul'"):
-        evaluate_lm_eval(model, tokenizer, LmEvalSuite(kind="lm-eval", tasks=["mmul"]), tmp_path, cache=tmp_path)
+        evaluate_lm_eval(
+            model,
+            tokenizer,
+            LmEvalSuite(kind="lm-eval", tasks=["mmul"], datasets={"cais/mmlu": "0" * 40}),
+            tmp_path,
+            cache=tmp_path,
+        )
 
 
 def overflowing(trained: Any) -> Any:

@@ -1,5 +1,6 @@
 _external = of("external")
 _data = of("data")
+_fetch = of("fetch")
 _split = of("split")
 _draw = of("draw")
 
@@ -50,6 +51,26 @@ use rule external as data with:
         files=_data.files,
     message:
         "Getting the data of {wildcards.benchmark}"
+
+
+# The data of stock tasks of lm-eval.
+use rule external as fetch with:
+    input:
+        unpack(_fetch.inputs),
+    output:
+        manifest=_fetch.manifest,
+    log:
+        _fetch.log,
+    localrule: True
+    conda:
+        "../../envs/evaluate.yaml"
+    container:
+        IMAGES.evaluate
+    params:
+        before=ruling.NETWORK,
+        job=_fetch.job,
+    message:
+        "Getting the data of the tasks of {wildcards.name}"
 
 
 use rule external as split with:

@@ -17,7 +17,7 @@ use rule finetune as evaluate with:
     container:
         IMAGES.evaluate
     params:
-        before=_evaluate.network,
+        before="",
         job=_evaluate.job,
     message:
         "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"

@@ -7,7 +7,7 @@ from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.findings import Finding, short
 from palimpsest.audit.planned import Planned
 
-IMPORT, EVALUATION = "external", "evaluate"
+IMPORT = "external"
 
 
 def check_inputs(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, called: str) -> Iterator[Finding]:
@@ -46,6 +46,8 @@ def source_of(artefact: Artefact) -> str | None:
     if is_imported(artefact):
         logs = [log for log in (spec["log"], spec["retrain"]) if log]
         return f"imported, not made here: {spec['source']} ({'; '.join(_described(log) for log in logs)})"
+    if "datasets" in spec:
+        return "; ".join(f"{repo} at {short(revision)}" for repo, revision in spec["datasets"].items())
     source = spec.get("source") or spec.get("model") or spec
     kind = source.get("kind", "")
     if "sha256" in source:
@@ -65,11 +67,6 @@ def check_source(artefact: Artefact) -> Iterator[Finding]:
         yield Finding(
             "unpinned", artefact.path, f"{name} has no revision: it is a folder, pinned only by the hashes in its manifest"
         )
-    for name, suite in spec["suites"].items() if artefact.manifest["stage"] == EVALUATION else ():
-        stock = [task for task in suite.get("tasks", []) if isinstance(task, str)]
-        if stock:
-            reason = f"suite {name}: lm-eval fetches the data of {', '.join(stock)} without a revision"
-            yield Finding("unpinned", artefact.path, reason)
 
 
 def _described(log: dict[str, Any]) -> str:

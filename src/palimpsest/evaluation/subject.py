@@ -31,8 +31,11 @@ class SuiteModule(Protocol):
     SCHEMA: pa.Schema
     """The columns of the item table."""
 
-    def measure(self, subject: Subject, suite: Any, data: Path, scratch: Path) -> list[dict[str, Any]]:
-        """Evaluate a model with the suite's settings and return one row per item; `data` is the folder of the split."""
+    def measure(self, subject: Subject, suite: Any, data: Path, scratch: Path, **fetched: Path) -> list[dict[str, Any]]:
+        """Evaluate a model with the suite's settings and return one row per item; `data` is the folder of the split.
+
+        A suite whose settings name `datasets` of the Hub also gets the folder with them, under this name.
+        """
         ...
 
     def compared(self, suite: Any, data: Path) -> Mapping[str, Sequence[Lesson]]:

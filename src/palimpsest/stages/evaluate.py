@@ -26,8 +26,9 @@ def work(job: Job[Spec]) -> None:
     subject = Subject(load_model(model, used, frozen=True), load_tokenizer(model), used)
     for name, suite in job.spec.suites.items():
         module: SuiteModule = load(suite.kind, "suite")
+        fetched = {"datasets": job.inputs("datasets")[name]} if name in job.inputs("datasets") else {}
         with autocast(subject.model.device, used):
-            rows = module.measure(subject, suite, job.input("split"), job.scratch)
+            rows = module.measure(subject, suite, job.input("split"), job.scratch, **fetched)
         write_table(job.out / name / TABLE, rows, module.SCHEMA)
 
 

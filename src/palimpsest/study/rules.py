@@ -20,7 +20,7 @@ from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.study.description import resolve_config
 from palimpsest.study.specs import source_files, spec_of
-from palimpsest.study.stages import STAGES, Artefacts, Node, needs_network
+from palimpsest.study.stages import STAGES, Artefacts, Node
 from palimpsest.study.study import Study
 
 NEVER = r"(?!)"
@@ -72,7 +72,6 @@ class Rule:
         self.log = f"{study.results}/logs/{row.path}.log"
         self.inputs = asked(lambda wildcards: _by_name(artefacts.inputs(self._node(wildcards))))
         self.job = asked(lambda wildcards: self._command(self._node(wildcards)))
-        self.network = asked(lambda wildcards: NETWORK if needs_network(study, self._node(wildcards)) else "")
         self.files = asked(lambda wildcards: source_files(study, self._node(wildcards)))
 
     def _node(self, wildcards: Wildcards) -> Node:

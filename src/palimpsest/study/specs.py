@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from palimpsest.benchmarks import suites
 from palimpsest.benchmarks.base import LocalSource
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.names import PLAIN, RETRAIN, SELECTED, ModelId
 from palimpsest.provenance.canonical import canonical_json
@@ -20,6 +21,7 @@ from palimpsest.stages import (
     base,
     data,
     evaluate,
+    fetch,
     finetune,
     reference,
     reinforce,
@@ -51,6 +53,12 @@ def source_files(study: Study, node: Node) -> str:
         return ""
     made_of = files_made_of(study.results, node.of.benchmark)
     return canonical_json(source.hash_files() if Path(source.path).is_dir() else made_of)
+
+
+def _fetch(study: Study, node: Node) -> fetch.Spec:
+    suite = study.config.suites[node.name]
+    assert isinstance(suite, LmEvalSuite)
+    return fetch.Spec(datasets=suite.datasets, tasks=suite.stock)
 
 
 def _split(study: Study, node: Node) -> split.Spec:
@@ -251,6 +259,7 @@ def _named(of: ModelId, *names: str) -> dict[str, Any]:
 
 SPECS: dict[str, Callable[[Study, Node], Settings]] = {
     "data": _data,
+    "fetch": _fetch,
     "split": _split,
     "base": _base,
     "finetune": _finetune,

@@ -309,18 +309,15 @@ def _attack_module(study: Study, node: Node) -> list[str]:
 
 
 def _evaluate_inputs(study: Study, node: Node) -> Inputs:
-    return {"model": model_of(study, node.of), "split": split_of(study, study.home(node.of.run))}
+    found: Inputs = {"model": model_of(study, node.of), "split": split_of(study, study.home(node.of.run))}
+    listed = {name: study.config.suites.get(name) for name in sorted(study.subjects[node.of].suites)}
+    stock = [name for name, suite in listed.items() if isinstance(suite, LmEvalSuite) and suite.stock]
+    return found | ({"datasets": {name: Node("fetch", ModelId(""), name) for name in stock}} if stock else {})
 
 
 def _suite_modules(study: Study, node: Node) -> list[str]:
     kinds = sorted({study.kind_of(name) for name in study.subjects[node.of].suites})
     return [suites.module_name(kind, "suite") for kind in kinds]
-
-
-def needs_network(study: Study, node: Node) -> bool:
-    """Return whether an evaluation needs the network: stock tasks of lm-eval fetch their data."""
-    listed = (study.config.suites.get(name) for name in study.subjects[node.of].suites)
-    return any(isinstance(suite, LmEvalSuite) and not suite.is_local for suite in listed)
 
 
 def suites_of(study: Study, run: ModelId) -> dict[str, str]:
@@ -388,6 +385,7 @@ def _nothing(study: Study, node: Node) -> Inputs:
 # In the order of the pipeline.
 STAGES: dict[str, Stage] = {
     "data": Stage("{benchmark}/data", _nothing, _source_module),
+    "fetch": Stage("datasets/{name}", _nothing),
     "split": Stage("{benchmark}/splits/{split}", _its_data, _split_module),
     "draw": Stage("{benchmark}/seed{seed}/data", _nothing, is_brought=True),
     "base": Stage("{benchmark}/{model}/base", _base_inputs, agreement="statistical", is_measured=True),

@@ -49,6 +49,6 @@ class WmdpBenchmark(CorpusBenchmark):
         suites = [suite for name in listed if isinstance(suite := study.suites.get(name), LmEvalSuite)]
         asked = [name for suite in suites for name in suite.names]
         # A stock task may be a group of tasks whose names only lm-eval knows.
-        if all(suite.is_local for suite in suites) and suites:
+        if suites and not any(suite.stock for suite in suites):
             known("task", [self.forget_task], asked, "benchmarks", block.benchmark, "forget_task")
             known("task", [self.utility_task], asked, "benchmarks", block.benchmark, "utility_task")

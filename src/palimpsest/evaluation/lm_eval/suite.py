@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.packages import package_folder
+from palimpsest.evaluation.lm_eval.stock import downloaded, task_manager
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -22,36 +23,37 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema([("task", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
 
 
-def measure(subject: Subject, suite: LmEvalSuite, data: Path, scratch: Path) -> list[dict[str, Any]]:
-    """Return one row per number of every task and group."""
-    results = evaluate_lm_eval(subject.model, subject.tokenizer, suite, data, cache=scratch)
+def measure(
+    subject: Subject, suite: LmEvalSuite, data: Path, scratch: Path, datasets: Path | None = None
+) -> list[dict[str, Any]]:
+    """Return one row per number of every task and group; `datasets` is the folder with the data sets of stock tasks."""
+    results = evaluate_lm_eval(subject.model, subject.tokenizer, suite, data, cache=scratch, datasets=datasets)
     return [
         {"task": task, "metric": metric, "value": value} for task, values in results.items() for metric, value in values.items()
     ]
 
 
 def evaluate_lm_eval(
-    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, suite: LmEvalSuite, data: Path, cache: Path
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    suite: LmEvalSuite,
+    data: Path,
+    cache: Path,
+    datasets: Path | None = None,
 ) -> dict[str, dict[str, float]]:
     """Return the numbers of every task and group, {task: {metric: value}}.
 
     In a task config, `{data}` becomes the data folder, and `{package:NAME}` the folder of a package that the suite names.
-    `cache` is the cache of `datasets` for local files, so that runs do not share one.
+    `cache` is the cache for their data, so that runs do not share one; the data sets of stock tasks are in the folder `datasets`.
     Raises UserError for an unknown task, and for a package that is missing or has another version.
     """
     from lm_eval import simple_evaluate
-    from lm_eval.tasks import TaskManager
 
     places = {"{data}": str(data)} | {
         f"{{package:{name}}}": str(package_folder(name, requirement)) for name, requirement in suite.packages.items()
     }
     tasks = [task if isinstance(task, str) else _local(task, places, cache) for task in suite.tasks]
-    named = [task for task in tasks if isinstance(task, str)]
-    # Reading the index of all stock tasks takes 10-20 s, so it is read only for suites with stock tasks.
-    manager = TaskManager(include_defaults=bool(named))
-    unknown = [name for name in named if name not in manager.all_tasks]
-    if unknown:
-        raise UserError(f"suites: lm-eval has no task {unknown[0]!r}; `lm-eval ls tasks` lists them")
+    manager = task_manager(suite.stock)
     from palimpsest.data.prompts import added_tokens
     from palimpsest.evaluation.lm_eval.harness import SharedHFLM
 
@@ -61,7 +63,8 @@ def evaluate_lm_eval(
             " of each question; save the tokenizer without it"
         )
     harness = SharedHFLM(pretrained=model, tokenizer=tokenizer)
-    result = simple_evaluate(model=harness, tasks=tasks, task_manager=manager, limit=suite.limit, log_samples=False)
+    with downloaded(suite.datasets, datasets or Path(), cache):
+        result = simple_evaluate(model=harness, tasks=tasks, task_manager=manager, limit=suite.limit, log_samples=False)
     # lm-eval returns the result only to the main process.
     return {task: _numbers(values) for task, values in sorted(result["results"].items())} if result else {}
 

@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 
 from palimpsest.evaluation.suite import Reading, Suite
 from palimpsest.lines import texts_in
-from palimpsest.settings import Count
+from palimpsest.settings import Count, Revision
 
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Repo = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")]
 Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$")]
 _PACKAGE = re.compile(r"\{package:([^}]*)\}")
 # Double braces name a field of the question.
@@ -30,6 +31,8 @@ class LmEvalSuite(Suite):
     tasks: Annotated[list[str | dict[str, Any]], Field(min_length=1)]
     """Names of stock tasks, or complete configs of tasks or groups; in their strings {data} stands for the folder of the split
     and {package:NAME} for the folder of an installed package."""
+    datasets: dict[Repo, Revision] = {}
+    """The data sets of the Hub that stock tasks read, by name, each with its commit; a job of its own downloads them."""
     packages: dict[PackageName, Requirement] = {}
     """The packages that `tasks` refers to, by import name, each with its pip requirement `distribution==version`."""
     limit: Count | None = None
@@ -41,9 +44,9 @@ class LmEvalSuite(Suite):
         return [name for task in self.tasks for name in _names(task)]
 
     @property
-    def is_local(self) -> bool:
-        """Whether every task is a complete config, so that `names` is complete: a stock task may be a group of other tasks."""
-        return not any(isinstance(task, str) for task in self.tasks)
+    def stock(self) -> list[str]:
+        """The stock tasks; each may be a group of tasks whose names only lm-eval knows."""
+        return [task for task in self.tasks if isinstance(task, str)]
 
     def reading(self, forget: float, everything: float, item: float) -> Reading:
         """Return about how much an evaluation reads: a multiple-choice question has the tokens of four items."""
@@ -66,6 +69,10 @@ class LmEvalSuite(Suite):
             _check_task(task)
         if twice := next((name for name, count in Counter(self.names).items() if count > 1), None):
             raise ValueError(f"tasks: {twice!r} is in the list twice")
+        if self.stock and not self.datasets:
+            raise ValueError(f"datasets: missing: name the data sets of the Hub that {self.stock[0]} reads, each with its commit")
+        if self.datasets and not self.stock:
+            raise ValueError("datasets: no stock task reads them")
         named = set(_PACKAGE.findall(text))
         if unnamed := named - set(self.packages):
             raise ValueError(f"tasks: {{package:{min(unnamed)}}}: the package is missing under packages")
