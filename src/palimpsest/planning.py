@@ -119,6 +119,11 @@ class Memory:
         own = self.shared / gpus + self.each + (self.gathered if gpus > 1 else self.cast)
         return max(own, self.loaded, self.between.on(gpus) if self.between else 0)
 
+    @property
+    def checkpoint(self) -> float:
+        """The bytes of a checkpoint: all of the shared part but the gradients, which are a third of it besides the weights."""
+        return self.loaded + (self.shared - self.loaded) * 2 / 3 if self.shared else 0.0
+
     def offloaded(self) -> float:
         """Return the bytes per GPU if the shared part is in the memory of the host."""
         return max(self.each + self.gathered, self.loaded, self.between.offloaded() if self.between else 0)
@@ -287,17 +292,12 @@ class Plan:
         if watched is None:
             return holds, memory, work
         looks = variant.training.last_epoch + 1 if watched.epochs == "all" else 1
-        suite, size = self._suite(node, self._study.config.suites[watched.suite]), self.size(node.of.model)
+        suite = self._suite(node, self._study.config.suites[watched.suite])
         precision, frozen_bytes = self._used(node.of.model).precision, self._frozen(node)
-        whole = weight_bytes(size, precision)
         each = self._copies(method, frozen=frozen) * frozen_bytes + self._cache(node, suite)
-        between = Memory(
-            # There are no gradients, which are a third of the trained state besides the weights.
-            whole + (memory.shared - whole) * 2 / 3,
-            each,
-            gathered=frozen_bytes,
-            cast=frozen_bytes if precision == MIXED else 0,
-        )
+        # There are no gradients between epochs, nor in a checkpoint.
+        cast = frozen_bytes if precision == MIXED else 0
+        between = Memory(memory.checkpoint, each, gathered=frozen_bytes, cast=cast)
         return f"{holds}, watched", replace(memory, between=between), work + suite * looks
 
     def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
@@ -406,7 +406,9 @@ def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
         if finished
         else ""
     )
-    kept = f"{plan.disk() / GB:,.0f} GB of disk for the models."
+    # A checkpoint is deleted when the next one is complete.
+    scratch = 2 * max((row.memory.checkpoint for row in rows), default=0.0)
+    kept = f"{plan.disk() / GB:,.0f} GB of disk for the models, and {scratch / GB:,.0f} GB for each training in progress."
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"{said}{scaled} {kept}"])
 
 

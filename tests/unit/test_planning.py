@@ -93,6 +93,14 @@ def test_offloaded_shards_take_no_memory_of_the_gpu_but_it_loads_all_weights_fir
     assert offloaded == pytest.approx(4 * LLAMA.parameters)
 
 
+def test_a_training_in_progress_keeps_two_checkpoints_while_it_writes_one() -> None:
+    """Weights and two moments in fp32."""
+    training = rows("tofu-forget05-llama2")["unlearn", "training"].memory
+    assert training.checkpoint == pytest.approx(12 * LLAMA.parameters)
+    table = format_plan(Plan(study("tofu-forget05-llama2")), 8, (80.0,))
+    assert f"and {24 * LLAMA.parameters / GB:.0f} GB for each training in progress." in table
+
+
 def test_every_job_with_a_model_is_planned_once() -> None:
     planned = rows("tofu-forget05-llama2")
     measured = Artefacts(study("tofu-forget05-llama2")).measured()
