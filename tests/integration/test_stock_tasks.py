@@ -9,8 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lm_eval.api import task
 from local_hub import Hub, serving
-from test_stages import artefacts, command, environment, one_line, root, run, succeed, table
+from test_stages import artefacts, command, environment, one_line, root, succeed, table
+
+from palimpsest.errors import UserError
+from palimpsest.evaluation.lm_eval.stock import downloaded
 
 # Fixtures.
 __all__ = ["artefacts", "root"]
@@ -42,9 +46,9 @@ def hub(repo: Path) -> Iterator[Hub]:
         yield hub
 
 
-def fetch(root: Path, endpoint: str, **changed: object) -> subprocess.CompletedProcess[str]:
+def fetch(root: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
     """Run the stage in a Python of its own, because the hub's address is read on import."""
-    line = [sys.executable, *command(root, "fetch", STOCK | changed, {}, "fetched")]
+    line = [sys.executable, *command(root, "fetch", STOCK, {}, "fetched")]
     own = environment(root, HF_HOME=str(root / "hf"), HF_ENDPOINT=endpoint)
     env = {name: value for name, value in own.items() if not name.lower().endswith("_proxy")}
     return subprocess.run(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
@@ -63,17 +67,14 @@ def test_what_is_downloaded_once_is_evaluated_without_a_network(root: Path, hub:
     assert (row["task"], row["value"]) == ("wmdp_bio", 0.25)
 
 
-def test_a_data_set_that_is_not_listed_is_one_line_before_any_training(root: Path, hub: Hub) -> None:
-    hub.data_sets = {"cais/other": hub.data_sets[REPO]}
-    done = fetch(root, hub.url, datasets={"cais/other": REVISION})
-    assert "datasets: a task reads cais/wmdp, which is not listed; name it with its commit" in one_line(done)
-
-
 def test_a_data_set_without_the_files_of_a_task_is_one_line(root: Path, repo: Path, hub: Hub) -> None:
     (repo / "README.md").write_text(CARD.replace("wmdp-bio\n", "wmdp-chem\n"))
     assert "suites: lm-eval: wmdp_bio: its data cannot be read: " in one_line(fetch(root, hub.url))
 
 
-def test_an_unknown_task_is_one_line(root: Path) -> None:
-    done = run(root, "fetch", {**STOCK, "tasks": ["wmdp_boi"]}, {}, "fetched")
-    assert "suites: lm-eval has no task 'wmdp_boi'" in one_line(done)
+def test_a_data_set_that_is_not_listed_is_refused(tmp_path: Path) -> None:
+    with downloaded({REPO}, tmp_path, tmp_path), pytest.raises(UserError) as refused:
+        task.datasets.load_dataset(path="cais/other", name="x")
+    assert (
+        str(refused.value) == "suites: lm-eval: datasets: a task reads cais/other, which is not listed; name it with its commit"
+    )

@@ -34,7 +34,7 @@ def test_only_weights_that_change_are_kept_in_32_bits(
     seen: list[torch.dtype] = []
     model.model.layers[0].self_attn.q_proj.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
     ids = torch.tensor([[3, 4, 5, 6]])
-    with torch.no_grad(), autocast(model, used):
+    with torch.no_grad(), autocast(model.device, used):
         logits = model(input_ids=ids).logits.float()
     assert seen == [computed]
     exact = load_model(tmp_path, UsedSettings())(input_ids=ids).logits
