@@ -234,13 +234,13 @@ class Plan:
         return Row(node.stage, holds, 1, work.hours(self._assumed), memory, self._measured(node))
 
     def _measured(self, node: Node) -> Sequence[Measured]:
-        """Return what a finished job measured on a GPU; nothing for a job of an older version."""
+        """Return what a finished job measured on a GPU; nothing for a job of an older version or a damaged file."""
         try:
             found = json.loads(Path(self._study.path(node.path)).with_name(ENVIRONMENT).read_text(encoding="utf-8"))
             if found["device"] == "cpu":
                 return ()
             return (Measured(found["seconds"] * found["processes"] / 3600, found["peak_gpu_memory_gb"] * 2**30),)
-        except (OSError, KeyError):
+        except (OSError, KeyError, ValueError):
             return ()
 
     def _finetune(self, node: Node) -> tuple[str, Memory, Work]:

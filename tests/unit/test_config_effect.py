@@ -325,7 +325,10 @@ def test_the_data_of_stock_tasks_are_pinned() -> None:
     missing = "suites: hazards: datasets: missing: name the data sets of the Hub that wmdp_bio reads, each with its commit"
     assert line(datasets={}) == missing
     assert line(datasets={"cais/wmdp": "main"}).startswith("suites: hazards: datasets: \"cais/wmdp\": 'main'")
-    assert line(tasks=[{"task": "hazards"}, {"task": "general"}]) == "suites: hazards: datasets: no stock task reads them"
+    own = [{"task": "hazards"}, {"task": "general", "dataset_path": "cais/wmdp"}]
+    assert line(tasks=own) == "suites: hazards: datasets: no task reads cais/mmlu"
+    missing = "suites: hazards: datasets: missing: a task reads cais/wmdp of the Hub; name it with its commit"
+    assert line(tasks=[*own, "mmlu"], datasets={"cais/mmlu": "2" * 40}) == missing
 
     artefacts = Artefacts(Study(texts(WMDP, changes=[(("suites", "hazards"), STOCK)])))
     (fetched,) = artefacts.of("fetch")

@@ -1,4 +1,4 @@
-"""Stage `fetch`: download the data sets that the stock tasks of a suite read, and try these tasks."""
+"""Stage `fetch`: download the data sets that the tasks of a suite read from the Hub, and try its stock tasks."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from palimpsest.settings import Revision, Settings
 
 
 class Spec(Settings):
-    """The data sets of the Hub, by name, each with its commit, and the tasks that read them."""
+    """The data sets of the Hub, by name, each with its commit, and the stock tasks."""
 
     datasets: dict[str, Revision]
     tasks: list[str]

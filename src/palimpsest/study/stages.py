@@ -311,8 +311,8 @@ def _attack_module(study: Study, node: Node) -> list[str]:
 def _evaluate_inputs(study: Study, node: Node) -> Inputs:
     found: Inputs = {"model": model_of(study, node.of), "split": split_of(study, study.home(node.of.run))}
     listed = {name: study.config.suites.get(name) for name in sorted(study.subjects[node.of].suites)}
-    stock = [name for name, suite in listed.items() if isinstance(suite, LmEvalSuite) and suite.stock]
-    return found | ({"datasets": {name: Node("fetch", ModelId(""), name) for name in stock}} if stock else {})
+    fetched = [name for name, suite in listed.items() if isinstance(suite, LmEvalSuite) and suite.datasets]
+    return found | ({"datasets": {name: Node("fetch", ModelId(""), name) for name in fetched}} if fetched else {})
 
 
 def _suite_modules(study: Study, node: Node) -> list[str]:

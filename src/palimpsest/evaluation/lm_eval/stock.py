@@ -1,4 +1,4 @@
-"""Stock tasks of lm-eval, which read data sets of the Hub: here they read downloaded folders with the data sets instead."""
+"""Tasks of lm-eval that read data sets of the Hub: here they read downloaded folders with the data sets instead."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from palimpsest.errors import UserError
+from palimpsest.evaluation.lm_eval.suite_settings import FORMATS
 
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
-
-# What `load_dataset` calls a format of local files instead of a data set.
-FORMATS = ("json", "csv", "text", "parquet", "arrow")
 
 
 @contextmanager

@@ -19,6 +19,8 @@ _PACKAGE = re.compile(r"\{package:([^}]*)\}")
 _DATA = re.compile(r"(?<!\{)\{data\}/(.+)")
 
 
+# What `dataset_path` names instead of a data set if the data are files in a format.
+FORMATS = ("json", "csv", "text", "parquet", "arrow")
 # Questions of stock tasks; of other tasks about 1000 are assumed.
 QUESTIONS = {"mmlu": 14042, "wmdp_bio": 1273, "wmdp_cyber": 1987}
 
@@ -32,7 +34,7 @@ class LmEvalSuite(Suite):
     """Names of stock tasks, or complete configs of tasks or groups; in their strings {data} stands for the folder of the split
     and {package:NAME} for the folder of an installed package."""
     datasets: dict[Repo, Revision] = {}
-    """The data sets of the Hub that stock tasks read, by name, each with its commit; a job of its own downloads them."""
+    """The data sets of the Hub that the tasks read, by name, each with its commit; a job of its own downloads them."""
     packages: dict[PackageName, Requirement] = {}
     """The packages that `tasks` refers to, by import name, each with its pip requirement `distribution==version`."""
     limit: Count | None = None
@@ -69,10 +71,13 @@ class LmEvalSuite(Suite):
             _check_task(task)
         if twice := next((name for name, count in Counter(self.names).items() if count > 1), None):
             raise ValueError(f"tasks: {twice!r} is in the list twice")
+        read = {path for task in self.tasks for path in _hub_paths(task)}
         if self.stock and not self.datasets:
             raise ValueError(f"datasets: missing: name the data sets of the Hub that {self.stock[0]} reads, each with its commit")
-        if self.datasets and not self.stock:
-            raise ValueError("datasets: no stock task reads them")
+        if missing := read - self.datasets.keys():
+            raise ValueError(f"datasets: missing: a task reads {min(missing)} of the Hub; name it with its commit")
+        if not self.stock and (unread := self.datasets.keys() - read):
+            raise ValueError(f"datasets: no task reads {min(unread)}")
         named = set(_PACKAGE.findall(text))
         if unnamed := named - set(self.packages):
             raise ValueError(f"tasks: {{package:{min(unnamed)}}}: the package is missing under packages")
@@ -91,6 +96,13 @@ def _names(task: str | dict[str, Any]) -> list[str]:
 
 def _members(group: dict[str, Any]) -> list[str]:
     return [member if isinstance(member, str) else member["task"] for member in group["task"]]
+
+
+def _hub_paths(task: str | dict[str, Any]) -> set[str]:
+    """Return the data sets of the Hub that a complete config names."""
+    configs = [] if isinstance(task, str) else [task, *(each for each in task.get("task", ()) if isinstance(each, dict))]
+    paths = {path for config in configs if isinstance(path := config.get("dataset_path"), str)}
+    return {path for path in paths if path not in FORMATS and not path.startswith(("{", "/", "."))}
 
 
 def _check_task(task: str | dict[str, Any]) -> None:
