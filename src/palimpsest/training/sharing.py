@@ -89,9 +89,12 @@ class Sharing:
         """Gather all weights in every process within this block, so that each process can use the model."""
         for part in self._parts:
             part.unshard()
-        yield
-        for part in self._parts:
-            part.reshard()
+        try:
+            yield
+        finally:
+            # Also before a checkpoint that an interruption saves.
+            for part in self._parts:
+                part.reshard()
 
     def gather_weights(self) -> None:
         """Gather all weights in the main process's model; training is finished."""
