@@ -21,7 +21,7 @@ from palimpsest.benchmarks.tofu.metrics import (
     truth_ratio,
     utility_truth_ratio,
 )
-from palimpsest.benchmarks.tofu.scores import compare_forget_sets, tofu_scores
+from palimpsest.benchmarks.tofu.scores import compare_forget_sets, distance, quality, tofu_scores
 from palimpsest.benchmarks.tofu.undefined import PARTS
 from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
 
@@ -249,3 +249,28 @@ def test_utility_needs_its_sets_and_not_the_forget_set(missing: str) -> None:
 def test_items_without_generations_have_no_rouge() -> None:
     items = Items(answer=np.array([0.5]), base=np.array([0.5]), perturbed=np.array([[1.0, 2.0]]))
     assert tofu_scores({"forget": items}).keys() == {"forget_probability", "forget_truth_ratio"}
+
+
+def asked(ratios: dict[str, float]) -> dict[str, Items]:
+    """A forget set with these log truth ratios by question."""
+    zeros = np.zeros(len(ratios))
+    base = np.array([max(-ratio, 0.0) for ratio in ratios.values()])
+    wrong = np.array([[max(ratio, 0.0)] for ratio in ratios.values()]).reshape(-1, 1)
+    return {"forget": Items(answer=zeros, base=base, perturbed=wrong, questions=tuple(ratios))}
+
+
+def test_the_paired_distance_compares_each_question_with_itself_in_any_order() -> None:
+    retrain = asked({"a": 0.5, "b": -1.0, "c": 0.0})
+    assert distance(asked({"c": 0.0, "a": 0.5, "b": -1.0}), retrain) == 0.0
+    # As many questions above Retrain as below it: the distributions are the same, the answers are not.
+    swapped = asked({"b": 0.5, "a": -1.0, "c": 0.0})
+    assert quality(swapped, retrain).p_value == 1.0
+    assert distance(swapped, retrain) == pytest.approx((1.5 + 1.5 + 0) / 3)
+    assert distance(retrain, swapped) == distance(swapped, retrain)
+
+
+def test_questions_that_are_not_unique_have_no_paired_distance() -> None:
+    twice = Items(np.zeros(2), np.zeros(2), np.zeros((2, 1)), questions=("a", "a"))
+    unknown = Items(np.zeros(2), np.zeros(2), np.zeros((2, 1)))
+    for items in (twice, unknown):
+        assert distance({"forget": items}, {"forget": items}) is None

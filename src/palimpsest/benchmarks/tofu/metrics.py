@@ -93,6 +93,17 @@ def forget_quality(log_ratio: Array, retrain_log_ratio: Array) -> ForgetQuality:
     return ForgetQuality(float(test.pvalue), float(test.statistic))
 
 
+def truth_ratio_distance(log_ratio: Array, retrain_log_ratio: Array) -> float:
+    """Return the mean of |log x - log x of Retrain| over the same questions, each (items,), in nats.
+
+    Unlike forget quality, it does not let questions on either side of Retrain cancel. NaN without items, or if a ratio is NaN.
+    """
+    if not len(log_ratio):
+        return math.nan
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(log_ratio - retrain_log_ratio).mean())
+
+
 def model_utility(parts: Sequence[float]) -> float:
     """Return the harmonic mean of the nine parts, each in [0, 1] (Sec. 2.2.1): 0 if a part is 0, NaN if a part is outside."""
     if not parts or not all(0 <= part <= 1 for part in parts):

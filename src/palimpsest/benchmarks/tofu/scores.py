@@ -20,6 +20,7 @@ from palimpsest.benchmarks.tofu.metrics import (
     forget_truth_ratio,
     model_utility,
     truth_ratio,
+    truth_ratio_distance,
     utility_truth_ratio,
 )
 from palimpsest.evaluation.metric import Against, Best, Metric, Scoring, score
@@ -69,6 +70,17 @@ def quality(sets: Sets, retrain: Sets) -> ForgetQuality:
     return compare_forget_sets(sets[FORGET], retrain[FORGET])
 
 
+def distance(sets: Sets, retrain: Sets) -> float | None:
+    """Return the mean distance of the log truth ratios from Retrain's, question by question; None if questions are not unique."""
+    own, other = (
+        {} if items.questions is None else dict(zip(items.questions, items.log_truth_ratio, strict=True))
+        for items in (sets[FORGET], retrain[FORGET])
+    )
+    if not len(own) == len(other) == len(sets[FORGET]):
+        return None
+    return truth_ratio_distance(np.array(list(own.values())), np.array([other[question] for question in own]))
+
+
 def quality_floor(retrain: Sets, others: Sequence[Sets]) -> float:
     """Return the mean forget quality of Retrain against Retrains with other seeds: the best value to expect of a method."""
     return float(np.mean([quality(retrain, other).p_value for other in others]))
@@ -116,7 +128,14 @@ METRICS = (
         best="highest",
         needs="retrain",
     ),
-    Metric("ks_statistic", lambda sets, retrain: quality(sets, retrain).statistic, needs="retrain"),
+    Metric(
+        "ks_statistic",
+        lambda sets, retrain: quality(sets, retrain).statistic,
+        "KS distance\N{NO-BREAK SPACE}↓",
+        best="nearest 0",
+        needs="retrain",
+    ),
+    Metric("truth_ratio_distance", distance, "Paired distance\N{NO-BREAK SPACE}↓", best="nearest 0", needs="retrain"),
     Metric("forget_quality_floor", quality_floor, needs="other_retrains"),
     Metric("model_utility", utility, "Model utility\N{NO-BREAK SPACE}↑", best="highest"),
     *_of_set(FORGET, NEAREST, "nearest Retrain"),
