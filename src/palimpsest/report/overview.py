@@ -8,8 +8,7 @@ from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.report.facts import FLOOR
 from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.names import REFERENCES, method_name, model_order
-from palimpsest.report.questions.halves import log_ratios
-from palimpsest.report.rows import main_models
+from palimpsest.report.rows import log10, main_models
 from palimpsest.report.style import GOOD
 from palimpsest.report.tables import Table, points_of
 from palimpsest.report.words import QUALITY, UTILITY, format_quality
@@ -41,7 +40,7 @@ def truth_ratio_distributions(tables: Sequence[Table], truth_ratios: pd.DataFram
 
 def _distributions(table: Table, ratios: pd.DataFrame) -> Iterator[Panel]:
     rows = main_models(ratios, table.block)
-    rows = rows[rows["suite"] == table.suite].assign(x=lambda of: log_ratios(of["truth_ratio"]))
+    rows = rows[rows["suite"] == table.suite].assign(x=lambda of: log10(of["truth_ratio"]))
     methods = sorted({*rows["method"]} - {RETRAIN}, key=model_order)
     for place, method in enumerate(methods if (rows["method"] == RETRAIN).any() else []):
         standing = table.standing.get(method)

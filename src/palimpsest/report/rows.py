@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from palimpsest.metrics.spread import Array
 from palimpsest.names import HALF
 from palimpsest.report.study import Block
 
@@ -55,3 +56,9 @@ def main_models(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
     odd = {(method, variant) for method, of in block.methods.items() for variant in {*of} - {*block.variants_of(method)}}
     odd.add((HALF, ""))
     return of_models(rows, {*zip(rows["method"], rows["variant"], strict=True)} - odd)
+
+
+def log10(values: pd.Series) -> Array:
+    """Return log10 of truth ratios or p-values; one that is 0 or infinite in floating point still lies on that side."""
+    logs: Array = np.log10(values.to_numpy(dtype=float).clip(1e-300, 1e300))
+    return logs

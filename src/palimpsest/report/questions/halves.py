@@ -4,9 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from palimpsest.metrics.parts import forget_parts
@@ -16,7 +14,7 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, compared, method_name
 from palimpsest.report.question import Found, Question
-from palimpsest.report.rows import KEY, of_block, of_models
+from palimpsest.report.rows import KEY, log10, of_block, of_models
 from palimpsest.report.style import SOFT
 from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, signed, with_sd
 
@@ -99,14 +97,8 @@ def halved(evidence: Evidence, halving: Halving) -> Iterator[Halved]:
         rows = rows[(rows["suite"] == place.suite) & (rows["set"] == "forget")]
         if models and (rows["method"] == RETRAIN).any():
             first = forget_parts(rows.drop_duplicates("id")).get(halving.parts[0], [])
-            ratios = rows.assign(side=(~rows["id"].isin(first)).astype(int), x=log_ratios(rows["truth_ratio"]))
+            ratios = rows.assign(side=(~rows["id"].isin(first)).astype(int), x=log10(rows["truth_ratio"]))
             yield Halved(place.title, models, _numbers(place, halving, models, ratios), halving, place, ratios)
-
-
-def log_ratios(truth_ratios: pd.Series) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Return log10 of truth ratios; one may be 0 or infinite in floating point, and still counts as lying on that side."""
-    logs: np.ndarray[Any, np.dtype[np.float64]] = np.log10(truth_ratios.to_numpy(dtype=float).clip(1e-300, 1e300))
-    return logs
 
 
 def _has_both(place: Place, halving: Halving, method: str, variant: str) -> bool:

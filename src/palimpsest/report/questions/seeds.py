@@ -14,8 +14,8 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Panel, metric_panels, stacked
 from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, method_name, model_label
 from palimpsest.report.question import Found, Question
-from palimpsest.report.rows import of_models
-from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, with_sd
+from palimpsest.report.rows import log10, of_models
+from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, typeset, with_sd
 
 PAIR = (NPO, SIMNPO)
 
@@ -46,6 +46,9 @@ class Scored(Found):
                 row[title] = with_sd(of["value"], metric)
                 low, high = (format_score(metric, bound) for bound in of[["low", "high"]].mean())
                 row[f"{title}, 95 % interval"] = f"{low} to {high}" if len(of) >= FEWEST else ""
+            # A mean of p-values is ruled by the largest.
+            logs = log10(own.loc[own["metric"] == QUALITY, "value"])
+            row["Forget quality, mean log10"] = typeset(f"{mean(logs.tolist()):.1f}")
             yield row
 
 
