@@ -53,6 +53,14 @@ def test_a_split_takes_whole_authors_from_both_ends(
     assert len(retain) == 3 * len(retained)
 
 
+@pytest.mark.parametrize("missing", ["paraphrased_answer", "perturbed_answers"])
+def test_a_forget_question_needs_both_kinds_of_further_answers(missing: str) -> None:
+    data = rows(20)
+    data[-1] = data[-1].model_copy(update={missing: None})
+    with pytest.raises(UserError, match=r"^split forget10: author-0019-02 has no perturbed answers, so it cannot be forgotten"):
+        split_authors(data, "forget10", SplitSettings(), ())
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "base", "message"),
     [
