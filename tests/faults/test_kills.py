@@ -32,7 +32,7 @@ SEED = whole(0)(os.environ.get("PALIMPSEST_FAULTS_SEED", "0"))
 
 @pytest.fixture(scope="session")
 def studies(finished_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> list[Checkout]:
-    """The three tiny studies, one with a log that others made, finished, to be broken: together they have every stage."""
+    """The three tiny studies, one with a log that others made, finished, to be broken: together they have every stage but one."""
     folder = tmp_path_factory.mktemp("studies")
     tiny = finished_once.copy(folder / "tiny")
     shutil.copy(tiny.path / "results/tofu/tiny/forget10/seed0/unlearn/ga/default/eval/tofu/items.parquet", tiny.path)
@@ -104,7 +104,8 @@ def test_fifty_kills_over_all_stages(studies: list[Checkout], tmp_path: Path) ->
     print(f"{sum(killed.values())} kills over {len(killed)} stages: {killed}")
     for study, files in zip(studies, before, strict=True):
         assert digest(study.path / "results").items() ^ files.items() == set()
-    assert set(killed) == {row.module or stage for stage, row in STAGES.items()}
+    # No study here has stock tasks of lm-eval, whose data the stage `fetch` downloads.
+    assert set(killed) == {row.module or stage for stage, row in STAGES.items()} - {"fetch"}
 
 
 @pytest.mark.parametrize("number", range(3))
