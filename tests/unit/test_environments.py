@@ -26,7 +26,7 @@ STAGES = {
         "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reinforce stages.reference"
         " stages.attack attacks.relearn attacks.quantise"
         " benchmarks.markov.stages.draw benchmarks.markov.stages.finetune",
-        "evaluate": "launch stages.evaluate stages.unlearn stages.watching"
+        "evaluate": "launch stages.evaluate stages.fetch stages.unlearn stages.watching"
         " benchmarks.markov.stages.evaluate benchmarks.markov.stages.unlearn"
         " benchmarks.tofu.suite benchmarks.muse.suite evaluation.lm_eval.suite",
         "report": "stages.select stages.scores stages.external benchmarks.tofu.imported"
