@@ -1,7 +1,7 @@
 """The GPU requirements of a study before it runs: jobs, GPU-hours and memory by stage, computed from its config.
 
-Memory is a sum of known terms. Hours are an estimate from a GPU's speed, with the assumptions in `Assumptions`, until jobs have
-run: then their own hours count, and the estimates of the others are scaled by what the finished jobs took.
+Memory is a sum of known terms. Hours are an estimate from a GPU's speed, with the assumptions in `Assumptions`. A finished job
+has its measured hours instead, and the ratio of measured to estimated hours scales the estimates of the other jobs.
 docs/running/scale.md states the formulas.
 """
 
@@ -401,11 +401,11 @@ def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
     hours = sum(row.hours for row in rows)
     jobs = sum(row.jobs for row in rows)
     said = f"{jobs} jobs, {_hours(hours)} GPU-hours: about {_hours(hours / gpus)} h on {gpus} GPUs at full utilisation."
-    scaled = (
-        f" {finished} jobs are finished; their hours are measured, and those of the others are scaled by them."
-        if finished
-        else ""
-    )
+    scaled = ""
+    if finished:
+        scaled = (
+            f" {finished} jobs are finished; the table has their measured hours, and scales the other jobs by the same ratio."
+        )
     # A checkpoint is deleted when the next one is complete.
     scratch = 2 * max((row.memory.checkpoint for row in rows), default=0.0)
     kept = f"{plan.disk() / GB:,.0f} GB of disk for the models, and {scratch / GB:,.0f} GB for each training in progress."

@@ -145,7 +145,7 @@ def test_a_model_of_unknown_size_wants_a_number() -> None:
 
 
 def test_finished_jobs_correct_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their own hours count; jobs of the same row are scaled by them, and those of other rows by all finished jobs."""
+    """A row's finished jobs scale its other jobs. All finished jobs together scale the rows without a finished job."""
     monkeypatch.chdir(tmp_path)
     of = study("tofu-forget05-llama2")
     before = {(row.stage, row.holds): row for row in Plan(of).rows()}

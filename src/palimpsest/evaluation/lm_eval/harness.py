@@ -2,7 +2,8 @@
 
 lm-eval itself divides questions, not batches, so its numbers depend slightly on the number of processes. It pads every batch, on
 the right for scoring and on the left for generation; requests for which padding is not exact get a batch of their own. The
-others are batched by length, as many as keep the logits of a batch small: lm-eval computes those of all tokens.
+other requests share batches with requests of similar length. lm-eval computes the logits of every token, so the size of the
+logits limits a batch.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from palimpsest.models.layouts import exact_layouts
 
 Answer = TypeVar("Answer")
 
-# Numbers in the logits of a batch (2 GB in fp32, of which lm-eval keeps two copies); with a small vocabulary, tokens of a batch.
-LOGITS, TOKENS = 2**29, 2**13
+# The most numbers in the logits of a batch: 2 GB in fp32, and lm-eval keeps two copies.
+LOGITS = 2**29
+# The most tokens of a batch. It limits the batches of a model with a small vocabulary.
+TOKENS = 2**13
 
 
 class SharedHFLM(HFLM):  # type: ignore[misc]
