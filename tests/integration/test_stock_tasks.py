@@ -73,7 +73,7 @@ def test_a_data_set_without_the_files_of_a_task_is_one_line(root: Path, repo: Pa
 
 
 def test_a_data_set_that_is_not_listed_is_refused(tmp_path: Path) -> None:
-    with downloaded({REPO}, tmp_path, tmp_path), pytest.raises(UserError) as refused:
+    with downloaded({REPO: tmp_path}, tmp_path), pytest.raises(UserError) as refused:
         task.datasets.load_dataset(path="cais/other", name="x")
     assert (
         str(refused.value) == "suites: lm-eval: datasets: a task reads cais/other, which is not listed; name it with its commit"

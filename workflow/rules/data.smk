@@ -53,7 +53,7 @@ use rule external as data with:
         "Getting the data of {wildcards.benchmark}"
 
 
-# The data of stock tasks of lm-eval.
+# The data of stock tasks of lm-eval. It goes before trainings, so that a wrong task or commit shows early.
 use rule external as fetch with:
     input:
         unpack(_fetch.inputs),
@@ -61,6 +61,7 @@ use rule external as fetch with:
         manifest=_fetch.manifest,
     log:
         _fetch.log,
+    priority: 2
     localrule: True
     conda:
         "../../envs/evaluate.yaml"

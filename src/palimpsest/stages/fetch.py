@@ -25,7 +25,7 @@ def work(job: Job[Spec]) -> None:
         # A cached folder may have only the files that somebody has read, so without a network it is taken on trust.
         found = fetch_snapshot(repo, revision, "dataset", ["*"], whole=lambda _: is_offline())
         shutil.copytree(found, job.out / repo)
-    with downloaded(job.spec.datasets, job.out, job.scratch):
+    with downloaded({repo: job.out / repo for repo in job.spec.datasets}, job.scratch):
         for task in job.spec.tasks:
             try:
                 manager.load_task_or_group(task)

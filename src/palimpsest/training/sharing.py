@@ -42,7 +42,7 @@ class Sharing:
         self.device: torch.device = self.accelerator.device
         self._parts = _shard(model, self.device, is_mixed=used.precision == MIXED) if processes.is_sharded() else []
         self.model: nn.Module = model if self._parts else self.accelerator.prepare(model)
-        # Whether the optimiser has one kernel, which on a GPU keeps one copy of all weights fewer, and on the CPU is the fastest.
+        # The fused kernel of AdamW needs one copy of all weights less on a GPU, and is the fastest on a CPU.
         self.fuses = self.device.type == "cuda" or processes.is_offloaded()
 
     def accumulation(self, *, last: bool) -> AbstractContextManager[Any]:
@@ -119,8 +119,8 @@ def _bits(weight: Tensor) -> Tensor:
 def _shard(model: Any, device: torch.device, *, is_mixed: bool) -> list[Any]:
     """Shard every weight over the processes; return a module of each part that is gathered as one.
 
-    Under bf16-mixed, the weights of matrix products are gathered in bf16, which is what autocast makes of them. This uses torch's
-    FSDP, because accelerate's would silently train a copy in each process if there is no GPU.
+    Under bf16-mixed, the weights of matrix products are gathered in bf16; autocast casts them anyway. This uses torch's FSDP,
+    because accelerate's would silently train a copy in each process if there is no GPU.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
@@ -130,19 +130,18 @@ def _shard(model: Any, device: torch.device, *, is_mixed: bool) -> list[Any]:
     shard: Any = partial(fully_shard, mesh=mesh, reshard_after_forward=False, offload_policy=place)
     half = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     layers = [module for module in model.modules() if type(module).__name__ in (model._no_split_modules or ())]
-    matrices = _matrices(model) if is_mixed else []
+    left = _matrices(model) if is_mixed else set()
     parts: list[Any] = []
     for module in [*layers, model]:
-        inside = set(module.modules())
-        if own := [matrix for matrix in matrices if matrix in inside]:
-            matrices = [matrix for matrix in matrices if matrix not in inside]
+        if own := [each for each in module.modules() if each in left]:
+            left.difference_update(own)
             parts.append(shard(own, mp_policy=half)[0])
         parts.append(shard(module))
     return parts
 
 
-def _matrices(model: nn.Module) -> list[nn.Module]:
+def _matrices(model: nn.Module) -> set[nn.Module]:
     """Return the linear layers whose weights no other module uses."""
     users = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    return [layer for layer in layers if all(users[id(weight)] == 1 for weight in layer.parameters())]
+    return {layer for layer in layers if all(users[id(weight)] == 1 for weight in layer.parameters())}

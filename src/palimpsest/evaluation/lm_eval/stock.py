@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def downloaded(datasets: Collection[str], folder: Path, cache: Path) -> Iterator[None]:
-    """Let tasks that are made within this block read the data sets in a folder; `cache` is the cache for them.
+def downloaded(folders: Mapping[str, Path], cache: Path) -> Iterator[None]:
+    """Let tasks that are made within this block read data sets in their folders, by name; `cache` is the cache for them.
 
     lm-eval has no setting for it. Raises UserError when a task reads another data set.
     """
@@ -26,8 +26,8 @@ def downloaded(datasets: Collection[str], folder: Path, cache: Path) -> Iterator
     load = task.datasets.load_dataset
 
     def read(path: str, *args: Any, **options: Any) -> Any:
-        if path in datasets:
-            return load(str(folder / path), *args, **options, cache_dir=str(cache))
+        if path in folders:
+            return load(str(folders[path]), *args, **options, cache_dir=str(cache))
         if path in FORMATS or Path(path).exists():
             return load(path, *args, **options)
         raise UserError(f"suites: lm-eval: datasets: a task reads {path}, which is not listed; name it with its commit")

@@ -63,7 +63,8 @@ def evaluate_lm_eval(
             " of each question; save the tokenizer without it"
         )
     harness = SharedHFLM(pretrained=model, tokenizer=tokenizer)
-    with downloaded(suite.datasets, datasets or Path(), cache):
+    folders = {name: datasets / name for name in suite.datasets} if datasets else {}
+    with downloaded(folders, cache):
         result = simple_evaluate(model=harness, tasks=tasks, task_manager=manager, limit=suite.limit, log_samples=False)
     # lm-eval returns the result only to the main process.
     return {task: _numbers(values) for task, values in sorted(result["results"].items())} if result else {}

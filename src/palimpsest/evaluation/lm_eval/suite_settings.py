@@ -100,7 +100,9 @@ def _members(group: dict[str, Any]) -> list[str]:
 
 def _hub_paths(task: str | dict[str, Any]) -> set[str]:
     """Return the data sets of the Hub that a complete config names."""
-    configs = [] if isinstance(task, str) else [task, *(each for each in task.get("task", ()) if isinstance(each, dict))]
+    if isinstance(task, str):
+        return set()
+    configs = [task, *(each for each in (task["task"] if "group" in task else []) if isinstance(each, dict))]
     paths = {path for config in configs if isinstance(path := config.get("dataset_path"), str)}
     return {path for path in paths if path not in FORMATS and not path.startswith(("{", "/", "."))}
 
