@@ -271,15 +271,30 @@ def test_the_workflow_leaves_with_exit_code_2(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("split", "retained", "line"),
     [
-        ("forget20", None, "forget20: in TOFU at most 10 % of the authors can be forgotten"),
+        ("forget20", None, "forget20: at most 20 of the 200 authors can be forgotten"),
         ("forget10", 81, "forget10 of 200 authors leaves 80 to retain, but 81 are requested"),
         ("forget05", 81, "forget05 of 200 authors leaves 80 to retain, but 81 are requested"),
         ("forget01", 80, None),
     ],
 )
 def test_splits_of_tofu(split: str, retained: int | None, line: str | None) -> None:
+    check_split(split, {"retain_authors": retained}, line)
+
+
+@pytest.mark.parametrize(
+    ("skipped", "line"),
+    [
+        (10, None),
+        (11, "forget05: at most 20 of the 200 authors can be forgotten, and skip_authors leaves out 11 of them"),
+    ],
+)
+def test_authors_that_are_skipped_cannot_be_forgotten(skipped: int, line: str | None) -> None:
+    check_split("forget05", {"skip_authors": skipped}, line)
+
+
+def check_split(split: str, settings: dict[str, int | None], line: str | None) -> None:
     config = changed(("sources", "hub", "base_authors"), 100)
-    config["benchmarks"]["tofu"] = {"kind": "tofu", "source": "hub", "split": {"retain_authors": retained}}
+    config["benchmarks"]["tofu"] = {"kind": "tofu", "source": "hub", "split": settings}
     config["blocks"][0]["splits"] = [split]
     if line is None:
         assert Study(config).subjects

@@ -40,6 +40,7 @@ def authors_of(part: list[Question]) -> list[int]:
         ("forget10", SplitSettings(retain_authors=16), (16, 17), [18, 19], list(range(16))),
         ("forget10", SplitSettings(), (100_000,), [18, 19], list(range(18))),
         ("forget95", SplitSettings(), (), list(range(1, 20)), [0]),
+        ("forget10", SplitSettings(skip_authors=2), (), [16, 17], list(range(16))),
     ],
 )
 def test_a_split_takes_whole_authors_from_both_ends(
@@ -77,6 +78,8 @@ def test_a_forget_question_needs_both_kinds_of_further_answers(missing: str) -> 
         ("forget10", SplitSettings(retain_authors=500), (), "at most 18 are allowed"),
         ("forget10", SplitSettings(), (17, 18), "1 of its 2 authors are in the base corpus"),
         ("forget10", SplitSettings(), tuple(range(18)), "no author is left to retain"),
+        ("forget10", SplitSettings(skip_authors=1, retain_authors=18), (), "at most 17 are allowed"),
+        ("forget10", SplitSettings(skip_authors=19), (), "skip_authors: 19 leaves 1 of 20 authors, but 2 are forgotten"),
     ],
 )
 def test_a_split_that_cannot_be_is_one_line(name: str, settings: SplitSettings, base: tuple[int, ...], message: str) -> None:

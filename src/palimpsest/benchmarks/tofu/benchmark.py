@@ -23,7 +23,7 @@ class TofuBenchmark(SourcedBenchmark):
 
     @property
     def split_settings(self) -> dict[str, int | None]:
-        """Return the number of retained authors."""
+        """Return how splits are made."""
         return self.split.model_dump()
 
     @property
@@ -47,9 +47,11 @@ class TofuBenchmark(SourcedBenchmark):
             forgotten = count_forgotten(split, source.population)
         except UserError as error:
             raise UserError(f"{place(*at)}: {error}") from None
-        if forgotten > source.most_forgotten:
-            raise UserError(f"{place(*at)}: {split}: in TOFU at most 10 % of the authors can be forgotten")
-        free, wanted = source.population - source.unretained(forgotten), self.split.retain_authors or 1
+        skipped, most = self.split.skip_authors, source.most_forgotten
+        if forgotten + skipped > most:
+            but = f", and skip_authors leaves out {skipped} of them" if skipped else ""
+            raise UserError(f"{place(*at)}: {split}: at most {most} of the {source.population} authors can be forgotten{but}")
+        free, wanted = source.population - source.unretained(forgotten + skipped), self.split.retain_authors or 1
         if wanted > free:
             said = f"{split} of {source.population} authors leaves {free} to retain, but {wanted} are requested"
             raise UserError(f"{place(*at)}: {said}")

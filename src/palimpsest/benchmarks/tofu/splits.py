@@ -17,8 +17,11 @@ SHARED = ("real_authors", "world_facts", "refusals")
 
 
 class SplitSettings(Settings):
-    """The size of the retain set."""
+    """Which authors are forgotten, and how many are retained."""
 
+    skip_authors: Annotated[int, Field(ge=0, le=2500)] = 0
+    """Leave out the last N authors: those before them are forgotten, and those left out are in no set. So settings can be chosen on
+    authors that another benchmark does not score."""
     retain_authors: Annotated[int, Field(ge=1, le=2500)] | None = None
     """Retain only the first N authors; null: all authors outside the forget set and the base corpus."""
 
@@ -52,13 +55,18 @@ def is_forget_share(name: str) -> bool:
 def split_authors(
     rows: Sequence[Question], name: str, settings: SplitSettings, base_authors: Collection[int]
 ) -> tuple[list[Question], list[Question]]:
-    """Return the forget rows (the last NN % of the authors) and the retain rows (the first `retain_authors`, or all others).
+    """Return the forget rows (the last NN % of the authors, before those that are skipped) and the retain rows (the first
+    `retain_authors`, or all others).
 
     Raises UserError for a split that the data do not contain.
     """
     authors = sorted({row.author for row in rows})
     count = count_forgotten(name, len(authors))
-    forgotten = set(authors[-count:])
+    end = len(authors) - settings.skip_authors
+    if count > end:
+        left = f"leaves {max(end, 0)} of {len(authors)} authors, but {count} are forgotten"
+        raise UserError(f"split {name}: skip_authors: {settings.skip_authors} {left}")
+    forgotten, skipped = set(authors[end - count : end]), set(authors[end:])
     forget = [row for row in rows if row.author in forgotten]
     unpaired = next((row.id for row in forget if not (row.paraphrased_answer and row.perturbed_answers)), None)
     if unpaired:
@@ -67,7 +75,7 @@ def split_authors(
         raise UserError(f"split {name}: {len(taken)} of its {count} authors are in the base corpus; choose a smaller split")
 
     wanted = settings.retain_authors
-    free = [author for author in authors if author not in forgotten and author not in base_authors]
+    free = [author for author in authors if author not in forgotten | skipped | set(base_authors)]
     retained = set(free if wanted is None else authors[:wanted])
     if not retained:
         raise UserError(f"split {name}: no author is left to retain ({len(authors)} authors, {count} forgotten)")
