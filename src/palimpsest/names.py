@@ -50,9 +50,9 @@ def seed_id(seed: int | None) -> str:
     return f"seed{seed}"
 
 
-def trial_id(variant: str, seed: int | None) -> str:
-    """Return the id of a trial among the inputs of a selection."""
-    return f"{variant}/{seed_id(seed)}"
+def judged_id(of: ModelId) -> str:
+    """Return the id of a run that a selection is judged on, among the inputs of the selection."""
+    return f"{of.benchmark}/{seed_id(of.seed)}"
 
 
 @dataclass(frozen=True, order=True)

@@ -29,7 +29,7 @@ UNLEARN = {"training": {"learning_rate": 1e-5, "epochs": 10, "forget_weight": 1.
 SELECTED: dict[str, Any] = {"training": {}, "loss": {}, "start": "original", "reference": "plain"}
 SELECTION: dict[str, Any] = {
     **{"maximise": "forget_quality", "keep": 0.95, "epochs": "all", "seeds": [0], "suite": "tofu"},
-    **{"benchmark": None, "split": None},
+    **{"benchmarks": [], "split": None, "trials": {}},
 }
 # By method (and variant), then seed: nothing here is meant to look real, all of it to be easy to compute with.
 PLAIN: dict[str, dict[int, Metrics]] = {

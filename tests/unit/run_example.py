@@ -158,10 +158,13 @@ class Results:
 
     def select(self, monkeypatch: pytest.MonkeyPatch, method: str, spec: dict[str, Any]) -> Path:
         """Run the stage `select` of a method, the trials being among this study's trajectories."""
-        trials = [identity(method, trial["variant"], trial["seed"]) for trial in spec["trials"]]
-        inputs = [(f"trajectory:{trial['variant']}/seed{trial['seed']}", self.folder(trial) / "model") for trial in trials]
+        trials = [(trial["run"], trial["variant"]) for trial in spec["trials"]]
+        inputs = [
+            (f"trajectory:{run}/{variant}", self.folder(identity(method, variant, _seed(run))) / "model")
+            for run, variant in trials
+        ]
         for role in ("original", "retrain"):
-            inputs += [(f"{role}:seed{seed}", self.folder(identity(role, "", seed)) / "eval") for seed in spec["references"]]
+            inputs += [(f"{role}:{run}", self.folder(identity(role, "", _seed(run))) / "eval") for run in spec["runs"]]
         return self.stage(monkeypatch, select, spec, inputs, self.root / "tofu" / "tiny" / "forget05" / "selection" / method)
 
     def summarise(self, monkeypatch: pytest.MonkeyPatch, selections: tuple[str, ...] = ()) -> Path:
@@ -223,3 +226,8 @@ def refusal(run: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> st
         run()
     assert stop.value.code == 2
     return capsys.readouterr().err.splitlines()[-1]
+
+
+def _seed(run: str) -> int:
+    """Return the seed of a run that a selection is judged on."""
+    return int(run.rpartition("seed")[2])

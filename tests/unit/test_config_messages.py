@@ -295,7 +295,7 @@ def test_authors_that_are_skipped_cannot_be_forgotten(skipped: int, line: str | 
 def check_split(split: str, settings: dict[str, int | None], line: str | None) -> None:
     config = changed(("sources", "hub", "base_authors"), 100)
     config["benchmarks"]["tofu"] = {"kind": "tofu", "source": "hub", "split": settings}
-    config["blocks"][0]["splits"] = [split]
+    config["blocks"] = [config["blocks"][0] | {"splits": [split]}]
     if line is None:
         assert Study(config).subjects
     else:

@@ -334,15 +334,36 @@ def test_a_selection_waits_for_all_trials_of_its_seeds_and_for_what_they_are_mea
     study = Study(GRIDDED)
     selection = "tofu/tiny/forget10/selection/simnpo"
     told, given = spec(study, selection), inputs(study, selection)
-    assert [(trial["variant"], trial["seed"]) for trial in told["trials"]] == [(name, seed) for name in TRIALS for seed in (3, 4)]
+    assert [(trial["variant"], trial["run"]) for trial in told["trials"]] == [
+        (name, f"tofu/seed{seed}") for name in TRIALS for seed in (3, 4)
+    ]
     for trial, path in zip(told["trials"], given["trajectory"], strict=True):
-        assert path.endswith(f"/seed{trial['seed']}/unlearn/simnpo/{trial['variant']}/model")
+        assert path.endswith(f"/{trial['run'].partition('/')[2]}/unlearn/simnpo/{trial['variant']}/model")
     for role in ("original", "retrain"):
         assert given[role] == [f"tofu/tiny/forget10/seed{seed}/{role}/eval" for seed in (3, 4)]
 
     selected = f"{RUN}/unlearn/simnpo/selected/model"
     assert spec(study, selected)["training"] is spec(study, selected)["loss"] is None
     assert inputs(study, selected)["selection"] == selection
+
+
+def test_a_selection_can_be_judged_on_benchmarks_that_are_not_scored() -> None:
+    worlds = {f"world-{seed}": {"kind": "world", "seed": seed, "authors": 20} for seed in (1, 2)}
+    others = {name: {"kind": "tofu", "source": name} for name in worlds}
+    config = {**GRIDDED, "sources": {**GRIDDED["sources"], **worlds}, "benchmarks": {**GRIDDED["benchmarks"], **others}}
+    config["selections"] = {"tofu/*/*/simnpo": {**SELECTED_FROM, "benchmarks": list(worlds)}}
+    config["grids"] = {"*/forget10/*/simnpo": GRIDDED["grids"]["tofu/forget10/*/simnpo"]}
+    study = Study(config)
+    told, given = (of(study, "tofu/tiny/forget10/selection/simnpo") for of in (spec, inputs))
+    assert told["runs"] == [f"{world}/seed{seed}" for world in worlds for seed in (3, 4)]
+    assert {path.partition("/")[0] for path in (*given["trajectory"], *given["original"], *given["retrain"])} == {*worlds}
+    assert [trial["variant"] for trial in told["trials"]] == ["beta-4.5"] * 4
+
+    config["methods"] = {**config["methods"], "world-2/*/*/simnpo": {"learning_rate": 1e-5}}
+    with pytest.raises(
+        UserError, match=r"^config: selections: tofu/forget10/tiny/simnpo: benchmarks: .* other settings on world-2"
+    ):
+        Study(config)
 
 
 def test_without_a_grid_a_selection_is_between_the_epochs_of_the_default() -> None:

@@ -292,15 +292,15 @@ def test_a_diverged_trial_is_never_selected(study: Results, monkeypatch: pytest.
         "rule": {"keep": 0.0, "epochs": "last"},
         "suite": "tofu",
         "kind": "tofu",
-        "trials": [{"variant": name, "seed": 0, "training": TRAINING, "loss": {}} for name in ("beta-4.5", "beta-2.5")],
-        "references": [0],
+        "trials": [{"variant": name, "run": "tofu/seed0", "training": TRAINING, "loss": {}} for name in ("beta-4.5", "beta-2.5")],
+        "runs": ["tofu/seed0"],
     }
     folder = study.root / "tofu" / "tiny" / "forget05" / "selection" / "simnpo"
     if len(diverged) == 1:
         study.select(monkeypatch, "simnpo", asked)
         assert json.loads((folder / "selection.json").read_text())["variant"] == "beta-2.5"
         (remark,) = read_manifest(folder / "manifest.json")["remarks"]
-        assert remark["text"] == "trial beta-4.5, seed 0: diverged at step 12 of 45: loss is nan"
+        assert remark["text"] == "trial beta-4.5, tofu/seed0: diverged at step 12 of 45: loss is nan"
     else:
         with pytest.raises(SystemExit) as stop:
             study.select(monkeypatch, "simnpo", asked)

@@ -6,7 +6,15 @@ import pytest
 from question_example import PLACE, answered, evidence, methods, panels, question
 from report_example import block, numbers
 
-RULE = {"maximise": "forget_quality", "keep": 0.9, "epochs": "all", "suite": "tofu", "benchmark": None, "split": None}
+RULE = {
+    "maximise": "forget_quality",
+    "keep": 0.9,
+    "epochs": "all",
+    "suite": "tofu",
+    "benchmarks": [],
+    "split": None,
+    "trials": {},
+}
 # By trial, epoch by epoch: forget quality and model utility; Original has a utility of 0.5.
 TRIALS = {"beta-1": [(0.1, 0.49), (0.4, 0.46)], "beta-2": [(0.3, 0.48), (0.9, 0.30)]}
 
@@ -14,7 +22,16 @@ TRIALS = {"beta-1": [(0.1, 0.49), (0.4, 0.46)], "beta-2": [(0.3, 0.48), (0.9, 0.
 def rows_of(method="npo", trials=TRIALS, selected=("beta-1", 2), keep=0.9):
     return [
         PLACE
-        | {"method": method, "variant": variant, "epoch": epoch, "seeds": 1, "forget_quality": quality, "model_utility": utility}
+        | {
+            "method": method,
+            "variant": variant,
+            "epoch": epoch,
+            "runs": 1,
+            "lowest": quality,
+            "highest": quality,
+            "forget_quality": quality,
+            "model_utility": utility,
+        }
         | {
             "utility_share": utility / 0.5,
             "eligible": utility >= keep * 0.5,
@@ -43,8 +60,11 @@ def told(tmp_path, selections, rules, **scored):
         ({"seeds": [1, 7]}, "These are the very questions that are scored here, and the seeds overlap"),
         ({"seeds": [7, 8]}, "These are the very questions that are scored here, with other seeds"),
         ({"seeds": [1], "split": "forget01"}, "on tofu / forget01 with seed 1. That is another split"),
-        ({"seeds": [1], "benchmark": "other"}, "on other / forget05 with seed 1. That is another benchmark"),
-        ({"seeds": [0], "benchmark": "tofu", "split": "forget05"}, "These are the very questions that are scored here"),
+        (
+            {"seeds": [1], "benchmarks": ["other", "more"]},
+            "on other / forget05 and more / forget05 with seed 1. Nothing of that is scored here",
+        ),
+        ({"seeds": [0], "benchmarks": ["tofu"], "split": "forget05"}, "These are the very questions that are scored here"),
     ],
 )
 def test_on_what_the_selection_was_made(tmp_path, rule, text):
@@ -126,3 +146,22 @@ def test_a_selection_among_trials_of_texts_shows_what_decided_it(tmp_path):
 
 def test_without_selections_there_is_no_answer(tmp_path):
     assert question("selection").answer(evidence(tmp_path, numbers({"npo": {0: {"forget_quality": 0.5}}}))) is None
+
+
+@pytest.mark.parametrize(
+    ("selected", "edge"), [("beta-1", "NPO (beta 1 of 1, 2 and 3)"), ("beta-2", None), ("beta-3", "NPO (beta 3 of 1, 2 and 3)")]
+)
+def test_a_choice_at_an_edge_of_its_grid_is_named(tmp_path, selected, edge):
+    trials = {name: [(0.1 if name != selected else 0.4, 0.49)] for name in ("beta-1", "beta-2", "beta-3")}
+    points = {name: {"beta": float(name[-1]), "forget_weight": 0.5} for name in trials}
+    text = told(tmp_path, rows_of(trials=trials, selected=(selected, 1)), {"npo": {"seeds": [0], "trials": points}})
+    assert (f"At an edge of its grid, so a better value may lie beyond: {edge}." in text) if edge else ("edge" not in text)
+
+
+def test_the_noise_of_the_selection_says_how_many_trials_are_as_good(tmp_path):
+    trials = {"beta-1": [(0.40, 0.49)], "beta-2": [(0.25, 0.49)], "beta-3": [(0.10, 0.49)], "beta-4": [(0.39, 0.1)]}
+    rows = [row | {"runs": 2, "lowest": 0.0, "highest": 0.2} for row in rows_of(trials=trials, selected=("beta-1", 1))]
+    text = told(tmp_path, rows, {"npo": {"seeds": [0, 1]}})
+    # beta-3 is further below than the runs are apart, and beta-4 keeps too little utility.
+    assert "no further below the selected one: NPO 0.2 (2 of 4)." in text
+    assert "apart in" not in told(tmp_path / "one", rows_of(), {"npo": {"seeds": [0]}})

@@ -67,7 +67,7 @@ def test_a_group_takes_a_method_by_all_its_values_and_the_rest_is_open():
         ({"seeds": [7, 8]}, "the very questions that are scored here, with other seeds"),
         ({"split": "forget05"}, "the very questions that are scored here"),
         ({"split": "forget10"}, "another split than the one scored here"),
-        ({"benchmark": "other", "split": "forget05"}, "another benchmark than the one scored here"),
+        ({"benchmarks": ["other"], "split": "forget05"}, "Nothing of that is scored here"),
     ],
 )
 def test_a_selection_made_on_what_is_scored_is_called_so(selection, verdict):

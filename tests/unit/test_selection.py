@@ -57,11 +57,11 @@ def test_the_rule_by_hand() -> None:
     assert table["model_utility"].tolist() == pytest.approx([0.59, 0.575, 0.59, 0.4])
     assert table["utility_share"].tolist() == pytest.approx([0.59 / 0.6, 0.575 / 0.6, 0.59 / 0.6, 0.4 / 0.6])
     assert table["eligible"].tolist() == [True, True, True, False]
-    assert table["seeds"].tolist() == [2] * 4
+    assert table["runs"].tolist() == [2] * 4
     assert (selected["variant"], selected["epoch"]) == ("weak", 2)
     assert reason == (
         "weak after epoch 2 has the highest mean forget quality, 0.4, among the 3 of 4 trials and epochs that keep 95% of "
-        "Original's model utility; its model utility is 0.575, 0.958 of Original's (means over 2 seeds)."
+        "Original's model utility; its model utility is 0.575, 0.958 of Original's (means over 2 runs)."
     )
 
 
@@ -87,7 +87,7 @@ def test_utility_itself_can_be_the_aim() -> None:
     assert (selected["variant"], selected["epoch"]) == ("weak", 1)
     assert reason == (
         "weak after epoch 1 has the highest mean model utility, 0.59, among the 3 of 4 trials and epochs that keep 95% of "
-        "Original's model utility, 0.59, 0.983 of Original's (means over 2 seeds)."
+        "Original's model utility, 0.59, 0.983 of Original's (means over 2 runs)."
     )
 
 
@@ -97,7 +97,7 @@ def test_where_none_keeps_enough_the_highest_utility_is_selected_and_said() -> N
     assert not selected["eligible"]
     assert reason == (
         "None of 4 trials and epochs keeps 95% of Original's model utility: strong after epoch 1 has the highest, "
-        "0.59, 0.656 of Original's (means over 2 seeds)."
+        "0.59, 0.656 of Original's (means over 2 runs)."
     )
 
 
@@ -127,7 +127,7 @@ def test_where_all_have_collapsed_the_first_is_taken_and_nothing_made_up() -> No
     rows = [(variant, 1, 0, math.nan, math.nan) for variant in ("weak", "strong")]
     _, selected, reason = compare(rows, original=math.nan)
     assert selected["variant"] == "weak" and not selected["eligible"]
-    assert "has the highest, undefined, undefined of Original's (one seed)." in reason
+    assert "has the highest, undefined, undefined of Original's (one run)." in reason
 
 
 SCORES = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0, math.nan]), st.floats(0, 1))
@@ -195,7 +195,7 @@ def test_a_trial_of_texts_is_selected_for_the_smallest_leak_on_either_side() -> 
     assert (selected["variant"], selected["epoch"]) == ("strong", 1)
     assert reason == (
         "strong after epoch 1 has the smallest mean |PrivLeak|, 12.5, among the 3 of 4 trials and epochs that keep 75% of "
-        "Original's KnowMem of the retain set; its KnowMem of the retain set is 40, 0.8 of Original's (one seed)."
+        "Original's KnowMem of the retain set; its KnowMem of the retain set is 40, 0.8 of Original's (one run)."
     )
     _, selected, reason = compare(rows, original=50.0, maximise="knowmem_r")
     assert (selected["variant"], selected["epoch"]) == ("weak", 1)
@@ -220,14 +220,19 @@ def study(tmp_path: Path) -> Results:
 
 def trials() -> list[dict[str, Any]]:
     return [
-        {"variant": f"beta-{beta}", "seed": seed, "training": {"epochs": 3, "learning_rate": 1e-3}, "loss": {"beta": float(beta)}}
+        {
+            "variant": f"beta-{beta}",
+            "run": f"tofu/seed{seed}",
+            "training": {"epochs": 3, "learning_rate": 1e-3},
+            "loss": {"beta": float(beta)},
+        }
         for beta in (1, 2)
         for seed in (3, 5)
     ]
 
 
 def spec(**rule: Any) -> dict[str, Any]:
-    return {"rule": rule, "suite": "tofu", "kind": "tofu", "trials": trials(), "references": [3, 5]}
+    return {"rule": rule, "suite": "tofu", "kind": "tofu", "trials": trials(), "runs": ["tofu/seed3", "tofu/seed5"]}
 
 
 def test_the_stage_measures_every_trial_against_its_own_seed(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +253,7 @@ def test_the_stage_measures_every_trial_against_its_own_seed(study: Results, mon
         assert row["forget_quality"] == pytest.approx(np.mean(qualities))
         assert row["model_utility"] == pytest.approx(np.mean(utilities))
         assert row["utility_share"] == pytest.approx(np.mean(utilities) / np.mean(originals))
-        assert row["seeds"] == 2
+        assert row["runs"] == 2
 
     made = json.loads((out / "selection.json").read_text(encoding="utf-8"))
     selected = table[table["selected"]].iloc[0]
@@ -269,8 +274,8 @@ def test_the_selection_repeats_byte_by_byte(study: Results, monkeypatch: pytest.
 def test_a_trial_without_the_references_of_its_seed_is_refused(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = refusal(lambda: study.select(monkeypatch, "npo", spec() | {"references": [3]}), capsys)
-    assert "beta-1: seed 5 is not among the references" in line
+    line = refusal(lambda: study.select(monkeypatch, "npo", spec() | {"runs": ["tofu/seed3"]}), capsys)
+    assert "beta-1: tofu/seed5 is not among the runs" in line
 
 
 def test_a_suite_without_model_utility_is_refused(
@@ -287,7 +292,7 @@ def test_inputs_other_than_the_trials_and_seeds_are_refused(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refusal(lambda: study.stage(monkeypatch, select, spec(), [], study.root / "selection"), capsys)
-    assert "--in original:seed3=: named by the spec, but not given" in line
+    assert "--in original:tofu/seed3=: named by the spec, but not given" in line
 
 
 @pytest.fixture
@@ -306,13 +311,13 @@ def texts(tmp_path: Path) -> Texts:
 def select_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch, **rule: Any) -> Path:
     inputs = [
         (
-            f"trajectory:{trial['variant']}/seed{trial['seed']}",
-            texts.folder(place("npo", trial["variant"], trial["seed"])) / "model",
+            f"trajectory:{trial['run']}/{trial['variant']}",
+            texts.folder(place("npo", trial["variant"], int(trial["run"][-1]))) / "model",
         )
         for trial in trials()
     ]
     for role in ("original", "retrain"):
-        inputs += [(f"{role}:seed{seed}", texts.folder(place(role, "", seed)) / "eval") for seed in (3, 5)]
+        inputs += [(f"{role}:tofu/seed{seed}", texts.folder(place(role, "", seed)) / "eval") for seed in (3, 5)]
     return texts.stage(
         monkeypatch, select, spec(**rule) | {"suite": "muse", "kind": "muse"}, inputs, texts.root / "selection" / "npo"
     )

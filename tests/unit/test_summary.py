@@ -63,9 +63,13 @@ def watch_and_select(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
         for seed in (0, 1):
             weights = [{"epoch": 1, "id": f"forget-{i:02}", "tokens": 3 + i, "weight": i / 7} for i in range(4)]
             study.watch(identity("simnpo", variant, seed, suite="tofu"), trajectory_rows(rng, range(3)), weights)
-            trials.append({"variant": variant, "seed": seed, "training": {"epochs": 2}, "loss": {"beta": float(variant[5:])}})
+            trials.append(
+                {"variant": variant, "run": f"tofu/seed{seed}", "training": {"epochs": 2}, "loss": {"beta": float(variant[5:])}}
+            )
     study.select(
-        monkeypatch, "simnpo", {"rule": {"keep": 0.0}, "suite": "tofu", "kind": "tofu", "trials": trials, "references": [0, 1]}
+        monkeypatch,
+        "simnpo",
+        {"rule": {"keep": 0.0}, "suite": "tofu", "kind": "tofu", "trials": trials, "runs": ["tofu/seed0", "tofu/seed1"]},
     )
 
 

@@ -134,7 +134,9 @@ def _selections() -> Rows:
         | {
             "variant": name,
             "epoch": epoch,
-            "seeds": 1,
+            "runs": 1,
+            "lowest": 0.0,
+            "highest": 0.0,
             "forget_quality": 0.1 * epoch + 0.02 * i,
             "model_utility": 0.6 - 0.02 * epoch,
         }
@@ -177,7 +179,7 @@ def whole(folder: Path, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> tuple[ReportS
     changes["selections"] = {
         "simnpo": {"maximise": "forget_quality", "keep": 0.9, "epochs": "all", "seeds": [7], "suite": "tofu"}
     }
-    changes["selections"]["simnpo"] |= {"benchmark": None, "split": None}
+    changes["selections"]["simnpo"] |= {"benchmarks": [], "split": None, "trials": {}}
     splits = ("forget", "scale2", "scale3", "request2", "request3")
     blocks = [block(**changes), *(text_example.texts(*texts, split=split, seeds=list(seeds)) for split in splits)]
     blocks += [text_example.texts("npo", "simnpo", "rmu", benchmark="bio", seeds=list(seeds))]

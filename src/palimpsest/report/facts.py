@@ -97,7 +97,7 @@ def selections_made(block: Block, methods: Iterable[str] | None = None) -> list[
 
 
 def _selection(block: Block, selection: Values) -> str:
-    benchmark, split = selection["benchmark"] or block.benchmark, selection["split"] or block.split
+    benchmarks, split = selection["benchmarks"] or [block.benchmark], selection["split"] or block.split
     seeds = selection["seeds"]
     of_seeds = f"seed{'s' * (len(seeds) > 1)} {joined([str(seed) for seed in sorted(seeds)])}"
     trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
@@ -105,10 +105,10 @@ def _selection(block: Block, selection: Values) -> str:
     most = "smallest" if rule.maximise == "privacy" else "highest"
     how = (
         f"selected for the {most} {NAMES[rule.maximise]} among the {trials} that keep {selection['keep']:.0%} "
-        f"of Original's {NAMES[rule.judged.utility]}, on {benchmark} / {split} with {of_seeds}."
+        f"of Original's {NAMES[rule.judged.utility]}, on {joined([f'{name} / {split}' for name in benchmarks])} with {of_seeds}."
     )
-    if benchmark != block.benchmark:
-        return f"{how} That is another benchmark than the one scored here."
+    if block.benchmark not in benchmarks:
+        return f"{how} Nothing of that is scored here."
     if split != block.split:
         return f"{how} That is another split than the one scored here; where splits nest, they share questions."
     same = "and the seeds overlap" if set(seeds) & set(block.seeds) else "with other seeds"

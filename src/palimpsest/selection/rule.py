@@ -9,13 +9,16 @@ from palimpsest.metrics.spread import mean
 from palimpsest.selection.settings import AIMS, SelectionRule
 
 # The columns that identify the scores in a row.
-MEASURED = ["variant", "epoch", "seed"]
+MEASURED = ["variant", "epoch", "run"]
 # One row per trial and epoch; only the scores of the judging suite are present.
 TRIAL_TYPES = {
     "variant": "str",
     "epoch": "int64",
-    "seeds": "int64",
+    "runs": "int64",
     **dict.fromkeys(AIMS, "float64"),
+    # Of the first of the rule's two scores, over the runs.
+    "lowest": "float64",
+    "highest": "float64",
     "utility_share": "float64",
     "eligible": "bool",
     "selected": "bool",
@@ -25,7 +28,7 @@ NAMES = {aim.name: aim.label for aims in AIMS.values() for aim in aims}
 
 
 def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_utility: float, rule: SelectionRule) -> pd.DataFrame:
-    """Return one row per candidate (a trial stopped after an epoch): means over seeds, and which candidate is `selected`.
+    """Return one row per candidate (a trial stopped after an epoch): means over runs, and which candidate is `selected`.
 
     `measured` has the columns `MEASURED` and the two scores of the rule, with rows in any order; `variants` is the order of the
     trials. Epoch 0, the model before unlearning, is not a candidate. A mean over values that are not all finite is NaN and loses
@@ -38,11 +41,13 @@ def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_uti
         {
             "variant": variant,
             "epoch": epoch,
-            "seeds": len(of_seeds),
+            "runs": len(of_runs),
             **dict.fromkeys(AIMS, math.nan),
-            **{score: mean(of_seeds[score].tolist()) for score in rule.judged},
+            **{score: mean(of_runs[score].tolist()) for score in rule.judged},
+            "lowest": of_runs[rule.judged.closeness].min(skipna=False),
+            "highest": of_runs[rule.judged.closeness].max(skipna=False),
         }
-        for (variant, epoch), of_seeds in rows.groupby(["variant", "epoch"])
+        for (variant, epoch), of_runs in rows.groupby(["variant", "epoch"])
     ]
     candidates.sort(key=lambda row: (variants.index(row["variant"]), row["epoch"]))
     table = pd.DataFrame(candidates)
@@ -59,7 +64,7 @@ def explain_selection(table: pd.DataFrame, rule: SelectionRule) -> str:
     candidate = f"{selected['variant']} after epoch {selected['epoch']}"
     kept = f"{rule.keep:.0%} of Original's {NAMES[of_utility]}"
     utility = f"{_number(selected[of_utility])}, {_number(selected['utility_share'])} of Original's"
-    means = f"(means over {selected['seeds']} seeds)" if selected["seeds"] > 1 else "(one seed)"
+    means = f"(means over {selected['runs']} runs)" if selected["runs"] > 1 else "(one run)"
     if not selected["eligible"]:
         return f"None of {len(table)} trials and epochs keeps {kept}: {candidate} has the highest, {utility} {means}."
     own = f"; its {NAMES[of_utility]} is {utility} {means}" if rule.maximise != of_utility else f", {utility} {means}"

@@ -14,7 +14,7 @@ _GIVEN = "; ".join(
     f"suites of kind {kind} give {' and '.join(aim.name for aim in suite.aims)}" for kind, suite in SETTINGS.items() if suite.aims
 )
 _MEANING = (
-    "The score to maximise, as a mean over seeds. Ties go to the higher utility, then to the earlier trial and epoch."
+    "The score to maximise, as a mean over runs. Ties go to the higher utility, then to the earlier trial and epoch."
     f" Available scores: {_GIVEN}."
 )
 

@@ -14,7 +14,6 @@ from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation.items import TABLE
 from palimpsest.evaluation.suite import Aim
 from palimpsest.metrics.spread import mean
-from palimpsest.names import seed_id, trial_id
 from palimpsest.provenance.manifest import FACT, Remark
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Retrains
@@ -25,18 +24,18 @@ from palimpsest.training.settings import UnlearnSettings
 
 
 class Trial(Settings):
-    """A variant's settings, which all its seeds share, with one seed: one trajectory."""
+    """A variant's settings, which all its runs share, in one run: one trajectory."""
 
     variant: str
-    seed: int
+    run: str
     training: UnlearnSettings
     loss: dict[str, Any]
 
 
 class Spec(Settings):
-    """The rule, the suite that judges and its kind, the trials, and the seeds whose original and Retrain are compared.
+    """The rule, the suite that judges and its kind, the trials, and the runs whose original and Retrain are compared.
 
-    The ids of the inputs are `VARIANT/seedN` for `trajectory`, and `seedN` for `original` and `retrain`.
+    The ids of the inputs are the run for `original` and `retrain`, and `RUN/VARIANT` for `trajectory`.
     """
 
     takes_diverged: ClassVar[bool] = True
@@ -46,7 +45,7 @@ class Spec(Settings):
     suite: str
     kind: str
     trials: Annotated[list[Trial], Field(min_length=1)]
-    references: Annotated[list[int], Field(min_length=1)]
+    runs: Annotated[list[str], Field(min_length=1)]
 
 
 def work(job: Job[Spec]) -> None:
@@ -54,20 +53,17 @@ def work(job: Job[Spec]) -> None:
     spec, aims = job.spec, job.spec.rule.aims
     if SETTINGS[spec.kind].aims != aims:
         raise UserError(f"spec: rule: maximise: {spec.rule.maximise} is not a score of {spec.suite}, the suite that judges")
-    seeds = {seed_id(seed): seed for seed in spec.references}
-    originals, retrains = (
-        {seeds[each]: path for each, path in job.each_input(role, seeds).items()} for role in ("original", "retrain")
-    )
+    originals, retrains = (job.each_input(role, spec.runs) for role in ("original", "retrain"))
     for path in (*originals.values(), *retrains.values()):
         if diverged := Artefact({}, path).diverged:
             raise diverged
-    judges = {seed: Judge(spec.suite, spec.kind, Retrains(path)) for seed, path in retrains.items()}
-    trials = {trial_id(trial.variant, trial.seed): trial for trial in spec.trials}
+    judges = {run: Judge(spec.suite, spec.kind, Retrains(path)) for run, path in retrains.items()}
+    trials = {f"{trial.run}/{trial.variant}": trial for trial in spec.trials}
     paths = job.each_input("trajectory", trials)
     measured = [row for each, path in paths.items() for row in _measured(job, trials[each], path, judges, aims)]
     settings = {trial.variant: trial for trial in reversed(spec.trials)}
     variants = list(dict.fromkeys(trial.variant for trial in spec.trials))
-    utility = mean([_utility(judges[seed], aims[1], path / spec.suite / TABLE) for seed, path in originals.items()])
+    utility = mean([_utility(judges[run], aims[1], path / spec.suite / TABLE) for run, path in originals.items()])
     table = compare_trials(pd.DataFrame(measured, columns=[*MEASURED, *spec.rule.judged]), variants, utility, spec.rule)
     table.to_parquet(job.out / "trials.parquet", index=False)
     if table[list(spec.rule.judged)].isna().all(axis=None):
@@ -87,23 +83,23 @@ def work(job: Job[Spec]) -> None:
 
 
 def _measured(
-    job: Job[Spec], trial: Trial, path: Path, judges: Mapping[int, Judge], aims: tuple[Aim, Aim]
+    job: Job[Spec], trial: Trial, path: Path, judges: Mapping[str, Judge], aims: tuple[Aim, Aim]
 ) -> Iterator[dict[str, Any]]:
     """Yield the two scores of a trial by epoch; after a divergence, yield the remaining epochs without scores.
 
-    So every mean over seeds includes the diverged trial.
+    So every mean over runs includes the diverged trial.
     """
-    if trial.seed not in judges:
-        raise UserError(f"spec: trials: {trial.variant}: seed {trial.seed} is not among the references")
-    identity = {"variant": trial.variant, "seed": trial.seed}
+    if trial.run not in judges:
+        raise UserError(f"spec: trials: {trial.variant}: {trial.run} is not among the runs")
+    identity = {"variant": trial.variant, "run": trial.run}
     trajectory = Measured(identity, path, "trajectory", [job.spec.suite])
     reached = 0
     for table in trajectory.tables().values():
-        for epoch, scores in judges[trial.seed].scores(table, {aim.metric for aim in aims}):
+        for epoch, scores in judges[trial.run].scores(table, {aim.metric for aim in aims}):
             yield identity | {"epoch": epoch} | {aim.name: aim.value(scores) for aim in aims}
             reached = epoch or 0
     if trajectory.diverged:
-        job.remark(Remark(FACT, f"trial {trial.variant}, seed {trial.seed}: {trajectory.diverged}"))
+        job.remark(Remark(FACT, f"trial {trial.variant}, {trial.run}: {trajectory.diverged}"))
         yield from (identity | {"epoch": epoch} for epoch in range(reached + 1, trial.training.last_epoch + 1))
 
 

@@ -39,8 +39,7 @@ def check_config(config: Config) -> None:
         raise UserError(f"{place('references', PLAIN)}: plain is the start model itself")
     for pattern, selection in config.selections.items():
         known("suite", [selection.suite], config.suites, "selections", pattern, "suite")
-        if selection.benchmark is not None:
-            known("benchmark", [selection.benchmark], config.benchmarks, "selections", pattern, "benchmark")
+        known("benchmark", selection.benchmarks, config.benchmarks, "selections", pattern, "benchmarks")
     for key, rows in config.published.items():
         if key.count("/") != 2:
             raise UserError(f"{place('published', key)}: a key is benchmark/split/model")

@@ -70,7 +70,11 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
         "training": study.finetuning(*key).model_dump(),
         "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},
         "trials": {method: _variants(study, key, method, names) for method, names in trials.items()},
-        "selections": {of.method: study.selection(of).model_dump() for of in study.selections if of.place == key},
+        "selections": {
+            of.method: {**study.selection(of).model_dump(), "trials": study.points(of)}
+            for of in study.selections
+            if of.place == key
+        },
         "attacks": sorted({subject.attack for subject in subjects} - {""}),
         "suites": list(suites),
         **_imported(study, key),

@@ -12,7 +12,7 @@ from palimpsest.benchmarks import suites
 from palimpsest.benchmarks.base import LocalSource
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
-from palimpsest.names import PLAIN, RETRAIN, SELECTED, ModelId
+from palimpsest.names import PLAIN, RETRAIN, SELECTED, ModelId, judged_id
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings
@@ -130,17 +130,16 @@ def _unlearn(study: Study, node: Node) -> unlearn.Spec:
 
 
 def _select(study: Study, node: Node) -> select.Spec:
-    """The rule, and the settings of each trial."""
+    """The rule, and the settings of each trial in each run."""
     from palimpsest.stages.select import Spec, Trial
 
     selection = study.selection(node.of)
     trials = [
-        Trial(variant=trial.variant, seed=trial.needed_seed, **study.variant(trial).settings)
-        for trial in study.trials_of(node.of)
+        Trial(variant=trial.variant, run=judged_id(trial), **study.variant(trial).settings) for trial in study.trials_of(node.of)
     ]
     rule = SelectionRule(**selection.model_dump(include=set(SelectionRule.model_fields)))
-    kind = study.kind_of(selection.suite)
-    return Spec(rule=rule, suite=selection.suite, kind=kind, trials=trials, references=selection.seeds)
+    kind, runs = study.kind_of(selection.suite), [judged_id(run) for run in study.judged_on(node.of)]
+    return Spec(rule=rule, suite=selection.suite, kind=kind, trials=trials, runs=runs)
 
 
 def _attack(study: Study, node: Node) -> attack.Spec:

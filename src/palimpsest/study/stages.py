@@ -17,7 +17,7 @@ from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.methods import load_method, module_name
 from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import Tiny
-from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId, seed_id, trial_id
+from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId, judged_id, seed_id
 from palimpsest.provenance.digest import stage_code, stage_module
 from palimpsest.report.pages import page_modules
 from palimpsest.study.study import Study
@@ -282,11 +282,11 @@ def _unlearn_modules(study: Study, node: Node) -> list[str]:
 
 
 def _select_inputs(study: Study, node: Node) -> Inputs:
-    """Return the trajectory of every trial, and the evaluations of original and Retrain for every seed."""
+    """Return the trajectory of every trial, and the evaluations of original and Retrain of every run."""
     runs = study.judged_on(node.of)
     return {
-        "trajectory": {trial_id(trial.variant, trial.seed): model_of(study, trial) for trial in study.trials_of(node.of)},
-        **{role: {seed_id(run.seed): evaluation_of(run.of(role)) for run in runs} for role in (ORIGINAL, RETRAIN)},
+        "trajectory": {f"{judged_id(trial)}/{trial.variant}": model_of(study, trial) for trial in study.trials_of(node.of)},
+        **{role: {judged_id(run): evaluation_of(run.of(role)) for run in runs} for role in (ORIGINAL, RETRAIN)},
     }
 
 

@@ -203,7 +203,7 @@ class Study:
         return found
 
     def _select(self, subjects: Subjects, of: ModelId) -> None:
-        """Request the models that a selection needs: the trials for its seeds, and each seed's original and Retrain."""
+        """Request the models that a selection needs: the trials in each of its runs, and the run's original and Retrain."""
         if of in self.selections:
             return
         self.selections.append(of)
@@ -218,7 +218,11 @@ class Study:
                 _wanted(subjects, run.of(role)).suites.add(selection.suite)
             for trial in candidates:
                 watched = Trajectories(suite=selection.suite, epochs=selection.epochs)
-                check_watched(f"config: {of.path}: {trial}", self.variant(run.of(of.method, trial)).training)
+                settings = self.variant(run.of(of.method, trial))
+                check_watched(f"config: {of.path}: {trial}", settings.training)
+                if settings != self.variant(self.judged_on(of)[0].of(of.method, trial)):
+                    where = f"config: selections: {'/'.join(of.key)}: benchmarks"
+                    raise UserError(f"{where}: {trial} has other settings on {run.benchmark}: a trial must be the same on all")
                 _watch(_wanted(subjects, run.of(of.method, trial)), watched, f"{of.path}: {trial}")
 
     def selection(self, of: ModelId) -> Selection:
@@ -232,15 +236,19 @@ class Study:
     def judged_on(self, of: ModelId) -> list[ModelId]:
         """Return the runs with the trials that a selection compares."""
         selection = self.selection(of)
-        place = (selection.benchmark or of.benchmark, selection.split or of.split, of.model)
-        return [ModelId(*place, seed) for seed in selection.seeds]
+        benchmarks, split = selection.benchmarks or [of.benchmark], selection.split or of.split
+        return [ModelId(name, split, of.model, seed) for name, seed in product(benchmarks, selection.seeds)]
 
     def candidates(self, of: ModelId) -> list[str]:
         """Return the candidates of a selection: the trials of the method's grid, or its default if it has no grid."""
-        return list(self._trials(*self.judged_on(of)[0].place, of.method)) or [DEFAULT]
+        return list(self.points(of)) or [DEFAULT]
+
+    def points(self, of: ModelId) -> dict[str, dict[str, Any]]:
+        """Return the settings that the grid of a selection varies, by trial."""
+        return self._trials(*self.judged_on(of)[0].place, of.method)
 
     def trials_of(self, of: ModelId) -> list[ModelId]:
-        """Return the variants that a selection compares, each with every seed of the selection."""
+        """Return the variants that a selection compares, each in every run of the selection."""
         runs = self.judged_on(of)
         return [run.of(of.method, name) for name in self.candidates(of) for run in runs]
 

@@ -20,8 +20,8 @@ class SplitSettings(Settings):
     """Which authors are forgotten, and how many are retained."""
 
     skip_authors: Annotated[int, Field(ge=0, le=2500)] = 0
-    """Leave out the last N authors: those before them are forgotten, and those left out are in no set. So settings can be chosen on
-    authors that another benchmark does not score."""
+    """Leave out the last N authors: those before them are forgotten, and those left out are in no set. So settings can be chosen
+    on authors that another benchmark does not score."""
     retain_authors: Annotated[int, Field(ge=1, le=2500)] | None = None
     """Retain only the first N authors; null: all authors outside the forget set and the base corpus."""
 

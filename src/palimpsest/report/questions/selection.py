@@ -54,6 +54,30 @@ class Selection:
         return int(self.rows["variant"].nunique())
 
     @property
+    def edges(self) -> list[str]:
+        """The selected settings that are the lowest or the highest of their grid, each with the values of the grid."""
+        points: Mapping[str, Values] = self.rule["trials"]
+        taken = points.get(str(self.selected["variant"]), {})
+        grids = {name: sorted({point[name] for point in points.values()}) for name in taken if _is_number(taken[name])}
+        return [
+            f"{name.replace('_', ' ')} {taken[name]:g} of {joined([f'{value:g}' for value in grid])}"
+            for name, grid in grids.items()
+            if len(grid) > 1 and taken[name] in (grid[0], grid[-1])
+        ]
+
+    @property
+    def noise(self) -> float:
+        """How far the runs of one eligible trial are apart, on average; NaN for one run."""
+        rows = self.rows[self.rows["eligible"].astype(bool) & (self.rows["runs"] > 1)]
+        return float((rows["highest"] - rows["lowest"]).mean())
+
+    @property
+    def as_good(self) -> int:
+        """How many eligible trials and epochs are no further below the selected one than the noise."""
+        closeness, eligible = self.scores.closeness, self.rows["eligible"].astype(bool)
+        return int((eligible & (self.rows[closeness] >= self.selected[closeness] - self.noise)).sum())
+
+    @property
     def threshold(self) -> float | None:
         """The utility that a trial must have to be eligible; None where no trial has any."""
         known = self.rows[self.rows["utility_share"] > 0]
@@ -88,6 +112,10 @@ class Selection:
         }
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _written(value: float, write: Callable[[float], str]) -> str:
     return write(value) if math.isfinite(value) else ""
 
@@ -119,6 +147,17 @@ class Selections(Found):
         if len(set(counts.values())) > 1:
             trials = joined([f"{name} {count}" for name, count in counts.items()])
             yield f"Trials: {trials}; more trials find a better one by luck."
+        edges = [f"{method_name(of.method)} ({joined(of.edges)})" for of in self.of if of.edges]
+        if edges:
+            yield f"At an edge of its grid, so a better value may lie beyond: {joined(edges)}."
+        known = [of for of in self.of if math.isfinite(of.noise)]
+        if known:
+            noise = joined([f"{method_name(of.method)} {of.noise:.2g} ({of.as_good} of {len(of.rows)})" for of in known])
+            name = NAMES[known[0].scores.closeness]
+            apart = (
+                f"How far the runs of one trial are apart in {name}, and how many trials are no further below the selected one"
+            )
+            yield f"{apart}: {noise}."
         failed = [method_name(selection.method) for selection in self.of if not selection.selected["eligible"]]
         if failed:
             yield f"No trial of {joined(failed)} kept enough {NAMES[self.of[0].scores.utility]}: the one with the most was taken."
@@ -138,7 +177,7 @@ QUESTIONS = (
         "its grids of settings, and the best epoch",
         _find,
         "How close to Retrain every trial and epoch is, against its utility, a panel a method, the selected one marked.",
-        "Every trial after every epoch that could be selected, means over the seeds of the selection. Filled: eligible, for it "
+        "Every trial after every epoch that could be selected, means over the runs of the selection. Filled: eligible, for it "
         "keeps the share of Original's utility that is asked for. Ring: selected.",
         grid=partial(Grid, labels=LABELS),
     ),
