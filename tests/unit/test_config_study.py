@@ -359,7 +359,7 @@ def test_a_selection_can_be_judged_on_benchmarks_that_are_not_scored() -> None:
     assert {path.partition("/")[0] for path in (*given["trajectory"], *given["original"], *given["retrain"])} == {*worlds}
     assert [trial["variant"] for trial in told["trials"]] == ["beta-4.5"] * 4
 
-    config["methods"] = {**config["methods"], "world-2/*/*/simnpo": {"learning_rate": 1e-5}}
+    config["methods"] = {**config["methods"], "world-2/*/*/simnpo": {"learning_rate": 3e-5}}
     with pytest.raises(
         UserError, match=r"^config: selections: tofu/forget10/tiny/simnpo: benchmarks: .* other settings on world-2"
     ):
