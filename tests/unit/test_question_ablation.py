@@ -61,7 +61,7 @@ def test_the_table_has_the_extremes_with_their_settings(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("qualities", "word"), [((0.4, 0.2, 0.8, 0.6), "holds"), ((0.6, 0.8, 0.2, 0.9), "does not hold"), ((0.5,) * 4, "open")]
+    ("qualities", "word"), [((0.4, 0.2, 0.8, 0.6), "holds"), ((0.6, 0.8, 0.2, 0.9), "does not hold"), ((0.5,) * 4, "undecided")]
 )
 def test_the_best_gamma(tmp_path, qualities, word):
     of = grid_case(tmp_path, dict(zip(QUALITIES, qualities, strict=True)), seeds=range(5))

@@ -61,8 +61,8 @@ def test_numbers_are_read_off_each_path(tmp_path):
     [
         ([DEAR] * 5, [CHEAP] * 5, "holds"),
         ([CHEAP] * 5, [DEAR] * 5, "does not hold"),
-        ([DEAR, CHEAP] * 3, [CHEAP, DEAR] * 3, "open"),
-        ([DEAR], [CHEAP], "open"),
+        ([DEAR, CHEAP] * 3, [CHEAP, DEAR] * 3, "undecided"),
+        ([DEAR], [CHEAP], "undecided"),
     ],
 )
 def test_the_verdicts_follow_the_paths(tmp_path, npo, simnpo, word):
@@ -79,7 +79,7 @@ def test_the_verdicts_follow_the_paths(tmp_path, npo, simnpo, word):
 )
 def test_a_path_that_never_gets_there_leaves_the_claim_open(tmp_path, npo, simnpo, reason):
     (found,) = judged("markov", case(tmp_path, models(npo, simnpo)))[PAYS]
-    assert (found.word, found.reason) == ("open", reason)
+    assert (found.word, found.reason) == ("undecided", reason)
 
 
 def test_the_equal_retain_distance_is_where_the_shorter_path_ends_in_each_seed(tmp_path):

@@ -1,5 +1,7 @@
 """SimNPO against NPO over seeds: means, intervals and tests as computed by hand."""
 
+import math
+
 import pytest
 from question_example import answered, evidence, judged, methods, panels, question
 from report_example import block, numbers
@@ -22,25 +24,35 @@ def test_means_and_spreads_are_those_of_the_seeds(tmp_path):
     rows = answered("seeds", case(tmp_path, {"npo": [0.1, 0.3], "simnpo": [0.5, 0.9]})).numbers
     rows = rows[rows["metric"] == "forget_quality"].set_index(["method", "less"])
     assert rows.loc[("npo", ""), ["mean", "sd", "low", "high"]].tolist() == pytest.approx([0.2, 0.02**0.5, 0.1, 0.3])
-    # Both differences are positive: of four ways to flip signs two are as far from 0. Differences 0.4 and 0.6.
-    paired = rows.loc[("simnpo", "npo"), ["mean", "sd", "low", "high", "p_value", "higher"]].tolist()
-    assert paired == pytest.approx([0.5, 0.02**0.5, 0.4, 0.6, 0.5, 2])
+    # Differences 0.4 and 0.6: t = 5 with one degree of freedom, whose p-value is an arctangent.
+    paired = rows.loc[("simnpo", "npo"), ["mean", "sd", "p_higher", "p_lower", "higher"]].tolist()
+    p_value = 0.5 - math.atan(5) / math.pi
+    assert paired == pytest.approx([0.5, 0.02**0.5, p_value, 1 - p_value, 2])
 
 
 @pytest.mark.parametrize(
     ("npo", "simnpo", "word"),
-    [(LOW, HIGH, "holds"), (HIGH, LOW, "does not hold"), (LOW[:3], HIGH[:3], "open"), (LOW, LOW, "open")],
+    [(LOW, HIGH, "holds"), (HIGH, LOW, "does not hold"), (LOW[:3], HIGH[:3], "undecided"), (LOW, LOW, "undecided")],
 )
 def test_the_verdict_follows_the_seeds(tmp_path, npo, simnpo, word):
     found = judged("seeds", case(tmp_path, {"npo": npo, "simnpo": simnpo}))
     assert [each.word for each in found[BETTER]] == [word]
-    assert [each.word for each in found[KEEPS]] == ["open"]
+    assert [each.word for each in found[KEEPS]] == ["undecided"]
 
 
-def test_six_seeds_that_agree_have_one_way_of_64_to_flip_signs(tmp_path):
+def test_the_reason_has_the_difference_and_its_test(tmp_path):
     (found,) = judged("seeds", case(tmp_path, {"npo": LOW, "simnpo": HIGH}))[BETTER]
-    assert found.reason.startswith("mean difference +0.45 (95 % interval ")
-    assert found.reason.endswith(f"p = {1 / 64:.2g}, as claimed in 6 of 6 seeds")
+    assert found.reason.startswith("mean difference +0.45 (95 % interval +0.31 to +0.59), p = ")
+    assert found.reason.endswith("after correction for 2 claims, as claimed in 6 of 6 seeds")
+
+
+def test_what_the_size_of_the_study_can_show_is_said(tmp_path):
+    facts = answered("seeds", case(tmp_path, {"npo": LOW, "simnpo": HIGH})).facts
+    assert any(
+        "With 6 seeds, a claim holds in 80% of studies if the true difference is 1.2 times its sd" in fact for fact in facts
+    )
+    few = answered("seeds", case(tmp_path / "few", {"npo": LOW[:3], "simnpo": HIGH[:3]})).facts
+    assert not any("seeds, a claim holds" in fact for fact in few)
 
 
 def test_one_seed_says_nothing_and_has_no_interval(tmp_path):

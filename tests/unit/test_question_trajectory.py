@@ -37,7 +37,7 @@ def word(tmp_path, claim, **courses):
         (SLIDE, "does not hold", "does not hold"),
         (FLAT, "does not hold", "does not hold"),
         (STAYS_DOWN, "holds", "does not hold"),
-        (DIP[:3], "open", "open"),
+        (DIP[:3], "undecided", "undecided"),
     ],
 )
 def test_whether_npo_drops_and_recovers(tmp_path, utility, drops, recovers):

@@ -94,7 +94,7 @@ def test_whether_npo_begins_uniform(tmp_path, first, word):
 
 @pytest.mark.parametrize(
     ("early", "word"),
-    [(FALLING, "holds"), (RISING, "does not hold"), (EQUAL, "open")],
+    [(FALLING, "holds"), (RISING, "does not hold"), (EQUAL, "undecided")],
 )
 def test_which_answers_simnpo_favours_early(tmp_path, early, word):
     # What comes after the first two epochs is another claim.
@@ -109,7 +109,7 @@ def test_whether_the_weights_of_simnpo_become_uniform(tmp_path, late, word):
 def test_an_odd_number_of_equal_weights_favours_no_half(tmp_path):
     rows = [weights("simnpo", 1, [10, 20, 30], [0.1] * 3, seed) for seed in SEEDS]
     (found,) = judged("weights", case(tmp_path, *rows))["SimNPO favours short answers early"]
-    assert found.word == "open"
+    assert found.word == "undecided"
 
 
 def test_a_model_of_another_start_or_method_is_not_shown(tmp_path):

@@ -60,8 +60,8 @@ def test_the_table_has_what_is_forgotten_and_what_is_kept_with_published_values(
     ("npo", "simnpo", "word"),
     [
         ([SIMNPO] * 5, [NPO] * 5, "does not hold"),
-        ([NPO, SIMNPO, NPO, SIMNPO, NPO], [SIMNPO, NPO, SIMNPO, NPO, SIMNPO], "open"),
-        ([NPO], [SIMNPO], "open"),
+        ([NPO, SIMNPO, NPO, SIMNPO, NPO], [SIMNPO, NPO, SIMNPO, NPO, SIMNPO], "undecided"),
+        ([NPO], [SIMNPO], "undecided"),
     ],
 )
 def test_simnpo_against_npo(tmp_path, npo, simnpo, word):
@@ -70,7 +70,7 @@ def test_simnpo_against_npo(tmp_path, npo, simnpo, word):
 
 def test_a_method_that_hardly_forgets_proves_nothing(tmp_path):
     (found,) = judged("wmdp", case(tmp_path, models(simnpo=[(0.5, 0.58)] * 5)))[KEEPS]
-    assert (found.word, found.reason) == ("open", "SimNPO went less than half the way from Original to chance")
+    assert (found.word, found.reason) == ("undecided", "SimNPO went less than half the way from Original to chance")
     # Halfway is far enough.
     (enough,) = judged("wmdp", case(tmp_path / "enough", models(simnpo=[(0.45, 0.58)] * 5)))[KEEPS]
     assert enough.word == "holds"
@@ -119,7 +119,7 @@ def test_a_selected_variant_stands_for_its_method_and_says_how_it_was_selected(t
     variants = plain.methods | {"npo": plain.methods["npo"] | {"selected": SELECTED}}
     selected = plain.model_copy(update={"methods": variants, "selections": {"npo": SELECTION}})
     of = case(tmp_path, models() | {"npo/selected": [SIMNPO] * 5}, selected)
-    assert [each.word for each in judged("wmdp", of)[KEEPS]] == ["open"]
+    assert [each.word for each in judged("wmdp", of)[KEEPS]] == ["undecided"]
     told = answered("wmdp", of)
     assert told.facts[-1].startswith("NPO (selected) was selected for the highest")
     assert told.caption.endswith("Variants shown: NPO (selected).")

@@ -5,7 +5,7 @@ import pytest
 from question_example import drawn
 from whole_example import whole
 
-from palimpsest.report.claims import FAILS, HOLDS, OPEN, Claim
+from palimpsest.report.claims import FAILS, HOLDS, UNDECIDED, Claim
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.figures import Grid, Panel, draw
 from palimpsest.report.names import NPO, SIMNPO
@@ -58,7 +58,7 @@ def test_pages_of_benchmarks_are_found_by_listing():
 
 def test_verdicts_turn_with_the_numbers(study, tmp_path):
     before = told(study)
-    assert {word for *_, word in before} == {HOLDS, FAILS, OPEN}
+    assert {word for *_, word in before} == {HOLDS, FAILS, UNDECIDED}
     swap = {NPO: SIMNPO, SIMNPO: NPO}
     swapped = [
         of.model_copy(update={"methods": {swap.get(method, method): variants for method, variants in of.methods.items()}})
@@ -78,7 +78,7 @@ def test_verdicts_turn_with_the_numbers(study, tmp_path):
 @pytest.mark.parametrize("seeds", [1, 4])
 def test_too_few_seeds_decide_nothing(tmp_path, seeds):
     spec, summary = whole(tmp_path, range(seeds))
-    assert {word for *_, word in told(Evidence(spec.study, summary))} == {OPEN}
+    assert {word for *_, word in told(Evidence(spec.study, summary))} == {UNDECIDED}
 
 
 class Thing(Found):

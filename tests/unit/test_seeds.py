@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm, wilcoxon
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from palimpsest.metrics.intervals import bootstrap_interval
-from palimpsest.metrics.seeds import compare_pairs
+from palimpsest.metrics.power import ks_power
+from palimpsest.metrics.seeds import compare_pairs, holm, visible_difference
 from palimpsest.metrics.spread import mean, sd
 
 VALUES = st.floats(0, 1)
@@ -39,15 +41,15 @@ def test_mean_and_sd_are_those_of_a_sample() -> None:
 def test_a_seed_without_a_number_leaves_none(broken: float) -> None:
     assert math.isnan(mean([0.5, broken])) and math.isnan(sd([0.5, broken]))
     assert all(map(math.isnan, bootstrap_interval([0.5, 0.6, broken])))
-    difference, interval, p_value, higher = compare_pairs([0.5, 0.6, broken], [0.1, 0.2, 0.3])
-    assert all(map(math.isnan, (difference, *interval, p_value)))
+    difference, interval, *p_values, higher = compare_pairs([0.5, 0.6, broken], [0.1, 0.2, 0.3])
+    assert all(map(math.isnan, (difference, *interval, *p_values)))
     assert higher == (3 if broken == math.inf else 2)
 
 
 def test_a_lone_seed_has_no_interval_and_decides_nothing() -> None:
     assert all(map(math.isnan, bootstrap_interval([0.5])))
-    assert compare_pairs([0.7], [0.5]).p_value == 1
-    assert math.isnan(compare_pairs([], []).p_value)
+    assert math.isnan(compare_pairs([0.7], [0.5]).p_higher)
+    assert math.isnan(compare_pairs([], []).p_higher)
 
 
 def test_the_interval_of_two_values_ends_at_them() -> None:
@@ -79,54 +81,68 @@ def test_the_interval_holds_the_mean_and_knows_no_order(values: list[float]) -> 
         assert (low, high) == (values[0], values[0])
 
 
-@pytest.mark.parametrize("seeds", [1, 2, 3, 5, 8])
-def test_if_one_is_higher_in_every_seed_only_two_of_all_signs_are_as_far_apart(seeds: int) -> None:
-    first = [0.5 + 0.01 * seed for seed in range(seeds)]
-    compared = compare_pairs(first, [0.3] * seeds)
-    assert compared.p_value == pytest.approx(min(1, 2 / 2**seeds))
-    assert compared.higher == seeds
-    assert compared.difference == pytest.approx(0.2 + 0.005 * (seeds - 1))
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=2, max_size=8))
+def test_the_p_values_are_those_of_the_paired_t_test(pairs: list[tuple[float, float]]) -> None:
+    first, second = map(list, zip(*pairs, strict=True))
+    differences = np.array(first) - np.array(second)
+    compared = compare_pairs(first, second)
+    assert compared.difference == pytest.approx(differences.mean(), abs=1e-12)
+    assert compared.higher == int((differences > 0).sum())
+    mirrored = compare_pairs(second, first)
+    assert (mirrored.p_higher, mirrored.p_lower) == pytest.approx((compared.p_lower, compared.p_higher))
+    spread = differences.std(ddof=1)
+    if spread < 1e-9:
+        return
+    # Student's formula: t = mean / (sd / sqrt(n)) with n - 1 degrees of freedom.
+    statistic = differences.mean() / (spread / math.sqrt(len(pairs)))
+    assert compared.p_higher == pytest.approx(student.sf(statistic, len(pairs) - 1), rel=1e-6, abs=1e-12)
+    half = student.ppf(0.975, len(pairs) - 1) * spread / math.sqrt(len(pairs))
+    assert compared.interval == pytest.approx((differences.mean() - half, differences.mean() + half), rel=1e-6, abs=1e-12)
 
 
-def test_the_least_p_value_of_five_seeds_is_a_sixteenth() -> None:
-    assert compare_pairs([0.9] * 5, [0.1] * 5).p_value == 0.0625
+def test_by_hand() -> None:
+    """Differences 1, 2 and 3 give t = 2 sqrt(3); the tail of two degrees of freedom is 1/2 - t / (2 sqrt(2 + t^2))."""
+    t = 2 * math.sqrt(3)
+    assert compare_pairs([2, 3, 4], [1, 1, 1]).p_higher == pytest.approx(0.5 - t / (2 * math.sqrt(2 + t * t)))
 
 
 def test_methods_that_are_alike_are_not_told_apart() -> None:
-    compared = compare_pairs([0.3, 0.5, 0.7], [0.3, 0.5, 0.7])
-    assert compared == (0.0, (0.0, 0.0), 1.0, 0)
+    assert compare_pairs([0.3, 0.5, 0.7], [0.3, 0.5, 0.7]) == (0.0, (0.0, 0.0), 1.0, 1.0, 0)
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(-20, 20), min_size=1, max_size=7))
-def test_the_p_value_is_the_share_of_signs_that_give_as_much(tenths: list[int]) -> None:
-    """Counted here in whole numbers; two-sided is twice the smaller tail, which by symmetry is one tail."""
-    sums = [
-        sum(sign * x for sign, x in zip(signs, tenths, strict=True)) for signs in itertools.product((1, -1), repeat=len(tenths))
-    ]
-    expected = min(1.0, 2 * np.mean([total >= abs(sum(tenths)) for total in sums]))
-    compared = compare_pairs([x / 8 for x in tenths], [0.0] * len(tenths))
-
-    assert compared.p_value == pytest.approx(expected)
-    mirrored = compare_pairs([0.0] * len(tenths), [x / 8 for x in tenths])
-    assert mirrored.p_value == compared.p_value
-    assert mirrored.difference == -compared.difference
-    assert compared.higher == sum(x > 0 for x in tenths)
+def test_a_difference_that_is_the_same_in_every_seed_is_no_luck() -> None:
+    assert compare_pairs([0.5, 0.75], [0.25, 0.5]) == (0.25, (0.25, 0.25), 0.0, 1.0, 2)
 
 
-def test_ranks_as_differences_give_wilcoxons_test() -> None:
-    """The signed-rank test is this one on ranks."""
-    ranks = [1, -2, 3, 4, 5, 6, -7, 8]
-    assert compare_pairs(ranks, [0] * 8).p_value == pytest.approx(wilcoxon(ranks, method="exact").pvalue)
+def test_holm_by_hand() -> None:
+    # In order 0.005, 0.01, 0.03 and 0.04, times 4, 3, 2 and 1, and never less than the one before.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
-def test_many_seeds_take_drawn_signs_and_the_same_each_time() -> None:
-    values = [((7 * seed) % 20 - 8) / 20 for seed in range(20)]
-    first = compare_pairs(values, [0.0] * 20)
-    # For 20 differences of like size the mean's sign-flip distribution is nearly normal.
-    z = abs(sum(values)) / math.sqrt(sum(x * x for x in values))
-    assert first.p_value == pytest.approx(2 * norm.sf(z), abs=0.02)
-    assert compare_pairs(values, [0.0] * 20) == first
+@given(st.lists(VALUES, min_size=1, max_size=12))
+def test_holm_corrects_at_most_as_much_as_bonferroni_and_keeps_the_order(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(p <= q <= min(1, p * len(p_values)) + 1e-12 for p, q in zip(p_values, corrected, strict=True))
+    assert [p for _, p in sorted(zip(p_values, corrected, strict=True))] == sorted(corrected)
+
+
+@pytest.mark.parametrize("seeds", [5, 6, 10])
+def test_the_difference_that_a_number_of_seeds_shows_is_seen_that_often(seeds: int) -> None:
+    effect = visible_difference(seeds, 0.05, 0.8)
+    drawn = np.random.default_rng(0).normal(effect, 1, (4000, seeds))
+    t = drawn.mean(axis=1) / drawn.std(axis=1, ddof=1) * math.sqrt(seeds)
+    assert np.mean(student.sf(t, seeds - 1) <= 0.05) == pytest.approx(0.8, abs=4 * math.sqrt(0.16 / 4000))
+    assert math.isnan(visible_difference(1, 0.05, 0.8))
+
+
+@pytest.mark.parametrize(("items", "power"), [(20, 0.20), (40, 0.37), (200, 0.98)])
+def test_the_power_of_forget_quality(items: int, power: float) -> None:
+    """An independent simulation of half an sd; 4,000 and 2,000 draws."""
+    assert ks_power(items, 0.5, 0.05) == pytest.approx(power, abs=0.03)
+    assert ks_power(items, 0.0, 0.05) <= 0.05 + 0.015
 
 
 def test_pairs_must_be_pairs() -> None:

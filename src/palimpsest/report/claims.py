@@ -1,24 +1,24 @@
 """The paper's claims as data, and the one rule by which the numbers of a study decide them."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from palimpsest.metrics.seeds import Comparison, compare_pairs
+from palimpsest.metrics.seeds import Comparison, compare_pairs, holm
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.words import QUALITY, ROUNDING, SIGNIFICANCE, counted, typeset, with_sd
+from palimpsest.report.words import QUALITY, ROUNDING, SIGNIFICANCE, counted, format_quality, typeset, with_sd
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
+HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NONE = "\N{EN DASH}"
-# The paper's own number of trials. Fewer prove nothing at the 5 % level: four flips of a fair coin agree 1 time in 16.
+# The paper's own number of trials.
 FEWEST = 5
 RULE = (
     f"The rule: a claim is decided by the differences between two models of the same seed, of at least {FEWEST} seeds. It holds "
-    "where the 95 % bootstrap interval of the mean difference is above 0 and the one-sided sign-flip test gives p ≤ "
-    f"{SIGNIFICANCE:g}; it does not hold where both say the contrary; else, and with fewer seeds, it is open."
+    f"where the one-sided paired t-test gives p ≤ {SIGNIFICANCE:g} after Holm's correction for all claims that the study can "
+    "decide; it does not hold where the test of the contrary does. Else, and with fewer seeds, it is undecided."
 )
 
 
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
     than: pd.Series
     margin: pd.Series | float = 0.0
     but: str = ""
-    """Why the claim is open, with any numbers; "" if the numbers decide."""
+    """Why the claim is undecided, with any numbers; "" if the numbers decide."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Claim:
     value: Callable[[Any, str], pd.Series] | None = None
     """Takes a thing and a method; gives the number by seed."""
     but: Callable[[Any], str] = lambda of: ""
-    """Says why the claim is open for a thing, with any numbers; "" if the numbers decide."""
+    """Says why the claim is undecided for a thing, with any numbers; "" if the numbers decide."""
     measure: Callable[[Any], Iterable[Pair]] | None = None
     write: Callable[[float], str] | None = None
     """How its numbers are written, if not as the metric's."""
@@ -75,11 +75,44 @@ class Verdict:
     title: str
     question: str
     """The page that shows the numbers."""
-    word: str
-    reason: str
     numbers: tuple[str, str]
     """Mean ± sd of both."""
     seeds: int
+    found: Comparison
+    but: str
+    """Why it is undecided, with any numbers; "" if the numbers decide."""
+    note: str
+    """What is to be known of the numbers beside their difference."""
+    corrected: tuple[float, float] = (1.0, 1.0)
+    """The p-values that the claim holds and that the contrary does, after Holm's correction for `among` claims."""
+    among: int = 1
+
+    @property
+    def is_decidable(self) -> bool:
+        """Whether the numbers can decide it, whatever they say."""
+        return self.seeds >= FEWEST and not self.but
+
+    @property
+    def word(self) -> str:
+        """The verdict."""
+        holds, fails = (p_value <= SIGNIFICANCE for p_value in self.corrected)
+        return UNDECIDED if not self.is_decidable else HOLDS if holds else FAILS if fails else UNDECIDED
+
+    @property
+    def reason(self) -> str:
+        """The numbers behind the verdict, or why there is none."""
+        if self.but:
+            return self.but
+        agree = f"as claimed in {self.found.higher} of {counted(self.seeds, 'seed')}"
+        if self.seeds < FEWEST:
+            return f"{agree}; {FEWEST} are needed" if self.seeds else "no seed has both numbers"
+        low, high = self.found.interval
+        side = int(self.found.difference < 0)
+        p_value = format_quality((self.found.p_higher, self.found.p_lower)[side])
+        among = f", {format_quality(self.corrected[side])} after correction for {self.among} claims" if self.among > 1 else ""
+        of = "p of the contrary" if side else "p"
+        numbers = typeset(f"mean difference {self.found.difference:+.2g} (95 % interval {low:+.2g} to {high:+.2g})")
+        return f"{numbers}, {of} = {p_value}{among}, {agree}{self.note}"
 
     @property
     def ours(self) -> str:
@@ -94,33 +127,27 @@ class Verdict:
     @property
     def key(self) -> str:
         """The verdict as one word, for the style sheet."""
-        return {HOLDS: "holds", FAILS: "fails"}.get(self.word, "open")
+        return {HOLDS: "holds", FAILS: "fails"}.get(self.word, "undecided")
 
 
 def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:
-    """Decide one claim by the numbers of one place."""
+    """Test one claim by the numbers of one place; `decide` then corrects for the other claims."""
     paired = pd.DataFrame({"greater": pair.greater, "than": pair.than, "margin": pair.margin}, dtype=float).dropna()
     numbers = (with_sd(paired["greater"], claim.metric, claim.write), with_sd(paired["than"], claim.metric, claim.write))
     greater, than = paired["greater"].to_numpy(), (paired["than"] + paired["margin"]).to_numpy()
     than = np.where(np.isclose(greater, than, rtol=ROUNDING, atol=ROUNDING**2), greater, than)
-    word, reason = _decide(compare_pairs(greater.tolist(), than.tolist()), len(paired))
-    if pair.but:
-        word, reason = OPEN, pair.but
-    elif claim.metric == QUALITY and len(paired) and paired[["greater", "than"]].mean().max() <= SIGNIFICANCE:
-        reason += "; both can be distinguished from Retrain"
-    return Verdict(claim, pair.title, question, word, reason, numbers, len(paired))
+    both_fail = claim.metric == QUALITY and len(paired) and paired[["greater", "than"]].mean().max() <= SIGNIFICANCE
+    note = "; both can be distinguished from Retrain" if both_fail else ""
+    found = compare_pairs(greater.tolist(), than.tolist())
+    return Verdict(claim, pair.title, question, numbers, len(paired), found, pair.but, note)
 
 
-def _decide(found: Comparison, seeds: int) -> tuple[str, str]:
-    if not seeds:
-        return OPEN, "no seed has both numbers"
-    if seeds < FEWEST:
-        return OPEN, f"as claimed in {found.higher} of {counted(seeds, 'seed')}; {FEWEST} are needed"
-    low, high = found.interval
-    difference = f"mean difference {found.difference:+.2g} (95 % interval {low:+.2g} to {high:+.2g})"
-    # The test is symmetric, so half of its two-sided p-value is that of the side where the mean is.
-    p_value = found.p_value / 2
-    reason = typeset(f"{difference}, p = {p_value:.2g}, as claimed in {found.higher} of {seeds} seeds")
-    if p_value <= SIGNIFICANCE and (low > 0 or high < 0):
-        return (HOLDS if low > 0 else FAILS), reason
-    return OPEN, reason
+def decide(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Correct the p-values of all claims that a study can decide, those for a claim and those against it apart."""
+    tested = [verdict for verdict in verdicts if verdict.is_decidable]
+    higher, lower = (holm([getattr(verdict.found, side) for verdict in tested]) for side in ("p_higher", "p_lower"))
+    corrected = iter(zip(higher, lower, strict=True))
+    return [
+        replace(verdict, corrected=next(corrected), among=len(tested)) if verdict.is_decidable else verdict
+        for verdict in verdicts
+    ]

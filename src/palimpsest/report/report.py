@@ -1,7 +1,7 @@
 """The report page: a template a section, and the tables and figures that the sections show."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
@@ -12,7 +12,7 @@ import matplotlib.style
 import pandas as pd
 
 from palimpsest.names import RETRAIN
-from palimpsest.report.claims import RULE, Claim, Verdict
+from palimpsest.report.claims import RULE, Claim, Verdict, decide
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.examples import example_blocks
 from palimpsest.report.facts import FLOOR, facts, selections_made
@@ -76,11 +76,16 @@ class Report:
     def answers(self) -> list[tuple[Question, Answer]]:
         """The questions that the study has the data for."""
         found = [(question, question.answer(self.evidence)) for question in all_questions()]
-        return [(question, answer) for question, answer in found if answer is not None]
+        answered = [(question, answer) for question, answer in found if answer is not None]
+        verdicts = decide([verdict for _, answer in answered for verdict in answer.verdicts])
+        return [
+            (question, replace(answer, verdicts=[verdict for verdict in verdicts if verdict.question == question.id]))
+            for question, answer in answered
+        ]
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """The verdict on every claim that the study tests."""
+        """The verdict on every claim that the study tests, corrected for all others."""
         return [found for _, answer in self.answers for found in answer.verdicts]
 
     @property

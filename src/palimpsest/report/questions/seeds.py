@@ -7,17 +7,23 @@ from typing import Any
 import pandas as pd
 
 from palimpsest.metrics.intervals import bootstrap_interval
-from palimpsest.metrics.seeds import compare_pairs
+from palimpsest.metrics.power import ks_power
+from palimpsest.metrics.seeds import compare_pairs, visible_difference
 from palimpsest.metrics.spread import mean, sd
+from palimpsest.names import RETRAIN
 from palimpsest.report.claims import FEWEST, Claim
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Panel, metric_panels, stacked
 from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, method_name, model_label
 from palimpsest.report.question import Found, Question
-from palimpsest.report.rows import log10, of_models
-from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_score, typeset, with_sd
+from palimpsest.report.rows import log10, of_block, of_models
+from palimpsest.report.words import QUALITY, SCORES, SIGNIFICANCE, UTILITY, counted, format_score, typeset, with_sd
 
 PAIR = (NPO, SIMNPO)
+# How far a model is from Retrain: of p-values a mean says little, and errors of two signs cancel.
+DISTANCES = {"ks_statistic": "KS distance", "truth_ratio_distance": "Distance per question"}
+# Half an sd of Retrain's log truth ratios, and how often a study should see what is there.
+SHIFT, POWER = 0.5, 0.8
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,9 @@ class Scored(Found):
     """Both scores of the variants that represent their methods in one place: `points` has the interval of each mean."""
 
     points: pd.DataFrame
+    place: Place
+    questions: int
+    """Number of forget questions behind a forget quality; 0 if there is none."""
 
     def panels(self) -> Iterator[Panel]:
         """Yield both scores by method, each with NPO beside SimNPO where they share seeds."""
@@ -49,7 +58,24 @@ class Scored(Found):
             # A mean of p-values is ruled by the largest.
             logs = log10(own.loc[own["metric"] == QUALITY, "value"])
             row["Forget quality, mean log10"] = typeset(f"{mean(logs.tolist()):.1f}")
-            yield row
+            yield row | {name: with_sd(self.place.by_seed(key, *model), write="{:.3f}".format) for key, name in DISTANCES.items()}
+
+    def facts(self) -> Iterator[str]:
+        """Say what the study can see: by its number of questions, and by its number of seeds."""
+        if self.questions:
+            power = ks_power(self.questions, SHIFT, SIGNIFICANCE)
+            yield (
+                f"With {counted(self.questions, 'forget question')}, forget quality is below {SIGNIFICANCE:g} in {power:.0%} of "
+                "models whose log truth ratios are half an sd from Retrain's."
+            )
+        seeds = len(_paired(self.points[self.points["metric"] == self.points["metric"].iloc[0]]))
+        if seeds >= FEWEST:
+            seen = visible_difference(seeds, SIGNIFICANCE, POWER)
+            yield (
+                f"With {seeds} seeds, a claim holds in {POWER:.0%} of studies if the true difference is {seen:.1f} times its sd "
+                "over seeds; if it must pass Holm's correction for 20 claims, "
+                f"{visible_difference(seeds, SIGNIFICANCE / 20, POWER):.1f} times."
+            )
 
 
 def _find(evidence: Evidence) -> Iterator[Scored]:
@@ -59,7 +85,12 @@ def _find(evidence: Evidence) -> Iterator[Scored]:
             groups = points.groupby(["metric", "method"], sort=False)
             bounded = stacked(of.assign(**_bounds(of["value"])) for _, of in groups)
             models = list(dict.fromkeys(zip(bounded["method"], bounded["variant"], strict=True)))
-            yield Scored(place.title, models, pd.DataFrame(_numbers(place, bounded)), bounded)
+            yield Scored(place.title, models, pd.DataFrame(_numbers(place, bounded)), bounded, place, _questions(evidence, place))
+
+
+def _questions(evidence: Evidence, place: Place) -> int:
+    ratios = of_models(of_block(evidence.truth_ratios, place.block), [(RETRAIN, "")])
+    return int(ratios.loc[(ratios["suite"] == place.suite) & (ratios["set"] == "forget"), "id"].nunique())
 
 
 def _bounds(values: pd.Series) -> dict[str, float]:
@@ -84,8 +115,8 @@ def _numbers(place: Place, points: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if len(pair):
             found = compare_pairs(pair[SIMNPO].tolist(), pair[NPO].tolist())
             row = {"metric": metric, "method": SIMNPO, "less": NPO, "seeds": len(pair), "mean": found.difference}
-            row |= {"sd": sd((pair[SIMNPO] - pair[NPO]).tolist())} | _bounds(pair[SIMNPO] - pair[NPO])
-            yield place.identity | row | {"p_value": found.p_value, "higher": found.higher}
+            row |= {"sd": sd((pair[SIMNPO] - pair[NPO]).tolist()), "low": found.interval.low, "high": found.interval.high}
+            yield place.identity | row | {"p_higher": found.p_higher, "p_lower": found.p_lower, "higher": found.higher}
 
 
 QUESTIONS = (
