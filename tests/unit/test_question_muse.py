@@ -29,9 +29,9 @@ def both(npo, simnpo):
     [
         ([NPO] * FIVE, [SIMNPO] * FIVE, ["holds", "holds"]),
         ([SIMNPO] * FIVE, [NPO] * FIVE, ["does not hold", "does not hold"]),
-        ([NPO] * FIVE, [SIMNPO] * 4 + [(30.0, 20.0, 20.0, -70.0)], ["holds", "open"]),
-        ([NPO], [SIMNPO], ["undecided", "open"]),
-        ([NPO] * FIVE, [SIMNPO], ["undecided", "open"]),
+        ([NPO] * FIVE, [SIMNPO] * 4 + [(30.0, 20.0, 20.0, -70.0)], ["holds", "undecided"]),
+        ([NPO], [SIMNPO], ["undecided", "undecided"]),
+        ([NPO] * FIVE, [SIMNPO], ["undecided", "undecided"]),
     ],
 )
 def test_what_the_paper_says_of_simnpo_and_npo(tmp_path, npo, simnpo, expected):

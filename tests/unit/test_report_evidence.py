@@ -31,7 +31,7 @@ def test_no_other_start_and_no_other_reference_stands_for_a_method():
 
 
 def selection(variant: str, selected: bool) -> dict:
-    row = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "method": "npo", "variant": variant, "epoch": 1, "seeds": 1}
+    row = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "method": "npo", "variant": variant, "epoch": 1, "runs": 1}
     return row | {
         "forget_quality": 0.5,
         "model_utility": 0.5,

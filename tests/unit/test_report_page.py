@@ -196,7 +196,7 @@ def test_the_page_opens_with_the_claims_and_what_became_of_them(full):
         for text in (row["claim"], row["source"], row["verdict"]):
             assert text in html.unescape(opening)
     # Two seeds decide nothing, which the rule says.
-    assert set(claims["verdict"]) == {"open"}
+    assert set(claims["verdict"]) == {"undecided"}
     assert "of at least 5 seeds" in opening
     assert "claims of the paper that this study does not test" in opening
 

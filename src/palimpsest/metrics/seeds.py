@@ -14,6 +14,9 @@ from scipy.stats import t as student
 from palimpsest.metrics.intervals import LEVEL, Interval
 from palimpsest.metrics.spread import are_finite, mean
 
+# Differences that vary by less than this share of the largest are the same: the rest is rounding.
+ROUNDING = 1e-9
+
 
 class Comparison(NamedTuple):
     """The difference between two methods over their common seeds."""
@@ -45,7 +48,7 @@ def compare_pairs(first: Sequence[float], second: Sequence[float]) -> Comparison
     average = mean(differences.tolist())
     if len(pairs) == 1:
         return Comparison(average, Interval(math.nan, math.nan), math.nan, math.nan, higher)
-    if np.ptp(differences) == 0:
+    if np.ptp(differences) <= ROUNDING * np.abs(differences).max():
         return Comparison(average, Interval(average, average), float(average <= 0), float(average >= 0), higher)
     found = ttest_1samp(differences, 0)
     bounds = found.confidence_interval(LEVEL)
