@@ -3,11 +3,13 @@
 import random
 
 import pytest
-from question_example import answered, evidence, judged, panels, question, settings, words
+from question_example import answered, evidence, judged, panels, question, settings
 from text_example import DATA, REFERENCES, rows, texts, with_intervals
 
 # KnowMem on the retain set, split by split and seed by seed.
 NPO = {"forget": (40.0, 38.0), "request2": (30.0, 26.0), "request3": (10.0, 8.0)}
+LARGER = "SimNPO keeps more on the retain set than NPO when the forget set grows"
+LASTS = "SimNPO keeps more on the retain set than NPO when requests follow each other"
 SIMNPO = {"forget": (42.0, 40.0), "request2": (36.0, 35.0), "request3": (30.0, 24.0)}
 
 
@@ -62,14 +64,22 @@ def test_larger_sets_and_requests_have_a_row_each(tmp_path):
         "request": ["forget", "request2", "request3"],
         "scale": ["forget", "scale2", "scale3"],
     }
-    (told,) = judged("requests", study).values()
-    assert [each.title.rpartition(" ")[2] for each in told] == ["scale3", "request3"]
+    told = judged("requests", study)
+    assert {claim: [each.title.rpartition(" ")[2] for each in found] for claim, found in told.items()} == {
+        LARGER: ["scale3"],
+        LASTS: ["request3"],
+    }
 
 
+@pytest.mark.parametrize(("kind", "claim"), [("scale", LARGER), ("request", LASTS)])
 @pytest.mark.parametrize(("npo", "simnpo", "word"), [(10.0, 30.0, "holds"), (30.0, 10.0, "does not hold")])
-def test_simnpo_against_npo_at_the_end(tmp_path, npo, simnpo, word):
+def test_simnpo_against_npo_at_the_end(tmp_path, kind, claim, npo, simnpo, word):
     ends = {name: {"forget": (40.0,) * 5, "request2": (value,) * 5} for name, value in (("npo", npo), ("simnpo", simnpo))}
-    assert words("requests", case(tmp_path, seeds=5, **ends)) == [word]
+    found = judged("requests", case(tmp_path, kind, seeds=5, **ends))
+    # The paper makes both claims.
+    assert {text: [(each.word, each.claim.source) for each in of] for text, of in found.items()} == {
+        claim: [(word, "App. I.4, Fig. A5")]
+    }
 
 
 def test_one_seed_has_bars_over_items(tmp_path):

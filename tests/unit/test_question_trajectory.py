@@ -50,10 +50,36 @@ def test_which_keeps_more_utility_along_the_way(tmp_path, npo, simnpo, expected)
     assert word(tmp_path, "SimNPO keeps more utility along the way than NPO", npo=course(npo), simnpo=course(simnpo)) == expected
 
 
-@pytest.mark.parametrize(("ga", "npo", "expected"), [(FAR, NEAR, "holds"), (NEAR, FAR, "does not hold")])
-def test_which_moves_further_from_its_start(tmp_path, ga, npo, expected):
-    courses = {"ga": course(DIP, kl_forget=ga), "npo": course(DIP, kl_forget=npo)}
-    assert word(tmp_path, "GA moves away from its start far faster than NPO", **courses) == expected
+def moved(**ends):
+    """Courses that end at these divergences from their start."""
+    return {name: course(DIP, kl_forget=[end * epoch / 4 for epoch in range(5)]) for name, end in ends.items()}
+
+
+@pytest.mark.parametrize(("end", "expected"), [(2.5, "holds"), (1.9, "does not hold"), (0.3, "does not hold")])
+@pytest.mark.parametrize("method", ["NPO", "SimNPO"])
+def test_whether_ga_moves_far_faster(tmp_path, end, expected, method):
+    courses = moved(ga=end, **{method.lower(): 1.0})
+    assert word(tmp_path, f"GA moves away from its start far faster than {method}", **courses) == expected
+
+
+@pytest.mark.parametrize(
+    ("npo", "simnpo", "expected"),
+    [
+        (1.0, 1.0, "holds"),
+        (1.0, 0.6, "holds"),
+        (0.6, 1.0, "holds"),
+        # The paper does not claim that SimNPO stays nearer to its start.
+        (1.0, 0.3, "does not hold"),
+        (0.3, 1.0, "does not hold"),
+        (1.0, 0.0, "does not hold"),
+        (0.0, 0.0, "open"),
+    ],
+)
+def test_whether_npo_and_simnpo_move_at_the_same_rate(tmp_path, npo, simnpo, expected):
+    claim = "NPO and SimNPO move away from their start at the same rate"
+    models = {name: dict.fromkeys(range(5), of) for name, of in moved(npo=npo, simnpo=simnpo).items()}
+    (found,) = judged("trajectory", case(tmp_path, models))[claim]
+    assert found.word == expected
 
 
 @pytest.mark.parametrize(("end", "expected"), [(0.1, "holds"), (0.4, "does not hold")])

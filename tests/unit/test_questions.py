@@ -24,7 +24,8 @@ PAIRS = (
     ("relearning", "SimNPO is more robust to relearning than NPO"),
     ("muse", "NPO's |PrivLeak| is further from 0 than SimNPO's"),
     ("muse", "SimNPO keeps more KnowMem on the retain set than NPO"),
-    ("requests", "SimNPO keeps more on the retain set than NPO as requests grow"),
+    ("requests", "SimNPO keeps more on the retain set than NPO when the forget set grows"),
+    ("requests", "SimNPO keeps more on the retain set than NPO when requests follow each other"),
     ("wmdp", "SimNPO keeps more utility (MMLU) than NPO"),
     ("markov", "NPO pays a larger retain distance than SimNPO to forget short sequences as far as Retrain"),
 )
