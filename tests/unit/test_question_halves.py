@@ -36,10 +36,14 @@ def shifted(first, second):
     return [(half, 10, math.exp(log) if log < 700 else math.inf) for half, log in logs]
 
 
-def by_memory(tmp_path, shifts, seeds=1):
-    """`shifts` maps methods to the mean log truth ratio less Retrain's on the learnt and the unseen half."""
-    metrics = {"forget_quality_first_half": 0.2, "forget_quality_second_half": 0.6, "model_utility": 0.5}
-    models = {f"{name}/weak": dict.fromkeys(range(seeds), metrics) for name in shifts}
+def by_memory(tmp_path, shifts, seeds=1, scores=None):
+    """`shifts` maps methods to the mean log truth ratio less Retrain's on the learnt and the unseen half.
+
+    `scores` maps them to their forget quality on both and their utility.
+    """
+    names, scores = ("forget_quality_first_half", "forget_quality_second_half", "model_utility"), scores or {}
+    metrics = {name: dict(zip(names, scores.get(name, (0.2, 0.6, 0.5)), strict=True)) for name in shifts}
+    models = {f"{name}/weak": dict.fromkeys(range(seeds), metrics[name]) for name in shifts}
     items = [row for seed in range(seeds) for row in ratios("retrain", RETRAIN, seed=seed)]
     items += [row for seed in range(seeds) for name, of in shifts.items() for row in ratios(name, shifted(*of), "weak", seed)]
     return evidence(tmp_path, numbers(models), block(methods=HALF), truth_ratios=items)
@@ -82,6 +86,27 @@ def test_a_p_value_that_is_the_level_has_no_spread(tmp_path):
     of = by_memory(tmp_path, {"npo": (-0.5, -1.0)}, seeds=3)
     (found,) = judged("memorisation", of)["NPO fails on strongly memorised data (FQ near 0)"]
     assert found.numbers == ("0.05 ± 0.000", "0.20 ± 0.00")
+
+
+@pytest.mark.parametrize(
+    ("npo", "simnpo", "words"),
+    [
+        # Table A2: NPO fails on the learnt half, SimNPO is better on both, and keeps more utility.
+        ((0.001, 0.4, 0.5), (0.7, 0.6, 0.6), ["holds"] * 4),
+        ((0.7, 0.4, 0.6), (0.2, 0.6, 0.5), ["does not hold", "does not hold", "holds", "does not hold"]),
+        ((0.001, 0.6, 0.5), (0.002, 0.4, 0.5), ["holds", "holds", "does not hold", "open"]),
+    ],
+)
+def test_the_four_claims_of_the_table_on_memorisation(tmp_path, npo, simnpo, words):
+    of = by_memory(tmp_path, {"npo": (-0.5, -1.0), "simnpo": (0.1, -0.2)}, 5, {"npo": npo, "simnpo": simnpo})
+    found = {text: each for text, (each,) in judged("memorisation", of).items() if each.claim.source == "Table A2"}
+    assert list(found) == [
+        "NPO fails on strongly memorised data (FQ near 0)",
+        "SimNPO forgets strongly memorised data better than NPO",
+        "SimNPO forgets weakly memorised data better than NPO",
+        "SimNPO keeps more utility than NPO there",
+    ]
+    assert [each.word for each in found.values()] == words
 
 
 def test_a_collapsed_model_has_numbers(tmp_path):

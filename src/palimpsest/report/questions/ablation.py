@@ -169,7 +169,7 @@ def _text(value: Any) -> str:
 
 
 def _at_zero(of: Found) -> Iterator[Pair]:
-    """Yield SimNPO's best forget quality at gamma 0 and at any other gamma, by seed."""
+    """SimNPO's best forget quality among its trials is higher at gamma 0 than at any other gamma."""
     if isinstance(of, Trials) and of.method == SIMNPO and "gamma" in of.values:
         points = of.points[(of.points["metric"] == QUALITY) & (of.points["gamma"] != ABSENT)]
         at = points["gamma"] == 0

@@ -126,17 +126,20 @@ def _even_share(answers: int) -> float:
 
 
 def _uniform(of: Weights) -> Iterator[Pair]:
+    """At least nine in ten of NPO's weights in the first epoch are within 0.1 of 1."""
     if of.method == NPO:
         near = of.by_seed("share_near_one", of.shown[0])
         yield Pair(of.title, near, pd.Series(MOST, near.index))
 
 
 def _favours_late(of: Weights) -> Iterator[Pair]:
+    """In the last epoch the shorter half of the answers has more than its even share of NPO's weights."""
     if of.method == NPO:
         yield _favours_short(of, of.shown[-1:])
 
 
 def _favours_early(of: Weights) -> Iterator[Pair]:
+    """In the first two epochs the shorter half of the answers has more than its even share of SimNPO's weights."""
     if of.method == SIMNPO:
         yield _favours_short(of, EARLY)
 
@@ -148,11 +151,13 @@ def _favours_short(of: Weights, epochs: Iterable[int]) -> Pair:
 
 
 def _evens_out(of: Weights) -> Iterator[Pair]:
+    """The shorter half's share of SimNPO's weights is nearer to one half in the last epoch than in the first two."""
     if of.method == SIMNPO:
         early, late = ((of.by_seed("share_shorter_half", *epochs) - 0.5).abs() for epochs in (EARLY, of.shown[-1:]))
         yield Pair(of.title, early, late)
 
 
+LATER = "NPO's weights favour short answers only later"
 QUESTIONS = (
     Question(
         "weights",
@@ -166,7 +171,7 @@ QUESTIONS = (
         "multiplies the gradient of an answer's summed log-likelihood, which has one term per token.",
         (
             Claim("NPO's weights are uniform in the first epoch", "Fig. 3a", "share", measure=_uniform),
-            Claim("NPO's weights favour some answers only later", "Sec. 5(b)", "share", measure=_favours_late),
+            Claim(LATER, "Sec. 5(b)", "share", measure=_favours_late),
             Claim("SimNPO favours short answers early", "Figs. 3b and 4", "share", measure=_favours_early),
             Claim("SimNPO's weights become uniform later", "Fig. 4", "share", measure=_evens_out),
         ),
