@@ -51,6 +51,17 @@ def weights(method: str, epoch: int, tokens: Sequence[int], values: Sequence[flo
     ]
 
 
+def losses(model: str, tokens: Sequence[int], epochs: Sequence[Sequence[float]], seed: int = 0, **place: str) -> Rows:
+    """NLLs of one model ("npo" or "npo/beta-1") after each epoch, the first from before unlearning, of items a, b, c, ..."""
+    method, _, variant = model.partition("/")
+    of = PLACE | place | {"seed": seed, "method": method, "variant": variant or "default", "suite": "tofu"}
+    return [
+        of | {"epoch": epoch, "id": chr(ord("a") + i), "tokens": number, "nll": nll}
+        for epoch, nlls in enumerate(epochs)
+        for i, (number, nll) in enumerate(zip(tokens, nlls, strict=True))
+    ]
+
+
 def evidence(
     folder: Path,
     rows: Rows,

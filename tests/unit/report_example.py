@@ -17,6 +17,7 @@ from palimpsest.scores.columns import (
     COLUMNS,
     EXAMPLE_COLUMNS,
     IDENTITY,
+    LOSS_COLUMNS,
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
     stack,
@@ -171,6 +172,7 @@ def write_summary(
     question: str = "Who wrote it?",
     label: str = "The label.",
     weights: Sequence[dict[str, Any]] = (),
+    losses: Sequence[dict[str, Any]] = (),
     selections: Sequence[dict[str, Any]] = (),
     remarks: Sequence[dict[str, Any]] = (),
 ) -> Path:
@@ -186,6 +188,7 @@ def write_summary(
         "truth_ratios": ([model | asked | ratio for model in models for ratio in ratios], TRUTH_RATIO_COLUMNS),
         "examples": ([model | said for model in models], EXAMPLE_COLUMNS),
         "weights": (list(weights), WEIGHT_COLUMNS),
+        "losses": (list(losses), LOSS_COLUMNS),
     }
     table.to_parquet(folder / "summary.parquet", index=False)
     for name, (records, columns) in tables.items():

@@ -20,6 +20,7 @@ PAIRS = (
     ("memorisation", "NPO forgets strongly and weakly memorised data less evenly than SimNPO"),
     ("memorisation", "NPO pushes weakly memorised data further from Retrain than SimNPO"),
     ("memorisation", "SimNPO forgets strongly memorised data better than NPO"),
+    ("speed", "The length matters less to SimNPO's speed"),
     ("trajectory", "SimNPO keeps more utility along the way than NPO"),
     ("relearning", "SimNPO is more robust to relearning than NPO"),
     ("muse", "NPO's |PrivLeak| is further from 0 than SimNPO's"),
@@ -65,7 +66,7 @@ def test_verdicts_turn_with_the_numbers(study, tmp_path):
         of.model_copy(update={"methods": {swap.get(method, method): variants for method, variants in of.methods.items()}})
         for of in study.study.blocks
     ]
-    for name in ("summary", "truth_ratios"):
+    for name in ("summary", "truth_ratios", "losses"):
         table = pd.read_parquet(study.summary / f"{name}.parquet")
         table.assign(method=table["method"].replace(swap)).to_parquet(tmp_path / f"{name}.parquet")
     for name in ("weights", "selections", "remarks", "examples"):

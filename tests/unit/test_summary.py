@@ -28,7 +28,14 @@ from scipy.stats import ks_2samp
 from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.report.summary import SELECTION_COLUMNS
-from palimpsest.scores.columns import ARTEFACT_COLUMNS, COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
+from palimpsest.scores.columns import (
+    ARTEFACT_COLUMNS,
+    COLUMNS,
+    EXAMPLE_COLUMNS,
+    LOSS_COLUMNS,
+    TRUTH_RATIO_COLUMNS,
+    WEIGHT_COLUMNS,
+)
 from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
@@ -38,6 +45,7 @@ TABLES = {
     "truth_ratios": TRUTH_RATIO_COLUMNS,
     "examples": EXAMPLE_COLUMNS,
     "weights": WEIGHT_COLUMNS,
+    "losses": LOSS_COLUMNS,
     "selections": SELECTION_COLUMNS,
 }
 
@@ -195,7 +203,8 @@ def test_runs_stand_below_each_other_and_selections_with_their_reasons(study: Re
     out = study.summarise(monkeypatch, ("simnpo",))
     folders = [study.run_folder(run) / "scores" for run in study.runs()]
     assert len(folders) == 2
-    for name, of_runs in (("summary", "scores"), ("truth_ratios",) * 2, ("examples",) * 2, ("weights",) * 2):
+    for name in ("summary", "truth_ratios", "examples", "weights", "losses"):
+        of_runs = "scores" if name == "summary" else name
         parts = [pd.read_parquet(folder / f"{of_runs}.parquet") for folder in folders]
         assert all(len(part) for part in parts)
         pd.testing.assert_frame_equal(pd.read_parquet(out / f"{name}.parquet"), pd.concat(parts, ignore_index=True))
@@ -216,10 +225,10 @@ def test_without_trajectories_selections_and_runs_every_table_has_its_columns_an
     watch_and_select(study, monkeypatch)
     shutil.copytree(study.summarise(monkeypatch, ("simnpo",)), full)
     study.artefacts["trajectory"].clear()
-    plain = pd.read_parquet(study.summarise(monkeypatch) / "weights.parquet")
+    plain = study.summarise(monkeypatch)
     empty = Results(tmp_path / "empty").summarise(monkeypatch)
 
-    assert plain.empty
+    assert all(pd.read_parquet(plain / f"{name}.parquet").empty for name in ("weights", "losses"))
     for name, columns in TABLES.items():
         table, model = (pd.read_parquet(folder / f"{name}.parquet") for folder in (empty, full))
         assert table.empty

@@ -8,7 +8,7 @@ from typing import Any
 import markov_example
 import pandas as pd
 import text_example
-from question_example import Rows, ratios, settings, weights
+from question_example import Rows, losses, ratios, settings, weights
 from report_example import block, numbers, spec, write_summary
 
 from palimpsest.report.study import ReportSpec
@@ -119,6 +119,14 @@ def _weights(seeds: Sequence[int]) -> Rows:
     return found
 
 
+def _losses(seeds: Sequence[int]) -> Rows:
+    tokens = [10 + 3 * i for i in range(20)]
+    # How fast the NLL of an answer grows, by its length.
+    rates = {"ga": lambda n: n, "npo": lambda n: n / 20, "simnpo": lambda n: 1 + n / 200}
+    courses = {name: [[epoch * rate(n) for n in tokens] for epoch in range(5)] for name, rate in rates.items()}
+    return [row for seed in seeds for name, epochs in courses.items() for row in losses(name, tokens, epochs, seed)]
+
+
 def _trials() -> dict[str, Any]:
     return {
         f"b{beta}g{gamma}": {"training": {"epochs": 5}, "loss": {"beta": beta, "gamma": gamma}}
@@ -188,6 +196,7 @@ def whole(folder: Path, seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> tuple[ReportS
         folder / "summary",
         rows,
         weights=_weights(seeds),
+        losses=_losses(seeds),
         selections=_selections(),
         answer="He wrote it in May, I think, and in May he wrote it in May.",
         label="He wrote it in May.",

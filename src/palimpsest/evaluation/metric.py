@@ -60,6 +60,8 @@ class Scoring(Generic[Items]):
     """Return set, id, question, answer and generation of the items with generated text."""
     truth_ratios: Callable[[Items], pd.DataFrame] | None = None
     """Return set, id, half, answer_tokens and truth_ratio of each item."""
+    losses: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    """Return the rows of the forget set in a table of the suite, with the `tokens` of the answer and its summed `nll`."""
 
 
 def score(

@@ -101,6 +101,11 @@ class Evidence:
         return pd.read_parquet(self.summary / "weights.parquet")
 
     @cached_property
+    def losses(self) -> pd.DataFrame:
+        """The NLL of every forget answer in every epoch of every trajectory."""
+        return pd.read_parquet(self.summary / "losses.parquet")
+
+    @cached_property
     def selections(self) -> pd.DataFrame:
         """The trials behind every selection: one row per trial and epoch."""
         return pd.read_parquet(self.summary / "selections.parquet")

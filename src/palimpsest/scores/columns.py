@@ -9,6 +9,7 @@ COLUMNS = [*IDENTITY, "attack", "epoch", "suite", "metric", "value"]
 TRUTH_RATIO_COLUMNS = [*IDENTITY, "suite", "set", "id", "half", "answer_tokens", "truth_ratio"]
 EXAMPLE_COLUMNS = [*IDENTITY, "set", "id", "question", "answer", "generation"]
 WEIGHT_COLUMNS = [*IDENTITY, "epoch", "id", "tokens", "weight"]
+LOSS_COLUMNS = [*IDENTITY, "suite", "epoch", "id", "tokens", "nll"]
 ARTEFACT_COLUMNS = [*IDENTITY, "attack", "manifest", "sha256"]
 REMARK_COLUMNS = [*IDENTITY, "attack", "of", "kind", "text"]
 # All other columns contain text.
@@ -21,6 +22,7 @@ TYPES = {
     "truth_ratio": "float64",
     "tokens": "int64",
     "weight": "float64",
+    "nll": "float64",
 }
 
 

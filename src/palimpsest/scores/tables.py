@@ -1,4 +1,4 @@
-"""The tables behind a run's numbers: truth ratios, gradient weights, examples, and the artefact of each number."""
+"""The tables behind a run's numbers: truth ratios, gradient weights, losses, examples, and the artefact of each number."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,14 @@ from palimpsest.evaluation.items import WEIGHTS_TABLE, read_frame
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.scores.artefacts import Artefact, Measured
-from palimpsest.scores.columns import ARTEFACT_COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS, stack
+from palimpsest.scores.columns import (
+    ARTEFACT_COLUMNS,
+    EXAMPLE_COLUMNS,
+    LOSS_COLUMNS,
+    TRUTH_RATIO_COLUMNS,
+    WEIGHT_COLUMNS,
+    stack,
+)
 from palimpsest.scores.numbers import Judge
 
 Judges = Mapping[str, Judge]
@@ -32,6 +39,18 @@ def weights(measured: Iterable[Measured]) -> pd.DataFrame:
     """Return the gradient weight of every forget item in every epoch of every trajectory, with `WEIGHT_COLUMNS`."""
     paths = [(each, each.directory / WEIGHTS_TABLE) for each in measured]
     return stack([read_frame(path).assign(**each.identity) for each, path in paths if path.exists()], WEIGHT_COLUMNS)
+
+
+def losses(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
+    """Return the NLL of every forget answer in every epoch of every trajectory, with `LOSS_COLUMNS`."""
+    parts = [
+        of(judges[suite].read(path)).assign(**each.identity, suite=suite)
+        for each in measured
+        if each.of == "trajectory"
+        for suite, path in each.tables().items()
+        if (of := judges[suite].scoring.losses)
+    ]
+    return stack(parts, LOSS_COLUMNS)
 
 
 def examples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from palimpsest.names import ModelId
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Place, Retrains, Scores, tidy_numbers
 from palimpsest.scores.remarks import Gap, remarks, undefined
-from palimpsest.scores.tables import artefact_paths, examples, truth_ratios, weights
+from palimpsest.scores.tables import artefact_paths, examples, losses, truth_ratios, weights
 from palimpsest.settings import Settings
 
 
@@ -60,6 +60,7 @@ def work(job: Job[Spec]) -> None:
         "truth_ratios": truth_ratios(measured, judges),
         "examples": examples(measured, judges),
         "weights": weights(measured),
+        "losses": losses(measured, judges),
     }
     for name, table in tables.items():
         table.to_parquet(job.out / f"{name}.parquet", index=False)

@@ -14,7 +14,14 @@ from palimpsest.report.summary import (
     read_scores,
     read_selections,
 )
-from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, REMARK_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
+from palimpsest.scores.columns import (
+    COLUMNS,
+    EXAMPLE_COLUMNS,
+    LOSS_COLUMNS,
+    REMARK_COLUMNS,
+    TRUTH_RATIO_COLUMNS,
+    WEIGHT_COLUMNS,
+)
 from palimpsest.scores.remarks import StudyGap, study_remarks
 from palimpsest.settings import Settings
 
@@ -39,6 +46,7 @@ def work(job: Job[Spec]) -> None:
         "truth_ratios": read_scores(scores, "truth_ratios", TRUTH_RATIO_COLUMNS),
         "examples": read_scores(scores, "examples", EXAMPLE_COLUMNS),
         "weights": read_scores(scores, "weights", WEIGHT_COLUMNS),
+        "losses": read_scores(scores, "losses", LOSS_COLUMNS),
         "selections": selections,
         "remarks": remarks,
     }

@@ -160,10 +160,16 @@ def truth_ratios(sets: Sets) -> pd.DataFrame:
     )
 
 
+def losses(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the forget set's rows of a suite's table, with the tokens and the NLL of the answers."""
+    return table[table["set"] == FORGET].rename(columns={"answer_tokens": "tokens", "answer_nll": "nll"})
+
+
 SCORING = Scoring[Sets](
     read=sets_from_table,
     metrics=METRICS,
     check=check_forget_sets,
     examples={FORGET: (4, "forget"), RETAIN: (4, "retain")},
     truth_ratios=truth_ratios,
+    losses=losses,
 )
