@@ -184,6 +184,7 @@ def _measured(split: str, column: str) -> Callable[[Chains], Iterator[Pair]]:
         known = {method: by[by.index.isin(needed)] for method, by in numbers.items()}
         yield Pair(of.title, known[NPO], known[SIMNPO], but=_never(known))
 
+    compare.__doc__ = f"On the split `{split}`, NPO's `{column}` is above SimNPO's."
     return compare
 
 

@@ -96,10 +96,12 @@ def _plain(place: Place, method: str, variant: str) -> str | None:
 
 
 def _worse(of: Perturbed) -> Iterator[Pair]:
+    """NPO's forget quality with the plain reference is above that with the most perturbed one."""
     yield from (Pair(of.title, plain, changed) for plain, changed in of.ends(QUALITY))
 
 
 def _unaffected(of: Perturbed) -> Iterator[Pair]:
+    """NPO's model utility with the most perturbed reference is above 90 % of that with the plain one."""
     yield from (Pair(of.title, changed, plain, (UNAFFECTED - 1) * plain) for plain, changed in of.ends(UTILITY))
 
 

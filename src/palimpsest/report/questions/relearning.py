@@ -105,7 +105,7 @@ def _attacked(evidence: Evidence, place: Place, attack: str) -> Attacked:
 
 
 def _robust(of: Found) -> Iterator[Pair]:
-    """Yield the mean forget quality of SimNPO and NPO by seed, over the epochs in which one of them is above the 5 % level."""
+    """SimNPO has the higher mean forget quality over the epochs of the attack in which one of both is above the 5 % level."""
     if not isinstance(of, Attacked) or of.unit != TRAINED:
         return
     simnpo, npo = (of.left(method) for method in (SIMNPO, NPO))
@@ -121,7 +121,7 @@ def _robust(of: Found) -> Iterator[Pair]:
 
 
 def _harder(of: Found) -> Iterator[Pair]:
-    """Yield SimNPO's lead against relearning of the shortest answers and of random ones."""
+    """SimNPO's lead in that mean is larger when the shortest answers are relearnt than when random ones are."""
     if isinstance(of, Attacked) and of.kind == HARDEST and of.easier:
         for hard in _robust(of):
             for easy in _robust(of.easier):

@@ -1,0 +1,40 @@
+"""The page `docs/claims.md`: every claim of the paper with its place, its numbers and its test."""
+
+from palimpsest.report.claims import NONE, RULE, Claim
+from palimpsest.report.names import method_name
+from palimpsest.report.question import Question
+from palimpsest.report.questions import all_questions
+
+CLAIMS = "docs/claims.md"
+HEAD = f"""# The claims of the paper
+
+Made by `python -m palimpsest.study write`; a test compares it with the code. The paper is *Simplicity Prevails* (2410.07163).
+Each section is a page of the report, with a verdict on each claim in each block of a study that has the numbers. The last column
+says what a seed must show. Names in `code` are metrics of `summary.csv` or columns of the page's CSV.
+
+{RULE}
+"""
+
+
+def claims_text() -> str:
+    """Return the page: a table per question that has claims."""
+    return HEAD + "".join(_section(question) for question in all_questions() if question.claims)
+
+
+def _section(question: Question) -> str:
+    cells = [(claim.text, claim.source, _printed(claim), how_tested(claim)) for claim in question.claims]
+    rows = [" | ".join(text.replace("|", r"\|") for text in row) for row in cells]
+    lines = ["claim | place | printed | test", "---|---|---|---", *rows]
+    return f"\n## {question.title}\n\n" + "".join(f"| {line} |\n" for line in lines)
+
+
+def _printed(claim: Claim) -> str:
+    return " against ".join(f"{value:.2f}" for value in claim.printed) if claim.printed else NONE
+
+
+def how_tested(claim: Claim) -> str:
+    """Return what a seed must show: the docstring of the claim's measure, or which method has the greater value."""
+    if claim.measure:
+        return str(claim.measure.__doc__)
+    what = (claim.value.__doc__ if claim.value else None) or f"`{claim.metric}`"
+    return f"{what.removesuffix('.')}: {method_name(claim.greater)}'s is above {method_name(claim.than)}'s."
