@@ -16,7 +16,8 @@ from palimpsest.report.rows import KEY, of_block, of_models
 from palimpsest.report.words import joined, signed, typeset, with_sd
 
 EXPONENT = "length_exponent"
-NUMBERS = [*KEY, "suite", "method", "variant", "seed", "answers", "halved", "median_epochs", EXPONENT]
+MODEL = ["method", "variant", "seed"]
+NUMBERS = [*KEY, "suite", *MODEL, "answers", "halved", "median_epochs", EXPONENT]
 # If fewer answers become half as probable, those that do are no fair sample.
 ENOUGH = 0.9
 
@@ -71,26 +72,21 @@ def _find(evidence: Evidence) -> Iterator[Speeds]:
             shown = {method: evidence.watched_variant(block, str(method), variants[method]) for method in variants.index}
             models = [(method, variant) for method, variant in shown.items() if variant is not None]
             models.sort(key=lambda model: model_order(*model))
-            place = block.identity | {"suite": suite}
-            items = stacked(
-                _halved(of).assign(**place, method=method, variant=variant, seed=seed)
-                for (method, variant, seed), of in of_models(of_suite, models).groupby(["method", "variant", "seed"])
-            )
+            items = stacked(_halved(of) for _, of in of_models(of_suite, models).groupby(MODEL))
             if len(items):
                 yield Speeds(block.title(str(suite)), models, _numbers(items), items)
 
 
 def _halved(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the tokens of each answer and its epochs to half, from the NLLs of one model by epoch."""
+    """Return a row per answer of one model with its epochs to half, from a row per answer and epoch."""
     nll = rows.pivot(index="epoch", columns="id", values="nll")
     epochs = epochs_to_half(nll.index.to_numpy(dtype=float), nll.to_numpy())
-    tokens = rows.drop_duplicates("id").set_index("id")["tokens"]
-    return pd.DataFrame({"id": nll.columns, "tokens": tokens[nll.columns].to_numpy(), "epochs": epochs})
+    return rows.drop_duplicates("id").set_index("id").loc[nll.columns].assign(epochs=epochs).reset_index()
 
 
 def _numbers(items: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for key, of in items.groupby([*KEY, "suite", "method", "variant", "seed"]):
+    for key, of in items.groupby([*KEY, "suite", *MODEL]):
         tokens, epochs = of[["tokens", "epochs"]].to_numpy(dtype=float).T
         rows.append((*key, len(of), of["epochs"].count(), of["epochs"].median(), length_exponent(tokens, epochs)))
     # The last digits of equal exponents differ.
