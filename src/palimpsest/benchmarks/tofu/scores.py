@@ -129,14 +129,13 @@ METRICS = (
         needs="retrain",
     ),
     Metric("ks_statistic", lambda sets, retrain: quality(sets, retrain).statistic, needs="retrain"),
-    Metric("truth_ratio_distance", distance, needs="retrain"),
+    Metric("truth_ratio_distance", distance, "Paired dist.\N{NO-BREAK SPACE}↓", best="nearest 0", needs="retrain"),
+    Metric("forget_extraction_strength", partial(memorisation, "extraction_strength"), "Extr. strength", best="nearest Retrain"),
     Metric("forget_quality_floor", quality_floor, needs="other_retrains"),
     Metric("model_utility", utility, "Model utility\N{NO-BREAK SPACE}↑", best="highest"),
     *_of_set(FORGET, NEAREST, "nearest Retrain"),
-    Metric("forget_exact_memorisation", partial(memorisation, "exact_memorisation"), "Exact mem.", NEAREST, "nearest Retrain"),
-    Metric(
-        "forget_extraction_strength", partial(memorisation, "extraction_strength"), "Extr. strength", NEAREST, "nearest Retrain"
-    ),
+    # Without a column, as it goes along with extraction strength.
+    Metric("forget_exact_memorisation", partial(memorisation, "exact_memorisation")),
     *_of_set(RETAIN, "Retain set ↑", "highest"),
     *_of_set("real_authors", "Real authors ↑", "highest"),
     *_of_set("world_facts", "World facts ↑", "highest"),
