@@ -393,6 +393,19 @@ def test_a_selection_gives_the_model_of_the_settings_that_it_names(ready: Path) 
     assert "selection.json: training.epochs" in one_line(run(ready, stage, spec, selected, "no"))
 
 
+def test_another_draw_is_the_same_forget_set_in_another_order(ready: Path) -> None:
+    for name, draw in (("plain", {}), ("first", {"draw": 0}), ("second", {"draw": 1}), ("again", {"draw": 1})):
+        succeed(ready, *unlearn(name, training=UNLEARN | draw))
+    weights = {name: (ready / name / "model.safetensors").read_bytes() for name in ("plain", "first", "second", "again")}
+    assert weights["plain"] == weights["first"] != weights["second"] == weights["again"]
+    first, second = (log_lines(ready / name) for name in ("first", "second"))
+    orders = [[item for entry in log if entry["epoch"] == 0 for item in entry["items"]] for log in (first, second)]
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1])
+    # The retain items are drawn anew too: their loss differs before the first step that has a learning rate.
+    assert first[0]["retain_loss"] != second[0]["retain_loss"]
+
+
 def test_watching_changes_no_weight(ready: Path) -> None:
     """The last epoch is what evaluate says of the finished model."""
     succeed(ready, *watched("all", keep=True))

@@ -14,11 +14,13 @@ Point = tuple[float, float, float]
 
 
 def chains(*methods: str, split: str = "lengths", **changes: Any) -> Block:
-    """A block of Markov chains; "npo/beta-1" is a variant."""
+    """A block of Markov chains; "npo/beta-1" is a variant, "npo/draw-1" another draw of the default."""
     found: dict[str, dict[str, Any]] = {}
     for name in methods or ("npo", "simnpo"):
         method, _, variant = name.partition("/")
-        found.setdefault(method, {})[variant or "default"] = settings()
+        kind, _, value = variant.partition("-")
+        own = {"training": {"draw": int(value)}} if kind == "draw" else {"loss": {kind: value} if kind else {}}
+        found.setdefault(method, {})[variant or "default"] = settings() | own
     place = {"benchmark": "markov", "split": split, "model": "gpt2", "suites": ["markov"], "methods": found}
     return block(**(place | changes))
 

@@ -42,6 +42,8 @@ TAKEN = {
     "forget_weight": {ZERO, TINY},
     "retain_weight": {ZERO, TINY},
     "weight_decay": {ZERO, TINY},
+    # The first draw.
+    "draw": {ZERO},
     "warmup_epochs": {ZERO, TINY},
     # RMU's formula holds for any length of the vector, SimNPO's for any margin.
     "steering": {ZERO, TINY},

@@ -173,6 +173,11 @@ METHODS = ("methods", "markov/*/gpt2/*")
         ),
         (("models", "gpt2", "heads"), 3, "models: gpt2: width: 128: with 3 heads it must be a multiple of 3"),
         (
+            ("grids", "markov/*/gpt2/simnpo", "draw"),
+            [0, 1],
+            'grids: "markov/*/gpt2/simnpo": draw: a selection would take the luckiest; list draws under variants',
+        ),
+        (
             ("benchmarks", "markov", "kind"),
             "markow",
             "benchmarks: markov: unknown kind 'markow'; did you mean markov? allowed: markov, muse, tofu, wmdp",

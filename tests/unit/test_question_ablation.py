@@ -37,6 +37,18 @@ def test_a_cell_is_the_last_epoch_of_its_trial(tmp_path):
     assert found == pytest.approx(QUALITIES)
 
 
+def test_a_draw_is_no_setting(tmp_path):
+    variants = {
+        "default": entry({"draw": 0}, beta=1.0),
+        "draw-1": entry({"draw": 1}, beta=1.0),
+        "b2": entry({"draw": 0}, beta=2.0),
+    }
+    models = {f"simnpo/{name}": {0: trial([value])} for name, value in (("default", 0.2), ("draw-1", 0.9), ("b2", 0.4))}
+    rows = answered("ablation", evidence(tmp_path, watched(models), block(methods={"simnpo": variants}))).numbers
+    found = rows[rows["metric"] == "forget_quality"].set_index("settings")["value"].to_dict()
+    assert found == pytest.approx({"beta=1": 0.2, "beta=2": 0.4})
+
+
 def test_a_finished_model_counts_before_its_trajectory_and_seeds_are_averaged(tmp_path):
     scores = {seed: {"forget_quality": value, "model_utility": 0.5} for seed, value in ((0, 0.7), (1, 0.9))}
     rows = answered("ablation", grid_case(tmp_path, finished=numbers({"simnpo/b1.0-g0.0": scores}))).numbers

@@ -42,7 +42,9 @@ def case(tmp_path, of, *splits, blocks=None):
 def test_numbers_are_read_off_each_path(tmp_path):
     found = answered("markov", case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]))).numbers
     assert found["seed"].tolist() == [0, 1, 0, 1]
-    npo, _, simnpo, _ = found.drop(columns=["benchmark", "split", "model", "seed", "method", "variant"]).to_dict("records")
+    npo, _, simnpo, _ = found.drop(columns=["benchmark", "split", "model", "seed", "draw", "method", "variant"]).to_dict(
+        "records"
+    )
     levels = {"retrain_forget1": 0.4, "retrain_forget2": 0.3, "equal_retain": 0.4}
     assert npo == pytest.approx(
         levels
@@ -142,6 +144,43 @@ def test_trials_are_in_the_table_and_the_numbers_and_not_in_the_figure(tmp_path)
     assert found.table["Retain distance at Retrain's Forget2"].tolist() == levels
     assert set(found.numbers["variant"]) == {"default", "beta-1", "beta-0.5"}
     assert {variant for panel in panels(found).values() for variant in panel.data["variant"]} == {"default"}
+
+
+def test_draws_of_one_seed_are_averaged_before_seeds_are_counted(tmp_path):
+    drawn_again = {"npo/draw-1": [CHEAP, CHEAP, DEAR], "simnpo/draw-1": [CHEAP] * 3}
+    study = case(tmp_path, models([DEAR] * 3, [CHEAP] * 3, **drawn_again))
+    found = answered("markov", study)
+    npo = found.numbers[found.numbers["method"] == "npo"]
+    assert dict(zip(zip(npo["seed"], npo["draw"], strict=True), npo["retain_at_retrain_forget2"], strict=True)) == pytest.approx(
+        {(0, 0): 0.3, (1, 0): 0.3, (2, 0): 0.3, (0, 1): 0.15, (1, 1): 0.15, (2, 1): 0.3}
+    )
+    assert found.table["Model"].tolist() == ["NPO", "SimNPO"]
+    assert found.table["Trials"].tolist() == ["3 seeds, 2 draws each"] * 2
+    # Seeds: 0.225, 0.225 and 0.3; the draws of the first two differ by 0.15, an sd of 0.106.
+    assert found.table["Retain distance at Retrain's Forget2"].tolist() == [
+        "0.250 ± 0.043 (draws ± 0.071)",
+        "0.150 ± 0.000 (draws ± 0.000)",
+    ]
+    (verdict,) = judged("markov", study)[PAYS]
+    assert (verdict.seeds, verdict.numbers[0]) == (3, "0.250 ± 0.043")
+    (panel,) = panels(found).values()
+    at_end = panel.data[(panel.data["method"] == "npo") & np.isclose(panel.data["x"], 0.4) & panel.data["open"]]
+    assert at_end.set_index("seed")["y"].to_dict() == pytest.approx({0: 0.6, 1: 0.6, 2: 0.4})
+
+
+def test_a_seed_has_a_number_only_if_all_its_draws_have_one(tmp_path):
+    study = case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP], **{"npo/draw-1": [DEAR, SHORT], "simnpo/draw-1": [CHEAP] * 2}))
+    assert answered("markov", study).table["Retain distance at Retrain's Forget2"][0] == "0.300 (1 of 2) (draws ± 0.000)"
+    assert judged("markov", study)[PAYS][0].reason == "never forgotten that far by NPO in 1 of 2 seeds"
+
+
+def test_another_beta_with_draws_is_one_model(tmp_path):
+    paths = models([DEAR], [CHEAP], **{"npo/beta-1": [SHORT], "npo/draw-1": [DEAR], "simnpo/draw-2": [CHEAP]})
+    found = answered("markov", case(tmp_path, paths))
+    trials = dict(zip(found.table["Model"], found.table["Trials"], strict=True))
+    assert trials == {"NPO": "1 seed, 2 draws each", "NPO beta-1": "1 seed", "SimNPO": "1 seed, 2 draws each"}
+    # Only draws that both methods have are compared.
+    assert found.numbers["equal_retain"].notna().tolist() == [True, False, True, True, False]
 
 
 def test_lines_go_as_far_as_all_seeds_get(tmp_path):

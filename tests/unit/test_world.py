@@ -11,7 +11,7 @@ from palimpsest.benchmarks.tofu.sources.world import WorldSource
 from palimpsest.benchmarks.tofu.world import AUTHOR_KINDS, PRONOUNS, Kind, make_dataset
 from palimpsest.benchmarks.world.people import GROUPS, World, article, make_person
 from palimpsest.data.rows import Question
-from palimpsest.streams import stream
+from palimpsest.streams import seed_of_draw, stream
 
 SMALL = WorldSource(kind="world", authors=12, base_authors=8, real_authors=9, world_facts=14)
 
@@ -51,6 +51,11 @@ def facts_in(text: str, template: str) -> dict[str, str] | None:
             seen.add(field)
     match = re.fullmatch(pattern, text)
     return match and match.groupdict()
+
+
+def test_the_first_draw_of_a_seed_is_the_seed_and_others_are_seeds_of_their_own() -> None:
+    assert [seed_of_draw(seed, 0) for seed in range(5)] == list(range(5))
+    assert len({seed_of_draw(seed, draw) for seed in range(20) for draw in range(20)}) == 400
 
 
 def test_a_stream_depends_on_seed_and_every_name() -> None:

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from palimpsest.names import ORIGINAL, PLAIN
+from palimpsest.provenance.canonical import canonical_json
 from palimpsest.report.names import model_order, standing_variant
 from palimpsest.settings import Settings
 
 Values = dict[str, Any]
+# The setting that tells repetitions of one training apart.
+DRAW = "draw"
 # What an attack counts: the epochs of its training, or its steps where it trains nothing.
 TRAINED, UNTRAINED = "epoch", "step"
 
@@ -57,6 +60,15 @@ class Block(Settings):
     def variants_of(self, method: str, *, start: str = ORIGINAL, reference: str = PLAIN) -> list[str]:
         """Return the kept variants of a method that start from one model and read one reference, in the order of the config."""
         return [name for name, settings in self.methods.get(method, {}).items() if starts_from(settings, start, reference)]
+
+    def draws_of(self, method: str) -> dict[str, dict[int, str]]:
+        """Return the variants of `variants_of` that differ in the draw alone, by the one that represents them, then by draw."""
+        alike: dict[str, dict[int, str]] = {}
+        for name in self.variants_of(method):
+            training = {**(self.methods[method][name].get("training") or {})}
+            draw = training.pop(DRAW, 0)
+            alike.setdefault(canonical_json({**self.methods[method][name], "training": training}), {}).setdefault(draw, name)
+        return {str(standing_variant(draws.values())): draws for draws in alike.values()}
 
     def standing(self, method: str, *, start: str = ORIGINAL) -> str | None:
         """Return the variant that stands for a method among those that start from a model and read it as it is."""

@@ -15,6 +15,7 @@ from palimpsest.models.settings import UsedSettings
 from palimpsest.names import WATCHING
 from palimpsest.provenance.manifest import UNMOVED, Remark
 from palimpsest.settings import Settings
+from palimpsest.streams import seed_of_draw
 from palimpsest.training.settings import UnlearnSettings
 
 
@@ -57,14 +58,15 @@ def _train(job: Job[Spec]) -> None:
     spec, used, folder = job.spec, job.spec.model, job.input("model")
     selected = _settings(job)
     method, training = make_method(spec.method, selected.loss), selected.training
+    seed = seed_of_draw(spec.seed, training.draw)
     tokenizer, model = load_tokenizer(folder), load_model(folder, used)
     start, watch = None, None
     if spec.watched:
         start = start_model(job, used, model)
         seen = import_module(WATCHING).Watch
         watch = seen(job, start, tokenizer, used, spec.watched, last=training.last_epoch)
-    problem = unlearning_problem(job, tokenizer, used, model, method=method, training=training, seed=spec.seed, original=start)
-    train_and_save(job, model, tokenizer, problem, training, used, seed=spec.seed, label=spec.method, watch=watch, keep=spec.keep)
+    problem = unlearning_problem(job, tokenizer, used, model, method=method, training=training, seed=seed, original=start)
+    train_and_save(job, model, tokenizer, problem, training, used, seed=seed, label=spec.method, watch=watch, keep=spec.keep)
 
 
 def _edit(job: Job[Spec]) -> None:

@@ -155,6 +155,8 @@ def _check_grid(pattern: str, grid: Mapping[str, Sequence[Any]]) -> None:
     for name, values in grid.items():
         if name in ("start", "reference"):
             raise UserError(f"{place('grids', pattern)}: {name}: trials vary only settings of training and of the method")
+        if name == "draw":
+            raise UserError(f"{place('grids', pattern)}: draw: a selection would take the luckiest; list draws under variants")
         for value in values:
             try:
                 settings = MethodSettings.model_validate({name: value})

@@ -196,7 +196,7 @@ class Block(Settings):
     models: Some[Name]
     """Names under `models`."""
     seeds: Some[Seed]
-    """Each seed trains its own original, Retrain and unlearned models."""
+    """Each seed trains its own original, Retrain and unlearned models; variants with another `draw` share the first two."""
     methods: Distinct[MethodEntry] = []
     """Methods. A bare name means the default variant; `{simnpo: [default, beta-4.5]}` names variants; `grid` means all trials of
     the method's grid and `selected` the one that `selections` finds."""

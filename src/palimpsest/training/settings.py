@@ -45,12 +45,15 @@ class FinetuneSettings(TrainSettings):
 
 
 class UnlearnSettings(TrainSettings):
-    """Settings of unlearning: training, the two loss weights, and the kind of retain loss."""
+    """Settings of unlearning: training, the random draw, the two loss weights, and the kind of retain loss."""
 
     epochs: Epochs = 10
     """Passes over the forget set."""
     stop_epoch: Epochs | None = None
     """Early stopping: stop after this epoch; learning rates and data order are those of the full run. null: run all epochs."""
+    draw: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Number of the random draw: the order of the forget items, the retain items of each step and all else that is random in
+    unlearning. Several draws share one original."""
     forget_weight: Weight = 1.0
     """Weight of the forget loss."""
     retain_weight: Weight = 1.0

@@ -1,7 +1,8 @@
 """Markov chains, whose truth is known: how far two of them are forgotten, and how far the retain chain goes with them."""
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from palimpsest.report.names import NPO, SIMNPO, method_name, model_label, model
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import along_trajectories, finished, of_models
 from palimpsest.report.style import DASHED, INK
-from palimpsest.report.words import joined, with_sd
+from palimpsest.report.words import counted, joined, with_sd
 
 # How far a model is from the truth on each chain.
 KEPT, FORGET1, FORGET2 = "kl_retain", "kl_forget1", "kl_forget2"
@@ -33,12 +34,14 @@ EQUAL, AT_EQUAL, GAP = "equal_retain", ("forget1_at_equal", "forget2_at_equal"),
 SPLITS = {"lengths": "the sequences of Forget2 are shorter", "memorisation": "the original has never seen Forget2"}
 LINES: Mapping[str, Look] = {"Forget1": {"color": INK}, "Forget2": {"color": INK, "linestyle": DASHED}}
 Model = tuple[str, str]
-Paths = Mapping[Model, Mapping[Hashable, pd.DataFrame]]
+# A seed and a draw of it.
+Trial = tuple[int, int]
+Paths = Mapping[Model, Mapping[Trial, pd.DataFrame]]
 
 
 @dataclass(frozen=True)
 class Chains(Found):
-    """One block: `paths` of its models by seed (a row an iteration), `done` the finished ones, `numbers` a row a path."""
+    """One block: `paths` of its models by trial (a row an iteration), `done` the finished ones, `numbers` a row a path."""
 
     done: Place
     paths: Paths
@@ -46,8 +49,15 @@ class Chains(Found):
     """The largest standard error of a distance; NaN if none was measured."""
 
     def by_seed(self, column: str, model: Model) -> pd.Series:
-        """Return a column of `numbers` of one model by seed."""
-        return of_models(self.numbers, [model]).set_index("seed")[column]
+        """Return a column of `numbers` of one model by seed: the mean over its draws, NaN if one of them is NaN."""
+        return of_models(self.numbers, [model]).groupby("seed")[column].agg(lambda draws: draws.mean(skipna=False))
+
+    def spread(self, column: str, model: Model, of: pd.Series) -> str:
+        """Return a column of one model in words, for the seeds in the index of `of`."""
+        text = _spread(self.by_seed(column, model)[of.index])
+        rows = of_models(self.numbers, [model])
+        over_draws = rows[rows["seed"].isin(of.index)].groupby("seed")[column].std().dropna()
+        return f"{text} (draws ± {_text(over_draws.mean())})" if len(over_draws) else text
 
     @property
     def levels(self) -> dict[str, dict[str, float]]:
@@ -80,13 +90,13 @@ class Chains(Found):
     def rows(self) -> Iterator[dict[str, str]]:
         """Yield one row per model with numbers read from its paths: mean ± sd over the seeds that reach the level."""
         for model, paths in self.paths.items():
-            row = {"Model": model_label(*model), "Seeds": str(len(paths))}
+            row = {"Model": model_label(*model), "Trials": _counted(paths)}
             for forget, name in FORGET.items():
-                known = self.by_seed(LEVEL[forget], model).notna()
-                row[f"Retain distance at Retrain's {name}"] = _spread(self.by_seed(AT_LEVEL[forget], model)[known])
+                known = self.by_seed(LEVEL[forget], model).dropna()
+                row[f"Retain distance at Retrain's {name}"] = self.spread(AT_LEVEL[forget], model, known)
             equal = self.by_seed(EQUAL, model).dropna()
-            row["Retain distance that both reach"] = _spread(equal)
-            row["Forget1 and Forget2 apart on the way"] = _spread(self.by_seed(GAP, model)[equal.index])
+            row["Retain distance that both reach"] = self.spread(EQUAL, model, equal)
+            row["Forget1 and Forget2 apart on the way"] = self.spread(GAP, model, equal)
             yield row
 
     def facts(self) -> Iterator[str]:
@@ -107,16 +117,24 @@ def _find(evidence: Evidence) -> list[Chains]:
 def _chains(place: Place) -> Chains | None:
     rows = along_trajectories(place.rows)
     wide = rows.pivot_table(values="value", index=["method", "variant", "seed", "epoch"], columns="metric")
-    found: dict[Model, dict[Hashable, pd.DataFrame]] = {}
+    block = place.block
+    models = {
+        (method, variant): ((method, name), draw)
+        for method in block.methods
+        for name, draws in block.draws_of(method).items()
+        for draw, variant in draws.items()
+    }
+    found: dict[Model, dict[Trial, pd.DataFrame]] = {}
     for (method, variant, seed), path in wide.reindex(columns=DISTANCES).dropna().groupby(level=["method", "variant", "seed"]):
-        found.setdefault((str(method), str(variant)), {})[seed] = path
+        if known := models.get((str(method), str(variant))):
+            model, draw = known
+            found.setdefault(model, {})[int(str(seed)), draw] = path
     paths = {model: found[model] for model in sorted(found, key=lambda model: model_order(*model))}
     variants = {
-        method: standing_variant(name for name in place.block.variants_of(method) if (method, name) in paths)
-        for method, _ in paths
+        method: standing_variant(name for name in block.draws_of(method) if (method, name) in paths) for method, _ in paths
     }
     shown = [(method, variant) for method, variant in variants.items() if variant is not None]
-    done = Place(place.block, place.suite, finished(place.rows))
+    done = Place(block, place.suite, finished(place.rows))
     error = rows.loc[rows["metric"].isin([f"{metric}_se" for metric in DISTANCES]), "value"].max()
     return Chains(place.title, shown, _numbers(done, paths, shown), done, paths, error, head="") if shown else None
 
@@ -126,11 +144,11 @@ def _numbers(done: Place, paths: Paths, shown: Sequence[Model]) -> pd.DataFrame:
     levels = {forget: done.by_seed(forget, RETRAIN) for forget in FORGET}
     rivals = [paths[model] for model in shown if model[0] in (NPO, SIMNPO)]
     rows = []
-    for (method, variant), by_seed in paths.items():
-        for seed, path in by_seed.items():
-            has_both = len(rivals) == 2 and all(seed in rival for rival in rivals)
-            equal = equal_retain(*(rival[seed][KEPT] for rival in rivals)) if has_both else math.nan
-            row: dict[str, Any] = done.block.identity | {"seed": seed, "method": method, "variant": variant}
+    for (method, variant), of in paths.items():
+        for (seed, draw), path in of.items():
+            has_both = len(rivals) == 2 and all((seed, draw) in rival for rival in rivals)
+            equal = equal_retain(*(rival[seed, draw][KEPT] for rival in rivals)) if has_both else math.nan
+            row: dict[str, Any] = done.block.identity | {"seed": seed, "draw": draw, "method": method, "variant": variant}
             for forget, by in levels.items():
                 row[LEVEL[forget]] = level = float(by.get(seed, math.nan))
                 row[AT_LEVEL[forget]] = retain_at_forget(path[KEPT], path[forget], level)
@@ -140,16 +158,25 @@ def _numbers(done: Place, paths: Paths, shown: Sequence[Model]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _on_grid(paths: Mapping[Hashable, pd.DataFrame]) -> pd.DataFrame:
-    """Return the paths of a model by seed on both forget chains over the retain distances that all its seeds reach."""
+def _on_grid(paths: Mapping[Trial, pd.DataFrame]) -> pd.DataFrame:
+    """Return a model's paths on both forget chains over the retain distances that all of them reach: means over draws by seed."""
     first, last = max(path[KEPT].iloc[0] for path in paths.values()), equal_retain(*(path[KEPT] for path in paths.values()))
     grid = np.linspace(first, last, POINTS) if first < last else np.array([first])
-    return pd.DataFrame(
+    points = pd.DataFrame(
         {"x": at, "y": forget_at_retain(path[KEPT], path[forget], at), "seed": seed, "open": forget == FORGET2}
-        for seed, path in paths.items()
+        for (seed, _), path in paths.items()
         for forget in FORGET
         for at in grid
     )
+    return points.groupby(["seed", "open", "x"])["y"].mean().reset_index()
+
+
+def _counted(trials: Iterable[Trial]) -> str:
+    """Say how many seeds there are, and how many draws each has if there are several."""
+    draws = Counter(seed for seed, _ in trials)
+    least, most = min(draws.values()), max(draws.values())
+    each = f", {counted(most, 'draw')} each" if least == most else f", {least} to {most} draws each"
+    return counted(len(draws), "seed") + (each if most > 1 else "")
 
 
 def _legend(found: Sequence[Chains]) -> str:
@@ -203,8 +230,10 @@ QUESTIONS = (
         _find,
         "Forget distance on both forget chains against the retain distance, two lines a method, beside Retrain and Original.",
         "The distance from the truth after each iteration of unlearning: mean KL(true ‖ predicted) per predicted state, in nats; "
-        "the axes show its root. Rightwards less is kept, upwards more is forgotten. Lines: means over seeds of each seed's "
-        "path, read where it first is at a retain distance, as far as all seeds get; bands: from the lowest to the highest. "
+        "the axes show its root. Rightwards less is kept, upwards more is forgotten. Draws are runs with other forget sequences; "
+        "their mean is the number of a seed, if each of them has one. Lines: means over seeds of each seed's path, read where "
+        "it first is at a retain distance, as far as all paths get; bands: from the lowest to the highest seed. In the table, "
+        "the first ± is over seeds, the second over the draws of a seed. "
         "Level: Retrain's on Forget2. Single marks: Retrain and Original, filled on Forget1 and hollow on Forget2.",
         (
             Claim(DEARER, "Fig. 5, App. H", "distance", measure=_measured("lengths", AT_LEVEL[FORGET2])),

@@ -15,7 +15,7 @@ from palimpsest.report.figures import Axis, Grid, Panel, axis_of, metric_panels,
 from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, W_GRADDIFF, method_name, model_order
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import finished
-from palimpsest.report.study import Values, starts_from
+from palimpsest.report.study import DRAW, Values, starts_from
 from palimpsest.report.words import QUALITY, SCORES, format_score, joined
 
 BESIDE = (GRADDIFF, W_GRADDIFF, NPO, SIMNPO)
@@ -132,8 +132,9 @@ def _settings(place: Place, method: str, variants: Mapping[str, Values]) -> pd.D
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of training and loss by name; one that is no number or word as text, null as none."""
+    """Return the settings of training and loss by name, less the draw; one that is no number or word as text, null as none."""
     flat = {**(entry.get("training") or {}), **(entry.get("loss") or {})}
+    flat.pop(DRAW, None)
     return {
         name: ABSENT if value is None else value if isinstance(value, int | float | str) else json.dumps(value)
         for name, value in flat.items()

@@ -49,21 +49,22 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.models.loading import load_model
     from palimpsest.models.scoring import score
     from palimpsest.models.settings import UsedSettings
-    from palimpsest.streams import stream
+    from palimpsest.streams import seed_of_draw, stream
     from palimpsest.training.log import Log, train_logged, write_log
     from palimpsest.training.loop import train
 
     spec, training = job.spec, job.spec.training
+    seed = seed_of_draw(spec.seed, training.draw)
     method = make_method(spec.method, spec.loss)
     if not isinstance(method, LossMethod):
         raise UserError(f"spec: {spec.method} has no loss on forget sequences")
     chains = read(job.input("split"))
     model = load_model(job.input("model"), UsedSettings())
     items = [item for chain in ("forget1", "forget2") for item in encode(chains[chain].train[:, : spec.lengths[chain]])]
-    drawn = stream(spec.seed, "forget").permutation(len(items))[: training.last_epoch * training.batch_size].tolist()
+    drawn = stream(seed, "forget").permutation(len(items))[: training.last_epoch * training.batch_size].tolist()
     forget = [items[index] for index in drawn]
     references = [scores.nll[0] for scores in score(model, forget, training.tokens_per_pass)] if method.reads_reference else ()
-    unlearning = Unlearning(method, training, forget=forget, retain=(), references=references, seed=spec.seed)
+    unlearning = Unlearning(method, training, forget=forget, retain=(), references=references, seed=seed)
     problem = EachStep(unlearning, training.batch_size)
     rows: list[dict[str, Any]] = []
 
@@ -72,9 +73,7 @@ def work(job: Job[Spec]) -> None:
 
     def unlearn() -> Log:
         watch(0)
-        return train(
-            model, problem, training, UsedSettings(), seed=spec.seed, label=spec.method, after_epoch=watch, remark=job.remark
-        )
+        return train(model, problem, training, UsedSettings(), seed=seed, label=spec.method, after_epoch=watch, remark=job.remark)
 
     def write(log: Log) -> None:
         write_table(job.out / TABLE, rows, keyed(SCHEMA, "epoch"))
