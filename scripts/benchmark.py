@@ -309,7 +309,7 @@ def chains(case: Case) -> Iterator[Compared]:
     lengths = {"retain": 20, "forget1": 20, "forget2": 5}
     everything = [item for chain, length in lengths.items() for item in encode(drawn[chain].train[:, :length])]
     items = random.Random(0).sample(everything, STEPS * CHAINS)
-    usual, model = (build_chain_model(ChainModel(kind="gpt2"), 20, seed=0) for _ in range(2))
+    usual, model = (build_chain_model(ChainModel(kind="chain", architecture="gpt2"), 20, seed=0) for _ in range(2))
     for block in usual.transformer.h:
         block.mlp.act = NewGELUActivation()
 

@@ -68,6 +68,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Relearn": {"select": "random"},
     "MuseBenchmark": {"source": "x"},
     "MarkovBenchmark": {"splits": {"x": {}}},
+    "ChainModelEntry": {"architecture": "gpt2"},
     "PretrainedEntry": {"name": "x"},
     "PackagedEntry": {
         "package": "x",

@@ -22,7 +22,7 @@ benchmarks:
     kind: markov
     splits: {lengths: {forget2_length: 5}, memorisation: {forget2_learnt: false}}
 models:
-  gpt2: {kind: gpt2}
+  gpt2: {kind: chain, architecture: gpt2}
 finetuning:
   "markov/*/gpt2": {epochs: 5, batch_size: 128}
   "markov/lengths/gpt2": {epochs: 6}
@@ -53,7 +53,7 @@ def config(*keys: str | int, value: Any = None, **block: Any) -> dict[str, Any]:
 
 
 def test_the_defaults_are_the_paper_s() -> None:
-    settings, model = ChainSettings(), ChainModel(kind="gpt2")
+    settings, model = ChainSettings(), ChainModel(kind="chain", architecture="gpt2")
     assert (settings.retain_sequences, settings.forget_sequences, settings.test_share) == (10_000, 5_000, 0.2)
     assert (settings.length, settings.leakage) == (20, 0.2)
     assert (model.layers, model.heads, model.width) == (4, 4, 128)
@@ -133,7 +133,7 @@ METHODS = ("methods", "markov/*/gpt2/*")
             ["length"],
             "blocks[2]: splits: unknown split 'length'; did you mean lengths? allowed: lengths, memorisation",
         ),
-        (("blocks", 2, "models"), ["tiny"], "blocks[2]: models: unknown model of kind gpt2 'tiny'; allowed: gpt2"),
+        (("blocks", 2, "models"), ["tiny"], "blocks[2]: models: unknown model of kind chain 'tiny'; allowed: gpt2"),
         (("blocks", 0, "models"), ["gpt2"], "blocks[0]: models: unknown model 'gpt2'; allowed: tiny"),
         (("blocks", 2, "suites"), ["tofu"], "blocks[2]: suites: markov is of kind markov, which measures itself and takes none"),
         (
@@ -172,6 +172,7 @@ METHODS = ("methods", "markov/*/gpt2/*")
             "benchmarks: markov: splits: lengths: forget2_length: 21: sequences have 20 states",
         ),
         (("models", "gpt2", "heads"), 3, "models: gpt2: width: 128: with 3 heads it must be a multiple of 3"),
+        (("models", "gpt2", "architecture"), "official", "models: gpt2: heads: 4: the official architecture has 1"),
         (
             ("grids", "markov/*/gpt2/simnpo", "draw"),
             [0, 1],

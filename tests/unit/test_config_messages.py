@@ -15,7 +15,10 @@ from palimpsest.study.applied import open_study
 from palimpsest.study.messages import UNQUOTED
 from palimpsest.study.study import Study
 
-TRAINING = "learning_rate, epochs, batch_size, weight_decay, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, max_steps"
+TRAINING = (
+    "learning_rate, epochs, batch_size, weight_decay, adam_epsilon, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, "
+    "max_steps"
+)
 EVERY = f"{TRAINING}, stop_epoch, draw, forget_weight, retain_weight, retain_loss, start, reference"
 METHODS = ", ".join(list_methods())
 NPO = ("methods", "tofu/*/*/npo")

@@ -23,7 +23,9 @@ from palimpsest.training.loop import train
 from palimpsest.training.problems import Scored
 from palimpsest.training.settings import TrainSettings, UnlearnSettings
 
-SMALL = ChainModel(kind="gpt2", layers=2, heads=2, width=32)
+SMALL = ChainModel(kind="chain", architecture="gpt2", layers=2, heads=2, width=32)
+BOTH = [SMALL, ChainModel(kind="chain", architecture="official", layers=2, heads=1, width=32)]
+ARCHITECTURES = pytest.mark.parametrize("of", BOTH, ids=[of.architecture for of in BOTH])
 PLAIN = {"warmup_epochs": 0.0, "schedule": "constant", "max_grad_norm": None}
 
 
@@ -59,12 +61,15 @@ def test_distances_are_means_over_sequences_with_their_standard_errors() -> None
             assert row["se"] == pytest.approx(each.std(ddof=1) / len(each) ** 0.5)
 
 
+@ARCHITECTURES
 @given(counts=st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(any), seed=st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
-def test_learning_minimises_the_cross_entropy_over_all_predicted_states(counts: tuple[int, int], seed: int) -> None:
+def test_learning_minimises_the_cross_entropy_over_all_predicted_states(
+    of: ChainModel, counts: tuple[int, int], seed: int
+) -> None:
     drawn = [sample("retain", count, length, 0.2, stream(seed)) for count, length in zip(counts, (8, 3), strict=True)]
     items = [item for states in drawn for item in encode(states)]
-    model = build_model(SMALL, 8, seed=0).eval().double()
+    model = build_model(of, 8, seed=0).eval().double()
     total = 0.0
     for term in ChainTraining(items).terms(range(len(items)), 0):
         row = pack(term.items, Layouts())
@@ -98,11 +103,12 @@ def test_every_iteration_takes_the_next_sequences() -> None:
     assert [sorted(step) for step in seen] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
 
+@ARCHITECTURES
 @pytest.mark.parametrize(("method", "loss"), [("npo", {"beta": 0.2}), ("simnpo", {"beta": 4.0, "gamma": 0.0})])
-def test_unlearning_moves_away_from_the_forget_chains_step_by_step(method: str, loss: dict[str, float]) -> None:
+def test_unlearning_moves_away_from_the_forget_chains_step_by_step(of: ChainModel, method: str, loss: dict[str, float]) -> None:
     chains = draw(ChainSettings(retain_sequences=400, forget_sequences=200, length=8), seed=0)
-    model = build_model(SMALL, 8, seed=0)
-    learnt = [item for of in chains.values() for item in encode(of.train)]
+    model = build_model(of, 8, seed=0)
+    learnt = [item for chain in chains.values() for item in encode(chain.train)]
     training = TrainSettings(learning_rate=2e-3, epochs=6, batch_size=32, **PLAIN)
     train(model, ChainTraining(learnt), training, UsedSettings(), seed=0, label="learn")
 
@@ -128,7 +134,7 @@ def test_unlearning_moves_away_from_the_forget_chains_step_by_step(method: str, 
 
 
 def test_states_are_the_tokens() -> None:
-    model = build_model(ChainModel(kind="gpt2"), 20, seed=0)
+    model = build_model(ChainModel(kind="chain", architecture="gpt2"), 20, seed=0)
     assert model.config.vocab_size == STATES
     assert (model.config.n_layer, model.config.n_head, model.config.n_embd) == (4, 4, 128)
     assert [(item.prompt, item.answers) for item in encode(np.array([[3, 1, 2]], dtype=np.uint8))] == [([3], [[1, 2]])]

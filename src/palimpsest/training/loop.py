@@ -60,7 +60,7 @@ def train(
     model.train()
     sharing = Sharing(model, used)
     groups = _parameter_groups(sharing.model, settings.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=sharing.fuses)
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, eps=settings.adam_epsilon, fused=sharing.fuses)
     checkpoints = Checkpoints(scratch, sharing.model, optimizer) if scratch else None
 
     per_epoch = math.ceil(problem.size / settings.batch_size)

@@ -19,6 +19,8 @@ class TrainSettings(Settings):
     """Batch size: items per optimiser step."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Weight decay of AdamW."""
+    adam_epsilon: Annotated[float, Field(ge=1e-12, le=1e-2)] = 1e-8
+    """Added to the denominator of AdamW's steps."""
     warmup_epochs: Annotated[float, Field(ge=0, le=10_000)] = 1.0
     """Epochs of linear warm-up."""
     schedule: Literal["linear", "constant"] = "linear"

@@ -14,10 +14,10 @@ from palimpsest.names import ORIGINAL, Name
 
 
 class MarkovBenchmark(ChainSettings, Benchmark):
-    """Sequences of Markov chains, whose true distribution is known (SimNPO, Sec. 5 and App. H); needs models of kind gpt2."""
+    """Sequences of Markov chains, whose true distribution is known (SimNPO, Sec. 5 and App. H); needs models of kind chain."""
 
     model: ClassVar = ChainModel
-    model_kinds: ClassVar = ("gpt2",)
+    model_kinds: ClassVar = ("chain",)
     measures_itself: ClassVar = True
     draws_anew: ClassVar = True
     retrain_split: ClassVar = "retain"

@@ -19,10 +19,26 @@ if TYPE_CHECKING:
 
 
 def build_model(settings: ChainModel, context: int, seed: int) -> PreTrainedModel:
-    """Initialise a GPT-2 from a seed: states are its tokens, and there is no dropout."""
+    """Initialise a model from a seed; it has no dropout."""
+    torch.manual_seed(seed)
+    return _official(settings, context) if settings.architecture == "official" else _gpt2(settings, context)
+
+
+def _official(settings: ChainModel, context: int) -> PreTrainedModel:
+    from palimpsest.benchmarks.markov.official import OfficialConfig, OfficialModel
+
+    config = OfficialConfig(
+        vocab_size=STATES,
+        max_position_embeddings=context,
+        hidden_size=settings.width,
+        num_hidden_layers=settings.layers,
+    )
+    return OfficialModel(config)
+
+
+def _gpt2(settings: ChainModel, context: int) -> PreTrainedModel:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    torch.manual_seed(seed)
     config = GPT2Config(
         vocab_size=STATES,
         n_positions=context,

@@ -51,10 +51,12 @@ class ChainSplit(Settings):
 
 
 class ChainModel(Settings):
-    """A GPT-2 whose tokens are the states of the chains."""
+    """A transformer whose tokens are the states of the chains."""
 
-    kind: Literal["gpt2"]
+    kind: Literal["chain"]
     """Trained from scratch in the workflow, only for benchmarks of kind markov."""
+    architecture: Literal["official", "gpt2"]
+    """`official`: the model of the paper's synthetic code, which has 1 head; `gpt2`: GPT-2, which the paper names."""
     layers: Layers = 4
     """Number of layers."""
     heads: Layers = 4
@@ -64,6 +66,8 @@ class ChainModel(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.architecture == "official" and self.heads != 1:
+            raise ValueError(f"heads: {self.heads}: the official architecture has 1")
         if self.width % self.heads:
             raise ValueError(f"width: {self.width}: with {self.heads} heads it must be a multiple of {self.heads}")
         return self

@@ -21,12 +21,11 @@ def spec(study: Resolved, of: ModelId) -> Spec:
 def work(job: Job[Spec]) -> None:
     """Write the table of distances."""
     from palimpsest.benchmarks.markov.data import read
+    from palimpsest.benchmarks.markov.loading import load_chain_model
     from palimpsest.benchmarks.markov.suite import SCHEMA, distances
     from palimpsest.evaluation.items import TABLE, write_table
-    from palimpsest.models.loading import load_model
-    from palimpsest.models.settings import UsedSettings
 
-    model = load_model(job.input("model"), UsedSettings())
+    model = load_chain_model(job.input("model"))
     rows = distances(model, read(job.input("split")), job.spec.lengths, most=None)
     write_table(job.out / job.spec.suite / TABLE, list(rows), SCHEMA)
 

@@ -1,4 +1,4 @@
-"""Stage `finetune` of Markov chains: a GPT-2 learns some of the chains, as original or, of the retain chain alone, as Retrain."""
+"""Stage `finetune` of Markov chains: a model learns some of the chains, as original or, of the retain chain alone, as Retrain."""
 
 from palimpsest import processes
 from palimpsest.benchmarks.base import Resolved

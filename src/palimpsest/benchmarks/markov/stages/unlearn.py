@@ -42,11 +42,11 @@ def work(job: Job[Spec]) -> None:
     It is over in a minute, so an interrupted one starts again. Of a training that diverges, the iterations before are written.
     """
     from palimpsest.benchmarks.markov.data import read
+    from palimpsest.benchmarks.markov.loading import load_chain_model
     from palimpsest.benchmarks.markov.models import EachStep, encode
     from palimpsest.benchmarks.markov.suite import SCHEMA, distances
     from palimpsest.evaluation.items import TABLE, keyed, write_table
     from palimpsest.methods.problem import Unlearning
-    from palimpsest.models.loading import load_model
     from palimpsest.models.scoring import score
     from palimpsest.models.settings import UsedSettings
     from palimpsest.streams import seed_of_draw, stream
@@ -59,7 +59,7 @@ def work(job: Job[Spec]) -> None:
     if not isinstance(method, LossMethod):
         raise UserError(f"spec: {spec.method} has no loss on forget sequences")
     chains = read(job.input("split"))
-    model = load_model(job.input("model"), UsedSettings())
+    model = load_chain_model(job.input("model"))
     items = [item for chain in ("forget1", "forget2") for item in encode(chains[chain].train[:, : spec.lengths[chain]])]
     drawn = stream(seed, "forget").permutation(len(items))[: training.last_epoch * training.batch_size].tolist()
     forget = [items[index] for index in drawn]
