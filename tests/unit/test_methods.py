@@ -76,7 +76,7 @@ def test_npo_tends_to_graddiff_and_simnpo_to_w_graddiff_as_beta_vanishes(values:
         (gradient,) = torch.autograd.grad(loss.sum(), nll)
         return gradient
 
-    batch = ForgetBatch(nll=nll, tokens=tokens, mean_tokens=tokens.mean(), reference_nll=torch.zeros_like(nll))
+    batch = ForgetBatch(nll=nll, tokens=tokens, divisor=tokens.mean(), reference_nll=torch.zeros_like(nll))
     graddiff = slope(GradDiff().forget_loss(batch)) * tokens.mean()
     npo = slope(NPO(beta=tiny).forget_loss(batch))
     assert torch.allclose(npo, graddiff, rtol=1e-3)
@@ -103,7 +103,7 @@ def test_ga_is_the_negated_token_mean(values: list[float], data: st.DataObject) 
     lengths = data.draw(st.lists(st.integers(1, 80), min_size=len(values), max_size=len(values)))
     tokens = torch.tensor(lengths, dtype=torch.float64)
     nll = leaf(values)
-    loss = GA().forget_loss(ForgetBatch(nll=nll, mean_tokens=tokens.mean())).mean().item()
+    loss = GA().forget_loss(ForgetBatch(nll=nll, divisor=tokens.mean())).mean().item()
     assert loss == pytest.approx(-sum(values) / sum(lengths))
 
 
@@ -111,7 +111,7 @@ def test_ga_is_the_negated_token_mean(values: list[float], data: st.DataObject) 
 def test_idk_is_the_token_mean_of_the_refusals(values: list[float], data: st.DataObject) -> None:
     lengths = data.draw(st.lists(st.integers(1, 80), min_size=len(values), max_size=len(values)))
     tokens = torch.tensor(lengths, dtype=torch.float64)
-    loss = IDK().forget_loss(ForgetBatch(refusal_nll=leaf(values), mean_refusal_tokens=tokens.mean())).mean().item()
+    loss = IDK().forget_loss(ForgetBatch(refusal_nll=leaf(values), refusal_divisor=tokens.mean())).mean().item()
     assert loss == pytest.approx(sum(values) / sum(lengths))
 
 
@@ -122,7 +122,7 @@ logits = st.lists(st.lists(st.floats(-20, 20), min_size=4, max_size=4), min_size
 def rkld(model: torch.Tensor, original: torch.Tensor, reinforced: torch.Tensor, alpha: float) -> torch.Tensor:
     """The loss of answers of one label each."""
     frozen = {"original": original, "reinforced": reinforced}
-    batch = ForgetBatch(logits=model, frozen=frozen, per_answer=lambda values: values, mean_tokens=torch.tensor(1.0))
+    batch = ForgetBatch(logits=model, frozen=frozen, per_answer=lambda values: values, divisor=torch.tensor(1.0))
     return RKLD(alpha=alpha).forget_loss(batch)
 
 

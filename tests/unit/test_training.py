@@ -206,6 +206,29 @@ def test_npo_and_the_kl_term_start_at_the_original_model() -> None:
     assert entry["retain_loss"] == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("tokens_per_pass", [1, 10_000])
+def test_a_step_is_a_mean_over_its_tokens_or_over_its_items(tokens_per_pass: int) -> None:
+    for over in ("tokens", "items"):
+        settings = unlearn_settings(epochs=1, mean_over=over, tokens_per_pass=tokens_per_pass)
+        problem = unlearning("graddiff", settings)
+        first = run(small_model(), settings, problem)[0]
+        forgotten = [problem.forget[i] for i in first["items"]]
+        retained = list(problem.terms(first["items"], 0)[1].items)
+        for name, items_of, sign in (("forget_loss", forgotten, -1), ("retain_loss", retained, 1)):
+            nll, lengths = forget_nll(small_model(), items_of), [len(item.answers[0]) for item in items_of]
+            of_items = sum(one / length for one, length in zip(nll, lengths, strict=True)) / len(nll)
+            expected = of_items if over == "items" else sum(nll) / sum(lengths)
+            assert first[name] == pytest.approx(sign * expected, rel=1e-5)
+            assert len(set(lengths)) > 1
+
+
+def test_graddiff_with_means_over_items_is_w_graddiff() -> None:
+    settings, models = unlearn_settings(mean_over="items"), [small_model(), small_model()]
+    logs = [run(model, settings, unlearning(name, settings)) for model, name in zip(models, ["graddiff", "w-graddiff"], strict=True)]
+    assert logs[0] == logs[1]
+    assert same(*map(weights, models))
+
+
 def test_training_learns_by_heart() -> None:
     model = small_model()
     log = run(model, TrainSettings(learning_rate=3e-2, epochs=40, batch_size=5))
@@ -291,6 +314,17 @@ def test_gradient_checkpointing_computes_every_layer_twice_and_changes_no_weight
     other_log, seen_twice, other = watched(precision, checkpointing=True)
     assert len(seen_twice) == 2 * len(seen) and set(seen_twice) == set(seen)
     assert other_log == log and same(weights(other), weights(model))
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(3, [3, 3]), (4, [4]), (7, [7]), (8, [7])])
+def test_a_short_last_batch_is_dropped_unless_it_is_the_only_one(batch_size: int, sizes: list[int]) -> None:
+    settings = unlearn_settings(batch_size=batch_size, epochs=2)
+    (kept, dropped) = (
+        [len(entry["items"]) for entry in run(small_model(), chosen, unlearning("npo", chosen))]
+        for chosen in (settings, settings.model_copy(update={"drop_last": True}))
+    )
+    assert dropped == 2 * sizes
+    assert sum(kept) == 2 * 7
 
 
 def test_the_schedule_warms_up_and_decays_linearly() -> None:

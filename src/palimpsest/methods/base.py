@@ -39,24 +39,25 @@ class ForgetBatch:
     """The inputs of a forget loss for some items of an optimiser step. NLLs are in nats, summed over the tokens of an answer.
 
     nll, tokens: (items,), of the forget answers; `tokens` counts their tokens, including EOS.
-    mean_tokens: (), the mean of `tokens` over the whole step, which makes a token mean exact under gradient accumulation.
+    divisor: (items,), what divides an NLL so that the mean over the items of the step is a cross-entropy: the mean of `tokens`
+    over the whole step, or with `mean_over: items` the `tokens` of the item.
     reference_nll: (items,), NLL under the reference model; needs `reads_reference`.
-    refusal_nll, refusal_tokens, mean_refusal_tokens, refusal_reference_nll: the same for a random refusal of each item; needs
+    refusal_nll, refusal_tokens, refusal_divisor, refusal_reference_nll: the same for a random refusal of each item; needs
     `reads_refusals`.
     logits: (labels, vocabulary), for every token of the answers, in single precision; needs `reads_logits`.
     frozen: the same logits from the frozen models in `models`, by their names there.
     per_answer: sums values of shape (labels,) over the labels of each answer, to shape (items,).
 
-    Fields that the method does not declare are None; without `reads_answers`, so are `nll`, `tokens` and `mean_tokens`.
+    Fields that the method does not declare are None; without `reads_answers`, so are `nll`, `tokens` and `divisor`.
     """
 
     nll: Tensor = NOT_DECLARED
     tokens: Tensor = NOT_DECLARED
-    mean_tokens: Tensor = NOT_DECLARED
+    divisor: Tensor = NOT_DECLARED
     reference_nll: Tensor = NOT_DECLARED
     refusal_nll: Tensor = NOT_DECLARED
     refusal_tokens: Tensor = NOT_DECLARED
-    mean_refusal_tokens: Tensor = NOT_DECLARED
+    refusal_divisor: Tensor = NOT_DECLARED
     refusal_reference_nll: Tensor = NOT_DECLARED
     logits: Tensor = NOT_DECLARED
     frozen: Mapping[str, Tensor] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Gradient ascent (GA): the negated token-mean cross-entropy of the forget answers, without a retain loss."""
+"""Gradient ascent (GA): the negated mean cross-entropy of the forget answers, without a retain loss."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ class GA(LossMethod):
     retain_loss = "none"
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
-        """Return -NLL_i divided by the mean answer length, so that the mean over items is -CE (TOFU, Sec. 3.2)."""
-        return -batch.nll / batch.mean_tokens
+        """Return -NLL_i / divisor, so that the mean over items is -CE (TOFU, Sec. 3.2)."""
+        return -batch.nll / batch.divisor

@@ -19,5 +19,5 @@ class IDK(LossMethod):
     reads_refusals = True
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
-        """Return the refusal's NLL divided by the mean refusal length, so that the mean over items is CE (TOFU, Sec. 3.2)."""
-        return batch.refusal_nll / batch.mean_refusal_tokens
+        """Return the refusal's NLL / divisor, so that the mean over items is CE (TOFU, Sec. 3.2)."""
+        return batch.refusal_nll / batch.refusal_divisor

@@ -13,7 +13,7 @@ from palimpsest.errors import UserError
 from palimpsest.methods.base import ForgetBatch, LayerMethod, LossMethod
 from palimpsest.streams import stream
 from palimpsest.training.layers import TrainedLayers, item_means
-from palimpsest.training.problems import Scored, Term, cross_entropy, distance_from_start, frozen_logits, kl_to, mean_labels
+from palimpsest.training.problems import Scored, Term, cross_entropy, distance_from_start, divisors, frozen_logits, kl_to
 from palimpsest.training.settings import UnlearnSettings
 
 
@@ -85,12 +85,13 @@ class Unlearning:
             if method.reads_refusals:
                 answers.append(self.refusals[drawn[position]])
             batch.append(Encoded(self.forget[index].prompt, answers))
-        # Values per item, and means over the whole step.
+        # Values per item.
         given: dict[str, Tensor] = {}
+        over = self.settings.mean_over
         if method.reads_answers:
-            given["mean_tokens"] = torch.tensor(mean_labels(batch))
+            given["divisor"] = divisors(batch, over)
         if method.reads_refusals:
-            given["mean_refusal_tokens"] = torch.tensor(mean_labels(batch, -1))
+            given["refusal_divisor"] = divisors(batch, over, answer=-1)
         if method.reads_reference:
             given["reference_nll"] = torch.tensor([self.references[index] for index in indices])
         if method.reads_reference and method.reads_refusals:
@@ -98,9 +99,7 @@ class Unlearning:
             given["refusal_reference_nll"] = torch.tensor([self.refusal_references[index][number] for index, number in pairs])
 
         def loss(scored: Scored) -> Tensor:
-            values: dict[str, Any] = {
-                name: (value[scored.items] if value.ndim else value).to(scored.nll) for name, value in given.items()
-            }
+            values: dict[str, Any] = {name: value[scored.items].to(scored.nll) for name, value in given.items()}
             if method.reads_answers:
                 values |= {"nll": scored.nll[:, 0], "tokens": scored.tokens[:, 0]}
             if method.reads_refusals:
@@ -117,11 +116,11 @@ class Unlearning:
         batch = [self.retain[i] for i in draws.tolist()]
         if self.settings.retain_loss == "kl":
             assert self.original is not None
-            loss = kl_to(self.original, batch)
+            loss = kl_to(self.original, batch, self.settings.mean_over)
         elif self.settings.retain_loss == "activations":
             loss = distance_from_start(self._layers(), batch)
         else:
-            loss = cross_entropy(batch)
+            loss = cross_entropy(batch, self.settings.mean_over)
         return Term("retain_loss", self.settings.retain_weight, batch, loss)
 
     def _layers(self) -> TrainedLayers:

@@ -35,4 +35,4 @@ class RKLD(LossMethod):
         original, reinforced = batch.frozen["original"], batch.frozen["reinforced"]
         teacher = log_softmax(original - self.alpha * relu(reinforced - original), dim=-1)
         divergence = kl_div(teacher, log_softmax(batch.logits, dim=-1), reduction="none", log_target=True).sum(-1)
-        return batch.per_answer(divergence) / batch.mean_tokens
+        return batch.per_answer(divergence) / batch.divisor

@@ -63,7 +63,8 @@ def train(
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, eps=settings.adam_epsilon, fused=sharing.fuses)
     checkpoints = Checkpoints(scratch, sharing.model, optimizer) if scratch else None
 
-    per_epoch = math.ceil(problem.size / settings.batch_size)
+    whole = problem.size // settings.batch_size
+    per_epoch = whole if settings.drop_last and whole else math.ceil(problem.size / settings.batch_size)
     steps, end = settings.epochs * per_epoch, settings.last_epoch * per_epoch
     if settings.max_steps is not None and settings.max_steps < end:
         steps = end = settings.max_steps

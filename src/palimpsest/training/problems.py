@@ -13,6 +13,7 @@ from palimpsest.data.prompts import Encoded
 from palimpsest.errors import UserError
 from palimpsest.models.packing import Pass, label_divergence, label_logits
 from palimpsest.training.layers import TrainedLayers, item_means
+from palimpsest.training.settings import MeanOver
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,30 @@ class Problem(Protocol):
         ...
 
 
-def mean_labels(items: Sequence[Encoded], answer: int = 0) -> float:
-    """Return the mean number of labels per item; NLL divided by it, averaged over items, is the token-mean cross-entropy."""
-    return sum(len(item.answers[answer]) for item in items) / len(items)
+def divisors(items: Sequence[Encoded], over: MeanOver = "tokens", answer: int = 0) -> Tensor:
+    """Return what divides the summed losses of an answer's tokens, so that the mean over items is a mean over `over`.
+
+    Shape (items,): the mean number of labels of the items, or with `items` each item's own number.
+    """
+    labels = torch.tensor([len(item.answers[answer]) for item in items], dtype=torch.float64)
+    return labels if over == "items" else labels.mean().expand_as(labels)
 
 
-def cross_entropy(items: Sequence[Encoded]) -> Callable[[Scored], Tensor]:
-    """Return the loss whose mean over items is the token-mean cross-entropy of their first answers."""
-    mean = mean_labels(items)
-    return lambda scored: scored.nll[:, 0] / mean
+def cross_entropy(items: Sequence[Encoded], over: MeanOver = "tokens") -> Callable[[Scored], Tensor]:
+    """Return the loss whose mean over items is the mean cross-entropy of their first answers, over all tokens or over items."""
+    divisor = divisors(items, over)
+    return lambda scored: scored.nll[:, 0] / divisor[scored.items].to(scored.nll)
 
 
-def kl_to(reference: nn.Module, items: Sequence[Encoded]) -> Callable[[Scored], Tensor]:
-    """Return the loss whose mean over items is the token-mean KL(reference || model) on their first answers."""
-    mean = mean_labels(items)
-    return lambda scored: scored.row.per_answer(label_divergence(frozen_logits(reference, scored.row), scored.logits)) / mean
+def kl_to(reference: nn.Module, items: Sequence[Encoded], over: MeanOver = "tokens") -> Callable[[Scored], Tensor]:
+    """Return the loss whose mean over items is the mean KL(reference || model) on their first answers, as `cross_entropy`."""
+    divisor = divisors(items, over)
+
+    def loss(scored: Scored) -> Tensor:
+        summed = scored.row.per_answer(label_divergence(frozen_logits(reference, scored.row), scored.logits))
+        return summed / divisor[scored.items].to(summed)
+
+    return loss
 
 
 def distance_from_start(layers: TrainedLayers, items: Sequence[Encoded]) -> Callable[[Scored], Tensor]:

@@ -8,6 +8,9 @@ from palimpsest.errors import UserError
 from palimpsest.settings import Count, Epochs, Positive, Settings, Some, Weight
 
 
+MeanOver = Literal["tokens", "items"]
+
+
 class TrainSettings(Settings):
     """AdamW with linear warm-up over `warmup_epochs` and linear decay to zero (TOFU's schedule)."""
 
@@ -17,6 +20,8 @@ class TrainSettings(Settings):
     """Passes over the training set (unlearning: over the forget set)."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     """Batch size: items per optimiser step."""
+    drop_last: bool = False
+    """Drop the last batch of an epoch if it is shorter than the batch size, unless it is the only one."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Weight decay of AdamW."""
     adam_epsilon: Annotated[float, Field(ge=1e-12, le=1e-2)] = 1e-8
@@ -60,6 +65,9 @@ class UnlearnSettings(TrainSettings):
     """Weight of the forget loss."""
     retain_weight: Weight = 1.0
     """Weight of the retain loss."""
+    mean_over: MeanOver = "tokens"
+    """What the cross-entropies and KL divergences of a step are means over: all its tokens, or its items, each the mean over its
+    own tokens (as in the official code, whose micro-batches have one item)."""
     retain_loss: Literal["ce", "kl", "none", "activations"] = "ce"
     """Cross-entropy, KL from the original, none (no retain data), or activations of the trained layers; each method has its
     default."""
