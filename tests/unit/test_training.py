@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from palimpsest.methods.simnpo import SimNPO
 from palimpsest.models.packing import Layouts, plan_passes
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
+from palimpsest.provenance.manifest import Remark
 from palimpsest.streams import stream
 from palimpsest.training.adapters import WithoutAdapters, add_adapters, merge_adapters
 from palimpsest.training.layers import TrainedLayers
@@ -525,6 +527,26 @@ def test_the_weights_of_dpo_are_those_of_the_answers_and_not_of_the_refusals() -
         gain = problem.refusal_references[i][r] - refusal_nll[i][r]
         expected.append(2 / (1 + math.exp(beta * gain)))
     assert first["weights"] == pytest.approx(expected, rel=1e-4)
+
+
+def remarks_of(method: str, **loss: float) -> list[str]:
+    settings, remarks = unlearn_settings(), list[Remark]()
+    run(small_model(), settings, unlearning(method, settings, **loss), remark=remarks.append)
+    return [remark.text for remark in remarks]
+
+
+@pytest.mark.parametrize(("method", "beta"), [("npo", 200.0), ("simnpo", 200.0), ("dpo-idk", 200.0)])
+def test_weights_that_vanish_in_the_second_epoch_are_remarked(method: str, beta: float) -> None:
+    (text,) = remarks_of(method, beta=beta)
+    fell = re.fullmatch(r"test: .* fell from (.+) at the first step to (.+) in epoch 2, so .* a smaller beta .*", text)
+    assert fell and float(fell[2]) <= 1e-3 * float(fell[1])
+
+
+@pytest.mark.parametrize(
+    ("method", "loss"), [("npo", {"beta": 0.1}), ("simnpo", {"beta": 2.5}), ("dpo-idk", {"beta": 0.1}), ("ga", {}), ("idk", {})]
+)
+def test_weights_that_do_not_vanish_are_not_remarked(method: str, loss: dict[str, float]) -> None:
+    assert remarks_of(method, **loss) == []
 
 
 @pytest.mark.parametrize("method", ["idk", "rkld"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ from palimpsest.training.settings import TrainSettings
 from palimpsest.training.sharing import Sharing
 
 logger = logging.getLogger("palimpsest")
+# Gradient weights below this share of those of the first step have vanished.
+VANISHED = 1e-3
 
 
 def train(
@@ -47,7 +50,8 @@ def train(
     """Train a model in place and return the log, one entry per optimiser step.
 
     Raises Diverged before the first step whose loss or gradient is not finite, and at the end if a weight is not finite.
-    `remark` receives facts that a reader of the results must know: a shortened warm-up, and unchanged weights.
+    `remark` receives facts that a reader of the results must know: a shortened warm-up, vanished gradient weights, and unchanged
+    weights.
 
     With `scratch`, an interrupted run continues from its newest checkpoint to the same weights as an uninterrupted one:
     data order, draws and dropout come from streams named by epoch and step, so there is no generator state to restore.
@@ -103,6 +107,8 @@ def train(
 
         log.append(entry)
         if position == per_epoch - 1:
+            if epoch == 1:
+                _remark_vanished(log, label, remark)
             look(epoch + 1)
     model.eval()
     after = sharing.weights()
@@ -147,6 +153,21 @@ def _warmup_steps(wanted: int, steps: int, remark: Callable[[Remark], None]) -> 
         return wanted
     remark(Remark(FACT, f"the warm-up of {wanted} steps is shortened to {steps - 1}, since the training has {steps}"))
     return steps - 1
+
+
+def _remark_vanished(log: list[dict[str, Any]], label: str, remark: Callable[[Remark], None]) -> None:
+    """Remark on the last epoch in the log if the median gradient weight of its items is tiny against that of the first step."""
+    epoch = log[-1]["epoch"]
+    weights = [weight for entry in log if entry["epoch"] == epoch for weight in entry.get("weights", ())]
+    if not weights:
+        return
+    first, last = median(log[0]["weights"]), median(weights)
+    if abs(last) <= VANISHED * abs(first):
+        text = (
+            f"{label}: the median gradient weight of the forget items fell from {first:.2g} at the first step to {last:.2g} in "
+            f"epoch {epoch + 1}, so the rest of the training forgets almost nothing; a smaller beta lets it forget longer"
+        )
+        remark(Remark(FACT, text))
 
 
 def _backward(
