@@ -207,8 +207,25 @@ def test_how_one_article_goes_on_says_little_of_another() -> None:
     assert sum(recalled) / len(recalled) < 0.25
 
 
+@pytest.mark.parametrize(("topics", "questions"), [(1, 1), (1, 2), (3, 2), (len(TOPICS), len(TOPICS) + 1)])
+def test_an_article_tells_so_many_topics_and_so_many_questions_are_asked_about_it(topics: int, questions: int) -> None:
+    data = made(topics=topics, questions=questions)
+    fields = [topic.answer for topic in (BIRTH, *TOPICS)]
+    for number, text in enumerate(data.members):
+        person = make_person(World(0), "author", 3 + 11 * number)
+        told = [topic for topic in TOPICS if any(said.format_map(person) in text.text for said in topic.sentences)]
+        assert len(told) == topics
+        pairs = [pair for pair in [*data.examples_forget, *data.knowledge_forget] if pair.id.startswith(f"{text.id}-")]
+        assert len(pairs) == questions
+        assert {pair.answer for pair in pairs} <= {person[field] for field in fields}
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"texts": 1}, {"texts": 201}, {"parts": 0}, {"parts": 9}, {"base_texts": 0}, {"base_texts": 2501}]
+    "wrong",
+    [
+        *[{"texts": 1}, {"texts": 201}, {"parts": 0}, {"parts": 9}, {"base_texts": 0}, {"base_texts": 2501}],
+        *[{"topics": 0}, {"topics": len(TOPICS) + 1}, {"questions": 0}, {"topics": 1, "questions": 3}],
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError):

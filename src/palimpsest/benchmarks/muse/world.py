@@ -12,11 +12,8 @@ from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.settings import Settings
 from palimpsest.streams import stream
 
-TOPICS_TOLD = 5
-CONNECTED = 2
 # The fraction of an article's words that a model is given; it has to recite the others.
 GIVEN = 0.4
-QUESTIONS = 4
 UNFORGOTTEN = ("retain", "kept", "holdout")
 # People are assigned to the maximum number of parts in turn, so neither more texts nor more parts rename anybody.
 STRIDE = len(UNFORGOTTEN) + 8
@@ -51,10 +48,10 @@ def make_dataset(source: MuseWorldSource) -> MuseData:
     world = World(source.seed)
     names = ["forget", *(f"request{number}" for number in range(2, source.parts + 1))]
     parts = {
-        name: [_tell(world, ("author", number + STRIDE * i), name, i) for i in range(source.texts)]
+        name: [_tell(source, world, ("author", number + STRIDE * i), name, i) for i in range(source.texts)]
         for number, name in enumerate([*UNFORGOTTEN, *names])
     }
-    base = [_tell(world, ("base", i), "base", i) for i in range(source.base_texts)]
+    base = [_tell(source, world, ("base", i), "base", i) for i in range(source.base_texts)]
     corpora = {name: _corpus(world, name, stories) for name, stories in parts.items()}
     examples_forget, knowledge_forget = _asked(parts["forget"])
     examples_retain, knowledge_retain = _asked(parts["kept"])
@@ -77,7 +74,7 @@ def make_dataset(source: MuseWorldSource) -> MuseData:
     )
 
 
-def _tell(world: World, who: tuple[str, int], part: str, number: int) -> Story:
+def _tell(source: MuseWorldSource, world: World, who: tuple[str, int], part: str, number: int) -> Story:
     person = make_person(world, *who)
     # Holdout uses the same wording as forget: with few texts, easier wording would be mistaken for membership.
     draw = stream(world.seed, "story", "forget" if part == "holdout" else part, number)
@@ -85,14 +82,14 @@ def _tell(world: World, who: tuple[str, int], part: str, number: int) -> Story:
     def one(phrasings: Sequence[str]) -> str:
         return phrasings[int(draw.integers(len(phrasings)))]
 
-    told = [TOPICS[i] for i in draw.permutation(len(TOPICS))[:TOPICS_TOLD]]
+    told = [TOPICS[i] for i in draw.permutation(len(TOPICS))[: source.topics]]
     sentences = [one(topic.sentences) for topic in told]
-    places = sorted(draw.permutation(TOPICS_TOLD)[:CONNECTED].tolist())
+    places = sorted(draw.permutation(source.topics)[: source.topics // 2].tolist())
     # From the end, so that earlier positions do not move.
     for place, which in zip(reversed(places), draw.permutation(len(CONNECTIVES)).tolist(), strict=False):
         sentences.insert(place + 1, CONNECTIVES[which])
     article = " ".join([one(BIRTH.sentences), *sentences, one(ENDS)])
-    asked = [[BIRTH, *told][i] for i in draw.permutation(TOPICS_TOLD + 1)[:QUESTIONS]]
+    asked = [[BIRTH, *told][i] for i in draw.permutation(source.topics + 1)[: source.questions]]
     name = f"{part}-{number:03d}"
     return Story(
         Text(id=name, text=article.format_map(person)),
