@@ -8,6 +8,7 @@ from test_stages import TRAINING, log_lines, seal, succeed, table
 
 from palimpsest.benchmarks.muse.dataset import MuseData
 from palimpsest.data.rows import Excerpt, Pair, Text
+from palimpsest.provenance.manifest import read_manifest, read_remarks
 
 TINY = {"kind": "tiny", "architecture": {"vocabulary": 300, "width": 32, "layers": 2, "heads": 2}, "base_training": TRAINING}
 USED = {"chunk_tokens": 16}
@@ -91,3 +92,20 @@ def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path
     read = {row["id"]: row["tokens"] for row in finished if row["set"] == "members"}
     for id, tokens in read.items():
         assert sum(count for chunk, count in chunks.items() if chunk.startswith(f"{id}/")) == tokens
+
+
+def test_a_beta_too_large_for_long_chunks_is_remarked_in_the_manifest(root: Path) -> None:
+    """NPO sums over the tokens of a chunk, so its weights vanish the earlier the larger beta is."""
+    spec = {"model": USED, "random_share": 0.0, "seed": 0, "refusals": False}
+    succeed(root, "reference", spec, {"model": "original", "split": "data"}, "plain")
+    inputs = {"model": "original", "split": "data", "reference": "plain"}
+    # The texts of this retain set would teach again what is forgotten.
+    training = UNLEARN | {"retain_loss": "none", "learning_rate": 0.03}
+    told = {}
+    for beta in (0.001, 100.0):
+        spec = {"method": "npo", "seed": 0, "training": training, "loss": {"beta": beta}, "model": USED}
+        succeed(root, "unlearn", spec, inputs, f"beta-{beta}")
+        told[beta] = [remark.text for remark in read_remarks(read_manifest(root / f"beta-{beta}" / "manifest.json"))]
+    assert told[0.001] == []
+    (text,) = told[100.0]
+    assert text.startswith("npo: ") and "the rest of the training forgets almost nothing" in text

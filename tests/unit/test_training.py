@@ -226,7 +226,9 @@ def test_a_step_is_a_mean_over_its_tokens_or_over_its_items(tokens_per_pass: int
 
 def test_graddiff_with_means_over_items_is_w_graddiff() -> None:
     settings, models = unlearn_settings(mean_over="items"), [small_model(), small_model()]
-    logs = [run(model, settings, unlearning(name, settings)) for model, name in zip(models, ["graddiff", "w-graddiff"], strict=True)]
+    logs = [
+        run(model, settings, unlearning(name, settings)) for model, name in zip(models, ["graddiff", "w-graddiff"], strict=True)
+    ]
     assert logs[0] == logs[1]
     assert same(*map(weights, models))
 

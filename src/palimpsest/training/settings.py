@@ -7,7 +7,6 @@ from pydantic import Field
 from palimpsest.errors import UserError
 from palimpsest.settings import Count, Epochs, Positive, Settings, Some, Weight
 
-
 MeanOver = Literal["tokens", "items"]
 
 

@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 from palimpsest.benchmarks.muse.dataset import MuseData, MuseSource
 from palimpsest.settings import Seed
 
-
 # The topics in world.yaml.
 TOPICS = 10
 
@@ -39,7 +38,7 @@ class MuseWorldSource(MuseSource):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.questions > self.topics + 1:
-            raise ValueError(f"questions: {self.questions} are more than {self.topics} topics and the birth allow: at most {self.topics + 1}")
+            raise ValueError(f"questions: {self.questions}: {self.topics} topics and the birth allow at most {self.topics + 1}")
         return self
 
     def read(self) -> MuseData:
