@@ -1,0 +1,83 @@
+"""What the shipped studies promise: presets for the models that they are of, and sizes that can decide a claim."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from palimpsest.benchmarks.tofu.splits import count_forgotten
+from palimpsest.metrics.power import ks_power
+from palimpsest.report.claims import FEWEST
+from palimpsest.study.study import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDIES = sorted((ROOT / "config" / "studies").glob("*.yaml"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
+
+
+def study(name: str = "demo") -> Study:
+    """Return a shipped study, by default the default one."""
+    config = read(ROOT / "config.yaml")
+    if name != "demo":
+        update_config(config, read(ROOT / "config" / "studies" / f"{name}.yaml"))
+    return Study(config)
+
+
+def presets() -> Iterator[tuple[str, str]]:
+    """Yield each pattern of settings for one method, with the name of its file."""
+    for path in (ROOT / "config.yaml", *STUDIES):
+        for pattern in read(path).get("methods", {}):
+            if not pattern.endswith("/*"):
+                yield path.name, pattern
+
+
+def test_a_preset_of_a_method_names_its_model_so_that_it_never_applies_to_another() -> None:
+    """At 0.1 the preset of LLaMA-2-7B's forget10 set the beta of the tiny model, whose split has the same name."""
+    unnamed = [(name, pattern) for name, pattern in presets() if pattern.split("/")[2] == "*"]
+    # Both models of the Markov chains are the paper's.
+    assert [each for each in unnamed if not each[1].startswith("markov/")] == []
+
+
+def test_the_tiny_model_of_the_default_study_has_its_own_settings() -> None:
+    default = study()
+    for method in ("npo", "simnpo"):
+        of = next(subject for subject in default.subjects if subject.method == method and subject.benchmark == "tofu")
+        own = default.config.methods[f"tofu/*/tiny/{method}"]
+        assert default.variant(of).loss["beta"] == own.model_dump().get("beta", default.variant(of).loss["beta"])
+
+
+def test_the_study_that_decides_has_the_power_to_do_so() -> None:
+    world = study("world")
+    runs = {run for run in world.runs if run.benchmark == "tofu"}
+    (split,) = {run.split for run in runs}
+    questions = count_forgotten(split, world.source("tofu").population) * 20
+    assert questions == world.config.suites["tofu"].max_items["forget"] == 200
+    assert ks_power(questions, 0.5, 0.05) >= 0.95
+    assert len({run.seed for run in runs}) >= 6 > FEWEST
+    assert all(world.config.suites["tofu"].max_items[name] >= 100 for name in ("retain", "real_authors", "world_facts"))
+
+
+@pytest.mark.parametrize("scored", ["world", "demo"])
+def test_settings_are_selected_on_worlds_that_are_not_scored(scored: str) -> None:
+    tuning = study("world-tuning")
+    (benchmarks,) = {tuple(tuning.selection(of).benchmarks) for of in tuning.selections}
+    assert len(benchmarks) == 2
+    seeds = {tuning.source(name).seed for name in benchmarks}
+    assert study(scored).source("tofu").seed not in seeds
+
+
+def test_npo_and_simnpo_reach_equally_far() -> None:
+    """SimNPO divides by the tokens of an answer, 32 on average, and NPO does not."""
+    grids = study("world-tuning").config.grids
+    npo, simnpo = (grids[f"*/*/tiny/{method}"] for method in ("npo", "simnpo"))
+    assert npo.keys() == simnpo.keys() == {"learning_rate", "forget_weight", "beta"}
+    assert npo["learning_rate"] == simnpo["learning_rate"]
+    for setting in ("forget_weight", "beta"):
+        assert [32 * value for value in npo[setting]] == simnpo[setting]
