@@ -158,10 +158,11 @@ def test_a_choice_at_an_edge_of_its_grid_is_named(tmp_path, selected, edge):
     assert (f"At an edge of its grid, so a better value may lie beyond: {edge}." in text) if edge else ("edge" not in text)
 
 
-def test_the_noise_of_the_selection_says_how_many_trials_are_as_good(tmp_path):
+def test_the_runs_of_the_selected_trial_say_how_many_others_are_as_good(tmp_path):
     trials = {"beta-1": [(0.40, 0.49)], "beta-2": [(0.25, 0.49)], "beta-3": [(0.10, 0.49)], "beta-4": [(0.39, 0.1)]}
-    rows = [row | {"runs": 2, "lowest": 0.0, "highest": 0.2} for row in rows_of(trials=trials, selected=("beta-1", 1))]
-    text = told(tmp_path, rows, {"npo": {"seeds": [0, 1]}})
-    # beta-3 is further below than the runs are apart, and beta-4 keeps too little utility.
-    assert "no further below the selected one: NPO 0.2 (2 of 4)." in text
-    assert "apart in" not in told(tmp_path / "one", rows_of(), {"npo": {"seeds": [0]}})
+    rows = rows_of(trials=trials, selected=("beta-1", 1))
+    apart = [row | {"runs": 2, "lowest": row["forget_quality"] - 0.1, "highest": row["forget_quality"] + 0.1} for row in rows]
+    text = told(tmp_path, apart, {"npo": {"seeds": [0, 1]}})
+    # beta-3 reaches 0.2 at most, and beta-4 keeps too little utility.
+    assert "(and how many eligible trials reach into it): NPO 0.30 to 0.50 (2 of 4)." in text
+    assert "Range of" not in told(tmp_path / "one", rows, {"npo": {"seeds": [0]}})

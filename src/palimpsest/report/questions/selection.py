@@ -66,16 +66,13 @@ class Selection:
         ]
 
     @property
-    def noise(self) -> float:
-        """How far the runs of one eligible trial are apart, on average; NaN for one run."""
-        rows = self.rows[self.rows["eligible"].astype(bool) & (self.rows["runs"] > 1)]
-        return float((rows["highest"] - rows["lowest"]).mean())
-
-    @property
-    def as_good(self) -> int:
-        """How many eligible trials and epochs are no further below the selected one than the noise."""
-        closeness, eligible = self.scores.closeness, self.rows["eligible"].astype(bool)
-        return int((eligible & (self.rows[closeness] >= self.selected[closeness] - self.noise)).sum())
+    def range(self) -> str:
+        """The lowest and the highest run of the selected trial, and how many eligible trials reach that; "" for one run."""
+        if self.selected["runs"] == 1 or not math.isfinite(self.selected["lowest"]):
+            return ""
+        low, high = (_score(self.scores.closeness, self.selected[end]) for end in ("lowest", "highest"))
+        alike = int((self.rows["eligible"].astype(bool) & (self.rows["highest"] >= self.selected["lowest"])).sum())
+        return f"{method_name(self.method)} {low} to {high} ({alike} of {len(self.rows)})"
 
     @property
     def threshold(self) -> float | None:
@@ -150,14 +147,10 @@ class Selections(Found):
         edges = [f"{method_name(of.method)} ({joined(of.edges)})" for of in self.of if of.edges]
         if edges:
             yield f"At an edge of its grid, so a better value may lie beyond: {joined(edges)}."
-        known = [of for of in self.of if math.isfinite(of.noise)]
-        if known:
-            noise = joined([f"{method_name(of.method)} {of.noise:.2g} ({of.as_good} of {len(of.rows)})" for of in known])
-            name = NAMES[known[0].scores.closeness]
-            apart = (
-                f"How far the runs of one trial are apart in {name}, and how many trials are no further below the selected one"
-            )
-            yield f"{apart}: {noise}."
+        if ranges := [of.range for of in self.of if of.range]:
+            name = NAMES[self.of[0].scores.closeness]
+            what = f"Range of {name} over the runs of the selected trial (and how many eligible trials reach into it)"
+            yield f"{what}: {joined(ranges)}."
         failed = [method_name(selection.method) for selection in self.of if not selection.selected["eligible"]]
         if failed:
             yield f"No trial of {joined(failed)} kept enough {NAMES[self.of[0].scores.utility]}: the one with the most was taken."
