@@ -37,7 +37,7 @@ class Speeds(Found):
         for method, variant in self.models:
             points = of_models(self.items, [(method, variant)]).groupby("id")[["tokens", "epochs"]].mean().dropna().reset_index()
             data = points.assign(method=method, variant=variant, seed=0, x=points["tokens"], y=points["epochs"])
-            axes = Axis("Tokens of the answer"), Axis("Epochs until half as probable", "log")
+            axes = Axis("Tokens of the answer"), Axis("Epochs until half as probable", zero=True)
             exponents = self.by_seed(EXPONENT, method)
             note = typeset(f"speed ∝ |y|^{exponents.mean():.2f}") if len(exponents) else ""
             yield Panel("scatter", data, model_label(method, variant), *axes, note)
