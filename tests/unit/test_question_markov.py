@@ -158,8 +158,8 @@ def test_draws_of_one_seed_are_averaged_before_seeds_are_counted(tmp_path):
     assert found.table["Trials"].tolist() == ["3 seeds, 2 draws each"] * 2
     # Seeds: 0.225, 0.225 and 0.3; the draws of the first two differ by 0.15, an sd of 0.106.
     assert found.table["Retain distance at Retrain's Forget2"].tolist() == [
-        "0.250 ± 0.043 (draws ± 0.071)",
-        "0.150 ± 0.000 (draws ± 0.000)",
+        "0.250 ± 0.043 (± 0.071)",
+        "0.150 ± 0.000 (± 0.000)",
     ]
     (verdict,) = judged("markov", study)[PAYS]
     assert (verdict.seeds, verdict.numbers[0]) == (3, "0.250 ± 0.043")
@@ -170,7 +170,7 @@ def test_draws_of_one_seed_are_averaged_before_seeds_are_counted(tmp_path):
 
 def test_a_seed_has_a_number_only_if_all_its_draws_have_one(tmp_path):
     study = case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP], **{"npo/draw-1": [DEAR, SHORT], "simnpo/draw-1": [CHEAP] * 2}))
-    assert answered("markov", study).table["Retain distance at Retrain's Forget2"][0] == "0.300 (1 of 2) (draws ± 0.000)"
+    assert answered("markov", study).table["Retain distance at Retrain's Forget2"][0] == "0.300 (1 of 2) (± 0.000)"
     assert judged("markov", study)[PAYS][0].reason == "never forgotten that far by NPO in 1 of 2 seeds"
 
 

@@ -30,6 +30,7 @@ DISTANCES = [KEPT, *FORGET]
 LEVEL = {FORGET1: "retrain_forget1", FORGET2: "retrain_forget2"}
 AT_LEVEL = {FORGET1: "retain_at_retrain_forget1", FORGET2: "retain_at_retrain_forget2"}
 EQUAL, AT_EQUAL, GAP = "equal_retain", ("forget1_at_equal", "forget2_at_equal"), "mean_gap"
+CLAIMED = (AT_LEVEL[FORGET2], GAP)
 # How the two forget chains differ in the paper's two experiments.
 SPLITS = {"lengths": "the sequences of Forget2 are shorter", "memorisation": "the original has never seen Forget2"}
 LINES: Mapping[str, Look] = {"Forget1": {"color": INK}, "Forget2": {"color": INK, "linestyle": DASHED}}
@@ -52,12 +53,12 @@ class Chains(Found):
         """Return a column of `numbers` of one model by seed: the mean over its draws, NaN if one of them is NaN."""
         return of_models(self.numbers, [model]).groupby("seed")[column].agg(lambda draws: draws.mean(skipna=False))
 
-    def spread(self, column: str, model: Model, of: pd.Series) -> str:
-        """Return a column of one model in words, for the seeds in the index of `of`."""
-        text = _spread(self.by_seed(column, model)[of.index])
+    def spread(self, column: str, model: Model, seeds: pd.Index) -> str:
+        """Return a column of one model in words, for some seeds; with the sd over draws if a claim is about it."""
+        text = _spread(self.by_seed(column, model)[seeds])
         rows = of_models(self.numbers, [model])
-        over_draws = rows[rows["seed"].isin(of.index)].groupby("seed")[column].std().dropna()
-        return f"{text} (draws ± {_text(over_draws.mean())})" if len(over_draws) else text
+        over_draws = rows[rows["seed"].isin(seeds)].groupby("seed")[column].std().dropna()
+        return f"{text} (± {_text(over_draws.mean())})" if column in CLAIMED and len(over_draws) else text
 
     @property
     def levels(self) -> dict[str, dict[str, float]]:
@@ -92,9 +93,9 @@ class Chains(Found):
         for model, paths in self.paths.items():
             row = {"Model": model_label(*model), "Trials": _counted(paths)}
             for forget, name in FORGET.items():
-                known = self.by_seed(LEVEL[forget], model).dropna()
+                known = self.by_seed(LEVEL[forget], model).dropna().index
                 row[f"Retain distance at Retrain's {name}"] = self.spread(AT_LEVEL[forget], model, known)
-            equal = self.by_seed(EQUAL, model).dropna()
+            equal = self.by_seed(EQUAL, model).dropna().index
             row["Retain distance that both reach"] = self.spread(EQUAL, model, equal)
             row["Forget1 and Forget2 apart on the way"] = self.spread(GAP, model, equal)
             yield row
@@ -232,8 +233,8 @@ QUESTIONS = (
         "The distance from the truth after each iteration of unlearning: mean KL(true ‖ predicted) per predicted state, in nats; "
         "the axes show its root. Rightwards less is kept, upwards more is forgotten. Draws are runs with other forget sequences; "
         "their mean is the number of a seed, if each of them has one. Lines: means over seeds of each seed's path, read where "
-        "it first is at a retain distance, as far as all paths get; bands: from the lowest to the highest seed. In the table, "
-        "the first ± is over seeds, the second over the draws of a seed. "
+        "it first is at a retain distance, as far as all paths get; bands: from the lowest to the highest seed. In brackets: the "
+        "sd over the draws of a seed, its mean over seeds. "
         "Level: Retrain's on Forget2. Single marks: Retrain and Original, filled on Forget1 and hollow on Forget2.",
         (
             Claim(DEARER, "Fig. 5, App. H", "distance", measure=_measured("lengths", AT_LEVEL[FORGET2])),
