@@ -33,6 +33,7 @@ TAKEN = {
     "fact_lessons": {ZERO},
     "gpu": {ZERO},
     "base_authors": {ZERO},
+    "skip_authors": {ZERO},
     "layer": {ZERO},
     # A share that may be none, to which so small a number is equal.
     "dropout": {ZERO, TINY},
