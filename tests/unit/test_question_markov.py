@@ -109,8 +109,7 @@ def test_each_model_has_its_verdict(tmp_path):
 
 def test_where_the_references_stand_is_said(tmp_path):
     assert answered("markov", case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]))).facts == [
-        "Retrain is 0.400 on Forget1 and 0.300 on Forget2, at a retain distance of 0.000.",
-        "Original is 0.000 on Forget1 and 0.000 on Forget2, at a retain distance of 0.000.",
+        "Distances on retain, Forget1 and Forget2: Retrain 0.000, 0.400 and 0.300; Original 0.000, 0.000 and 0.000."
     ]
 
 
@@ -133,7 +132,7 @@ def test_one_method_alone_is_compared_with_nothing(tmp_path):
 def test_a_split_that_the_paper_does_not_speak_of_has_no_claim(tmp_path):
     study = case(tmp_path, models([DEAR, DEAR], [CHEAP, CHEAP]), "other")
     assert judged("markov", study) == {}
-    assert answered("markov", study).facts[0].startswith("Retrain is 0.400 on Forget1")
+    assert answered("markov", study).facts[0].startswith("Distances on retain, Forget1 and Forget2: Retrain 0.000, 0.400 and")
 
 
 def test_trials_are_in_the_table_and_the_numbers_and_not_in_the_figure(tmp_path):

@@ -101,10 +101,10 @@ class Chains(Found):
             yield row
 
     def facts(self) -> Iterator[str]:
-        """Yield a sentence with the distances of Retrain, and one with the distances of Original."""
-        for role, level in self.levels.items():
-            parts = joined([f"{_text(level[metric])} on {name}" for metric, name in FORGET.items()])
-            yield f"{method_name(role)} is {parts}, at a retain distance of {_text(level[KEPT])}."
+        """Yield a sentence with the distances of Retrain and Original."""
+        parts = [f"{method_name(role)} {joined([_text(of[metric]) for metric in DISTANCES])}" for role, of in self.levels.items()]
+        if parts:
+            yield f"Distances on retain, Forget1 and Forget2: {'; '.join(parts)}."
 
 
 def _find(evidence: Evidence) -> list[Chains]:
