@@ -19,11 +19,11 @@ def test_default_study(checkout: Checkout) -> None:
         # Original and Retrain, and on one seed the original of the first half; those of texts.
         "finetune": 2 * 2 + 1 + 2,
         "reinforce": 1 + 1,
-        # On both seeds the original's own; on one seed also with refusals, mixed with noise, and of the half. One per corpus run.
-        "reference": 2 + 3 + 3 + 1,
-        # All methods on one seed, two on another.
-        "unlearn": 8 + 2 + 3 + 5 + 2 * 2 + 3,
-        "evaluate": 2 * 2 + 8 + 2 + 1 + 3 + 2 + 5 + 2 * 2 + 4,
+        # On both seeds the original's own; on one seed also with refusals, mixed with noise twice, and of the half. One per corpus run.
+        "reference": 2 + 4 + 3 + 1,
+        # All methods on one seed, two on another; GA at the rate of NPO is only watched.
+        "unlearn": 8 + 2 + 4 + 1 + 5 + 2 * 2 + 3,
+        "evaluate": 2 * 2 + 8 + 2 + 1 + 4 + 2 + 5 + 2 * 2 + 4,
         # Two methods and Retrain, by two attacks.
         "attack": (2 + 1) * 2,
         # Of questions, of texts and of hazards.

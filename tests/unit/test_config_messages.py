@@ -16,10 +16,10 @@ from palimpsest.study.messages import UNQUOTED
 from palimpsest.study.study import Study
 
 TRAINING = (
-    "learning_rate, epochs, batch_size, weight_decay, adam_epsilon, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, "
+    "learning_rate, epochs, batch_size, drop_last, weight_decay, adam_epsilon, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, "
     "max_steps"
 )
-EVERY = f"{TRAINING}, stop_epoch, draw, forget_weight, retain_weight, retain_loss, start, reference"
+EVERY = f"{TRAINING}, stop_epoch, draw, forget_weight, retain_weight, mean_over, retain_loss, start, reference"
 METHODS = ", ".join(list_methods())
 NPO = ("methods", "tofu/*/*/npo")
 NAME = "is not a name: use letters, digits, . _ + -, and start with a letter or digit"

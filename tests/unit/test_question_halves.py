@@ -94,7 +94,7 @@ def test_a_p_value_that_is_the_level_has_no_spread(tmp_path):
         # Table A2: NPO fails on the learnt half, SimNPO is better on both, and keeps more utility.
         ((0.001, 0.4, 0.5), (0.7, 0.6, 0.6), ["holds"] * 4),
         ((0.7, 0.4, 0.6), (0.2, 0.6, 0.5), ["does not hold", "does not hold", "holds", "does not hold"]),
-        ((0.001, 0.6, 0.5), (0.002, 0.4, 0.5), ["holds", "holds", "does not hold", "open"]),
+        ((0.001, 0.6, 0.5), (0.002, 0.4, 0.5), ["holds", "holds", "does not hold", "undecided"]),
     ],
 )
 def test_the_four_claims_of_the_table_on_memorisation(tmp_path, npo, simnpo, words):

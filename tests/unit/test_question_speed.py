@@ -41,11 +41,11 @@ def test_numbers_and_points_are_those_of_hand(tmp_path):
     ("npo", "simnpo", "long", "less"),
     [
         (FAST, EVEN, "holds", "holds"),
-        (EVEN, FAST, "open", "does not hold"),
+        (EVEN, FAST, "undecided", "does not hold"),
         (REVERSED, EVEN, "does not hold", "holds"),
-        (FAST, FAST, "holds", "open"),
+        (FAST, FAST, "holds", "undecided"),
         # Two answers of three say nothing of the third.
-        (NEVER, EVEN, "open", "open"),
+        (NEVER, EVEN, "undecided", "undecided"),
     ],
 )
 def test_whether_length_matters(tmp_path, npo, simnpo, long, less):

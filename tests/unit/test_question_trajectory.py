@@ -72,7 +72,7 @@ def test_whether_ga_moves_far_faster(tmp_path, end, expected, method):
         (1.0, 0.3, "does not hold"),
         (0.3, 1.0, "does not hold"),
         (1.0, 0.0, "does not hold"),
-        (0.0, 0.0, "open"),
+        (0.0, 0.0, "undecided"),
     ],
 )
 def test_whether_npo_and_simnpo_move_at_the_same_rate(tmp_path, npo, simnpo, expected):

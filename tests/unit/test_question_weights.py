@@ -95,7 +95,7 @@ def test_whether_npo_begins_uniform(tmp_path, first, word):
 @pytest.mark.parametrize(
     ("late", "word"),
     # Weights that become small together tell no answers apart, which is what the paper claims of them.
-    [(FALLING, "holds"), ([1e-3 * weight for weight in FALLING], "holds"), ([1e-3] * 4, "open"), (RISING, "does not hold")],
+    [(FALLING, "holds"), ([1e-3 * weight for weight in FALLING], "holds"), ([1e-3] * 4, "undecided"), (RISING, "does not hold")],
 )
 def test_which_answers_npo_favours_later(tmp_path, late, word):
     assert verdict(tmp_path, "NPO's weights favour short answers only later", "npo", EQUAL, EQUAL, late) == word

@@ -36,6 +36,8 @@ class Speeds(Found):
         """Yield a panel per model: the epochs of each answer, the mean over seeds, against its length."""
         for method, variant in self.models:
             points = of_models(self.items, [(method, variant)]).groupby("id")[["tokens", "epochs"]].mean().dropna().reset_index()
+            if points.empty:
+                continue
             data = points.assign(method=method, variant=variant, seed=0, x=points["tokens"], y=points["epochs"])
             axes = Axis("Tokens of the answer"), Axis("Epochs until half as probable", zero=True)
             exponents = self.by_seed(EXPONENT, method)
