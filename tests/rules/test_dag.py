@@ -19,7 +19,7 @@ def test_default_study(checkout: Checkout) -> None:
         # Original and Retrain, and on one seed the original of the first half; those of texts.
         "finetune": 2 * 2 + 1 + 2,
         "reinforce": 1 + 1,
-        # On both seeds the original's own; on one seed also with refusals, mixed with noise twice, and of the half. One per corpus run.
+        # On both seeds the original's own; on one also with refusals, mixed with noise twice, of the half. One per corpus run.
         "reference": 2 + 4 + 3 + 1,
         # All methods on one seed, two on another; GA at the rate of NPO is only watched.
         "unlearn": 8 + 2 + 4 + 1 + 5 + 2 * 2 + 3,
@@ -162,7 +162,7 @@ rule mine:
 """
     )
     jobs = Checkout(other).jobs()
-    assert jobs["unlearning_unlearn"] == 25
+    assert jobs["unlearning_unlearn"] == 27
     assert jobs["mine"] == 1
 
 

@@ -16,8 +16,8 @@ from palimpsest.study.messages import UNQUOTED
 from palimpsest.study.study import Study
 
 TRAINING = (
-    "learning_rate, epochs, batch_size, drop_last, weight_decay, adam_epsilon, warmup_epochs, schedule, max_grad_norm, tokens_per_pass, "
-    "max_steps"
+    "learning_rate, epochs, batch_size, drop_last, weight_decay, adam_epsilon, warmup_epochs, schedule, max_grad_norm, "
+    "tokens_per_pass, max_steps"
 )
 EVERY = f"{TRAINING}, stop_epoch, draw, forget_weight, retain_weight, mean_over, retain_loss, start, reference"
 METHODS = ", ".join(list_methods())
