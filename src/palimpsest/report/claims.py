@@ -84,8 +84,7 @@ class Verdict:
     note: str
     """What is to be known of the numbers beside their difference."""
     corrected: tuple[float, float] = (1.0, 1.0)
-    """The p-values that the claim holds and that the contrary does, after Holm's correction for `among` claims."""
-    among: int = 1
+    """The p-values that the claim holds and that the contrary does, after Holm's correction."""
 
     @property
     def is_decidable(self) -> bool:
@@ -108,11 +107,10 @@ class Verdict:
             return f"{agree}; {FEWEST} are needed" if self.seeds else "no seed has both numbers"
         low, high = self.found.interval
         side = int(self.found.difference < 0)
-        p_value = format_quality((self.found.p_higher, self.found.p_lower)[side])
-        among = f", {format_quality(self.corrected[side])} after correction for {self.among} claims" if self.among > 1 else ""
+        p_value, corrected = map(format_quality, ((self.found.p_higher, self.found.p_lower)[side], self.corrected[side]))
         of = "p of the contrary" if side else "p"
         numbers = typeset(f"mean difference {self.found.difference:+.2g} (95 % interval {low:+.2g} to {high:+.2g})")
-        return f"{numbers}, {of} = {p_value}{among}, {agree}{self.note}"
+        return f"{numbers}, {of} = {p_value}, corrected {corrected}, {agree}{self.note}"
 
     @property
     def ours(self) -> str:
@@ -147,7 +145,4 @@ def decide(verdicts: Sequence[Verdict]) -> list[Verdict]:
     tested = [verdict for verdict in verdicts if verdict.is_decidable]
     higher, lower = (holm([getattr(verdict.found, side) for verdict in tested]) for side in ("p_higher", "p_lower"))
     corrected = iter(zip(higher, lower, strict=True))
-    return [
-        replace(verdict, corrected=next(corrected), among=len(tested)) if verdict.is_decidable else verdict
-        for verdict in verdicts
-    ]
+    return [replace(verdict, corrected=next(corrected)) if verdict.is_decidable else verdict for verdict in verdicts]
