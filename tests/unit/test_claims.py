@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from scipy.stats import ks_2samp
 
 from palimpsest.report.claims import FAILS, FEWEST, HOLDS, UNDECIDED, Claim, Pair, decide, judge
 from palimpsest.report.words import MINUS
@@ -100,3 +101,17 @@ def test_a_study_with_many_claims_must_be_surer_of_each():
 def test_what_is_corrected_again_is_the_same():
     once = decide([judge(CLAIM, Pair("here", pd.Series(UP), pd.Series([0.0] * 5)))] * 3)
     assert decide(once) == once
+
+
+def test_forget_quality_is_compared_on_a_scale_on_which_distances_are_even():
+    """A p-value of 1e-4 is far from one of 1e-21 in every seed, though its own spread is as large as its mean."""
+    claim = Claim("NPO forgets better than GradDiff", "Table 1")
+    npo, graddiff = pd.Series([1e-6, 1e-4, 3e-4, 1e-3, 5e-5]), pd.Series([1e-21] * 5)
+    plain = judge(Claim("x", "y", "other"), Pair("here", npo, graddiff))
+    (found,) = decide([judge(claim, Pair("here", npo, graddiff))])
+    assert (plain.found.p_higher > 0.05, found.word) == (True, HOLDS)
+    # The KS distance of large samples is proportional to the root of -log(p / 2).
+    distances = [ks_2samp(range(100), range(k, 100 + k)).pvalue for k in (20, 40, 60)]
+    roots = [judge(claim, Pair("here", pd.Series([p]), pd.Series([1.0]))).found.difference for p in distances]
+    assert roots[1] / roots[0] == pytest.approx(2, rel=0.15)
+    assert roots[2] / roots[0] == pytest.approx(3, rel=0.25)

@@ -42,8 +42,8 @@ def test_the_verdict_follows_the_seeds(tmp_path, npo, simnpo, word):
 
 def test_the_reason_has_the_difference_and_its_test(tmp_path):
     (found,) = judged("seeds", case(tmp_path, {"npo": LOW, "simnpo": HIGH}))[BETTER]
-    assert found.reason.startswith("mean difference +0.45 (95 % interval +0.31 to +0.59), p = ")
-    assert found.reason.endswith(", corrected 4.9e\N{MINUS SIGN}04, as claimed in 6 of 6 seeds")
+    assert found.reason.startswith("mean difference +0.42 in the root of the decades (95 % interval +0.3 to +0.55), p = ")
+    assert found.reason.endswith(", corrected 2.7e\N{MINUS SIGN}04, as claimed in 6 of 6 seeds")
 
 
 def test_what_the_size_of_the_study_can_show_is_said(tmp_path):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from palimpsest.metrics.seeds import Comparison, compare_pairs, holm
 from palimpsest.report.evidence import Evidence
+from palimpsest.report.rows import log10
 from palimpsest.report.words import QUALITY, ROUNDING, SIGNIFICANCE, counted, format_quality, typeset, with_sd
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
@@ -18,7 +19,8 @@ FEWEST = 5
 RULE = (
     f"The rule: a claim is decided by the differences between two models of the same seed, of at least {FEWEST} seeds. It holds "
     f"where the one-sided paired t-test gives p ≤ {SIGNIFICANCE:g} after Holm's correction for all claims that the study can "
-    "decide; it does not hold where the test of the contrary does. Else, and with fewer seeds, it is undecided."
+    "decide; it does not hold where the test of the contrary does. Else, and with fewer seeds, it is undecided. Forget quality is "
+    "a p-value and is compared by the root of its decades, as in the figures: that root grows like the KS distance."
 )
 
 
@@ -109,7 +111,8 @@ class Verdict:
         side = int(self.found.difference < 0)
         p_value, corrected = map(format_quality, ((self.found.p_higher, self.found.p_lower)[side], self.corrected[side]))
         of = "p of the contrary" if side else "p"
-        numbers = typeset(f"mean difference {self.found.difference:+.2g} (95 % interval {low:+.2g} to {high:+.2g})")
+        scale = " in the root of the decades" if self.claim.metric.startswith(QUALITY) else ""
+        numbers = typeset(f"mean difference {self.found.difference:+.2g}{scale} (95 % interval {low:+.2g} to {high:+.2g})")
         return f"{numbers}, {of} = {p_value}, corrected {corrected}, {agree}{self.note}"
 
     @property
@@ -133,6 +136,8 @@ def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:
     paired = pd.DataFrame({"greater": pair.greater, "than": pair.than, "margin": pair.margin}, dtype=float).dropna()
     numbers = (with_sd(paired["greater"], claim.metric, claim.write), with_sd(paired["than"], claim.metric, claim.write))
     greater, than = paired["greater"].to_numpy(), (paired["than"] + paired["margin"]).to_numpy()
+    if claim.metric.startswith(QUALITY):
+        greater, than = (-np.sqrt(-log10(pd.Series(values))) for values in (greater, than))
     than = np.where(np.isclose(greater, than, rtol=ROUNDING, atol=ROUNDING**2), greater, than)
     both_fail = claim.metric == QUALITY and len(paired) and paired[["greater", "than"]].mean().max() <= SIGNIFICANCE
     note = "; both can be distinguished from Retrain" if both_fail else ""
