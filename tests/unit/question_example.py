@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from report_example import block, spec, write_summary
 
-from palimpsest.report.claims import Verdict
+from palimpsest.report.claims import Verdict, decide
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.figures import Panel, draw
 from palimpsest.report.question import Answer, Question
@@ -115,7 +115,7 @@ def judged(name: str, of: Evidence) -> dict[str, list[Verdict]]:
     """The verdicts on the claims of a question, by their texts."""
     found: dict[str, list[Verdict]] = {}
     answer = question(name).answer(of)
-    for each in answer.verdicts if answer else ():
+    for each in decide(answer.verdicts) if answer else ():
         found.setdefault(each.claim.text, []).append(each)
     return found
 

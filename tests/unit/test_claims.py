@@ -22,7 +22,7 @@ def decided(differences, claim=CLAIM, **changes):
     [
         (UP, HOLDS),
         ([-each for each in UP], FAILS),
-        # All agree, but by differences of which one is far from the others.
+        # All seeds agree, but one difference is far larger than the others.
         ([0.01, 0.01, 0.01, 0.01, 0.9], UNDECIDED),
         ([*UP, 0.2, 0.1, 0.2, -0.05], HOLDS),
         (UP[:4], UNDECIDED),

@@ -21,7 +21,7 @@ def test_every_claim_has_a_place_and_a_test_of_its_own(claim: Claim) -> None:
     assert claim.source.startswith(("Table ", "Fig. ", "Figs. ", "App. ", "Sec. "))
     assert how_tested(claim).endswith(".") and "None" not in how_tested(claim)
     same = [other.text for other in FOUND if (how_tested(other), other.printed) == (how_tested(claim), claim.printed)]
-    # The distance between halves is of two ways to halve.
+    # Two claims measure the distance between halves: by memorisation and by length.
     assert len(same) == (2 if "two halves" in how_tested(claim) else 1)
 
 

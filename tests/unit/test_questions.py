@@ -5,7 +5,7 @@ import pytest
 from question_example import drawn
 from whole_example import whole
 
-from palimpsest.report.claims import FAILS, HOLDS, UNDECIDED, Claim
+from palimpsest.report.claims import FAILS, HOLDS, UNDECIDED, Claim, decide
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.figures import Grid, Panel, draw
 from palimpsest.report.names import NPO, SIMNPO
@@ -41,7 +41,7 @@ def study(tmp_path_factory) -> Evidence:
 def told(of: Evidence) -> list[tuple[str, str, str]]:
     """The verdicts: question, claim, word."""
     answers = {name: answer for name, asked in QUESTIONS.items() if (answer := asked.answer(of))}
-    return [(name, each.claim.text, each.word) for name, answer in answers.items() for each in answer.verdicts]
+    return [(name, each.claim.text, each.word) for name, answer in answers.items() for each in decide(answer.verdicts)]
 
 
 def test_every_question_has_its_page_and_every_claim_its_numbers(study):

@@ -16,7 +16,7 @@ DRAWS = 4000
 def ks_power(items: int, shift: float, level: float) -> float:
     """Return the share of studies in which the Kolmogorov-Smirnov test of two models, each with `items` values, is significant.
 
-    The values of both are normal with the same sd, and those of one are `shift` of it higher. Simulated; the same each time.
+    Both models have normal values with the same sd; one mean is `shift` sd higher. The simulation gives the same each time.
     """
     drawn = stream(0, "power", items).normal(size=(DRAWS, 2 * items))
     drawn[:, items:] += shift

@@ -12,10 +12,7 @@ from scipy.stats import nct, ttest_1samp
 from scipy.stats import t as student
 
 from palimpsest.metrics.intervals import LEVEL, Interval
-from palimpsest.metrics.spread import are_finite, mean
-
-# Differences that vary by less than this share of the largest are the same: the rest is rounding.
-ROUNDING = 1e-9
+from palimpsest.metrics.spread import ROUNDING, are_finite, mean
 
 
 class Comparison(NamedTuple):
@@ -36,8 +33,8 @@ class Comparison(NamedTuple):
 def compare_pairs(first: Sequence[float], second: Sequence[float]) -> Comparison:
     """Compare two methods by values of shape (seeds,), paired by seed, with Student's paired t-test.
 
-    All results except `higher` are NaN if a value is not finite or there is none; one seed has a difference alone. Of differences
-    that are all equal, both p-values are 1 if they are 0; else one is 0.
+    All results except `higher` are NaN if a value is not finite or there is none; one seed has a difference alone. If all
+    differences are equal, one p-value is 0 and the other 1; if they are all 0, both are 1.
     """
     pairs = list(zip(first, second, strict=True))
     higher = sum(a > b for a, b in pairs)

@@ -8,7 +8,7 @@ from palimpsest.metrics.spread import Array
 
 
 def epochs_to_half(epochs: Array, nll: Array) -> Array:
-    """Return when the probability of each answer first falls to half of what it was before unlearning.
+    """Return the epoch in which each answer's probability first falls to half of its value before unlearning.
 
     Shapes: `epochs` (epochs,) and `nll` (epochs, items), whose first row is from before unlearning; the result is (items,). NLLs
     are in nats, summed over the tokens of an answer, and linear between epochs. NaN if the probability never falls so far.

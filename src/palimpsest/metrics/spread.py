@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+# Numbers that differ by less than this share are the same: the rest is rounding.
+ROUNDING = 1e-9
 
 
 def mean(values: Sequence[float]) -> float:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from palimpsest.metrics.seeds import Comparison, compare_pairs, holm
+from palimpsest.metrics.spread import ROUNDING
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.rows import log10
-from palimpsest.report.words import QUALITY, ROUNDING, SIGNIFICANCE, counted, format_quality, typeset, with_sd
+from palimpsest.report.rows import root_of_decades
+from palimpsest.report.words import QUALITY, SIGNIFICANCE, counted, format_quality, typeset, with_sd
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NONE = "\N{EN DASH}"
@@ -19,7 +20,7 @@ FEWEST = 5
 RULE = (
     f"The rule: a claim is decided by the differences between two models of the same seed, of at least {FEWEST} seeds. It holds "
     f"where the one-sided paired t-test gives p ≤ {SIGNIFICANCE:g} after Holm's correction for all claims that the study can "
-    "decide; it does not hold where the test of the contrary does. Else, and with fewer seeds, it is undecided. Forget quality "
+    "decide; it does not hold where the opposite test gives that. Else, and with fewer seeds, it is undecided. Forget quality "
     "is a p-value and is compared by the root of its decades, as in the figures: that root grows like the KS distance."
 )
 
@@ -59,6 +60,11 @@ class Claim:
     write: Callable[[float], str] | None = None
     """How its numbers are written, if not as the metric's."""
 
+    @property
+    def printed_words(self) -> str:
+        """The paper's numbers in words."""
+        return " against ".join(f"{value:.2f}" for value in self.printed) if self.printed else NONE
+
     def pairs(self, evidence: Evidence, found: Iterable[Any]) -> Iterator[Pair]:
         """Yield what is compared in every place that may have the numbers."""
         if self.measure:
@@ -84,13 +90,13 @@ class Verdict:
     but: str
     """Why it is undecided, with any numbers; "" if the numbers decide."""
     note: str
-    """What is to be known of the numbers beside their difference."""
+    """A further remark on the numbers."""
     corrected: tuple[float, float] = (1.0, 1.0)
     """The p-values that the claim holds and that the contrary does, after Holm's correction."""
 
     @property
     def is_decidable(self) -> bool:
-        """Whether the numbers can decide it, whatever they say."""
+        """Whether there are enough seeds for a verdict, and nothing forbids one."""
         return self.seeds >= FEWEST and not self.but
 
     @property
@@ -123,7 +129,7 @@ class Verdict:
     @property
     def printed(self) -> str:
         """The paper's numbers in words."""
-        return " against ".join(typeset(f"{value:.2f}") for value in self.claim.printed) if self.claim.printed else NONE
+        return self.claim.printed_words
 
     @property
     def key(self) -> str:
@@ -137,7 +143,7 @@ def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:
     numbers = (with_sd(paired["greater"], claim.metric, claim.write), with_sd(paired["than"], claim.metric, claim.write))
     greater, than = paired["greater"].to_numpy(), (paired["than"] + paired["margin"]).to_numpy()
     if claim.metric.startswith(QUALITY):
-        greater, than = (-np.sqrt(-log10(pd.Series(values))) for values in (greater, than))
+        greater, than = root_of_decades(greater), root_of_decades(than)
     than = np.where(np.isclose(greater, than, rtol=ROUNDING, atol=ROUNDING**2), greater, than)
     both_fail = claim.metric == QUALITY and len(paired) and paired[["greater", "than"]].mean().max() <= SIGNIFICANCE
     note = "; both can be distinguished from Retrain" if both_fail else ""

@@ -1,6 +1,6 @@
 """The page `docs/claims.md`: every claim of the paper with its place, its numbers and its test."""
 
-from palimpsest.report.claims import NONE, RULE, Claim
+from palimpsest.report.claims import RULE, Claim
 from palimpsest.report.names import method_name
 from palimpsest.report.question import Question
 from palimpsest.report.questions import all_questions
@@ -22,14 +22,10 @@ def claims_text() -> str:
 
 
 def _section(question: Question) -> str:
-    cells = [(claim.text, claim.source, _printed(claim), how_tested(claim)) for claim in question.claims]
+    cells = [(claim.text, claim.source, claim.printed_words, how_tested(claim)) for claim in question.claims]
     rows = [" | ".join(text.replace("|", r"\|") for text in row) for row in cells]
     lines = ["claim | place | printed | test", "---|---|---|---", *rows]
     return f"\n## {question.title}\n\n" + "".join(f"| {line} |\n" for line in lines)
-
-
-def _printed(claim: Claim) -> str:
-    return " against ".join(f"{value:.2f}" for value in claim.printed) if claim.printed else NONE
 
 
 def how_tested(claim: Claim) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from palimpsest.names import RETRAIN
 from palimpsest.report.names import PROMINENT, REFERENCES, method_name, model_label, model_order
+from palimpsest.report.rows import root_of_decades
 from palimpsest.report.style import DASHED, DOTTED, GOOD, INK, SOFT, colour_of, marker_of, size_of
 from palimpsest.report.words import QUALITY, SIGNED, SIGNIFICANCE, typeset
 
@@ -406,7 +408,7 @@ Transform = Callable[[Any], Any]
 def quality_scale(lowest: float) -> tuple[Transform, Transform]:
     """Return the scale of p-values and its inverse: the root of the decades, on which 0.5 and 0.99 part as 1e-5 and 1e-20 do."""
     return (
-        lambda values: -np.sqrt(-np.log10(np.clip(np.asarray(values, dtype=float), lowest, 1.0))),
+        partial(root_of_decades, lowest=lowest),
         lambda heights: 10.0 ** -np.square(np.minimum(heights, 0.0)),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from palimpsest.report.claims import Claim, Verdict, decide, judge
+from palimpsest.report.claims import Claim, Verdict, judge
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.figures import Grid, Panel, stacked
 from palimpsest.report.tables import Table
@@ -63,7 +63,7 @@ class Answer:
     note: str
     """How to read the tables."""
     verdicts: Sequence[Verdict]
-    """On the claims, in every place that has both their numbers; corrected for each other alone."""
+    """On the claims, in every place that has both their numbers; each undecided until `decide` has corrected all of a report."""
 
 
 @dataclass(frozen=True)
@@ -107,5 +107,5 @@ class Question:
             tables=tables,
             facts=under_titles([(of.title, text) for of in found for text in of.facts()]),
             note=" ".join(filter(None, notes)),
-            verdicts=decide([judge(claim, pair, self.id) for claim, pair in pairs if len(pair.greater) and len(pair.than)]),
+            verdicts=[judge(claim, pair, self.id) for claim, pair in pairs if len(pair.greater) and len(pair.than)],
         )

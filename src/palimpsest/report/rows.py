@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from palimpsest.metrics.spread import Array
 from palimpsest.names import HALF
 from palimpsest.report.study import Block
 
 KEY = ["benchmark", "split", "model"]
+# What is smaller counts as this, so that its logarithm is finite.
+LEAST = 1e-300
 NAMES = [*KEY, "method", "variant", "attack", "suite", "metric"]
 
 
@@ -60,5 +63,14 @@ def main_models(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
 
 def log10(values: pd.Series) -> Array:
     """Return log10 of truth ratios or p-values; one that is 0 or infinite in floating point still lies on that side."""
-    logs: Array = np.log10(values.to_numpy(dtype=float).clip(1e-300, 1e300))
+    logs: Array = np.log10(values.to_numpy(dtype=float).clip(LEAST, 1 / LEAST))
     return logs
+
+
+def root_of_decades(qualities: ArrayLike, lowest: float = LEAST) -> Array:
+    """Return forget qualities on the scale of the figures, -sqrt(-log10(p)), which grows like the KS distance.
+
+    What is below `lowest` counts as that.
+    """
+    roots: Array = -np.sqrt(-np.log10(np.clip(np.asarray(qualities, dtype=float), lowest, 1.0)))
+    return roots

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from palimpsest.metrics.spread import ROUNDING
 from palimpsest.names import DEFAULT
 from palimpsest.report.names import model_label
 
@@ -18,8 +19,6 @@ SIGNIFICANCE = 0.05
 # From here on a p-value is written with two decimals.
 PLAIN_QUALITY = 0.1
 MINUS = "\N{MINUS SIGN}"
-# Numbers that differ by less than this share are the same: the rest is rounding.
-ROUNDING = 1e-9
 
 
 def typeset(number: str) -> str:
@@ -70,6 +69,11 @@ def with_sd(values: pd.Series, metric: str = "", write: Callable[[float], str] |
 def signed(value: float) -> str:
     """Write a difference with its sign and two decimals."""
     return typeset(f"{value:+z.2f}")
+
+
+def is_number(value: object) -> bool:
+    """Return whether a setting is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def joined(parts: Sequence[str]) -> str:

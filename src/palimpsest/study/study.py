@@ -212,7 +212,8 @@ class Study:
         if selection.epochs == "last" and len(candidates) == 1:
             where = f"config: selections: {'/'.join(of.key)}"
             raise UserError(f"{where}: epochs: last: {candidates[0]} is the only trial; use epochs: all, or more trials")
-        for run in self.judged_on(of):
+        runs = self.judged_on(of)
+        for run in runs:
             check_judged(self.config, run.benchmark, run.split, selection, "selections", of.method)
             for role in (ORIGINAL, RETRAIN):
                 _wanted(subjects, run.of(role)).suites.add(selection.suite)
@@ -220,7 +221,7 @@ class Study:
                 watched = Trajectories(suite=selection.suite, epochs=selection.epochs)
                 settings = self.variant(run.of(of.method, trial))
                 check_watched(f"config: {of.path}: {trial}", settings.training)
-                if settings != self.variant(self.judged_on(of)[0].of(of.method, trial)):
+                if settings != self.variant(runs[0].of(of.method, trial)):
                     where = f"config: selections: {'/'.join(of.key)}: benchmarks"
                     raise UserError(f"{where}: {trial} has other settings on {run.benchmark}: a trial must be the same on all")
                 _watch(_wanted(subjects, run.of(of.method, trial)), watched, f"{of.path}: {trial}")

@@ -31,7 +31,7 @@ from palimpsest.training.settings import TrainSettings
 from palimpsest.training.sharing import Sharing
 
 logger = logging.getLogger("palimpsest")
-# Gradient weights below this share of those of the first step have vanished.
+# A gradient weight has vanished if it is at most this share of the first step's.
 VANISHED = 1e-3
 
 
@@ -156,7 +156,7 @@ def _warmup_steps(wanted: int, steps: int, remark: Callable[[Remark], None]) -> 
 
 
 def _remark_vanished(log: list[dict[str, Any]], label: str, remark: Callable[[Remark], None]) -> None:
-    """Remark on the last epoch in the log if the median gradient weight of its items is tiny against that of the first step."""
+    """Remark if the newest epoch's median gradient weight is at most `VANISHED` times that of the first step."""
     epoch = log[-1]["epoch"]
     weights = [weight for entry in log if entry["epoch"] == epoch for weight in entry.get("weights", ())]
     if not weights:

@@ -16,7 +16,7 @@ from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, W_GRADDIFF, method_na
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import finished
 from palimpsest.report.study import DRAW, Values, starts_from
-from palimpsest.report.words import QUALITY, SCORES, format_score, joined
+from palimpsest.report.words import QUALITY, SCORES, format_score, is_number, joined
 
 BESIDE = (GRADDIFF, W_GRADDIFF, NPO, SIMNPO)
 # A setting that a trial does not have, or has as null.
@@ -166,7 +166,7 @@ def _means(points: pd.DataFrame, place: Place) -> pd.DataFrame:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return f"{value:g}" if is_number(value) else str(value)
 
 
 def _at_zero(of: Found) -> Iterator[Pair]:

@@ -68,7 +68,7 @@ class Scored(Found):
                 f"With {counted(self.questions, 'forget question')}, forget quality is below {SIGNIFICANCE:g} in {power:.0%} of "
                 "models whose log truth ratios are half an sd from Retrain's."
             )
-        seeds = len(_paired(self.points[self.points["metric"] == self.points["metric"].iloc[0]]))
+        seeds = self.numbers.loc[self.numbers["less"] == NPO, "seeds"].max()
         if seeds >= FEWEST:
             seen = visible_difference(seeds, SIGNIFICANCE, POWER)
             yield (

@@ -15,7 +15,7 @@ from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import of_block
 from palimpsest.report.study import Block, Values
 from palimpsest.report.style import DASHED, INK, SOFT
-from palimpsest.report.words import MINUS, QUALITY, SCORES, counted, format_score, joined
+from palimpsest.report.words import MINUS, QUALITY, SCORES, counted, format_score, is_number, joined
 from palimpsest.selection.rule import NAMES
 from palimpsest.selection.settings import Judged, SelectionRule
 
@@ -58,7 +58,7 @@ class Selection:
         """The selected settings that are the lowest or the highest of their grid, each with the values of the grid."""
         points: Mapping[str, Values] = self.rule["trials"]
         taken = points.get(str(self.selected["variant"]), {})
-        grids = {name: sorted({point[name] for point in points.values()}) for name in taken if _is_number(taken[name])}
+        grids = {name: sorted({point[name] for point in points.values()}) for name in taken if is_number(taken[name])}
         return [
             f"{name.replace('_', ' ')} {taken[name]:g} of {joined([f'{value:g}' for value in grid])}"
             for name, grid in grids.items()
@@ -107,10 +107,6 @@ class Selection:
             "of Original's": _written(selected["utility_share"], "{:.1%}".format),
             "Eligible": f"{eligible} of {len(self.rows)} {among}" if eligible else "none",
         }
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _written(value: float, write: Callable[[float], str]) -> str:

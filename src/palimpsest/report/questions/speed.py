@@ -68,7 +68,7 @@ class Speeds(Found):
 def _find(evidence: Evidence) -> Iterator[Speeds]:
     for block in evidence.study.blocks:
         for suite, of_suite in of_block(evidence.losses, block).groupby("suite", sort=True):
-            # A trial of which only the last epoch was measured has no course.
+            # A trial that was measured after its last epoch alone has no trajectory.
             several = of_suite.groupby(["method", "variant"])["epoch"].transform("nunique") > 1
             variants = of_suite[several].groupby("method")["variant"].unique()
             shown = {method: evidence.watched_variant(block, str(method), variants[method]) for method in variants.index}
@@ -114,8 +114,8 @@ QUESTIONS = (
         "App. G",
         _find,
         "The epochs until each forget answer is half as probable as before unlearning, against its length, by method.",
-        "When the probability of each forget answer, π(y|x), first is half of what it was before unlearning; between epochs its "
-        "logarithm is taken as linear. A point is an answer, its epochs the mean over seeds. The speed is one over these epochs. "
+        "The epoch in which the probability π(y|x) of each forget answer first falls to half of its value before unlearning; its "
+        "logarithm is linear between epochs. A point is an answer, its epochs the mean over seeds. Speed is one over the epochs. "
         "Where it grows with the number of tokens |y| to the power of 1, an answer of twice the length is unlearned twice as "
         "fast; at 0 the length does not matter.",
         (

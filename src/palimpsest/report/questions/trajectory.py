@@ -115,12 +115,12 @@ def _ga_is_faster(than: str) -> Callable[[Watched], Iterator[Pair]]:
         slow = _last_divergence(of, than)
         yield Pair(of.title, _last_divergence(of, GA), slow, (FACTOR - 1) * slow)
 
-    measure.__doc__ = f"GA's KL to the start on the forget set ends above twice that of {method_name(than)}."
+    measure.__doc__ = f"At the end, GA's KL to the start on the forget set is more than twice {method_name(than)}'s."
     return measure
 
 
 def _same_rate(of: Watched) -> Iterator[Pair]:
-    """Of the two KLs to the start on the forget set at the end, the smaller is more than half of the larger (equivalence)."""
+    """At the end, the smaller of the two KLs to the start on the forget set is more than half of the larger (equivalence)."""
     both = pd.DataFrame({method: _last_divergence(of, method) for method in (NPO, SIMNPO)}).dropna()
     share = both.min(axis=1) / both.max(axis=1)
     yield Pair(of.title, share, pd.Series(1 / FACTOR, share.index))
