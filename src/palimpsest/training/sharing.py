@@ -42,8 +42,6 @@ class Sharing:
         self.device: torch.device = self.accelerator.device
         self._parts = _shard(model, self.device, is_mixed=used.precision == MIXED) if processes.is_sharded() else []
         self.model: nn.Module = model if self._parts else self.accelerator.prepare(model)
-        # The fused kernel of AdamW needs one copy of all weights less on a GPU, and is the fastest on a CPU.
-        self.fuses = self.device.type == "cuda" or processes.is_offloaded()
 
     def accumulation(self, *, last: bool) -> AbstractContextManager[Any]:
         """Return the context of one pass of a step, forward and backward.
