@@ -20,6 +20,8 @@ SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 LONGEST_NAME = 100
 # Folders next to the folders named by a benchmark, a model or a split.
 RESERVED = ("benchmarks", "datasets", "logs", "report", "summary", "data", "splits", "base", "selection", "scores", *ROLES)
+# The folder of a run's unlearned models.
+UNLEARN = "unlearn"
 # The module that watches a training; only the code digests of watched trainings cover it.
 WATCHING = "palimpsest.stages.watching"
 # How closely two runs of a stage agree on another machine or on a GPU.
@@ -78,7 +80,7 @@ class ModelId:
     def at(self, subject: str) -> ModelId:
         """Return the model of this run whose folder below the run's is `subject`."""
         parts = subject.split("/")
-        own, attack = (parts[1:3], parts[3:]) if parts[0] == "unlearn" else (parts[:1], parts[1:])
+        own, attack = (parts[1:3], parts[3:]) if parts[0] == UNLEARN else (parts[:1], parts[1:])
         return self.of(*own).attacked("".join(attack[1:]))
 
     def attacked(self, attack: str) -> ModelId:
@@ -114,7 +116,7 @@ class ModelId:
     @property
     def subject(self) -> str:
         """The folder of the model below the folder of its run."""
-        own = f"unlearn/{self.method}/{self.variant}" if self.variant else self.method
+        own = f"{UNLEARN}/{self.method}/{self.variant}" if self.variant else self.method
         return f"{own}/attack/{self.attack}" if self.attack else own
 
     @property

@@ -18,9 +18,10 @@ from palimpsest.errors import UserError
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
-from palimpsest.models.settings import MIXED, Packaged, Pretrained, Tiny, UsedSettings, weight_bits
+from palimpsest.models.settings import MIXED, Packaged, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
 from palimpsest.provenance.manifest import ENVIRONMENT
+from palimpsest.study.models import PretrainedEntry
 from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
 from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
@@ -221,7 +222,8 @@ class Plan:
             layer = 4 * shape.width**2 + 3 * shape.width * (8 * shape.width // 3) + 2 * shape.width
             total = shape.vocabulary * shape.width + shape.layers * layer + shape.width
             return Size(total, shape.layers, shape.width, shape.vocabulary)
-        name = entry.name if isinstance(entry, Pretrained) else entry.requirement if isinstance(entry, Packaged) else ""
+        known = entry.original if isinstance(entry, PretrainedEntry) and entry.name is None else entry
+        name = entry.requirement if isinstance(entry, Packaged) else getattr(known, "name", "")
         if name not in SIZES:
             raise UserError(f"models: {model}: the size of {name} is not known here: give --parameters")
         return SIZES[name]

@@ -14,11 +14,11 @@ CHAT = (
 )
 
 
-def make_model(folder: Path) -> None:
+def make_model(folder: Path, seed: int = 0) -> None:
     """Write a small model of another family than the tiny one, untied, with several key/value groups."""
     tokenizer = train_tokenizer(["Who wrote the book?", "Mira Tolvane wrote it."] * 10, 300)
     tokenizer.chat_template = CHAT
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=32,

@@ -226,16 +226,6 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
             "allowed for kind muse: austen, muse-folder, muse-hub, muse-world",
         ),
         (
-            {"benchmark": "tofu", "splits": ["forget10"], "suites": ["tofu"], "models": ["large"]},
-            [],
-            "models: large: original: tofu is of kind tofu, which trains its own; use null",
-        ),
-        (
-            {"benchmark": "news", "models": ["large"]},
-            [(("models", "large", "retrain"), None)],
-            "models: large: original: original and retrain go together: give both or neither",
-        ),
-        (
             {**WMDP, "models": ["large"]},
             [
                 (("sources", "hazards"), {"kind": "wmdp-hub", "subject": "bio"}),

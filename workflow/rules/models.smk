@@ -83,7 +83,7 @@ use rule base_pretrained as given with:
         before=ruling.NETWORK,
         job=_given.job,
     message:
-        "Fetching {wildcards.method} of {wildcards.model}"
+        "Fetching {wildcards.subject} of {wildcards.model}"
 
 
 # The start model after learning the forget set once more; RKLD and task vectors read it.

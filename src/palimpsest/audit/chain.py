@@ -53,7 +53,9 @@ def source_of(artefact: Artefact) -> str | None:
     if "sha256" in source:
         return f"{source['package']}/{source['file']}, sha256 {short(source['sha256'])}"
     if "revision" in source:
-        return f"{source.get('repo') or source.get('name')} at {short(source['revision'])}" if source["revision"] else None
+        repositories = [source, *([source["over"]] if source.get("over") else [])]
+        pinned = [f"{of.get('repo') or of.get('name')} at {short(of['revision'])}" for of in repositories if of["revision"]]
+        return " over ".join(pinned) if len(pinned) == len(repositories) else None
     if "path" in source:
         return f"folder {source['path']}, whose files are hashed in its source.json"
     return f"made here ({kind or artefact.manifest['stage'].rpartition('.')[2]}), seed {source.get('seed', spec.get('seed', 0))}"

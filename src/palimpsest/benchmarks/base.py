@@ -151,8 +151,6 @@ class Benchmark(Settings, ABC):
     """The settings of a kind of model that no other benchmark has."""
     suite_kinds: ClassVar[tuple[str, ...]] = ()
     takes_attacks: ClassVar[bool] = False
-    takes_given: ClassVar[bool] = False
-    """Whether a model may bring a finished original and Retrain."""
     takes_logs: ClassVar[bool] = False
     """Whether imported evaluation logs may appear in its tables."""
     has_facts: ClassVar[bool] = False

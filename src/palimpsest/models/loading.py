@@ -87,7 +87,7 @@ def refuse_adapter(folder: Path, name: object) -> None:
     """Raise UserError for a folder with an adapter, which transformers would apply automatically."""
     if (folder / ADAPTER).exists():
         raise UserError(
-            f"{name}: {ADAPTER}: an adapter is never applied automatically; merge it into its base model and save the result,"
+            f"{name}: {ADAPTER}: an adapter is never applied automatically; name the model that it changes under `over`,"
             " or delete its files to use the other weights in the folder"
         )
 

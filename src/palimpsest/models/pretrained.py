@@ -8,9 +8,10 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from palimpsest.errors import UserError
-from palimpsest.models.loading import refuse_adapter
+from palimpsest.models.loading import ADAPTER, refuse_adapter
 from palimpsest.models.settings import Pretrained, Repository
 
 # Weights are read only from safetensors; pickled weights are never downloaded.
@@ -24,8 +25,13 @@ TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "voca
 def fetch_model(settings: Pretrained, out: Path) -> None:
     """Put the model's files into `out`, as hard links if the file system allows, otherwise as copies.
 
-    Raises UserError if the source is neither a folder nor an accessible repository, or has no model or no tokenizer.
+    An adapter is merged into the model that it changes. Raises UserError if the source is neither a folder nor an accessible
+    repository, or has no model or no tokenizer.
     """
+    assert settings.name is not None
+    if settings.over is not None:
+        _fetch_merged(settings.name, settings.revision, settings.over, settings.tokenizer, out)
+        return
     folder = _fetch(settings.name, settings.revision, PATTERNS, _is_model if settings.tokenizer else _has_all)
     refuse_adapter(folder, f"models: {settings.name!r}")
     if missing := _missing_shards(folder):
@@ -49,6 +55,17 @@ def fetch_model(settings: Pretrained, out: Path) -> None:
             os.link(source, out / name)
         except OSError:
             shutil.copyfile(source, out / name)
+
+
+def _fetch_merged(name: str, revision: str | None, over: Repository, tokenizer: Repository | None, out: Path) -> None:
+    from palimpsest.models.merging import WEIGHTS, merge_adapter
+
+    adapter = _fetch(name, revision, (ADAPTER, WEIGHTS), lambda folder: (folder / WEIGHTS).is_file())
+    if not (adapter / ADAPTER).is_file():
+        raise UserError(f"models: {name!r} has no {ADAPTER}, so it is no adapter; leave out `over`")
+    with TemporaryDirectory() as folder:
+        fetch_model(Pretrained(kind="pretrained", **over.model_dump(), tokenizer=tokenizer), Path(folder))
+        merge_adapter(adapter, Path(folder), out)
 
 
 def _fetch_tokenizer(repository: Repository) -> Path:

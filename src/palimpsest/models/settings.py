@@ -104,15 +104,24 @@ class Repository(Settings):
     """Commit of the Hub repository; null only for a folder."""
 
 
+class Weights(Repository):
+    """A finished model in Hugging Face format: whole weights, or a LoRA adapter and the model that it changes."""
+
+    over: Repository | None = None
+    """The model that a LoRA adapter changes, with its tokenizer; null: the repository has whole weights."""
+
+
 class Pretrained(UsedSettings):
     """Any causal language model in Hugging Face format: a name on the Hub at a pinned revision, or a folder."""
 
     kind: Literal["pretrained"]
     """Downloaded or read from a folder, then trained further."""
-    name: str
-    """Name on the Hub, or a folder."""
+    name: str | None = None
+    """Name on the Hub, or a folder; null: the model is never needed, because its Original and Retrain are given."""
     revision: Revision | None = None
     """Commit of the Hub repository; null only for a folder."""
+    over: Repository | None = None
+    """The model that a LoRA adapter changes, with its tokenizer; null: the repository has whole weights."""
     tokenizer: Repository | None = None
     """Where the tokenizer comes from; null: from the same place as the model."""
 

@@ -17,8 +17,8 @@ PROMINENT, COMPARED = (NPO, SIMNPO), (GA, NPO, SIMNPO)
 
 
 def method_name(method: str) -> str:
-    """Return what a role or a method is called; its own name where it is neither, as of an imported model."""
-    return load_method(method).label if method in list_methods() else ROLE_NAMES.get(method, method)
+    """Return what a role or a method is called; a checkpoint that others made has its own name."""
+    return load_method(method).label if method in list_methods() else ROLE_NAMES.get(method, f"{method} (given)")
 
 
 def model_label(method: str, variant: str) -> str:

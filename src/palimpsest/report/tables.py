@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 
 from palimpsest.evaluation.metric import Best, Metric
+from palimpsest.methods import list_methods
 from palimpsest.names import DEFAULT, RETRAIN, SELECTED
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.imported import Imported
-from palimpsest.report.names import REFERENCES, model_label, model_order
+from palimpsest.report.names import model_label, model_order
 from palimpsest.report.pages import declared_metrics
 from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.rows import finished, main_models, of_block
@@ -143,8 +144,8 @@ class Table:
 
     @property
     def rivals(self) -> list[Row]:
-        """The rows that stand for the methods, without the references."""
-        return [row for method, row in self.standing.items() if method not in REFERENCES]
+        """The rows that stand for the methods, without the references and given checkpoints."""
+        return [row for method, row in self.standing.items() if method in list_methods()]
 
     def best(self, column: Column) -> list[Row]:
         """Return the best unlearned models in a column; none where fewer than two compete or all are alike."""
@@ -152,7 +153,7 @@ class Table:
         goal = target.get(column.best or "")
         if goal is None:
             return []
-        rows = [row for row in self.rows if row.method not in REFERENCES and column.key in row.cells]
+        rows = [row for row in self.rows if row.method in list_methods() and column.key in row.cells]
         means = [row.cells[column.key].mean for row in rows]
         scores = [mean if goal == math.inf else -abs(mean - goal) for mean in means]
         return [row for row, score in zip(rows, scores, strict=True) if score == max(scores)] if len({*scores}) > 1 else []

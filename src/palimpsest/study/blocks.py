@@ -36,12 +36,13 @@ def check_block(config: Config, block: Block, *at: str | int) -> None:
         if twice := next((name for name in variants if variants.count(name) > 1), None):
             raise UserError(f"{place(*at, 'methods')}: {method}: variant {twice!r} is listed twice")
     for key in ("attacks", "trajectories"):
-        if getattr(block, key) and not block.methods:
+        if getattr(block, key) and not (block.methods or (key == "attacks" and block.checkpoints)):
             raise UserError(f"{place(*at, key)}: the block has no methods, so it has no unlearned models")
     known("benchmark", [block.benchmark], config.benchmarks, *at, "benchmark")
     known("model", block.models, config.models, *at, "models")
     benchmark = config.benchmarks[block.benchmark]
     _check_models(config, block, benchmark, *at)
+    _check_checkpoints(config, block, *at)
     if benchmark.measures_itself:
         _check_measures_itself(block, benchmark, *at)
     else:
@@ -75,12 +76,51 @@ def _check_models(config: Config, block: Block, benchmark: Benchmark, *at: str |
     only = benchmark.model_kinds[0] if len(benchmark.model_kinds) == 1 else ""
     known(f"model of kind {only}" if only else "model", block.models, own, *at, "models")
     for name in block.models:
-        given = [getattr(config.models[name], role, None) for role in (ORIGINAL, RETRAIN)]
-        if any(given) and not benchmark.takes_given:
-            where = place("models", name, ORIGINAL)
-            raise UserError(f"{where}: {block.benchmark} is of kind {benchmark.kind}, which trains its own; use null")
-        if any(given) and not all(given):
-            raise UserError(f"{place('models', name, ORIGINAL)}: {ORIGINAL} and {RETRAIN} go together: give both or neither")
+        if getattr(config.models[name], ORIGINAL, None):
+            _check_given(config, block, name)
+
+
+def _check_given(config: Config, block: Block, name: str) -> None:
+    """Refuse a given Original of a benchmark that makes its own, and a Retrain that is missing, not needed or ambiguous."""
+    benchmark, retrain = config.benchmarks[block.benchmark], getattr(config.models[name], RETRAIN, None)
+    where, kind = place("models", name, RETRAIN), f"{block.benchmark} is of kind {benchmark.kind}"
+    if benchmark.draws_anew:
+        raise UserError(f"{place('models', name, ORIGINAL)}: {kind}, which makes its own; use null")
+    if RETRAIN not in benchmark.roles:
+        if retrain:
+            raise UserError(f"{where}: {kind}, which has no Retrain; use null")
+        return
+    if not retrain:
+        raise UserError(f"{where}: null: {ORIGINAL} and {RETRAIN} go together: give both or neither")
+    splits = sorted(
+        {
+            benchmark.retrain_split or benchmark.home(split)
+            for of in config.blocks
+            if of.benchmark == block.benchmark and name in of.models
+            for split in of.splits
+        }
+    )
+    if isinstance(retrain, dict):
+        if missing := [split for split in splits if split not in retrain]:
+            raise UserError(f"{where}: no Retrain of {missing[0]}; given: {', '.join(retrain)}")
+    elif len(splits) > 1:
+        raise UserError(
+            f"{where}: one Retrain for {', '.join(splits)}; give one for each: {{{splits[0]}: ..., {splits[1]}: ...}}"
+        )
+
+
+def _check_checkpoints(config: Config, block: Block, *at: str | int) -> None:
+    """Refuse checkpoints where a block has several places, nothing that measures them, or a benchmark that trains all models."""
+    if not block.checkpoints:
+        return
+    known("checkpoint", block.checkpoints, config.checkpoints, *at, "checkpoints")
+    where, benchmark = place(*at, "checkpoints"), config.benchmarks[block.benchmark]
+    if benchmark.draws_anew:
+        raise UserError(f"{where}: {block.benchmark} is of kind {benchmark.kind}, which makes its own models and takes none")
+    if len(block.splits) > 1 or len(block.models) > 1:
+        raise UserError(f"{where}: a checkpoint belongs to one split and one model; put it into a block of its own")
+    if not block.suites:
+        raise UserError(f"{where}: no suite evaluates them; name one under suites")
 
 
 def _check_measures_itself(block: Block, benchmark: Benchmark, *at: str | int) -> None:

@@ -14,8 +14,8 @@ from palimpsest.errors import UserError
 from palimpsest.lines import find_half
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import known, place
-from palimpsest.models.settings import Pretrained, Repository
-from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES, SELECTED
+from palimpsest.models.settings import Pretrained, Repository, Weights
+from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES, SELECTED, UNLEARN
 from palimpsest.study.blocks import check_block, check_epochs, check_pattern, stands_in
 from palimpsest.study.messages import explain
 from palimpsest.study.models import Config, External, MethodSettings
@@ -46,6 +46,11 @@ def check_config(config: Config) -> None:
         known("method", rows, [*ROLES, *list_methods()], "published", key)
     for name, external in config.external.items():
         _check_external(config, name, external)
+    for name in config.checkpoints:
+        if name in (*list_methods(), UNLEARN):
+            raise UserError(f"{place('checkpoints', name)}: this is the name of a method or of a folder; choose another name")
+        if name in config.external:
+            raise UserError(f"{place('checkpoints', name)}: an imported log has this name too; choose another name")
     for pattern, settings in config.methods.items():
         _check_settings(pattern, settings, "methods", pattern)
     for pattern, grid in config.grids.items():
@@ -97,17 +102,29 @@ def check_folders(config: Config, results: str) -> None:
         if not isinstance(model, Pretrained) or Path(results, benchmark, name, "base", "manifest.json").exists():
             continue
         for keys, repository in _repositories(name, model):
-            if repository.revision is None and not Path(repository.name).is_dir():
-                where = place("models", *keys, "name")
-                raise UserError(f"{where}: there is no folder {repository.name!r}; a model of the Hub needs its revision")
+            _check_repository(repository, "models", *keys)
+    for name in dict.fromkeys(name for block in config.blocks for name in block.checkpoints):
+        _check_repository(config.checkpoints[name], "checkpoints", name)
+
+
+def _check_repository(repository: Repository, *keys: str) -> None:
+    """Refuse a folder that does not exist, of a repository or of the model that its adapter changes."""
+    for each, at in ((repository, keys), (getattr(repository, "over", None), (*keys, "over"))):
+        if each is not None and each.revision is None and not Path(each.name).is_dir():
+            where = place(*at, "name")
+            raise UserError(f"{where}: there is no folder {each.name!r}; a model of the Hub needs its revision")
 
 
 def _repositories(name: str, model: Pretrained) -> Iterator[tuple[tuple[str, ...], Repository]]:
     """Yield the repositories that a model is fetched from, each with its place in the config."""
-    yield (name,), Repository(name=model.name, revision=model.revision)
+    if model.name is not None:
+        yield (name,), Weights(name=model.name, revision=model.revision, over=model.over)
     for key in ("tokenizer", ORIGINAL, RETRAIN):
-        if (repository := getattr(model, key, None)) is not None:
-            yield (name, key), repository
+        found = getattr(model, key, None)
+        if isinstance(found, dict):
+            yield from (((name, key, split), each) for split, each in found.items())
+        elif found is not None:
+            yield (name, key), found
 
 
 def check_logs(config: Config, made: Callable[[str], bool]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from palimpsest.names import DEFAULT, PLAIN, ROLES, SELECTED, ModelId
+from palimpsest.names import DEFAULT, PLAIN, SELECTED, ModelId
 from palimpsest.study.made import Key, list_asked, list_made
 from palimpsest.study.study import Study
 
@@ -59,7 +59,7 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
     suites: dict[str, None] = {}
     for subject, wanted in subjects.items():
         suites |= dict.fromkeys([*sorted(wanted.suites), *([wanted.trajectory.suite] if wanted.trajectory else [])])
-        if subject.method not in ROLES and not subject.attack:
+        if subject.variant and not subject.attack:
             kind = methods if wanted.model or study.benchmark(key[0]).measures_itself else trials
             kind.setdefault(subject.method, {})[subject.variant] = None
     return {
@@ -113,8 +113,8 @@ def resolve_config(study: Study) -> dict[str, Any]:
         "grids": {key: study.grid(*key) for key in made["grids"]},
         "selections": {of.key: study.selection(of).model_dump() for of in study.selections},
     }
-    # The config of a study without imported logs has no section `external`.
-    empty = set() if study.config.external else {"external"}
+    # The config of a study without imported models has no section for them.
+    empty = {section for section in ("external", "checkpoints") if not getattr(study.config, section)}
     sections = {section: {"/".join(key): value for key, value in of.items()} for section, of in resolved.items()}
     return {**study.config.model_dump(exclude={*sections, *empty}), **sections, "published": study.published}
 

@@ -16,8 +16,8 @@ from palimpsest.benchmarks.base import Benchmark, Source
 from palimpsest.benchmarks.suites import AnySuite
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import suggest
-from palimpsest.models.settings import Packaged, Pretrained, Repository, Tiny
-from palimpsest.names import DEFAULT, PLAIN, Name, checked_name, wrong_name
+from palimpsest.models.settings import Packaged, Pretrained, Tiny, Weights
+from palimpsest.names import DEFAULT, ORIGINAL, PLAIN, RETRAIN, Name, checked_name, wrong_name
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Distinct, Seed, Settings, Some
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
@@ -149,15 +149,41 @@ class TinyEntry(Tiny):
     """What each job of the model requests."""
 
 
+def _retrains(value: Any) -> str:
+    each = value.values() if isinstance(value, dict) else [None]
+    return "by split" if all(isinstance(one, dict | Weights) for one in each) else "one"
+
+
+Retrains = Annotated[
+    Annotated[Weights, Tag("one")] | Annotated[dict[Name, Weights], Tag("by split")],
+    Discriminator(_retrains),
+]
+
+
 class PretrainedEntry(Pretrained):
     """Any causal language model in Hugging Face format: a name on the Hub or a folder."""
 
-    original: Repository | None = None
-    """For benchmarks of kind muse: a finished original to use, with the model's tokenizer, instead of training one."""
-    retrain: Repository | None = None
-    """A finished Retrain, likewise; give both or neither."""
+    original: Weights | None = None
+    """A finished Original to use instead of training one. Its tokenizer is the model's, or its own without `name` and
+    `tokenizer`. All seeds share it: they differ only in unlearning."""
+    retrain: Retrains | None = None
+    """A finished Retrain, likewise, or one for each split by its name; give both or neither. Kind wmdp has none."""
     resources: Resources = Resources()
     """What each job of the model requests."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.name is None and self.original is None:
+            raise ValueError("name: null: the model is needed, because no original is given")
+        if self.retrain is not None and self.original is None:
+            raise ValueError("original: null: original and retrain go together: give both or neither")
+        return self
+
+    def given(self, role: str, split: str) -> Weights | None:
+        """Return the finished Original, or the finished Retrain of a split; None if it is not given."""
+        if role == RETRAIN:
+            return self.retrain.get(split) if isinstance(self.retrain, dict) else self.retrain
+        return self.original if role == ORIGINAL else None
 
 
 class PackagedEntry(Packaged):
@@ -200,10 +226,13 @@ class Block(Settings):
     methods: Distinct[MethodEntry] = []
     """Methods. A bare name means the default variant; `{simnpo: [default, beta-4.5]}` names variants; `grid` means all trials of
     the method's grid and `selected` the one that `selections` finds."""
+    checkpoints: Distinct[Name] = []
+    """Names under `checkpoints`: finished models to evaluate and attack beside the methods, in a block of one split and one
+    model."""
     suites: Distinct[Name] = []
-    """Names under `suites`, which evaluate Original, Retrain and every unlearned model."""
+    """Names under `suites`, which evaluate Original, Retrain, every unlearned model and every checkpoint."""
     attacks: Distinct[Name] = []
-    """Names under `attacks`: run on every unlearned model of this block."""
+    """Names under `attacks`: run on every unlearned model and every checkpoint of this block."""
     trajectories: Trajectories | None = None
     """Measure every method of this block while it unlearns; without suites and attacks, no model is kept."""
 
@@ -282,6 +311,9 @@ class Config(Settings):
     """Named changes to a method's settings, by pattern `benchmark/split/model/method`, then by name."""
     reinforcing: dict[str, TrainSettings] = {}
     """How the reinforced model is trained on the forget set, by pattern `benchmark/split/model`, on top of `finetuning`."""
+    checkpoints: dict[Name, Weights] = {}
+    """Unlearned models that others made, by name: repositories of the Hub, folders, or LoRA adapters. A block's `checkpoints`
+    says where they are compared. Prompts and precision are those of the block's model."""
     references: dict[Name, Reference] = {}
     """Reference models other than the start model, by name."""
     grids: dict[str, Annotated[dict[str, GridValues], Field(min_length=1)]] = {}

@@ -79,12 +79,14 @@ def _base(study: Study, node: Node) -> base.Spec:
 
 
 def _given(study: Study, node: Node) -> base.Spec:
-    """A finished original or Retrain, with the model's tokenizer."""
-    model = study.config.models[node.of.model]
-    assert isinstance(model, Pretrained)
-    own = model.tokenizer or Repository(name=model.name, revision=model.revision)
-    finished = getattr(model, node.of.method).model_dump()
-    return base.Spec(model=Pretrained(kind="pretrained", **finished, tokenizer=own), needs=_needs(model))
+    """A finished Original, Retrain or checkpoint: with the tokenizer of the model if that has one, otherwise with its own."""
+    model, weights = study.config.models[node.of.model], study.given(node.of)
+    assert weights is not None and isinstance(model, Tiny | Pretrained | Packaged)
+    tokenizer = None
+    if isinstance(model, Pretrained):
+        named = None if model.name is None else Repository(name=model.name, revision=model.revision)
+        tokenizer = model.tokenizer or named
+    return base.Spec(model=Pretrained(kind="pretrained", **weights.model_dump(), tokenizer=tokenizer), needs=_needs(model))
 
 
 def _needs(model: Tiny | Pretrained | Packaged) -> Needs:

@@ -6,7 +6,7 @@ Rules, the plan, the table of costs and the audit read this table. An artefact o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -194,7 +194,7 @@ def model_of(study: Study, of: ModelId) -> Node:
         return base_of(of)
     if of.method == RETRAIN:
         of = study.shared_retrain(of)
-    return Node("given" if study.is_given(of.model) else "finetune", of)
+    return Node("given" if study.given(of) else "finetune", of)
 
 
 def evaluation_of(of: ModelId) -> Node:
@@ -263,7 +263,7 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
     # Artefacts made from a start model are stored with this run, even if the start model belongs to another run.
     own = of.of(start.method, start.variant)
     if method.reads_reference:
-        found["reference"] = Node("reference", own, variant.reference + REFUSALS * method.reads_refusals)
+        found["reference"] = Node("reference", replace(own, seed=start.seed), variant.reference + REFUSALS * method.reads_refusals)
     if method.needs(Finetuned):
         found["reinforced"] = Node("reinforce", own)
     if method.is_trained:
@@ -286,7 +286,7 @@ def _select_inputs(study: Study, node: Node) -> Inputs:
     runs = study.judged_on(node.of)
     return {
         "trajectory": {f"{judged_id(trial)}/{trial.variant}": model_of(study, trial) for trial in study.trials_of(node.of)},
-        **{role: {judged_id(run): evaluation_of(run.of(role)) for run in runs} for role in (ORIGINAL, RETRAIN)},
+        **{role: {judged_id(run): evaluation_of(study.home(run).of(role)) for run in runs} for role in (ORIGINAL, RETRAIN)},
     }
 
 
@@ -363,7 +363,7 @@ def _external_inputs(study: Study, node: Node) -> Inputs:
     """Return the evaluation of the study's Retrain, if the log comes without a Retrain."""
     if study.config.external[node.name].retrain is not None:
         return {}
-    return {"retrain": evaluation_of(study.external_run(node.name).of(RETRAIN))}
+    return {"retrain": evaluation_of(study.home(study.external_run(node.name)).of(RETRAIN))}
 
 
 def _summarise_inputs(study: Study, node: Node) -> Inputs:
@@ -390,7 +390,7 @@ STAGES: dict[str, Stage] = {
     "draw": Stage("{benchmark}/seed{seed}/data", _nothing, is_brought=True),
     "base": Stage("{benchmark}/{model}/base", _base_inputs, agreement="statistical", is_measured=True),
     "finetune": Stage(f"{RUN}/{{method}}/model", _finetune_inputs, agreement="statistical", is_measured=True),
-    "given": Stage(f"{RUN}/{{method}}/model", _nothing, agreement="statistical", module="base"),
+    "given": Stage(f"{RUN}/{{subject}}/model", _nothing, agreement="statistical", module="base"),
     "reinforce": Stage(f"{RUN}/{{subject}}/reinforced/model", _of_start, agreement="statistical", is_measured=True),
     "reference": Stage(f"{RUN}/{{subject}}/reference/{{name}}", _of_start, agreement="numeric", is_measured=True),
     "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _unlearn_modules, "statistical", is_measured=True),

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.errors import UserError
 from palimpsest.methods import load_method, make_method
-from palimpsest.models.settings import UsedSettings
-from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
+from palimpsest.models.settings import UsedSettings, Weights
+from palimpsest.names import DEFAULT, GRID, HALF, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
 from palimpsest.study.blocks import (
     check_judged,
     check_layers,
@@ -128,6 +128,10 @@ class Study:
                     _wanted(subjects, self.home(run).of(role)).suites |= {*suites, *watched}
                 if RETRAIN in benchmark.roles:
                     self._attack(subjects, block, self.home(run).of(RETRAIN))
+                for name in block.checkpoints if run.seed == min(block.seeds) else ():
+                    given = self.home(run).of(name)
+                    _wanted(subjects, given).suites.update(block.suites)
+                    self._attack(subjects, block, given)
                 for method, variant in self._listed(block, run):
                     of, where = run.of(method, variant), f"{'/'.join(run.place)}/{method}"
                     settings = self.variant(of)
@@ -216,7 +220,7 @@ class Study:
         for run in runs:
             check_judged(self.config, run.benchmark, run.split, selection, "selections", of.method)
             for role in (ORIGINAL, RETRAIN):
-                _wanted(subjects, run.of(role)).suites.add(selection.suite)
+                _wanted(subjects, self.home(run).of(role)).suites.add(selection.suite)
             for trial in candidates:
                 watched = Trajectories(suite=selection.suite, epochs=selection.epochs)
                 settings = self.variant(run.of(of.method, trial))
@@ -279,22 +283,31 @@ class Study:
         assert isinstance(settings, SourcedBenchmark)
         return self.config.sources[settings.source]
 
-    def is_given(self, model: str) -> bool:
-        """Return whether a model comes with a finished original and Retrain."""
-        settings = self.config.models[model]
-        return isinstance(settings, PretrainedEntry) and settings.original is not None
+    def given(self, of: ModelId) -> Weights | None:
+        """Return the repository of a finished model; None for a model that is made here."""
+        if of.variant or of.attack:
+            return None
+        if of.method in self.config.checkpoints:
+            return self.config.checkpoints[of.method]
+        settings, split = self.config.models[of.model], (self.shared_retrain(of) if of.method == RETRAIN else of).split
+        return settings.given(of.method, split) if isinstance(settings, PretrainedEntry) else None
 
     def is_trained(self, subject: ModelId) -> bool:
         """Return whether a model is trained here, rather than fetched or the base itself."""
-        return bool(subject.variant) or not (self.is_given(subject.model) or self.is_base(subject))
+        return bool(subject.variant) or not (self.given(subject) or self.is_base(subject))
 
     def is_base(self, of: ModelId) -> bool:
-        """Return whether a model is the base itself; the base is the original if the benchmark has nothing to teach it."""
-        return of.method == ORIGINAL and not of.attack and self.benchmark(of.benchmark).original_is_base
+        """Return whether a model is the base itself, which is the original if none is given and nothing is taught."""
+        is_original = of.method == ORIGINAL and not of.attack and self.given(of) is None
+        return is_original and self.benchmark(of.benchmark).original_is_base
 
     def home(self, run: ModelId) -> ModelId:
-        """Return the run whose original and Retrain a run uses."""
-        return replace(run, split=self.benchmark(run.benchmark).home(run.split))
+        """Return the run whose original and Retrain a run uses; all seeds use the first seed's if these are given."""
+        home = replace(run, split=self.benchmark(run.benchmark).home(run.split))
+        settings = self.config.models[run.model]
+        if not isinstance(settings, PretrainedEntry) or settings.original is None:
+            return home
+        return replace(home, seed=min(seed for block in self.config.blocks if run.model in block.models for seed in block.seeds))
 
     def shared_retrain(self, of: ModelId) -> ModelId:
         """Return the Retrain that is used for a Retrain: itself, or the one that all splits share."""
@@ -353,6 +366,8 @@ class Study:
             if variant != DEFAULT and layers[-1] and layers[-1].keys() <= UnlearnSettings.model_fields.keys():
                 raise UserError(f"{where}: {', '.join(layers[-1])}: {method} trains nothing, so this variant is its default")
             return Variant(None, loss, start, reference)
+        if start == HALF and getattr(self.config.models[model], ORIGINAL, None):
+            raise UserError(f"{where}: start: {HALF}: {model} has a given original, and no model that learnt half is given")
         training = UnlearnSettings.model_validate(merged)
         check_training(where, method, training, model, self.config.models[model])
         check_weights(where, training, list(zip(layers, is_own, strict=True)))
