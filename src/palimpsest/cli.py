@@ -7,6 +7,7 @@ from palimpsest.arguments import Parser, filled_path, positive, refuse, share, w
 from palimpsest.audit.commands import add_audit
 from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
+from palimpsest.evaluating import add_evaluate
 from palimpsest.output import unread_output
 
 
@@ -14,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; user errors print one line and exit with 2, like wrong arguments."""
     parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_score, _add_plan, add_audit):
+    for add in (add_evaluate, _add_score, _add_plan, add_audit):
         add(commands)
     with unread_output():
         args = parser.parse_args(arguments)

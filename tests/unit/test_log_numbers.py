@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from open_unlearning_example import OF_SETS, from_tofu
 
 from palimpsest.benchmarks.tofu.logs import SET_FILES, open_log, read_log
-from palimpsest.benchmarks.tofu.score import format_score, score_tofu
+from palimpsest.benchmarks.tofu.score import format_score, score_log
 from palimpsest.benchmarks.tofu.scores import tofu_scores
 from palimpsest.benchmarks.tofu.suite import SCHEMA
 from palimpsest.benchmarks.tofu.undefined import COPY
@@ -235,11 +235,11 @@ def test_the_log_of_retrain_as_the_models_own_is_said(log: Log, tmp_path: Path) 
     }
     path, copied = as_dicts(log, one), as_dicts(shuffled, other)
     for retrain in (path, copied, as_open_unlearning(log, other)):
-        result = score_tofu(path, retrain)
+        result = score_log(path, retrain)
         assert result["notes"] == [COPY]
         assert f"\nnote: {COPY}" in format_score(result)
     log["eval_log_forget.json"]["avg_gt_loss"]["3"] += 1e-6
-    assert score_tofu(as_dicts(log, one), copied)["notes"] == []
+    assert score_log(as_dicts(log, one), copied)["notes"] == []
 
 
 def test_what_is_compared_against_advice_is_said(log: Log, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_what_is_compared_against_advice_is_said(log: Log, tmp_path: Path) -> No
     forget = other["eval_log_forget.json"]
     forget["average_perturb_loss"] = {key: [1.0] * 5 for key in forget["avg_gt_loss"]}
     retrain = _written(tmp_path / "retrain.json", other)
-    assert score_tofu(path, retrain, allow_mismatch=True)["notes"] == [
+    assert score_log(path, retrain, allow_mismatch=True)["notes"] == [
         "the two logs are not of the same forget questions: 4 items against 3",
         "the truth ratio is over 2 wrong answers an item, in Retrain's log over 5",
     ]
@@ -263,7 +263,7 @@ def test_logs_without_questions_are_compared_by_their_number_and_say_so(log: Log
     unknown["eval_log_forget.json"]["avg_gt_loss"]["0"] += 1
     other = _written(tmp_path / "unknown.json", unknown)
     note = "the forget questions are not in both logs: their number alone was compared"
-    assert score_tofu(path, other)["notes"] == score_tofu(other, path)["notes"] == [note]
+    assert score_log(path, other)["notes"] == score_log(other, path)["notes"] == [note]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_what_nan_leaves_undefined_has_its_reason(log: Log, tmp_path: Path, file
     retrain = as_dicts(log, tmp_path / "retrain")
     for key in ("1", "2"):
         log[file][field][key] = [math.nan, 1.0] if field == "average_perturb_loss" else math.nan
-    result = score_tofu(as_dicts(log, tmp_path), retrain)
+    result = score_log(as_dicts(log, tmp_path), retrain)
     assert result["undefined"].keys() == lost
     reasons = {reason for name, reason in result["undefined"].items() if name != "model_utility"}
     assert reasons == {"ROUGE-L is missing in 2 of 4 items" if field == "rougeL_recall" else "a loss is NaN in 2 of 4 items"}
@@ -305,7 +305,7 @@ def test_forget_quality_of_one_item_is_not_defined(log: Log, tmp_path: Path) -> 
         (one, path, "its test needs 2 items, and there is one"),
         (path, one, "Retrain's log: its test needs 2 items, and there is one"),
     ):
-        result = score_tofu(first, second, allow_mismatch=True)
+        result = score_log(first, second, allow_mismatch=True)
         assert result["forget_quality"] is result["ks_statistic"] is None
         assert result["undefined"]["forget_quality"] == reason
 
@@ -319,7 +319,7 @@ def test_a_log_without_rouge_is_scored_without(log: Log, tmp_path: Path, form: C
         content[name].pop("rougeL_recall", None)
         if name.endswith("_ROUGE"):
             del content[name]
-    result = score_tofu(_written(tmp_path / "log.json", content), None)
+    result = score_log(_written(tmp_path / "log.json", content), None)
     assert result["parts"]["retain_probability"] is not None
     assert result["parts"]["retain_rouge"] is result["model_utility"] is None
     assert result["undefined"]["retain_rouge"] == "the log has no ROUGE-L of this set"
@@ -340,23 +340,23 @@ def test_a_rouge_of_0_that_rouge_score_cannot_help_is_left_out(
         for key, item in content["retain_Q_A_ROUGE"]["value_by_index"].items():
             item["ground_truth"] = fields["generated_text"][key][2]
         _written(path, content)
-    result = score_tofu(path, None)
+    result = score_log(path, None)
     assert result["parts"]["retain_rouge"] is result["model_utility"] is None
     assert result["undefined"]["retain_rouge"] == "ROUGE-L is missing in 2 of 4 items"
     (note,) = result["notes"]
     assert note.startswith("retain: ROUGE of 2 of 4 items is left out: it is 0 and their right answers hold no letter a-z")
     # A ROUGE of another tokenizer stays.
     fields["rougeL_recall"] |= {"0": 0.5, "1": 0.25}
-    assert score_tofu(as_dicts(log, tmp_path), None)["parts"]["retain_rouge"] == 0.1875
+    assert score_log(as_dicts(log, tmp_path), None)["parts"]["retain_rouge"] == 0.1875
 
 
 def test_a_table_without_the_words_of_its_rouge_was_read_by_rouge_score(log: Log, tmp_path: Path) -> None:
     path = as_table(log, tmp_path) / "items.parquet"
     frame = pd.read_parquet(path).assign(answer="茶", rouge_l_recall=0.0, rouge_words="unicode")
     frame.to_parquet(path)
-    assert score_tofu(path, None)["parts"]["retain_rouge"] == 0
+    assert score_log(path, None)["parts"]["retain_rouge"] == 0
     frame.drop(columns="rouge_words").to_parquet(path)
-    assert score_tofu(path, None)["parts"]["retain_rouge"] is None
+    assert score_log(path, None)["parts"]["retain_rouge"] is None
 
 
 def test_questions_in_another_normal_form_are_the_same(log: Log, tmp_path: Path) -> None:
@@ -365,15 +365,15 @@ def test_questions_in_another_normal_form_are_the_same(log: Log, tmp_path: Path)
         for key, text in log["eval_log_forget.json"]["generated_text"].items():
             text[0] = unicodedata.normalize(form, f"\ufeffWho is Søren Café  {key}? ")
         as_dicts(log, tmp_path / folder)
-    assert score_tofu(tmp_path / "nfc", tmp_path / "nfd")["forget_quality"] == 1
+    assert score_log(tmp_path / "nfc", tmp_path / "nfd")["forget_quality"] == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_a_byte_order_mark_and_blank_ends_do_no_harm(log: Log, tmp_path: Path, encoding: str) -> None:
-    expected = score_tofu(as_dicts(log, tmp_path), None)
+    expected = score_log(as_dicts(log, tmp_path), None)
     path = tmp_path / "log.json"
     path.write_bytes(f"\n {json.dumps(log)}\r\n\n".encode(encoding))
-    assert score_tofu(path, None) == expected
+    assert score_log(path, None) == expected
 
 
 def test_a_lone_surrogate_in_a_text_does_no_harm(log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

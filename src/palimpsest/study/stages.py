@@ -263,7 +263,9 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
     # Artefacts made from a start model are stored with this run, even if the start model belongs to another run.
     own = of.of(start.method, start.variant)
     if method.reads_reference:
-        found["reference"] = Node("reference", replace(own, seed=start.seed), variant.reference + REFUSALS * method.reads_refusals)
+        found["reference"] = Node(
+            "reference", replace(own, seed=start.seed), variant.reference + REFUSALS * method.reads_refusals
+        )
     if method.needs(Finetuned):
         found["reinforced"] = Node("reinforce", own)
     if method.is_trained:

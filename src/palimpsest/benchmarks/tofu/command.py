@@ -21,8 +21,8 @@ def add_score(suites: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _score(args: argparse.Namespace) -> int:
-    from palimpsest.benchmarks.tofu.score import format_score, score_tofu
+    from palimpsest.benchmarks.tofu.score import format_score, score_log
 
-    result: dict[str, Any] = score_tofu(args.log, args.retrain, allow_mismatch=args.allow_mismatch)
+    result: dict[str, Any] = score_log(args.log, args.retrain, allow_mismatch=args.allow_mismatch)
     print(json.dumps(result, indent=1, allow_nan=False) if args.json else format_score(result))
     return 0

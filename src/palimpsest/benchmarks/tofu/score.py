@@ -11,7 +11,7 @@ from palimpsest.benchmarks.tofu.undefined import COPY, PARTS, SCORES, are_copies
 from palimpsest.errors import UserError
 
 
-def score_tofu(path: Path, retrain: Path | None, *, allow_mismatch: bool = False) -> dict[str, Any]:
+def score_log(path: Path, retrain: Path | None, *, allow_mismatch: bool = False) -> dict[str, Any]:
     """Return `model_utility`, its nine `parts`, the `forget` set's scores, `forget_quality`, `ks_statistic` and `items`.
 
     An undefined score is None, and `undefined` has the reason by its name; `notes` has other facts that a reader must know.
