@@ -83,7 +83,9 @@ def overlay_of(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str,
     kind = config["benchmarks"][args.benchmark]["kind"]
     if args.suite is None and kind not in suites.SETTINGS:
         raise UserError(f"--suite: missing: kind {kind} has no suite of its own; name one of the config")
-    own: dict[str, Any] = _repository(args.checkpoint, "MODEL") | ({"over": _repository(args.over, "--over")} if args.over else {})
+    own: dict[str, Any] = _repository(args.checkpoint, "MODEL")
+    if args.over:
+        own["over"] = _repository(args.over, "--over")
     name = re.sub(r"[^A-Za-z0-9._+-]", "-", args.checkpoint.partition("@")[0].rstrip("/").rpartition("/")[2]).lstrip("._+-")
     checkpoints: dict[str, Any] = {name or MODEL: own}
     if args.retrain and _is_model(args.retrain):

@@ -47,7 +47,7 @@ def test_a_model_is_judged_against_a_retrain(checkout: Checkout) -> None:
         (["src", "--benchmark", "wmdp"], "--suite: missing: kind wmdp has no suite of its own; name one of the config"),
         (
             ["src", "--benchmark", "muse"],
-            "--data: missing: the config has no data of kind muse on the Hub; name a folder, or --con",
+            "--data: missing: the config has no data of kind muse on the Hub; name a",
         ),
         (["src", "--benchmark", "muse", "--retrain", "x.json"], "--retrain: x.json: kind muse reads no logs; name a model"),
     ],
