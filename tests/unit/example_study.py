@@ -42,7 +42,7 @@ attacks:
   relearn-shortest: {kind: relearn, select: shortest}
   relearn-random: {kind: relearn, select: random, draws: 5, training: {learning_rate: 1.0e-3, epochs: 3}}
 published:
-  tofu/forget05/llama2-7b-chat: {simnpo: {forget_quality: 0.99, model_utility: 0.58}}
+  tofu/forget05/llama2-7b-chat: [{source: a paper, scores: {simnpo: {forget_quality: 0.99, model_utility: 0.58}}}]
 blocks:
   - benchmark: tofu
     splits: [forget10]

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
-from report_example import block, spec, write_summary
+from report_example import block, published_by, spec, write_summary
 
 from palimpsest.report.claims import Verdict, decide
 from palimpsest.report.evidence import Evidence
@@ -76,7 +76,7 @@ def evidence(
     if truth_ratios is not None:
         frame = stack([pd.DataFrame(truth_ratios, columns=TRUTH_RATIO_COLUMNS)], TRUTH_RATIO_COLUMNS)
         frame.to_parquet(summary / "truth_ratios.parquet", index=False)
-    return Evidence(spec(*(blocks or [block()]), data=data or {}).study, summary, published or {})
+    return Evidence(spec(*(blocks or [block()]), data=data or {}).study, summary, published_by(published))
 
 
 def question(name: str) -> Question:

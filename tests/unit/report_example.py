@@ -9,7 +9,7 @@ import pandas as pd
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.names import REFERENCES
 from palimpsest.report.rows import clean_summary, finished
-from palimpsest.report.study import Block, ReportSpec
+from palimpsest.report.study import Block, Published, ReportSpec
 from palimpsest.report.summary import SELECTION_TYPES
 from palimpsest.report.tables import Table
 from palimpsest.scores.columns import (
@@ -138,17 +138,22 @@ def block(**changes: Any) -> Block:
     return Block.model_validate(plain | {"methods": methods, "attacks": [], "suites": ["tofu"]} | changes)
 
 
+def published_by(values: dict[str, Any] | None) -> dict[str, list[Published]]:
+    """The values as published by one source: by place, then method, then metric."""
+    return {place: [Published(source="a paper", scores=scores)] for place, scores in (values or {}).items()}
+
+
 def spec(*blocks: Block, published: dict[str, Any] | None = None, **study: Any) -> ReportSpec:
     """A spec of a report on these blocks."""
     names: dict[str, Any] = {"name": "demo", "description": "A study.", "data": {}, "models": {}, "attacks": {}}
     names["suites"] = {"tofu": {"kind": "tofu"}, "muse": {"kind": "muse"}}
     shown = [each.model_dump() for each in blocks or [block()]]
-    return ReportSpec.model_validate({"study": names | study | {"blocks": shown}, "published": published or {}})
+    return ReportSpec.model_validate({"study": names | study | {"blocks": shown}, "published": published_by(published)})
 
 
 def told(rows: list[dict[str, Any]], *blocks: Block, published: dict[str, Any] | None = None, **study: Any) -> Evidence:
     """Evidence of these rows of the tidy summary, without files."""
-    of = Evidence(spec(*blocks, **study).study, Path(), published or {})
+    of = Evidence(spec(*blocks, **study).study, Path(), published_by(published))
     vars(of).update(results=clean(rows), imported=[], remarks=as_table([]))
     return of
 

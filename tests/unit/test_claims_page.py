@@ -7,6 +7,7 @@ import pytest
 from palimpsest.report.claims import Claim
 from palimpsest.report.claims_page import CLAIMS, claims_text, how_tested
 from palimpsest.report.questions import all_questions
+from palimpsest.study.field_numbers import PAGE, field_numbers_text
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = [claim for question in all_questions() for claim in question.claims]
@@ -14,6 +15,11 @@ FOUND = [claim for question in all_questions() for claim in question.claims]
 
 def test_the_page_is_what_the_code_says() -> None:
     assert (ROOT / CLAIMS).read_text(encoding="utf-8") == claims_text(), "run: python -m palimpsest.study write"
+
+
+def test_the_page_of_published_numbers_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert Path(PAGE).read_text(encoding="utf-8") == field_numbers_text(), "run: python -m palimpsest.study write"
 
 
 @pytest.mark.parametrize("claim", FOUND, ids=lambda claim: claim.text)

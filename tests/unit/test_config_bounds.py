@@ -54,11 +54,11 @@ TAKEN = {
     "seeds": {ZERO, LARGE},
     "base_seed": {ZERO, LARGE},
     # Numbers of papers, printed and never computed with.
-    "published": {ZERO, TINY, MINUS, LARGE},
+    "scores": {ZERO, TINY, MINUS, LARGE},
     # Values of settings, which are looked at as such: below.
     "grids": {ZERO, TINY, MINUS, LARGE, "true", "'1'", "1.5"},
 }
-UNBOUNDED = {"published", "grids"}
+UNBOUNDED = {"scores", "grids"}
 # The least that a class asks for beside its kind.
 REQUIRED: dict[str, dict[str, Any]] = {
     "Reference": {"random_share": 0.1},
@@ -71,6 +71,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "MarkovBenchmark": {"splits": {"x": {}}},
     "ChainModelEntry": {"architecture": "gpt2"},
     "PretrainedEntry": {"name": "x"},
+    "Published": {"source": "x", "scores": {"npo": {"forget_quality": 0.5}}},
     "PackagedEntry": {
         "package": "x",
         "file": "x.gguf",
@@ -155,7 +156,7 @@ def test_numbers_are_found_wherever_a_field_has_them() -> None:
         ("SimNPO", "gamma"),
     ):
         assert known in found
-    assert ("Config", "published") in found and ("Config", "grids") in found
+    assert ("Published", "scores") in found and ("Config", "grids") in found
 
 
 def values_of(leaf: dict[str, Any]) -> dict[str, Any]:

@@ -213,7 +213,10 @@ LOST: list[tuple[dict[str, Any], str]] = [
     ({"reinforcing": {"tofu/*/tiny": {"epochs": 3}}}, "the nearest is nothing at all"),
     ({"grids": {"tofu/*/*/npo": {"beta": [0.1, 0.2]}}}, "the nearest is nothing at all"),
     ({"selections": {"tofu/*/*/npo": {}}}, "the nearest is nothing at all"),
-    ({"published": {"tofu/forget05/tiny": {"npo": {"forget_quality": 0.5}}}}, "the nearest is tofu/forget10/tiny"),
+    (
+        {"published": {"tofu/forget05/tiny": [{"source": "a paper", "scores": {"npo": {"forget_quality": 0.5}}}]}},
+        "the nearest is tofu/forget10/tiny",
+    ),
     ({"variants": {"tofu/*/*/rkld": {"own": {"alpha": 2.0}}}}, "the nearest is tofu/forget10/tiny/"),
 ]
 

@@ -19,7 +19,8 @@ TRAINING = (
     "learning_rate, epochs, batch_size, drop_last, weight_decay, adam_epsilon, warmup_epochs, schedule, max_grad_norm, "
     "tokens_per_pass, max_steps"
 )
-EVERY = f"{TRAINING}, stop_epoch, draw, forget_weight, retain_weight, mean_over, retain_loss, start, reference"
+PUBLISHED = [{"source": "a paper", "scores": {"npo": {"forget_quality": 0.5}}}]
+EVERY = f"{TRAINING}, stop_epoch, draw, forget_weight, retain_weight, mean_over, retain_loss, retain_pairing, start, reference"
 METHODS = ", ".join(list_methods())
 NPO = ("methods", "tofu/*/*/npo")
 NAME = "is not a name: use letters, digits, . _ + -, and start with a letter or digit"
@@ -76,7 +77,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             ("blocks", 0, "seed"),
             [0],
             "blocks[0]: unknown key 'seed'; did you mean seeds? "
-            "allowed: benchmark, splits, models, seeds, methods, suites, attacks, trajectories",
+            "allowed: benchmark, splits, models, seeds, methods, checkpoints, suites, attacks, trajectories",
         ),
         (("sources", "world"), {"kind": "folder"}, "sources: world: the key 'path' is missing"),
         (("sources", "world"), {"authors": 40}, "sources: world: the key 'kind' is missing"),
@@ -160,7 +161,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             {},
             """finetuning: "tofu/*/tniy": unknown model 'tniy'; did you mean tiny? allowed: tiny""",
         ),
-        (("published", "tofu"), {}, "published: tofu: a key is benchmark/split/model"),
+        (("published", "tofu"), PUBLISHED, "published: tofu: a key is benchmark/split/model"),
         # Splits, as far as a config tells.
         (
             ("blocks", 0, "splits"),

@@ -121,7 +121,7 @@ def test_the_page_has_every_section_and_its_numbers(full):
     assert links[: len(shown) + 2] == ["#everything", "#everything", *(f"#{name}" for name in shown)]
     assert {link[1:] for link in links} <= set(ids)
     assert {link[1:] for link in links[len(shown) + 2 :]} >= ANSWERED - {"weights"}
-    for text in ("0.70", "± 0.14", "paper 0.79", "ab" * 6, "tofu/x/manifest.json", "Who wrote it?", "The label."):
+    for text in ("0.70", "± 0.14", "publ. 0.79", "ab" * 6, "tofu/x/manifest.json", "Who wrote it?", "The label."):
         assert text in page.text
 
 

@@ -94,9 +94,9 @@ def test_texts_open_the_page_beside_a_benchmark_of_questions_and_change_nothing_
 
 def test_tables_have_spreads_and_published_values(full):
     texts_of = section(full, "muse")
-    for part in ("± 0.0", "paper 72.93", "VerbMem", "+100.0", "news / forget / tiny / muse, mean ± sd over 2 seeds"):
+    for part in ("± 0.0", "publ. 72.93", "VerbMem", "+100.0", "news / forget / tiny / muse, mean ± sd over 2 seeds"):
         assert part in texts_of
-    assert "paper 0.74" in section(full, "wmdp")
+    assert "publ. 0.74" in section(full, "wmdp")
 
 
 def test_one_seed_shows_intervals(tmp_path):

@@ -246,6 +246,16 @@ def test_retain_items_are_drawn_freshly_at_every_step() -> None:
     assert len({tuple(map(repr, batch)) for batch in drawn}) == 6
 
 
+def test_in_fixed_pairs_each_forget_item_has_the_same_retain_item_in_every_step() -> None:
+    settings = UnlearnSettings(batch_size=2, retain_pairing="fixed")
+    problem = Unlearning(SimNPO(), settings, forget=items(4, 1), retain=items(50, 2), seed=0)
+    first, later = problem.terms([0, 1, 2], 0)[1].items, problem.terms([2, 3, 0], 5)[1].items
+    assert (later[0], later[2]) == (first[2], first[0])
+    assert len({*map(repr, first), repr(later[1])}) == 4
+    other = Unlearning(SimNPO(), settings, forget=items(4, 1), retain=items(50, 2), seed=1)
+    assert other.terms([0, 1, 2], 0)[1].items != first
+
+
 def test_no_retain_item_is_drawn_twice_in_a_step_unless_there_are_too_few() -> None:
     settings = UnlearnSettings(batch_size=8)
 

@@ -18,7 +18,7 @@ from palimpsest.training.settings import UnlearnSettings
 
 
 class Unlearning:
-    """The forget loss of a method plus a retain loss on equally many retain items, drawn anew at every step.
+    """The forget loss of a method plus a retain loss on equally many retain items, drawn as `retain_pairing` says.
 
     `references` is the reference model's NLL of each forget answer, `refusal_references` its NLL of each refusal as the answer to
     each forget question. `original` is the frozen start model, which the retain loss `kl` reads; `frozen` are the further models
@@ -63,7 +63,7 @@ class Unlearning:
         else:
             terms = [self._answer_term(self.method, indices, step)]
         if self.settings.retain_loss != "none":
-            terms.append(self._retain_term(len(indices), step))
+            terms.append(self._retain_term(indices, step))
         return terms
 
     def _activation_term(self, method: LayerMethod, indices: Sequence[int]) -> Term:
@@ -111,9 +111,8 @@ class Unlearning:
 
         return Term("forget_loss", self.settings.forget_weight, batch, loss, indices if method.reads_answers else None)
 
-    def _retain_term(self, size: int, step: int) -> Term:
-        draws = stream(self.seed, "retain", step).choice(len(self.retain), size=size, replace=size > len(self.retain))
-        batch = [self.retain[i] for i in draws.tolist()]
+    def _retain_term(self, indices: Sequence[int], step: int) -> Term:
+        batch = [self.retain[drawn] for drawn in self._drawn(indices, step)]
         if self.settings.retain_loss == "kl":
             assert self.original is not None
             loss = kl_to(self.original, batch, self.settings.mean_over)
@@ -122,6 +121,14 @@ class Unlearning:
         else:
             loss = cross_entropy(batch, self.settings.mean_over)
         return Term("retain_loss", self.settings.retain_weight, batch, loss)
+
+    def _drawn(self, indices: Sequence[int], step: int) -> list[int]:
+        """Return the retain items of a step: new ones, or for each forget item always the same one."""
+        known, size = len(self.retain), len(indices)
+        if self.settings.retain_pairing == "fixed":
+            return [int(stream(self.seed, "retain of", index).integers(known)) for index in indices]
+        draws: list[int] = stream(self.seed, "retain", step).choice(known, size=size, replace=size > known).tolist()
+        return draws
 
     def _layers(self) -> TrainedLayers:
         assert self.layers is not None

@@ -1,6 +1,6 @@
 """What the report is made from: the study as it was run, and the tables of its summary."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,7 @@ from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN
 from palimpsest.report.imported import Imported, are_imported, read_imported
 from palimpsest.report.names import REFERENCES, standing_variant
 from palimpsest.report.rows import clean_summary, finished, of_block, of_models
-from palimpsest.report.study import Block, Study, starts_from
-
-Published = Mapping[str, Mapping[str, Mapping[str, float]]]
+from palimpsest.report.study import Block, Published, Study, starts_from
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Evidence:
 
     study: Study
     summary: Path
-    published: Published = field(default_factory=dict)
+    published: Mapping[str, Sequence[Published]] = field(default_factory=dict)
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -130,9 +128,13 @@ class Evidence:
         found = {metric: {role: done.by_seed(metric, role) for role in (RETRAIN, ORIGINAL)} for metric in metrics}
         return {metric: {role: float(by.mean()) for role, by in of.items() if len(by)} for metric, of in found.items()}
 
+    def sources(self, block: Block) -> Sequence[Published]:
+        """Return the sources that published numbers for a block."""
+        return self.published.get("/".join(block.key), [])
+
     def published_for(self, block: Block) -> Mapping[str, Mapping[str, float]]:
-        """Return the values published for a block: method to metric to value."""
-        return self.published.get("/".join(block.key), {})
+        """Return the values published for a block: method to metric to value, of the first source that names the method."""
+        return {method: values for source in reversed(self.sources(block)) for method, values in source.scores.items()}
 
     def watched_variant(self, block: Block, method: str, watched: Iterable[str]) -> str | None:
         """Return the variant whose trajectory represents a method: the default, or the trial that was selected, or the first."""

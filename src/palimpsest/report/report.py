@@ -17,7 +17,7 @@ from palimpsest.report.evidence import Evidence
 from palimpsest.report.examples import example_blocks
 from palimpsest.report.facts import FLOOR, facts, selections_made
 from palimpsest.report.figures import draw
-from palimpsest.report.names import model_label, model_order
+from palimpsest.report.names import method_name, model_label, model_order
 from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
 from palimpsest.report.page import data_uri, flatten, page_environment
 from palimpsest.report.question import Answer, Question
@@ -168,7 +168,9 @@ def _claim_row(found: Verdict) -> tuple[str | int, ...]:
 def render_page(report: Report) -> str:
     """Return the page; whatever a model or a config says in it is escaped."""
     environment = page_environment()
-    environment.globals.update(report=report, rule=RULE, selections_made=selections_made, settings=settings)
+    environment.globals.update(
+        report=report, rule=RULE, selections_made=selections_made, settings=settings, method_name=method_name
+    )
     sections = list(sections_of(report))
     bodies = {
         section.id: environment.get_template(section.template or f"section_{section.id}.html").render(section.context)

@@ -114,8 +114,21 @@ class Study(Settings):
         return blocks
 
 
+class Published(Settings):
+    """Published numbers of one source, by method and metric."""
+
+    source: str
+    settings: str = ""
+    scores: dict[str, dict[str, float]]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that it gives, each once."""
+        return list(dict.fromkeys(metric for values in self.scores.values() for metric in values))
+
+
 class ReportSpec(Settings):
-    """The spec of the report; `published` maps "benchmark/split/model" to method to metric to value."""
+    """The spec of the report; `published` has the sources of published numbers by "benchmark/split/model"."""
 
     study: Study
-    published: dict[str, dict[str, dict[str, float]]]
+    published: dict[str, list[Published]] = {}

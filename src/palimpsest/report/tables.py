@@ -180,7 +180,7 @@ class Table:
         """What the small print of its cells is; "" where there is none."""
         has_interval = any(cell.sd is None and cell.interval for row in self.rows for cell in row.cells.values())
         texts = ["Below a number of one seed: its 95 % interval over the items."] if has_interval else []
-        texts += ["“paper”: the value published for this benchmark, split and model."] if self.has_published else []
+        texts += ["“publ.”: the value published for this benchmark, split and model."] if self.has_published else []
         return " ".join(texts)
 
 

@@ -40,10 +40,11 @@ def check_config(config: Config) -> None:
     for pattern, selection in config.selections.items():
         known("suite", [selection.suite], config.suites, "selections", pattern, "suite")
         known("benchmark", selection.benchmarks, config.benchmarks, "selections", pattern, "benchmarks")
-    for key, rows in config.published.items():
+    for key, sources in config.published.items():
         if key.count("/") != 2:
             raise UserError(f"{place('published', key)}: a key is benchmark/split/model")
-        known("method", rows, [*ROLES, *list_methods()], "published", key)
+        for index, published in enumerate(sources):
+            known("method", published.scores, [*ROLES, *list_methods()], "published", key, index, "scores")
     for name, external in config.external.items():
         _check_external(config, name, external)
     for name in config.checkpoints:

@@ -268,6 +268,17 @@ class External(Settings):
     """Where the log comes from: an address or a description."""
 
 
+class Published(Settings):
+    """Numbers that one source published for one benchmark, split and model, with one kind of settings."""
+
+    source: Annotated[str, Field(min_length=1)]
+    """Who published them, and where."""
+    settings: str = ""
+    """The original that unlearning started from, and the settings."""
+    scores: Annotated[dict[str, dict[str, float]], Field(min_length=1)]
+    """The numbers, by method (or original, retrain), then by metric."""
+
+
 if TYPE_CHECKING:
     Model = TinyEntry | PretrainedEntry | PackagedEntry
     AnyBenchmark = Benchmark
@@ -324,9 +335,9 @@ class Config(Settings):
     """The evaluation suites by name."""
     attacks: dict[Name, AnyAttack] = {}
     """The attacks by name."""
-    published: dict[str, dict[str, dict[str, float]]] = {}
-    """Published numbers to print next to this study's: by `benchmark/split/model`, then method (or original, retrain), then
-    metric."""
+    published: dict[str, Some[Published]] = {}
+    """Published numbers to print next to this study's, by `benchmark/split/model`. A table's cell has the number of the first
+    source that names its method; all of them are listed below the table."""
     external: dict[Name, External] = {}
     """Evaluation logs made elsewhere, by name, to show next to the study's own models."""
     blocks: Annotated[list[Block], Field(min_length=1)]

@@ -424,10 +424,11 @@ class Study:
         return ModelId(external.benchmark, external.split, external.model, min(seeds))
 
     @cached_property
-    def published(self) -> dict[str, dict[str, dict[str, float]]]:
-        """The config's published numbers for the benchmarks, splits and models of this study."""
+    def published(self) -> dict[str, list[dict[str, Any]]]:
+        """The config's published numbers for the benchmarks, splits and models of this study, by source."""
         places = {"/".join(run.place) for run in self.runs}
-        return {place: rows for place, rows in self.config.published.items() if place in places}
+        of = self.config.published
+        return {place: [each.model_dump() for each in sources] for place, sources in of.items() if place in places}
 
     @cached_property
     def runs(self) -> list[ModelId]:

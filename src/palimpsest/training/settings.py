@@ -71,6 +71,9 @@ class UnlearnSettings(TrainSettings):
     """Cross-entropy, KL from the original, none (no retain data), or activations of the trained layers; each method has its
     default."""
 
+    retain_pairing: Literal["fresh", "fixed"] = "fresh"
+    """The retain items of a step: drawn anew, or for each forget item always the same one (as in the official code)."""
+
     @property
     def last_epoch(self) -> int:
         """The number of the last epoch; raises UserError if `stop_epoch` is greater than `epochs`."""
