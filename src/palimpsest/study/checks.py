@@ -14,7 +14,7 @@ from palimpsest.errors import UserError
 from palimpsest.lines import find_half
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import known, place
-from palimpsest.models.settings import Pretrained, Repository
+from palimpsest.models.settings import EIGHT_BIT, Pretrained, Repository
 from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES, SELECTED
 from palimpsest.study.blocks import check_block, check_epochs, check_pattern, stands_in
 from palimpsest.study.messages import explain
@@ -29,6 +29,10 @@ def check_config(config: Config) -> None:
     """Raise UserError with one line for the first mistake."""
     for index, block in enumerate(config.blocks):
         check_block(config, block, "blocks", index)
+    for name, model in config.models.items():
+        if getattr(model, "optimizer", None) == EIGHT_BIT and (parallel := model.resources.parallel) != "ddp":
+            said = f"{EIGHT_BIT} needs all weights in every process, but resources has parallel: {parallel}; use ddp"
+            raise UserError(f"{place('models', name, 'optimizer')}: {said}")
     _check_patterns(config, "finetuning", config.finetuning, PATTERN[:3])
     _check_patterns(config, "reinforcing", config.reinforcing, PATTERN[:3])
     _check_patterns(config, "methods", config.methods, PATTERN)
