@@ -103,7 +103,7 @@ def check_folders(config: Config, results: str) -> None:
         for keys, repository in _repositories(name, model):
             if repository.revision is None and not Path(repository.name).is_dir():
                 where = place("models", *keys, "name")
-                raise UserError(f"{where}: there is no folder {repository.name!r}; a model of the Hub needs its revision")
+                raise UserError(f"{where}: there is no folder {repository.name!r}; for the Hub run `palimpsest pin FILE` once")
 
 
 def _repositories(name: str, model: Pretrained) -> Iterator[tuple[tuple[str, ...], Repository]]:
