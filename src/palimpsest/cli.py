@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
 from palimpsest.audit.commands import add_audit
@@ -15,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; user errors print one line and exit with 2, like wrong arguments."""
     parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_evaluate, _add_score, _add_plan, add_audit):
+    for add in (add_evaluate, _add_score, _add_pin, _add_plan, add_audit):
         add(commands)
     with unread_output():
         args = parser.parse_args(arguments)
@@ -31,6 +32,21 @@ def _add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
     suites = score.add_subparsers(required=True, metavar="SUITE")
     for kind in kinds.having("command"):
         kinds.load_part(kind, "command").add_score(suites)
+
+
+def _add_pin(commands: "argparse._SubParsersAction[Parser]") -> None:
+    text = "Write the commit of each model and data set on the Hub into configs, in place of a branch, a tag or no revision."
+    pin = commands.add_parser("pin", help="write the commits of Hub repositories into configs", description=text)
+    pin.add_argument("configs", nargs="*", metavar="CONFIG", type=filled_path, default=[Path("config.yaml")])
+    pin.set_defaults(run=_pin, prog=pin.prog)
+
+
+def _pin(args: argparse.Namespace) -> int:
+    from palimpsest.study.pinning import pin
+
+    for line in pin(args.configs):
+        print(line)
+    return 0
 
 
 def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -26,6 +26,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 MEMORY = "out of memory{when}: give the model more `resources: mem`, or a smaller `tokens_per_pass` or `batch_size`"
 GPU_MEMORY = (
     "out of memory on the GPU{when}: a smaller `tokens_per_pass` or `batch_size`, `gradient_checkpointing: true`,"
+    " `optimizer: adamw-8bit`,"
     " more GPUs with `parallel: fsdp`, or `parallel: offload`"
 )
 # How libraries in other languages report the system's error code.

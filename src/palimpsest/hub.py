@@ -1,6 +1,7 @@
 """Repositories of the Hugging Face Hub at pinned revisions; cached ones need no network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -49,23 +50,36 @@ def fetch_snapshot(repo: str, revision: str, kind: Kind, patterns: Sequence[str]
             return folder
     except LocalEntryNotFoundError:
         pass
-    place = f"{repo} at {revision}"
-    try:
+    with _explained(repo, revision, kind, cached=True):
         # This request fails at once, while a download retries for half a minute.
         HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=TIMEOUT)
         return snapshot(local_files_only=False)
+
+
+def commit_of(repo: str, revision: str | None, kind: Kind) -> str:
+    """Return the commit of a branch or tag, without one of the main branch; raises UserError if the Hub does not say."""
+    with _explained(repo, revision, kind, cached=False):
+        return str(HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=TIMEOUT).sha)
+
+
+@contextmanager
+def _explained(repo: str, revision: str | None, kind: Kind, *, cached: bool) -> Iterator[None]:
+    """Convert errors of the Hub within this block to UserError; `cached` says whether the cache or a folder would do instead."""
+    place = f"{repo} at {revision}" if revision else repo
+    missing, folder = ("not in the cache, and ", "or name a folder") if cached else ("", "")
+    try:
+        yield
     except GatedRepoError:
         raise UserError(f"{place}: gated; request access at {page(repo, kind)} and log in with `hf auth login`") from None
     except RevisionNotFoundError:
-        raise UserError(f"{place}: the Hub has no such revision; it must be a commit of this {NAMES[kind]}") from None
+        wanted = "a commit" if cached else "a branch, tag or commit"
+        raise UserError(f"{place}: the Hub has no such revision; it must be {wanted} of this {NAMES[kind]}") from None
     except RepositoryNotFoundError:
         raise UserError(
             f"{place}: the Hub has no such {NAMES[kind]}, or it is private; check the name, or log in with `hf auth login`"
         ) from None
     except OfflineModeIsEnabled:
-        raise UserError(
-            f"{place}: not in the cache, and HF_HUB_OFFLINE forbids downloads; unset it once, or name a folder"
-        ) from None
+        raise UserError(f"{place}: {missing}HF_HUB_OFFLINE forbids downloads; unset it once{folder and f', {folder}'}") from None
     except Exception as error:  # which errors the network raises depends on the HTTP library of the hub's version
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{place}: not in the cache, and the Hub cannot be reached ({reason}); or name a folder") from None
+        raise UserError(f"{place}: {missing}the Hub cannot be reached ({reason}){folder and f'; {folder}'}") from None

@@ -18,7 +18,7 @@ from palimpsest.errors import UserError
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
-from palimpsest.models.settings import MIXED, Packaged, Tiny, UsedSettings, weight_bits
+from palimpsest.models.settings import EIGHT_BIT, MIXED, Packaged, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
 from palimpsest.provenance.manifest import ENVIRONMENT
 from palimpsest.study.models import PretrainedEntry
@@ -36,6 +36,8 @@ REFUSAL_TOKENS = 1200
 # Bytes of activations per token and layer, as multiples of the width in 16 bits (arXiv 2205.05198, eq. 1, without the attention
 # scores, which are never stored).
 LAYER_BYTES = 34
+# Values that share a scale in 8-bit moments.
+BLOCK = 256
 # Tokens of a batch that is generated on a GPU: `GPU_TOKENS` of evaluation/generation.py.
 CACHED_TOKENS = 2**15
 
@@ -62,6 +64,10 @@ SIZES = {
     "NousResearch/Llama-2-7b-chat-hf": Size(6_738_415_616, 32, 4096),
     "HuggingFaceH4/zephyr-7b-beta": Size(7_241_732_096, 32, 4096, shared_heads=4),
     "HuggingFaceTB/SmolLM2-135M-Instruct": Size(134_515_008, 30, 576, 49152, shared_heads=3),
+    "meta-llama/Llama-3.2-1B": Size(1_235_814_400, 16, 2048, 128256, shared_heads=4),
+    "meta-llama/Llama-3.2-1B-Instruct": Size(1_235_814_400, 16, 2048, 128256, shared_heads=4),
+    "meta-llama/Llama-3.1-8B": Size(8_030_261_248, 32, 4096, 128256, shared_heads=4),
+    "meta-llama/Llama-3.1-8B-Instruct": Size(8_030_261_248, 32, 4096, 128256, shared_heads=4),
 }
 
 
@@ -106,6 +112,7 @@ class Memory:
 
     Each GPU first loads the whole model (`loaded`). FSDP gathers its weights for a step or an evaluation (`gathered`); without
     FSDP, autocast may keep a 16-bit copy of them (`cast`). A watched training needs other memory between its epochs (`between`).
+    `checkpoint` is the size of a checkpoint on disk, which has no gradients.
     """
 
     shared: float = 0.0
@@ -113,17 +120,13 @@ class Memory:
     loaded: float = 0.0
     gathered: float = 0.0
     cast: float = 0.0
+    checkpoint: float = 0.0
     between: Memory | None = None
 
     def on(self, gpus: int) -> float:
         """Return the bytes per GPU with this number of GPUs."""
         own = self.shared / gpus + self.each + (self.gathered if gpus > 1 else self.cast)
         return max(own, self.loaded, self.between.on(gpus) if self.between else 0)
-
-    @property
-    def checkpoint(self) -> float:
-        """The bytes of a checkpoint: all of the shared part but the gradients, which are a third of it besides the weights."""
-        return self.loaded + (self.shared - self.loaded) * 2 / 3 if self.shared else 0.0
 
     def offloaded(self) -> float:
         """Return the bytes per GPU if the shared part is in the memory of the host."""
@@ -164,9 +167,19 @@ def cache_bytes(size: Size, precision: str) -> float:
     return CACHED_TOKENS * 2 * size.layers * size.width / size.shared_heads * (4 if precision == "fp32" else 2)
 
 
-def training_bytes(size: Size, precision: str, trained: float) -> float:
-    """Return the bytes of weights, gradients and AdamW's two moments: 16 per trained parameter in fp32."""
-    return weight_bytes(size, precision) + 3 * trained * weight_bits(precision) / 8
+def training_bytes(size: Size, precision: str, trained: float, optimizer: str = "adamw") -> float:
+    """Return the bytes of weights, gradients and AdamW's two moments: 16 per trained parameter in fp32.
+
+    A moment in 8 bits takes one byte, and each block an fp32 scale.
+    """
+    each = weight_bits(precision) / 8
+    moment = 1 + 4 / BLOCK if optimizer == EIGHT_BIT else each
+    return weight_bytes(size, precision) + trained * (each + 2 * moment)
+
+
+def rounding_bytes(size: Size) -> float:
+    """Return the bytes of the largest weight in fp32 and of its gradient or random bits, which round a bf16 weight at random."""
+    return 8 * size.width * size.vocabulary
 
 
 def activation_bytes(size: Size, precision: str, tokens: int, *, checkpointing: bool) -> float:
@@ -299,7 +312,8 @@ class Plan:
         each = self._copies(method, frozen=frozen) * frozen_bytes + self._cache(node, suite)
         # There are no gradients between epochs, nor in a checkpoint.
         cast = frozen_bytes if precision == MIXED else 0
-        between = Memory(memory.checkpoint, each, gathered=frozen_bytes, cast=cast)
+        shared = memory.checkpoint if memory.shared else 0.0
+        between = Memory(shared, memory.checkpoint - shared + each, gathered=frozen_bytes, cast=cast)
         return f"{holds}, watched", replace(memory, between=between), work + suite * looks
 
     def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
@@ -323,12 +337,22 @@ class Plan:
         # Three layers are usual: their down-projections, a quarter of a layer each.
         trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
         kept = activation_bytes(size, used.precision, training.tokens_per_pass, checkpointing=used.gradient_checkpointing)
+        if used.optimizer == EIGHT_BIT and used.precision == "bf16" and not (used.lora or partly):
+            # Activations are gone when the weights are updated.
+            kept = max(kept, rounding_bytes(size))
         holds = "training of adapters" if used.lora else "training of three layers" if partly else "training"
         gathered = self._frozen(node)
         # Autocast keeps its copy of the weights until the backward pass has read it, and with checkpointing none.
         cast = gathered if used.precision == MIXED and not used.gradient_checkpointing else 0
         loaded = weight_bytes(size, used.precision)
-        memory = Memory(training_bytes(size, used.precision, trained), kept, loaded, gathered, cast)
+        # Adapters are in fp32 in any precision.
+        precision = "fp32" if used.lora else used.precision
+        held = training_bytes(replace(size, parameters=trained) if used.lora else size, precision, trained, used.optimizer)
+        held += loaded if used.lora else 0
+        checkpoint = held - trained * weight_bits(precision) / 8
+        # 8-bit moments cannot be sharded.
+        shared = 0.0 if used.optimizer == EIGHT_BIT else held
+        memory = Memory(shared, held - shared + kept, loaded, gathered, cast, checkpoint)
         return holds, memory, Work(train_operations(size, used, tokens))
 
     def _frozen(self, node: Node) -> float:

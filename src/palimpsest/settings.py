@@ -1,5 +1,6 @@
 """The base class of all settings, and the types of their numbers and lists."""
 
+import re
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -24,6 +25,12 @@ def _distinct(values: list[Item]) -> list[Item]:
     return values
 
 
+def _commit(value: str) -> str:
+    if not re.fullmatch(COMMIT, value):
+        raise ValueError(f"{value!r}: not a commit, which has 40 hex digits; `palimpsest pin FILE` looks it up")
+    return value
+
+
 # Every number has two bounds, far beyond what any study needs: a number outside them is a typing error.
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
@@ -37,7 +44,8 @@ Layer = Annotated[int, Field(ge=0, le=255)]
 # The range that torch and the columns of the tables accept.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 # A commit of a repository on the Hub, never a branch.
-Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+COMMIT = r"^[0-9a-f]{40}$"
+Revision = Annotated[str, Field(json_schema_extra={"pattern": COMMIT}), AfterValidator(_commit)]
 # Lists without duplicates, and non-empty lists without duplicates.
 Distinct = Annotated[list[Item], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_distinct)]
 Some = Annotated[list[Item], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_distinct)]

@@ -111,6 +111,8 @@ def all_trainings() -> dict[str, Any]:
         "dpo_idk, lora, rows of several lengths": trained("dpo-idk", {"lora": lora}, family="phi3", max_steps=2),
     }
     if not processes.is_sharded():
+        # Weights of at least 4096 values have 8-bit moments.
+        found["finetune, 8 bits"] = trained(None, {"optimizer": "adamw-8bit"}, "gpt2", max_steps=2)
         found["rmu"] = trained("rmu", retain_loss="activations", forget_weight=0.1)
     return found
 

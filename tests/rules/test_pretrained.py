@@ -71,5 +71,5 @@ blocks: [{benchmark: tofu, splits: [forget10], models: [mine], seeds: [0], metho
     ran = checkout.snakemake("-n", *arguments)
     assert ran.returncode == 2
     assert ran.stdout.splitlines()[-1] == (
-        "palimpsest: config: models: mine: name: there is no folder 'org/name'; a model of the Hub needs its revision"
+        "palimpsest: config: models: mine: name: there is no folder 'org/name'; for the Hub run `palimpsest pin FILE` once"
     )

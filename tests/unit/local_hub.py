@@ -16,11 +16,18 @@ NOBODY = "http://127.0.0.1:9"
 class Hub(http.server.ThreadingHTTPServer):
     """Data sets by name, each a revision and its folder; with `error` it refuses everything by that code.
 
+    `commits` are those of branches, by the path of their page below /api.
+
     Of a file that is named in `cut` it sends a half and closes the connection, of one in `hanging` a half and then nothing more.
     """
 
-    def __init__(self, data_sets: dict[str, tuple[str, Path]], error: tuple[int, str] | None = None) -> None:
-        self.data_sets, self.error, self.fetched = data_sets, error, set[str]()
+    def __init__(
+        self,
+        data_sets: dict[str, tuple[str, Path]],
+        error: tuple[int, str] | None = None,
+        commits: dict[str, str] | None = None,
+    ) -> None:
+        self.data_sets, self.error, self.fetched, self.commits = data_sets, error, set[str](), commits or {}
         self.cut, self.hanging, self.closing = set[str](), set[str](), threading.Event()
         super().__init__(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -40,6 +47,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if self.server.error:
             status, code = self.server.error
             return self.send(status, b"{}", body=body, headers={"X-Error-Code": code, "X-Error-Message": f"{code} it is"})
+        if commit := self.server.commits.get(path.removeprefix("/api/")):
+            return self.send_json({"id": "org/name", "sha": commit}, body=body)
         for repo, (revision, folder) in self.server.data_sets.items():
             found = sorted(file for file in folder.rglob("*") if file.is_file())
             files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}

@@ -125,7 +125,8 @@ def test_the_base_is_told_what_is_asked_of_it_and_nothing_else_of_prompts_and_ad
         study = Study(changed(("models", "tiny"), CONFIG["models"]["tiny"] | settings))
         return told(study, "tofu/tiny/base")["needs"]
 
-    nothing = {"chat": False, "lora_targets": None}
+    nothing = {"chat": False, "lora_targets": None, "optimizer": "adamw"}
     assert needs() == needs(lora={"rank": 2}) == needs(prompt={"template": "Q: {question}"}) == nothing
-    assert needs(prompt={"kind": "chat"}) == {"chat": True, "lora_targets": None}
-    assert needs(lora={"rank": 2, "target_modules": ["q_proj"]}) == {"chat": False, "lora_targets": ["q_proj"]}
+    assert needs(prompt={"kind": "chat"}) == nothing | {"chat": True}
+    assert needs(lora={"rank": 2, "target_modules": ["q_proj"]}) == nothing | {"lora_targets": ["q_proj"]}
+    assert needs(optimizer="adamw-8bit") == nothing | {"optimizer": "adamw-8bit"}

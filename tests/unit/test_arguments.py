@@ -249,6 +249,7 @@ def test_a_path_to_what_is_not_wanted_is_one_line(
     commands = [
         ["score", "tofu", "--log", given],
         ["score", "tofu", "--log", log, "--retrain", given],
+        ["pin", given],
         ["plan", "--configfile", given],
         ["plan", "--configfile", "config/test/tiny.yaml", given],
         *(["audit", command, given] for command in ("verify", "rerun", "freeze")),

@@ -363,7 +363,7 @@ def test_repositories_without_a_revision_are_folders() -> None:
             {**MUSE, "benchmark": "news", "models": ["large"]}, changes=[(("models", "large", key), {"name": "some/own"})]
         )
         line = refused(other)
-        assert line == f"models: large: {key}: name: there is no folder 'some/own'; a model of the Hub needs its revision"
+        assert line == f"models: large: {key}: name: there is no folder 'some/own'; for the Hub run `palimpsest pin FILE` once"
 
 
 @pytest.mark.parametrize(

@@ -136,11 +136,11 @@ HALF = {"tofu/*/*/npo": {"half": {"start": "original-half"}}}
         ),
         (
             config(checkpoints={**CHECKPOINTS, "authors": {"name": "no/where"}}),
-            "checkpoints: authors: name: there is no folder 'no/where'; a model of the Hub needs its revision",
+            "checkpoints: authors: name: there is no folder 'no/where'; for the Hub run `palimpsest pin FILE` once",
         ),
         (
             config(checkpoints={**CHECKPOINTS, "authors": {**ORIGINAL, "over": {"name": "no/where"}}}),
-            "checkpoints: authors: over: name: there is no folder 'no/where'; a model of the Hub needs its revision",
+            "checkpoints: authors: over: name: there is no folder 'no/where'; for the Hub run `palimpsest pin FILE` once",
         ),
     ],
 )

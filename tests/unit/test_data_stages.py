@@ -96,7 +96,10 @@ def test_a_real_folder_goes_through_the_stages(shared: Path, tmp_path: Path) -> 
         ({"kind": "folder"}, "spec: source.path: Field required"),
         ({"kind": "world", "author": 3}, "spec: source.author: Extra inputs are not permitted"),
         ({"kind": "cloud"}, "spec: source: Value error, unknown kind 'cloud'"),
-        ({"kind": "hub", "revision": "main"}, "spec: source.revision: String should match pattern"),
+        (
+            {"kind": "hub", "revision": "main"},
+            "spec: source.revision: Value error, 'main': not a commit, which has 40 hex digits; `palimpsest pin FILE`",
+        ),
     ],
 )
 def test_a_wrong_source_is_one_line(source: dict[str, Any], message: str, tmp_path: Path) -> None:

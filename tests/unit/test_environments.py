@@ -19,6 +19,8 @@ from palimpsest.study.images import FAMILIES, Image, made_of, open_images
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVS = ROOT / "envs"
+# Packages of extras.
+OPTIONAL = {"bitsandbytes"}
 STAGES = {
     family: tuple(f"palimpsest.{module}" for module in modules.split())
     for family, modules in {
@@ -122,7 +124,7 @@ def imported(*modules: str) -> set[str]:
 def test_a_family_has_all_that_its_stages_import(family: str) -> None:
     # Every stage can be one of several processes, but those of data and report never are.
     alone = {"torch"} if family in ("data", "report") else set()
-    assert imported(*STAGES[family]) - alone <= lock(family).keys()
+    assert imported(*STAGES[family]) - alone - OPTIONAL <= lock(family).keys()
 
 
 def test_pyproject_asks_for_all_that_is_imported() -> None:

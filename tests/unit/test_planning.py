@@ -10,7 +10,7 @@ import pytest
 
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import GPU_TOKENS
-from palimpsest.models.settings import TinyArchitecture, UsedSettings
+from palimpsest.models.settings import EIGHT_BIT, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
 from palimpsest.planning import (
     CACHED_TOKENS,
@@ -54,6 +54,63 @@ def test_training_llama_2_in_full_is_16_bytes_a_parameter() -> None:
 def test_adapters_on_all_linear_layers_of_llama_2() -> None:
     # peft says 19,988,480 trainable parameters for rank 8 on the seven linear layers of Llama-2-7B.
     assert adapter_parameters(LLAMA, LoraSettings(rank=8)) == pytest.approx(19_988_480, rel=0.01)
+
+
+def test_8_bit_moments_take_a_byte_and_a_64th() -> None:
+    for precision, rest in (("fp32", 8), ("bf16-mixed", 8), ("bf16", 4)):
+        assert training_bytes(LLAMA, precision, LLAMA.parameters, EIGHT_BIT) == (rest + 2 + 1 / 32) * LLAMA.parameters
+
+
+ONE, EIGHT = "meta-llama/Llama-3.2-1B", "meta-llama/Llama-3.1-8B"
+# 12 bytes per token of a pass and token of the vocabulary: logits and gradients.
+LOGITS = 12 * 2048 * 128256
+# Hidden states between layers in 16 bits, and 34 bytes in one layer, per token and width.
+STATES = {ONE: (16 * 2 + 34) * 2048 * 2048, EIGHT: (32 * 2 + 34) * 2048 * 4096}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "training", "frozen", "gpu"),
+    [
+        # Weights, gradients and moments of 1,235,814,400 parameters; the frozen model is in 16 bits.
+        (ONE, {"precision": "bf16-mixed"}, 1_235_814_400 * 16 + LOGITS + STATES[ONE], 2 * 1_235_814_400, 40),
+        (
+            ONE,
+            {"precision": "bf16-mixed", "optimizer": EIGHT_BIT},
+            1_235_814_400 * (4 + 4 + 2 + 1 / 32) + LOGITS + STATES[ONE],
+            2 * 1_235_814_400,
+            24,
+        ),
+        # Adapters of four layers of 4096 x 4096 and three of 4096 x 2.7 x 4096, in fp32; without them it is the frozen model.
+        (
+            EIGHT,
+            {"precision": "bf16", "lora": {"rank": 8}},
+            8_030_261_248 * 2 + 32 * 8 * 4096 * (4 * 2 + 3 * 3.7) * 16 + LOGITS + STATES[EIGHT],
+            0,
+            24,
+        ),
+        # Rounding needs the embedding twice in 32 bits, when logits and states are gone.
+        (
+            EIGHT,
+            {"precision": "bf16", "optimizer": EIGHT_BIT},
+            8_030_261_248 * (2 + 2 + 2 + 1 / 32) + 8 * 128256 * 4096,
+            2 * 8_030_261_248,
+            80,
+        ),
+    ],
+    ids=["1B", "1B, 8-bit moments", "8B, adapters", "8B, 8-bit moments"],
+)
+def test_what_one_gpu_holds_of_llama_3(name: str, settings: dict[str, Any], training: float, frozen: float, gpu: int) -> None:
+    config = read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
+    model = config["models"]["llama2-7b-chat"]
+    config["models"]["llama2-7b-chat"] = model | {"name": name, "gradient_checkpointing": True} | settings
+    planned = {(row.stage, row.holds): row for row in Plan(Study(config)).rows()}
+    plain, *rest = (row for (stage, _), row in planned.items() if stage == "unlearn")
+    assert plain.memory.on(1) == pytest.approx(training)
+    assert max(row.memory.on(1) for row in rest) == pytest.approx(training + frozen, rel=0.05)
+    sizes = (12, 24, 40, 80)
+    assert max(next(size for size in sizes if row.gpus(size) == 1) for row in planned.values()) == gpu
+    # 8-bit moments are not sharded, so no number of smaller GPUs is enough.
+    assert EIGHT_BIT not in settings.values() or plain.gpus(gpu / 2) == 0
 
 
 def test_checkpointing_keeps_the_inputs_of_layers_and_one_layer() -> None:

@@ -43,9 +43,9 @@ def test_a_tokenizer_from_elsewhere_replaces_the_models_own(tmp_path: Path) -> N
     ("name", "tokenizer", "line"),
     [
         ("empty", None, "has no config.json and *.safetensors; convert it with save_pretrained"),
-        ("absent", None, "is not a folder; a model on the Hub needs `revision`, the 40 hex digits of its commit"),
+        ("absent", None, "is not a folder; for the Hub run `palimpsest pin FILE` once"),
         ("model", "empty", "has no tokenizer_config.json; name a repository with a tokenizer"),
-        ("model", "absent", "is not a folder; a model on the Hub needs `revision`, the 40 hex digits of its commit"),
+        ("model", "absent", "is not a folder; for the Hub run `palimpsest pin FILE` once"),
     ],
 )
 def test_one_line(tmp_path: Path, name: str, tokenizer: str | None, line: str) -> None:

@@ -81,7 +81,7 @@ def _fetch(name: str, revision: str | None, patterns: Sequence[str], whole: Call
 
         return fetch_snapshot(name, revision, "model", patterns, whole=whole)
     if not Path(name).is_dir():
-        raise UserError(f"models: {name!r} is not a folder; a model on the Hub needs `revision`, the 40 hex digits of its commit")
+        raise UserError(f"models: {name!r} is not a folder; for the Hub run `palimpsest pin FILE` once")
     return Path(name)
 
 

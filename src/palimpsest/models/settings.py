@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 from palimpsest.settings import Count, Revision, Seed, Settings
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
-MIXED = "bf16-mixed"
+MIXED, EIGHT_BIT = "bf16-mixed", "adamw-8bit"
+Optimizer = Literal["adamw", "adamw-8bit"]
 # The size of a model that the workflow makes.
 Layers = Annotated[int, Field(ge=1, le=256)]
 Width = Annotated[int, Field(ge=8, le=8192)]
@@ -42,6 +43,9 @@ class UsedSettings(Settings):
     """The format of prompts."""
     precision: Literal["fp32", "bf16", "bf16-mixed"] = "fp32"
     """Precision of weights and arithmetic; bf16-mixed computes in bf16 and keeps the weights of a model in training in fp32."""
+    optimizer: Optimizer = "adamw"
+    """`adamw-8bit` keeps AdamW's two moments in 8 bits, with the package bitsandbytes, and rounds bf16 weights at random, so that
+    small updates are not lost."""
     lora: LoraSettings | None = None
     """Train low-rank adapters instead of all weights; null: train all weights."""
     gradient_checkpointing: bool = False
@@ -59,6 +63,8 @@ class Needs(Settings):
     """Whether prompts use the chat template."""
     lora_targets: list[str] | None = None
     """Names of the layers that get adapters; null: not given by name."""
+    optimizer: Optimizer = "adamw"
+    """How the model is trained."""
 
 
 class TinyArchitecture(Settings):

@@ -19,6 +19,7 @@ PACKAGES = (
     "tokenizers",
     "accelerate",
     "peft",
+    "bitsandbytes",
     "datasets",
     "scipy",
     "numpy",

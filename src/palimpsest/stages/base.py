@@ -5,6 +5,7 @@ from palimpsest.data.rows import Text, read_lessons
 from palimpsest.errors import UserError
 from palimpsest.models.settings import ModelSettings, Needs, Packaged, Pretrained, Tiny
 from palimpsest.settings import Settings
+from palimpsest.training.optimizer import check_package
 
 
 class Spec(Settings):
@@ -16,6 +17,7 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Make the base model's folder; raises UserError if a later stage could not use it."""
+    check_package(job.spec.needs.optimizer)
     if isinstance(job.spec.model, Pretrained):
         from palimpsest.models.pretrained import fetch_model
 

@@ -14,7 +14,7 @@ from palimpsest.errors import UserError
 from palimpsest.lines import find_half
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import known, place
-from palimpsest.models.settings import Pretrained, Repository, Weights
+from palimpsest.models.settings import EIGHT_BIT, Pretrained, Repository, Weights
 from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES, SELECTED, UNLEARN
 from palimpsest.study.blocks import check_block, check_epochs, check_pattern, stands_in
 from palimpsest.study.messages import explain
@@ -29,6 +29,10 @@ def check_config(config: Config) -> None:
     """Raise UserError with one line for the first mistake."""
     for index, block in enumerate(config.blocks):
         check_block(config, block, "blocks", index)
+    for name, model in config.models.items():
+        if getattr(model, "optimizer", None) == EIGHT_BIT and (parallel := model.resources.parallel) != "ddp":
+            said = f"{EIGHT_BIT} needs all weights in every process, but resources has parallel: {parallel}; use ddp"
+            raise UserError(f"{place('models', name, 'optimizer')}: {said}")
     _check_patterns(config, "finetuning", config.finetuning, PATTERN[:3])
     _check_patterns(config, "reinforcing", config.reinforcing, PATTERN[:3])
     _check_patterns(config, "methods", config.methods, PATTERN)
@@ -113,7 +117,7 @@ def _check_repository(repository: Repository, *keys: str) -> None:
     for each, at in ((repository, keys), (getattr(repository, "over", None), (*keys, "over"))):
         if each is not None and each.revision is None and not Path(each.name).is_dir():
             where = place(*at, "name")
-            raise UserError(f"{where}: there is no folder {each.name!r}; a model of the Hub needs its revision")
+            raise UserError(f"{where}: there is no folder {each.name!r}; for the Hub run `palimpsest pin FILE` once")
 
 
 def _repositories(name: str, model: Pretrained) -> Iterator[tuple[tuple[str, ...], Repository]]:

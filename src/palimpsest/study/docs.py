@@ -48,6 +48,8 @@ any job starts, and Snakemake exits with code 2.
   and whether each epoch of a trial is a candidate. Without a grid the candidates are the epochs of the default variant.
 - **Trajectories.** A block with `trajectories` measures its methods while they unlearn: a suite after each epoch, the divergence
   from the start model, and the gradient weights. Without suites and attacks the block keeps no model; trials are made this way.
+- **Repositories of the Hub** have a commit, so that a study stays the same. `palimpsest pin FILE` looks up the commit of each
+  model, tokenizer and data set of a config whose revision is a branch, a tag, null or missing, and writes it into the file.
 - **Reruns.** A changed setting reruns exactly the steps that depend on it; `resources`, names and descriptions change no model.
 """
 

@@ -135,7 +135,7 @@ def _construct(root: yaml.Node) -> Any:
 
 
 def _check_keys(where: str, root: yaml.Node) -> None:
-    for node in _nodes(root, set()):
+    for node in nodes(root, set()):
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if not isinstance(key, yaml.ScalarNode):
@@ -147,7 +147,7 @@ def _check_keys(where: str, root: yaml.Node) -> None:
 
 
 def _check_scalars(path: Path, root: yaml.Node) -> None:
-    for node in _nodes(root, set()):
+    for node in nodes(root, set()):
         if isinstance(node, yaml.ScalarNode) and (misread := _misread(node)):
             raise UserError(f"{path}:{_line(node)}: {misread}")
 
@@ -183,7 +183,7 @@ def _number(text: str) -> str:
     return number.split()[0]
 
 
-def _nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
+def nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
     """Yield a node and all nodes below it, each once: an alias is the node that it names."""
     if id(node) in seen:
         return
@@ -191,7 +191,7 @@ def _nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
     yield node
     for inner in node.value if isinstance(node, yaml.CollectionNode) else ():
         for part in inner if isinstance(inner, tuple) else (inner,):
-            yield from _nodes(part, seen)
+            yield from nodes(part, seen)
 
 
 def _line(node: yaml.Node) -> int:

@@ -25,6 +25,7 @@ from palimpsest.progress import track
 from palimpsest.provenance.manifest import FACT, UNMOVED, Remark
 from palimpsest.streams import stream
 from palimpsest.training.checkpoints import Checkpoints
+from palimpsest.training.optimizer import make_optimizer
 from palimpsest.training.problems import Problem, Scored, Term
 from palimpsest.training.schedule import learning_rate
 from palimpsest.training.settings import TrainSettings
@@ -63,9 +64,7 @@ def train(
         model.activation_checkpointing_enable()  # type: ignore[operator]
     model.train()
     sharing = Sharing(model, used)
-    groups = _parameter_groups(sharing.model, settings.weight_decay)
-    # The fused kernel needs one copy of all weights less on a GPU, and is the fastest on a CPU.
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, eps=settings.adam_epsilon, fused=True)
+    optimizer = make_optimizer(sharing.model, settings, used, seed)
     checkpoints = Checkpoints(scratch, sharing.model, optimizer) if scratch else None
 
     whole = problem.size // settings.batch_size
@@ -225,12 +224,3 @@ def _pass(
     summed = losses.sum() / len(term.items)
     sharing.backward(weight * summed)
     return summed.item(), slopes
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Apply weight decay only to matrices, not to biases and norms, like the Hugging Face trainer."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
