@@ -8,6 +8,7 @@ docs/running/scale.md states the formulas.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -59,15 +60,14 @@ class Size:
         return cls(parameters, layers, 128 * layers)
 
 
+# By a part of the model's name, without signs between its letters and digits; fine-tuned models keep it in their names.
 SIZES = {
-    "NousResearch/Llama-2-7b-hf": Size(6_738_415_616, 32, 4096),
-    "NousResearch/Llama-2-7b-chat-hf": Size(6_738_415_616, 32, 4096),
-    "HuggingFaceH4/zephyr-7b-beta": Size(7_241_732_096, 32, 4096, shared_heads=4),
-    "HuggingFaceTB/SmolLM2-135M-Instruct": Size(134_515_008, 30, 576, 49152, shared_heads=3),
-    "meta-llama/Llama-3.2-1B": Size(1_235_814_400, 16, 2048, 128256, shared_heads=4),
-    "meta-llama/Llama-3.2-1B-Instruct": Size(1_235_814_400, 16, 2048, 128256, shared_heads=4),
-    "meta-llama/Llama-3.1-8B": Size(8_030_261_248, 32, 4096, 128256, shared_heads=4),
-    "meta-llama/Llama-3.1-8B-Instruct": Size(8_030_261_248, 32, 4096, 128256, shared_heads=4),
+    "llama27b": Size(6_738_415_616, 32, 4096),
+    "zephyr7b": Size(7_241_732_096, 32, 4096, shared_heads=4),
+    "smollm2135m": Size(134_515_008, 30, 576, 49152, shared_heads=3),
+    "llama321b": Size(1_235_814_400, 16, 2048, 128256, shared_heads=4),
+    "llama323b": Size(3_212_749_824, 28, 3072, 128256, shared_heads=3),
+    "llama318b": Size(8_030_261_248, 32, 4096, 128256, shared_heads=4),
 }
 
 
@@ -236,10 +236,12 @@ class Plan:
             total = shape.vocabulary * shape.width + shape.layers * layer + shape.width
             return Size(total, shape.layers, shape.width, shape.vocabulary)
         known = entry.original if isinstance(entry, PretrainedEntry) and entry.name is None else entry
-        name = entry.requirement if isinstance(entry, Packaged) else getattr(known, "name", "")
-        if name not in SIZES:
+        name = entry.file if isinstance(entry, Packaged) else str(getattr(known, "name", ""))
+        letters = re.sub(r"[^a-z0-9]", "", name.lower())
+        size = next((size for part, size in SIZES.items() if part in letters), None)
+        if size is None:
             raise UserError(f"models: {model}: the size of {name} is not known here: give --parameters")
-        return SIZES[name]
+        return size
 
     def _nodes(self) -> list[Node]:
         return [node for node in self._artefacts.measured() if not self._study.benchmark(node.of.benchmark).measures_itself]

@@ -34,7 +34,7 @@ from palimpsest.study.study import Study
 from palimpsest.training.settings import LoraSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-LLAMA = SIZES["NousResearch/Llama-2-7b-hf"]
+LLAMA = SIZES["llama27b"]
 
 
 def study(name: str) -> Study:

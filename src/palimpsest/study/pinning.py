@@ -18,6 +18,7 @@ from palimpsest.study.files import nodes, read_file
 # The keys of a repository and its revision, by section of the config.
 KEYS: dict[str, tuple[tuple[str, str, Kind], ...]] = {
     "models": (("name", "revision", "model"),),
+    "checkpoints": (("name", "revision", "model"),),
     "sources": (("repo", "revision", "dataset"), ("gated_repo", "gated_revision", "dataset")),
 }
 HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
