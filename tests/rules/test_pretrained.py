@@ -40,7 +40,7 @@ models:
   small:
     kind: pretrained
     name: models/small
-    prompt: {kind: chat, answer_prefix: ""}
+    prompt: {kind: chat}
     precision: bf16-mixed
     gradient_checkpointing: true
     lora: {rank: 2, alpha: 4.0, dropout: 0.1}

@@ -18,6 +18,7 @@ from palimpsest.scores.columns import (
     EXAMPLE_COLUMNS,
     IDENTITY,
     LOSS_COLUMNS,
+    PROMPT_COLUMNS,
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
     stack,
@@ -189,9 +190,13 @@ def write_summary(
     ratios = [{"id": str(i), "half": i + 1, "answer_tokens": 5 + i, "truth_ratio": 0.5 + i} for i in (0, 1)]
     said = {"set": "forget", "id": "author-0190-03", "question": question, "answer": label, "generation": answer}
     place = {"attack": "", "manifest": "tofu/x/manifest.json", "sha256": "ab" * 32}
+    pieces = [("<s>", True, False), (f"Question: {question}", False, False), (f" {label}", False, True), ("</s>", True, True)]
+    readers = [model for model in models if model["method"] == "original" and model["benchmark"] != "markov"]
+    seen = [dict(zip(("text", "special", "label"), piece, strict=True)) for piece in pieces]
     tables = {
         "truth_ratios": ([model | asked | ratio for model in models for ratio in ratios], TRUTH_RATIO_COLUMNS),
         "examples": ([model | said for model in models], EXAMPLE_COLUMNS),
+        "prompts": ([model | piece for model in readers for piece in seen], PROMPT_COLUMNS),
         "weights": (list(weights), WEIGHT_COLUMNS),
         "losses": (list(losses), LOSS_COLUMNS),
     }

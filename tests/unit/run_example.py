@@ -13,7 +13,17 @@ import pytest
 from palimpsest.benchmarks.tofu.losses import LOSSES
 from palimpsest.benchmarks.tofu.suite import SCHEMA
 from palimpsest.contract.job import Job, run_stage
-from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
+from palimpsest.evaluation.items import (
+    DIVERGENCE,
+    DIVERGENCE_TABLE,
+    PROMPT,
+    PROMPT_TABLE,
+    TABLE,
+    WEIGHTS,
+    WEIGHTS_TABLE,
+    keyed,
+    write_table,
+)
 from palimpsest.evaluation.lm_eval import suite as lm_eval
 from palimpsest.names import ModelId
 from palimpsest.provenance.canonical import canonical_json
@@ -116,6 +126,10 @@ class Results:
         results = {"acc": 0.25 + of["seed"] / 8, "acc_stderr": float("nan")}
         numbers = [{"task": "world_facts", "metric": metric, "value": value} for metric, value in results.items()]
         write_table(folder / "facts" / TABLE, numbers, lm_eval.SCHEMA)
+        pieces = [
+            {"text": text, "special": False, "label": is_label} for text, is_label in (("Who?", False), (of["method"], True))
+        ]
+        write_table(folder / PROMPT_TABLE, pieces, PROMPT)
         self.seal("eval", of, folder)
 
     def attack(self, of: Identity, rows: list[dict[str, Any]]) -> None:

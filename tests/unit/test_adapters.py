@@ -10,6 +10,7 @@ from families import build_family
 from small_models import build
 
 from palimpsest.errors import Diverged, UserError
+from palimpsest.models.settings import PromptSettings
 from palimpsest.study.study import Study
 from palimpsest.training.adapters import WithoutAdapters, add_adapters, merge_adapters
 from palimpsest.training.settings import LoraSettings
@@ -125,8 +126,9 @@ def test_the_base_is_told_what_is_asked_of_it_and_nothing_else_of_prompts_and_ad
         study = Study(changed(("models", "tiny"), CONFIG["models"]["tiny"] | settings))
         return told(study, "tofu/tiny/base")["needs"]
 
-    nothing = {"chat": False, "lora_targets": None, "optimizer": "adamw"}
+    nothing = {"chat": None, "lora_targets": None, "optimizer": "adamw"}
     assert needs() == needs(lora={"rank": 2}) == needs(prompt={"template": "Q: {question}"}) == nothing
-    assert needs(prompt={"kind": "chat"}) == nothing | {"chat": True}
+    chat = {"kind": "chat", "system": "Be brief.", "variables": {"enable_thinking": False}, "date": "2024-07-26"}
+    assert needs(prompt=chat) == nothing | {"chat": PromptSettings(**chat).model_dump()}
     assert needs(lora={"rank": 2, "target_modules": ["q_proj"]}) == nothing | {"lora_targets": ["q_proj"]}
     assert needs(optimizer="adamw-8bit") == nothing | {"optimizer": "adamw-8bit"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,32 @@ def test_the_study_itself_is_taken() -> None:
             (*TINY, "prompt"),
             {"kind": "chat", "template": "Q: {question}"},
             "models: tiny: prompt: template: 'Q: {question}': kind chat uses only the tokenizer's chat template",
+        ),
+        (
+            (*TINY, "prompt"),
+            {"kind": "chat", "answer_prefix": " "},
+            "models: tiny: prompt: answer_prefix: ' ': kind chat uses only the tokenizer's chat template",
+        ),
+        *(
+            (
+                (*TINY, "prompt"),
+                {name: value},
+                f"models: tiny: prompt: {name}: {value!r}: kind template has no chat template; use",
+            )
+            for name, value in (("system", ""), ("variables", {"tools": []}), ("date", "2024-07-26"))
+        ),
+        *(
+            (
+                (*TINY, "prompt"),
+                {"kind": "chat", "variables": {"x": value}},
+                f"models: tiny: prompt: variables: {{'x': {value!r}}}: a value is neither text, number, boolean, null, list nor",
+            )
+            for value in (math.nan, math.inf, {1: 2})
+        ),
+        (
+            (*TINY, "prompt"),
+            {"kind": "chat", "date": "2023-02-29"},
+            "models: tiny: prompt: date: '2023-02-29' is not a day, YYYY-MM-DD",
         ),
         (
             (*TINY, "resources"),

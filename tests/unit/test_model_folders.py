@@ -23,7 +23,7 @@ from palimpsest.models.settings import Needs, Pretrained, PromptSettings, TinyAr
 from palimpsest.models.tiny import build_model, train_tokenizer
 
 TEXTS = ["Where does the ferry to Ostholm leave from?", "The ferry leaves from pier nine at dawn."] * 10
-CHAT = "{% for message in messages %}<s>{{ message.content }}{% endfor %}{% if add_generation_prompt %}</s>{% endif %}"
+CHAT = "{% for message in messages %}<s>{{ message.content }}</s>{% endfor %}"
 SIZES: dict[str, Any] = {
     "hidden_size": 16,
     "intermediate_size": 24,
@@ -64,7 +64,7 @@ def nll(folder: Path, tmp_path: Path, needs: Needs | None = None) -> float:
     out = tmp_path / "base"
     out.mkdir()
     fetch_model(Pretrained(kind="pretrained", name=str(folder)), out)
-    check_folder(out, needs or Needs(chat=True))
+    check_folder(out, needs or Needs(chat=PromptSettings(kind="chat")))
     encoder = PromptEncoder(load_tokenizer(out), PromptSettings(kind="chat"))
     item = encoder.encode("Where does the ferry leave from?", ["From pier nine."])
     return next(score(load_model(out, UsedSettings()), [item], 512)).nll[0]
@@ -171,8 +171,8 @@ CASES: dict[str, tuple[Change, str]] = {
     "an adapter alone": (adapter(lambda f: (f / CONFIG).unlink()), "an adapter is never applied automatically"),
     "no chat template": (template(None), "has no chat template, which `kind: chat` needs"),
     "a template that raises": (template("{{ raise_exception('a system turn comes first') }}"), "a system turn comes first"),
-    "a template without the question": (template("Answer:"), "the chat template omits the question"),
-    "a template with the date": (template("{{ strftime_now('%d') }}" + CHAT), "it prints today's date"),
+    "a template without the question": (template("Answer:"), "does not write the question exactly once"),
+    "a template with the date": (template("{{ strftime_now('%d') }}" + CHAT), "its chat template prints today's date"),
     "no vocabulary": (lambda f: (f / "tokenizer.json").unlink(), "has no vocabulary: none of tokenizer.json"),
     "a vocabulary of another kind": (
         lambda f: ((f / "tokenizer.json").rename(f / "vocab.json"), another("qwen2")(f)),

@@ -75,6 +75,7 @@ def byte_level(single: str = "$A", **marks: Any) -> PreTrainedTokenizerFast:
 def tokenizer(name: str) -> Any:
     if name.startswith("byte-level"):
         made = train_tokenizer(TEXTS, 400)
+        made.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
         made.chat_template = CHAT
         if name.endswith("without BOS"):
             made.bos_token = None
@@ -86,7 +87,7 @@ CASES = {
     "space before the answer": ("byte-level", PromptSettings()),
     "space in the prompt": ("byte-level", PromptSettings(template="Question: {question}\nAnswer: ", answer_prefix="")),
     "no space at all": ("byte-level", PromptSettings(template="[INST] {question} [/INST]", answer_prefix="")),
-    "chat": ("byte-level", PromptSettings(kind="chat", answer_prefix="")),
+    "chat": ("byte-level", PromptSettings(kind="chat")),
     "llama-2": ("metaspace", PromptSettings(template="[INST] {question} [/INST]", answer_prefix="")),
     "closing": ("metaspace closing texts", PromptSettings(template="[INST] {question} [/INST]", answer_prefix="")),
 }
@@ -132,13 +133,13 @@ def special(made: PreTrainedTokenizerFast, ids: list[int]) -> list[int]:
 @pytest.mark.parametrize("case", CASES)
 @given(question=texts, answer=texts)
 @settings(deadline=None, max_examples=60)
-def test_the_labels_are_the_whole_answer_and_eos(case: str, question: str, answer: str) -> None:
+def test_the_labels_are_the_whole_answer_and_its_end(case: str, question: str, answer: str) -> None:
     name, prompt = CASES[case]
     encoder = PromptEncoder(tokenizer(name), prompt)
     encoded = encoder.encode(question, [answer])
     (labels,) = encoded.answers
-    assert labels[-1] == encoder.eos
-    assert encoder.eos not in labels[:-1] and encoder.eos not in encoded.prompt
+    assert labels[-1] == encoder.end
+    assert encoder.end not in labels[:-1] and encoder.tokenizer.eos_token_id not in encoded.prompt
     assert len(labels) >= 2
     assert encoder.tokenizer.decode(labels[:-1]).strip() == answer
     if case == "llama-2" or name == "byte-level":
@@ -165,7 +166,7 @@ def test_a_joined_text_would_have_merged_over_the_boundary() -> None:
 
 
 def test_the_prompt_is_what_the_template_says() -> None:
-    encoder = PromptEncoder(tokenizer("byte-level"), PromptSettings(kind="chat", answer_prefix=""))
+    encoder = PromptEncoder(tokenizer("byte-level"), PromptSettings(kind="chat"))
     # This tokenizer begins every text with BOS, and this template does not write it.
     assert encoder.tokenizer.decode(encoder.prompt("Who?")) == "<s><|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n"
     # Braces in a question are text, not a format string.
@@ -253,9 +254,9 @@ def test_a_text_that_spells_no_special_token_is_read_as_the_tokenizer_reads_it(n
 
 
 @pytest.mark.parametrize("name", ["begins texts", "without BOS", "one mark for all"])
-@given(question=marked)
+@given(question=marked, answer=marked)
 @settings(deadline=None, max_examples=60)
-def test_a_chat_template_keeps_its_special_tokens_and_a_question_adds_none(name: str, question: str) -> None:
+def test_a_chat_template_keeps_its_special_tokens_and_texts_add_none(name: str, question: str, answer: str) -> None:
     made = shape(name)
     made.chat_template = CHAT
     encoder = PromptEncoder(made, PromptSettings(kind="chat"))
@@ -263,6 +264,9 @@ def test_a_chat_template_keeps_its_special_tokens_and_a_question_adds_none(name:
     begun, _ = added_tokens(made)
     assert made.convert_ids_to_tokens(special(made, prompt)[len(begun) :]) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
     assert made.decode(prompt) == made.decode(begun) + encoder.written(question)
+    labels = encoder.answer(answer)
+    assert made.convert_ids_to_tokens(special(made, labels)) == ["<|im_end|>"] and labels[-1] == encoder.end
+    assert made.decode(labels) == answer + "<|im_end|>"
 
 
 @pytest.mark.parametrize("template", [CHAT, "<s>" + CHAT, "{{ bos_token }}" + CHAT])
@@ -308,20 +312,27 @@ def test_a_text_that_the_tokenizer_can_only_read_as_a_special_token_is_refused()
     ("template", "reason"),
     [
         (None, "has no chat template, which `kind: chat` needs"),
-        ("{{ strftime_now('%d %B') }} {{ messages[0].content }}", "it prints today's date, and prompts would differ"),
+        (
+            "{{ strftime_now('%d %B') }} {{ messages[0].content }}",
+            "its chat template prints today's date, .* from day to day: set `date`$",
+        ),
         (
             "{% if messages[0].role != 'system' %}{{ raise_exception('a system turn comes first') }}{% endif %}",
             "a system turn comes",
         ),
         ("{% for message in messages %}", "Unexpected end of template"),
         ("{{ messages[3].content }}", "list object has no element 3"),
+        ("Question:", "does not write the question exactly once"),
+        ("{{ messages[0].content }} {{ messages[0].content }}", "does not write the question exactly once"),
+        ("{{ messages[0].content }}{% if add_generation_prompt %}<think>{% endif %}", "asks for an answer with '<think>', but"),
+        (CHAT.replace("<|im_end|>", ""), "ends answers without a special token of the tokenizer"),
     ],
 )
 def test_a_chat_template_that_cannot_be_used_is_one_line(template: str | None, reason: str) -> None:
     made = byte_level("<s> $A", bos_token="<s>", eos_token="</s>")
     made.chat_template = template
     with pytest.raises(UserError, match=reason):
-        PromptEncoder(made, PromptSettings(kind="chat")).prompt("Who?")
+        PromptEncoder(made, PromptSettings(kind="chat")).encode("Who?", ["Mira."])
 
 
 def test_a_chat_template_that_would_print_the_date_only_if_asked_is_used() -> None:

@@ -112,7 +112,7 @@ def test_a_page_of_other_numbers_is_another_page(full, tmp_path):
 def test_the_page_has_every_section_and_its_numbers(full):
     page = page_of(full)
     asked = [question.id for question in QUESTIONS if question.id in ANSWERED]
-    shown = ["summary", "results", "truth_ratio", "lm_eval", "examples", *asked, "study", "artefacts", "glossary"]
+    shown = ["summary", "results", "truth_ratio", "lm_eval", "examples", *asked, "study", "prompts", "artefacts", "glossary"]
     assert [attrs["id"] for tag, attrs in page.tags if tag == "section"] == shown
     ids = page.attributes("id")
     assert len(ids) == len(set(ids))
@@ -150,12 +150,26 @@ def test_what_models_and_data_say_is_text(tmp_path):
     tags = {tag for tag, _ in page.tags}
     assert "script" not in tags
     assert not [value for value in page.attributes("src") if not value.startswith("data:")]
-    assert page.text.count(HOSTILE) == 2 * len(PLAIN) + 1
+    # Twice in each answer, as its label, and as the answer of a prompt.
+    assert page.text.count(HOSTILE) == 2 * len(PLAIN) + 2
     # All of it is marked: the label leaked twice, the second time as a repetition.
     marks = [attrs["class"] for tag, attrs in page.tags if tag == "mark"]
     assert marks.count("leaked repeated") == len(PLAIN)
     page = page_of(written(tmp_path, numbers(PLAIN), name="asked", question=HOSTILE))
-    assert page.text.count(HOSTILE) == 1
+    assert page.text.count(HOSTILE) == 2
+
+
+def test_a_model_sees_one_prompt_whose_labels_and_special_tokens_are_marked(full):
+    seen = (full / "report.html").read_text().partition('<section id="prompts"')[2].partition("</section>")[0]
+    pieces = [
+        ("span", "read special", "&lt;s&gt;"),
+        ("span", "read", "Question: Who wrote it?"),
+        ("mark", "learnt", " The label."),
+        ("mark", "learnt special", "&lt;/s&gt;"),
+    ]
+    # Of two seeds it is the first one's.
+    assert seen.count('<div class="seen"') == 1 and "<h3>tofu / tiny</h3>" in seen
+    assert "".join(f'<{tag} class="{kind}">{text}</{tag}>' for tag, kind, text in pieces) in seen
 
 
 def test_what_the_label_says_is_leaked_of_the_forget_set_and_kept_of_another(tmp_path):

@@ -18,7 +18,7 @@ HOSTILE = "<script>alert(1)</script><img src=https://example.org/x onerror=alert
 SUITES = {"tofu": {"kind": "tofu"}, "muse": {"kind": "muse"}, "hazards": {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}}
 PUBLISHED = {"news/forget/tiny": {"simnpo": {"privleak": 72.93}}, "bio/forget/tiny": {"simnpo": {"wmdp_bio/acc": 0.26}}}
 MODELS = {"npo": [NPO, NPO], "simnpo": [SIMNPO, SIMNPO]}
-SECTIONS = ["summary", "lm_eval", "examples", "muse", "requests", "wmdp", "study", "artefacts", "glossary"]
+SECTIONS = ["summary", "lm_eval", "examples", "muse", "requests", "wmdp", "study", "prompts", "artefacts", "glossary"]
 
 
 def study():

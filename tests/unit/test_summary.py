@@ -33,6 +33,7 @@ from palimpsest.scores.columns import (
     COLUMNS,
     EXAMPLE_COLUMNS,
     LOSS_COLUMNS,
+    PROMPT_COLUMNS,
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
 )
@@ -44,6 +45,7 @@ TABLES = {
     "summary": COLUMNS,
     "truth_ratios": TRUTH_RATIO_COLUMNS,
     "examples": EXAMPLE_COLUMNS,
+    "prompts": PROMPT_COLUMNS,
     "weights": WEIGHT_COLUMNS,
     "losses": LOSS_COLUMNS,
     "selections": SELECTION_COLUMNS,
@@ -203,11 +205,17 @@ def test_runs_stand_below_each_other_and_selections_with_their_reasons(study: Re
     out = study.summarise(monkeypatch, ("simnpo",))
     folders = [study.run_folder(run) / "scores" for run in study.runs()]
     assert len(folders) == 2
-    for name in ("summary", "truth_ratios", "examples", "weights", "losses"):
+    for name in ("summary", "truth_ratios", "examples", "prompts", "weights", "losses"):
         of_runs = "scores" if name == "summary" else name
         parts = [pd.read_parquet(folder / f"{of_runs}.parquet") for folder in folders]
         assert all(len(part) for part in parts)
         pd.testing.assert_frame_equal(pd.read_parquet(out / f"{name}.parquet"), pd.concat(parts, ignore_index=True))
+
+    # The prompt is that of Original.
+    prompts = pd.read_parquet(out / "prompts.parquet")
+    assert prompts[["seed", "text", "label"]].to_numpy().tolist() == [
+        [seed, *piece] for seed in (0, 1) for piece in (["Who?", False], ["original", True])
+    ]
 
     selections = pd.read_parquet(out / "selections.parquet")
     trials = pd.read_parquet(study.root / "tofu" / "tiny" / "forget05" / "selection" / "simnpo" / "trials.parquet")

@@ -13,7 +13,7 @@ from run_example import RUN, refusal, value
 from palimpsest.benchmarks.muse.privacy import membership_auc
 from palimpsest.evaluation.items import TABLE, write_table
 from palimpsest.evaluation.lm_eval.suite import SCHEMA
-from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
+from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, PROMPT_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.stages import scores as stage
 
 METRICS = {"verbmem_f", "knowmem_f", "knowmem_r", "auc_min_k", "privleak"}
@@ -141,7 +141,7 @@ def test_a_run_of_wmdp_has_the_numbers_of_its_tasks_alone(tmp_path: Path, monkey
         ["rmu", "lm", "hazards/acc", 0.25],
         ["rmu", "lm", "general/acc", 0.75],
     ]
-    for name, columns in (("truth_ratios", TRUTH_RATIO_COLUMNS), ("examples", EXAMPLE_COLUMNS), ("weights", WEIGHT_COLUMNS)):
+    for name, columns in (("truth_ratios", TRUTH_RATIO_COLUMNS), ("examples", EXAMPLE_COLUMNS), ("prompts", PROMPT_COLUMNS)):
         table = pd.read_parquet(out / f"{name}.parquet")
         assert table.empty and list(table.columns) == columns
     artefacts = pd.read_csv(out / "artefacts.csv")

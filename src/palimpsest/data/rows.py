@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -80,16 +81,16 @@ def read_rows(path: Path, kind: type[Row]) -> Sequence[Row]:
     return _read(path, TypeAdapter(kind), kind.__name__)
 
 
-def read_lessons(path: Path) -> Sequence[Lesson]:
-    """Read rows to train on, whose kind follows from their fields; raises UserError like `read_rows`."""
-    return _read(path, TypeAdapter(Lesson), "text or question")
+def read_lessons(path: Path, most: int | None = None) -> Sequence[Lesson]:
+    """Read the first rows to train on, or all; their kind follows from their fields. Raises UserError like `read_rows`."""
+    return _read(path, TypeAdapter(Lesson), "text or question", most)
 
 
-def _read(path: Path, kind: TypeAdapter[Row], name: str) -> list[Row]:
+def _read(path: Path, kind: TypeAdapter[Row], name: str, most: int | None = None) -> list[Row]:
     rows = []
     # Split only at newlines: str.splitlines would also split at separators inside a text.
     with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(islice(file, most), start=1):
             try:
                 rows.append(kind.validate_json(line))
             except ValidationError as error:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from palimpsest.errors import Diverged
 from palimpsest.models.batches import exact_batches
-from palimpsest.models.decoding import decode_greedily, left_padded
+from palimpsest.models.decoding import decode_greedily, end_tokens, left_padded
 from palimpsest.processes import share
 from palimpsest.progress import track
 
@@ -25,27 +25,37 @@ CPU_TOKENS, GPU_TOKENS = 2**14, 2**15
 
 
 def generate_answers(
-    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], max_new_tokens: int
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    end: int | None = None,
 ) -> list[str]:
     """Return the greedy continuation of each prompt like `continue_texts`, without surrounding blanks."""
-    return [text.strip() for text in continue_texts(model, tokenizer, prompts, max_new_tokens)]
+    return [text.strip() for text in continue_texts(model, tokenizer, prompts, max_new_tokens, end)]
 
 
 def continue_texts(
-    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], max_new_tokens: int
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    end: int | None = None,
 ) -> list[str]:
-    """Return the greedy continuation of each prompt, in order, without special tokens.
+    """Return the greedy continuation of each prompt, in order, without special tokens, up to `end` or another `end_tokens`.
 
-    Prompts of similar length share a batch, with left padding if it is exact for the model; a row that has reached EOS leaves its
+    Prompts of similar length share a batch, with left padding if it is exact for the model; a row that has ended leaves its
     batch. A batch for which a GPU has no memory is divided in two. Several processes divide the batches. Raises Diverged if a
     prediction is NaN, which would be taken for a token.
     """
     exact, most = exact_batches(model), GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
     batches = list(exact.cut(list(map(len, prompts)), max_new_tokens, most))
+    ends = end_tokens(model, tokenizer, end)
 
     def one_batch(batch: list[int]) -> list[str | None]:
         try:
-            return _one_batch(model, tokenizer, [prompts[index] for index in batch], max_new_tokens, drops=exact.drops)
+            asked = [prompts[index] for index in batch]
+            return _one_batch(model, tokenizer, asked, max_new_tokens, ends, drops=exact.drops)
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
@@ -68,6 +78,7 @@ def _one_batch(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[list[int]],
     max_new_tokens: int,
+    ends: list[int],
     *,
     drops: bool,
 ) -> list[str | None]:
@@ -83,7 +94,7 @@ def _one_batch(
         top_p=None,
         top_k=None,
         max_new_tokens=max_new_tokens,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=ends,
         pad_token_id=tokenizer.pad_token_id,
     )
     if torch.stack(are_nan).any():

@@ -15,6 +15,9 @@ TABLE = "items.parquet"
 # Further files of a trajectory: the mean KL(start || model) per token of a set, and the gradient weight of each item.
 DIVERGENCE_TABLE, WEIGHTS_TABLE = "divergence.parquet", "weights.parquet"
 DIVERGENCE = pa.schema([("epoch", pa.int64()), ("set", pa.string()), ("kl", pa.float64())])
+# A further file of an evaluation: a prompt with its answer in pieces, in order; special tokens are pieces of their own.
+PROMPT_TABLE = "prompt.parquet"
+PROMPT = pa.schema([("text", pa.string()), ("special", pa.bool_()), ("label", pa.bool_())])
 WEIGHTS = pa.schema([("epoch", pa.int64()), ("id", pa.string()), ("tokens", pa.int64()), ("weight", pa.float64())])
 # The column with the kind of words by which ROUGE compares an answer (`metrics.rouge`).
 ROUGE_WORDS = "rouge_words"

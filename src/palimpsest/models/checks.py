@@ -10,6 +10,7 @@ import torch
 
 from palimpsest.data.prompts import PromptEncoder, added_tokens
 from palimpsest.errors import UserError
+from palimpsest.models.limits import check_items
 from palimpsest.models.loading import load_tokenizer, open_model, refused, vocabulary_size
 from palimpsest.models.settings import Needs, PromptSettings
 from palimpsest.training.adapters import check_targets
@@ -41,11 +42,33 @@ def check_folder(folder: Path, needs: Needs) -> None:
 
 
 def check_needs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, needs: Needs) -> None:
-    """Raise UserError if the chat template is missing, fails or omits the question, or if a named layer does not exist."""
-    if needs.chat and ASKED not in PromptEncoder(tokenizer, PromptSettings(kind="chat")).written(ASKED):
-        raise UserError(f"{tokenizer.name_or_path or 'the tokenizer'}: the chat template omits the question")
+    """Raise UserError for a chat template that cannot be used as the settings say, or if a named layer does not exist."""
+    if needs.chat is not None:
+        _check_chat(model, tokenizer, needs.chat)
     if needs.lora_targets is not None:
         check_targets(model, needs.lora_targets)
+
+
+def _check_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:
+    """Raise UserError if the chat template cannot be used, or if one of the settings changes nothing of what it writes."""
+    encoder = PromptEncoder(tokenizer, settings)
+    check_items(model, ["the chat template"], [encoder.encode(ASKED, [ASKED])])
+    text, named = encoder.written(ASKED), f"{tokenizer.name_or_path or 'the tokenizer'}: prompt"
+
+    def is_same_without(name: str) -> bool:
+        try:
+            return PromptEncoder(tokenizer, settings.model_copy(update={name: None})).written(ASKED) == text
+        except UserError:
+            return False
+
+    if unread := sorted(settings.variables.keys() - encoder.variables):
+        allowed = ", ".join(sorted(encoder.variables)) or "no variables"
+        raise UserError(f"{named}: variables: {unread[0]}: the chat template does not read it; it reads {allowed}")
+    if settings.system is not None and settings.system.strip() not in text:
+        raise UserError(f"{named}: system: {settings.system!r}: the chat template does not print it")
+    for name in ("system", "date"):
+        if (value := getattr(settings, name)) is not None and is_same_without(name):
+            raise UserError(f"{named}: {name}: {value!r}: the chat template prints the same without it")
 
 
 def _check_merges(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

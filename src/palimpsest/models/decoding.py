@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
+from palimpsest.data.prompts import special_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 # The share of rows that must have ended before they are dropped, because dropping copies the keys and values of the others.
 ENDED = 0.25
+
+
+def end_tokens(model: Any, tokenizer: PreTrainedTokenizerBase, end: int | None = None) -> list[int]:
+    """Return the tokens that end generated text: EOS, the token that ends an answer, and those of the model's generation config.
+
+    Of the last, only special tokens count: a config that was never adapted to its tokenizer may name the token of a word.
+    """
+    given = model.generation_config.eos_token_id
+    own = {given} if isinstance(given, int) else {*(given or ())}
+    always = {tokenizer.eos_token_id, end} - {None}
+    return sorted(always | (own & special_ids(tokenizer)[0]))
 
 
 def left_padded(prompts: Sequence[list[int]], pad: int, device: torch.device) -> dict[str, Tensor]:

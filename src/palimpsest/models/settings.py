@@ -1,33 +1,65 @@
 """The settings of a model: where its weights come from, how prompts are written, in which precision it is trained."""
 
-from typing import Annotated, Literal, Self
+import json
+from datetime import date
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from palimpsest.settings import Count, Revision, Seed, Settings
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
 MIXED, EIGHT_BIT = "bf16-mixed", "adamw-8bit"
 Optimizer = Literal["adamw", "adamw-8bit"]
+DAY = r"^\d{4}-\d{2}-\d{2}$"
 # The size of a model that the workflow makes.
 Layers = Annotated[int, Field(ge=1, le=256)]
 Width = Annotated[int, Field(ge=8, le=8192)]
+
+
+def _day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a day, YYYY-MM-DD") from None
+    return text
+
+
+def _json(values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        is_json = json.loads(json.dumps(values, allow_nan=False)) == values
+    except (TypeError, ValueError):
+        is_json = False
+    if not is_json:
+        raise ValueError(f"{values!r}: a value is neither text, number, boolean, null, list nor mapping of names")
+    return values
 
 
 class PromptSettings(Settings):
     """How a question and its answer are written: by the tokenizer's chat template, or by a template that contains {question}."""
 
     kind: Literal["template", "chat"] = "template"
-    """`template` uses the key `template` below; `chat` uses the tokenizer's chat template."""
+    """`template` uses `template` and `answer_prefix`; `chat` uses the tokenizer's chat template, with the other keys."""
     template: Annotated[str, Field(pattern=r"\{question\}")] = "Question: {question}\nAnswer:"
     """Text before the answer; {question} stands for the question."""
-    answer_prefix: str = " "
-    """Text between prompt and answer, tokenised with the answer."""
+    answer_prefix: str | None = None
+    """Text between prompt and answer, tokenised with the answer; null: a space. A chat template has its own."""
+    system: str | None = None
+    """System message of a chat; null: none, so that the chat template's own default applies."""
+    variables: Annotated[dict[str, Any], AfterValidator(_json)] = {}
+    """Variables of the chat template by name, such as `enable_thinking: false` or `date_string: 26 Jul 2024`."""
+    date: Annotated[str, Field(pattern=DAY), AfterValidator(_day)] | None = None
+    """The day, YYYY-MM-DD, that a chat template prints as today's; null: a template that prints it is rejected."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind == "chat" and self.template != PromptSettings.model_fields["template"].default:
-            raise ValueError(f"template: {self.template!r}: kind chat uses only the tokenizer's chat template")
+        unused, reason = {
+            "chat": (("template", "answer_prefix"), "kind chat uses only the tokenizer's chat template"),
+            "template": (("system", "variables", "date"), "kind template has no chat template; use kind chat"),
+        }[self.kind]
+        for name in unused:
+            if (value := getattr(self, name)) != PromptSettings.model_fields[name].default:
+                raise ValueError(f"{name}: {value!r}: {reason}")
         return self
 
 
@@ -59,8 +91,8 @@ class UsedSettings(Settings):
 class Needs(Settings):
     """What later stages need of a model, which the stage `base` checks."""
 
-    chat: bool = False
-    """Whether prompts use the chat template."""
+    chat: PromptSettings | None = None
+    """The settings of prompts that use the chat template; null: they do not."""
     lora_targets: list[str] | None = None
     """Names of the layers that get adapters; null: not given by name."""
     optimizer: Optimizer = "adamw"

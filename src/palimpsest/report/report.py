@@ -101,6 +101,15 @@ class Report:
         return example_blocks(frame, self.study.blocks)
 
     @cached_property
+    def prompts(self) -> dict[str, list[Any]]:
+        """The pieces of one prompt with its answer, by benchmark and model."""
+        frame = pd.read_parquet(self.evidence.summary / "prompts.parquet")
+        found: dict[str, list[Any]] = {}
+        for (benchmark, model, *_), pieces in frame.groupby(["benchmark", "model", "split", "seed"]):
+            found.setdefault(f"{benchmark} / {model}", list(pieces.itertuples(index=False)))
+        return found
+
+    @cached_property
     def artefacts(self) -> list[Any]:
         """The provenance of every number, one row per artefact."""
         frame = pd.read_csv(self.evidence.summary / "artefacts.csv", keep_default_na=False, dtype=str)
@@ -201,6 +210,8 @@ def sections_of(report: Report) -> Iterator[Section]:
     if report.remarks:
         yield Section("remarks", METHODS, "Gaps and remarks")
     yield Section("study", METHODS, "What was run")
+    if report.prompts:
+        yield Section("prompts", METHODS, "What the models see")
     if report.artefacts:
         yield Section("artefacts", METHODS, "Provenance")
     yield Section("glossary", METHODS, "How to read the metrics", "Glossary")

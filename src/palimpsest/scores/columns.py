@@ -8,6 +8,7 @@ IDENTITY = ["benchmark", "split", "model", "seed", "method", "variant"]
 COLUMNS = [*IDENTITY, "attack", "epoch", "suite", "metric", "value"]
 TRUTH_RATIO_COLUMNS = [*IDENTITY, "suite", "set", "id", "half", "answer_tokens", "truth_ratio"]
 EXAMPLE_COLUMNS = [*IDENTITY, "set", "id", "question", "answer", "generation"]
+PROMPT_COLUMNS = [*IDENTITY, "text", "special", "label"]
 WEIGHT_COLUMNS = [*IDENTITY, "epoch", "id", "tokens", "weight"]
 LOSS_COLUMNS = [*IDENTITY, "suite", "epoch", "id", "tokens", "nll"]
 ARTEFACT_COLUMNS = [*IDENTITY, "attack", "manifest", "sha256"]
@@ -23,6 +24,8 @@ TYPES = {
     "tokens": "int64",
     "weight": "float64",
     "nll": "float64",
+    "special": "bool",
+    "label": "bool",
 }
 
 

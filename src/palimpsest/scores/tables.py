@@ -1,4 +1,4 @@
-"""The tables behind a run's numbers: truth ratios, gradient weights, losses, examples, and the artefact of each number."""
+"""The tables behind a run's numbers: truth ratios, gradient weights, losses, examples, a prompt, the artefact of each number."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from palimpsest.evaluation.items import WEIGHTS_TABLE, read_frame
+from palimpsest.evaluation.items import PROMPT_TABLE, WEIGHTS_TABLE, read_frame
+from palimpsest.names import ORIGINAL
 from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.scores.artefacts import Artefact, Measured
@@ -14,6 +15,7 @@ from palimpsest.scores.columns import (
     ARTEFACT_COLUMNS,
     EXAMPLE_COLUMNS,
     LOSS_COLUMNS,
+    PROMPT_COLUMNS,
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
     stack,
@@ -80,6 +82,12 @@ def examples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
         rows = table[[item in chosen for item in zip(table["set"], table["id"], strict=True)]].sort_values(["set", "id"])
         parts.append(rows.assign(**identity, set=rows["set"].map(shown_in)))
     return stack(parts, EXAMPLE_COLUMNS)
+
+
+def prompts(measured: Iterable[Measured]) -> pd.DataFrame:
+    """Return the prompt that the evaluation of Original shows, in pieces, with `PROMPT_COLUMNS`."""
+    paths = [(each, each.directory / PROMPT_TABLE) for each in measured if each.identity["method"] == ORIGINAL]
+    return stack([read_frame(path).assign(**each.identity) for each, path in paths if path.exists()], PROMPT_COLUMNS)
 
 
 def artefact_paths(artefacts: Sequence[Artefact]) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 from palimpsest.benchmarks.suites import AnySuite, load
 from palimpsest.contract.job import Job, run_stage
-from palimpsest.evaluation.items import TABLE, write_table
+from palimpsest.data.rows import read_lessons
+from palimpsest.evaluation.items import PROMPT, PROMPT_TABLE, TABLE, write_table
 from palimpsest.evaluation.subject import Subject, SuiteModule
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
@@ -16,7 +17,8 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the table of items of each suite. For corpus benchmarks the input `split` is the full data set."""
+    """Write the table of items of each suite, and a prompt. For corpus benchmarks the input `split` is the full data set."""
+    from palimpsest.evaluation.shown import shown_item
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.models.precision import autocast
 
@@ -30,6 +32,8 @@ def work(job: Job[Spec]) -> None:
         with autocast(subject.model.device, used):
             rows = module.measure(subject, suite, job.input("split"), job.scratch, **fetched)
         write_table(job.out / name / TABLE, rows, module.SCHEMA)
+    first = read_lessons(job.input("split") / "forget.jsonl", 1)
+    write_table(job.out / PROMPT_TABLE, [piece for row in first for piece in shown_item(subject, row)], PROMPT)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from palimpsest.names import ModelId
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Place, Retrains, Scores, tidy_numbers
 from palimpsest.scores.remarks import Gap, remarks, undefined
-from palimpsest.scores.tables import artefact_paths, examples, losses, truth_ratios, weights
+from palimpsest.scores.tables import artefact_paths, examples, losses, prompts, truth_ratios, weights
 from palimpsest.settings import Settings
 
 
@@ -59,6 +59,7 @@ def work(job: Job[Spec]) -> None:
         "remarks": pd.concat(told, ignore_index=True),
         "truth_ratios": truth_ratios(measured, judges),
         "examples": examples(measured, judges),
+        "prompts": prompts(measured),
         "weights": weights(measured),
         "losses": losses(measured, judges),
     }

@@ -92,11 +92,8 @@ def _given(study: Study, node: Node) -> base.Spec:
 def _needs(model: Tiny | Pretrained | Packaged) -> Needs:
     """Return the needs that the stage `base` checks; other settings of prompts and training do not rerun it."""
     targets = model.lora.target_modules if model.lora else None
-    return Needs(
-        chat=model.prompt.kind == "chat",
-        lora_targets=targets if isinstance(targets, list) else None,
-        optimizer=model.optimizer,
-    )
+    chat = model.prompt if model.prompt.kind == "chat" else None
+    return Needs(chat=chat, lora_targets=targets if isinstance(targets, list) else None, optimizer=model.optimizer)
 
 
 def _finetune(study: Study, node: Node) -> finetune.Spec:

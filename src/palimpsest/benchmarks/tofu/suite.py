@@ -55,7 +55,7 @@ def evaluate_tofu(
     prompts = [encoder.prompt(row.question) for row in rows]
     check_prompts(model, [row.id for row in rows], prompts, suite.max_new_tokens)
     scored = score_rows(model, encoder, rows)
-    generations = generate_answers(model, tokenizer, prompts, suite.max_new_tokens)
+    generations = generate_answers(model, tokenizer, prompts, suite.max_new_tokens, encoder.end)
     log = []
     for (name, row), (columns, hit_list), generation in zip(named, scored, generations, strict=True):
         hits = np.array(hit_list)

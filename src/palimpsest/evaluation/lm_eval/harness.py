@@ -20,6 +20,7 @@ from torch import Tensor
 from palimpsest import processes
 from palimpsest.errors import Diverged, UserError
 from palimpsest.models.batches import exact_batches
+from palimpsest.models.decoding import end_tokens
 from palimpsest.models.layouts import exact_layouts
 
 Answer = TypeVar("Answer")
@@ -33,6 +34,8 @@ TOKENS = 2**13
 class SharedHFLM(HFLM):  # type: ignore[misc]
     """An HFLM that gets the same requests in every process and runs each batch in one of them; with one process, plain HFLM."""
 
+    end: int | None = None
+    """The token that ends the model's answers, besides its other end tokens."""
     _batches = 0
 
     def _is_mine(self) -> bool:
@@ -56,7 +59,8 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
         return torch.cat([self._divided(call, half) for half in inps.chunk(2)])
 
     def _model_generate(self, context: Tensor, *given: Any, **more: Any) -> Tensor:
-        return super()._model_generate(context, *given, **more) if self._is_mine() else context
+        ends = end_tokens(self.model, self.tokenizer, self.end)
+        return super()._model_generate(context, *given, eos_token_id=ends, **more) if self._is_mine() else context
 
     def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = False, **more: Any) -> list[tuple[float, bool]]:
         reach, quiet = exact_layouts(self.model).reach, disable_tqdm or not processes.is_main()

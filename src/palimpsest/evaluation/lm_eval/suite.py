@@ -27,7 +27,10 @@ def measure(
     subject: Subject, suite: LmEvalSuite, data: Path, scratch: Path, datasets: Path | None = None
 ) -> list[dict[str, Any]]:
     """Return one row per number of every task and group; `datasets` is the folder with the data sets of stock tasks."""
-    results = evaluate_lm_eval(subject.model, subject.tokenizer, suite, data, cache=scratch, datasets=datasets)
+    from palimpsest.data.prompts import PromptEncoder
+
+    end = PromptEncoder(subject.tokenizer, subject.used.prompt).end
+    results = evaluate_lm_eval(subject.model, subject.tokenizer, suite, data, cache=scratch, datasets=datasets, end=end)
     return [
         {"task": task, "metric": metric, "value": value} for task, values in results.items() for metric, value in values.items()
     ]
@@ -40,8 +43,9 @@ def evaluate_lm_eval(
     data: Path,
     cache: Path,
     datasets: Path | None = None,
+    end: int | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Return the numbers of every task and group, {task: {metric: value}}.
+    """Return the numbers of every task and group, {task: {metric: value}}; `end` is the token that ends the model's answers.
 
     In a task config, `{data}` becomes the data folder, and `{package:NAME}` the folder of a package that the suite names.
     `cache` is the cache for their data, so that runs do not share one; the data sets of stock tasks are in the folder `datasets`.
@@ -63,6 +67,7 @@ def evaluate_lm_eval(
             " of each question; save the tokenizer without it"
         )
     harness = SharedHFLM(pretrained=model, tokenizer=tokenizer)
+    harness.end = end
     folders = {name: datasets / name for name in suite.datasets} if datasets else {}
     with downloaded(folders, cache):
         result = simple_evaluate(model=harness, tasks=tasks, task_manager=manager, limit=suite.limit, log_samples=False)
