@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from palimpsest.benchmarks.muse.dataset import MuseData
-from palimpsest.benchmarks.muse.privacy import membership_auc, min_k_loss
+from palimpsest.metrics.privacy import membership_auc, min_k_loss
 from palimpsest.benchmarks.muse.scores import muse_scores, read_items
 from palimpsest.benchmarks.muse.suite import (
     SCHEMA,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.benchmarks.muse.privacy import auc_interval, membership_auc, min_k_loss, priv_leak, priv_leak_interval
+from palimpsest.metrics.privacy import auc_interval, membership_auc, min_k_loss, priv_leak, priv_leak_interval
 from palimpsest.benchmarks.muse.scores import MuseItems, muse_scores
 from palimpsest.metrics.intervals import bootstrap_interval, resampled_interval
 

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from palimpsest.benchmarks.base import Block, Study
-from palimpsest.benchmarks.documents import FORGET, CorpusBenchmark
+from palimpsest.benchmarks.corpora import FORGET, CorpusBenchmark
 from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.mistakes import known, place
