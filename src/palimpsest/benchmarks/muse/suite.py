@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import continue_texts
 from palimpsest.evaluation.items import ROUGE_WORDS
+from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.metrics.rouge import rouge_l_f, words_for
 from palimpsest.models.limits import check_items, check_prompts
 from palimpsest.models.scoring import score
