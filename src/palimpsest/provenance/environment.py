@@ -29,6 +29,7 @@ PACKAGES = (
     "lm-eval",
     "safetensors",
     "gguf",
+    "pypdf",
     "snakemake",
 )
 
