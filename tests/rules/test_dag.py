@@ -132,7 +132,7 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:
-    for folder in ("tofu", "austen"):
+    for folder in ("tofu", "austen", "documents"):
         (checkout.path / "data" / folder).mkdir(parents=True)
     # Shown to those who have access only.
     commit = f'sources={{"wmdp-bio": {{"gated_revision": "{"0" * 40}"}}}}'

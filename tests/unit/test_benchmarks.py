@@ -12,14 +12,14 @@ from palimpsest.benchmarks import kinds
 from palimpsest.provenance.digest import ROOT, code_digest
 
 PACKAGE = ROOT / "palimpsest"
-KIND = "(?:tofu|muse|wmdp|markov)"
+KIND = "(?:tofu|muse|wmdp|markov|documents)"
 SWITCH = re.compile(rf'is_markov|is_texts|is_muse|kind [!=]= "{KIND}"|palimpsest\.benchmarks\.{KIND}\b')
 SOURCES = {kind: module for benchmark in kinds.packages() for kind, module in kinds.source_modules(benchmark).items()}
 
 
 def test_a_kind_is_a_folder_and_a_kind_of_source_is_a_module_of_it() -> None:
     assert {kind: kinds.load_benchmark(kind).model_fields["kind"].annotation.__args__ for kind in kinds.packages()} == {
-        kind: (kind,) for kind in ("markov", "muse", "tofu", "wmdp")
+        kind: (kind,) for kind in ("documents", "markov", "muse", "tofu", "wmdp")
     }
     for kind in SOURCES:
         assert kinds.load_source(kind).model_fields["kind"].annotation.__args__ == (kind,)

@@ -65,6 +65,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "FolderSource": {"path": "x"},
     "WmdpHubSource": {"subject": "bio"},
     "WmdpFolderSource": {"path": "x"},
+    "DocumentsSource": {"path": "x"},
     "LmEvalSuite": {"tasks": [{"task": "own"}]},
     "Relearn": {"select": "random"},
     "MuseBenchmark": {"source": "x"},

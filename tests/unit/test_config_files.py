@@ -268,7 +268,7 @@ def shipped() -> list[Path]:
 
 @pytest.mark.parametrize("path", shipped(), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_all_that_a_shipped_study_says_applies_and_so_does_all_that_it_is_written_out_as(path: Path) -> None:
-    for folder in ("tofu", "austen"):
+    for folder in ("tofu", "austen", "documents"):
         Path("data", folder).mkdir(parents=True)
     base = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     config = copy.deepcopy(base)

@@ -181,7 +181,7 @@ METHODS = ("methods", "markov/*/gpt2/*")
         (
             ("benchmarks", "markov", "kind"),
             "markow",
-            "benchmarks: markov: unknown kind 'markow'; did you mean markov? allowed: markov, muse, tofu, wmdp",
+            "benchmarks: markov: unknown kind 'markow'; did you mean markov? allowed: documents, markov, muse, tofu, wmdp",
         ),
         (
             ("benchmarks", "markov", "watchd"),

@@ -90,7 +90,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("suites", "tofu", "kind"),
             "tofy",
-            "suites: tofu: unknown kind 'tofy'; did you mean tofu? allowed: muse, tofu, lm-eval",
+            "suites: tofu: unknown kind 'tofy'; did you mean tofu? allowed: documents, muse, tofu, lm-eval",
         ),
         # Methods and the settings of their losses.
         (("blocks", 0, "methods", 0), "gaa", f"blocks[0]: methods[0]: unknown method 'gaa'; did you mean ga? allowed: {METHODS}"),

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("tofu", "austen"):
+    for folder in ("tofu", "austen", "documents"):
         (tmp_path / "data" / folder).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
 

@@ -19,11 +19,11 @@ from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import generate_answers
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
+from palimpsest.models.encoding import named_items
 from palimpsest.models.limits import check_items, check_prompts, longest_text
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
-from palimpsest.stages.training import named_items
 from palimpsest.training.problems import FineTuning
 from palimpsest.training.settings import UnlearnSettings
 

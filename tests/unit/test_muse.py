@@ -10,13 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from palimpsest.benchmarks.muse.dataset import MuseData
-from palimpsest.benchmarks.muse.privacy import membership_auc, min_k_loss
 from palimpsest.benchmarks.muse.scores import muse_scores, read_items
 from palimpsest.benchmarks.muse.suite import (
     SCHEMA,
     MuseSets,
-    alike_long,
-    cut_answer,
     evaluate_muse,
     knowledge_prompt,
     read_sets,
@@ -26,7 +23,9 @@ from palimpsest.benchmarks.muse.suite_settings import MuseSuite
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text
 from palimpsest.errors import UserError
+from palimpsest.evaluation.cutting import alike_long, cut_answer
 from palimpsest.evaluation.items import read_table, write_table
+from palimpsest.metrics.privacy import membership_auc, min_k_loss
 from palimpsest.metrics.rouge import rouge_l_f
 from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.benchmarks.muse.privacy import auc_interval, membership_auc, min_k_loss, priv_leak, priv_leak_interval
 from palimpsest.benchmarks.muse.scores import MuseItems, muse_scores
 from palimpsest.metrics.intervals import bootstrap_interval, resampled_interval
+from palimpsest.metrics.privacy import auc_interval, membership_auc, min_k_loss, priv_leak, priv_leak_interval
 
 LOSSES = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 7.5, math.inf]) | st.floats(0, 9), min_size=1, max_size=9)
 RNG = np.random.default_rng(3)

@@ -15,9 +15,9 @@ from transformers import PreTrainedTokenizerFast
 from palimpsest.data.prompts import Encoded, PromptEncoder, added_tokens
 from palimpsest.data.rows import Pair, Text
 from palimpsest.errors import UserError
+from palimpsest.models.encoding import named_items
 from palimpsest.models.settings import PromptSettings, UsedSettings
 from palimpsest.models.tiny import train_tokenizer
-from palimpsest.stages.training import named_items
 
 TEXTS = [
     "Question: Who wrote the book?\nAnswer: Mira Tolvane wrote the book.",

@@ -136,7 +136,7 @@ def test_a_selection_among_trials_of_texts_shows_what_decided_it(tmp_path):
     ]
     found = answered("selection", case(tmp_path, rows, {"npo": {"seeds": [0], "maximise": "privacy"}}))
     (row,) = found.table.to_dict("records")
-    assert (row["Selected"], row["Epoch"], row["|PrivLeak|"], row["KnowMem, retain"]) == ("beta-1", "2", "20.2", "46.0")
+    assert (row["Selected"], row["Epoch"], row["|PrivLeak|"], row["KnowMem of the retain set"]) == ("beta-1", "2", "20.2", "46.0")
     assert (row["of Original's"], row["Eligible"]) == ("92.0%", "2 of 4 epochs")
     assert "Forget quality" not in row
     panel = panels(found)["NPO"]

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from run_example import Results, identity, items, log_x, refusal, suite_rows, trajectory_rows
 from scipy.stats import ks_2samp
 
-from palimpsest.benchmarks.muse.privacy import membership_auc
 from palimpsest.benchmarks.tofu.items import sets_from_table
 from palimpsest.benchmarks.tofu.scores import tofu_scores
+from palimpsest.metrics.privacy import membership_auc
 from palimpsest.selection.rule import MEASURED, TRIAL_TYPES, compare_trials, explain_selection
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.stages import select

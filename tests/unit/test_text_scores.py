@@ -10,9 +10,9 @@ import pytest
 from muse_example import READ, SAID, Texts, muse_rows, place
 from run_example import RUN, refusal, value
 
-from palimpsest.benchmarks.muse.privacy import membership_auc
 from palimpsest.evaluation.items import TABLE, write_table
 from palimpsest.evaluation.lm_eval.suite import SCHEMA
+from palimpsest.metrics.privacy import membership_auc
 from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, PROMPT_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
 from palimpsest.stages import scores as stage
 

@@ -30,6 +30,7 @@ PACKAGES = (
     "lm-eval",
     "safetensors",
     "gguf",
+    "pypdf",
     "snakemake",
 )
 

@@ -7,7 +7,7 @@ from palimpsest.report.names import NPO, REFERENCES, SIMNPO, method_name, model_
 from palimpsest.report.study import Block, Values
 from palimpsest.report.tables import Row, Table
 from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, counted, format_score, joined
-from palimpsest.selection.rule import NAMES
+from palimpsest.selection.rule import DISTANCES, NAMES
 from palimpsest.selection.settings import SelectionRule
 
 COLLAPSED = 0.5
@@ -102,7 +102,7 @@ def _selection(block: Block, selection: Values) -> str:
     of_seeds = f"seed{'s' * (len(seeds) > 1)} {joined([str(seed) for seed in sorted(seeds)])}"
     trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
     rule = SelectionRule(maximise=selection["maximise"])
-    most = "smallest" if rule.maximise == "privacy" else "highest"
+    most = "smallest" if DISTANCES[rule.maximise] else "highest"
     how = (
         f"selected for the {most} {NAMES[rule.maximise]} among the {trials} that keep {selection['keep']:.0%} "
         f"of Original's {NAMES[rule.judged.utility]}, on {joined([f'{name} / {split}' for name in benchmarks])} with {of_seeds}."

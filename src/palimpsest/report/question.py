@@ -73,7 +73,7 @@ class Question:
     id: str
     title: str
     source: str
-    """Where the paper asks it."""
+    """Where the paper asks it; empty if it does not."""
     find: Callable[[Evidence], Iterable[Found]]
     alt: str
     caption: str

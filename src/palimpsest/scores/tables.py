@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from palimpsest.data.splits import spread
 from palimpsest.evaluation.items import PROMPT_TABLE, WEIGHTS_TABLE, read_frame
 from palimpsest.names import ORIGINAL
 from palimpsest.provenance.canonical import sha256_file
@@ -75,7 +76,7 @@ def examples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
     chosen: set[tuple[str, str]] = set()
     for name, (count, _) in judge.scoring.examples.items():
         asked = [set(table.loc[table["set"] == name, "id"]) for _, table in tables]
-        chosen |= {(name, id) for id in _spread(set.intersection(*asked), count)}
+        chosen |= {(name, id) for id in spread(sorted(set.intersection(*asked)), count)}
     shown_in = {name: shown for name, (_, shown) in judge.scoring.examples.items()}
     parts = []
     for identity, table in tables:
@@ -109,10 +110,3 @@ def _below_results(artefact: Artefact) -> Path:
     parts, place = artefact.directory.parts, (artefact.identity["benchmark"], artefact.identity["model"])
     start = max(index for index in range(len(parts)) if parts[index : index + 2] == place)
     return Path(*parts[start:])
-
-
-def _spread(ids: set[str], most: int) -> list[str]:
-    """Return a few ids, evenly spaced in their order."""
-    ordered = sorted(ids)
-    count = min(most, len(ordered))
-    return [ordered[place * len(ordered) // count] for place in range(count)]

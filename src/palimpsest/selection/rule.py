@@ -25,6 +25,8 @@ TRIAL_TYPES = {
 }
 # The names of scores in sentences.
 NAMES = {aim.name: aim.label for aims in AIMS.values() for aim in aims}
+# Of a score that is a distance, the metric that is to be near 0.
+DISTANCES = {aim.name: aim.distance for aims in AIMS.values() for aim in aims}
 
 
 def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_utility: float, rule: SelectionRule) -> pd.DataFrame:

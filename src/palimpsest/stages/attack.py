@@ -57,9 +57,9 @@ def _draw(job: Job[Spec], rows: Sequence[Question], items: Sequence[Question], d
     """Attack the model once; return the losses before and after every step."""
     from palimpsest.benchmarks.suites import load
     from palimpsest.data.prompts import PromptEncoder
+    from palimpsest.models.encoding import encode_rows
     from palimpsest.models.loading import load_model, load_tokenizer, save_model
     from palimpsest.models.precision import autocast
-    from palimpsest.stages.training import encode_rows
 
     used, attack = job.spec.model, job.spec.attack
     tokenizer, model = load_tokenizer(job.input("model")), load_model(job.input("model"), used)

@@ -44,8 +44,9 @@ def _check(job: Job[Spec], name: str) -> None:
 
 def _train_tiny(job: Job[Spec], settings: Tiny) -> None:
     from palimpsest.models.checks import check_needs
+    from palimpsest.models.encoding import encode_rows
     from palimpsest.models.tiny import build_model, train_tokenizer
-    from palimpsest.stages.training import encode_rows, train_and_save
+    from palimpsest.stages.training import train_and_save
     from palimpsest.training.problems import FineTuning
 
     rows = read_lessons(job.input("data") / "base.jsonl")

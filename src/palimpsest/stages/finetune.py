@@ -23,8 +23,9 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Fine-tune the input `base` on the role's sets."""
+    from palimpsest.models.encoding import encode_rows
     from palimpsest.models.loading import load_model, load_tokenizer
-    from palimpsest.stages.training import encode_rows, train_and_save
+    from palimpsest.stages.training import train_and_save
     from palimpsest.training.problems import FineTuning
 
     spec, split = job.spec, job.input("split")

@@ -26,12 +26,12 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Score every forget question with its answer, or every chunk of a forget text."""
     from palimpsest.data.prompts import Encoded, PromptEncoder
+    from palimpsest.models.encoding import named_items
     from palimpsest.models.limits import check_items
     from palimpsest.models.loading import load_model, load_tokenizer
     from palimpsest.models.mixing import mix_with_random
     from palimpsest.models.precision import autocast
     from palimpsest.models.scoring import TOKENS_PER_PASS
-    from palimpsest.stages.training import named_items
     from palimpsest.training.references import FILE, compute_references, write_references
 
     used, split = job.spec.model, job.input("split")

@@ -17,8 +17,9 @@ class Spec(Settings):
 
 def work(job: Job[Spec]) -> None:
     """Train the input `model` on the forget set of the input `split`."""
+    from palimpsest.models.encoding import encode_rows
     from palimpsest.models.loading import load_model, load_tokenizer
-    from palimpsest.stages.training import encode_rows, train_and_save
+    from palimpsest.stages.training import train_and_save
     from palimpsest.training.problems import FineTuning
 
     spec, start = job.spec, job.input("model")

@@ -10,9 +10,9 @@ from palimpsest.data.rows import Text, read_lessons, read_rows
 from palimpsest.errors import UserError
 from palimpsest.methods.base import EditMethod, Finetuned, LayerMethod, LossMethod, Start
 from palimpsest.methods.problem import Unlearning
+from palimpsest.models.encoding import encode_rows, named_items
 from palimpsest.models.limits import check_items
 from palimpsest.models.loading import load_model
-from palimpsest.stages.training import encode_rows, named_items
 from palimpsest.training.adapters import WithoutAdapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.references import FILE, read_references

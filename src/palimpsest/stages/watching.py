@@ -17,9 +17,9 @@ from palimpsest.data.rows import read_lessons
 from palimpsest.evaluation import items
 from palimpsest.evaluation.divergence import mean_divergence
 from palimpsest.evaluation.subject import Subject, SuiteModule
+from palimpsest.models.encoding import encode_rows, named_items
 from palimpsest.models.precision import autocast
 from palimpsest.settings import Settings
-from palimpsest.stages.training import encode_rows, named_items
 from palimpsest.training.log import Log
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from palimpsest.benchmarks.base import Study
-from palimpsest.benchmarks.documents import CorpusBenchmark
+from palimpsest.benchmarks.corpora import CorpusBenchmark
 from palimpsest.benchmarks.muse.dataset import MuseSource
 from palimpsest.benchmarks.muse.splits import is_split, number, predecessor
 from palimpsest.errors import UserError

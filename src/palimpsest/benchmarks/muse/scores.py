@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from palimpsest.benchmarks.muse.privacy import auc_interval, membership_auc, priv_leak, priv_leak_interval
 from palimpsest.errors import UserError
 from palimpsest.evaluation.items import count_unicode
 from palimpsest.evaluation.metric import Against, Best, Metric, Scoring, score
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
+from palimpsest.metrics.privacy import auc_interval, membership_auc, priv_leak, priv_leak_interval
 from palimpsest.metrics.spread import Array, mean
 
 # The metric of each set that is a mean ROUGE-L F1 in percent.

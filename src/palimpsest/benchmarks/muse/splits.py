@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from palimpsest.benchmarks.documents import FORGET
+from palimpsest.benchmarks.corpora import FORGET
 from palimpsest.errors import UserError
 
 _SPLIT = re.compile(r"(scale|request)([1-9][0-9]*)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from palimpsest.benchmarks.muse.privacy import min_k_loss
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
 from palimpsest.errors import UserError
+from palimpsest.evaluation.cutting import alike_long, cut_answer
 from palimpsest.evaluation.generation import continue_texts
 from palimpsest.evaluation.items import ROUGE_WORDS
+from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.metrics.rouge import rouge_l_f, words_for
 from palimpsest.models.limits import check_items, check_prompts
 from palimpsest.models.scoring import score
@@ -43,8 +43,6 @@ SCHEMA = pa.schema(
         ("min_k_loss", pa.float64()),
     ]
 )
-# After its answer, a model continues like the few-shot examples: with a blank line and the next question.
-_ANSWER_ENDS = [re.compile(end) for end in (r"\n[^\S\n]*\n", r"\nQuestion", r"Question:")]
 
 
 @dataclass(frozen=True)
@@ -118,17 +116,6 @@ def compared(suite: MuseSuite, data: Path) -> dict[str, Sequence[Text]]:
     return {name: read_rows(data / f"{name}.jsonl", Text)[: suite.max_items] for name in ("forget", "retain")}
 
 
-def alike_long(encoder: PromptEncoder, prompt: str, truth: str, generation: str, most: int) -> tuple[str, str]:
-    """Return the true and the generated continuation, cut to `most` tokens and to the same number of tokens.
-
-    With different lengths, even a perfect recital would lose recall or precision.
-    """
-    expected = _ids_behind(encoder, prompt, truth)[:most]
-    said = _ids_behind(encoder, prompt, generation)[: len(expected)]
-    decode = encoder.tokenizer.decode
-    return str(decode(expected, skip_special_tokens=True)).strip(), str(decode(said, skip_special_tokens=True)).strip()
-
-
 def knowledge_prompt(examples: Sequence[Pair], question: str) -> str:
     """Return a question after few-shot examples.
 
@@ -136,15 +123,6 @@ def knowledge_prompt(examples: Sequence[Pair], question: str) -> str:
     """
     shown = "".join(f"Question: {row.question}\nAnswer: {row.answer}\n\n" for row in examples)
     return f"{shown}Question: {question}\nAnswer:"
-
-
-def cut_answer(text: str, answer: str) -> str:
-    """Return the generated text before a blank line or the next question; it is empty if the text begins with one.
-
-    A separator that the right answer itself contains does not end the text, or the right answer would be truncated.
-    """
-    ends = [found.start() for end in _ANSWER_ENDS if not end.search(answer) and (found := end.search(text))]
-    return text[: min(ends, default=None)].strip()
 
 
 def text_losses(model: Any, encoder: PromptEncoder, texts: Sequence[str], chunk_tokens: int) -> Iterator[list[float]]:
@@ -164,16 +142,6 @@ def _check_texts(model: Any, encoder: PromptEncoder, rows: Sequence[Text], chunk
         if not chunks:
             raise UserError(f"{row.id}: the text has no token that a model could predict")
         check_items(model, [f"{row.id}/{number}" for number in range(len(chunks))], chunks)
-
-
-def _ids_behind(encoder: PromptEncoder, prompt: str, text: str) -> list[int]:
-    """Return the tokens of a continuation, with a space before its first word even if neither part contains it."""
-    given = encoder.opening(prompt)
-    blank = "" if prompt[-1:].isspace() or text[:1].isspace() else " "
-    whole = encoder.opening(prompt + blank + text)
-    if whole[: len(given)] == given:
-        return whole[len(given) :]
-    return encoder.plain(text)
 
 
 def _said(name: str, id: str, prompt: str, answer: str, generation: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from palimpsest.benchmarks.base import Block, Study
-from palimpsest.benchmarks.documents import FORGET, CorpusBenchmark
+from palimpsest.benchmarks.corpora import CorpusBenchmark
 from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.mistakes import known, place
@@ -29,15 +29,6 @@ class WmdpBenchmark(CorpusBenchmark):
     def original_is_base(self) -> bool:
         """Whether the base model is the Original."""
         return self.original == "base"
-
-    @property
-    def split_names(self) -> str:
-        """The name of its only split, for error messages."""
-        return FORGET
-
-    def has_split(self, split: str) -> bool:
-        """Return whether a name is the only split."""
-        return split == FORGET
 
     def check(self, study: Study, block: Block, *at: str | int) -> None:
         """Refuse `original: finetuned` without lessons, and suites that do not contain the tasks of the benchmark."""

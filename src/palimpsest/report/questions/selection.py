@@ -15,12 +15,12 @@ from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import of_block
 from palimpsest.report.study import Block, Values
 from palimpsest.report.style import DASHED, INK, SOFT
-from palimpsest.report.words import MINUS, QUALITY, SCORES, counted, format_score, is_number, joined
-from palimpsest.selection.rule import NAMES
+from palimpsest.report.words import MINUS, QUALITY, counted, format_score, is_number, joined
+from palimpsest.selection.rule import DISTANCES, NAMES
 from palimpsest.selection.settings import Judged, SelectionRule
 
-# What columns and axes are called; the first two are those of questions, the others those of MUSE.
-HEADS = {**SCORES, "privacy": "|PrivLeak|", "knowmem_r": "KnowMem, retain"}
+# What columns and axes are called.
+HEADS = {score: f"{name[:1].upper()}{name[1:]}" for score, name in NAMES.items()}
 DOT: Look = {"linestyle": "", "marker": "o", "color": SOFT, "markersize": 5}
 LABELS: Mapping[str, Look] = {
     "eligible": DOT,
@@ -114,8 +114,9 @@ def _written(value: float, write: Callable[[float], str]) -> str:
 
 
 def _score(score: str, value: float) -> str:
-    """Write a score as in the tables: MUSE scores are percentages, and |PrivLeak| is a distance from 0."""
-    return format_score(score, value) if score in SCORES else f"{abs(value):.1f}"
+    """Write a score as in the tables; one that is a distance has no sign."""
+    distance = DISTANCES[score]
+    return format_score(distance, abs(value)).removeprefix("+") if distance else format_score(score, value)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,15 @@ class CorpusBenchmark(SourcedBenchmark, ABC):
 
     is_corpus: ClassVar = True
 
+    @property
+    def split_names(self) -> str:
+        """The name of the only split, for error messages."""
+        return FORGET
+
+    def has_split(self, split: str) -> bool:
+        """Return whether a name is the only split."""
+        return split == FORGET
+
     def home(self, split: str) -> str:
         """Return the first split."""
         return FORGET

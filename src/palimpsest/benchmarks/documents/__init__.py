@@ -1,0 +1,1 @@
+"""Documents: texts of your own, or questions with answers, to forget."""

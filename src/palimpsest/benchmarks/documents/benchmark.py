@@ -1,0 +1,13 @@
+"""The benchmark of your own documents: what is recited, answered and given away, beside Retrain."""
+
+from typing import ClassVar, Literal
+
+from palimpsest.benchmarks.corpora import CorpusBenchmark
+
+
+class DocumentsBenchmark(CorpusBenchmark):
+    """Your own documents, or questions with answers, judged by their distance from Retrain; the only split is `forget`."""
+
+    suite_kinds: ClassVar = ("documents", "lm-eval")
+    kind: Literal["documents"]
+    """Your own documents, or questions with answers."""

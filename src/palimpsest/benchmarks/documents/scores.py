@@ -1,0 +1,114 @@
+"""The metrics of the suite of documents."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from palimpsest.errors import UserError
+from palimpsest.evaluation.metric import Best, Metric, Scoring
+from palimpsest.metrics.intervals import Interval, bootstrap_interval
+from palimpsest.metrics.privacy import auc_interval, membership_auc
+from palimpsest.metrics.spread import Array, mean
+
+# The items of one model by set; a set without items is missing.
+Sets = Mapping[str, pd.DataFrame]
+COLUMNS = ("set", "id", "generation", "rouge_l", "tokens", "nll", "min_k_loss", "extraction_strength")
+FORGET, RETAIN, HOLDOUT = "forget", "retain", "holdout"
+# The common head of the columns of a set, and what is best in them.
+FORGOTTEN: tuple[str, Best] = ("Forget set\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}Retrain", "nearest Retrain")
+KEPT: tuple[str, Best] = ("Retain set\N{NO-BREAK SPACE}↑", "highest")
+
+
+def read_sets(table: pd.DataFrame, source: object) -> Sets:
+    """Return the items of one model; raises UserError that begins with `source` if a column of the suite is missing."""
+    if missing := next((column for column in COLUMNS if column not in table), None):
+        raise UserError(f"{source}: no column {missing!r}")
+    return {str(name): rows for name, rows in table.groupby("set")}
+
+
+def check_items(sets: Sets, source: object, retrain: Sets, retrain_source: object) -> None:
+    """Raise UserError if a model and Retrain were scored on different chunks or answers."""
+    own, other = (of[FORGET][["id", "tokens"]].to_numpy().tolist() for of in (sets, retrain))
+    if own != other:
+        raise UserError(f"{source}: other items than Retrain in {retrain_source}")
+
+
+def said(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with generated text, with the prompt as the question."""
+    spoken = table[table["generation"].notna()].rename(columns={"prompt": "question"})
+    # A chunk and a question may have the same id.
+    return spoken.assign(id=spoken["set"] + "/" + spoken["id"])
+
+
+def log_probabilities(rows: pd.DataFrame) -> Array:
+    """Return the mean log-probability per token of each item, shape (items,), in nats."""
+    return (-rows["nll"] / rows["tokens"]).to_numpy(dtype=np.float64)
+
+
+def distances(sets: Sets, retrain: Sets) -> Array:
+    """Return how far the log-probability per token of each forget item is from Retrain's, shape (items,), in nats."""
+    return np.abs(log_probabilities(sets[FORGET]) - log_probabilities(retrain[FORGET]))
+
+
+def auc(sets: Sets) -> float | None:
+    """Return the AUC of separating forget from holdout; None without holdout."""
+    return float(membership_auc(*_losses(sets))) if HOLDOUT in sets else None
+
+
+def _losses(sets: Sets) -> tuple[Array, Array]:
+    forget, holdout = (sets[name]["min_k_loss"].to_numpy(dtype=np.float64) for name in (FORGET, HOLDOUT))
+    return forget, holdout
+
+
+def _column(name: str) -> Callable[[pd.DataFrame], Array]:
+    return lambda rows: rows[name].to_numpy(dtype=np.float64)
+
+
+def _probabilities(rows: pd.DataFrame) -> Array:
+    return np.exp(log_probabilities(rows))
+
+
+def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label: str) -> Metric:
+    """Return the mean of one value per item of a set; None if it has no items."""
+
+    def compute(sets: Sets) -> float | None:
+        return mean(values(sets[of]).tolist()) if of in sets else None
+
+    def interval(sets: Sets) -> Interval:
+        return bootstrap_interval(values(sets[of]).tolist())
+
+    return Metric(name, compute, label, *(KEPT if of.endswith(RETAIN) else FORGOTTEN), interval=interval)
+
+
+METRICS = (
+    Metric(
+        "retrain_distance",
+        lambda sets, retrain: mean(distances(sets, retrain).tolist()),
+        "Distance\N{NO-BREAK SPACE}↓",
+        "From Retrain",
+        "nearest 0",
+        needs="retrain",
+        interval=lambda sets, retrain: bootstrap_interval(distances(sets, retrain).tolist()),
+    ),
+    _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall"),
+    _average("extraction_forget", FORGET, _column("extraction_strength"), "Extr. strength"),
+    _average("probability_forget", FORGET, _probabilities, "Probability"),
+    _average("answers_forget", "asked_forget", _column("rouge_l"), "Answers"),
+    Metric("auc_holdout", auc, "AUC, holdout", *FORGOTTEN, interval=lambda sets: auc_interval(*_losses(sets))),
+    _average("recall_retain", "recited_retain", _column("rouge_l"), "Recall"),
+    _average("probability_retain", RETAIN, _probabilities, "Probability"),
+    _average("answers_retain", "asked_retain", _column("rouge_l"), "Answers"),
+)
+SCORING = Scoring[Sets](
+    read=read_sets,
+    metrics=METRICS,
+    check=check_items,
+    examples={
+        "recited_forget": (3, "forget"),
+        "asked_forget": (3, "forget"),
+        "recited_retain": (2, "retain"),
+        "asked_retain": (2, "retain"),
+    },
+    said=said,
+)
