@@ -1,5 +1,6 @@
 """What the shipped studies promise: presets for the models that they are of, and sizes that can decide a claim."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import yaml
 from snakemake.utils import update_config
 
 from palimpsest.benchmarks.tofu.splits import count_forgotten
+from palimpsest.errors import UserError
 from palimpsest.metrics.power import ks_power
+from palimpsest.planning import Plan
 from palimpsest.report.claims import FEWEST
+from palimpsest.study.stages import Artefacts
 from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,3 +85,20 @@ def test_npo_and_simnpo_reach_equally_far() -> None:
     assert npo["learning_rate"] == simnpo["learning_rate"]
     for setting in ("forget_weight", "beta"):
         assert [32 * value for value in npo[setting]] == simnpo[setting]
+
+
+GIVEN = [path.stem for path in STUDIES if "revision: null" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_study_of_published_models_asks_once_for_its_commits_and_then_fits_its_gpu(name: str) -> None:
+    with pytest.raises(UserError, match="for the Hub run `palimpsest pin FILE` once"):
+        study(name)
+    path = ROOT / "config" / "studies" / f"{name}.yaml"
+    config = read(ROOT / "config.yaml")
+    update_config(config, yaml.safe_load(path.read_text(encoding="utf-8").replace("revision: null", f"revision: {'a' * 40}")))
+    pinned = Study(config)
+    assert not Artefacts(pinned).of("base", "finetune")
+    promised = re.search(r"GPU with (\d+) GB", path.read_text(encoding="utf-8"))
+    assert promised
+    assert all(row.gpus(float(promised[1])) == 1 for row in Plan(pinned).rows())
