@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def shown_item(subject: Subject, row: Lesson) -> list[dict[str, Any]]:
     """Return a question with its answer, or the first chunk of a text, in pieces that are alike special or not, label or not."""
     encoder, special = PromptEncoder(subject.tokenizer, subject.used.prompt), special_ids(subject.tokenizer)[0]
-    is_text = isinstance(row, Text)
-    items = encoder.chunks(row.text, subject.used.chunk_tokens) if is_text else [encoder.encode(row.question, [row.answer])]
-    item = items[0] if items else Encoded([], [[]])
+    if isinstance(row, Text):
+        item = next(iter(encoder.chunks(row.text, subject.used.chunk_tokens)), Encoded([], [[]]))
+    else:
+        item = encoder.encode(row.question, [row.answer])
     ids = [*item.prompt, *item.answers[0]]
     # A special token is a piece of its own, told by its place.
     kinds = [(id in special, place >= len(item.prompt), place * (id in special)) for place, id in enumerate(ids)]
