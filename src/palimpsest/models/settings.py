@@ -11,7 +11,6 @@ from palimpsest.training.settings import LoraSettings, TrainSettings
 
 MIXED, EIGHT_BIT = "bf16-mixed", "adamw-8bit"
 Optimizer = Literal["adamw", "adamw-8bit"]
-DAY = r"^\d{4}-\d{2}-\d{2}$"
 # The size of a model that the workflow makes.
 Layers = Annotated[int, Field(ge=1, le=256)]
 Width = Annotated[int, Field(ge=8, le=8192)]
@@ -48,7 +47,7 @@ class PromptSettings(Settings):
     """System message of a chat; null: none, so that the chat template's own default applies."""
     variables: Annotated[dict[str, Any], AfterValidator(_json)] = {}
     """Variables of the chat template by name, such as `enable_thinking: false` or `date_string: 26 Jul 2024`."""
-    date: Annotated[str, Field(pattern=DAY), AfterValidator(_day)] | None = None
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)] | None = None
     """The day, YYYY-MM-DD, that a chat template prints as today's; null: a template that prints it is rejected."""
 
     @model_validator(mode="after")
