@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from palimpsest.benchmarks.tofu.splits import SplitSettings, split_authors
 from palimpsest.data.rows import Question
-from palimpsest.data.splits import halves
+from palimpsest.data.splits import halves, spread
 from palimpsest.errors import UserError
 
 
@@ -93,3 +93,9 @@ def test_halves_are_the_rows_in_their_order_cut_in_the_middle(values: list[int])
     first, second = halves(values)
     assert first + second == values
     assert len(first) - len(second) in (0, 1)
+
+
+def test_a_few_rows_are_taken_from_the_whole_set() -> None:
+    assert spread(range(10), 3) == [0, 3, 6]
+    assert spread(range(4), 9) == spread(range(4), None) == [0, 1, 2, 3]
+    assert spread([], 3) == spread(range(4), 0) == []

@@ -153,6 +153,14 @@ def test_a_limit_takes_items_from_the_whole_set(tokenizer: Any, tmp_path: Path) 
     assert [[row.id for row in rows] for rows in compared(two, data).values()] == [["t0", "t1"], ["guide"]]
 
 
+def test_blanks_are_learnt_but_not_recited(tokenizer: Any, tmp_path: Path) -> None:
+    data = data_in(tmp_path / "data", forget=[Text(id="letter", text=LETTER + "\n" * 40)])
+    log = measure(Subject(fresh(tokenizer, 1), tokenizer, USED), SUITE, data, tmp_path)
+    recited, scored = (of_set(log, name) for name in ("recited_forget", "forget"))
+    assert 0 < len(recited) < len(scored)
+    assert all(row["answer"] and math.isfinite(row["rouge_l"]) for row in recited)
+
+
 def item(name: str, id: str, nll: float, min_k: float = 1.0, strength: float = 0.0) -> dict[str, Any]:
     return {"set": name, "id": id, "tokens": 4, "nll": nll, "min_k_loss": min_k, "extraction_strength": strength}
 

@@ -6,6 +6,8 @@ import pytest
 from question_example import PLACE, answered, evidence, methods, panels, question
 from report_example import block, numbers
 
+from palimpsest.report.questions.selection import _score
+
 RULE = {
     "maximise": "forget_quality",
     "keep": 0.9,
@@ -166,3 +168,17 @@ def test_the_runs_of_the_selected_trial_say_how_many_others_are_as_good(tmp_path
     # beta-3 reaches 0.2 at most, and beta-4 keeps too little utility.
     assert "(and how many eligible trials reach into it): NPO 0.30 to 0.50 (2 of 4)." in text
     assert "Range of" not in told(tmp_path / "one", rows, {"npo": {"seeds": [0]}})
+
+
+@pytest.mark.parametrize(
+    ("score", "value", "text"),
+    [
+        ("forget_quality", 0.012, "0.012"),
+        ("privacy", -20.24, "20.2"),
+        ("knowmem_r", 46.0, "46.0"),
+        ("distance", -0.5, "0.500"),
+        ("probability_retain", 0.9, "0.900"),
+    ],
+)
+def test_a_score_is_written_as_in_the_tables_and_a_distance_without_a_sign(score, value, text):
+    assert _score(score, value) == text

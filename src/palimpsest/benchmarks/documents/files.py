@@ -40,7 +40,9 @@ def read_documents(folder: Path, column: str) -> DocumentsData:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; source.path must name a folder with {FORGET}/ and {RETAIN}/")
-    sets = {name: _read_set(folder, name, column) for name in (FORGET, RETAIN, HOLDOUT) if _is_given(folder, name)}
+    if missing := next((name for name in (FORGET, RETAIN) if not (folder / name).is_dir()), None):
+        raise UserError(f"{folder / missing}: there is no such folder; required: {FORGET}/ and {RETAIN}/, each with {READ} files")
+    sets = {name: _read_set(folder, name, column) for name in (FORGET, RETAIN, HOLDOUT) if (folder / name).is_dir()}
     rows = list(chain.from_iterable(sets.values()))
     if other := next((row for row in rows if type(row) is not type(rows[0])), None):
         one, two = (f"{row.id} is {'a text' if isinstance(row, Text) else 'a question'}" for row in (rows[0], other))
@@ -51,14 +53,6 @@ def read_documents(folder: Path, column: str) -> DocumentsData:
     data = DocumentsData(sets[FORGET], sets[RETAIN], sets.get(HOLDOUT, []), questions, origin)
     overlap = settle(str(folder), find_faults(data), find_doubts(data), published=False)
     return replace(data, origin=origin | ({"overlap": overlap} if overlap else {}))
-
-
-def _is_given(folder: Path, name: str) -> bool:
-    if (folder / name).is_dir():
-        return True
-    if name == HOLDOUT:
-        return False
-    raise UserError(f"{folder / name}: there is no such folder; required: {FORGET}/ and {RETAIN}/, each with {READ} files")
 
 
 def _read_set(folder: Path, name: str, column: str) -> list[Text | Pair]:

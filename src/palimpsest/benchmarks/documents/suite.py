@@ -74,6 +74,7 @@ def _items(subject: Subject, rows: Sequence[Lesson], most: int | None) -> list[t
 
 
 def _recite(subject: Subject, suite: DocumentsSuite, name: str, items: Sequence[tuple[str, Encoded]]) -> Iterator[dict[str, Any]]:
+    """Yield the continuation of each chunk, unless the true one is blank and cannot be compared."""
     encoder, most = PromptEncoder(subject.tokenizer, subject.used.prompt), suite.verbatim_tokens
     chunks = [[*item.prompt, *item.answers[0]] for _, item in items]
     prompts = [chunk[: min(suite.prompt_tokens, (len(chunk) + 1) // 2)] for chunk in chunks]
@@ -82,7 +83,8 @@ def _recite(subject: Subject, suite: DocumentsSuite, name: str, items: Sequence[
     for (id, _), chunk, given, text in zip(items, chunks, prompts, recited, strict=True):
         prompt, truth = (str(subject.tokenizer.decode(ids, skip_special_tokens=True)) for ids in (given, chunk[len(given) :]))
         truth, said = alike_long(encoder, prompt, truth, text, most)
-        yield _said(name, id, prompt, truth, said) | {"rouge_l": rouge_l_f(said, truth)}
+        if truth:
+            yield _said(name, id, prompt, truth, said) | {"rouge_l": rouge_l_f(said, truth)}
 
 
 def _answer(subject: Subject, suite: DocumentsSuite, name: str, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
