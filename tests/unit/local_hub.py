@@ -14,7 +14,7 @@ NOBODY = "http://127.0.0.1:9"
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """Data sets by name, each a revision and its folder; with `error` it refuses everything by that code.
+    """Data sets and models by name, each a commit and its folder; with `error` it refuses everything by that code.
 
     `commits` are those of branches, by the path of their page below /api.
 
@@ -26,8 +26,12 @@ class Hub(http.server.ThreadingHTTPServer):
         data_sets: dict[str, tuple[str, Path]],
         error: tuple[int, str] | None = None,
         commits: dict[str, str] | None = None,
+        models: dict[str, tuple[str, Path]] | None = None,
     ) -> None:
-        self.data_sets, self.error, self.fetched, self.commits = data_sets, error, set[str](), commits or {}
+        self.error, self.fetched, self.commits = error, set[str](), commits or {}
+        # By the path of their files; that of their page is below /api/datasets or /api/models.
+        self.pages = {f"/datasets/{name}": (f"/api/datasets/{name}", *of) for name, of in data_sets.items()}
+        self.pages |= {f"/{name}": (f"/api/models/{name}", *of) for name, of in (models or {}).items()}
         self.cut, self.hanging, self.closing = set[str](), set[str](), threading.Event()
         super().__init__(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -49,19 +53,19 @@ class Answer(http.server.BaseHTTPRequestHandler):
             return self.send(status, b"{}", body=body, headers={"X-Error-Code": code, "X-Error-Message": f"{code} it is"})
         if commit := self.server.commits.get(path.removeprefix("/api/")):
             return self.send_json({"id": "org/name", "sha": commit}, body=body)
-        for repo, (revision, folder) in self.server.data_sets.items():
+        for place, (page, revision, folder) in self.server.pages.items():
             found = sorted(file for file in folder.rglob("*") if file.is_file())
             files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
-            if path == f"/api/datasets/{repo}/revision/{revision}":
+            if path in (page, f"{page}/revision/{revision}"):
                 siblings = [{"rfilename": name} for name in files]
-                return self.send_json({"id": repo, "sha": revision, "siblings": siblings}, body=body)
-            if path.startswith(f"/api/datasets/{repo}/tree/{revision}"):
+                return self.send_json({"id": place[1:], "sha": revision, "siblings": siblings}, body=body)
+            if path.startswith(f"{page}/tree/{revision}"):
                 tree = [
                     {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
                     for name, content in files.items()
                 ]
                 return self.send_json(tree, body=body)
-            name = path.removeprefix(f"/datasets/{repo}/resolve/{revision}/")
+            name = path.removeprefix(f"{place}/resolve/{revision}/")
             if name in files:
                 self.server.fetched.add(name)
                 etag = f'"{hashlib.sha1(files[name]).hexdigest()}"'
