@@ -178,7 +178,9 @@ def test_what_cannot_be_edited_is_one_line(text: str, line: str, capsys: pytest.
 
 
 def test_what_is_no_repository_is_left_to_the_check_of_the_study(capsys: pytest.CaptureFixture[str]) -> None:
-    text = "models: [{name: [x]}, {tiny: {kind: tiny}}]\nsources: main\nsuites: {a: {datasets: {b: [c]}}}\nother: {name: org/large}\n"
+    text = (
+        "models: [{name: [x]}, {a: {kind: tiny}}]\nsources: main\nsuites: {a: {datasets: {b: [c]}}}\nother: {name: org/large}\n"
+    )
     Path("config.yaml").write_text(text)
     assert pin() == 0
     assert capsys.readouterr().out == "config.yaml: every repository has its commit\n"
