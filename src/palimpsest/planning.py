@@ -190,6 +190,28 @@ def activation_bytes(size: Size, precision: str, tokens: int, *, checkpointing: 
     return kept + 3 * 4 * tokens * size.vocabulary
 
 
+def training_memory(size: Size, used: UsedSettings, tokens: int, *, partly: bool = False) -> Memory:
+    """Return the memory of training with this many tokens per pass; `partly` means the training of three layers (RMU)."""
+    # Their down-projections, a quarter of a layer each.
+    trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
+    kept = activation_bytes(size, used.precision, tokens, checkpointing=used.gradient_checkpointing)
+    if used.optimizer == EIGHT_BIT and used.precision == "bf16" and not (used.lora or partly):
+        # Activations are gone when the weights are updated.
+        kept = max(kept, rounding_bytes(size))
+    gathered = weight_bytes(size, used.precision, frozen=True)
+    # Autocast keeps its copy of the weights until the backward pass has read it, and with checkpointing none.
+    cast = gathered if used.precision == MIXED and not used.gradient_checkpointing else 0
+    loaded = weight_bytes(size, used.precision)
+    # Adapters are in fp32 in any precision.
+    precision = "fp32" if used.lora else used.precision
+    held = training_bytes(replace(size, parameters=trained) if used.lora else size, precision, trained, used.optimizer)
+    held += loaded if used.lora else 0
+    checkpoint = held - trained * weight_bits(precision) / 8
+    # 8-bit moments cannot be sharded.
+    shared = 0.0 if used.optimizer == EIGHT_BIT else held
+    return Memory(shared, held - shared + kept, loaded, gathered, cast, checkpoint)
+
+
 def adapter_parameters(size: Size, lora: LoraSettings) -> float:
     """Return the approximate number of adapter parameters: four layers of width x width, three of width x 2.7 widths."""
     return size.layers * lora.rank * size.width * (4 * 2 + 3 * 3.7)
@@ -336,25 +358,8 @@ class Plan:
         used, size = self._used(node.of.model), self.size(node.of.model)
         if training.max_steps:
             tokens = min(tokens, training.max_steps * training.batch_size * self._item(node) * sides)
-        # Three layers are usual: their down-projections, a quarter of a layer each.
-        trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
-        kept = activation_bytes(size, used.precision, training.tokens_per_pass, checkpointing=used.gradient_checkpointing)
-        if used.optimizer == EIGHT_BIT and used.precision == "bf16" and not (used.lora or partly):
-            # Activations are gone when the weights are updated.
-            kept = max(kept, rounding_bytes(size))
         holds = "training of adapters" if used.lora else "training of three layers" if partly else "training"
-        gathered = self._frozen(node)
-        # Autocast keeps its copy of the weights until the backward pass has read it, and with checkpointing none.
-        cast = gathered if used.precision == MIXED and not used.gradient_checkpointing else 0
-        loaded = weight_bytes(size, used.precision)
-        # Adapters are in fp32 in any precision.
-        precision = "fp32" if used.lora else used.precision
-        held = training_bytes(replace(size, parameters=trained) if used.lora else size, precision, trained, used.optimizer)
-        held += loaded if used.lora else 0
-        checkpoint = held - trained * weight_bits(precision) / 8
-        # 8-bit moments cannot be sharded.
-        shared = 0.0 if used.optimizer == EIGHT_BIT else held
-        memory = Memory(shared, held - shared + kept, loaded, gathered, cast, checkpoint)
+        memory = training_memory(size, used, training.tokens_per_pass, partly=partly)
         return holds, memory, Work(train_operations(size, used, tokens))
 
     def _frozen(self, node: Node) -> float:

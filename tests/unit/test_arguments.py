@@ -37,7 +37,7 @@ PARSED = {
     "palimpsest.stages": lambda: importlib.import_module("palimpsest.contract.job")._parse("scores"),
     **{
         f"scripts/{name}": lambda name=name: runpy.run_path(str(ROOT / "scripts" / f"{name}.py"), run_name="__main__")
-        for name in ("audit_dependencies", "benchmark", "images", "lock_environments", "plan", "scale")
+        for name in ("audit_dependencies", "benchmark", "gpu_check", "images", "lock_environments", "plan", "scale")
     },
 }
 
