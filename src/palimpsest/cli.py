@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
@@ -10,13 +11,15 @@ from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
 from palimpsest.evaluating import add_evaluate
 from palimpsest.output import unread_output
+from palimpsest.study.commands import add_looks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; user errors print one line and exit with 2, like wrong arguments."""
     parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
+    parser.add_argument("--version", action="version", version=f"palimpsest {version('palimpsest')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_evaluate, _add_score, _add_pin, _add_plan, add_audit):
+    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_audit):
         add(commands)
     with unread_output():
         args = parser.parse_args(arguments)

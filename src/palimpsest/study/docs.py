@@ -50,6 +50,9 @@ any job starts, and Snakemake exits with code 2.
   from the start model, and the gradient weights. Without suites and attacks the block keeps no model; trials are made this way.
 - **Repositories of the Hub** have a commit, so that a study stays the same. `palimpsest pin FILE` looks up the commit of each
   model, tokenizer and data set of a config whose revision is a branch, a tag, null or missing, and writes it into the file.
+- **Commands.** `palimpsest validate --configfile FILE` checks a config and names file and line of an error; `palimpsest show
+  tofu/forget10/tiny/simnpo` prints the resolved settings of a variant and the line that each comes from; `palimpsest list` names
+  methods, metrics, attacks, benchmarks and shipped studies.
 - **Reruns.** A changed setting reruns exactly the steps that depend on it; `resources`, names and descriptions change no model.
 """
 
