@@ -238,7 +238,7 @@ def test_questions_are_evaluated_to_the_same_bytes_with_any_number_of_processes(
         "lm-eval": {"kind": "lm-eval", "tasks": [CHOICE, SAID, READ], "limit": 40},
     }
     files = evaluated((1, 2, 5), questions, suites, {}, model="base", split="split")
-    assert files.keys() == {"tofu/items.parquet", "lm-eval/items.parquet"}
+    assert files.keys() == {"prompt.parquet", "tofu/items.parquet", "lm-eval/items.parquet"}
     assert len(table(questions / "eval-1" / "tofu" / "items.parquet")) > 2 * 64
     numbers = {(row["task"], row["metric"]) for row in table(questions / "eval-1" / "lm-eval" / "items.parquet")}
     assert set(METRICS.items()) <= numbers
@@ -247,7 +247,7 @@ def test_questions_are_evaluated_to_the_same_bytes_with_any_number_of_processes(
 def test_texts_are_evaluated_to_the_same_bytes_with_any_number_of_processes(texts: Path) -> None:
     """Most processes have nothing to do."""
     files = evaluated((1, 5), texts, {"muse": SUITE}, USED, model="original", split="data")
-    assert files.keys() == {"muse/items.parquet"}
+    assert files.keys() == {"prompt.parquet", "muse/items.parquet"}
 
 
 def test_references_are_the_same_bytes_with_any_number_of_processes(root: Path) -> None:

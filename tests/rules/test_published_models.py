@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from checkout import Checkout
-from test_pretrained import make_model
-from transformers import LlamaConfig, LlamaForCausalLM
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 from chat_families import tokenizer_of
+from checkout import Checkout
 from local_hub import Hub, serving
+from test_pretrained import make_model
 from tofu_example import make_files, write_files
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from palimpsest.benchmarks.tofu.sources.hub import HubSource
 from palimpsest.study.files import read_configs

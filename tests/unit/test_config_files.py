@@ -13,6 +13,7 @@ import yaml
 from example_study import CONFIG, changed
 from hypothesis import given
 from hypothesis import strategies as st
+from pinned import read_pinned
 from snakemake.utils import update_config
 
 from palimpsest.errors import UserError
@@ -272,9 +273,7 @@ def test_all_that_a_shipped_study_says_applies_and_so_does_all_that_it_is_writte
         Path("data", folder).mkdir(parents=True)
     base = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     config = copy.deepcopy(base)
-    layer = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if path.stem == "wmdp-bio":
-        layer["sources"]["wmdp-bio"]["gated_revision"] = "0" * 40
+    layer = read_pinned(path)
     update_config(config, copy.deepcopy(layer))
     study = Study(config)
     check_applied(study, read_layers([ROOT / "config.yaml"], [path], []))

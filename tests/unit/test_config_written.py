@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pinned import read_pinned
 from snakemake.utils import update_config
 from test_config_corpus import MUSE
 from test_config_corpus import config as texts
@@ -39,9 +40,7 @@ def shipped() -> dict[str, dict[str, Any]]:
     found = {"default": base}
     for path in sorted(ROOT.glob("config/*/*.yaml")):
         config = copy.deepcopy(base)
-        update_config(config, yaml.safe_load(path.read_text(encoding="utf-8")))
-        if path.stem == "wmdp-bio":
-            config["sources"]["wmdp-bio"]["gated_revision"] = "0" * 40
+        update_config(config, read_pinned(path))
         found[f"{path.parent.name}/{path.stem}"] = config
     return found
 

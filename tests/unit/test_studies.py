@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pinned import read_pinned
 from snakemake.utils import update_config
 
 from palimpsest.benchmarks.tofu.splits import count_forgotten
@@ -96,7 +97,7 @@ def test_a_study_of_published_models_asks_once_for_its_commits_and_then_fits_its
         study(name)
     path = ROOT / "config" / "studies" / f"{name}.yaml"
     config = read(ROOT / "config.yaml")
-    update_config(config, yaml.safe_load(path.read_text(encoding="utf-8").replace("revision: null", f"revision: {'a' * 40}")))
+    update_config(config, read_pinned(path))
     pinned = Study(config)
     assert not Artefacts(pinned).of("base", "finetune")
     promised = re.search(r"GPU with (\d+) GB", path.read_text(encoding="utf-8"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from palimpsest.errors import UserError
-from palimpsest.models.loading import load_tokenizer, open_model, refused, save_model
+from palimpsest.models.loading import ADAPTER, load_tokenizer, open_model, refused, save_model
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -25,7 +26,8 @@ def merge_adapter(adapter: Path, over: Path, out: Path) -> None:
         raise UserError(f"{adapter}: an adapter without {WEIGHTS}, the only format that is read")
     model = open_model(over, torch.float32, "cpu")
     with refused(adapter):
-        config = PeftConfig.from_pretrained(str(adapter))
+        settings = json.loads((adapter / ADAPTER).read_text(encoding="utf-8"))
+        config = PeftConfig.from_peft_type(**settings)  # type: ignore[no-untyped-call]
         if not isinstance(config, LoraConfig):
             raise UserError(f"{adapter}: an adapter of type {config.peft_type}; only LoRA adapters can be merged")
         adapted = get_peft_model(model, config)
