@@ -253,11 +253,11 @@ def test_sigterm_in_the_middle_of_training_saves_a_checkpoint(root: Path) -> Non
     assert (root / "original" / "manifest.json").read_bytes() == undisturbed
 
 
-def test_a_checkpoint_of_other_settings_is_not_resumed(root: Path) -> None:
-    """The scratch folder is named by all that the stage depends on."""
-    stage, spec, inputs, out = finetune()
+def test_a_checkpoint_of_other_settings_or_of_another_artefact_is_not_resumed(root: Path) -> None:
+    """The scratch folder is named by all that the stage depends on, and by the artefact's place: two may be made at once."""
+    stage, spec, inputs, first = finetune()
     names = set()
-    for change in ({}, {"learning_rate": 0.002}):
+    for change, out in (({}, first), ({"learning_rate": 0.002}, first), ({}, "elsewhere")):
         changed = {**spec, "training": {**spec["training"], **change}}
         often = environment(root, PALIMPSEST_CHECKPOINT_SECONDS="0")
         process = forked.start(command(root, stage, changed, inputs, out), often)
@@ -265,7 +265,7 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(root: Path) -> None:
             names.update(path.name for path in (root / "scratch").glob("*"))
             time.sleep(0.01)
         assert process.wait() == 0
-    assert len(names) == 2
+    assert len(names) == 3
 
 
 def test_references_of_other_questions_are_refused(ready: Path) -> None:

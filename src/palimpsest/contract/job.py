@@ -167,8 +167,9 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     record = processes.main_value(inherited)
 
     out: Path = args.out.parent
-    # The scratch folder is named after spec, code and inputs, so a checkpoint of other settings or code is never resumed.
-    key = sha256_text(canonical_json([name, raw, code, hashes]))
+    # The scratch folder is named after spec, code and inputs, so a checkpoint of other settings or code is never resumed, and
+    # after the artefact's place, because two artefacts may have the same content.
+    key = sha256_text(canonical_json([name, raw, code, hashes, os.path.relpath(out, args.scratch)]))
     scratch = args.scratch / key[:32]
     place = workplace(out, scratch) if processes.is_main() else side_place(scratch / f"process-{processes.rank()}")
     with place as partial:
