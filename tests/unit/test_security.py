@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import pickle
 import re
@@ -22,7 +23,7 @@ from palimpsest.report.report import write_report
 from palimpsest.study.rules import Rule
 from palimpsest.study.stages import STAGES, Artefacts
 from palimpsest.study.study import Study
-from palimpsest.training.safe_loading import load_checkpoint
+from palimpsest.training.safe_loading import Known, load_checkpoint
 from poison import Poison
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "palimpsest"
@@ -154,6 +155,16 @@ def test_a_value_in_a_checkpoint_is_plain_or_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="bad: not a whole checkpoint of a training"):
         load_checkpoint({"weights": torch.zeros(2), "rate": 0.0}, tmp_path / "bad")
     assert not (tmp_path / "proof").exists()
+
+
+def test_of_a_checkpoint_getattr_gives_members_of_enumerations_alone() -> None:
+    """Some versions of Python pickle a member as getattr(class, name)."""
+    # protocol 0: a global, the arguments as a tuple, a call
+    member = b"cbuiltins\ngetattr\n(ctorch.distributed.checkpoint.metadata\n_MEM_FORMAT_ENCODING\nVTORCH_CHANNELS_LAST\ntR."
+    assert Known(io.BytesIO(member)).load().name == "TORCH_CHANNELS_LAST"
+    for wrong in (member.replace(b"VTORCH_CHANNELS_LAST", b"V__class__"), member.replace(b"_MEM_FORMAT_ENCODING", b"Metadata")):
+        with pytest.raises(pickle.UnpicklingError, match="getattr of"):
+            Known(io.BytesIO(wrong)).load()
 
 
 @pytest.mark.parametrize("content", [b"", b"cut", pickle.dumps({"a": 1})[:-3]])

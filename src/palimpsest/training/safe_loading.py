@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,20 @@ class Planner(DefaultLoadPlanner):
         super().load_bytes(read_item, value)
 
 
+def _member(of: Any, name: str) -> Any:
+    """Return a member of an enumeration, which Python 3.11.2 and others pickle as getattr(class, name)."""
+    if not (isinstance(of, type) and issubclass(of, Enum) and name in of.__members__):
+        raise pickle.UnpicklingError(f"it names getattr of {of!r}, which no checkpoint has")
+    return of[name]
+
+
 class Known(pickle.Unpickler):
     """Construct only the classes of a table of contents."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a known class; raises UnpicklingError for others."""
+        if (module, name) == ("builtins", "getattr"):
+            return _member
         if (module, name) not in KNOWN:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which no checkpoint has")
         return super().find_class(module, name)
