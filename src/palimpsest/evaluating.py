@@ -44,18 +44,18 @@ def add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from palimpsest.names import ModelId
-    from palimpsest.study.files import BASE, on_top, read_configs
+    from palimpsest.study.files import BASE, over_base, read_configs
     from palimpsest.study.stages import Artefacts, evaluation_of
     from palimpsest.study.study import Study
 
     if not BASE.is_file():
         raise UserError(f"{BASE}: missing: run this command in a checkout of Palimpsest")
-    files = on_top([BASE], args.configfile)
-    overlay = overlay_of(args, read_configs([BASE, *files]))
+    files = over_base(args.configfile)
+    overlay = overlay_of(args, read_configs(files))
     path = Path(args.results, OVERLAY)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(overlay, sort_keys=False), encoding="utf-8")
-    study = Study(read_configs([BASE, *files, path]))
+    study = Study(read_configs([*files, path]))
     (block,) = overlay["blocks"]
     place = ModelId(args.benchmark, args.split, block["models"][0], 0)
     made = [Artefacts(study).manifest(evaluation_of(place.of(name))) for name in block["checkpoints"]]

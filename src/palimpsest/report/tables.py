@@ -13,7 +13,7 @@ import pandas as pd
 
 from palimpsest.evaluation.metric import Best, Metric
 from palimpsest.methods import list_methods
-from palimpsest.names import DEFAULT, RETRAIN, SELECTED
+from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN, SELECTED
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.imported import Imported
 from palimpsest.report.names import model_label, model_order
@@ -136,6 +136,10 @@ class Table:
         """Return the mean that stands for a method in a column, if it is there."""
         row = self.standing.get(method)
         return row.cells[key].mean if row and key in row.cells else None
+
+    def levels(self, key: str) -> dict[str, float]:
+        """Return the means of Retrain and Original in a column, as far as they are there."""
+        return {role: level for role in (RETRAIN, ORIGINAL) if (level := self.value(role, key)) is not None}
 
     def by_seed(self, method: str, key: str) -> pd.Series:
         """Return the values of a method in a column, indexed by seed; empty if it has none."""

@@ -107,11 +107,11 @@ def _validate(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> tuple[Study, dict[tuple[str | int, ...], str]]:
     """Return the study of a config and the places of its keys; raises UserError with file and line."""
-    from palimpsest.study.files import BASE, on_top, read_configs
+    from palimpsest.study.files import over_base, read_configs
     from palimpsest.study.origins import find_places, locate
     from palimpsest.study.study import Study
 
-    paths = [BASE, *on_top([BASE], args.configfile)]
+    paths = over_base(args.configfile)
     config, places = read_configs(paths), find_places(paths)
     try:
         return Study(config), places

@@ -64,6 +64,11 @@ def read_layers(named: Iterable[Path], given: Iterable[Path], arguments: Iterabl
     return [*(Layer(path.name, read_file(path)) for path in given), *_read_arguments(arguments)]
 
 
+def over_base(given: Iterable[Path]) -> list[Path]:
+    """Return the base and the files that are merged over it; raises UserError as `on_top` does."""
+    return [BASE, *on_top([BASE], given)]
+
+
 def read_configs(paths: Iterable[Path]) -> dict[str, Any]:
     """Return configs merged as Snakemake merges them; raises UserError as `read_file` does."""
     from snakemake.utils import update_config

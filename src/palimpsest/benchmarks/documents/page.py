@@ -36,8 +36,7 @@ class Documents(Found):
         for metric, title in NAMES.items():
             points = points_of(self.table, metric)
             if not points.empty:
-                levels = {role: level for role in (RETRAIN, ORIGINAL) if (level := self.table.value(role, metric)) is not None}
-                yield Panel("dots", points, title, Axis(zero=True), levels=levels)
+                yield Panel("dots", points, title, Axis(zero=True), levels=self.table.levels(metric))
 
     def facts(self) -> Iterator[str]:
         """Yield which models are nearest to Retrain, which still know or over-forgot the forget set, and how much each keeps."""
@@ -70,7 +69,7 @@ QUESTIONS = (
         "Are your documents forgotten?",
         "",
         _find,
-        "Distance from Retrain of every model, and what it recites, answers and finds likely of the forget and the retain set.",
+        "Distance of every model from Retrain; its recall, answers and probabilities on the forget set and the retain set.",
         "Distance: how far the log-probability per token of each chunk or answer of the forget set is from Retrain's, on "
         "average, in nats. Recall: how much of the true continuation of a chunk a model recites (ROUGE-L F1). Extraction "
         "strength: the share of a chunk or answer that it completes word for word. Probability: per token. Answers: how much "

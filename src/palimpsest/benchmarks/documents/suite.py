@@ -12,12 +12,11 @@ import pyarrow as pa
 from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Lesson, Pair, Text, read_lessons, read_rows
 from palimpsest.data.splits import spread
-from palimpsest.evaluation.cutting import alike_long, cut_answer
+from palimpsest.evaluation.cutting import GENERATED, alike_long, cut_answer, generated_row
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.evaluation.items import ROUGE_WORDS
 from palimpsest.metrics.memorisation import extraction_strength
 from palimpsest.metrics.privacy import min_k_loss
-from palimpsest.metrics.rouge import rouge_l_f, rouge_recalls, words_for
+from palimpsest.metrics.rouge import rouge_l_f, rouge_recalls
 from palimpsest.models.encoding import named_items
 from palimpsest.models.limits import check_prompts
 from palimpsest.models.scoring import score
@@ -31,12 +30,7 @@ if TYPE_CHECKING:
 # labels, their summed NLL and Min-K loss in nats, and the extraction strength.
 SCHEMA = pa.schema(
     [
-        ("set", pa.string()),
-        ("id", pa.string()),
-        ("prompt", pa.string()),
-        ("answer", pa.string()),
-        ("generation", pa.string()),
-        (ROUGE_WORDS, pa.string()),
+        *GENERATED,
         ("rouge_l", pa.float64()),
         ("tokens", pa.int64()),
         ("nll", pa.float64()),
@@ -84,7 +78,7 @@ def _recite(subject: Subject, suite: DocumentsSuite, name: str, items: Sequence[
         prompt, truth = (str(subject.tokenizer.decode(ids, skip_special_tokens=True)) for ids in (given, chunk[len(given) :]))
         truth, said = alike_long(encoder, prompt, truth, text, most)
         if truth:
-            yield _said(name, id, prompt, truth, said) | {"rouge_l": rouge_l_f(said, truth)}
+            yield generated_row(name, id, prompt, truth, said) | {"rouge_l": rouge_l_f(said, truth)}
 
 
 def _answer(subject: Subject, suite: DocumentsSuite, name: str, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
@@ -95,12 +89,7 @@ def _answer(subject: Subject, suite: DocumentsSuite, name: str, pairs: Sequence[
     for pair, text in zip(pairs, answers, strict=True):
         said = cut_answer(text, pair.answer)
         rouge = {"rouge_l": rouge_recalls(said, pair.answer).rouge_l}
-        yield _said(name, pair.id, pair.question, pair.answer, said) | rouge
-
-
-def _said(name: str, id: str, prompt: str, answer: str, generation: str) -> dict[str, Any]:
-    said = {"set": name, "id": id, "prompt": prompt, "answer": answer, "generation": generation}
-    return {**said, ROUGE_WORDS: words_for(answer)}
+        yield generated_row(name, pair.id, pair.question, pair.answer, said) | rouge
 
 
 def _score(subject: Subject, sets: dict[str, list[tuple[str, Encoded]]]) -> Iterator[dict[str, Any]]:

@@ -39,7 +39,7 @@ class Corpus(Found):
             points = points_of(self.table, metric)
             if points.empty:
                 continue
-            levels = {role: level for role in (RETRAIN, ORIGINAL) if (level := self.table.value(role, metric)) is not None}
+            levels = self.table.levels(metric)
             greatest, retrain = max(points["x"].max(), *levels.values(), 1.0), levels.get(RETRAIN)
             good = None if retrain is None else (retrain, greatest * 1.1) if metric == KEPT else (0.0, retrain)
             axis = Axis("← remembered      over-forgotten →") if metric == LEAK else Axis(zero=True)

@@ -12,11 +12,10 @@ import pyarrow as pa
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
 from palimpsest.errors import UserError
-from palimpsest.evaluation.cutting import alike_long, cut_answer
+from palimpsest.evaluation.cutting import GENERATED, alike_long, cut_answer, generated_row
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.evaluation.items import ROUGE_WORDS
 from palimpsest.metrics.privacy import min_k_loss
-from palimpsest.metrics.rouge import rouge_l_f, words_for
+from palimpsest.metrics.rouge import rouge_l_f
 from palimpsest.models.limits import check_items, check_prompts
 from palimpsest.models.scoring import score
 from palimpsest.progress import track
@@ -32,12 +31,7 @@ if TYPE_CHECKING:
 # For generated text: the texts and ROUGE in [0, 1]; for scored text: the number of labels and the Min-K loss in nats.
 SCHEMA = pa.schema(
     [
-        ("set", pa.string()),
-        ("id", pa.string()),
-        ("prompt", pa.string()),
-        ("answer", pa.string()),
-        ("generation", pa.string()),
-        (ROUGE_WORDS, pa.string()),
+        *GENERATED,
         ("rouge_l_f", pa.float64()),
         ("tokens", pa.int64()),
         ("min_k_loss", pa.float64()),
@@ -145,5 +139,4 @@ def _check_texts(model: Any, encoder: PromptEncoder, rows: Sequence[Text], chunk
 
 
 def _said(name: str, id: str, prompt: str, answer: str, generation: str) -> dict[str, Any]:
-    said = {"set": name, "id": id, "prompt": prompt, "answer": answer, "generation": generation}
-    return {**said, ROUGE_WORDS: words_for(answer), "rouge_l_f": rouge_l_f(generation, answer)}
+    return generated_row(name, id, prompt, answer, generation) | {"rouge_l_f": rouge_l_f(generation, answer)}
