@@ -254,7 +254,7 @@ def test_sigterm_in_the_middle_of_training_saves_a_checkpoint(root: Path) -> Non
 
 
 def test_a_checkpoint_of_other_settings_or_of_another_artefact_is_not_resumed(root: Path) -> None:
-    """The scratch folder is named by all that the stage depends on, and by the artefact's place: two may be made at once."""
+    """The name of the scratch folder depends on all inputs of the stage and on the artefact's place."""
     stage, spec, inputs, first = finetune()
     names = set()
     for change, out in (({}, first), ({"learning_rate": 0.002}, first), ({}, "elsewhere")):

@@ -50,7 +50,7 @@ def check_needs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, need
 
 
 def _check_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:
-    """Raise UserError if the chat template cannot be used, or if one of the settings changes nothing of what it writes."""
+    """Raise UserError if the chat template cannot be used, or if a setting does not change its text."""
     encoder = PromptEncoder(tokenizer, settings)
     check_items(model, ["the chat template"], [encoder.encode(ASKED, [ASKED])])
     text, named = encoder.written(ASKED), f"{tokenizer.name_or_path or 'the tokenizer'}: prompt"

@@ -116,7 +116,7 @@ def _check_checkpoints(config: Config, block: Block, *at: str | int) -> None:
     known("checkpoint", block.checkpoints, config.checkpoints, *at, "checkpoints")
     where, benchmark = place(*at, "checkpoints"), config.benchmarks[block.benchmark]
     if benchmark.draws_anew:
-        raise UserError(f"{where}: {block.benchmark} is of kind {benchmark.kind}, which makes its own models and takes none")
+        raise UserError(f"{where}: {block.benchmark} is of kind {benchmark.kind}, which trains all its models; leave them out")
     if len(block.splits) > 1 or len(block.models) > 1:
         raise UserError(f"{where}: a checkpoint belongs to one split and one model; put it into a block of its own")
     if not block.suites:

@@ -323,8 +323,8 @@ class Config(Settings):
     reinforcing: dict[str, TrainSettings] = {}
     """How the reinforced model is trained on the forget set, by pattern `benchmark/split/model`, on top of `finetuning`."""
     checkpoints: dict[Name, Weights] = {}
-    """Unlearned models that others made, by name: repositories of the Hub, folders, or LoRA adapters. A block's `checkpoints`
-    says where they are compared. Prompts and precision are those of the block's model."""
+    """Unlearned models that others made, by name: repositories of the Hub, folders, or LoRA adapters. A block
+    lists them under `checkpoints`, and they use the prompt and the precision of its model."""
     references: dict[Name, Reference] = {}
     """Reference models other than the start model, by name."""
     grids: dict[str, Annotated[dict[str, GridValues], Field(min_length=1)]] = {}

@@ -108,7 +108,7 @@ def _repositories(path: Path, text: str, node: yaml.MappingNode, section: str) -
 
 
 def _data_sets(path: Path, text: str, node: yaml.Node) -> Iterator[Unpinned]:
-    """Yield the data sets of an lm-eval suite, each of which is a key with its commit."""
+    """Yield the data sets of an lm-eval suite; in the config, a data set is a key and its commit the value."""
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
         for repo, revision in value.value if key.value == "datasets" and isinstance(value, yaml.MappingNode) else ():
             if isinstance(revision, yaml.ScalarNode) and not re.fullmatch(COMMIT, revision.value):

@@ -10,7 +10,7 @@ ITEMS = 100
 
 
 class DocumentsSuite(Suite):
-    """What a model recites of your documents, what it answers, and how far its log-probabilities are from Retrain's."""
+    """Recall, answers and probabilities of a model on your documents, and its distance from Retrain in log-probabilities."""
 
     aims = (
         Aim("distance", "distance from Retrain", distance="retrain_distance"),

@@ -13,7 +13,8 @@ BYTES_PER_TOKEN = 4
 class DocumentsSource(LocalSource):
     """Your own documents, or questions with answers, from a local folder with `forget/` and `retain/`.
 
-    Optional: `holdout/`, documents like those of `forget/` that no model learns, and `questions.jsonl`, about `forget/`.
+    Two parts are optional: `holdout/` has documents like those in `forget/`, which no model learns, and `questions.jsonl` has
+    questions about `forget/`.
     Files are text (.txt), Markdown (.md), PDF (.pdf, with the extra `palimpsest[pdf]`) or JSON lines (.jsonl).
     """
 
