@@ -21,6 +21,10 @@ PROMPT = pa.schema([("text", pa.string()), ("special", pa.bool_()), ("label", pa
 WEIGHTS = pa.schema([("epoch", pa.int64()), ("id", pa.string()), ("tokens", pa.int64()), ("weight", pa.float64())])
 # The column with the kind of words by which ROUGE compares an answer (`metrics.rouge`).
 ROUGE_WORDS = "rouge_words"
+# The formula of the metrics that count them.
+UNICODE_ITEMS = "number of answers that `rouge_score` cannot read; missing if it reads all"
+# The formula of the metrics that count them.
+UNICODE_ITEMS = "number of answers that `rouge_score` cannot read; missing if it reads all"
 
 
 def keyed(schema: pa.Schema, *keys: str) -> pa.Schema:

@@ -1,5 +1,6 @@
 """Metrics of suites: their declaration, and the scoring of one model's items."""
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
@@ -11,6 +12,10 @@ from palimpsest.metrics.intervals import Interval
 Items = TypeVar("Items")
 Needs = Literal["", "retrain", "other_retrains", "published"]
 Best = Literal["highest", "nearest 0", "nearest Retrain"] | None
+
+
+# Bounds of metrics.
+SHARE, PERCENT, COUNT, NUMBER = (0.0, 1.0), (0.0, 100.0), (0.0, math.inf), (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,14 @@ class Metric:
     """The field of `Against` that the metric compares with; if the field is missing, the metric is left out."""
     interval: Callable[..., Interval] | None = None
     """A function with the arguments of `compute` that returns the 95 % interval over items."""
+    suffixes: Sequence[str] = ()
+    """What `compute` appends to the name, if it returns several numbers."""
+    formula: str = ""
+    """How it is computed, in the symbols of `Scoring.symbols`."""
+    bounds: tuple[float, float] = NUMBER
+    """The least and the greatest possible value."""
+    source: str = ""
+    """Where the formula is from; empty if it is ours."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,8 @@ class Scoring(Generic[Items]):
     read: Callable[[pd.DataFrame, object], Items]
     """Return the items of one model; raises UserError that begins with the second argument if the table is not the suite's."""
     metrics: Sequence[Metric]
+    symbols: str = ""
+    """The symbols of the formulas, for docs/reference/metrics.md."""
     check: Callable[[Items, object, Items, object], None] | None = None
     """Raise UserError if a model and Retrain have different items; arguments: items and source of the model, then of Retrain."""
     examples: Mapping[str, tuple[int, str]] = field(default_factory=dict)

@@ -4,6 +4,8 @@ import pandas as pd
 
 from palimpsest.data.splits import halves
 
+PARTS = ("first_half", "second_half", "shortest", "longest")
+
 
 def forget_parts(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Return the ids in each non-empty part, from a forget set's `id`, `half` and `answer_tokens`; no parts without these
@@ -14,10 +16,5 @@ def forget_parts(rows: pd.DataFrame) -> dict[str, list[str]]:
     if not {"id", "half", "answer_tokens"} <= set(rows):
         return {}
     shortest, longest = halves(rows.sort_values(["answer_tokens", "id"])["id"].tolist())
-    parts = {
-        "first_half": rows.loc[rows["half"] == 1, "id"].tolist(),
-        "second_half": rows.loc[rows["half"] == 2, "id"].tolist(),
-        "shortest": shortest,
-        "longest": longest,
-    }
-    return {name: ids for name, ids in parts.items() if ids}
+    first, second = (rows.loc[rows["half"] == half, "id"].tolist() for half in (1, 2))
+    return {name: ids for name, ids in zip(PARTS, (first, second, shortest, longest), strict=True) if ids}

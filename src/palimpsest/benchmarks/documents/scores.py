@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from palimpsest.errors import UserError
-from palimpsest.evaluation.metric import Best, Metric, Scoring
+from palimpsest.evaluation.metric import COUNT, SHARE, Best, Metric, Scoring
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
+from palimpsest.metrics.memorisation import EXTRACTION
 from palimpsest.metrics.privacy import auc_interval, membership_auc
 from palimpsest.metrics.spread import Array, mean
 
@@ -69,7 +70,7 @@ def _probabilities(rows: pd.DataFrame) -> Array:
     return np.exp(log_probabilities(rows))
 
 
-def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label: str) -> Metric:
+def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label: str, formula: str, source: str = "") -> Metric:
     """Return the mean of one value per item of a set; None if it has no items."""
 
     def compute(sets: Sets) -> float | None:
@@ -78,9 +79,13 @@ def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label:
     def interval(sets: Sets) -> Interval:
         return bootstrap_interval(values(sets[of]).tolist())
 
-    return Metric(name, compute, label, *(KEPT if of.endswith(RETAIN) else FORGOTTEN), interval=interval)
+    column = KEPT if of.endswith(RETAIN) else FORGOTTEN
+    return Metric(name, compute, label, *column, interval=interval, formula=formula, bounds=SHARE, source=source)
 
 
+RECALL = "mean ROUGE-L F1 of the greedy continuation of a chunk, against the true one"
+PROBABILITY = "mean exp(-a)"
+ANSWERS = "mean ROUGE-L recall of the greedy answer"
 METRICS = (
     Metric(
         "retrain_distance",
@@ -90,19 +95,32 @@ METRICS = (
         "nearest 0",
         needs="retrain",
         interval=lambda sets, retrain: bootstrap_interval(distances(sets, retrain).tolist()),
+        formula="mean distance of a from Retrain's a, item by item, in nats",
+        bounds=COUNT,
     ),
-    _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall"),
-    _average("extraction_forget", FORGET, _column("extraction_strength"), "Extr. strength"),
-    _average("probability_forget", FORGET, _probabilities, "Probability"),
-    _average("answers_forget", "asked_forget", _column("rouge_l"), "Answers"),
-    Metric("auc_holdout", auc, "AUC, holdout", *FORGOTTEN, interval=lambda sets: auc_interval(*_losses(sets))),
-    _average("recall_retain", "recited_retain", _column("rouge_l"), "Recall"),
-    _average("probability_retain", RETAIN, _probabilities, "Probability"),
-    _average("answers_retain", "asked_retain", _column("rouge_l"), "Answers"),
+    _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall", RECALL),
+    _average("extraction_forget", FORGET, _column("extraction_strength"), "Extr. strength", **EXTRACTION),
+    _average("probability_forget", FORGET, _probabilities, "Probability", PROBABILITY),
+    _average("answers_forget", "asked_forget", _column("rouge_l"), "Answers", ANSWERS),
+    Metric(
+        "auc_holdout",
+        auc,
+        "AUC, holdout",
+        *FORGOTTEN,
+        interval=lambda sets: auc_interval(*_losses(sets)),
+        formula="probability that the Min-K loss of a forget item is above that of a held-out item",
+        bounds=SHARE,
+        source="MUSE, Sec. 3.1; Min-K: arXiv 2310.16789",
+    ),
+    _average("recall_retain", "recited_retain", _column("rouge_l"), "Recall", RECALL),
+    _average("probability_retain", RETAIN, _probabilities, "Probability", PROBABILITY),
+    _average("answers_retain", "asked_retain", _column("rouge_l"), "Answers", ANSWERS),
 )
 SCORING = Scoring[Sets](
     read=read_sets,
     metrics=METRICS,
+    symbols="`a` is the loss per token of a chunk or an answer: its NLL in nats over its number of tokens. The Min-K loss is the mean of"
+    " the highest losses of its tokens.",
     check=check_items,
     examples={
         "recited_forget": (3, "forget"),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from palimpsest.evaluation.metric import Metric, Scoring
+from palimpsest.evaluation.metric import COUNT, Metric, Scoring
 
 
 def read(table: pd.DataFrame, source: object) -> Mapping[str, float]:
@@ -13,5 +13,14 @@ def read(table: pd.DataFrame, source: object) -> Mapping[str, float]:
     return numbers["kl"].to_dict() | numbers["se"].add_suffix("_se").to_dict()
 
 
-METRICS = (Metric("kl_", lambda distances: distances),)
+METRICS = (
+    Metric(
+        "kl_",
+        lambda distances: distances,
+        suffixes=("CHAIN", "CHAIN_se"),
+        formula="mean KL(true ‖ predicted) per predicted state of the test sequences of a chain, in nats, with standard error",
+        bounds=COUNT,
+        source="SimNPO, App. H",
+    ),
+)
 SCORING = Scoring[Mapping[str, float]](read=read, metrics=METRICS)

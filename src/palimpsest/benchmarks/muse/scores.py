@@ -1,5 +1,6 @@
 """The metrics of the MUSE suite (arXiv 2407.06460, Sec. 3.1)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -7,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from palimpsest.errors import UserError
-from palimpsest.evaluation.items import count_unicode
-from palimpsest.evaluation.metric import Against, Best, Metric, Scoring, score
+from palimpsest.evaluation.items import UNICODE_ITEMS, count_unicode
+from palimpsest.evaluation.metric import COUNT, PERCENT, SHARE, Against, Best, Metric, Scoring, score
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.privacy import auc_interval, membership_auc, priv_leak, priv_leak_interval
 from palimpsest.metrics.spread import Array, mean
@@ -76,7 +77,7 @@ def published_leak_interval(items: MuseItems, published: Mapping[str, float]) ->
     return Interval(*priv_leak(auc_interval(items.members, items.nonmembers), published[AUC]))
 
 
-def _rouge_metrics(name: str, label: str, group: str, best: Best = None) -> tuple[Metric, Metric]:
+def _rouge_metrics(name: str, formula: str, label: str, group: str, best: Best = None) -> tuple[Metric, Metric]:
     """Return the mean ROUGE-L F1 of a set in percent, and the number of answers that `rouge_score` cannot read, if any."""
     metric = ROUGE_METRICS[name]
 
@@ -88,17 +89,52 @@ def _rouge_metrics(name: str, label: str, group: str, best: Best = None) -> tupl
         return Interval(100 * low, 100 * high)
 
     return (
-        Metric(metric, lambda items: 100 * mean(values(items)), label, group, best, interval=interval),
-        Metric(f"{metric}_unicode_items", lambda items: float(items.unicode_words.get(name, 0)) or None),
+        Metric(
+            metric,
+            lambda items: 100 * mean(values(items)),
+            label,
+            group,
+            best,
+            interval=interval,
+            formula=f"100 · mean ROUGE-L F1 {formula}",
+            bounds=PERCENT,
+            source=SOURCE,
+        ),
+        Metric(
+            f"{metric}_unicode_items",
+            lambda items: float(items.unicode_words.get(name, 0)) or None,
+            formula=UNICODE_ITEMS,
+            bounds=COUNT,
+        ),
     )
 
 
+SOURCE = "MUSE, Sec. 3.1"
+CONTINUATION = "of the greedy continuation of a forget text, against the true one, both cut to the same number of tokens"
+ANSWER = "of the few-shot answers to questions about"
 HOLDOUT, LEAK = "Forget set against holdout", "PrivLeak\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}0"
+# An AUC is at least 0.
+LEAKS = (-100.0, math.inf)
 METRICS = (
-    *_rouge_metrics("verbatim", "VerbMem\N{NO-BREAK SPACE}↓", "Forget set"),
-    *_rouge_metrics("knowledge_forget", "KnowMem\N{NO-BREAK SPACE}↓", "Forget set"),
-    *_rouge_metrics("knowledge_retain", "KnowMem\N{NO-BREAK SPACE}↑", "Retain set", "highest"),
-    Metric(AUC, auc, "AUC", HOLDOUT, interval=lambda items: auc_interval(items.members, items.nonmembers)),
+    *_rouge_metrics("verbatim", CONTINUATION, "VerbMem\N{NO-BREAK SPACE}↓", "Forget set"),
+    *_rouge_metrics("knowledge_forget", f"{ANSWER} the forget set", "KnowMem\N{NO-BREAK SPACE}↓", "Forget set"),
+    *_rouge_metrics(
+        "knowledge_retain",
+        f"{ANSWER} retained texts that unlearning never used",
+        "KnowMem\N{NO-BREAK SPACE}↑",
+        "Retain set",
+        "highest",
+    ),
+    Metric(
+        AUC,
+        auc,
+        "AUC",
+        HOLDOUT,
+        interval=lambda items: auc_interval(items.members, items.nonmembers),
+        formula="probability that the Min-K loss of a forget text is above that of a held-out text",
+        bounds=SHARE,
+        source=f"{SOURCE}; Min-K: arXiv 2310.16789",
+    ),
     Metric(
         "privleak",
         lambda items, retrain: priv_leak(auc(items), auc(retrain)),
@@ -110,6 +146,9 @@ METRICS = (
         interval=lambda items, retrain: priv_leak_interval(
             (items.members, retrain.members), (items.nonmembers, retrain.nonmembers)
         ),
+        formula="100 · (AUC - AUC of Retrain) / AUC of Retrain",
+        bounds=LEAKS,
+        source=SOURCE,
     ),
     Metric(
         "privleak_published",
@@ -119,6 +158,9 @@ METRICS = (
         "nearest 0",
         needs="published",
         interval=published_leak_interval,
+        formula="`privleak` against `retrain_auc` of the benchmark",
+        bounds=LEAKS,
+        source=SOURCE,
     ),
 )
 
@@ -131,6 +173,7 @@ def muse_scores(items: MuseItems, retrain: MuseItems | None = None, published_au
 SCORING = Scoring[MuseItems](
     read=read_items,
     metrics=METRICS,
+    symbols="The Min-K loss is the mean of the highest losses of a text's tokens, in nats; `min_k` of the suite is their share.",
     check=check_texts,
     examples={
         "verbatim": (2, "forget"),

@@ -7,6 +7,7 @@ A new metric is one function and one entry of `METRICS`; a metric of another pac
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,10 @@ from palimpsest.benchmarks.tofu.metrics import (
     truth_ratio_distance,
     utility_truth_ratio,
 )
-from palimpsest.evaluation.metric import Against, Best, Metric, Scoring, score
-from palimpsest.metrics.parts import forget_parts
+from palimpsest.evaluation.items import UNICODE_ITEMS
+from palimpsest.evaluation.metric import COUNT, SHARE, Against, Best, Metric, Scoring, score
+from palimpsest.metrics.memorisation import EXTRACTION
+from palimpsest.metrics.parts import PARTS, forget_parts
 from palimpsest.metrics.spread import mean_share
 
 FORGET, RETAIN = ("forget", "retain")
@@ -110,12 +113,28 @@ def _forget_rows(sets: Sets) -> pd.DataFrame:
     return pd.DataFrame() if rows is None else rows
 
 
+PROBABILITY, CHOICE = "mean exp(-a)", "mean exp(-a) / (exp(-a) + sum over k of exp(-w_k))"
+FORGET_RATIO, UTILITY_RATIO = "mean min(x, 1/x)", "mean max(0, 1 - 1/x)"
+ROUGE = "mean ROUGE-L recall of the greedy answer, with stemming"
+PROBABILITY_SOURCE, RATIO_SOURCE, QUALITY_SOURCE = "TOFU, Sec. 2.2.1", "TOFU, Sec. 2.2.2", "TOFU, Sec. 2.2.3"
+
+
 def _of_set(name: str, group: str, best: Best) -> tuple[Metric, ...]:
+    column: dict[str, Any] = {"group": group, "best": best, "bounds": SHARE}
+    probability = PROBABILITY if name in (FORGET, RETAIN) else CHOICE
+    ratio = FORGET_RATIO if name == FORGET else UTILITY_RATIO
     return (
-        Metric(f"{name}_probability", partial(probability_of, name), "Prob.", group, best),
-        Metric(f"{name}_rouge", partial(rouge_of, name), "ROUGE-L", group, best),
-        Metric(f"{name}_truth_ratio", partial(truth_ratio_of, name), "Truth ratio", group, best),
-        Metric(f"{name}_rouge_unicode_items", partial(unicode_items_of, name)),
+        Metric(
+            f"{name}_probability",
+            partial(probability_of, name),
+            "Prob.",
+            formula=probability,
+            source=PROBABILITY_SOURCE,
+            **column,
+        ),
+        Metric(f"{name}_rouge", partial(rouge_of, name), "ROUGE-L", formula=ROUGE, source=PROBABILITY_SOURCE, **column),
+        Metric(f"{name}_truth_ratio", partial(truth_ratio_of, name), "Truth ratio", formula=ratio, source=RATIO_SOURCE, **column),
+        Metric(f"{name}_rouge_unicode_items", partial(unicode_items_of, name), formula=UNICODE_ITEMS, bounds=COUNT),
     )
 
 
@@ -127,21 +146,93 @@ METRICS = (
         "Forget quality\N{NO-BREAK SPACE}↑",
         best="highest",
         needs="retrain",
+        formula="p-value of the two-sided Kolmogorov-Smirnov test of x on the forget set, against Retrain's",
+        bounds=SHARE,
+        source=QUALITY_SOURCE,
     ),
-    Metric("ks_statistic", lambda sets, retrain: quality(sets, retrain).statistic, needs="retrain"),
-    Metric("truth_ratio_distance", distance, "Paired dist.\N{NO-BREAK SPACE}↓", best="nearest 0", needs="retrain"),
-    Metric("forget_extraction_strength", partial(memorisation, "extraction_strength"), "Extr. strength", best="nearest Retrain"),
-    Metric("forget_quality_floor", quality_floor, needs="other_retrains"),
-    Metric("model_utility", utility, "Model utility\N{NO-BREAK SPACE}↑", best="highest"),
+    Metric(
+        "ks_statistic",
+        lambda sets, retrain: quality(sets, retrain).statistic,
+        best="nearest 0",
+        needs="retrain",
+        formula="greatest distance D of the two distributions of x, whose p-value is `forget_quality`",
+        bounds=SHARE,
+        source=QUALITY_SOURCE,
+    ),
+    Metric(
+        "truth_ratio_distance",
+        distance,
+        "Paired dist.\N{NO-BREAK SPACE}↓",
+        best="nearest 0",
+        needs="retrain",
+        formula="mean distance of log x from Retrain's log x, question by question, in nats",
+        bounds=COUNT,
+    ),
+    Metric(
+        "forget_extraction_strength",
+        partial(memorisation, "extraction_strength"),
+        "Extr. strength",
+        best="nearest Retrain",
+        bounds=SHARE,
+        **EXTRACTION,
+    ),
+    Metric(
+        "forget_quality_floor",
+        quality_floor,
+        needs="other_retrains",
+        formula="mean `forget_quality` of Retrain against the Retrains of other seeds: the best value to expect of a method",
+        bounds=SHARE,
+    ),
+    Metric(
+        "model_utility",
+        utility,
+        "Model utility\N{NO-BREAK SPACE}↑",
+        best="highest",
+        formula="harmonic mean of the probability, the ROUGE and the truth ratio of the retain set, real authors and world facts",
+        bounds=SHARE,
+        source=PROBABILITY_SOURCE,
+    ),
     *_of_set(FORGET, NEAREST, "nearest Retrain"),
     # Without a column, as it goes along with extraction strength.
-    Metric("forget_exact_memorisation", partial(memorisation, "exact_memorisation")),
+    Metric(
+        "forget_exact_memorisation",
+        partial(memorisation, "exact_memorisation"),
+        best="nearest Retrain",
+        formula="mean share of the answer's tokens that are the likeliest after the true tokens before them",
+        bounds=SHARE,
+        source="arXiv 2205.10770",
+    ),
     *_of_set(RETAIN, "Retain set ↑", "highest"),
     *_of_set("real_authors", "Real authors ↑", "highest"),
     *_of_set("world_facts", "World facts ↑", "highest"),
-    Metric("forget_quality_", quality_by_part, needs="retrain"),
-    Metric("forget_probability_", partial(by_part, lambda items: answer_probability(items.answer))),
-    Metric("forget_truth_ratio_", partial(by_part, lambda items: forget_truth_ratio(items.log_truth_ratio))),
+    Metric(
+        "forget_quality_",
+        quality_by_part,
+        best="highest",
+        needs="retrain",
+        suffixes=PARTS,
+        formula="`forget_quality` of one part of the forget set",
+        bounds=SHARE,
+        source="SimNPO, Fig. 2 and App. C",
+    ),
+    Metric(
+        "forget_probability_",
+        partial(by_part, lambda items: answer_probability(items.answer)),
+        best="nearest Retrain",
+        suffixes=PARTS,
+        formula="`forget_probability` of one part of the forget set",
+        bounds=SHARE,
+        source="SimNPO, App. C",
+    ),
+    Metric(
+        "forget_truth_ratio_",
+        partial(by_part, lambda items: forget_truth_ratio(items.log_truth_ratio)),
+        best="nearest Retrain",
+        suffixes=PARTS,
+        formula="`forget_truth_ratio` of one part of the forget set",
+        bounds=SHARE,
+        source="SimNPO, App. C",
+    ),
 )
 
 
@@ -167,6 +258,9 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
 SCORING = Scoring[Sets](
     read=sets_from_table,
     metrics=METRICS,
+    symbols="`a` is the loss per token of an answer: its NLL in nats over its number of tokens. `w_k` is that of its wrong answer k, and"
+    " `b` that of its paraphrase, or of the answer itself for real authors and world facts. The truth ratio is"
+    " `x = exp(mean over k of w_k - b)`.",
     check=check_forget_sets,
     examples={FORGET: (4, "forget"), RETAIN: (4, "retain")},
     truth_ratios=truth_ratios,

@@ -12,5 +12,13 @@ def read(table: pd.DataFrame, source: object) -> Mapping[str, float]:
     return {f"{task}/{metric}": float(value) for task, metric, value in table.itertuples(index=False)}
 
 
-METRICS = (Metric("", lambda numbers: numbers),)
+METRICS = (
+    Metric(
+        "",
+        lambda numbers: numbers,
+        suffixes=("TASK/METRIC",),
+        formula="what lm-eval reports for a task, such as the accuracy `acc`",
+        source="lm-evaluation-harness",
+    ),
+)
 SCORING = Scoring[Mapping[str, float]](read=read, metrics=METRICS)

@@ -1,0 +1,53 @@
+"""The page `docs/reference/metrics.md`: the declared metrics of every kind of suite."""
+
+import math
+from collections.abc import Iterator
+
+from palimpsest.benchmarks import kinds, suites
+from palimpsest.evaluation.metric import Metric, Scoring
+
+PAGE = "docs/reference/metrics.md"
+HEAD = """# Metrics
+
+Made by `python -m palimpsest.study write` from the declarations of the metrics; a test compares them. These are the names in the
+column `metric` of `summary.csv`. A number that is not defined has no row; the table of remarks says why.
+
+- **Best**: the direction, and which value the report marks in a column. *nearest Retrain*: a model that never saw the forget set is the goal, not 0.
+- **Needs**: what a model is compared with. Without it there is no number.
+- **Interval**: the metric has a 95 % interval over items, a bootstrap, in `NAME_low` and `NAME_high`.
+- **Source**: where the formula is from; *ours* if it is nowhere else.
+
+A trajectory has the same metrics after its epochs (column `epoch`), and `kl_SET`, the mean KL(start ‖ model) per token of the answers
+of a set, in nats. An attack that draws several times has the mean over its draws, and their standard deviation in `NAME_sd`.
+"""
+NEEDS = {"": "–", "retrain": "Retrain", "other_retrains": "Retrains of other seeds", "published": "a published score"}
+ROW = "| {} |\n"
+
+
+def metrics_text() -> str:
+    """Return the page: a table per kind of suite."""
+    return HEAD + "".join(_section(kind) for kind in (*kinds.having("scores"), *suites.SHARED))
+
+
+def _section(kind: str) -> str:
+    scoring: Scoring[object] = suites.load(kind, "scores").SCORING
+    heads = ["metric", "formula", "bounds", "best", "needs", "interval", "source"]
+    rows = [heads, ["---"] * len(heads), *(list(_row(metric)) for metric in scoring.metrics)]
+    symbols = f"{scoring.symbols}\n\n" if scoring.symbols else ""
+    return f"\n## Suite `{kind}`\n\n{symbols}" + "".join(ROW.format(" | ".join(row)) for row in rows)
+
+
+def _row(metric: Metric) -> Iterator[str]:
+    yield "<br>".join(f"`{metric.name}{suffix}`" for suffix in metric.suffixes or [""])
+    yield metric.formula
+    yield _bounds(*metric.bounds)
+    yield metric.best or ("lower" if "↓" in metric.label else "–")
+    yield NEEDS[metric.needs]
+    yield "yes" if metric.interval else "–"
+    yield metric.source or "ours"
+
+
+def _bounds(low: float, high: float) -> str:
+    if math.isfinite(high):
+        return f"{low:g} to {high:g}"
+    return f"≥ {low:g}" if math.isfinite(low) else "any number"
