@@ -1,4 +1,4 @@
-# setup, demo, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, images, benchmark, plans, locks, clean.
+# setup, demo, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, images, benchmark, plans, docs, locks, clean.
 # Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
@@ -14,7 +14,7 @@ FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 # One thread per process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline images benchmark plans locks clean
+.PHONY: setup demo test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline images benchmark plans docs locks clean
 
 setup: $(READY)
 
@@ -100,9 +100,13 @@ benchmark: setup
 plans: setup
 	$(BIN)/python scripts/plan.py
 
+# The documentation site in site/, without a network; a link or an anchor that leads nowhere is an error.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 # Pin the installed versions after an upgrade in .venv.
 locks: setup
 	$(BIN)/python scripts/lock_environments.py
 
 clean:
-	rm -rf results results-* .snakemake
+	rm -rf results results-* .snakemake site

@@ -14,13 +14,19 @@ from palimpsest.output import unread_output
 from palimpsest.study.commands import add_looks
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; user errors print one line and exit with 2, like wrong arguments."""
+def make_parser() -> Parser:
+    """Return the parser of all commands."""
     parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
     parser.add_argument("--version", action="version", version=f"palimpsest {version('palimpsest')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_audit):
         add(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; user errors print one line and exit with 2, like wrong arguments."""
+    parser = make_parser()
     with unread_output():
         args = parser.parse_args(arguments)
         try:

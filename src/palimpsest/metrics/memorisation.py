@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Hits = NDArray[np.bool_]
-# Of the metrics that are its mean.
-EXTRACTION = {
-    "formula": "mean 1 - k/n, with n the tokens and k the shortest true beginning after which all further tokens are the likeliest",
-    "source": "arXiv 2012.07805; where the last token is missed, open-unlearning has 1/n in place of 0",
-}
+# The formula and the source of metrics that are its mean.
+EXTRACTION = "mean 1 - k/n, with n the tokens and k the shortest true beginning after which all other tokens are the likeliest"
+EXTRACTION_SOURCE = "arXiv 2012.07805; open-unlearning has 1/n in place of 0"
 
 
 def exact_memorisation(hits: Hits) -> float:

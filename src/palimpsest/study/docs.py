@@ -78,7 +78,7 @@ def schema_text() -> str:
 def reference_text() -> str:
     """Return the reference: a table of keys for each kind of settings, in the order in which the config refers to them."""
     schema = make_schema()
-    sections = [INTRODUCTION, "## Keys of a config\n", _table(schema, schema)]
+    sections = [INTRODUCTION, "## Keys of a config\n", table_of_keys(schema, schema)]
     seen: set[str] = set()
     queue = _references("", schema)
     while queue:
@@ -86,7 +86,7 @@ def reference_text() -> str:
         if name not in seen:
             seen.add(name)
             node = schema["$defs"][name]
-            sections += [f"## {_title(name)}\n", f"At `{path}`. {node['description']}\n", _table(node, schema)]
+            sections += [f"## {_title(name)}\n", f"At `{path}`. {node['description']}\n", table_of_keys(node, schema)]
             queue = _references(path + ".", node) + queue
     return "\n".join([*sections, METHODS, _methods()])
 
@@ -144,7 +144,8 @@ def _values(node: dict[str, Any]) -> list[dict[str, Any]]:
     return [value for value in choices if isinstance(value, dict)]
 
 
-def _table(node: dict[str, Any], schema: dict[str, Any]) -> str:
+def table_of_keys(node: dict[str, Any], schema: dict[str, Any]) -> str:
+    """Return the keys of a JSON schema with their types, defaults and descriptions."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, value in node["properties"].items():
         default = _default(value, schema) if key not in node.get("required", []) else "required"

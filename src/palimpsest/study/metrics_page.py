@@ -12,15 +12,16 @@ HEAD = """# Metrics
 Made by `python -m palimpsest.study write` from the declarations of the metrics; a test compares them. These are the names in the
 column `metric` of `summary.csv`. A number that is not defined has no row; the table of remarks says why.
 
-- **Best**: the direction, and which value the report marks in a column. *nearest Retrain*: a model that never saw the forget set is the goal, not 0.
+- **Best**: the direction, and which value the report marks in a column. *nearest Retrain*: the goal is a model that never
+  saw the forget set, not 0.
 - **Needs**: what a model is compared with. Without it there is no number.
 - **Interval**: the metric has a 95 % interval over items, a bootstrap, in `NAME_low` and `NAME_high`.
 - **Source**: where the formula is from; *ours* if it is nowhere else.
 
-A trajectory has the same metrics after its epochs (column `epoch`), and `kl_SET`, the mean KL(start ‖ model) per token of the answers
-of a set, in nats. An attack that draws several times has the mean over its draws, and their standard deviation in `NAME_sd`.
+A trajectory has the same metrics after its epochs (column `epoch`), and `kl_SET`: the mean KL(start ‖ model) per token of the
+answers of a set, in nats. An attack with several draws has their mean, and their standard deviation in `NAME_sd`.
 """
-NEEDS = {"": "–", "retrain": "Retrain", "other_retrains": "Retrains of other seeds", "published": "a published score"}
+NEEDS = {"": "-", "retrain": "Retrain", "other_retrains": "Retrains of other seeds", "published": "a published score"}
 ROW = "| {} |\n"
 
 
@@ -41,9 +42,9 @@ def _row(metric: Metric) -> Iterator[str]:
     yield "<br>".join(f"`{metric.name}{suffix}`" for suffix in metric.suffixes or [""])
     yield metric.formula
     yield _bounds(*metric.bounds)
-    yield metric.best or ("lower" if "↓" in metric.label else "–")
+    yield metric.best or ("lower" if "↓" in metric.label else "-")
     yield NEEDS[metric.needs]
-    yield "yes" if metric.interval else "–"
+    yield "yes" if metric.interval else "-"
     yield metric.source or "ours"
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from palimpsest.errors import UserError
 from palimpsest.evaluation.metric import COUNT, SHARE, Best, Metric, Scoring
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
-from palimpsest.metrics.memorisation import EXTRACTION
+from palimpsest.metrics.memorisation import EXTRACTION, EXTRACTION_SOURCE
 from palimpsest.metrics.privacy import auc_interval, membership_auc
 from palimpsest.metrics.spread import Array, mean
 
@@ -99,7 +99,7 @@ METRICS = (
         bounds=COUNT,
     ),
     _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall", RECALL),
-    _average("extraction_forget", FORGET, _column("extraction_strength"), "Extr. strength", **EXTRACTION),
+    _average("extraction_forget", FORGET, _column("extraction_strength"), "Extr. strength", EXTRACTION, EXTRACTION_SOURCE),
     _average("probability_forget", FORGET, _probabilities, "Probability", PROBABILITY),
     _average("answers_forget", "asked_forget", _column("rouge_l"), "Answers", ANSWERS),
     Metric(
@@ -119,8 +119,8 @@ METRICS = (
 SCORING = Scoring[Sets](
     read=read_sets,
     metrics=METRICS,
-    symbols="`a` is the loss per token of a chunk or an answer: its NLL in nats over its number of tokens. The Min-K loss is the mean of"
-    " the highest losses of its tokens.",
+    symbols="`a` is the loss per token of a chunk or an answer: its NLL in nats over its number of tokens. The Min-K loss is"
+    " the mean of the highest losses of its tokens.",
     check=check_items,
     examples={
         "recited_forget": (3, "forget"),

@@ -26,7 +26,7 @@ from palimpsest.benchmarks.tofu.metrics import (
 )
 from palimpsest.evaluation.items import UNICODE_ITEMS
 from palimpsest.evaluation.metric import COUNT, SHARE, Against, Best, Metric, Scoring, score
-from palimpsest.metrics.memorisation import EXTRACTION
+from palimpsest.metrics.memorisation import EXTRACTION, EXTRACTION_SOURCE
 from palimpsest.metrics.parts import PARTS, forget_parts
 from palimpsest.metrics.spread import mean_share
 
@@ -173,8 +173,9 @@ METRICS = (
         partial(memorisation, "extraction_strength"),
         "Extr. strength",
         best="nearest Retrain",
+        formula=EXTRACTION,
         bounds=SHARE,
-        **EXTRACTION,
+        source=EXTRACTION_SOURCE,
     ),
     Metric(
         "forget_quality_floor",
@@ -258,8 +259,8 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
 SCORING = Scoring[Sets](
     read=sets_from_table,
     metrics=METRICS,
-    symbols="`a` is the loss per token of an answer: its NLL in nats over its number of tokens. `w_k` is that of its wrong answer k, and"
-    " `b` that of its paraphrase, or of the answer itself for real authors and world facts. The truth ratio is"
+    symbols="`a` is the loss per token of an answer: its NLL in nats over its number of tokens. `w_k` is that of its wrong answer"
+    " k, and `b` that of its paraphrase, or of the answer itself for real authors and world facts. The truth ratio is"
     " `x = exp(mean over k of w_k - b)`.",
     check=check_forget_sets,
     examples={FORGET: (4, "forget"), RETAIN: (4, "retain")},

@@ -1,0 +1,215 @@
+"""The page `docs/reference/files.md`: the files of every stage, and the columns of all tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from palimpsest.benchmarks import kinds, suites
+from palimpsest.evaluation.items import DIVERGENCE, PROMPT, WEIGHTS
+from palimpsest.report.summary import SELECTION_COLUMNS
+from palimpsest.scores import columns
+from palimpsest.study.stages import STAGES
+
+PAGE = "docs/reference/files.md"
+RESULTS = Path("docs", "results")
+HEAD = """# Output files
+
+Made by `python -m palimpsest.study write` from the table of stages, the schemas of the tables and the published runs in
+`docs/results`; a test compares them. [How a study runs](../workflow.md) shows where the folders lie.
+
+Next to the folders of the stages, the results have `report.html` and `summary.csv` (copies from `report/` and `summary/`),
+`run_config.yaml` (the complete config), `cost.html` and `cost.csv`, `audit.html` and `audit.json` (after
+`palimpsest audit verify results --out results`), and `logs/` and `benchmarks/` with the log, the time and the memory of each job.
+
+## Stages
+
+Every folder also has `manifest.json` (settings, digest of the code, hashes of inputs and outputs; its bytes repeat) and
+`environment.json` (versions, host and times).
+
+| stage | folder | files |
+|---|---|---|
+"""
+WEIGHTS_OF = "the model in Hugging Face format, `training_log.jsonl`"
+FILES = {
+    "data": "one JSON-lines file per set, `source.json` (origin, licence, counts)",
+    "fetch": "the data sets of lm-eval tasks, `source.json`",
+    "split": "`forget.jsonl`, `retain.jsonl` and the other sets of the benchmark",
+    "draw": "the sequences of each chain",
+    "base": WEIGHTS_OF,
+    "finetune": WEIGHTS_OF,
+    "given": "the model in Hugging Face format",
+    "reinforce": WEIGHTS_OF,
+    "reference": "`references.parquet`: log-probabilities of each forget item",
+    "unlearn": f"{WEIGHTS_OF}; if the study watches it, `items.parquet`, `divergence.parquet` and `weights.parquet` by epoch",
+    "select": "`trials.parquet` (all candidates), `selection.json` (the selected one and why)",
+    "attack": "`items.parquet` by draw and epoch, `draws.json` (the ids), the attacked model if it is kept",
+    "evaluate": "`SUITE/items.parquet` of each suite, `prompt.parquet` (one prompt with its labels)",
+    "scores": "`scores`, `remarks`, `truth_ratios`, `examples`, `prompts`, `weights` and `losses` as parquet, `artefacts.csv`",
+    "external": "`scores.parquet`, `provenance.json`",
+    "summarise": "these tables for the whole study; `summary`, `selections`, `artefacts`, `remarks` also as CSV; `external.json`",
+    "report": "`report.html`, `tables/*.csv` (the numbers of each table and figure), `figures/*.svg` and `*.png`",
+}
+MODEL_COLUMNS = {
+    "benchmark": "name of the benchmark",
+    "split": "name of the split",
+    "model": "name of the model in the config",
+    "seed": "seed of the run",
+    "method": "name of the method; `original`, `retrain` and `original-half` for the models before unlearning",
+    "variant": "name of the variant; empty where there is none",
+    "attack": "name of the attack; empty without one",
+    "suite": "name of the suite",
+    "epoch": "epoch of a trajectory or an attack; empty for finished models",
+    "metric": "name of the metric: [metrics.md](metrics.md)",
+    "value": "its value",
+}
+MEANINGS = {
+    **MODEL_COLUMNS,
+    "set": "name of the set",
+    "id": "id of the item in its set",
+    "half": "half of the forget set, 1 or 2, or a part of it by name",
+    "question": "the question, or the id of the question of the report",
+    "prompt": "the prompt of a continuation or an answer",
+    "answer": "the right answer",
+    "generation": "what the model wrote",
+    "answer_nll": "NLL of the answer, in nats, summed over its tokens",
+    "answer_tokens": "number of its tokens, with the end token",
+    "paraphrased_nll": "the same for its paraphrase",
+    "paraphrased_tokens": "the same for its paraphrase",
+    "perturbed_nll": "the same for each wrong answer",
+    "perturbed_tokens": "the same for each wrong answer",
+    "rouge_words": "the words that ROUGE compared: `rouge_score`, `unicode` or `characters`",
+    "rouge_1_recall": "ROUGE-1 recall",
+    "rouge_l_recall": "ROUGE-L recall",
+    "rouge_l": "ROUGE-L: F1 of a continuation, recall of an answer",
+    "rouge_l_f": "ROUGE-L F1",
+    "exact_memorisation": "share of the tokens that are the likeliest ones",
+    "extraction_strength": "share of the answer that follows word for word",
+    "tokens": "number of tokens",
+    "nll": "NLL in nats, summed over the tokens",
+    "min_k_loss": "mean of the highest losses of the tokens",
+    "task": "task of lm-eval",
+    "chain": "Markov chain",
+    "kl": "mean KL divergence, in nats",
+    "se": "its standard error",
+    "truth_ratio": "truth ratio x",
+    "weight": "gradient weight of the item",
+    "text": "a piece of the prompt, or a remark",
+    "special": "whether the piece is a special token",
+    "label": "whether the model is trained on the piece",
+    "manifest": "path of the manifest below the results",
+    "sha256": "hash of the manifest",
+    "of": "what the remark is about",
+    "kind": "kind of the remark, or of the series of splits",
+    "runs": "number of runs of the trial",
+    "lowest": "lowest first score of the rule over the runs",
+    "highest": "highest first score of the rule over the runs",
+    "utility_share": "utility as a share of Original's",
+    "eligible": "whether the trial keeps enough utility",
+    "selected": "whether it was selected",
+    "reason": "why",
+    "privacy": "distance of PrivLeak from 0, negated",
+    "distance": "`retrain_distance`, negated",
+    "seeds": "number of seeds",
+    "mean": "mean over seeds, or over the weights of an epoch",
+    "sd": "standard deviation over seeds",
+    "low": "low end of the 95 % interval",
+    "high": "high end of the 95 % interval",
+    "published": "published value of the same place",
+    "claim": "the claim",
+    "source": "its place in the paper",
+    "paper": "the paper's numbers",
+    "ours": "the numbers of this run",
+    "verdict": "holds, does not hold, undecided",
+    "why": "the test behind the verdict",
+    "stage": "stage of the jobs",
+    "jobs": "number of jobs",
+    "measured": "number of jobs whose time was recorded",
+    "wall_s_mean": "mean wall time of a job, in seconds",
+    "wall_s_sum": "wall time of all jobs, in seconds",
+    "cpu_h": "CPU-hours",
+    "gpu_h": "GPU-hours",
+    "peak_memory_gb": "greatest memory of a job",
+    "peak_gpu_memory_gb": "greatest GPU memory of a job",
+    "settings": "settings of the trial",
+    "log_truth_ratio": "mean log truth ratio",
+    "shift": "its distance from Retrain's",
+    "random_share": "share of a random model in the reference",
+    "answers": "number of forget answers",
+    "halved": "number of answers that became half as probable",
+    "median_epochs": "median of the epochs until then",
+    "length_exponent": "exponent of the length in the speed",
+    "less": "the method that is compared with",
+    "higher": "seeds in which the method is higher",
+    "p_value": "p-value of the paired test",
+    "p_higher": "one-sided p-value that the method is higher",
+    "p_lower": "one-sided p-value that it is lower",
+    "p05": "5th percentile",
+    "p25": "25th percentile",
+    "median": "median",
+    "p75": "75th percentile",
+    "p95": "95th percentile",
+    "pearson_r": "correlation of weight and length",
+    "share_shorter_half": "share of the weights on the shorter half of the answers",
+    "draw": "draw of an attack, or of forget sequences",
+    "retrain_forget1": "Retrain's divergence on Forget1",
+    "retrain_forget2": "Retrain's divergence on Forget2",
+    "retain_at_retrain_forget1": "retain distance when Forget1 is forgotten as far as Retrain",
+    "retain_at_retrain_forget2": "retain distance when Forget2 is forgotten as far as Retrain",
+    "equal_retain": "retain distance up to which both methods are compared",
+    "forget1_at_equal": "divergence on Forget1 there",
+    "forget2_at_equal": "divergence on Forget2 there",
+    "mean_gap": "mean distance of Forget1 and Forget2 up to there",
+}
+
+
+def files_text() -> str:
+    """Return the page: the files of the stages, the tables with their columns, and the meaning of each column."""
+    rows = (f"| {stage} | `{row.path.replace('{', '').replace('}', '')}` | {FILES[stage]} |\n" for stage, row in STAGES.items())
+    tables = list(_tables())
+    known = {name for _, names in tables for name in names}
+    meanings = "".join(f"| `{name}` | {text} |\n" for name, text in MEANINGS.items() if name in known)
+    listed = "".join(f"| {table} | {', '.join(f'`{name}`' for name in names)} |\n" for table, names in tables)
+    return (
+        f"{HEAD}{''.join(rows)}\n## Tables\n\n| table | columns |\n|---|---|\n{listed}\n"
+        f"## Columns\n\nOther columns of the report's tables are metrics, with `_sd`: [metrics.md](metrics.md).\n\n"
+        f"| column | meaning |\n|---|---|\n{meanings}"
+    )
+
+
+def table_columns() -> set[str]:
+    """Return the columns of all tables of the page."""
+    return {name for _, names in _tables() for name in names}
+
+
+def _tables() -> Iterator[tuple[str, list[str]]]:
+    for kind in (*kinds.having("suite"), *suites.SHARED):
+        schema: pa.Schema = suites.load(kind, "suite").SCHEMA
+        yield f"`items.parquet` of a suite of kind `{kind}`", schema.names
+    yield "`divergence.parquet`", DIVERGENCE.names
+    yield "`weights.parquet` of a training", WEIGHTS.names
+    yield "`prompt.parquet`", PROMPT.names
+    yield "`summary.csv`, `scores.parquet`", columns.COLUMNS
+    yield "`truth_ratios.parquet`", columns.TRUTH_RATIO_COLUMNS
+    yield "`examples.parquet`", columns.EXAMPLE_COLUMNS
+    yield "`prompts.parquet`", columns.PROMPT_COLUMNS
+    yield "`weights.parquet` of a run or a study", columns.WEIGHT_COLUMNS
+    yield "`losses.parquet`", columns.LOSS_COLUMNS
+    yield "`artefacts.csv`", columns.ARTEFACT_COLUMNS
+    yield "`remarks.csv`", columns.REMARK_COLUMNS
+    yield "`trials.parquet`, `selections.csv`", list(_without_metrics(SELECTION_COLUMNS))
+    found: dict[str, list[str]] = {}
+    for path in sorted(RESULTS.glob("*/*.csv")):
+        found[path.name] = list(dict.fromkeys([*found.get(path.name, []), *pd.read_csv(path, nrows=0).columns]))
+    for name, names in found.items():
+        folder = "" if name == "cost.csv" else "report/tables/"
+        yield f"`{folder}{name}`", list(_without_metrics(names))
+
+
+def _without_metrics(names: Iterable[str]) -> Iterator[str]:
+    """Yield the columns that are not metrics."""
+    metrics = {metric.name for kind in suites.SETTINGS for metric in suites.load(kind, "scores").SCORING.metrics}
+    yield from (name for name in names if name.removesuffix("_sd") not in metrics)
