@@ -5,7 +5,6 @@ Pages outside docs/ get a place on the site. Any other linked file of the reposi
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from pathlib import Path
@@ -63,4 +62,4 @@ def _place(path: str) -> str:
 def _shown(path: str) -> str:
     text = (ROOT / path).read_text(encoding="utf-8").rstrip()
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=2))
-    return SHOWN.format(path=path, fence=fence, language=LANGUAGES.get(os.path.splitext(path)[1], ""), text=text)
+    return SHOWN.format(path=path, fence=fence, language=LANGUAGES.get(Path(path).suffix, ""), text=text)

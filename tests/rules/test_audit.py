@@ -50,7 +50,8 @@ def forge(path: Path, spec: Any, **values: Any) -> None:
 
 def test_a_finished_study_holds_and_every_command_of_the_docs_is_true(finished: Checkout, finished_once: Checkout) -> None:
     (finished.path / "other").symlink_to(finished_once.path)
-    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("docs/audit.md", "README.md")]
+    pages = ("docs/audit.md", "README.md", "docs/quick-start.md", "docs/tutorials/slurm.md")
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in pages]
     commands = dict.fromkeys(
         match for text in texts for match in re.findall(r"(?:`|^\$ )palimpsest audit (\w+ [^`\n]+)", text, re.M)
     )

@@ -1,4 +1,4 @@
-"""Every command of the README is true: a make target that exists, a Snakemake call that plans, a score of real logs."""
+"""Every command of the README and of the pages that it leads to is true: a make target, a plan of Snakemake, a score of logs."""
 
 import os
 import re
@@ -13,13 +13,14 @@ from palimpsest import errors
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
+PAGES = [README, *((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("quick-start.md", "score-logs.md"))]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```console\n(.*?)```", page, flags=re.DOTALL)]
+COMMANDS = list(dict.fromkeys(line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()))
 
 
-def run(command: list[str], cwd: Path) -> str:
+def run(command: list[str], cwd: Path, source: Path = ROOT / "src") -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -53,8 +54,17 @@ def test_snakemake_plans_it(command: str, tmp_path: Path) -> None:
     assert "This was a dry-run" in output
 
 
-# Those of the audit are run on a finished study, in tests/rules.
-@pytest.mark.parametrize("command", [command for command in starting("palimpsest") if not command.startswith("palimpsest audit")])
+@pytest.mark.parametrize("command", [command for command in starting("palimpsest") if command.split()[1] in ("list", "validate")])
+def test_a_look_at_the_study_succeeds(command: str) -> None:
+    assert run([sys.executable, "-m", *shlex.split(command)], ROOT)
+
+
+def test_each_command_of_palimpsest_is_run_by_a_test() -> None:
+    # Those of the audit are run on a finished study, in tests/rules/test_audit.py.
+    assert {command.split()[1] for command in starting("palimpsest")} == {"list", "validate", "score", "audit"}
+
+
+@pytest.mark.parametrize("command", [command for command in starting("palimpsest") if command.split()[1] == "score"])
 def test_score_runs_on_logs(command: str, shared: Path) -> None:
     logs = shared / "data" / "tofu_eval_logs"
     arguments = shlex.split(command)

@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,54 @@ def test_tofu_on_one_gpu_names_a_study_that_asks_for_its_commits(
     monkeypatch.chdir(ROOT)
     assert main(plan[1:]) == 2
     assert "for the Hub run `palimpsest pin FILE` once" in capsys.readouterr().err
+
+
+ADDED = (TUTORIALS / "add-a-method.md").read_text(encoding="utf-8")
+
+
+def test_the_added_method_passes_its_test_and_its_study_is_planned(tmp_path: Path) -> None:
+    method, test = re.findall(r"```python\n(.*?)```", ADDED, re.DOTALL)
+    (study,) = re.findall(r"```yaml\n(.*?)```", ADDED, re.DOTALL)
+    for name in ("src", "config", "workflow", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("config.yaml", "Snakefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    paths = re.findall(r"`((?:src|tests)/\S+fading_ga\.py|fading\.yaml)`", ADDED)
+    for path, text in zip(paths, (method, test, study), strict=True):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    said = {}
+    for command in commands_of(ADDED):
+        program, *arguments = shlex.split(command)
+        if program == "snakemake":
+            arguments = [*dict.fromkeys([*arguments, "--dry-run"])]
+        module = {"python": [], "palimpsest": ["-m", "palimpsest"], "snakemake": ["-m", "snakemake"]}[program]
+        said[command] = run([sys.executable, *module, *arguments], tmp_path, source=tmp_path / "src")
+    tested, listed, valid, shown, *planned = said.values()
+    assert "2 passed" in tested
+    assert "fading-ga" in listed and "Fading GA: Descent on the probability" in listed
+    assert valid.startswith("fading: valid")
+    assert re.search(r"^beta +0\.5 +fading\.yaml:\d+$", shown, re.MULTILINE)
+    assert len(planned) == 2 and all("unlearn/fading-ga/slow" in text for text in planned)
+
+
+def test_the_study_on_slurm_is_planned_and_its_needs_are_computed(tmp_path: Path) -> None:
+    text = (TUTORIALS / "slurm.md").read_text(encoding="utf-8")
+    (partitions,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "partitions.yaml").write_text(partitions, encoding="utf-8")
+    setup, activate, plan, *snakemake, audit = commands_of(text)
+    assert (setup, activate) == ("make setup", "source .venv/bin/activate")
+    # The audit is run on a finished study, in tests/rules/test_audit.py.
+    assert audit.startswith("palimpsest audit verify results")
+    assert "GPU-hours" in run([sys.executable, "-m", *shlex.split(plan)], ROOT)
+    for command in snakemake:
+        arguments = shlex.split(command.replace("profiles/", f"{ROOT}/profiles/"))
+        elsewhere = [
+            "--directory",
+            str(tmp_path),
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--configfile",
+            str(ROOT / "config.yaml"),
+        ]
+        assert "Job stats:" in run([*dict.fromkeys([*arguments, "--dry-run"]), *elsewhere], tmp_path)
