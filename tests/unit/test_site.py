@@ -83,6 +83,11 @@ def test_every_anchor_is_there_on_a_forge_too(page: Path) -> None:
         assert anchor in anchors((page.parent / path).resolve() if path else page), f"{path}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_row_of_a_table_is_broken_into_lines(page: Path) -> None:
+    assert not re.findall(r"^\|.*\n[^|\n].*", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
 @cache
 def generated() -> dict[str, str]:
     return {

@@ -78,7 +78,8 @@ def test_the_added_method_passes_its_test_and_its_study_is_planned(tmp_path: Pat
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("config.yaml", "Snakefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
-    paths = re.findall(r"`((?:src|tests)/\S+fading_ga\.py|fading\.yaml)`", ADDED)
+    paths = ("src/palimpsest/methods/fading_ga.py", "tests/unit/test_fading_ga.py", "fading.yaml")
+    assert all(Path(path).name in ADDED for path in paths)
     for path, text in zip(paths, (method, test, study), strict=True):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")

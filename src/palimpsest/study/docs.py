@@ -96,7 +96,7 @@ def _methods() -> str:
     for name in list_methods():
         method = load_method(name)
         own = [
-            f"`{key}` ({_type(node)}, default {_literal(node['default'])}): {node['description']}"
+            f"`{key}` ({_type(node)}, default {_literal(node['default'])}): {' '.join(node['description'].split())}"
             for key, node in method.model_json_schema()["properties"].items()
         ]
         retain = " or ".join(f"**{kind}**" if kind == method.retain_loss else kind for kind in method.retain_losses)
