@@ -18,6 +18,8 @@ DOCS = "docs/"
 # Pages outside docs/, by their place on the site.
 PAGES = {"reference/config.md": "config/README.md", "contributing.md": "CONTRIBUTING.md", "changes.md": "CHANGELOG.md"}
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
+# In tables a forge needs bars in code escaped, which Python-Markdown would show.
+ROW, CODE = re.compile(r"^\|.*", re.MULTILINE), re.compile(r"`[^`]+`")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".toml": "toml", ".sh": "bash"}
 # Source text that a reader of the documentation does not search.
 SHOWN = "---\nsearch: {{exclude: true}}\n---\n# {path}\n\n{fence}{language}\n{text}\n{fence}\n"
@@ -35,10 +37,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Return the text of a page with its links rewritten to places on the site."""
+    """Return the text of a page with its links rewritten to places on the site, and with plain bars in code."""
     if page.file.src_uri.startswith("repository/"):
         return markdown
     here = posixpath.dirname(page.file.src_uri)
+    markdown = ROW.sub(lambda row: CODE.sub(lambda code: code[0].replace(r"\|", "|"), row[0]), markdown)
     return LINK.sub(lambda link: posixpath.relpath(_place(_path(page.file, link[1])), here or "."), markdown)
 
 

@@ -53,6 +53,7 @@ def test_it_builds_and_loads_nothing_from_a_network(tmp_path: Path) -> None:
     for name, text in pages.items():
         loaded = re.findall(r"<(?:script|img|iframe)[^>]+src=\"([^\"]+)|<link[^>]+href=\"([^\"]+)", text)
         assert not [link for pair in loaded for link in pair if link.startswith(("http", "//"))], name
+        assert name.startswith("repository/") or r"\|" not in text, name
     # A linked file of the repository is shown on a page of the site.
     assert "ForgetBatch" in pages["repository/src/palimpsest/methods/base.py.html"]
     assert (tmp_path / "search/search_index.json").stat().st_size > 100_000

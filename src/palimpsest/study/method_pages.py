@@ -17,6 +17,7 @@ from palimpsest.study.models import Published
 
 PAGES, RESULTS = Path("docs", "methods"), Path("docs", "results")
 MARK = "<!-- Made by `python -m palimpsest.study write`; do not edit below this line. -->\n"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 # The tables of a published study, and the metrics taken from them; one has a column per metric, the other a row.
 WIDE, LONG = "table1.csv", "muse.csv"
 METRICS = {
@@ -65,7 +66,12 @@ def _published(name: str) -> Iterator[Sequence[str]]:
     for place, sources in read_file(BASE)["published"].items():
         for source in map(Published.model_validate, sources):
             if values := source.scores.get(name):
-                yield place, source.source, source.settings or "-", _listed(f"`{key}` {value:g}" for key, value in values.items())
+                yield (
+                    place,
+                    source.source,
+                    source.settings or "-",
+                    _listed(f"`{key}`{NO_BREAK}{value:g}" for key, value in values.items()),
+                )
 
 
 def _ours(name: str) -> Iterator[str]:
@@ -86,13 +92,14 @@ def _rows(path: Path, name: str) -> Iterator[Sequence[str]]:
         means = table.pivot_table("mean", index, "metric")
         table = means.join(table.pivot_table("sd", index, "metric").add_suffix("_sd")).reset_index()
     for _, row in table[table["method"] == name].iterrows():
-        numbers = [f"`{metric}` {_number(row, metric)}" for metric in METRICS[path.name] if metric in row]
+        numbers = [f"`{metric}`{NO_BREAK}{_number(row, metric)}" for metric in METRICS[path.name] if metric in row]
         yield "/".join(row[["benchmark", "split", "model"]]), str(row["variant"]), str(row["seeds"]), _listed(numbers)
 
 
 def _number(row: pd.Series, metric: str) -> str:
     mean, sd = row[metric], row.get(f"{metric}_sd")
-    return format_score(metric, mean) + (f" ± {format_sd(metric, mean, sd)}" if pd.notna(sd) else "")
+    spread = f"{NO_BREAK}±{NO_BREAK}{format_sd(metric, mean, sd)}" if pd.notna(sd) else ""
+    return format_score(metric, mean) + spread
 
 
 def _listed(numbers: Iterable[str]) -> str:
