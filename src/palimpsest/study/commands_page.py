@@ -25,6 +25,8 @@ def _sections(parser: argparse.ArgumentParser) -> Iterator[str]:
     if own:
         yield "\n| argument | meaning |\n|---|---|\n"
         yield from (f"| {_name(action)} | {_help(action, parser)} |\n" for action in own)
+    if parser.epilog:
+        yield f"\n```\n{parser.epilog.strip()}\n```\n"
     for action in inner:
         for each in dict.fromkeys(action.choices.values()):
             yield from _sections(each)

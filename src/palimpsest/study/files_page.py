@@ -53,7 +53,7 @@ FILES = {
     "summarise": "these tables for the whole study; `summary`, `selections`, `artefacts`, `remarks` also as CSV; `external.json`",
     "report": "`report.html`, `tables/*.csv` (the numbers of each table and figure), `figures/*.svg` and `*.png`",
 }
-MODEL_COLUMNS = {
+MEANINGS = {
     "benchmark": "name of the benchmark",
     "split": "name of the split",
     "model": "name of the model in the config",
@@ -65,9 +65,6 @@ MODEL_COLUMNS = {
     "epoch": "epoch of a trajectory or an attack; empty for finished models",
     "metric": "name of the metric: [metrics.md](metrics.md)",
     "value": "its value",
-}
-MEANINGS = {
-    **MODEL_COLUMNS,
     "set": "name of the set",
     "id": "id of the item in its set",
     "half": "half of the forget set, 1 or 2, or a part of it by name",
@@ -169,10 +166,8 @@ MEANINGS = {
 def files_text() -> str:
     """Return the page: the files of the stages, the tables with their columns, and the meaning of each column."""
     rows = (f"| {stage} | `{row.path.replace('{', '').replace('}', '')}` | {FILES[stage]} |\n" for stage, row in STAGES.items())
-    tables = list(_tables())
-    known = {name for _, names in tables for name in names}
-    meanings = "".join(f"| `{name}` | {text} |\n" for name, text in MEANINGS.items() if name in known)
-    listed = "".join(f"| {table} | {', '.join(f'`{name}`' for name in names)} |\n" for table, names in tables)
+    meanings = "".join(f"| `{name}` | {text} |\n" for name, text in MEANINGS.items())
+    listed = "".join(f"| {table} | {', '.join(f'`{name}`' for name in names)} |\n" for table, names in _tables())
     return (
         f"{HEAD}{''.join(rows)}\n## Tables\n\n| table | columns |\n|---|---|\n{listed}\n"
         f"## Columns\n\nOther columns of the report's tables are metrics, with `_sd`: [metrics.md](metrics.md).\n\n"
