@@ -64,7 +64,7 @@ def test_a_link_that_leads_nowhere_fails_the_build(link: str, tmp_path: Path) ->
     docs = shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.csv"))
     page = docs / "faq.md"
     page.write_text(f"{page.read_text(encoding='utf-8')}\n[away]({link})\n", encoding="utf-8")
-    config = {"INHERIT": str(ROOT / "mkdocs.yml"), "docs_dir": str(docs), "hooks": [str(ROOT / "scripts/site.py")]}
+    config = {"INHERIT": str(ROOT / "mkdocs.yml"), "docs_dir": str(docs), "hooks": [str(ROOT / "docs/site.py")]}
     (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     ran = build(tmp_path / "mkdocs.yml", tmp_path / "site")
     assert ran.returncode == 1
