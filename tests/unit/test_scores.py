@@ -191,6 +191,15 @@ def test_samples_are_all_answers_with_their_numbers(study: Results, monkeypatch:
     assert shown.to_dict() == before[shown.index].to_dict()
 
 
+def test_an_id_of_two_samples_is_refused(
+    study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = suite_rows(np.random.default_rng(9), 0.2)
+    study.evaluate(identity("npo", "default"), [row | {"id": row["id"].replace("retain", "forget")} for row in rows])
+    line = refusal(lambda: table(study, monkeypatch), capsys)
+    assert "npo/default/eval/tofu/items.parquet: item forget-00 stands twice among the generated texts" in line
+
+
 def test_a_suite_that_only_some_models_have_asks_nothing_of_the_others(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """The seeds that a selection is judged on have a suite more, and it judges no attack where it was not asked for."""
     few = SIZES | {"forget": 4}

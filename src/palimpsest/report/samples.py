@@ -242,7 +242,7 @@ def _answer(place: Place, id: str, row: Mapping[str, Any] | None, retrain: str) 
         return None, 0, 0
     text, (_, question, answer) = str(row["generation"]), place.items[id]
     spans = compared_spans(text, answer, question, retrain)
-    recalled = sum(len(split_words(text[start:end])) for start, end in spans["recalled"])
+    recalled = len({word.text for start, end in spans["recalled"] for word in split_words(text[start:end])})
     return text, _flat(spans) or 0, [*(_rounded(row[name]) for name in place.heads), recalled]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from palimpsest.data.splits import spread
+from palimpsest.errors import UserError
 from palimpsest.evaluation.items import PROMPT_TABLE, WEIGHTS_TABLE, read_frame
 from palimpsest.names import ORIGINAL
 from palimpsest.provenance.canonical import sha256_file
@@ -65,6 +66,8 @@ def samples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
         for suite, path in each.tables().items() if each.of == "evaluation" else ():
             if (scoring := judges[suite].scoring).examples:
                 said = scoring.said(judges[suite].read(path))
+                if (again := said["id"].duplicated()).any():
+                    raise UserError(f"{path}: item {said.loc[again, 'id'].iloc[0]} stands twice among the generated texts")
                 texts = said[["set", "id", "question", "answer", "generation", *scoring.said_numbers]]
                 parts.append(texts.assign(**{"attack": "", **each.identity}, suite=suite))
     return stack_samples(parts)
