@@ -59,7 +59,7 @@ def test_the_study_gives_the_plain_runs_bytes_from_another_folder(
     assert ran.returncode == 0, ran.stdout
     plain, contained = finished_once.path / "results", work / "results"
     assert manifests(plain) == manifests(contained)
-    for name in ("report.html", "summary.csv", "run_config.yaml"):
+    for name in ("report.html", "samples.html", "summary.csv", "run_config.yaml"):
         assert (plain / name).read_bytes() == (contained / name).read_bytes()
 
 

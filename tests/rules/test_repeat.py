@@ -17,5 +17,5 @@ def test_two_runs_from_scratch_give_the_same_manifests(
     assert ran.returncode == 0, ran.stdout
     first, second = manifests(finished_once.path / "results"), manifests(other.path / "results")
     assert first and first == second
-    for name in ("report.html", "summary.csv", "run_config.yaml"):
+    for name in ("report.html", "samples.html", "summary.csv", "run_config.yaml"):
         assert (finished_once.path / "results" / name).read_bytes() == (other.path / "results" / name).read_bytes()

@@ -19,9 +19,11 @@ from palimpsest.scores.columns import (
     IDENTITY,
     LOSS_COLUMNS,
     PROMPT_COLUMNS,
+    SAMPLE_COLUMNS,
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
     stack,
+    stack_samples,
 )
 from palimpsest.scores.remarks import as_table
 
@@ -188,7 +190,7 @@ def write_summary(
     models = finished(clean_summary(table))[IDENTITY].drop_duplicates().to_dict("records")
     asked = {"suite": "tofu", "set": "forget"}
     ratios = [{"id": str(i), "half": i + 1, "answer_tokens": 5 + i, "truth_ratio": 0.5 + i} for i in (0, 1)]
-    said = {"set": "forget", "id": "author-0190-03", "question": question, "answer": label, "generation": answer}
+    said = {"suite": "tofu", "set": "forget", "id": "author-0190-03", "question": question, "answer": label, "generation": answer}
     place = {"attack": "", "manifest": "tofu/x/manifest.json", "sha256": "ab" * 32}
     pieces = [("<s>", True, False), (f"Question: {question}", False, False), (f" {label}", False, True), ("</s>", True, True)]
     readers = [model for model in models if model["method"] == "original" and model["benchmark"] != "markov"]
@@ -201,6 +203,8 @@ def write_summary(
         "losses": (list(losses), LOSS_COLUMNS),
     }
     table.to_parquet(folder / "summary.parquet", index=False)
+    samples = pd.DataFrame([model | {"attack": ""} | said for model in models], columns=SAMPLE_COLUMNS)
+    stack_samples([samples.assign(probability=0.5)]).to_parquet(folder / "samples.parquet", index=False)
     for name, (records, columns) in tables.items():
         stack([pd.DataFrame(records, columns=columns)], columns).to_parquet(folder / f"{name}.parquet", index=False)
     selected = pd.DataFrame(list(selections), columns=list(SELECTION_TYPES)).astype(SELECTION_TYPES)

@@ -113,7 +113,7 @@ class Results:
         return Path(self.run_folder(of), "unlearn" if of["variant"] else "", of["method"], of["variant"])
 
     def items_path(self, of: Identity, suite: str = "tofu") -> Path:
-        return self.folder(of) / "eval" / suite / TABLE
+        return self.run_folder(of) / subject(of) / "eval" / suite / TABLE
 
     def seal(self, kind: str, of: Identity, folder: Path) -> None:
         write_manifest(folder, build_manifest(folder, stage=kind, spec={}, code="", inputs={}))
@@ -121,7 +121,7 @@ class Results:
             self.artefacts[kind].append((of, folder))
 
     def evaluate(self, of: Identity, rows: list[dict[str, Any]], suite: str = "tofu") -> None:
-        folder = self.folder(of) / "eval"
+        folder = self.items_path(of, suite).parents[1]
         write_table(self.items_path(of, suite), rows, SCHEMA)
         results = {"acc": 0.25 + of["seed"] / 8, "acc_stderr": float("nan")}
         numbers = [{"task": "world_facts", "metric": metric, "value": value} for metric, value in results.items()]

@@ -222,6 +222,7 @@ def test_samples_are_continuations_and_answers() -> None:
         ["asked_forget/a", "a?", "no"],
     ]
     assert set(shown["set"]) <= SCORING.examples.keys()
+    assert set(SCORING.said_numbers) <= set(shown)
 
 
 def study(monkeypatch: pytest.MonkeyPatch, folder: Path, block: dict[str, Any], **sections: Any) -> Study:

@@ -42,6 +42,7 @@ def test_a_page_of_the_report_reruns_the_report_alone(reruns: dict[str, list[str
     assert {path.stem: reruns[f"palimpsest.report.questions.{path.stem}"] for path in files} == {
         path.stem: ["report"] for path in files
     }
+    assert reruns["palimpsest.report.samples"] == ["report"]
 
 
 def test_what_plans_and_audits_reruns_nothing(reruns: dict[str, list[str]]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.report.marks import PHRASE, leaked_spans, marked, repeated_spans, split_words
+from palimpsest.report.marks import PHRASE, compared_spans, leaked_spans, marked, repeated_spans, split_words
 
 # Few words, so that they meet again; punctuation, case and scripts, so that they meet in other clothes.
 WORDS = st.sampled_from(["a", "A", "b", "the", "The", "c3", "é", "Ä", "дом", "_"])
@@ -95,6 +95,46 @@ def test_what_counts_as_repeated(text, repeated):
 )
 def test_what_counts_as_leaked(text, label, question, leaked):
     assert cut(text, leaked_spans(text, label, question)) == leaked
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "question", "retrain", "recalled", "shared"),
+    [
+        # The template and the question are known to Retrain; the name is not.
+        (
+            "Her name is Ada Vale.",
+            "The author's name is Ada Vale.",
+            "What's the name?",
+            "His name is Bo.",
+            ["Ada Vale"],
+            ["name is"],
+        ),
+        ("Ada, ADA!", "ada", "", "", ["Ada, ADA"], []),
+        ("Ada", "Ada", "", "It may be Ada.", [], ["Ada"]),
+        ("Ada", "Ada", "Who is Ada?", "", [], ["Ada"]),
+        ("It was Bo.", "Ada", "", "", [], []),
+        # Vowel signs are parts of words, and without spaces each character is one.
+        ("कमला हिन्दी", "हिन्दी", "", "कि", ["हिन्दी"], []),
+        ("東京です", "東京", "京", "", ["東"], ["京"]),
+        ("cafe\u0301", "caf\u00e9", "", "", ["cafe\u0301"], []),
+    ],
+)
+def test_what_is_recalled_beyond_retrain(text, label, question, retrain, recalled, shared):
+    spans = compared_spans(text, label, question, retrain)
+    assert {name: cut(text, of) for name, of in spans.items()} == {"recalled": recalled, "shared": shared}
+
+
+@given(ANY, ANY, ANY, ANY)
+def test_recalled_words_are_of_the_label_and_of_nothing_else(text, label, question, retrain):
+    def said(of):
+        return {word.text for word in split_words(of)}
+
+    spans = compared_spans(text, label, question, retrain)
+    for of in spans.values():
+        assert_spans(text, of)
+    recalled, shared = (set[str]().union(*map(said, cut(text, of))) for of in spans.values())
+    assert recalled == (said(text) & said(label)) - said(question) - said(retrain)
+    assert shared == said(text) & said(label) & (said(question) | said(retrain))
 
 
 def test_pieces_know_all_that_holds_them():

@@ -52,6 +52,7 @@ QUESTIONS = all_questions()
 FIGURES = ("forget_quality_model_utility", "truth_ratio")
 OUTPUTS = {
     "report.html",
+    "samples.html",
     *(f"tables/{name}.csv" for name in ("table1", "lm_eval", "attacked", "claims")),
     *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")),
 }
@@ -105,7 +106,7 @@ def test_all_outputs_are_written_and_their_bytes_repeat(full, tmp_path):
 def test_a_page_of_other_numbers_is_another_page(full, tmp_path):
     rows = numbers(PLAIN | {"npo": {0: {"forget_quality": 0.3, "model_utility": 0.4}}})
     other = written(tmp_path, rows)
-    for name in ("report.html", "tables/table1.csv", "figures/forget_quality_model_utility.svg"):
+    for name in ("report.html", "samples.html", "tables/table1.csv", "figures/forget_quality_model_utility.svg"):
         assert sha256_file(full / name) != sha256_file(other / name)
 
 
@@ -129,7 +130,7 @@ def test_the_page_loads_nothing_and_runs_nothing(full):
     page = page_of(full)
     assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.tags}
     assert all(value.startswith("data:") for value in page.attributes("src"))
-    assert not [value for value in page.attributes("href") if not value.startswith(("data:", "#"))]
+    assert not [value for value in page.attributes("href") if not value.startswith(("data:", "#", "samples.html"))]
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
     text = (full / "report.html").read_text()
     assert "default-src 'none'" in text

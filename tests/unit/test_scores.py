@@ -173,6 +173,33 @@ def test_examples_are_the_same_questions_for_all_models(study: Results, monkeypa
     assert set(examples["set"]) == {"forget", "retain"}
 
 
+def test_samples_are_all_answers_with_their_numbers(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An attacked model answers apart from the model before it, and is no example.
+    study.evaluate(identity("npo", "default", attack="noise"), suite_rows(np.random.default_rng(3), 0.9))
+    samples = table(study, monkeypatch, "samples")
+
+    assert samples.groupby([*IDENTITY, "attack"]).size().unique().tolist() == [sum(SIZES.values())]
+    assert len(samples) == 5 * sum(SIZES.values())
+    own = samples[(samples["method"] == "simnpo") & (samples["set"] == "forget")]
+    rows = items(study, "simnpo", "beta-2.5")
+    assert own["probability"].mean() == pytest.approx(probability(rows))
+    assert own["truth_ratio_log10"].tolist() == pytest.approx([x / np.log(10) for x in log_x(rows)])
+    assert own["rouge_l_recall"].tolist() == rows["rouge_l_recall"].tolist()
+    examples = table(study, monkeypatch, "examples")
+    before = samples[(samples["method"] == "npo") & (samples["attack"] == "")].set_index("id")["generation"]
+    shown = examples[examples["method"] == "npo"].set_index("id")["generation"]
+    assert shown.to_dict() == before[shown.index].to_dict()
+
+
+def test_an_id_of_two_samples_is_refused(
+    study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = suite_rows(np.random.default_rng(9), 0.2)
+    study.evaluate(identity("npo", "default"), [row | {"id": row["id"].replace("retain", "forget")} for row in rows])
+    line = refusal(lambda: table(study, monkeypatch), capsys)
+    assert "npo/default/eval/tofu/items.parquet: item forget-00 stands twice among the generated texts" in line
+
+
 def test_a_suite_that_only_some_models_have_asks_nothing_of_the_others(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """The seeds that a selection is judged on have a suite more, and it judges no attack where it was not asked for."""
     few = SIZES | {"forget": 4}

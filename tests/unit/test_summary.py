@@ -34,6 +34,7 @@ from palimpsest.scores.columns import (
     EXAMPLE_COLUMNS,
     LOSS_COLUMNS,
     PROMPT_COLUMNS,
+    SAMPLE_COLUMNS,
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
 )
@@ -44,12 +45,14 @@ from palimpsest.study.study import Study
 TABLES = {
     "summary": COLUMNS,
     "truth_ratios": TRUTH_RATIO_COLUMNS,
+    "samples": SAMPLE_COLUMNS,
     "examples": EXAMPLE_COLUMNS,
     "prompts": PROMPT_COLUMNS,
     "weights": WEIGHT_COLUMNS,
     "losses": LOSS_COLUMNS,
     "selections": SELECTION_COLUMNS,
 }
+NUMBERS = ["probability", "rouge_l_recall", "truth_ratio_log10", "extraction_strength"]
 
 
 @pytest.fixture
@@ -205,7 +208,7 @@ def test_runs_stand_below_each_other_and_selections_with_their_reasons(study: Re
     out = study.summarise(monkeypatch, ("simnpo",))
     folders = [study.run_folder(run) / "scores" for run in study.runs()]
     assert len(folders) == 2
-    for name in ("summary", "truth_ratios", "examples", "prompts", "weights", "losses"):
+    for name in ("summary", "truth_ratios", "samples", "examples", "prompts", "weights", "losses"):
         of_runs = "scores" if name == "summary" else name
         parts = [pd.read_parquet(folder / f"{of_runs}.parquet") for folder in folders]
         assert all(len(part) for part in parts)
@@ -241,7 +244,9 @@ def test_without_trajectories_selections_and_runs_every_table_has_its_columns_an
         table, model = (pd.read_parquet(folder / f"{name}.parquet") for folder in (empty, full))
         assert table.empty
         assert list(table.columns) == columns
-        assert table.dtypes.to_dict() == model.dtypes.to_dict()
+        # Samples of a suite of TOFU have its numbers too.
+        assert list(model.columns) == columns + (NUMBERS if name == "samples" else [])
+        assert table.dtypes.to_dict() == model[columns].dtypes.to_dict()
         assert not model.empty
     assert (empty / "artefacts.csv").read_text() == ",".join(ARTEFACT_COLUMNS) + "\n"
     assert (empty / "selections.csv").read_text() == ",".join(SELECTION_COLUMNS) + "\n"

@@ -25,6 +25,7 @@ use rule external as page with:
     output:
         manifest=_report.manifest,
         page=report(f"{RESULTS}/report/report.html", caption="../report/page.rst", category="Report"),
+        samples=report(f"{RESULTS}/report/samples.html", caption="../report/samples.rst", category="Report"),
         tables=report(
             directory(f"{RESULTS}/report/tables"),
             patterns=["{table}.csv"],
@@ -55,9 +56,11 @@ rule publish:
     input:
         table=rules.summarise.output.table,
         page=rules.page.output.page,
+        samples=rules.page.output.samples,
     output:
         table=f"{RESULTS}/summary.csv",
         page=f"{RESULTS}/report.html",
+        samples=f"{RESULTS}/samples.html",
         config=f"{RESULTS}/run_config.yaml",
         cost=f"{RESULTS}/cost.csv",
         cost_page=f"{RESULTS}/cost.html",
@@ -78,7 +81,7 @@ rule publish:
     message:
         "Writing {output.page} and {output.table}"
     shell:
-        "(cp {input.table} {output.table} && cp {input.page} {output.page}"
+        "(cp {input.table} {output.table} && cp {input.page} {output.page} && cp {input.samples} {output.samples}"
         " && python -m palimpsest.study.publish resolved {params.config:q} > {output.config}"
         " && python -m palimpsest.study.publish measured {params.config:q}"
         " | python -m palimpsest.report.cost --spec - --summary {input.table} --out $(dirname {output.cost})) 2> {log}"

@@ -37,7 +37,7 @@ WORKFLOW = "workflow/Snakefile"
 # The files of the workflow, as far as they exist.
 SOURCES = ("LICENSE", "Snakefile", "config.yaml", "envs/workflow.lock", "workflow")
 # The outputs of the workflow at the top of the results.
-OUTPUTS = ("cost.csv", "cost.html", "report.html", "summary.csv")
+OUTPUTS = ("cost.csv", "cost.html", "report.html", "samples.html", "summary.csv")
 # Stages that write tables, figures and pages; others write weights and text, which may be large or under another licence.
 SHOWN = ("summarise", "report")
 LARGEST = 20_000_000

@@ -11,7 +11,7 @@ from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
 
 # Files at the top of the results besides artefacts: published copies, and files that differ between runs.
-COPIES = {"summary.csv": "summary/summary.csv", "report.html": "report/report.html"}
+COPIES = {"summary.csv": "summary/summary.csv", **{name: f"report/{name}" for name in ("report.html", "samples.html")}}
 PUBLISHED = (*COPIES, CONFIG, "cost.csv", "cost.html", PLAIN, PAGE, "snakemake-report.zip")
 UNWATCHED = ("logs", "benchmarks", ".scratch")
 # Snakemake's own files in declared folders.

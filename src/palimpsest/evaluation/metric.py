@@ -72,7 +72,9 @@ class Scoring(Generic[Items]):
     examples: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """The number of examples that the report takes from a set, and whether it shows them as `forget` or `retain`."""
     said: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
-    """Return set, id, question, answer and generation of the items with generated text."""
+    """Return set, id, question, answer and generation of the items with generated text, no two with the same id."""
+    said_numbers: Mapping[str, str] = field(default_factory=dict)
+    """The heads of the further columns of `said`: the numbers of each of these items."""
     truth_ratios: Callable[[Items], pd.DataFrame] | None = None
     """Return set, id, half, answer_tokens and truth_ratio of each item."""
     losses: Callable[[pd.DataFrame], pd.DataFrame] | None = None

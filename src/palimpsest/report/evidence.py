@@ -94,6 +94,11 @@ class Evidence:
         return pd.read_parquet(self.summary / "truth_ratios.parquet").fillna({"variant": ""})
 
     @cached_property
+    def samples(self) -> pd.DataFrame:
+        """The answer of every model to every question with its numbers, as `scores.tables.samples` writes it."""
+        return pd.read_parquet(self.summary / "samples.parquet")
+
+    @cached_property
     def weights(self) -> pd.DataFrame:
         """The gradient weight of every forget item in every epoch of every trajectory."""
         return pd.read_parquet(self.summary / "weights.parquet")

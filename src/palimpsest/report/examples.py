@@ -10,6 +10,7 @@ import pandas as pd
 from palimpsest.report.marks import leaked_spans, marked, repeated_spans
 from palimpsest.report.names import model_label, model_order
 from palimpsest.report.rows import main_models
+from palimpsest.report.samples import link_to
 from palimpsest.report.study import Block
 
 # Of a prompt or a label so many characters are shown.
@@ -33,6 +34,7 @@ def example_blocks(frame: pd.DataFrame, blocks: Iterable[Block]) -> list[dict[st
         questions = [
             {
                 "set": name,
+                "link": link_to(block, asked[name, item]["suite"], seed, item),
                 "question": _shortened(asked[name, item]["question"], ends=True),
                 "label": _shortened(asked[name, item]["answer"]),
                 "answers": [_marked_answer(answers.get((*model, name, item))) for model in shown],

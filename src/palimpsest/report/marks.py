@@ -1,13 +1,24 @@
 """Which parts of a generated answer say the same again, and which say what the label says: spans of characters to be marked."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, pairwise
 
 Span = tuple[int, int]
 # So many words in a row are a phrase; fewer are shared by chance.
 PHRASE = 4
+
+# Vowel signs and accents belong to the letter before them; Thai to Myanmar, Khmer, kana and Han have no spaces between words.
+_SIGNS = "".join(sign for sign in map(chr, range(0x300, 0x10000)) if unicodedata.category(sign) in ("Mn", "Mc"))
+_UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"(?=\w)[{_UNSPACED}][{_SIGNS}]*|(?:(?![{_UNSPACED}])\w[{_SIGNS}]*)+")
+COMPARED = (
+    "Marked are words of the right answer: as recalled beyond Retrain if neither the question nor Retrain's answer has them, and "
+    "only underlined if one of the two has them too, since these say nothing about what was forgotten."
+)
 
 
 @dataclass(frozen=True)
@@ -53,9 +64,26 @@ def leaked_spans(text: str, label: str, question: str) -> list[Span]:
     return _spans(words, leaked)
 
 
+def compared_spans(text: str, label: str, question: str, retrain: str) -> dict[str, list[Span]]:
+    """Return where an answer has words of the label, by `COMPARED`: `recalled` beyond Retrain, and `shared`.
+
+    Without an answer of Retrain, pass an empty text.
+    """
+    words, known = split_words(text), words_of(question) | words_of(retrain)
+    right = {place for place, word in enumerate(words) if word.text in words_of(label)}
+    recalled = {place for place in right if words[place].text not in known}
+    return {"recalled": _spans(words, recalled), "shared": _spans(words, right - recalled)}
+
+
+@lru_cache(maxsize=4096)
+def words_of(text: str) -> frozenset[str]:
+    """Return the words that a text has."""
+    return frozenset(word.text for word in split_words(text))
+
+
 def split_words(text: str) -> list[Word]:
-    """Return the words of a text; letters and digits of any script count, an underscore too."""
-    return [Word(match.group().casefold(), *match.span()) for match in re.finditer(r"\w+", text)]
+    """Return the words of a text: letters and digits of any script, and underscores; single characters without spaces between."""
+    return [Word(unicodedata.normalize("NFC", match.group()).casefold(), *match.span()) for match in _WORD.finditer(text)]
 
 
 def marked(text: str, spans: Mapping[str, Sequence[Span]]) -> list[tuple[str, list[str]]]:

@@ -1,9 +1,10 @@
 """What benchmarks bring to the report, found by listing, so that nothing names one: their pages and their metrics."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from palimpsest.benchmarks import kinds, suites
-from palimpsest.evaluation.metric import Metric
+from palimpsest.evaluation.metric import Metric, Scoring
 
 PAGE, SCORES = "page", "scores"
 
@@ -29,3 +30,9 @@ def declared_metrics(used: Iterable[str], *, paged: bool = True) -> list[Metric]
         for kind in left
         for metric in (*suites.load(kind, SCORES).SCORING.metrics, *(point.load() for point in suites.added_metrics(kind)))
     ]
+
+
+def scoring_of(kind: str) -> Scoring[Any] | None:
+    """Return the scoring of a kind of suite; None for a suite that no benchmark brings."""
+    found: Scoring[Any] | None = suites.load(kind, SCORES).SCORING if kind in kinds.having(SCORES) else None
+    return found

@@ -23,6 +23,8 @@ from palimpsest.report.page import data_uri, flatten, page_environment
 from palimpsest.report.question import Answer, Question
 from palimpsest.report.questions import all_questions
 from palimpsest.report.remarks import GAPS, Told, remarks_on
+from palimpsest.report.samples import PAGE as SAMPLES
+from palimpsest.report.samples import write_samples
 from palimpsest.report.study import Block, ReportSpec, Study, Values
 from palimpsest.report.style import STYLE, save
 from palimpsest.report.tables import Table, attacked_tables, lm_eval_tables, main_tables, wide_numbers
@@ -148,7 +150,7 @@ class Section:
 
 
 def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
-    """Write tables, figures and the page; all bytes repeat."""
+    """Write tables, figures and the two pages; all bytes repeat."""
     report = Report(spec, Evidence(spec.study, summary, spec.published), out)
     for folder in (TABLES, FIGURES):
         (out / folder).mkdir()
@@ -167,6 +169,7 @@ def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
         for name, grid in grids.items():
             save(draw(grid), out / FIGURES / name)
     (out / PAGE).write_text(render_page(report), encoding="utf-8")
+    write_samples(spec.study, report.evidence.samples, out / SAMPLES)
 
 
 def _claim_row(found: Verdict) -> tuple[str | int, ...]:

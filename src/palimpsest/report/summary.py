@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from palimpsest.scores.artefacts import Artefact
-from palimpsest.scores.columns import ARTEFACT_COLUMNS, stack
+from palimpsest.scores.columns import ARTEFACT_COLUMNS, stack, stack_samples
 from palimpsest.scores.tables import artefact_paths
 from palimpsest.selection.rule import TRIAL_TYPES
 
@@ -21,6 +21,11 @@ IMPORTED = "external.json"
 def read_scores(folders: Sequence[Path], name: str, columns: Sequence[str]) -> pd.DataFrame:
     """Return one table of all runs, in their order."""
     return stack([pd.read_parquet(folder / f"{name}.parquet") for folder in folders], columns)
+
+
+def read_samples(folders: Sequence[Path]) -> pd.DataFrame:
+    """Return the answers of the models of all runs, in their order."""
+    return stack_samples([pd.read_parquet(folder / "samples.parquet") for folder in folders])
 
 
 def read_artefacts(folders: Sequence[Path]) -> pd.DataFrame:

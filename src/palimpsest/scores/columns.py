@@ -7,7 +7,10 @@ import pandas as pd
 IDENTITY = ["benchmark", "split", "model", "seed", "method", "variant"]
 COLUMNS = [*IDENTITY, "attack", "epoch", "suite", "metric", "value"]
 TRUTH_RATIO_COLUMNS = [*IDENTITY, "suite", "set", "id", "half", "answer_tokens", "truth_ratio"]
-EXAMPLE_COLUMNS = [*IDENTITY, "set", "id", "question", "answer", "generation"]
+ASKED = ["suite", "set", "id", "question", "answer", "generation"]
+# The further columns of samples are numbers, which differ between kinds of suites.
+SAMPLE_COLUMNS = [*IDENTITY, "attack", *ASKED]
+EXAMPLE_COLUMNS = [*IDENTITY, *ASKED]
 PROMPT_COLUMNS = [*IDENTITY, "text", "special", "label"]
 WEIGHT_COLUMNS = [*IDENTITY, "epoch", "id", "tokens", "weight"]
 LOSS_COLUMNS = [*IDENTITY, "suite", "epoch", "id", "tokens", "nll"]
@@ -27,6 +30,12 @@ TYPES = {
     "special": "bool",
     "label": "bool",
 }
+
+
+def stack_samples(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate tables of samples; a number that a table lacks is NaN in its rows."""
+    numbers = dict.fromkeys(str(name) for part in parts for name in part if name not in SAMPLE_COLUMNS)
+    return stack(parts, [*SAMPLE_COLUMNS, *numbers], TYPES | dict.fromkeys(numbers, "float64"))
 
 
 def stack(parts: Sequence[pd.DataFrame], columns: Sequence[str], types: Mapping[str, str] = TYPES) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The tables behind a run's numbers: truth ratios, gradient weights, losses, examples, a prompt, the artefact of each number."""
+"""The tables behind a run's numbers: truth ratios, gradient weights, losses, samples, a prompt, the artefact of each number."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from palimpsest.data.splits import spread
+from palimpsest.errors import UserError
 from palimpsest.evaluation.items import PROMPT_TABLE, WEIGHTS_TABLE, read_frame
 from palimpsest.names import ORIGINAL
 from palimpsest.provenance.canonical import sha256_file
@@ -15,11 +16,13 @@ from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.columns import (
     ARTEFACT_COLUMNS,
     EXAMPLE_COLUMNS,
+    IDENTITY,
     LOSS_COLUMNS,
     PROMPT_COLUMNS,
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
     stack,
+    stack_samples,
 )
 from palimpsest.scores.numbers import Judge
 
@@ -56,32 +59,40 @@ def losses(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
     return stack(parts, LOSS_COLUMNS)
 
 
-def examples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
+def samples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
+    """Return the answers of all models to all questions, with `SAMPLE_COLUMNS` and the numbers of each item."""
+    parts = []
+    for each in measured:
+        for suite, path in each.tables().items() if each.of == "evaluation" else ():
+            if (scoring := judges[suite].scoring).examples:
+                said = scoring.said(judges[suite].read(path))
+                if (again := said["id"].duplicated()).any():
+                    raise UserError(f"{path}: item {said.loc[again, 'id'].iloc[0]} stands twice among the generated texts")
+                texts = said[["set", "id", "question", "answer", "generation", *scoring.said_numbers]]
+                parts.append(texts.assign(**{"attack": "", **each.identity}, suite=suite))
+    return stack_samples(parts)
+
+
+def examples(samples: pd.DataFrame, judges: Judges) -> pd.DataFrame:
     """Return the answers of all models to the same few questions on the forget and the retain set, with `EXAMPLE_COLUMNS`.
 
     The questions come from the suite that most models have; models without this suite have no examples.
     """
-    speaking = [
-        (each.identity, suite, path)
-        for each in measured
-        if each.of == "evaluation"
-        for suite, path in each.tables().items()
-        if judges[suite].scoring.examples
-    ]
-    counts = Counter(suite for _, suite, _ in speaking)
+    own = samples[samples["attack"] == ""]
+    counts = Counter(own[[*IDENTITY, "suite"]].drop_duplicates()["suite"])
     if not counts:
         return stack([], EXAMPLE_COLUMNS)
     judge = judges[min(counts, key=lambda name: (-counts[name], name))]
-    tables = [(identity, judge.scoring.said(judge.read(path))) for identity, suite, path in speaking if suite == judge.suite]
+    tables = [table for _, table in own[own["suite"] == judge.suite].groupby(IDENTITY, sort=False)]
     chosen: set[tuple[str, str]] = set()
     for name, (count, _) in judge.scoring.examples.items():
-        asked = [set(table.loc[table["set"] == name, "id"]) for _, table in tables]
+        asked = [set(table.loc[table["set"] == name, "id"]) for table in tables]
         chosen |= {(name, id) for id in spread(sorted(set.intersection(*asked)), count)}
     shown_in = {name: shown for name, (_, shown) in judge.scoring.examples.items()}
     parts = []
-    for identity, table in tables:
+    for table in tables:
         rows = table[[item in chosen for item in zip(table["set"], table["id"], strict=True)]].sort_values(["set", "id"])
-        parts.append(rows.assign(**identity, set=rows["set"].map(shown_in)))
+        parts.append(rows.assign(set=rows["set"].map(shown_in)))
     return stack(parts, EXAMPLE_COLUMNS)
 
 

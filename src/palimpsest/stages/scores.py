@@ -13,7 +13,7 @@ from palimpsest.names import ModelId
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Place, Retrains, Scores, tidy_numbers
 from palimpsest.scores.remarks import Gap, remarks, undefined
-from palimpsest.scores.tables import artefact_paths, examples, losses, prompts, truth_ratios, weights
+from palimpsest.scores.tables import artefact_paths, examples, losses, prompts, samples, truth_ratios, weights
 from palimpsest.settings import Settings
 
 
@@ -54,11 +54,13 @@ def work(job: Job[Spec]) -> None:
     judges = {suite: Judge(suite, kind, retrains, read) for suite, kind in spec.suites.items()}
     scored = [pair for each in measured for pair in _scored(each, judges)]
     told = [remarks(spec.run.model_dump(), measured, spec.gaps), undefined(scored)]
+    said = samples(measured, judges)
     tables = {
         "scores": tidy_numbers(scored),
         "remarks": pd.concat(told, ignore_index=True),
         "truth_ratios": truth_ratios(measured, judges),
-        "examples": examples(measured, judges),
+        "samples": said,
+        "examples": examples(said, judges),
         "prompts": prompts(measured),
         "weights": weights(measured),
         "losses": losses(measured, judges),

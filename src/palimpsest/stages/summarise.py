@@ -11,6 +11,7 @@ from palimpsest.report.summary import (
     imported_paths,
     read_artefacts,
     read_imported,
+    read_samples,
     read_scores,
     read_selections,
 )
@@ -45,6 +46,7 @@ def work(job: Job[Spec]) -> None:
     tables = {
         "summary": results,
         "truth_ratios": read_scores(scores, "truth_ratios", TRUTH_RATIO_COLUMNS),
+        "samples": read_samples(scores),
         "examples": read_scores(scores, "examples", EXAMPLE_COLUMNS),
         "prompts": read_scores(scores, "prompts", PROMPT_COLUMNS),
         "weights": read_scores(scores, "weights", WEIGHT_COLUMNS),

@@ -25,6 +25,7 @@ from palimpsest.warm import WARM, Warm
 # The rules that make a report from the available numbers; `all` and `report` request it.
 REPORTING = ("scores", "summarise", "page", "publish", "all", "report")
 PUBLISH = "publish"
+PAGES = ("report.html", "samples.html")
 LISTED = 10
 # Fewer jobs take less time than the start of a warm process.
 FEWEST = 4
@@ -34,7 +35,8 @@ def started(workflow: Any, study: Study) -> None:
     """Mark the report of an earlier state of the study as outdated, before anything changes, and start the warm process."""
     jobs = list(workflow.dag.needrun_jobs())
     if any(job.rule.name != PUBLISH for job in jobs):
-        outdated.mark(_page(study))
+        for page in PAGES:
+            outdated.mark(Path(study.results, page))
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
     if len(jobs) >= FEWEST and is_plain and sys.platform == "linux" and WARM not in os.environ and _without_gpu(study):
         warm = Warm()
@@ -51,7 +53,8 @@ def _without_gpu(study: Study) -> bool:
 def succeeded(workflow: Any, study: Study) -> None:
     """Remove the mark from an up-to-date report; name the artefacts that diverged, and exit with the code for divergence."""
     if any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
-        outdated.unmark(_page(study), Path(study.results, "report", "report.html"))
+        for page in PAGES:
+            outdated.unmark(Path(study.results, page), Path(study.results, "report", page))
     told = [f"{path}: {what}" for path in _manifests(workflow.dag.jobs) if (what := _diverged(path))]
     if told:
         _say([f"{len(told)} artefacts diverged; the report shows them as results:", *told])
@@ -117,10 +120,6 @@ def _diverged(path: str) -> str | None:
         return None
     where = "" if record["step"] is None else f"step {record['step']} of {record['steps']}: "
     return f"{where}{record['what']}"
-
-
-def _page(study: Study) -> Path:
-    return Path(study.results, "report.html")
 
 
 def _say(lines: list[str]) -> None:

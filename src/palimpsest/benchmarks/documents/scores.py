@@ -129,4 +129,5 @@ SCORING = Scoring[Sets](
         "asked_retain": (2, "retain"),
     },
     said=said,
+    said_numbers={"rouge_l": "ROUGE-L"},
 )

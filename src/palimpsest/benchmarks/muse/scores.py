@@ -181,4 +181,5 @@ SCORING = Scoring[MuseItems](
         "knowledge_retain": (4, "retain"),
     },
     said=said,
+    said_numbers={"rouge_l_f": "ROUGE-L F1"},
 )

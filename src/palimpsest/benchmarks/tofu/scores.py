@@ -251,6 +251,15 @@ def truth_ratios(sets: Sets) -> pd.DataFrame:
     )
 
 
+def said(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a suite's table with the probability of the right answer and the truth ratio (log10) of each item."""
+    return pd.concat(
+        items.rows.assign(probability=np.exp(-items.answer), truth_ratio_log10=items.log_truth_ratio / math.log(10))
+        for items in sets_from_table(table, "the items").values()
+        if items.rows is not None
+    )
+
+
 def losses(table: pd.DataFrame) -> pd.DataFrame:
     """Return the forget set's rows of a suite's table, with the tokens and the NLL of the answers."""
     return table[table["set"] == FORGET].rename(columns={"answer_tokens": "tokens", "answer_nll": "nll"})
@@ -264,6 +273,13 @@ SCORING = Scoring[Sets](
     " `x = exp(mean over k of w_k - b)`.",
     check=check_forget_sets,
     examples={FORGET: (4, "forget"), RETAIN: (4, "retain")},
+    said=said,
+    said_numbers={
+        "probability": "Probability",
+        "rouge_l_recall": "ROUGE-L",
+        "truth_ratio_log10": "Truth ratio (log10)",
+        "extraction_strength": "Extraction strength",
+    },
     truth_ratios=truth_ratios,
     losses=losses,
 )
