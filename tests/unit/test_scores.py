@@ -191,6 +191,12 @@ def test_samples_are_all_answers_with_their_numbers(study: Results, monkeypatch:
     assert shown.to_dict() == before[shown.index].to_dict()
 
 
+def test_truth_ratios_are_those_of_models_that_were_not_attacked(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = table(study, monkeypatch, "truth_ratios")
+    study.evaluate(identity("npo", "default", attack="noise"), suite_rows(np.random.default_rng(3), 0.9))
+    assert len(table(study, monkeypatch, "truth_ratios")) == len(before) > 0
+
+
 def test_an_id_of_two_samples_is_refused(
     study: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

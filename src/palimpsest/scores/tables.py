@@ -30,11 +30,11 @@ Judges = Mapping[str, Judge]
 
 
 def truth_ratios(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
-    """Return the truth ratio of every item of every finished model, with `TRUTH_RATIO_COLUMNS`."""
+    """Return the truth ratio of every item of every finished model that was not attacked, with `TRUTH_RATIO_COLUMNS`."""
     parts = [
         of(scoring.read(judges[suite].read(path), path)).assign(**each.identity, suite=suite)
         for each in measured
-        if each.of == "evaluation"
+        if each.of == "evaluation" and not each.identity.get("attack")
         for suite, path in each.tables().items()
         if (of := (scoring := judges[suite].scoring).truth_ratios)
     ]
