@@ -9,11 +9,9 @@ from typing import Any
 
 from palimpsest.audit.artefacts import CONFIG
 from palimpsest.errors import UserError
-from palimpsest.provenance.digest import ROOT
+from palimpsest.provenance.digest import ROOT, stage_name
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.study.files import read_configs
-
-STAGES = "palimpsest.stages."
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def read_command(text: str) -> Command | None:
     pairs = [given.partition("=") for given in named.get("--in", [])]
     return Command(
         before=before,
-        stage=words[start].removeprefix(STAGES),
+        stage=stage_name(words[start]),
         spec=named["--spec"][0],
         code=named["--code"][0],
         inputs={label: Path(path) for label, _, path in pairs},

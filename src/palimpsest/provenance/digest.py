@@ -39,6 +39,11 @@ def stage_module(stage: str) -> str:
     return stage if "." in stage else f"{PACKAGE}.stages.{stage}"
 
 
+def stage_name(module: str) -> str:
+    """Return the name of a stage in manifests, by its module."""
+    return module.removeprefix(f"{PACKAGE}.stages.")
+
+
 def stage_code(stage: str, *modules: str) -> str:
     """Return the code of a stage as its manifests record it: a digest, and the modules besides the stage's own."""
     return "+".join([_stage_digest(stage, *modules), *modules])
