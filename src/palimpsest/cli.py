@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
-from palimpsest.audit.commands import add_audit
+from palimpsest.audit.commands import add_audit, add_status
 from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
 from palimpsest.evaluating import add_evaluate
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
     parser.add_argument("--version", action="version", version=f"palimpsest {version('palimpsest')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_audit):
+    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_status, add_audit):
         add(commands)
     with unread_output():
         args = parser.parse_args(arguments)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from palimpsest.audit.artefacts import CONFIG
+from palimpsest.audit.status import copies_allowed
 from palimpsest.errors import UserError
 from palimpsest.provenance.digest import ROOT, stage_name
 from palimpsest.provenance.manifest import MANIFEST
@@ -84,7 +85,7 @@ def plan_jobs(project: Project) -> dict[str, Planned]:
     from snakemake.exceptions import WorkflowError
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
-    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+    with copies_allowed(), SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=1),
             config_settings=ConfigSettings(config={"results": project.called}, configfiles=project.configs),

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from palimpsest import interruption, processes
 from palimpsest.contract.command import parse_stage
 from palimpsest.contract.folders import replace, side_place, workplace
-from palimpsest.contract.store import keep, scratch_of
+from palimpsest.contract.store import keep, record_code, scratch_of
 from palimpsest.environment import check
 from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
 from palimpsest.faults import explained
@@ -186,6 +186,7 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
         (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
         write_manifest(partial, manifest)
         replace(partial, out)
+        record_code(name, code)
         keep(key, out)
         shutil.rmtree(scratch, ignore_errors=True)
     log.info("%s: %s in %.1f s", name, "diverged" if diverged else "done", time.time() - started)

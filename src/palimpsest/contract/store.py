@@ -13,9 +13,10 @@ from uuid import uuid4
 
 from palimpsest.contract.command import parse_stage
 from palimpsest.contract.folders import replace, workplace
-from palimpsest.environment import store_folder
+from palimpsest.environment import STORE, store_folder
 from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import sha256_text
+from palimpsest.provenance.digest import module_hashes
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, content_of, key_of, read_manifest, verify_artefact
 
 
@@ -28,9 +29,27 @@ def scratch_of(scratch: Path, key: str, out: Path) -> Path:
     return scratch / sha256_text(f"{key} {os.path.relpath(out, scratch)}")[:32]
 
 
+def store_of(results: str) -> Path | None:
+    """Return the store of a study: the one of the environment, or a folder in its results."""
+    return store_folder({STORE: f"{results}/.store", **os.environ})
+
+
 def entry_of(store: Path, key: str) -> Path:
     """Return the folder of an entry of a store."""
     return store / key[:2] / key
+
+
+def modules_of(store: Path, code: str) -> dict[str, str] | None:
+    """Return a hash of the code of each module behind a code digest; None if the store does not know the digest."""
+    try:
+        found: dict[str, str] = json.loads(_code_file(store, code).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _code_file(store: Path, code: str) -> Path:
+    return store / "code" / f"{sha256_text(code)[:32]}.json"
 
 
 def keep(key: str, out: Path) -> None:
@@ -50,6 +69,17 @@ def keep(key: str, out: Path) -> None:
         print(f"palimpsest: {store}: not stored: {error.strerror}", file=sys.stderr)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def record_code(stage: str, code: str) -> None:
+    """Record in the store, if there is one, which modules today's code of a stage has."""
+    store = store_folder()
+    path = store and _code_file(store, code)
+    if path and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{uuid4().hex}")
+        partial.write_text(json.dumps(module_hashes(stage, *code.split("+")[1:])), encoding="utf-8")
+        partial.rename(path)
 
 
 def take(stage: str, arguments: list[str]) -> dict[str, object] | None:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from palimpsest.provenance.bare_code import is_for_types, strip
-from palimpsest.provenance.canonical import sha256_file
+from palimpsest.provenance.canonical import sha256_file, sha256_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "palimpsest"
@@ -83,6 +83,12 @@ def code_closure(*modules: str, root: Path = ROOT) -> dict[str, str]:
             seen[name], imports = _read(root, name)
             queue += imports
     return seen
+
+
+def module_hashes(stage: str, *modules: str) -> dict[str, str]:
+    """Return a hash of the code of each module that counts for a stage, by name."""
+    closure = code_closure(stage_module(stage), *modules)
+    return {name: sha256_text(text) for name, text in sorted(closure.items())}
 
 
 def is_plumbing(name: str) -> bool:
