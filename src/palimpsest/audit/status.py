@@ -2,15 +2,14 @@
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from palimpsest.audit.artefacts import Artefact, find_artefacts
+from palimpsest.audit.planned import is_planning
 from palimpsest.audit.study import differing
 from palimpsest.contract.store import entry_of, keep, modules_of, store_of
 from palimpsest.errors import UserError
@@ -26,7 +25,6 @@ MISSING = "missing"
 ADOPT = "--adopt sets aside those that are stale"
 # Settings, modules and files named in a cause.
 NAMED = 3
-_allowed = ContextVar("allowed", default=False)
 RECORDS = Path(".snakemake", "metadata")
 # Snakemake cuts longer names into folders.
 LONGEST = 254
@@ -96,23 +94,13 @@ def is_recorded(manifest: Path, records: Path = RECORDS) -> bool:
     return records.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1]).exists()
 
 
-@contextmanager
-def copies_allowed() -> Iterator[None]:
-    """Let the workflow plan on copied results within this block, as an audit does."""
-    before = _allowed.set(True)
-    try:
-        yield
-    finally:
-        _allowed.reset(before)
-
-
 def refuse_stale_copies(artefacts: Artefacts) -> None:
     """Refuse results of which Snakemake has no records, as of a copy, if some are stale; it would say that nothing is to be done.
 
     Prints one line and exits with code 2.
     """
     study = artefacts.study
-    if _allowed.get():
+    if is_planning():
         return
     paths = {path: Path(artefacts.manifest(node)) for path, node in artefacts.nodes.items()}
     copied = {path for path, manifest in paths.items() if manifest.exists() and not is_recorded(manifest)}
