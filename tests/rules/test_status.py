@@ -45,16 +45,16 @@ def test_an_edit_is_named_with_all_that_it_makes_stale(finished: Checkout) -> No
 
 def test_a_setting_is_named(finished: Checkout) -> None:
     arguments = finished.overlay('methods: {"tofu/forget10/tiny/ga": {forget_weight: 0.5}}')
-    assert to_make(status(finished, *arguments)) == dict.fromkeys(BEHIND, ("settings of unlearn: loss.forget_weight",))
+    assert to_make(status(finished, *arguments)) == dict.fromkeys(BEHIND, ("settings of unlearn: training.forget_weight",))
 
 
 def test_what_is_missing_is_in_the_store_and_what_is_asked_for_no_more_is_orphaned(finished: Checkout) -> None:
     shutil.rmtree(finished.path / "results" / RUN / "unlearn/ga/default/eval")
-    shutil.copytree(finished.path / "results" / RUN / "retrain", finished.path / "results" / RUN / "older")
+    shutil.copytree(finished.path / "results" / RUN / "retrain/eval", finished.path / "results" / RUN / "older/eval")
     found = status(finished)
     assert to_make(found) == dict.fromkeys(BEHIND - {f"{RUN}/unlearn/ga/default/model"}, ("missing",))
     assert [state["path"] for state in found["states"] if state["is_stored"]] == [f"{RUN}/unlearn/ga/default/eval"]
-    assert found["orphaned"] == [f"{RUN}/older/eval", f"{RUN}/older/model"]
+    assert found["orphaned"] == [f"{RUN}/older/eval"]
 
 
 def test_an_input_made_anew_is_named(finished: Checkout) -> None:

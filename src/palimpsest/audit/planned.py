@@ -15,7 +15,6 @@ from palimpsest.provenance.digest import ROOT, stage_name
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.study.files import read_configs
 
-
 _is_planning = ContextVar("is_planning", default=False)
 
 

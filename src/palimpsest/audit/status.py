@@ -1,6 +1,7 @@
 """What of a study is made, stale or missing, and why: from the manifests alone, without Snakemake."""
 
 import json
+import shutil
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from palimpsest.audit.artefacts import Artefact, find_artefacts
+from palimpsest.audit.files import COPIES
 from palimpsest.audit.planned import is_planning
 from palimpsest.audit.study import differing
 from palimpsest.contract.store import entry_of, keep, modules_of, store_of
@@ -32,7 +34,7 @@ LONGEST = 254
 
 @dataclass(frozen=True)
 class State:
-    """An artefact of a study: whether it is what the study asks for, and what keeps it from that, here or upstream."""
+    """An artefact of a study: whether it is what the study asks for, and what keeps it from that, upstream or else here."""
 
     path: str
     kind: Kind
@@ -113,14 +115,15 @@ def refuse_stale_copies(artefacts: Artefacts) -> None:
 
 
 def set_aside(study: Study, paths: Iterable[str]) -> None:
-    """Take the manifests of artefacts away, so that Snakemake makes them again; a store keeps the artefacts."""
+    """Remove artefacts from the results, and the report, so that Snakemake makes them again; the store keeps them."""
     for path in paths:
-        folder = Path(study.results, path)
-        artefact = Artefact(path, folder)
+        artefact = Artefact(path, Path(study.results, path))
         if artefact.is_readable:
             made = artefact.manifest
-            keep(key_of(made["stage"], made["spec"], made["code"], made["inputs"]), folder)
-        (folder / MANIFEST).unlink()
+            keep(store_of(study.results), key_of(made["stage"], made["spec"], made["code"], made["inputs"]), artefact.folder)
+        shutil.rmtree(artefact.folder)
+    for name in COPIES:
+        Path(study.results, name).unlink(missing_ok=True)
 
 
 def format_status(found: Status) -> str:
@@ -146,7 +149,7 @@ def _state(artefacts: Artefacts, node: Node, here: Mapping[str, Artefact], state
     if artefact is None or not artefact.is_readable:
         causes = upstream or {MISSING}
     else:
-        causes = upstream | _own(artefacts, node, artefact, inputs, here)
+        causes = upstream or _own(artefacts, node, artefact, inputs, here)
     stored = False
     if causes and not upstream:
         stage, spec = stage_name(artefacts.module(node)), json.loads(spec_of(study, node))

@@ -21,7 +21,7 @@ from palimpsest import interruption, processes
 from palimpsest.contract.command import parse_stage
 from palimpsest.contract.folders import replace, side_place, workplace
 from palimpsest.contract.store import keep, record_code, scratch_of
-from palimpsest.environment import check
+from palimpsest.environment import check, store_folder
 from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
 from palimpsest.faults import explained
 from palimpsest.provenance.digest import code_today
@@ -186,8 +186,9 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
         (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
         write_manifest(partial, manifest)
         replace(partial, out)
-        record_code(name, code)
-        keep(key, out)
+        store = store_folder()
+        record_code(store, name, code)
+        keep(store, key, out)
         shutil.rmtree(scratch, ignore_errors=True)
     log.info("%s: %s in %.1f s", name, "diverged" if diverged else "done", time.time() - started)
     return diverged

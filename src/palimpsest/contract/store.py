@@ -19,6 +19,9 @@ from palimpsest.provenance.canonical import sha256_text
 from palimpsest.provenance.digest import module_hashes
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, content_of, key_of, read_manifest, verify_artefact
 
+# The store in a folder of results.
+STORE_FOLDER = ".store"
+
 
 def scratch_of(scratch: Path, key: str, out: Path) -> Path:
     """Return the folder for the unfinished work on an artefact.
@@ -31,7 +34,7 @@ def scratch_of(scratch: Path, key: str, out: Path) -> Path:
 
 def store_of(results: str) -> Path | None:
     """Return the store of a study: the one of the environment, or a folder in its results."""
-    return store_folder({STORE: f"{results}/.store", **os.environ})
+    return store_folder({STORE: f"{results}/{STORE_FOLDER}", **os.environ})
 
 
 def entry_of(store: Path, key: str) -> Path:
@@ -52,9 +55,8 @@ def _code_file(store: Path, code: str) -> Path:
     return store / "code" / f"{sha256_text(code)[:32]}.json"
 
 
-def keep(key: str, out: Path) -> None:
-    """Put a finished artefact into the store, if there is one and the artefact is no source."""
-    store = store_folder()
+def keep(store: Path | None, key: str, out: Path) -> None:
+    """Put a finished artefact into a store, if there is one and the artefact is no source."""
     if store is None or not read_manifest(out / MANIFEST)["inputs"]:
         return
     entry = entry_of(store, key)
@@ -71,9 +73,8 @@ def keep(key: str, out: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def record_code(stage: str, code: str) -> None:
-    """Record in the store, if there is one, which modules today's code of a stage has."""
-    store = store_folder()
+def record_code(store: Path | None, stage: str, code: str) -> None:
+    """Record in a store, if there is one, which modules today's code of a stage has."""
     path = store and _code_file(store, code)
     if path and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
