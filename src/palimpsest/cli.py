@@ -6,11 +6,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
-from palimpsest.audit.commands import add_audit
+from palimpsest.audit.commands import add_audit, add_status
 from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
 from palimpsest.evaluating import add_evaluate
 from palimpsest.output import unread_output
+from palimpsest.storing import add_store
 from palimpsest.study.commands import add_looks
 
 
@@ -19,7 +20,7 @@ def make_parser() -> Parser:
     parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
     parser.add_argument("--version", action="version", version=f"palimpsest {version('palimpsest')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_audit):
+    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_status, add_store, add_audit):
         add(commands)
     return parser
 

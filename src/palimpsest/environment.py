@@ -12,6 +12,7 @@ from palimpsest.provenance.commit import COMMIT
 
 PREFIX = "PALIMPSEST_"
 CHECKPOINT_SECONDS, SCRATCH, GPUS = f"{PREFIX}CHECKPOINT_SECONDS", f"{PREFIX}SCRATCH", f"{PREFIX}GPUS"
+STORE, NO_STORE = f"{PREFIX}STORE", "no"
 # Further variables that the workflow, the wrapper of apptainer and the tests read or set.
 OTHERS = tuple(
     f"{PREFIX}{name}"
@@ -23,13 +24,14 @@ _COMMIT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(-dirty)?")
 
 def check(environment: Mapping[str, str] = os.environ) -> None:
     """Raise UserError for an invalid variable, and for an unknown variable with our prefix."""
-    known = (CHECKPOINT_SECONDS, SCRATCH, GPUS, COMMIT, *OTHERS)
+    known = (CHECKPOINT_SECONDS, SCRATCH, STORE, GPUS, COMMIT, *OTHERS)
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
             close = get_close_matches(name, known, 1)
             raise UserError(f"{name}: unknown variable{f'; did you mean {close[0]}?' if close else ''}")
     checkpoint_seconds(environment)
     scratch_folder(environment)
+    store_folder(environment)
     gpus(environment)
     # Empty if the code is not in a repository.
     if (commit := environment.get(COMMIT)) and not _COMMIT.fullmatch(commit):
@@ -54,6 +56,14 @@ def scratch_folder(environment: Mapping[str, str] = os.environ) -> Path:
     if not folder.strip():
         raise UserError(f"{SCRATCH}: empty; name a folder, or unset it")
     return Path(folder)
+
+
+def store_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the folder of the store of finished artefacts; None if there is none. Raises UserError for an empty name."""
+    folder = environment.get(STORE, NO_STORE)
+    if not folder.strip():
+        raise UserError(f"{STORE}: empty; name a folder, or write {NO_STORE} to use none")
+    return None if folder == NO_STORE else Path(folder)
 
 
 def gpus(environment: Mapping[str, str] = os.environ) -> list[str] | None:

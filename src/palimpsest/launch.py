@@ -12,10 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from palimpsest.arguments import Parser, whole
+from palimpsest.contract.store import take
 from palimpsest.environment import check
-from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.errors import DIVERGED_EXIT, USER_ERROR_EXIT, UserError
 from palimpsest.leases import lease, share
 from palimpsest.processes import PARALLEL
+from palimpsest.provenance.digest import stage_name
 from palimpsest.warm import NO, WARM, run
 
 
@@ -36,6 +38,9 @@ def main() -> int:
     os.environ[PARALLEL] = args.parallel
     try:
         check()
+        if not args.one_of_several and (made := take(stage_name(args.module), args.arguments)):
+            print("palimpsest: taken from the store", file=sys.stderr)
+            return DIVERGED_EXIT if "diverged" in made else 0
         if args.one_of_several:
             share()
         else:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from checkout import Checkout
 
-from palimpsest.provenance.canonical import sha256_file
+from palimpsest.provenance.manifest import content_of, read_manifest
 
 STUDY = ("--configfile", "config/test/corpus.yaml")
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
@@ -96,7 +96,7 @@ def test_retrain_cannot_be_another(finished: Checkout) -> None:
     folder = finished.path / "results/muse/tiny-corpus"
     scores = json.loads((folder / "request2/seed0/scores/manifest.json").read_text())
     evaluated = folder / "forget/seed0/retrain/eval/manifest.json"
-    assert scores["inputs"]["retrain:seed0"] == sha256_file(evaluated)
+    assert scores["inputs"]["retrain:seed0"] == content_of(read_manifest(evaluated))
 
 
 def _by_model(rows: pd.DataFrame) -> list[tuple[pd.Series, pd.DataFrame]]:

@@ -15,7 +15,7 @@ from checkout import Checkout
 from rocrate import vocabs
 from rocrate.rocrate import ROCrate
 
-from palimpsest.audit.artefacts import find_artefacts
+from palimpsest.audit.artefacts import Contents, find_artefacts
 from palimpsest.audit.crate import LICENSE, name_of_bytes, write_crate
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file, sha256_text
@@ -92,10 +92,11 @@ def test_every_artefact_is_the_result_of_one_run_on_what_it_consumed(crate: Path
     runs = {listed(run["result"])[0].get("name"): run for run in of_type(read, "CreateAction") if run["instrument"] in tools}
     artefacts = find_artefacts(finished_once.path / "results")
     assert runs.keys() == artefacts.keys()
-    places = {artefact.sha256: path for path, artefact in artefacts.items()}
+    contents = Contents(artefacts)
     for path, artefact in artefacts.items():
         *folders, spec = listed(runs[path]["object"])
-        assert {folder["name"] for folder in folders} == {places[sha256] for sha256 in artefact.manifest["inputs"].values()}
+        sources = [contents.of(content, artefact) for content in artefact.manifest["inputs"].values()]
+        assert {folder["name"] for folder in folders} == {source.path for source in sources if source}
         assert json.loads(spec["value"]) == artefact.manifest["spec"]
         assert runs[path]["startTime"] <= runs[path]["endTime"] <= read.root_dataset["datePublished"]
     assert {control["object"].id for control in of_type(read, "ControlAction")} == {run.id for run in runs.values()}

@@ -11,6 +11,7 @@ from checkout import TINY, Checkout
 END = {"scores": 1, "summarise": 1, "page": 1, "publish": 1, "all": 1}
 RUN = "results/tofu/tiny/forget10/seed0"
 METHODS = "src/palimpsest/methods"
+TAKEN = "taken from the store"
 
 
 def test_a_finished_study_has_nothing_to_do_wherever_it_lies(finished: Checkout) -> None:
@@ -138,7 +139,33 @@ def test_a_deleted_artefact_comes_back_with_the_same_bytes(finished: Checkout) -
     assert manifest.read_bytes() == before
 
 
-def test_a_failing_stage_shows_its_one_line(finished: Checkout) -> None:
+def log(checkout: Checkout, artefact: str) -> str:
+    return (checkout.path / "results/logs" / f"{artefact}.log".replace("results/", "")).read_text()
+
+
+def test_an_edit_that_changes_no_byte_ends_at_its_own_stage(finished: Checkout) -> None:
+    """And reverted, it does not even run this stage again."""
+    finished.edit(f"{METHODS}/ga.py", "-batch.nll", "-1 * batch.nll")
+    assert finished.snakemake(*TINY).returncode == 0
+    assert TAKEN not in log(finished, f"{RUN}/unlearn/ga/default/model")
+    for artefact in (f"{RUN}/unlearn/ga/default/eval", f"{RUN}/scores", "summary", "report"):
+        assert TAKEN in log(finished, artefact), artefact
+    finished.edit(f"{METHODS}/ga.py", "-1 * batch.nll", "-batch.nll")
+    assert finished.snakemake(*TINY).returncode == 0
+    assert TAKEN in log(finished, f"{RUN}/unlearn/ga/default/model")
+    assert finished.jobs(*TINY) == {}
+
+
+def test_a_renamed_variant_is_not_trained_again(finished: Checkout) -> None:
+    finished.edit(TINY[1], "{npo: [half,", "{npo: [from-half,")
+    arguments = finished.overlay('variants: {"tofu/*/tiny/npo": {from-half: {start: original-half}}}')
+    assert finished.snakemake(*arguments).returncode == 0
+    for artefact in ("model", "eval"):
+        assert TAKEN in log(finished, f"{RUN}/unlearn/npo/from-half/{artefact}")
+
+
+def test_a_failing_stage_shows_its_one_line(finished: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIMPSEST_STORE", "no")
     retain = finished.path / "results/tofu/splits/forget10/retain.jsonl"
     retain.write_text(retain.read_text() + "\n")
     target = Path(RUN, "unlearn/ga/default/eval/manifest.json")

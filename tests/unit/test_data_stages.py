@@ -9,8 +9,8 @@ import pytest
 
 from palimpsest.data.rows import Fact, Question, Text, read_rows, write_rows
 from palimpsest.errors import UserError
-from palimpsest.provenance.canonical import sha256_file
 from palimpsest.provenance.digest import stage_code
+from palimpsest.provenance.manifest import content_of, read_manifest
 from palimpsest.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ def test_the_split_stage_leaves_all_that_a_run_sees(made: tuple[Path, Path]) -> 
     for name in ("real_authors.jsonl", "world_facts.jsonl", "refusals.jsonl"):
         assert (split / name).read_bytes() == (data / name).read_bytes()
     manifest = json.loads((split / "manifest.json").read_text())
-    assert manifest["inputs"] == {"data": sha256_file(data / "manifest.json")}
+    assert manifest["inputs"] == {"data": content_of(read_manifest(data / "manifest.json"))}
     assert len(manifest["files"]) == 5
 
 

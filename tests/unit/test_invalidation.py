@@ -1,10 +1,12 @@
 """The budget of reruns: the page says what an edit reruns, and a leaf reruns its own stage alone."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from palimpsest.methods import list_methods, module_name
+from palimpsest.provenance.digest import code_digest, stage_module
 from palimpsest.study.budget import PAGE, budget, budget_text
 from palimpsest.study.files import read_configs
 from palimpsest.study.stages import STAGES, Artefacts, own_module
@@ -49,6 +51,44 @@ def test_what_plans_and_audits_reruns_nothing(reruns: dict[str, list[str]]) -> N
     for module in ("palimpsest.study.stages", "palimpsest.study.specs", "palimpsest.study.rules"):
         assert not {*reruns[module]} & STAGES.keys()
     assert all(not of for module, of in reruns.items() if module.startswith("palimpsest.audit"))
+
+
+def test_plumbing_reruns_nothing(reruns: dict[str, list[str]]) -> None:
+    """Nothing that only says, waits, fetches or locks."""
+    for name in (
+        "arguments",
+        "contract.job",
+        "contract.folders",
+        "environment",
+        "errors",
+        "faults",
+        "hub",
+        "interruption",
+        "progress",
+    ):
+        assert reruns[f"palimpsest.{name}"] == [], name
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "woken"),
+    [
+        ("models/loading.py", "has no EOS token, but every answer must end with one", "has no EOS token", set()),
+        ("training/loop.py", "import logging\nimport math\n", "import math\nimport logging\n", set()),
+        ("training/loop.py", "model: nn.Module,", 'model: "nn.Module",', set()),
+        ("hub.py", "TIMEOUT = 10.0", "TIMEOUT = 60.0", set()),
+        ("progress.py", "SECONDS_BETWEEN_LINES = 15.0", "SECONDS_BETWEEN_LINES = 5.0", set()),
+        ("training/schedule.py", "max(0.0,", "max(0.1,", {"base", "finetune", "given", "reinforce", "unlearn"}),
+        ("stages/select.py", "from palimpsest", "ONE = 1\nfrom palimpsest", {"select"}),
+    ],
+)
+def test_an_edit_wakes_its_stages(tmp_path: Path, path: str, old: str, new: str, woken: set[str]) -> None:
+    shutil.copytree(ROOT / "src/palimpsest", tmp_path / "palimpsest")
+    edited = tmp_path / "palimpsest" / path
+    assert old in edited.read_text(encoding="utf-8")
+    edited.write_text(edited.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    # The general code of each stage, without that of a method, an attack, a source or a suite.
+    stages = {stage: stage_module(row.module or stage) for stage, row in STAGES.items() if not row.is_brought}
+    assert {stage for stage, module in stages.items() if code_digest(module) != code_digest(module, root=tmp_path)} == woken
 
 
 @pytest.mark.parametrize("name", ["test/tiny", "test/corpus", "test/markov"])

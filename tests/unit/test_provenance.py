@@ -152,13 +152,105 @@ def test_a_function_that_only_has_a_docstring_is_one_that_only_passes(package: P
 
 @pytest.mark.parametrize(
     ("module", "old", "new"),
-    [("stages/train", "x, 1", "x, 2"), ("science", "x + y", "y + x"), ("constants", "0", "1"), ("__init__", "", "X = 1")],
+    [("stages/train", "x, 1", "x, 2"), ("science", "x + y", "y + x"), ("constants", "0", "1")],
 )
 def test_code_of_a_stage_and_of_all_it_imports_counts(package: Package, module: str, old: str, new: str) -> None:
     before = package.digest()
     path = package.folder / f"{module}.py"
     path.write_text(path.read_text().replace(old, new, 1))
     assert package.digest() != before
+
+
+LOOP = """
+    from __future__ import annotations
+
+    import logging
+    from typing import TYPE_CHECKING
+
+    from palimpsest import constants
+    from palimpsest.science import add
+
+    if TYPE_CHECKING:
+        from palimpsest import unrelated
+
+    log = logging.getLogger("loop")
+
+
+    class Settings:
+        epochs: int = 5
+
+
+    def work(x: int, settings: Settings) -> int:
+        total: int = add(x, constants.ZERO)
+        if total < 0:
+            raise ValueError(f"{total} is below 0")
+        assert x, "x is 0"
+        log.info("added up to %d", total)
+        return total
+    """
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("is below 0", "must be 0 or more"),
+        ('f"{total} is below 0"', '"below 0"'),
+        ('"x is 0"', '"x must not be 0"'),
+        ("added up to %d", "the sum is %d"),
+        (
+            "from palimpsest import constants\n    from palimpsest.science import add",
+            "from palimpsest.science import add\n    from palimpsest import constants",
+        ),
+        ("x: int, settings: Settings) -> int", 'x: float, settings: "Settings") -> float'),
+        ("total: int =", "total ="),
+        ("from palimpsest import unrelated", "from palimpsest.unrelated import ONE"),
+        ('getLogger("loop")', "getLogger('loop')"),
+    ],
+)
+def test_what_changes_no_result_is_no_code(package: Package, old: str, new: str) -> None:
+    package.write("stages/train", LOOP)
+    before = package.digest()
+    assert old in LOOP
+    package.write("stages/train", LOOP.replace(old, new))
+    assert package.digest() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("epochs: int = 5", "epochs: float = 5"),
+        ("total < 0", "total < 1"),
+        ("raise ValueError", "raise TypeError"),
+        ('getLogger("loop")', 'getLogger("other")'),
+        ("return total", "return 'total'"),
+    ],
+)
+def test_what_may_change_a_result_is_code(package: Package, old: str, new: str) -> None:
+    package.write("stages/train", LOOP)
+    before = package.digest()
+    assert old in LOOP
+    package.write("stages/train", LOOP.replace(old, new))
+    assert package.digest() != before
+
+
+def test_the_reason_of_a_divergence_is_code(package: Package) -> None:
+    """The artefact records it."""
+    package.write("stages/train", "def work():\n    raise Diverged('a loss of nan')\n")
+    before = package.digest()
+    package.write("stages/train", "def work():\n    raise Diverged('the loss is nan')\n")
+    assert package.digest() != before
+
+
+@pytest.mark.parametrize("name", ["hub", "contract/job", "provenance/environment"])
+def test_plumbing_does_not_count(package: Package, name: str) -> None:
+    """Nor does what only plumbing imports."""
+    package.write(f"{name.partition('/')[0]}/__init__" if "/" in name else name, "")
+    package.write(name, "from palimpsest import unrelated\nTIMEOUT = 10\n")
+    package.write("stages/train", f"import palimpsest.{name.replace('/', '.')}\n")
+    before = package.digest()
+    package.write(name, "from palimpsest import unrelated\nTIMEOUT = 20\n")
+    package.write("unrelated", "ONE = 2\n")
+    assert package.digest() == before
 
 
 def test_code_that_is_not_imported_does_not_count(package: Package) -> None:

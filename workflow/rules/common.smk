@@ -2,6 +2,7 @@ from functools import partial
 
 from snakemake.settings.types import DeploymentMethod
 
+from palimpsest.audit.status import refuse_stale_copies
 from palimpsest.study import hooks, images, rules as ruling
 from palimpsest.study.applied import open_study
 from palimpsest.study.stages import Artefacts
@@ -12,6 +13,8 @@ of = partial(ruling.Rule, artefacts)
 ask = partial(ruling.resource, artefacts)
 
 RESULTS = study.results
+if workflow.is_main_process:
+    refuse_stale_copies(artefacts)
 DEPLOYED = workflow.deployment_settings.deployment_method
 IMAGES = images.enter_containers(SOURCE.parent, config, RESULTS, apptainer=DeploymentMethod.APPTAINER in DEPLOYED)
 

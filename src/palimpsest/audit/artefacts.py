@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_manifest
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, content_of, read_manifest
 
 # Other files at the top of the results: the resolved config, and the output of an audit.
 CONFIG = "run_config.yaml"
@@ -39,8 +39,13 @@ class Artefact:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the manifest's bytes, which identifies the artefact in downstream manifests."""
+        """The hash of the manifest's bytes."""
         return sha256_file(self.folder / MANIFEST)
+
+    @cached_property
+    def content(self) -> str:
+        """The hash of what readers of the artefact see, by which downstream manifests name it."""
+        return content_of(self.manifest)
 
     @cached_property
     def environment(self) -> dict[str, Any] | None:
@@ -65,9 +70,22 @@ def find_artefacts(results: Path) -> dict[str, Artefact]:
     return {path: Artefact(path, found[path]) for path in sorted(found)}
 
 
-def by_hash(artefacts: dict[str, Artefact]) -> dict[str, Artefact]:
-    """Return artefacts by the hashes of their manifests."""
-    return {artefact.sha256: artefact for artefact in artefacts.values()}
+class Contents:
+    """Artefacts by their content, which several may share, as two models whose Retrains are the same."""
+
+    def __init__(self, artefacts: Mapping[str, Artefact]) -> None:
+        self._found: dict[str, list[Artefact]] = {}
+        for artefact in artefacts.values():
+            if artefact.is_readable:
+                self._found.setdefault(artefact.content, []).append(artefact)
+
+    def of(self, content: str, reader: Artefact) -> Artefact | None:
+        """Return the artefact with a content; of several, the one whose path has most in common with the path of its reader."""
+        return max(self._found.get(content, []), key=lambda each: _in_common(each.path, reader.path), default=None)
+
+
+def _in_common(one: str, other: str) -> int:
+    return len(set(one.split("/")) & set(other.split("/")))
 
 
 def _folders(results: Path) -> Iterator[Path]:

@@ -3,25 +3,27 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from palimpsest.audit.artefacts import Artefact
+from palimpsest.audit.artefacts import Artefact, Contents
 from palimpsest.audit.findings import Finding, short
 from palimpsest.audit.planned import Planned
 
 IMPORT = "external"
 
 
-def check_inputs(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, called: str) -> Iterator[Finding]:
+def check_inputs(
+    artefact: Artefact, here: Mapping[str, Artefact], contents: Contents, job: Planned | None, called: str
+) -> Iterator[Finding]:
     """Yield the inputs of an artefact that have changed since.
 
-    `here` contains all artefacts by their hashes and by their paths below the results, which Snakemake calls `called`.
+    `here` contains all artefacts by their paths below the results, which Snakemake calls `called`.
     """
     paths = inputs_of(job, called) if job else {}
-    for label, digest in artefact.manifest["inputs"].items():
-        source = here.get(paths.get(label, digest))
+    for label, content in artefact.manifest["inputs"].items():
+        source = here.get(paths[label]) if label in paths else contents.of(content, artefact)
         if source is None:
-            yield Finding("stale", artefact.path, f"made of {label} {short(digest)}, which is not in these results")
-        elif source.sha256 != digest:
-            reason = f"made of {label} {short(digest)}, but {source.path} is now {short(source.sha256)}"
+            yield Finding("stale", artefact.path, f"made of {label} {short(content)}, which is not in these results")
+        elif source.content != content:
+            reason = f"made of {label} {short(content)}, but {source.path} is now {short(source.content)}"
             yield Finding("stale", artefact.path, reason)
 
 

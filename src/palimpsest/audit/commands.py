@@ -28,6 +28,41 @@ def add_audit(commands: "argparse._SubParsersAction[Parser]") -> None:
         add(below)
 
 
+def add_status(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add `status`."""
+    text = "Say which artefacts of a study are current, and which are to be made and why; from the manifests alone, in seconds."
+    found = commands.add_parser("status", help="what of a study is made, stale or missing, and why", description=text)
+    found.add_argument("results", nargs="?", type=filled_path, default=Path("results"), metavar="RESULTS", help="default results")
+    found.add_argument(
+        "--configfile", nargs="+", default=[], type=filled_path, help="the study's config (default: the results' own)"
+    )
+    found.add_argument(
+        "--adopt",
+        action="store_true",
+        help="set aside what is stale in results that were copied without Snakemake's records, so that it is made again",
+    )
+    found.add_argument("--json", action="store_true", help="print one JSON object")
+    found.set_defaults(run=_status, prog=found.prog)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from palimpsest.audit.planned import open_project
+    from palimpsest.audit.status import format_status, set_aside, status
+    from palimpsest.study.files import over_base, read_configs
+    from palimpsest.study.study import Study
+
+    configs = over_base(args.configfile) if args.configfile else open_project(args.results, []).configs
+    study = Study(read_configs(configs) | {"results": str(args.results)})
+    found = status(study)
+    if args.adopt:
+        stale = [state.path for state in found.of("stale") if state.path in found.unrecorded]
+        set_aside(study, stale)
+        print(f"{args.results}: {len(stale)} artefacts set aside; {len(found.of('current'))} are current", file=sys.stderr)
+        found = status(study)
+    print(json.dumps(found.as_json()) if args.json else format_status(found))
+    return 0
+
+
 def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Hash every file, follow every manifest to its sources, and compare with today's study and Snakemake's records."
     verify = commands.add_parser("verify", help="check every file and its provenance", description=text)

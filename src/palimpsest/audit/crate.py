@@ -15,7 +15,7 @@ from typing import Any
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from palimpsest.audit.artefacts import CONFIG, PLAIN, Artefact, by_hash, find_artefacts
+from palimpsest.audit.artefacts import CONFIG, PLAIN, Artefact, Contents, find_artefacts
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.commit import describe_commit
@@ -92,7 +92,7 @@ class _Export:
     def __init__(self, results: Path, root: Path, largest: int) -> None:
         self.results, self.root, self.largest = results, root, largest
         self.artefacts = find_artefacts(results)
-        self.hashes = by_hash(self.artefacts)
+        self.contents = Contents(self.artefacts)
         self.stages = sorted({artefact.manifest["stage"] for artefact in self.artefacts.values()})
         self.folders: dict[str, Ref] = {}
         self.crate = ROCrate(version=CRATE)
@@ -210,8 +210,8 @@ class _Export:
         spec = self.add(f"#run/{path}/spec", "PropertyValue", name="spec", value=canonical_json(artefact.manifest["spec"]))
         self.example(spec, f"#stage/{stage}/spec")
         consumed = [
-            self.example(self.consumed(sha256), _input(stage, label))
-            for label, sha256 in sorted(artefact.manifest["inputs"].items())
+            self.example(self.consumed(content, artefact), _input(stage, label))
+            for label, content in sorted(artefact.manifest["inputs"].items())
         ]
         start, end = self.times.get(path, (None, None))
         return self.add(
@@ -227,11 +227,10 @@ class _Export:
             containerImage=self.image(artefact),
         )
 
-    def consumed(self, sha256: str) -> Ref:
-        """Return a reference to the folder with this manifest, or to the manifest if it is outside the results."""
-        if sha256 in self.hashes:
-            return self.folders[self.hashes[sha256].path]
-        return self.add_elsewhere(MANIFEST, sha256)
+    def consumed(self, content: str, reader: Artefact) -> Ref:
+        """Return a reference to the folder with this content, or to the manifest if it is outside the results."""
+        source = self.contents.of(content, reader)
+        return self.folders[source.path] if source else self.add_elsewhere(MANIFEST, content)
 
     def image(self, artefact: Artefact) -> Ref | None:
         """Return a reference to the container image of a job, with its hash if the repository lists the image."""
@@ -253,11 +252,11 @@ class _Export:
     def add_tools(self) -> None:
         """Describe the stages with their inputs and outputs, and the connections between them."""
         for stage in self.stages:
-            manifests = [artefact.manifest for artefact in self.artefacts.values() if artefact.manifest["stage"] == stage]
+            made = [artefact for artefact in self.artefacts.values() if artefact.manifest["stage"] == stage]
             consumed = {
-                (_input(stage, label), self.hashes[sha256].manifest["stage"] if sha256 in self.hashes else None)
-                for manifest in manifests
-                for label, sha256 in manifest["inputs"].items()
+                (_input(stage, label), source.manifest["stage"] if (source := self.contents.of(content, artefact)) else None)
+                for artefact in made
+                for label, content in artefact.manifest["inputs"].items()
             }
             inputs = [self.parameter(identity, "Dataset") for identity in sorted({identity for identity, _ in consumed})]
             self.add(

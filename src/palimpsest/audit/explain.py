@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
+from palimpsest.audit.artefacts import Artefact, Contents, find_artefacts
 from palimpsest.audit.chain import is_imported, is_source, source_of
 from palimpsest.audit.findings import short
 from palimpsest.errors import UserError, first_line
@@ -78,7 +78,7 @@ def find_number(results: Path, metric: str, where: Mapping[str, str]) -> dict[st
 def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
     """Return all steps from the summary back to the sources of a number; raises UserError for a broken chain."""
     artefacts = find_artefacts(results)
-    here, seen = by_hash(artefacts), set[str]()
+    here, seen = Contents(artefacts), set[str]()
 
     def steps(artefact: Artefact, label: str, depth: int) -> Iterator[Step]:
         manifest, environment = artefact.manifest, artefact.environment or {}
@@ -97,10 +97,10 @@ def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
             source=source_of(artefact) or "an unpinned source" if is_source(artefact) else None,
             seen=again,
         )
-        for name, digest in {} if again else _read(artefact, row, here).items():
-            if digest not in here:
-                raise UserError(f"{artefact.path}: made of {name} {short(digest)}, which is not in {results}: audit verify")
-            yield from steps(here[digest], name, depth + 1)
+        for name, content in {} if again else _read(artefact, row, here).items():
+            if (found := here.of(content, artefact)) is None:
+                raise UserError(f"{artefact.path}: made of {name} {short(content)}, which is not in {results}: audit verify")
+            yield from steps(found, name, depth + 1)
 
     if SUMMARY not in artefacts:
         raise UserError(f"{results / SUMMARY / MANIFEST}: missing; the study has no summary yet")
@@ -126,29 +126,30 @@ def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
     return "\n".join(lines)
 
 
-def _read(artefact: Artefact, row: Mapping[str, str], here: Mapping[str, Artefact]) -> dict[str, str]:
+def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[str, str]:
     """Return the inputs that a number depends on: for a summary and for scores, only those of its model and of Retrain."""
     inputs: dict[str, str] = artefact.manifest["inputs"]
     stage, spec = artefact.manifest["stage"], artefact.manifest["spec"]
     if stage == "summarise":
-        read = {name: digest for name, digest in inputs.items() if digest not in here or _is_of(here[digest], row)}
+        sources = {name: here.of(content, artefact) for name, content in inputs.items()}
+        read = {name: inputs[name] for name, source in sources.items() if source is None or _is_of(source, row)}
         # The scores of the neighbouring run do not concern an imported model.
-        imported = {name: digest for name, digest in read.items() if digest in here and is_imported(here[digest])}
+        imported = {name: inputs[name] for name in read if (source := sources[name]) and is_imported(source)}
         return imported or read
     if stage != "scores":
         return inputs
     wanted = "eval" if not row["epoch"] else "attack" if row["attack"] else "trajectory"
     run, identity = ModelId(**spec["run"]), tuple(row[key] for key in ("method", "variant", "attack"))
     own, retrain = {}, {}
-    for name, digest in inputs.items():
+    for name, content in inputs.items():
         kind, _, subject = name.partition(":")
         of = run.at(subject) if kind in MEASURED else run.of(RETRAIN)
         label = f"{kind} of " + " ".join(value for value in (of.method, of.variant) if value)
         if kind == wanted and (of.method, of.variant, of.attack) == identity:
-            own[label] = digest
+            own[label] = content
         # Only Retrain itself is compared with, not its attacked versions.
         elif of.method == RETRAIN and not of.attack:
-            retrain[label] = digest
+            retrain[label] = content
     return own | retrain
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from palimpsest.audit.artefacts import CONFIG, Artefact, by_hash, find_artefacts
+from palimpsest.audit.artefacts import CONFIG, Artefact, Contents, find_artefacts
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_text
 from palimpsest.settings import Settings
@@ -43,7 +43,7 @@ class Ledger(Settings):
 def derive_ledger(results: Path) -> Ledger:
     """Return the ledger of results from their manifests; unreadable manifests are left out."""
     artefacts = {path: each for path, each in find_artefacts(results).items() if each.is_readable}
-    here = by_hash(artefacts)
+    here = Contents(artefacts)
     config = results / CONFIG
     return Ledger(
         config=read_configs([config]) if config.is_file() else {},
@@ -73,7 +73,7 @@ def read_ledger(path: Path) -> Ledger:
         raise UserError(f"{path}: not a ledger of `palimpsest audit freeze`: {_first(error)}") from None
 
 
-def _entry(artefact: Artefact, here: Mapping[str, Artefact]) -> Entry:
+def _entry(artefact: Artefact, here: Contents) -> Entry:
     manifest = artefact.manifest
     return Entry(
         manifest=artefact.sha256,
@@ -81,7 +81,10 @@ def _entry(artefact: Artefact, here: Mapping[str, Artefact]) -> Entry:
         spec=manifest["spec_sha256"],
         code=manifest["code"],
         files=sha256_text(canonical_json(manifest["files"])),
-        inputs={label: here[digest].path if digest in here else digest for label, digest in manifest["inputs"].items()},
+        inputs={
+            label: source.path if (source := here.of(content, artefact)) else content
+            for label, content in manifest["inputs"].items()
+        },
     )
 
 

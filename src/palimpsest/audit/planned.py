@@ -3,17 +3,19 @@
 import os
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from palimpsest.audit.artefacts import CONFIG
 from palimpsest.errors import UserError
-from palimpsest.provenance.digest import ROOT
+from palimpsest.provenance.digest import ROOT, stage_name
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.study.files import read_configs
 
-STAGES = "palimpsest.stages."
+_is_planning = ContextVar("is_planning", default=False)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def plan_jobs(project: Project) -> dict[str, Planned]:
     from snakemake.exceptions import WorkflowError
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
-    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+    with _planning(), SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=1),
             config_settings=ConfigSettings(config={"results": project.called}, configfiles=project.configs),
@@ -101,6 +103,20 @@ def plan_jobs(project: Project) -> dict[str, Planned]:
         except WorkflowError as error:
             raise UserError(f"Snakemake cannot plan this study: {' '.join(str(error).split())}") from None
         return {path: planned for job in own.dag.jobs for path, planned in _planned(job, own.persistence, project)}
+
+
+@contextmanager
+def _planning() -> Iterator[None]:
+    before = _is_planning.set(True)
+    try:
+        yield
+    finally:
+        _is_planning.reset(before)
+
+
+def is_planning() -> bool:
+    """Return whether the workflow is read only to list its jobs."""
+    return _is_planning.get()
 
 
 def read_command(text: str) -> Command | None:
@@ -120,7 +136,7 @@ def read_command(text: str) -> Command | None:
     pairs = [given.partition("=") for given in named.get("--in", [])]
     return Command(
         before=before,
-        stage=words[start].removeprefix(STAGES),
+        stage=stage_name(words[start]),
         spec=named["--spec"][0],
         code=named["--code"][0],
         inputs={label: Path(path) for label, _, path in pairs},

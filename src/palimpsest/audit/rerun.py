@@ -13,6 +13,7 @@ from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.planned import Planned, Project
 from palimpsest.audit.study import check_today
+from palimpsest.environment import NO_STORE, STORE
 from palimpsest.errors import DIVERGED_EXIT, UserError
 from palimpsest.names import Agreement
 from palimpsest.provenance.digest import ROOT
@@ -78,7 +79,7 @@ def _run(job: Planned, out: Path, project: Project, scratch: Path) -> list[str]:
     command = job.command
     arguments = [*command.before[1:], "--spec", command.spec, "--code", command.code, "--out", str(out / MANIFEST)]
     arguments += [word for label, source in command.inputs.items() for word in ("--in", f"{label}={source}")]
-    environment = {**os.environ, **job_environment(ROOT, str(scratch)), "OMP_NUM_THREADS": str(job.threads)}
+    environment = {**os.environ, **job_environment(ROOT, str(scratch)), "OMP_NUM_THREADS": str(job.threads), STORE: NO_STORE}
     log = out.with_name(f"{out.name}.log")
     with log.open("w") as file:
         done = subprocess.run([sys.executable, *arguments], cwd=project.workdir, env=environment, stdout=file, stderr=file)

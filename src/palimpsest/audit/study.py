@@ -76,6 +76,11 @@ def _differences(made: Any, wanted: Any) -> str:
     return "; ".join(named) + (f"; and {len(pairs) - NAMED} more" if len(pairs) > NAMED else "")
 
 
+def differing(made: Any, wanted: Any) -> list[str]:
+    """Return the settings in which two specs differ."""
+    return sorted({key for key, *_ in _pairs(made, wanted)})
+
+
 def _pairs(made: Any, wanted: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
     if isinstance(made, dict) and isinstance(wanted, dict):
         for name in made.keys() | wanted.keys():

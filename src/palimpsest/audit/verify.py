@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from palimpsest.audit import files
-from palimpsest.audit.artefacts import Artefact, by_hash, find_artefacts
+from palimpsest.audit.artefacts import Artefact, Contents, find_artefacts
 from palimpsest.audit.chain import check_inputs, check_source, is_source, source_of
 from palimpsest.audit.findings import KINDS, Finding
 from palimpsest.audit.planned import Planned, Project, plan_jobs
@@ -44,12 +44,12 @@ def verify(project: Project) -> Verdict:
     artefacts = find_artefacts(project.results)
     planned = plan_jobs(project)
     whole = {path: artefact for path, artefact in artefacts.items() if artefact.is_readable}
-    here = whole | by_hash(whole)
+    contents = Contents(whole)
     found = list(
         chain(
             check_bytes(project.results, artefacts),
             check_presence(artefacts, planned),
-            *(_check_origin(artefact, here, planned.get(path), project) for path, artefact in whole.items()),
+            *(_check_origin(artefact, whole, contents, planned.get(path), project) for path, artefact in whole.items()),
             check_environments(whole),
             *(check_commit(artefact) for artefact in whole.values()),
         )
@@ -84,10 +84,12 @@ def format_verdict(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _check_origin(artefact: Artefact, here: Mapping[str, Artefact], job: Planned | None, project: Project) -> Iterator[Finding]:
+def _check_origin(
+    artefact: Artefact, here: Mapping[str, Artefact], contents: Contents, job: Planned | None, project: Project
+) -> Iterator[Finding]:
     """Yield findings about the provenance of one artefact."""
     yield from check_source(artefact)
-    yield from check_inputs(artefact, here, job, project.called)
+    yield from check_inputs(artefact, here, contents, job, project.called)
     if job:
         yield from check_today(artefact, job)
         yield from check_record(artefact, job, ROOT.parent)

@@ -1,6 +1,5 @@
 """The contract of every stage: checked inputs, a temporary sibling renamed at the end, the manifest written last."""
 
-import argparse
 import gc
 import json
 import logging
@@ -19,19 +18,21 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from palimpsest import interruption, processes
-from palimpsest.arguments import Parser, filled_path
+from palimpsest.contract.command import parse_stage
 from palimpsest.contract.folders import replace, side_place, workplace
-from palimpsest.environment import check, scratch_folder
+from palimpsest.contract.store import keep, record_code, scratch_of
+from palimpsest.environment import check, store_folder
 from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
 from palimpsest.faults import explained
-from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
-from palimpsest.provenance.digest import code_today, stage_module
+from palimpsest.provenance.digest import code_today
 from palimpsest.provenance.environment import describe_environment, usage
 from palimpsest.provenance.manifest import (
     ENVIRONMENT,
     MANIFEST,
     Remark,
     build_manifest,
+    content_of,
+    key_of,
     read_manifest,
     read_remarks,
     verify_artefact,
@@ -154,23 +155,21 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
 def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> Diverged | None:
     started = time.time()
     check()
-    args = _parse(name)
+    args = parse_stage(name)
     # Otherwise, code saved while Snakemake runs would be recorded as the planned code.
     if not (code := _code(name, args.code)):
         raise UserError("the code of this stage was edited after Snakemake planned the job: run snakemake again")
     raw = _json(args.spec)
     spec = _validated(spec_type, raw)
     read = _verified(args.inputs, weights=getattr(spec_type, "reads_weights", True))
-    inputs, hashes = _hashed(args.inputs)
+    inputs, contents = _read(args.inputs)
     taken = getattr(spec_type, "takes_diverged", False)
     inherited = next((manifest["diverged"] for manifest in read if "diverged" in manifest and not taken), None)
     record = processes.main_value(inherited)
 
     out: Path = args.out.parent
-    # The scratch folder is named after spec, code and inputs, so a checkpoint of other settings or code is never resumed, and
-    # after the artefact's place, because two artefacts may have the same content.
-    key = sha256_text(canonical_json([name, raw, code, hashes, os.path.relpath(out, args.scratch)]))
-    scratch = args.scratch / key[:32]
+    key = key_of(name, raw, code, contents)
+    scratch = scratch_of(args.scratch, key, out)
     place = workplace(out, scratch) if processes.is_main() else side_place(scratch / f"process-{processes.rank()}")
     with place as partial:
         processes.barrier()
@@ -181,12 +180,15 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
         if not processes.is_main():
             return None
         ended = diverged.record if diverged else None
-        manifest = build_manifest(partial, stage=name, spec=raw, code=code, inputs=hashes, diverged=ended, remarks=job.remarks)
+        manifest = build_manifest(partial, stage=name, spec=raw, code=code, inputs=contents, diverged=ended, remarks=job.remarks)
         phases = {"check": checked - started, "work": worked - checked, "write": time.time() - worked}
         environment = json.dumps(describe_environment(started, phases, usages), indent=1) + "\n"
         (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
         write_manifest(partial, manifest)
         replace(partial, out)
+        store = store_folder()
+        record_code(store, name, code)
+        keep(store, key, out)
         shutil.rmtree(scratch, ignore_errors=True)
     log.info("%s: %s in %.1f s", name, "diverged" if diverged else "done", time.time() - started)
     return diverged
@@ -200,17 +202,17 @@ def _validated(spec_type: type[Spec], raw: Any) -> Spec:
         raise UserError(f"spec: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _hashed(given: Iterable[tuple[str, Path]]) -> tuple[dict[str, dict[str, Path]], dict[str, str]]:
-    """Return the folders of the inputs by name and id, and the hashes of their manifests by label."""
+def _read(given: Iterable[tuple[str, Path]]) -> tuple[dict[str, dict[str, Path]], dict[str, str]]:
+    """Return the folders of the inputs by name and id, and their content by label."""
     folders: dict[str, dict[str, Path]] = {}
-    hashes: dict[str, str] = {}
+    contents: dict[str, str] = {}
     for label, path in given:
         name, _, each = label.partition(":")
-        if label in hashes:
+        if label in contents:
             raise UserError(f"--in {label}=: given twice")
-        hashes[label] = sha256_file(path)
+        contents[label] = content_of(read_manifest(path))
         folders.setdefault(name, {})[each] = path.parent
-    return folders, hashes
+    return folders, contents
 
 
 def _verified(given: Iterable[tuple[str, Path]], *, weights: bool) -> list[dict[str, Any]]:
@@ -250,26 +252,6 @@ def _code(stage: str, planned: str | None) -> str | None:
     except ModuleNotFoundError:
         return None
     return code if code == (planned or code) else None
-
-
-def _parse(name: str) -> argparse.Namespace:
-    parser = Parser(prog=stage_module(name))
-    parser.add_argument("--spec", required=True, help="the stage's spec as canonical JSON")
-    parser.add_argument("--code", help="digest of the stage's code, with the names of its further modules")
-    parser.add_argument("--in", dest="inputs", action="append", default=[], type=_named_path, metavar="NAME[:ID]=MANIFEST")
-    parser.add_argument("--out", required=True, type=filled_path, metavar="MANIFEST")
-    parser.add_argument("--scratch", type=filled_path, default=scratch_folder())
-    args = parser.parse_args()
-    if args.out.name != MANIFEST:
-        parser.error(f"--out must name a {MANIFEST}")
-    return args
-
-
-def _named_path(text: str) -> tuple[str, Path]:
-    label, _, manifest = text.partition("=")
-    if not label or not manifest:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=MANIFEST")
-    return label, Path(manifest)
 
 
 def _json(text: str) -> Any:

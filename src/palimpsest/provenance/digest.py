@@ -1,4 +1,4 @@
-"""The code digest: a hash of the code that a stage depends on, here and in plug-ins, without comments and formatting."""
+"""The code digest: a hash of the code that decides the bytes of an artefact, here and in plug-ins."""
 
 import ast
 import hashlib
@@ -7,15 +7,41 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from palimpsest.provenance.canonical import sha256_file
+from palimpsest.provenance.bare_code import is_for_types, strip
+from palimpsest.provenance.canonical import sha256_file, sha256_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "palimpsest"
+# Modules and packages that decide whether, when and where a stage runs and what it says, but no byte of its result.
+PLUMBING = frozenset(
+    f"{PACKAGE}.{name}"
+    for name in (
+        "arguments",
+        "contract",
+        "environment",
+        "errors",
+        "faults",
+        "hub",
+        "interruption",
+        "mistakes",
+        "progress",
+        "provenance.bare_code",
+        "provenance.commit",
+        "provenance.digest",
+        "provenance.environment",
+        "provenance.manifest",
+    )
+)
 
 
 def stage_module(stage: str) -> str:
     """Return the module of a stage by its name in manifests; a stage that a benchmark brings is named by its module."""
     return stage if "." in stage else f"{PACKAGE}.stages.{stage}"
+
+
+def stage_name(module: str) -> str:
+    """Return the name of a stage in manifests, by its module."""
+    return module.removeprefix(f"{PACKAGE}.stages.")
 
 
 def stage_code(stage: str, *modules: str) -> str:
@@ -36,6 +62,7 @@ def _stage_digest(stage: str, *modules: str) -> str:
 def code_digest(*modules: str, root: Path = ROOT) -> str:
     """Return a hash of the code of modules and of all they import, at any depth, from this package and from their own.
 
+    Comments, formatting, annotations of functions, the order of imports and the texts of errors do not count, nor does PLUMBING.
     The code of a module includes the data file with its name (`world.py`: `world.yaml`), and the code of a package all other
     files of its folder (templates). Modules are parsed, never imported, which is cheap enough for every cluster job. Raises
     ModuleNotFoundError for a name without a file.
@@ -52,10 +79,21 @@ def code_closure(*modules: str, root: Path = ROOT) -> dict[str, str]:
     queue = list(modules)
     while queue:
         name = queue.pop()
-        if name not in seen:
+        if name not in seen and not is_plumbing(name):
             seen[name], imports = _read(root, name)
             queue += imports
     return seen
+
+
+def module_hashes(stage: str, *modules: str) -> dict[str, str]:
+    """Return a hash of the code of each module that counts for a stage, by name."""
+    closure = code_closure(stage_module(stage), *modules)
+    return {name: sha256_text(text) for name, text in sorted(closure.items())}
+
+
+def is_plumbing(name: str) -> bool:
+    """Return whether a module decides no byte of an artefact: it is in PLUMBING, or its package is."""
+    return name == PACKAGE or bool(PLUMBING & {name, *_parents(name)})
 
 
 @cache
@@ -66,11 +104,9 @@ def _read(root: Path, name: str) -> tuple[str, list[str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     imports = {parent for parent in _parents(name) if _file(root, parent)}
-    statements = list(_statements(tree))
-    for statement in statements:
+    for statement in _statements(tree):
         imports.update(_imported(root, name, package, statement))
-    _strip_docstrings(tree, *statements)
-    return "\0".join([ast.unparse(tree), *_data_files(path)]), sorted(imports)
+    return "\0".join([ast.unparse(strip(tree)), *_data_files(path)]), sorted(imports)
 
 
 def _data_files(path: Path) -> list[str]:
@@ -102,8 +138,10 @@ def _parents(name: str) -> list[str]:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """Yield the statements below a node, at any depth; only statements can be imports or docstrings."""
+    """Yield the statements below a node, at any depth, but those that run for a type checker alone."""
     for child in ast.iter_child_nodes(node):
+        if is_for_types(child):
+            continue
         if isinstance(child, ast.stmt):
             yield child
         if not isinstance(child, ast.expr):
@@ -123,14 +161,3 @@ def _imported(root: Path, module: str, package: str, node: ast.AST) -> list[str]
         names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
     inside = [name for name in names if name.split(".")[0] in (PACKAGE, own)]
     return [name for name in inside if _file(root, name)]
-
-
-def _strip_docstrings(*nodes: ast.AST) -> None:
-    """Remove strings that are statements: docstrings, including those of attributes."""
-    for node in nodes:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [statement for statement in node.body if not _is_text(statement)] or [ast.Pass()]
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -33,7 +33,7 @@ def build_manifest(
     diverged: dict[str, Any] | None = None,
     remarks: Sequence[Remark] = (),
 ) -> dict[str, Any]:
-    """Return the manifest of all files under a directory; `inputs` maps names to the hashes of the inputs' manifests.
+    """Return the manifest of all files under a directory; `inputs` maps names to the content of the inputs (`content_of`).
 
     A reader of the numbers must know `diverged` and `remarks`; without them the manifest has no such keys.
     """
@@ -53,6 +53,18 @@ def build_manifest(
         **({"diverged": diverged} if diverged else {}),
         **({"remarks": [remark._asdict() for remark in remarks]} if remarks else {}),
     }
+
+
+def content_of(manifest: Mapping[str, Any]) -> str:
+    """Return the hash of what readers of an artefact see: its files, its divergence and its remarks, however it was made."""
+    files = {name: wanted["sha256"] for name, wanted in manifest["files"].items()}
+    told = {name: manifest[name] for name in ("diverged", "remarks") if name in manifest}
+    return sha256_text(canonical_json({"files": files, **told}))
+
+
+def key_of(stage: str, spec: Any, code: str, inputs: Mapping[str, str]) -> str:
+    """Return the key of an artefact: equal for equal stages, specs and code that read the same content."""
+    return sha256_text(canonical_json([stage, spec, code, dict(inputs)]))
 
 
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:

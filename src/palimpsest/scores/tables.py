@@ -10,8 +10,7 @@ from palimpsest.data.splits import spread
 from palimpsest.errors import UserError
 from palimpsest.evaluation.items import PROMPT_TABLE, WEIGHTS_TABLE, read_frame
 from palimpsest.names import ORIGINAL
-from palimpsest.provenance.canonical import sha256_file
-from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.provenance.manifest import MANIFEST, content_of, read_manifest
 from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.columns import (
     ARTEFACT_COLUMNS,
@@ -103,13 +102,13 @@ def prompts(measured: Iterable[Measured]) -> pd.DataFrame:
 
 
 def artefact_paths(artefacts: Sequence[Artefact]) -> pd.DataFrame:
-    """Return the folder of each number's artefact, relative to the results, with the manifest's hash and `ARTEFACT_COLUMNS`."""
+    """Return the folder of each number's artefact, relative to the results, with its content's hash and `ARTEFACT_COLUMNS`."""
     rows = [
         {"attack": ""}
         | each.identity
         | {
             "manifest": (_below_results(each) / MANIFEST).as_posix(),
-            "sha256": sha256_file(each.directory / MANIFEST),
+            "sha256": content_of(read_manifest(each.directory / MANIFEST)),
         }
         for each in artefacts
     ]

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
+from palimpsest.contract.store import STORE_FOLDER
+from palimpsest.environment import STORE
 from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
@@ -160,6 +162,7 @@ def job_environment(source: Path, results: str) -> dict[str, str]:
         "PYTHONPATH": str(source),
         "PYTHONHASHSEED": "0",
         "PALIMPSEST_SCRATCH": f"{results}/.scratch",
+        STORE: os.environ.get(STORE, f"{results}/{STORE_FOLDER}"),
         # Jobs of a cluster, which read the workflow again, inherit it.
         SNAKEMAKE_RUN: os.environ.setdefault(SNAKEMAKE_RUN, uuid4().hex),
         COMMIT: describe_commit(source.parent),

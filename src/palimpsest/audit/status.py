@@ -1,0 +1,207 @@
+"""What of a study is made, stale or missing, and why: from the manifests alone, without Snakemake."""
+
+import json
+import shutil
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from palimpsest.audit.artefacts import Artefact, find_artefacts
+from palimpsest.audit.files import COPIES
+from palimpsest.audit.planned import is_planning
+from palimpsest.audit.study import differing
+from palimpsest.contract.store import entry_of, keep, modules_of, store_of
+from palimpsest.errors import UserError
+from palimpsest.provenance.digest import PACKAGE, module_hashes, stage_name
+from palimpsest.provenance.manifest import MANIFEST, key_of
+from palimpsest.study.messages import one_line
+from palimpsest.study.specs import spec_of
+from palimpsest.study.stages import Artefacts, Node
+from palimpsest.study.study import Study
+
+Kind = Literal["current", "stale", "missing"]
+MISSING = "missing"
+ADOPT = "--adopt sets aside those that are stale"
+# Settings, modules and files named in a cause.
+NAMED = 3
+RECORDS = Path(".snakemake", "metadata")
+# Snakemake cuts longer names into folders.
+LONGEST = 254
+
+
+@dataclass(frozen=True)
+class State:
+    """An artefact of a study: whether it is what the study asks for, and what keeps it from that, upstream or else here."""
+
+    path: str
+    kind: Kind
+    causes: tuple[str, ...]
+    seconds: float
+    """What its job took when it was made; 0 if nobody knows."""
+    is_stored: bool
+    """Whether it would be taken from the store; unknown, and so False, while its inputs are not current."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of every artefact of a study, and the artefacts in its results that it does not ask for."""
+
+    results: str
+    states: list[State]
+    orphaned: list[str]
+    unrecorded: list[str]
+    """The artefacts of which Snakemake has no record, so that it would not see a change."""
+
+    def of(self, *kinds: Kind) -> list[State]:
+        """Return the states of these kinds."""
+        return [state for state in self.states if state.kind in kinds]
+
+    @property
+    def groups(self) -> dict[str, list[State]]:
+        """The artefacts to make by cause, the most first; one with several causes counts in each."""
+        found: dict[str, list[State]] = {}
+        for state in self.of("stale", "missing"):
+            for cause in state.causes:
+                found.setdefault(cause, []).append(state)
+        return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the status as JSON values."""
+        return asdict(self)
+
+
+def status(study: Study) -> Status:
+    """Return the state of a study's artefacts."""
+    results = Path(study.results)
+    here = find_artefacts(results) if any(results.rglob(MANIFEST)) else {}
+    artefacts, states = Artefacts(study), dict[str, State]()
+    # The inputs of an artefact come before it.
+    for path, node in artefacts.nodes.items():
+        states[path] = _state(artefacts, node, here, states)
+    return Status(
+        results=study.results,
+        states=list(states.values()),
+        orphaned=sorted(here.keys() - states.keys()),
+        unrecorded=[path for path in states if path in here and not is_recorded(results / path / MANIFEST)],
+    )
+
+
+def is_recorded(manifest: Path, records: Path = RECORDS) -> bool:
+    """Return whether Snakemake has a record of the job that made a file."""
+    name = urlsafe_b64encode(str(manifest).encode()).decode()
+    parts = [name[start : start + LONGEST] for start in range(0, len(name), LONGEST)]
+    return records.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1]).exists()
+
+
+def refuse_stale_copies(artefacts: Artefacts) -> None:
+    """Refuse results of which Snakemake has no records, as of a copy, if some are stale; it would say that nothing is to be done.
+
+    Prints one line and exits with code 2.
+    """
+    study = artefacts.study
+    if is_planning():
+        return
+    paths = {path: Path(artefacts.manifest(node)) for path, node in artefacts.nodes.items()}
+    copied = {path for path, manifest in paths.items() if manifest.exists() and not is_recorded(manifest)}
+    with one_line():
+        if stale := [state.path for state in status(study).of("stale") if state.path in copied] if copied else []:
+            raise UserError(
+                f"{study.results}: {len(stale)} of {len(copied)} artefacts without records of Snakemake, as in a copy, are stale,"
+                f" such as {stale[0]}: `palimpsest status {study.results} --adopt` sets them aside"
+            )
+
+
+def set_aside(study: Study, paths: Iterable[str]) -> None:
+    """Remove artefacts from the results, and the report, so that Snakemake makes them again; the store keeps them."""
+    for path in paths:
+        artefact = Artefact(path, Path(study.results, path))
+        if artefact.is_readable:
+            made = artefact.manifest
+            keep(store_of(study.results), key_of(made["stage"], made["spec"], made["code"], made["inputs"]), artefact.folder)
+        shutil.rmtree(artefact.folder)
+    for name in COPIES:
+        Path(study.results, name).unlink(missing_ok=True)
+
+
+def format_status(found: Status) -> str:
+    """Return a status as text for a terminal: how much is current, and what is to be made, by cause."""
+    current, wanted = found.of("current"), found.of("stale", "missing")
+    lines = [f"{found.results}: {len(found.states)} artefacts: {len(current)} current, {len(wanted)} to make{_price(wanted)}"]
+    rows = [(cause, f"{len(states)} to make{_price(states)}") for cause, states in found.groups.items()]
+    width = max((len(cause) for cause, _ in rows), default=0)
+    lines += [f"  {cause:{width}}  {text}" for cause, text in rows]
+    if stored := sum(state.is_stored for state in wanted):
+        lines.append(f"  {stored} of them are in the store")
+    if found.orphaned:
+        lines.append(f"  {len(found.orphaned)} more are no part of the study, such as {found.orphaned[0]}")
+    if found.unrecorded:
+        lines.append(f"  Snakemake has no records of {len(found.unrecorded)}: {ADOPT}")
+    return "\n".join(lines)
+
+
+def _state(artefacts: Artefacts, node: Node, here: Mapping[str, Artefact], states: Mapping[str, State]) -> State:
+    study, artefact = artefacts.study, here.get(node.path)
+    inputs = {label: _below(path, study.results) for label, path in artefacts.inputs(node).items()}
+    upstream = {cause for path in inputs.values() for cause in states[path].causes}
+    if artefact is None or not artefact.is_readable:
+        causes = upstream or {MISSING}
+    else:
+        causes = upstream or _own(artefacts, node, artefact, inputs, here)
+    stored = False
+    if causes and not upstream:
+        stage, spec = stage_name(artefacts.module(node)), json.loads(spec_of(study, node))
+        contents = {label: here[path].content for label, path in inputs.items()}
+        store = store_of(study.results)
+        stored = bool(store and (entry_of(store, key_of(stage, spec, artefacts.code(node), contents)) / MANIFEST).is_file())
+    kind: Kind = "current" if not causes else "missing" if artefact is None else "stale"
+    seconds = float((artefact.environment or {}).get("seconds", 0)) if artefact else 0.0
+    return State(node.path, kind, tuple(sorted(causes)), seconds, stored)
+
+
+def _own(
+    artefacts: Artefacts, node: Node, artefact: Artefact, inputs: Mapping[str, str], here: Mapping[str, Artefact]
+) -> set[str]:
+    """Return why an artefact itself differs from the study: its settings, its code, or what it was made of."""
+    made, found = artefact.manifest, set[str]()
+    wanted, code = json.loads(spec_of(artefacts.study, node)), artefacts.code(node)
+    if keys := differing(made["spec"], wanted):
+        found.add(f"settings of {node.stage}: {_listed(keys)}")
+    if made["code"] != code:
+        found.add(_changed_code(artefacts.study, made["stage"], made["code"], code))
+    if made["inputs"].keys() != inputs.keys():
+        found.add(f"other inputs of {node.stage}")
+    else:
+        # An input that is not current explains itself.
+        found |= {
+            f"another {path}" for label, path in inputs.items() if path in here and here[path].content != made["inputs"][label]
+        }
+    return found
+
+
+def _changed_code(study: Study, stage: str, made: str, today: str) -> str:
+    """Return the modules that were edited, if the store knows the code that made an artefact."""
+    store = store_of(study.results)
+    before = modules_of(store, made) if store else None
+    if before is None:
+        return f"code of {stage}"
+    after = module_hashes(stage, *today.split("+")[1:])
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return "code: " + _listed([name.removeprefix(f"{PACKAGE}.").replace(".", "/") + ".py" for name in changed])
+
+
+def _below(manifest: str, results: str) -> str:
+    return Path(manifest).parent.relative_to(results).as_posix()
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = list(names)[:NAMED]
+    return ", ".join(shown) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _price(states: Iterable[State]) -> str:
+    """Return what jobs took when they last ran, if that is known."""
+    seconds = sum(state.seconds for state in states)
+    return f", {timedelta(seconds=round(seconds))} when last made" if seconds else ""

@@ -1,0 +1,112 @@
+"""Code without everything that changes no result: docstrings, annotations of functions, the order of imports, texts of errors."""
+
+import ast
+from itertools import groupby
+from typing import Any
+
+# What these raise is recorded in an artefact.
+RECORDED = ("Diverged",)
+LOGGED = ("debug", "info", "warning", "error", "exception")
+
+
+def strip(tree: ast.Module) -> ast.Module:
+    """Return a module without everything that changes no result; `tree` itself is changed."""
+    bare: ast.Module = ast.fix_missing_locations(_Bare().visit(tree))
+    return bare
+
+
+def is_for_types(node: ast.AST) -> bool:
+    """Return whether a statement is `if TYPE_CHECKING:`, which never runs."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+class _Bare(ast.NodeTransformer):
+    """Removes everything that changes no result."""
+
+    # Whether the statements directly below belong to a class.
+    _in_class = False
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        for field in ("body", "orelse", "finalbody"):
+            if isinstance(statements := getattr(node, field, None), list):
+                setattr(node, field, _bare_body(statements, may_be_empty=field != "body" or isinstance(node, ast.Module)))
+        return node
+
+    def visit_If(self, node: ast.If) -> Any:
+        return None if is_for_types(node) else self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        return self._within(node, in_class=True)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        node.returns = None
+        return self._within(node, in_class=False)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> Any:
+        node.returns = None
+        return self._within(node, in_class=False)
+
+    def _within(self, node: ast.AST, *, in_class: bool) -> ast.AST:
+        before, self._in_class = self._in_class, in_class
+        self.generic_visit(node)
+        self._in_class = before
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        """Keep the annotations of a class, of which pydantic and dataclasses make fields."""
+        self.generic_visit(node)
+        if self._in_class:
+            return node
+        return node.value and ast.Assign(targets=[node.target], value=node.value)
+
+    def visit_Raise(self, node: ast.Raise) -> Any:
+        named = node.exc.func if isinstance(node.exc, ast.Call) else None
+        name = named.id if isinstance(named, ast.Name) else named.attr if isinstance(named, ast.Attribute) else ""
+        return node if name in RECORDED else _Silent().visit(node)
+
+    def visit_Assert(self, node: ast.Assert) -> Any:
+        node.msg = None
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        call = node.value
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in LOGGED:
+            return _Silent().visit(node)
+        return self.generic_visit(node)
+
+
+class _Silent(ast.NodeTransformer):
+    """Empties every text."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.Constant("") if isinstance(node.value, str) else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        return ast.Constant("")
+
+
+def _bare_body(statements: list[ast.stmt], *, may_be_empty: bool) -> list[ast.stmt]:
+    found: list[ast.stmt] = []
+    for is_import, run in groupby(statements, lambda each: isinstance(each, ast.Import | ast.ImportFrom)):
+        if is_import:
+            found += sorted((alone for each in run for alone in _one_each(each)), key=ast.unparse)
+        else:
+            found += [each for each in run if not _is_text(each)]
+    return found or ([] if may_be_empty else [ast.Pass()])
+
+
+def _one_each(node: Any) -> list[ast.stmt]:
+    """Return an import of several names as imports of one."""
+    if isinstance(node, ast.Import):
+        return [ast.Import([name]) for name in node.names]
+    return [ast.ImportFrom(node.module, [name], node.level) for name in node.names]
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Return whether a statement is a docstring, also the docstring of an attribute."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
