@@ -10,6 +10,7 @@ from palimpsest.audit.commands import add_audit
 from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
 from palimpsest.evaluating import add_evaluate
+from palimpsest.export.commands import add_exports
 from palimpsest.output import unread_output
 from palimpsest.study.commands import add_looks
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
     parser.add_argument("--version", action="version", version=f"palimpsest {version('palimpsest')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_audit):
+    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_audit, add_exports):
         add(commands)
     with unread_output():
         args = parser.parse_args(arguments)

@@ -77,8 +77,8 @@ def compare(logs: Mapping[str, Path], retrain: Path | None, *, allow_mismatch: b
 
 
 def _flat(result: Result) -> dict[str, float | None]:
-    scores: dict[str, float | None] = {name: result[name] for name in ("forget_quality", "model_utility", "ks_statistic")}
-    return scores | result["parts"] | {f"forget_{name}": value for name, value in result["forget"].items()}
+    scores = {name: result[name] for name in ("forget_quality", "model_utility", "ks_statistic")}
+    return {**scores, **result["parts"], **{f"forget_{name}": value for name, value in result["forget"].items()}}
 
 
 def as_json(compared: Comparison) -> str:
