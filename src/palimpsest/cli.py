@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = args.run(args)
         except (UserError, OSError) as error:
             return refuse(args.prog, error)
+        except ModuleNotFoundError as error:
+            if not error.name or error.name.startswith("palimpsest"):
+                raise
+            return refuse(args.prog, UserError(f"needs {error.name}; pip install 'palimpsest[workflow]'"))
     return code
 
 
