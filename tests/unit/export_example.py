@@ -19,6 +19,7 @@ RUN = ModelId("tofu", "forget05", "tiny", 0)
 STARTED = "2026-11-29T22:50:27Z"
 COMMIT = "c0ffee" + "0" * 34
 DATA_COMMIT = "324592d84ae4f482ac7249b9285c2ecdb53e3a68"
+BASE = {"kind": "pretrained", "name": "org/base", "revision": "b" * 40}
 FINALS = {
     "original": {"forget_quality": 1e-20, "model_utility": 0.61, "forget_probability": 0.95},
     "retrain": {"forget_quality": 1.0, "model_utility": 0.6, "forget_probability": 0.15},
@@ -36,13 +37,12 @@ LOG = [
 class Study:
     """A folder of results in `root`; `hashes` has the hash of each manifest by the artefact's path."""
 
-    def __init__(self, root: Path, *, kept: bool = True) -> None:
+    def __init__(self, root: Path, *, kept: bool = True, base: dict[str, Any] = BASE) -> None:
         self.root = root
         self.hashes: dict[str, str] = {}
         self.seal("tofu/data", "data", {"source": {"kind": "hub", "repo": "locuslab/TOFU", "revision": DATA_COMMIT}})
         self.seal("tofu/splits/forget05", "split", {"split": "forget05"}, {"data": "tofu/data"})
-        weights = {"kind": "pretrained", "name": "org/base", "revision": "b" * 40}
-        self.seal("tofu/tiny/base", "base", {"model": weights})
+        self.seal("tofu/tiny/base", "base", {"model": base})
         rng = np.random.default_rng(5)
         evaluated = {}
         for method in FINALS:
@@ -77,7 +77,7 @@ class Study:
             rows += [row | attacked for row in numbers({"simnpo": {0: {"forget_probability": 0.2 + 0.1 * epoch}}})]
         frame(rows).to_parquet(self.folder("summary") / "summary.parquet")
         self.seal("summary", "summarise", {}, {f"scores:{RUN.path}": f"{RUN.path}/scores"})
-        (self.root / "run_config.yaml").write_text(yaml.safe_dump({"study": "example"}))
+        (self.root / "run_config.yaml").write_text(yaml.safe_dump({"study": "example", "benchmarks": {"tofu": {"kind": "tofu"}}}))
 
     def folder(self, path: str) -> Path:
         folder = self.root / path

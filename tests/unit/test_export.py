@@ -135,7 +135,7 @@ def test_a_card_has_the_hubs_metadata_and_the_scores_beside_retrain(study: Study
     from huggingface_hub import ModelCard
 
     out = exported(study, "card", tmp_path / "out", "--license", "apache-2.0")
-    assert list(files_of(out)) == [f"{SIMNPO}/model/README.md".replace("/model/", "/")]
+    assert list(files_of(out)) == [f"{SIMNPO}/README.md"]
     card = ModelCard.load(out / SIMNPO / "README.md")
     data = card.data.to_dict()
     assert (data["base_model"], data["datasets"], data["license"]) == ("org/base", ["locuslab/TOFU"], "apache-2.0")
@@ -147,7 +147,14 @@ def test_a_card_has_the_hubs_metadata_and_the_scores_beside_retrain(study: Study
     text = card.text
     assert "| tofu/forget_probability | nearest Retrain | 0.2 | 0.15 | 0.95 |" in text
     assert "| training/forget_weight | `0.1375` |" in text and "max_steps" not in text
-    for told in (COMMIT, DATA_COMMIT, study.hashes[f"{SIMNPO}/model"], "the warm-up is shortened.", "@article{fan2024simnpo,"):
+    for told in (
+        COMMIT,
+        DATA_COMMIT,
+        study.hashes[f"{SIMNPO}/model"],
+        "the warm-up is shortened.",
+        "@article{fan2024simnpo,",
+        "@article{maini2024tofu,",
+    ):
         assert told in text
     assert "MIT" in text and "sha256 of model.safetensors" in text
     assert str(study.root.parent) not in text and "secret-host" not in text
@@ -158,6 +165,27 @@ def test_a_card_without_a_licence_names_none(study: Study, tmp_path: Path) -> No
 
     card = ModelCard.load(exported(study, "card", tmp_path / "out") / SIMNPO / "README.md")
     assert "license" not in card.data.to_dict()
+
+
+def test_a_base_in_a_folder_is_told_without_its_place(tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    base = {"kind": "pretrained", "name": "/secret/place/my-model", "revision": None}
+    study = Study(tmp_path / "results", base=base)
+    card = ModelCard.load(exported(study, "card", tmp_path / "out") / SIMNPO / "README.md")
+    assert "base_model" not in card.data.to_dict()
+    assert "| base | name | `my-model` |" in card.text and "secret" not in card.text
+
+
+def test_an_export_that_fails_leaves_nothing(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("palimpsest.export.samples.sha256_text", fail)
+    assert_refused(capsys, ["export", str(study.root), "--to", "lm-eval-samples", str(tmp_path / "out")], "No space left")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("extra", ["tensorboard", "mlflow", "wandb"])

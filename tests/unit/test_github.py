@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # Rights beyond reading the code, by workflow and job: a page, an image, a release, and proof of identity for PyPI.
 RIGHTS = {
     ("docs", "deploy"): {"pages", "id-token"},
-    ("images", "image"): {"packages"},
+    ("images", "push"): {"packages"},
     ("release", "pypi"): {"id-token"},
     ("release", "github"): {"contents"},
 }
@@ -78,7 +78,8 @@ def test_workflows_run_what_there_is() -> None:
             assert (ROOT / name).exists(), name
     matrix = read(ROOT / ".github/workflows/tests.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert f">={matrix[0]}" == PROJECT["requires-python"]
-    assert read(ROOT / ".github/workflows/images.yml")["jobs"]["image"]["strategy"]["matrix"]["family"] == [*FAMILIES]
+    for job in read(ROOT / ".github/workflows/images.yml")["jobs"].values():
+        assert job["strategy"]["matrix"]["family"] == [*FAMILIES]
 
 
 def test_a_new_version_reruns_nothing() -> None:

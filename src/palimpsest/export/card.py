@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 
 from palimpsest.audit.artefacts import Artefact
 from palimpsest.benchmarks import suites
-from palimpsest.errors import Diverged
+from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation.metric import Metric
 from palimpsest.export.citations import WORKFLOW, bibliography, cited_for
 from palimpsest.export.models import Model, Results
@@ -22,6 +21,8 @@ from palimpsest.provenance.manifest import WEIGHTS, read_remarks
 from palimpsest.report.names import model_label
 
 CARD = "README.md"
+# The name, the metric and the value of a score.
+Shown = tuple[str, Metric, float]
 # The inputs by which a model leads back to its base, and by which it leads to its data.
 BASE, DATA = ("model", "base"), ("split", "data")
 LIMITS = (
@@ -39,8 +40,10 @@ def unlearned(results: Results) -> list[Model]:
 
 
 def write_cards(results: Results, out: Path, license: str | None = None) -> None:
-    """Write the card of every unlearned model to a folder of its own."""
-    for model in unlearned(results):
+    """Write the card of every unlearned model to a folder of its own; raises UserError if no weights were kept."""
+    if not (models := unlearned(results)):
+        raise UserError(f"{results.folder}: no unlearned model with weights, so there is nothing to write a card of")
+    for model in models:
         path = out / model.name / CARD
         path.parent.mkdir(parents=True)
         path.write_text(card_text(results, model, license), encoding="utf-8")
@@ -48,12 +51,14 @@ def write_cards(results: Results, out: Path, license: str | None = None) -> None
 
 def card_text(results: Results, model: Model, license: str | None = None) -> str:
     """Return the card of a model; `license` is an identifier of the Hub for its weights, which no artefact records."""
-    of, base, data = model.of, _first_of(results, model.made, BASE), _first_of(results, model.made, DATA)
-    source, settings = data.manifest["spec"].get("source", {}), base.manifest["spec"].get("model", {})
+    of, base, data = model.of, _first_of(results, model.made, BASE), _data_of(results, model)
+    source = data.manifest["spec"].get("source", {}) if data else {}
+    settings = base.manifest["spec"].get("model", {})
     label = model_label(of.method, of.variant)
     shown = list(_shown(model))
     metadata = ModelCardData(
-        base_model=settings.get("name"),
+        # Without a commit it is a folder of one machine.
+        base_model=settings.get("name") if settings.get("revision") else None,
         datasets=[source["repo"]] if "repo" in source else None,
         license=license,
         library_name="transformers",
@@ -83,10 +88,9 @@ def card_text(results: Results, model: Model, license: str | None = None) -> str
         *_section("Scores", _scores(results, model, shown)),
         *_section("Where it comes from", _provenance(model)),
         *_section("Limits", "\n".join(f"- {text}" for text in (*LIMITS, *_remarks(model)))),
-        *_section("Citation", f"```bibtex\n{bibliography(_cited(of.method, of.benchmark, data))}\n```"),
+        *_section("Citation", f"```bibtex\n{bibliography(_cited(results, model, shown))}\n```"),
     ]
-    card = ModelCard("\n\n".join([f"---\n{metadata.to_yaml()}\n---", *sections]) + "\n")
-    return str(card)
+    return "\n\n".join([f"---\n{metadata.to_yaml()}\n---", *sections]) + "\n"
 
 
 def _section(title: str, text: str) -> tuple[str, str]:
@@ -102,10 +106,10 @@ def _about(method: str) -> str:
     return (load_method(method).__doc__ or "").partition("\n")[0] if method in list_methods() else ""
 
 
-def _cited(method: str, benchmark: str, data: Artefact) -> list[str]:
-    return cited_for(
-        [f"method:{method}", f"benchmark:{benchmark}", f"benchmark:{data.manifest['spec'].get('kind', '')}", WORKFLOW]
-    )
+def _cited(results: Results, model: Model, shown: Sequence[Shown]) -> list[str]:
+    scored = {f"suite:{results.kind('suites', name.partition('/')[0])}" for name, _, _ in shown}
+    kind = results.kind("benchmarks", model.of.benchmark)
+    return cited_for([f"method:{model.of.method}", f"benchmark:{kind}", *scored, WORKFLOW])
 
 
 def _first_of(results: Results, artefact: Artefact, labels: Sequence[str]) -> Artefact:
@@ -115,28 +119,36 @@ def _first_of(results: Results, artefact: Artefact, labels: Sequence[str]) -> Ar
     return artefact
 
 
-def _sources(base: Artefact, data: Artefact) -> str:
-    model, source = base.manifest["spec"].get("model", {}), data.manifest["spec"].get("source", {})
-    rows = [("base", name, f"`{value}`") for name, value in _pinned(model)]
-    rows += [("data", name, f"`{value}`") for name, value in _pinned(source)]
-    recorded = data.folder / "source.json"
-    found = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
-    rows += [("data", "licence", f"`{found['licence']}`")] if found.get("licence") else []
-    rows += [("data", f"sha256 of {name}", f"`{digest}`") for name, digest in found.get("files", {}).items()]
-    rows += [(each, "manifest", f"`{artefact.sha256}`") for each, artefact in (("base", base), ("data", data))]
+def _data_of(results: Results, model: Model) -> Artefact | None:
+    """Return the data of a model; weights that are edited read none, but their evaluation does."""
+    reading = (each for each in (model.made, model.evaluation) if each and DATA[0] in each.manifest["inputs"])
+    first = next(reading, None)
+    return first and _first_of(results, first, DATA)
+
+
+def _sources(base: Artefact, data: Artefact | None) -> str:
+    rows = [("base", *each) for each in _pinned(base, "model")]
+    if data:
+        recorded = data.folder / "source.json"
+        found = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
+        rows += [("data", *each) for each in _pinned(data, "source")]
+        rows += [("data", "licence", f"`{found['licence']}`")] if found.get("licence") else []
+        rows += [("data", f"sha256 of {name}", f"`{digest}`") for name, digest in found.get("files", {}).items()]
     return _table(("", "", ""), rows)
 
 
-def _pinned(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what identifies a model or a source; a path is a place on one machine, so its last part alone is told."""
+def _pinned(artefact: Artefact, key: str) -> Iterator[tuple[str, str]]:
+    """Yield what identifies a base or data; a path is a place on one machine, so only its last part is told."""
+    settings = artefact.manifest["spec"].get(key, {})
+    is_folder = not settings.get("revision")
     for name in ("kind", "name", "repo", "package", "file", "revision", "sha256", "path"):
         if settings.get(name) is not None:
             value = str(settings[name])
-            is_place = name == "path" or (name == "name" and Path(value).is_absolute())
-            yield name, Path(value).name if is_place else value
+            yield name, f"`{Path(value).name if name == 'path' or (name == 'name' and is_folder) else value}`"
+    yield "manifest", f"`{artefact.sha256}`"
 
 
-def _shown(model: Model) -> Iterator[tuple[str, Metric, float]]:
+def _shown(model: Model) -> Iterator[Shown]:
     """Yield the name, the metric and the value of the scores with a column in the report."""
     declared = {
         metric.name: metric for kind in suites.SETTINGS for metric in suites.load(kind, "scores").SCORING.metrics if metric.label
@@ -149,7 +161,7 @@ def _shown(model: Model) -> Iterator[tuple[str, Metric, float]]:
             yield name, Metric(metric, lambda: None), value
 
 
-def _scores(results: Results, model: Model, shown: Sequence[tuple[str, Metric, float]]) -> str:
+def _scores(results: Results, model: Model, shown: Sequence[Shown]) -> str:
     beside = [_beside(results, model, role) for role in (RETRAIN, ORIGINAL)]
     rows = [
         (name, metric.best or "", *(_number(found.get(name)) for found in (model.finals, *beside))) for name, metric, _ in shown
@@ -177,7 +189,7 @@ def _provenance(model: Model) -> str:
     manifest, environment = model.made.manifest, model.made.environment or {}
     packages = environment.get("packages", {})
     rows = [
-        ("Palimpsest", version("palimpsest")),
+        ("card written by", f"Palimpsest {version('palimpsest')}"),
         ("commit", f"`{environment.get('commit') or 'not recorded'}`"),
         ("code digest", f"`{manifest['code']}`"),
         ("manifest", f"`{model.made.sha256}`"),

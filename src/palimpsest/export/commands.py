@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from palimpsest.errors import UserError
 
 if TYPE_CHECKING:
     from palimpsest.arguments import Parser
+    from palimpsest.export.models import Results
 
 FORMATS = ("markdown", "latex")
 # Targets that need an extra of the same name, which brings the module of the same name; and the others.
@@ -57,11 +59,20 @@ def _export(args: argparse.Namespace) -> int:
     from palimpsest.export.models import open_results
 
     results = open_results(args.results)
-    if args.to == "card":
-        from palimpsest.export.card import unlearned, write_cards
+    try:
+        _write(results, args)
+    except BaseException:
+        # A part of an export would look like a whole one.
+        shutil.rmtree(args.out, ignore_errors=True)
+        raise
+    print(f"{args.out}: {len(results.models)} models of the study {results.study}")
+    return 0
 
-        if not unlearned(results):
-            raise UserError(f"{args.results}: no unlearned model with weights, so there is nothing to write a card of")
+
+def _write(results: Results, args: argparse.Namespace) -> None:
+    if args.to == "card":
+        from palimpsest.export.card import write_cards
+
         write_cards(results, args.out, args.license)
     elif args.to == "lm-eval-samples":
         from palimpsest.export.samples import write_samples
@@ -71,8 +82,6 @@ def _export(args: argparse.Namespace) -> int:
         from palimpsest.export.trackers import TRACKERS
 
         TRACKERS[args.to](results, args.out)
-    print(f"{args.out}: {len(results.models)} models of the study {results.study}")
-    return 0
 
 
 def _push(args: argparse.Namespace) -> int:

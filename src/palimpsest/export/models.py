@@ -95,11 +95,20 @@ def start_of(artefact: Artefact) -> datetime | None:
 
 @dataclass(frozen=True)
 class Results:
-    """A folder of results with its artefacts, those by hash too, and the name of the study."""
+    """A folder of results with its artefacts, and the config of the study."""
 
     folder: Path
-    study: str
+    config: Mapping[str, Any]
     artefacts: dict[str, Artefact]
+
+    @property
+    def study(self) -> str:
+        """The name of the study."""
+        return str(self.config["study"])
+
+    def kind(self, section: str, name: str) -> str:
+        """Return the kind of a benchmark or suite; a suite that a benchmark brings has the name of its kind."""
+        return str(self.config.get(section, {}).get(name, {}).get("kind", name))
 
     @cached_property
     def hashes(self) -> dict[str, Artefact]:
@@ -143,7 +152,7 @@ def open_results(folder: Path) -> Results:
     for needed in (folder / CONFIG, folder / SUMMARY):
         if not needed.is_file():
             raise UserError(f"{needed}: missing; finish the study first")
-    return Results(folder, str(read_configs([folder / CONFIG])["study"]), artefacts)
+    return Results(folder, read_configs([folder / CONFIG]), artefacts)
 
 
 def _numbers(rows: pd.DataFrame) -> dict[str, float]:

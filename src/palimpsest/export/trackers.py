@@ -88,6 +88,8 @@ def write_wandb(results: Results, out: Path) -> None:
             run.log({name: value, "step" if name.startswith(TRAIN) else "epoch": step})
         run.summary.update({f"{FINAL}/{name}": value for name, value in model.finals.items()})
         run.finish()
+    # The process of the library writes the last lines after `finish`.
+    wandb.teardown()
 
 
 def _points(model: Model) -> Iterator[tuple[str, int, float]]:
