@@ -123,6 +123,8 @@ def test_latex_cites_the_same_and_escapes_names(here: Path, capsys: pytest.Captu
 
 
 def test_finished_results_add_hardware_versions_and_commit(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "results-mine/logs").mkdir(parents=True)
+    assert "there are no results yet" in described(capsys)
     for name, device in (("data", "cpu"), ("model", "NVIDIA H200")):
         folder = here / "results-mine" / name
         folder.mkdir(parents=True)

@@ -93,6 +93,7 @@ def _push(args: argparse.Namespace) -> int:
 
 def _describe(args: argparse.Namespace) -> int:
     from palimpsest.export.describe import WRITERS, describe
+    from palimpsest.provenance.manifest import MANIFEST
     from palimpsest.report.study import Study as Described
     from palimpsest.study.description import describe_study
     from palimpsest.study.files import over_base, read_configs
@@ -101,6 +102,8 @@ def _describe(args: argparse.Namespace) -> int:
     study = Study(read_configs(over_base(args.configs)))
     shown = Described.model_validate(describe_study(study))
     results = Path(study.results)
-    parts = describe(shown, {name: study.benchmark(name).kind for name in shown.data}, results if results.is_dir() else None)
+    parts = describe(
+        shown, {name: study.benchmark(name).kind for name in shown.data}, results if any(results.rglob(MANIFEST)) else None
+    )
     print(WRITERS[args.format](parts))
     return 0

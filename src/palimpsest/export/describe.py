@@ -25,6 +25,7 @@ SPECIAL = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "→": r"$\to$",
     "\\": r"\textbackslash{}",
 }
 # Parts of a column's head that are for the reader of a table.
@@ -186,6 +187,8 @@ def _value(value: Any) -> str:
 def _surroundings(results: Path) -> str:
     """Return commit, hardware and versions of the jobs in results."""
     found = [environment for artefact in find_artefacts(results).values() if (environment := artefact.environment)]
+    if not found:
+        return f"Hardware and versions: {results} records none."
     commits = _distinct(environment.get("commit") for environment in found)
     devices = _distinct(environment["cpu"] if environment["device"] == "cpu" else environment["device"] for environment in found)
     packages = [
