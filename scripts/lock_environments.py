@@ -42,9 +42,10 @@ HEADER = "# Made by scripts/lock_environments.py; do not edit.\n"
 
 
 def project_requirements() -> list[str]:
-    """Return the requirements in pyproject.toml, including tools."""
+    """Return the requirements in pyproject.toml, including those of studies and tools."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    studies = project["project"]["optional-dependencies"]["workflow"]
+    return [*project["project"]["dependencies"], *studies, *project["dependency-groups"]["dev"]]
 
 
 def pin(requirements: Iterable[str]) -> list[str]:

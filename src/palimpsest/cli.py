@@ -10,6 +10,7 @@ from palimpsest.audit.commands import add_audit, add_status
 from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
 from palimpsest.evaluating import add_evaluate
+from palimpsest.export.commands import add_exports
 from palimpsest.output import unread_output
 from palimpsest.storing import add_store
 from palimpsest.study.commands import add_looks
@@ -20,7 +21,7 @@ def make_parser() -> Parser:
     parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
     parser.add_argument("--version", action="version", version=f"palimpsest {version('palimpsest')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_status, add_store, add_audit):
+    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_status, add_store, add_audit, add_exports):
         add(commands)
     return parser
 
@@ -34,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = args.run(args)
         except (UserError, OSError) as error:
             return refuse(args.prog, error)
+        except ModuleNotFoundError as error:
+            if not error.name or error.name.startswith("palimpsest"):
+                raise
+            return refuse(args.prog, UserError(f"needs {error.name}; pip install 'palimpsest[workflow]'"))
     return code
 
 

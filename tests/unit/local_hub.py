@@ -1,5 +1,6 @@
-"""As much of the hub as fetching data sets needs, on this machine, so that nothing depends on a network."""
+"""As much of the hub as fetching data sets and pushing models needs, on this machine, so that nothing depends on a network."""
 
+import base64
 import hashlib
 import http.server
 import json
@@ -16,7 +17,8 @@ NOBODY = "http://127.0.0.1:9"
 class Hub(http.server.ThreadingHTTPServer):
     """Data sets and models by name, each a commit and its folder; with `error` it refuses everything by that code.
 
-    `commits` are those of branches, by the path of their page below /api.
+    `commits` are those of branches, by the path of their page below /api. `pushed` has the files of each repository that was
+    pushed to, `created` what was said of it when it was made, and `tokens` the tokens that came with uploads.
 
     Of a file that is named in `cut` it sends a half and closes the connection, of one in `hanging` a half and then nothing more.
     """
@@ -32,6 +34,10 @@ class Hub(http.server.ThreadingHTTPServer):
         # By the path of their files; that of their page is below /api/datasets or /api/models.
         self.pages = {f"/datasets/{name}": (f"/api/datasets/{name}", *of) for name, of in data_sets.items()}
         self.pages |= {f"/{name}": (f"/api/models/{name}", *of) for name, of in (models or {}).items()}
+        self.pushed: dict[str, dict[str, bytes]] = {}
+        self.created: dict[str, dict[str, Any]] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.tokens = set[str | None]()
         self.cut, self.hanging, self.closing = set[str](), set[str](), threading.Event()
         super().__init__(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -45,6 +51,58 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.answer(body=True)
+
+    def do_PUT(self) -> None:
+        # The address of an upload is a secret of its own, to which no token is sent.
+        self.server.blobs[self.path.rpartition("/")[2]] = self.sent()
+        self.send(200, b"", body=True, headers={})
+
+    def do_POST(self) -> None:
+        path, sent = self.path.split("?")[0], self.sent()
+        self.server.tokens.add(self.headers.get("Authorization"))
+        if self.server.error:
+            status, code = self.server.error
+            return self.send(status, b"{}", body=True, headers={"X-Error-Code": code, "X-Error-Message": f"{code} it is"})
+        if path.endswith("/commit/main"):
+            return self.commit(path.removeprefix("/api/models/").removesuffix("/commit/main"), sent)
+        asked = json.loads(sent)
+        if path == "/api/repos/create":
+            name = f"{asked['organization']}/{asked['name']}"
+            self.server.created[name] = asked
+            return self.send_json({"url": f"{self.server.url}/{name}"}, body=True)
+        if path == "/api/validate-yaml":
+            return self.send_json({"errors": [], "warnings": []}, body=True)
+        if path.endswith("/preupload/main"):
+            modes = {True: "lfs", False: "regular"}
+            files = [{"path": of["path"], "uploadMode": modes[of["path"].endswith(".safetensors")]} for of in asked["files"]]
+            return self.send_json({"files": [{**file, "shouldIgnore": False} for file in files]}, body=True)
+        if path.endswith(".git/info/lfs/objects/batch"):
+            objects = [{**of, "actions": {"upload": {"href": f"{self.server.url}/lfs/{of['oid']}"}}} for of in asked["objects"]]
+            return self.send_json({"transfer": "basic", "objects": objects}, body=True)
+        self.send(404, b"", body=True, headers={"X-Error-Code": "EntryNotFound"})
+
+    def commit(self, name: str, sent: bytes) -> None:
+        """Take the lines of a commit: contents of small files, and names of large ones that were uploaded before."""
+        files = self.server.pushed.setdefault(name, {})
+        for line in map(json.loads, sent.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.server.blobs[value["oid"]]
+        url = f"{self.server.url}/{name}/commit/{'c' * 40}"
+        self.send_json({"commitUrl": url, "commitOid": "c" * 40, "hookOutput": ""}, body=True)
+
+    def sent(self) -> bytes:
+        """Return what the request carries, in one piece or in chunks."""
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        whole = b""
+        while size := int(self.rfile.readline(), 16):
+            whole += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return whole
 
     def answer(self, *, body: bool) -> None:
         path = self.path.split("?")[0]

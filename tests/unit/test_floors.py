@@ -22,6 +22,7 @@ FLOORS = (
     ("stages",),
     ("study",),
     ("audit",),
+    ("export",),
 )
 # A benchmark brings its page and its claims, which the report alone imports.
 PAGES = ("page", "claims", "requests")

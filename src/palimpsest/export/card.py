@@ -1,0 +1,208 @@
+"""A model card for each unlearned model: metadata of the Hub, settings, sources, scores beside Retrain and Original, limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from palimpsest.audit.artefacts import Artefact
+from palimpsest.benchmarks import suites
+from palimpsest.errors import Diverged, UserError
+from palimpsest.evaluation.metric import Metric
+from palimpsest.export.citations import WORKFLOW, bibliography, cited_for
+from palimpsest.export.models import Model, Results
+from palimpsest.methods import list_methods, load_method
+from palimpsest.names import ORIGINAL, RETRAIN
+from palimpsest.provenance.manifest import WEIGHTS, read_remarks
+from palimpsest.report.names import model_label
+
+CARD = "README.md"
+# The name, the metric and the value of a score.
+Shown = tuple[str, Metric, float]
+# The inputs by which a model leads back to its base, and by which it leads to its data.
+BASE, DATA = ("model", "base"), ("split", "data")
+LIMITS = (
+    "Unlearning by training is approximate: there is no proof that the forget set cannot be recovered, and attacks such as "
+    "relearning or quantisation may recover it.",
+    "The scores hold for this model, this data and this seed; other seeds differ, in forget quality by orders of magnitude.",
+    "Retrain, trained the same way without the forget set, is the measure; a score far beyond Retrain's in either direction "
+    "also tells this model apart from it.",
+)
+
+
+def unlearned(results: Results) -> list[Model]:
+    """Return the unlearned models whose weights the study kept, without attacked ones."""
+    return [model for model in results.models if model.of.variant and not model.of.attack and model.is_kept]
+
+
+def write_cards(results: Results, out: Path, license: str | None = None) -> None:
+    """Write the card of every unlearned model to a folder of its own; raises UserError if no weights were kept."""
+    if not (models := unlearned(results)):
+        raise UserError(f"{results.folder}: no unlearned model with weights, so there is nothing to write a card of")
+    for model in models:
+        path = out / model.name / CARD
+        path.parent.mkdir(parents=True)
+        path.write_text(card_text(results, model, license), encoding="utf-8")
+
+
+def card_text(results: Results, model: Model, license: str | None = None) -> str:
+    """Return the card of a model; `license` is an identifier of the Hub for its weights, which no artefact records."""
+    of, base, data = model.of, _first_of(results, model.made, BASE), _data_of(results, model)
+    source = data.manifest["spec"].get("source", {}) if data else {}
+    settings = base.manifest["spec"].get("model", {})
+    label = model_label(of.method, of.variant)
+    shown = list(_shown(model))
+    metadata = ModelCardData(
+        # Without a commit it is a folder of one machine.
+        base_model=settings.get("name") if settings.get("revision") else None,
+        datasets=[source["repo"]] if "repo" in source else None,
+        license=license,
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=["unlearning", "palimpsest", of.benchmark, of.method],
+        model_name=f"{label} on {of.benchmark} {of.split}",
+        eval_results=[
+            EvalResult(
+                task_type="text-generation",
+                dataset_type=source.get("repo", of.benchmark),
+                dataset_name=f"{of.benchmark} {of.split}",
+                dataset_revision=source.get("revision"),
+                metric_type=metric.name,
+                metric_name=name,
+                metric_value=value,
+            )
+            for name, metric, value in shown
+        ]
+        or None,
+    )
+    sections = [
+        f"# {label} on {of.benchmark} {of.split}",
+        f"A model that unlearned the forget set {of.split} of {of.benchmark} with {label}, seed {of.seed}, in the study "
+        f"“{results.study}”. {_about(of.method)}",
+        *_section("Settings", _table(("setting", "value"), [(name, f"`{value}`") for name, value in model.settings.items()])),
+        *_section("Base and data", _sources(base, data)),
+        *_section("Scores", _scores(results, model, shown)),
+        *_section("Where it comes from", _provenance(model)),
+        *_section("Limits", "\n".join(f"- {text}" for text in (*LIMITS, *_remarks(model)))),
+        *_section("Citation", f"```bibtex\n{bibliography(_cited(results, model, shown))}\n```"),
+    ]
+    return "\n\n".join([f"---\n{metadata.to_yaml()}\n---", *sections]) + "\n"
+
+
+def _section(title: str, text: str) -> tuple[str, str]:
+    return f"## {title}", text
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
+
+
+def _about(method: str) -> str:
+    return (load_method(method).__doc__ or "").partition("\n")[0] if method in list_methods() else ""
+
+
+def _cited(results: Results, model: Model, shown: Sequence[Shown]) -> list[str]:
+    scored = {f"suite:{results.kind('suites', name.partition('/')[0])}" for name, _, _ in shown}
+    kind = results.kind("benchmarks", model.of.benchmark)
+    return cited_for([f"method:{model.of.method}", f"benchmark:{kind}", *scored, WORKFLOW])
+
+
+def _first_of(results: Results, artefact: Artefact, labels: Sequence[str]) -> Artefact:
+    """Follow the inputs with these labels to the artefact that has none of them."""
+    while label := next((label for label in labels if label in artefact.manifest["inputs"]), None):
+        artefact = results.input_of(artefact, label)
+    return artefact
+
+
+def _data_of(results: Results, model: Model) -> Artefact | None:
+    """Return the data of a model; weights that are edited read none, but their evaluation does."""
+    reading = (each for each in (model.made, model.evaluation) if each and DATA[0] in each.manifest["inputs"])
+    first = next(reading, None)
+    return first and _first_of(results, first, DATA)
+
+
+def _sources(base: Artefact, data: Artefact | None) -> str:
+    rows = [("base", *each) for each in _pinned(base, "model")]
+    if data:
+        recorded = data.folder / "source.json"
+        found = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
+        rows += [("data", *each) for each in _pinned(data, "source")]
+        rows += [("data", "licence", f"`{found['licence']}`")] if found.get("licence") else []
+        rows += [("data", f"sha256 of {name}", f"`{digest}`") for name, digest in found.get("files", {}).items()]
+    return _table(("", "", ""), rows)
+
+
+def _pinned(artefact: Artefact, key: str) -> Iterator[tuple[str, str]]:
+    """Yield what identifies a base or data; a path is a place on one machine, so only its last part is told."""
+    settings = artefact.manifest["spec"].get(key, {})
+    is_folder = not settings.get("revision")
+    for name in ("kind", "name", "repo", "package", "file", "revision", "sha256", "path"):
+        if settings.get(name) is not None:
+            value = str(settings[name])
+            yield name, f"`{Path(value).name if name == 'path' or (name == 'name' and is_folder) else value}`"
+    yield "manifest", f"`{artefact.sha256}`"
+
+
+def _shown(model: Model) -> Iterator[Shown]:
+    """Yield the name, the metric and the value of the scores with a column in the report."""
+    declared = {
+        metric.name: metric for kind in suites.SETTINGS for metric in suites.load(kind, "scores").SCORING.metrics if metric.label
+    }
+    for name, value in model.finals.items():
+        _, _, metric = name.partition("/")
+        if metric in declared:
+            yield name, declared[metric], value
+        elif "/" in metric and not metric.endswith("_stderr"):
+            yield name, Metric(metric, lambda: None), value
+
+
+def _scores(results: Results, model: Model, shown: Sequence[Shown]) -> str:
+    beside = [_beside(results, model, role) for role in (RETRAIN, ORIGINAL)]
+    rows = [
+        (name, metric.best or "", *(_number(found.get(name)) for found in (model.finals, *beside))) for name, metric, _ in shown
+    ]
+    return _table(("suite/metric", "best", "this model", "Retrain", "Original"), rows) if rows else "No suite scored this model."
+
+
+def _beside(results: Results, model: Model, role: str) -> dict[str, float]:
+    """Return the scores of the Retrain or the Original of a model's run, which several splits may share."""
+    of = model.of
+    same = [
+        each
+        for each in results.models
+        if (each.of.benchmark, each.of.model, each.of.seed, each.of.method) == (of.benchmark, of.model, of.seed, role)
+        and not each.of.attack
+    ]
+    return next((each.finals for each in sorted(same, key=lambda each: each.of.split != of.split)), {})
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _provenance(model: Model) -> str:
+    manifest, environment = model.made.manifest, model.made.environment or {}
+    packages = environment.get("packages", {})
+    rows = [
+        ("card written by", f"Palimpsest {version('palimpsest')}"),
+        ("commit", f"`{environment.get('commit') or 'not recorded'}`"),
+        ("code digest", f"`{manifest['code']}`"),
+        ("manifest", f"`{model.made.sha256}`"),
+        ("device", str(environment.get("device", "not recorded"))),
+        *((name, str(packages[name])) for name in ("torch", "transformers") if name in packages),
+        *((f"sha256 of {name}", f"`{file['sha256']}`") for name, file in manifest["files"].items() if name.endswith(WEIGHTS)),
+    ]
+    return _table(("", ""), rows)
+
+
+def _remarks(model: Model) -> list[str]:
+    diverged = model.made.manifest.get("diverged")
+    return [
+        *([f"The training {Diverged.from_record(diverged)}."] if diverged else []),
+        *(f"{remark.text}." for remark in read_remarks(model.made.manifest)),
+    ]

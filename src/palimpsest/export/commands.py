@@ -1,0 +1,109 @@
+"""The commands `palimpsest export`, `push` and `describe`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palimpsest.arguments import filled, filled_path
+from palimpsest.errors import UserError
+
+if TYPE_CHECKING:
+    from palimpsest.arguments import Parser
+    from palimpsest.export.models import Results
+
+FORMATS = ("markdown", "latex")
+# Targets that need an extra of the same name, which brings the module of the same name; and the others.
+EXTRAS, PLAIN = ("tensorboard", "mlflow", "wandb"), ("card", "lm-eval-samples")
+
+
+def add_exports(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the commands to `palimpsest`."""
+    text = "Write results for other tools: offline directories of trackers, model cards, or samples in lm-eval's format."
+    exported = commands.add_parser("export", help="results for trackers, model cards, lm-eval's samples", description=text)
+    exported.add_argument("results", type=filled_path, metavar="RESULTS", help="the folder of a finished study")
+    exported.add_argument("--to", required=True, choices=(*EXTRAS, *PLAIN), help="the format")
+    exported.add_argument("out", type=filled_path, metavar="DIR", help="a new folder, not below RESULTS")
+    _add_license(exported)
+    exported.set_defaults(run=_export, prog=exported.prog)
+    text = "Upload an unlearned model of a study to the Hub, with a model card; a new repository is private."
+    pushed = commands.add_parser("push", help="upload an unlearned model to the Hub", description=text)
+    pushed.add_argument("model", type=filled_path, metavar="MODEL_DIR", help="the folder `model` of a variant in the results")
+    pushed.add_argument("repo", type=filled, metavar="ORG/NAME", help="the repository on the Hub, made if it is missing")
+    pushed.add_argument("--public", action="store_true", help="make a new repository public")
+    _add_license(pushed)
+    pushed.set_defaults(run=_push, prog=pushed.prog)
+    text = "Print a methods section with BibTeX, made from a config: data, models, methods, metrics, seeds, selection, versions."
+    described = commands.add_parser("describe", help="a methods section with BibTeX", description=text)
+    described.add_argument("configs", nargs="*", metavar="CONFIG", type=filled_path, help="files merged over config.yaml")
+    described.add_argument("--format", choices=FORMATS, default="markdown", help="default markdown")
+    described.set_defaults(run=_describe, prog=described.prog)
+
+
+def _add_license(parser: Parser) -> None:
+    parser.add_argument("--license", type=filled, metavar="ID", help="licence of the weights for the card, as the Hub names it")
+
+
+def _export(args: argparse.Namespace) -> int:
+    if args.license and args.to != "card":
+        raise UserError(f"--license: not with --to {args.to}; only a card names a licence")
+    if args.out.exists():
+        raise UserError(f"{args.out}: already exists; an export needs a new folder")
+    if args.out.resolve().is_relative_to(args.results.resolve()):
+        raise UserError(f"{args.out}: inside {args.results}, where it would count as a part of the results")
+    if args.to in EXTRAS and find_spec(args.to) is None:
+        raise UserError(f"--to {args.to}: not installed; pip install 'palimpsest[{args.to}]'")
+    from palimpsest.export.models import open_results
+
+    results = open_results(args.results)
+    try:
+        _write(results, args)
+    except BaseException:
+        # A part of an export would look like a whole one.
+        shutil.rmtree(args.out, ignore_errors=True)
+        raise
+    print(f"{args.out}: {len(results.models)} models of the study {results.study}")
+    return 0
+
+
+def _write(results: Results, args: argparse.Namespace) -> None:
+    if args.to == "card":
+        from palimpsest.export.card import write_cards
+
+        write_cards(results, args.out, args.license)
+    elif args.to == "lm-eval-samples":
+        from palimpsest.export.samples import write_samples
+
+        write_samples(results, args.out)
+    else:
+        from palimpsest.export.trackers import TRACKERS
+
+        TRACKERS[args.to](results, args.out)
+
+
+def _push(args: argparse.Namespace) -> int:
+    from palimpsest.export.push import push
+
+    print(push(args.model, args.repo, public=args.public, license=args.license))
+    return 0
+
+
+def _describe(args: argparse.Namespace) -> int:
+    from palimpsest.export.describe import WRITERS, describe
+    from palimpsest.provenance.manifest import MANIFEST
+    from palimpsest.report.study import Study as Described
+    from palimpsest.study.description import describe_study
+    from palimpsest.study.files import over_base, read_configs
+    from palimpsest.study.study import Study
+
+    study = Study(read_configs(over_base(args.configs)))
+    shown = Described.model_validate(describe_study(study))
+    results = Path(study.results)
+    parts = describe(
+        shown, {name: study.benchmark(name).kind for name in shown.data}, results if any(results.rglob(MANIFEST)) else None
+    )
+    print(WRITERS[args.format](parts))
+    return 0
