@@ -12,8 +12,7 @@ from run_example import suite_rows
 from palimpsest.benchmarks.tofu.suite import SCHEMA
 from palimpsest.evaluation.items import write_table
 from palimpsest.names import ModelId
-from palimpsest.provenance.canonical import sha256_file
-from palimpsest.provenance.manifest import FACT, Remark, build_manifest, write_manifest
+from palimpsest.provenance.manifest import FACT, Remark, build_manifest, content_of, read_manifest, write_manifest
 
 RUN = ModelId("tofu", "forget05", "tiny", 0)
 STARTED = "2026-11-29T22:50:27Z"
@@ -39,7 +38,7 @@ class Study:
 
     def __init__(self, root: Path, *, kept: bool = True, base: dict[str, Any] = BASE) -> None:
         self.root = root
-        self.hashes: dict[str, str] = {}
+        self.contents: dict[str, str] = {}
         self.seal("tofu/data", "data", {"source": {"kind": "hub", "repo": "locuslab/TOFU", "revision": DATA_COMMIT}})
         self.seal("tofu/splits/forget05", "split", {"split": "forget05"}, {"data": "tofu/data"})
         self.seal("tofu/tiny/base", "base", {"model": base})
@@ -88,7 +87,7 @@ class Study:
         self, path: str, stage: str, spec: Any, inputs: dict[str, str] | None = None, remarks: list[Remark] | None = None
     ) -> None:
         folder = self.folder(path)
-        given = {label: self.hashes[each] for label, each in (inputs or {}).items()}
+        given = {label: self.contents[each] for label, each in (inputs or {}).items()}
         if stage == "data":
             source = {"licence": "MIT", "files": {"full.json": "f" * 64}}
             (folder / "source.json").write_text(json.dumps(source))
@@ -101,4 +100,4 @@ class Study:
             "packages": {"torch": "2.13.0"},
         }
         (folder / "environment.json").write_text(json.dumps(environment))
-        self.hashes[path] = sha256_file(folder / "manifest.json")
+        self.contents[path] = content_of(read_manifest(folder / "manifest.json"))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from palimpsest.audit.artefacts import CONFIG, Artefact, by_hash, find_artefacts
+from palimpsest.audit.artefacts import CONFIG, Artefact, Contents, find_artefacts
 from palimpsest.audit.findings import short
 from palimpsest.errors import UserError
 from palimpsest.evaluation.items import read_frame
@@ -111,16 +111,16 @@ class Results:
         return str(self.config.get(section, {}).get(name, {}).get("kind", name))
 
     @cached_property
-    def hashes(self) -> dict[str, Artefact]:
-        """The artefacts by the hashes of their manifests."""
-        return by_hash(self.artefacts)
+    def contents(self) -> Contents:
+        """The artefacts by their content."""
+        return Contents(self.artefacts)
 
     def input_of(self, artefact: Artefact, label: str) -> Artefact:
         """Return an input of an artefact; raises UserError if it is not in the results."""
-        digest = artefact.manifest["inputs"].get(label)
-        if digest not in self.hashes:
-            raise UserError(f"{artefact.path}: made of {label} {short(str(digest))}, which is not in {self.folder}: audit verify")
-        return self.hashes[digest]
+        content = artefact.manifest["inputs"].get(label)
+        if (found := self.contents.of(content, artefact)) is None:
+            raise UserError(f"{artefact.path}: made of {label} {short(str(content))}, which is not in {self.folder}: audit verify")
+        return found
 
     @cached_property
     def models(self) -> list[Model]:
