@@ -1,4 +1,4 @@
-"""A small finished study on disk, its artefacts chained by the hashes of their manifests as the stages leave them."""
+"""A small finished study on disk, its artefacts chained by their content as the stages leave them."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ LOG = [
 
 
 class Study:
-    """A folder of results in `root`; `hashes` has the hash of each manifest by the artefact's path."""
+    """A folder of results in `root`; `contents` has the content of each artefact by its path."""
 
     def __init__(self, root: Path, *, kept: bool = True, base: dict[str, Any] = BASE) -> None:
         self.root = root
@@ -91,6 +91,9 @@ class Study:
         if stage == "data":
             source = {"licence": "MIT", "files": {"full.json": "f" * 64}}
             (folder / "source.json").write_text(json.dumps(source))
+        if not any(folder.iterdir()):
+            # No other artefact has the same content.
+            (folder / "config.json").write_text(json.dumps(path))
         write_manifest(folder, build_manifest(folder, stage=stage, spec=spec, code="d" * 64, inputs=given, remarks=remarks or []))
         environment = {
             "commit": COMMIT,

@@ -11,6 +11,7 @@ from export_example import COMMIT, DATA_COMMIT, FINALS, RUN, WATCHED, Study
 from run_example import SIZES
 
 from palimpsest.cli import main
+from palimpsest.provenance.canonical import sha256_file
 
 SIMNPO = RUN.of("simnpo", "default").path
 ATTACKED = RUN.of("simnpo", "default").attacked("relearn").path
@@ -150,7 +151,7 @@ def test_a_card_has_the_hubs_metadata_and_the_scores_beside_retrain(study: Study
     for told in (
         COMMIT,
         DATA_COMMIT,
-        study.hashes[f"{SIMNPO}/model"],
+        sha256_file(study.root / SIMNPO / "model/manifest.json"),
         "the warm-up is shortened.",
         "@article{fan2024simnpo,",
         "@article{maini2024tofu,",
