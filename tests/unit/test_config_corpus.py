@@ -232,8 +232,8 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
                 (("models", "large", "original"), None),
                 (("models", "large", "retrain"), None),
             ],
-            "sources: hazards: gated_revision: missing: request access on the page of the data set cais/wmdp-bio-forget-corpus, "
-            "and give the commit that is shown there",
+            "sources: hazards: gated_revision: null: request access on the page of the data set cais/wmdp-bio-forget-corpus, "
+            "name it under gated_repo, and run `palimpsest pin FILE` once",
         ),
         (
             {"splits": ["request2"], "methods": [{"simnpo": ["selected"]}]},
