@@ -7,7 +7,6 @@ docs/running/scale.md states the formulas.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +14,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from palimpsest.errors import UserError
+from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import EIGHT_BIT, MIXED, Packaged, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
-from palimpsest.provenance.manifest import ENVIRONMENT
+from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
 from palimpsest.study.models import PretrainedEntry
 from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
 from palimpsest.study.study import Study, Variant, Wanted
@@ -275,11 +274,11 @@ class Plan:
     def _measured(self, node: Node) -> Sequence[Measured]:
         """Return what a finished job measured on a GPU; nothing for a job of an older version or a damaged file."""
         try:
-            found = json.loads(Path(self._study.path(node.path)).with_name(ENVIRONMENT).read_text(encoding="utf-8"))
-            if found["device"] == "cpu":
+            found = read_environment(Path(self._study.path(node.path)).with_name(ENVIRONMENT))
+            if found is None or found["device"] == "cpu":
                 return ()
             return (Measured(found["seconds"] * found["processes"] / 3600, found["peak_gpu_memory_gb"] * 2**30),)
-        except (OSError, KeyError, ValueError):
+        except (BrokenArtefact, KeyError, TypeError):
             return ()
 
     def _finetune(self, node: Node) -> tuple[str, Memory, Work]:
