@@ -69,7 +69,7 @@ def _probabilities(rows: pd.DataFrame) -> Array:
     return np.exp(log_probabilities(rows))
 
 
-def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label: str) -> Metric:
+def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label: str, attacked: str = "") -> Metric:
     """Return the mean of one value per item of a set; None if it has no items."""
 
     def compute(sets: Sets) -> float | None:
@@ -78,7 +78,7 @@ def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label:
     def interval(sets: Sets) -> Interval:
         return bootstrap_interval(values(sets[of]).tolist())
 
-    return Metric(name, compute, label, *(KEPT if of.endswith(RETAIN) else FORGOTTEN), interval=interval)
+    return Metric(name, compute, label, *(KEPT if of.endswith(RETAIN) else FORGOTTEN), attacked=attacked, interval=interval)
 
 
 METRICS = (
@@ -89,11 +89,12 @@ METRICS = (
         "From Retrain",
         "nearest 0",
         needs="retrain",
+        attacked="Distance from Retrain",
         interval=lambda sets, retrain: bootstrap_interval(distances(sets, retrain).tolist()),
     ),
-    _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall"),
+    _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall", "Recall, forget set"),
     _average("extraction_forget", FORGET, _column("extraction_strength"), "Extr. strength"),
-    _average("probability_forget", FORGET, _probabilities, "Probability"),
+    _average("probability_forget", FORGET, _probabilities, "Probability", "Probability, forget set"),
     _average("answers_forget", "asked_forget", _column("rouge_l"), "Answers"),
     Metric("auc_holdout", auc, "AUC, holdout", *FORGOTTEN, interval=lambda sets: auc_interval(*_losses(sets))),
     _average("recall_retain", "recited_retain", _column("rouge_l"), "Recall"),

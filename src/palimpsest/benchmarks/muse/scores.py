@@ -76,7 +76,7 @@ def published_leak_interval(items: MuseItems, published: Mapping[str, float]) ->
     return Interval(*priv_leak(auc_interval(items.members, items.nonmembers), published[AUC]))
 
 
-def _rouge_metrics(name: str, label: str, group: str, best: Best = None) -> tuple[Metric, Metric]:
+def _rouge_metrics(name: str, label: str, group: str, best: Best = None, attacked: str = "") -> tuple[Metric, Metric]:
     """Return the mean ROUGE-L F1 of a set in percent, and the number of answers that `rouge_score` cannot read, if any."""
     metric = ROUGE_METRICS[name]
 
@@ -88,15 +88,15 @@ def _rouge_metrics(name: str, label: str, group: str, best: Best = None) -> tupl
         return Interval(100 * low, 100 * high)
 
     return (
-        Metric(metric, lambda items: 100 * mean(values(items)), label, group, best, interval=interval),
+        Metric(metric, lambda items: 100 * mean(values(items)), label, group, best, attacked=attacked, interval=interval),
         Metric(f"{metric}_unicode_items", lambda items: float(items.unicode_words.get(name, 0)) or None),
     )
 
 
 HOLDOUT, LEAK = "Forget set against holdout", "PrivLeak\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}0"
 METRICS = (
-    *_rouge_metrics("verbatim", "VerbMem\N{NO-BREAK SPACE}↓", "Forget set"),
-    *_rouge_metrics("knowledge_forget", "KnowMem\N{NO-BREAK SPACE}↓", "Forget set"),
+    *_rouge_metrics("verbatim", "VerbMem\N{NO-BREAK SPACE}↓", "Forget set", attacked="VerbMem"),
+    *_rouge_metrics("knowledge_forget", "KnowMem\N{NO-BREAK SPACE}↓", "Forget set", attacked="KnowMem, forget set"),
     *_rouge_metrics("knowledge_retain", "KnowMem\N{NO-BREAK SPACE}↑", "Retain set", "highest"),
     Metric(AUC, auc, "AUC", HOLDOUT, interval=lambda items: auc_interval(items.members, items.nonmembers)),
     Metric(
@@ -106,6 +106,7 @@ METRICS = (
         HOLDOUT,
         "nearest 0",
         needs="retrain",
+        attacked="PrivLeak",
         # Texts are resampled together with the losses of both models.
         interval=lambda items, retrain: priv_leak_interval(
             (items.members, retrain.members), (items.nonmembers, retrain.nonmembers)

@@ -110,9 +110,9 @@ def _forget_rows(sets: Sets) -> pd.DataFrame:
     return pd.DataFrame() if rows is None else rows
 
 
-def _of_set(name: str, group: str, best: Best) -> tuple[Metric, ...]:
+def _of_set(name: str, group: str, best: Best, attacked: str = "") -> tuple[Metric, ...]:
     return (
-        Metric(f"{name}_probability", partial(probability_of, name), "Prob.", group, best),
+        Metric(f"{name}_probability", partial(probability_of, name), "Prob.", group, best, attacked=attacked),
         Metric(f"{name}_rouge", partial(rouge_of, name), "ROUGE-L", group, best),
         Metric(f"{name}_truth_ratio", partial(truth_ratio_of, name), "Truth ratio", group, best),
         Metric(f"{name}_rouge_unicode_items", partial(unicode_items_of, name)),
@@ -127,13 +127,14 @@ METRICS = (
         "Forget quality\N{NO-BREAK SPACE}↑",
         best="highest",
         needs="retrain",
+        attacked="Forget quality",
     ),
     Metric("ks_statistic", lambda sets, retrain: quality(sets, retrain).statistic, needs="retrain"),
     Metric("truth_ratio_distance", distance, "Paired dist.\N{NO-BREAK SPACE}↓", best="nearest 0", needs="retrain"),
     Metric("forget_extraction_strength", partial(memorisation, "extraction_strength"), "Extr. strength", best="nearest Retrain"),
     Metric("forget_quality_floor", quality_floor, needs="other_retrains"),
     Metric("model_utility", utility, "Model utility\N{NO-BREAK SPACE}↑", best="highest"),
-    *_of_set(FORGET, NEAREST, "nearest Retrain"),
+    *_of_set(FORGET, NEAREST, "nearest Retrain", "Forget probability"),
     # Without a column, as it goes along with extraction strength.
     Metric("forget_exact_memorisation", partial(memorisation, "exact_memorisation")),
     *_of_set(RETAIN, "Retain set ↑", "highest"),
