@@ -88,11 +88,10 @@ def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _plan(args: argparse.Namespace) -> int:
     from palimpsest.planning import Assumptions, Plan, format_plan
-    from palimpsest.study.files import over_base, read_configs
-    from palimpsest.study.study import Study
+    from palimpsest.study.origins import open_study
 
     named = {name: getattr(args, name) for name in ("teraflops", "utilisation", "generated")}
     given = {name: value for name, value in named.items() if value is not None}
-    study = Study(read_configs(over_base(args.configfile)))
+    study, _ = open_study(args.configfile)
     print(format_plan(Plan(study, parameters=args.parameters, assumed=Assumptions(**given)), args.gpus, args.gpu_memory))
     return 0

@@ -7,7 +7,6 @@ docs/running/scale.md states the formulas.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +14,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from palimpsest.errors import UserError
+from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import EIGHT_BIT, MIXED, Packaged, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
-from palimpsest.provenance.manifest import ENVIRONMENT
+from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
 from palimpsest.study.models import PretrainedEntry
 from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
 from palimpsest.study.study import Study, Variant, Wanted
@@ -275,11 +274,11 @@ class Plan:
     def _measured(self, node: Node) -> Sequence[Measured]:
         """Return what a finished job measured on a GPU; nothing for a job of an older version or a damaged file."""
         try:
-            found = json.loads(Path(self._study.path(node.path)).with_name(ENVIRONMENT).read_text(encoding="utf-8"))
-            if found["device"] == "cpu":
+            found = read_environment(Path(self._study.path(node.path)).with_name(ENVIRONMENT))
+            if found is None or found["device"] == "cpu":
                 return ()
             return (Measured(found["seconds"] * found["processes"] / 3600, found["peak_gpu_memory_gb"] * 2**30),)
-        except (OSError, KeyError, ValueError):
+        except (BrokenArtefact, KeyError, TypeError):
             return ()
 
     def _finetune(self, node: Node) -> tuple[str, Memory, Work]:
@@ -310,14 +309,17 @@ class Plan:
 
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
         attack, forget = self._study.config.attacks[node.of.attack], self._tokens(node)[0]
-        operations = forward_operations(self.size(node.of.model), 2 * attack.number_of_draws * forget)
+        judge = self._study.judge_of(node.of)
+        losses = Work(forward_operations(self.size(node.of.model), forget))
+        measured = self._suite(node, self._study.config.suites[judge]) if judge else losses
+        each = self._frozen(node) + self._cache(node, measured)
         if attack.trains is None:
-            return "weights", Memory(each=self._frozen(node)), Work(operations)
+            return "weights", Memory(each=each), measured * (2 * attack.number_of_draws)
         training, share = attack.trains
         relearned = attack.number_of_draws * share * forget * training.epochs
         holds, memory, work = self._training(node, training, relearned)
-        scored = attack.number_of_draws * (training.epochs + 1) * forget
-        return holds, memory, work + Work(forward_operations(self.size(node.of.model), scored))
+        memory = replace(memory, between=self._between(node, memory, measured)) if judge else memory
+        return holds, memory, work + measured * (attack.number_of_draws * (training.epochs + 1))
 
     def _unlearn(self, node: Node) -> tuple[str, Memory, Work]:
         variant, method = self._variant(node), load_method(node.of.method)
@@ -332,13 +334,17 @@ class Plan:
             return holds, memory, work
         looks = variant.training.last_epoch + 1 if watched.epochs == "all" else 1
         suite = self._suite(node, self._study.config.suites[watched.suite])
+        between = self._between(node, memory, suite, self._copies(method, frozen=frozen))
+        return f"{holds}, watched", replace(memory, between=between), work + suite * looks
+
+    def _between(self, node: Node, memory: Memory, suite: Work, copies: int = 0) -> Memory:
+        """Return the memory of a training that a suite measures between its epochs, with `copies` frozen models."""
         precision, frozen_bytes = self._used(node.of.model).precision, self._frozen(node)
-        each = self._copies(method, frozen=frozen) * frozen_bytes + self._cache(node, suite)
+        each = copies * frozen_bytes + self._cache(node, suite)
         # There are no gradients between epochs, nor in a checkpoint.
         cast = frozen_bytes if precision == MIXED else 0
         shared = memory.checkpoint if memory.shared else 0.0
-        between = Memory(shared, memory.checkpoint - shared + each, gathered=frozen_bytes, cast=cast)
-        return f"{holds}, watched", replace(memory, between=between), work + suite * looks
+        return Memory(shared, memory.checkpoint - shared + each, gathered=frozen_bytes, cast=cast)
 
     def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
         training, forget = variant.training, self._tokens(node)[0]

@@ -153,16 +153,20 @@ def run(warm: Path, arguments: Sequence[str]) -> None:
 def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
     """Import the libraries, then fork for each request until standard input ends, and wait for the forks."""
     import gc
+    import logging
     from importlib import import_module
     from multiprocessing.connection import wait
 
     # A scheduler also signals this process, and the forks may need time to save a checkpoint.
     for number in FORWARDED:
         signal.signal(number, signal.SIG_IGN)
+    # What a library warns of while it is imported is about no job.
+    logging.disable(logging.WARNING)
     for name in libraries:
         # A job that needs a missing library reports it itself.
         with suppress(ImportError):
             import_module(name)
+    logging.disable(logging.NOTSET)
     gc.collect()
     gc.freeze()
     if len(list(Path("/proc/self/task").iterdir())) > 1:

@@ -13,10 +13,11 @@ from palimpsest import processes
 from palimpsest.data.prompts import Encoded
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
+from palimpsest.models.merging import merge_adapters
 from palimpsest.models.precision import autocast
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
-from palimpsest.training.adapters import WithoutAdapters, add_adapters, merge_adapters
+from palimpsest.training.adapters import WithoutAdapters, add_adapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.loop import train
 from palimpsest.training.problems import FineTuning

@@ -1,5 +1,6 @@
 """Texts through the stages' command lines: what is watched is what is trained and evaluated, and chunks have names."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import pytest
 from test_stages import TRAINING, log_lines, seal, succeed, table
 
 from palimpsest.benchmarks.muse.dataset import MuseData
+from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Excerpt, Pair, Text
+from palimpsest.models.loading import load_tokenizer
+from palimpsest.models.settings import PromptSettings
 from palimpsest.provenance.manifest import read_manifest, read_remarks
 
 TINY = {"kind": "tiny", "architecture": {"vocabulary": 300, "width": 32, "layers": 2, "heads": 2}, "base_training": TRAINING}
@@ -109,3 +113,28 @@ def test_a_beta_too_large_for_long_chunks_is_remarked_in_the_manifest(root: Path
     assert told[0.001] == []
     (text,) = told[100.0]
     assert text.startswith("npo: ") and "the rest of the training forgets almost nothing" in text
+
+
+def test_an_attack_on_a_corpus_relearns_chunks_and_is_measured_by_the_suite(root: Path) -> None:
+    how = {"kind": "relearn", "select": "shortest", "fraction": 0.8, "training": {**UNLEARN, "epochs": 2}}
+    spec = {"kind": "muse", "attack": how, "suite": SUITE, "seed": 0, "model": USED}
+    inputs = {"model": "original", "split": "data"}
+    succeed(root, "attack", spec, inputs, "attacked")
+    rows = table(root / "attacked" / "items.parquet")
+    assert {(row["draw"], row["epoch"]) for row in rows} == {(0, 0), (0, 1), (0, 2)}
+    succeed(root, "evaluate", {"suites": {"muse": SUITE}, "model": USED}, inputs, "before")
+    before = table(root / "before" / "muse" / "items.parquet")
+    assert [row for row in rows if row["epoch"] == 0] == [{"draw": 0, "epoch": 0, **row} for row in before]
+
+    def loss(epoch: int) -> float:
+        return sum(row["min_k_loss"] for row in rows if row["set"] == "members" and row["epoch"] == epoch)
+
+    assert loss(2) < loss(1) < loss(0)
+    # The last chunks of the texts are the shortest.
+    (drawn,) = json.loads((root / "attacked" / "draws.json").read_text())
+    tokenizer, chunks = load_tokenizer(root / "original"), {}
+    for text in texts("forget", 4):
+        encoded = PromptEncoder(tokenizer, PromptSettings()).chunks(text.text, USED["chunk_tokens"])
+        chunks |= {f"{text.id}/{number}": len(chunk.answers[0]) for number, chunk in enumerate(encoded)}
+    assert len(drawn) == round(0.8 * len(chunks)) and set(drawn) < chunks.keys()
+    assert max(chunks[name] for name in drawn) <= min(length for name, length in chunks.items() if name not in drawn)

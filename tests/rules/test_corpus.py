@@ -38,6 +38,18 @@ def test_the_numbers_of_a_study(ran: Checkout) -> None:
     assert cost["measured"].sum() == cost["jobs"].sum()
 
 
+def test_an_attack_on_a_corpus_has_its_scores_beside_an_attacked_retrain(ran: Checkout) -> None:
+    numbers = pd.read_csv(ran.path / "results/summary.csv", keep_default_na=False)
+    attacked = numbers[numbers["attack"] == "relearn-random"]
+    assert {*attacked["benchmark"]} == {"muse"} and {*attacked["method"]} == {"npo", "retrain"}
+    for _, of in attacked.groupby(["method", "epoch"]):
+        # A mean over two draws and its spread.
+        assert {metric for name in MUSE for metric in (name, f"{name}_sd")} <= {*of["metric"]}
+    assert {*attacked["epoch"]} == {"0", "1"}
+    page = (ran.path / "results/report.html").read_text(encoding="utf-8")
+    assert 'id="relearning"' in page and "KnowMem, forget set" in page
+
+
 def test_the_pages_of_texts_are_there(ran: Checkout) -> None:
     page = (ran.path / "results/report.html").read_text(encoding="utf-8")
     for name in ("muse", "requests", "wmdp"):
@@ -67,7 +79,10 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
         # What a request is unlearned with says nothing of the one before.
         ('methods: {"muse/request2/tiny-corpus/npo": {beta: 0.3}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
         # But the one before says what the request starts from, and so what its reference is.
-        ('methods: {"muse/forget/tiny-corpus/npo": {beta: 0.3}}', {"unlearn": 2, "reference": 1, "evaluate": 2, "scores": 2}),
+        (
+            'methods: {"muse/forget/tiny-corpus/npo": {beta: 0.3}}',
+            {"unlearn": 2, "attack": 1, "reference": 1, "evaluate": 2, "scores": 2},
+        ),
         ('methods: {"wmdp/*/tiny-corpus/rmu": {steering: 3.0}}', {"unlearn": 1, "evaluate": 1, "scores": 1}),
         ("benchmarks: {muse: {retrain_auc: 0.5}}", {"scores": 2}),
         ('selections: {"muse/*/tiny-corpus/simnpo": {keep: 0.5}}', {"select": 1, "unlearn": 1, "evaluate": 1, "scores": 1}),

@@ -1,4 +1,4 @@
-"""Shipped studies with commits in place of those that `palimpsest pin` looks up, or that only users with access know."""
+"""Shipped studies with commits in place of those that `palimpsest pin` looks up."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,4 @@ def read_pinned(path: Path) -> dict[str, Any]:
     """Return the config of a shipped study, with a commit for every repository."""
     text = path.read_text(encoding="utf-8").replace("revision: null", f'revision: "{COMMIT}"')
     config: dict[str, Any] = yaml.safe_load(text)
-    for source in config.get("sources", {}).values():
-        if (source.get("kind"), source.get("subject")) == ("wmdp-hub", "bio"):
-            source["gated_revision"] = COMMIT
     return config

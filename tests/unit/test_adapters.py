@@ -10,9 +10,10 @@ from families import build_family
 from small_models import build
 
 from palimpsest.errors import Diverged, UserError
+from palimpsest.models.merging import merge_adapters
 from palimpsest.models.settings import PromptSettings
 from palimpsest.study.study import Study
-from palimpsest.training.adapters import WithoutAdapters, add_adapters, merge_adapters
+from palimpsest.training.adapters import WithoutAdapters, add_adapters
 from palimpsest.training.settings import LoraSettings
 
 IDS = torch.arange(20)[None]

@@ -166,6 +166,12 @@ def test_the_check_before_any_training_takes_what_the_template_can_use(family: s
         ("llama-3.2", {"variables": {"date_string": "May"}}, "prompt: date: '2024-03-02': the chat template prints the same"),
         ("llama-3.2", {"date": None}, "set `date`"),
         ("qwen-3", {"variables": {"thinking": False}}, "variables: thinking: .* does not read it; it reads enable_thinking$"),
+        (
+            "qwen-3",
+            {"variables": {"enable_thinking": True}},
+            "variables: enable_thinking: True: the chat template prints the same",
+        ),
+        ("llama-3.1", {"variables": {"date_string": "26 Jul 2024"}}, "prints the same without it: it is the default, or the "),
         ("gemma-2", {"variables": {"messages": []}}, "chat template fails"),
         ("zephyr", {"variables": {"eos_token": "x"}}, "ends answers without a special token"),
         ("smollm2", {"variables": {"x": 1}}, "variables: x: .* does not read it; it reads no variables$"),
@@ -184,6 +190,21 @@ def test_a_template_that_drops_the_system_message_is_refused() -> None:
     )
     with pytest.raises(UserError, match=r"prompt: system: 'Be brief\.': the chat template does not print it$"):
         check_needs(build("llama", 1, vocabulary=len(made)), made, Needs(chat=PromptSettings(kind="chat", system=SYSTEM)))
+
+
+def test_a_variable_that_is_read_only_in_a_branch_that_no_prompt_takes_is_refused_and_one_that_changes_answers_is_not() -> None:
+    made, model = FAMILIES["smollm2"].make(), build("llama", 1, vocabulary=len(tokenizer_of("smollm2")))
+
+    def check(template: str, **variables: Any) -> None:
+        made.chat_template = template
+        check_needs(model, made, Needs(chat=PromptSettings(kind="chat", variables=variables)))
+
+    usual = FAMILIES["smollm2"].template
+    with pytest.raises(UserError, match=r"variables: style: 'x': .* reads it only in a branch that no prompt takes$") as caught:
+        check(usual + "{% if messages | length > 9 %}{{ style }}{% endif %}", style="x")
+    assert "\n" not in str(caught.value)
+    check(FAMILIES["qwen-3"].template, enable_thinking=False)
+    check(usual.replace("~ message.content", "~ (said if message.role == 'assistant') ~ message.content"), said="So: ")
 
 
 def test_an_end_of_turn_that_the_model_does_not_have_is_refused() -> None:

@@ -184,7 +184,13 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         ),
         ({"splits": ["scale4"]}, [], "splits: scale4: source 'corpus' has 3 parts"),
         ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu; expected kind muse or lm-eval"),
-        ({"attacks": ["relearn-shortest"]}, [], "attacks: muse is of kind muse, which takes no attacks"),
+        (
+            {"attacks": ["relearn-shortest"], "suites": ["lm-eval"]},
+            [],
+            "attacks: attacks are judged by a suite of kind muse: add one to suites",
+        ),
+        ({"attacks": ["relearn-shortest"], "splits": ["scale2"]}, [], "attacks: scale2 of muse has no attacks"),
+        ({**WMDP, "attacks": ["relearn-shortest"]}, [], "attacks: wmdp is of kind wmdp, which takes no attacks"),
         ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, but muse is a corpus"),
         ({"trajectories": {"suite": "tofu"}}, [], "trajectories: suite: 'tofu' is of kind tofu; expected kind muse"),
         (
@@ -232,8 +238,8 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
                 (("models", "large", "original"), None),
                 (("models", "large", "retrain"), None),
             ],
-            "sources: hazards: gated_revision: missing: request access on the page of the data set cais/wmdp-bio-forget-corpus, "
-            "and give the commit that is shown there",
+            "sources: hazards: gated_revision: null: request access on the page of the data set cais/wmdp-bio-forget-corpus, "
+            "name it under gated_repo, and run `palimpsest pin FILE` once",
         ),
         (
             {"splits": ["request2"], "methods": [{"simnpo": ["selected"]}]},
@@ -249,6 +255,11 @@ def test_one_line_about_a_block(block: dict[str, Any], changes: Any, line: str) 
             {"trajectories": {"suite": "muse"}},
             [(("methods", "muse/*/*/npo"), {"max_steps": 100})],
             "blocks: muse/forget/tiny/npo: max_steps: 100: trajectories and selections need epochs; use null",
+        ),
+        (
+            {"suites": ["muse", "few"], "attacks": ["relearn-shortest"]},
+            [(("suites", "few"), {"kind": "muse"})],
+            "blocks: muse/forget/tiny: attacks: two suites measure them, few and muse; use one",
         ),
         (
             {"methods": [{"npo": ["half"]}]},

@@ -82,14 +82,6 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
         source(tmp_path / "no-wmdp").read()
 
 
-def test_the_gated_corpus_without_its_commit_says_where_to_ask_and_which_key_to_set() -> None:
-    with pytest.raises(UserError) as caught:
-        WmdpHubSource(kind="wmdp-hub", subject="bio").read()
-    said = str(caught.value)
-    assert said.startswith(f"source.gated_revision: {GATED} is gated: request access at ") and "\n" not in said
-    assert said.endswith(f"/datasets/{GATED}, set this key to the commit shown there, and log in with `hf auth login`")
-
-
 def test_a_branch_is_no_commit() -> None:
     with pytest.raises(ValidationError, match="gated_revision"):
         WmdpHubSource(kind="wmdp-hub", subject="bio", gated_revision="main")

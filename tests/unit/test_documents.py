@@ -254,7 +254,10 @@ def test_the_data_are_the_split_and_every_method_has_one_original_and_retrain(
         ),
         ({"methods": ["idk"]}, "config: blocks[0]: methods: idk needs questions with answers, but documents is a corpus"),
         ({"suites": ["muse"]}, "config: blocks[0]: suites: 'muse' is of kind muse; expected kind documents or lm-eval"),
-        ({"attacks": ["relearn-shortest"]}, "config: blocks[0]: attacks: documents is of kind documents, which takes no attacks"),
+        (
+            {"attacks": ["relearn-shortest"], "suites": ["lm-eval"]},
+            "config: blocks[0]: attacks: attacks are judged by a suite of kind documents: add one to suites",
+        ),
     ],
 )
 def test_what_a_block_cannot_ask_for_is_one_line(

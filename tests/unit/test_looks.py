@@ -76,8 +76,9 @@ def test_a_valid_config_is_said_to_be_so(here: Path, capsys: pytest.CaptureFixtu
 )
 def test_an_error_names_file_and_line(here: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str) -> None:
     (here / "mine.yaml").write_text(OVERLAY.replace(old, new), encoding="utf-8")
-    assert main(["validate", "--configfile", "mine.yaml"]) == 2
-    assert capsys.readouterr().err.startswith(f"palimpsest validate: {said}")
+    for command in ("validate", "plan"):
+        assert main([command, "--configfile", "mine.yaml"]) == 2
+        assert capsys.readouterr().err.startswith(f"palimpsest {command}: {said}")
 
 
 def test_list_names_each_kind(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +174,10 @@ def test_a_missing_package_is_one_line_that_names_the_extra(monkeypatch: pytest.
     with pytest.raises(UserError) as caught:
         optimizer.check_package(EIGHT_BIT)
     assert str(caught.value) == ("optimizer: adamw-8bit needs the package bitsandbytes: pip install -e '.[adamw-8bit]'")
+
+
+def test_a_stage_says_nothing_of_what_the_package_lacks_on_this_cpu() -> None:
+    pytest.importorskip("bitsandbytes")
+    imports = "from palimpsest.contract.job import set_up_logging; set_up_logging(); import peft, bitsandbytes"
+    done = subprocess.run([sys.executable, "-c", imports], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from palimpsest.benchmarks.muse.suite_settings import RECITED
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import GPU_TOKENS
 from palimpsest.models.settings import EIGHT_BIT, TinyArchitecture, UsedSettings
@@ -24,6 +25,7 @@ from palimpsest.planning import (
     Work,
     activation_bytes,
     adapter_parameters,
+    cache_bytes,
     format_plan,
     train_operations,
     training_bytes,
@@ -191,6 +193,20 @@ def test_a_watched_training_holds_the_whole_model_on_every_gpu_between_its_epoch
     assert watched.offloaded() == pytest.approx(4 * size + cache)
     # On one GPU, gradients and activations need more.
     assert watched.on(1) >= 12 * size + 4 * size + cache
+
+
+def test_an_attack_on_a_corpus_runs_the_suite_before_it_and_after_every_epoch() -> None:
+    def hours(tokens: int) -> float:
+        config = read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / "muse-books.yaml"])
+        config["suites"]["muse"]["verbatim_tokens"] = tokens
+        config["blocks"] = [config["blocks"][0] | {"methods": ["npo"], "attacks": ["relearn-shortest"]}]
+        (row,) = (row for row in Plan(Study(config)).rows() if row.stage == "attack")
+        # Keys and values of a batch that is generated between two epochs.
+        assert row.jobs == 2 and row.memory.between and row.memory.between.each == cache_bytes(LLAMA, "bf16")
+        return row.hours / row.jobs
+
+    more = 100 * 4 * RECITED / Assumptions().generated / 3600
+    assert hours(200) - hours(100) == pytest.approx(more)
 
 
 def test_a_model_of_unknown_size_wants_a_number() -> None:

@@ -97,7 +97,7 @@ def test_a_suite_that_only_retrain_was_attacked_for_has_no_row_beside_another(tm
 
 def test_what_suites_say_of_an_attacked_model_and_other_metrics_are_no_epoch_of_an_attack(tmp_path):
     evaluated = [row | {"attack": "relearn-random"} for row in numbers({"npo": {0: {"forget_quality": 0.25}}})]
-    others = [row | {"metric": "verbmem_f"} for row in attacked()]
+    others = [row | {"metric": "knowmem_r"} for row in attacked()]
     alone = answered("relearning", evidence(tmp_path / "alone", attacked())).tables
     found = answered("relearning", evidence(tmp_path / "more", attacked() + evaluated)).tables
     assert found == alone

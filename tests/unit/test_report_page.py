@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+import text_example
 from example_study import CONFIG
 from example_study import spec as spec_of_stage
 from html_page import Page
@@ -25,6 +26,7 @@ from report_example import (
     attacked,
     block,
     numbers,
+    published_by,
     spec,
     told,
     watched,
@@ -124,6 +126,19 @@ def test_the_page_has_every_section_and_its_numbers(full):
     assert {link[1:] for link in links[len(shown) + 2 :]} >= ANSWERED - {"weights"}
     for text in ("0.70", "± 0.14", "publ. 0.79", "ab" * 6, "tofu/x/manifest.json", "Who wrote it?", "The label."):
         assert text in page.text
+
+
+def test_the_sources_of_published_numbers_stand_below_the_table_of_a_question_too(tmp_path):
+    values = {"news/forget/tiny": {"npo": {"privleak": 108.91}}}
+    rows = text_example.rows({**text_example.REFERENCES, "npo": [text_example.NPO]})
+    write_report(
+        spec(text_example.texts("npo"), published=values, data=text_example.DATA),
+        write_summary(tmp_path / "summary", rows),
+        tmp_path,
+    )
+    page = page_of(tmp_path)
+    (source,) = (of for sources in published_by(values).values() for of in sources)
+    assert "publ. 108.9" in page.text and "Published for news" in page.text and source.source in page.text
 
 
 def test_the_page_loads_nothing_and_runs_nothing(full):

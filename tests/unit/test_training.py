@@ -20,12 +20,13 @@ from palimpsest.methods.base import LayerMethod
 from palimpsest.methods.npo import NPO
 from palimpsest.methods.problem import Unlearning
 from palimpsest.methods.simnpo import SimNPO
+from palimpsest.models.merging import merge_adapters
 from palimpsest.models.packing import Layouts, plan_passes
 from palimpsest.models.scoring import score
 from palimpsest.models.settings import UsedSettings
 from palimpsest.provenance.manifest import Remark
 from palimpsest.streams import stream
-from palimpsest.training.adapters import WithoutAdapters, add_adapters, merge_adapters
+from palimpsest.training.adapters import WithoutAdapters, add_adapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.loop import train
 from palimpsest.training.problems import FineTuning

@@ -77,6 +77,16 @@ def test_a_fork_has_the_output_the_environment_and_the_exit_code_of_a_job(tmp_pa
     assert pids(tmp_path)[1] == process._process.pid != job.pid
 
 
+def test_only_jobs_are_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Some libraries warn when they are imported, as bitsandbytes does on some CPUs."""
+    monkeypatch.setattr(warm, "LIBRARIES", ("peft",))
+    process = Warm()
+    (tmp_path / "job.py").write_text("import logging\nlogging.getLogger('job').warning('a warning')\n")
+    assert launch(tmp_path, process.socket).communicate(timeout=120) == ("", "a warning\n")
+    process.stop()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_bug_is_a_traceback(tmp_path: Path, process: Warm) -> None:
     job = launch(tmp_path, process.socket, "fail")
     _, said = job.communicate(timeout=60)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from palimpsest.data.prompts import Encoded
-    from palimpsest.data.rows import Question
     from palimpsest.models.settings import UsedSettings
     from palimpsest.provenance.manifest import Remark
     from palimpsest.training.settings import TrainSettings
@@ -56,8 +55,11 @@ class Attack(Settings, ABC):
         """The training settings of a draw and the fraction of the forget set it trains on; None if the attack does not train."""
         return None
 
-    def drawn(self, forget: Sequence[Question], seed: int) -> list[list[int]]:
-        """Return, for each draw, the indices of the forget items that it uses; none by default."""
+    def drawn(self, lengths: Sequence[int], seed: int) -> list[list[int]]:
+        """Return, for each draw, the indices of the forget items that it uses; none by default.
+
+        `lengths` are those of the answers of questions in characters, or of the chunks of a corpus in tokens.
+        """
         return [[]] * self.number_of_draws
 
     @abstractmethod

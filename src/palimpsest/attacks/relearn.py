@@ -8,18 +8,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from palimpsest.attacks.base import Attack, Target
-from palimpsest.data.rows import Question
 from palimpsest.streams import stream
 from palimpsest.training.settings import TrainSettings
 
 
 class Relearn(Attack):
-    """Fine-tune on a part of the forget set: the shortest answers, or random draws (SimNPO, Sec. 5 and Fig. 6)."""
+    """Fine-tune on a part of the forget set: the shortest answers or chunks, or random draws (SimNPO, Sec. 5 and Fig. 6)."""
 
     kind: Literal["relearn"]
     """Relearning."""
     select: Literal["shortest", "random"]
-    """The part of the forget set to relearn: the shortest answers, or a random draw."""
+    """The part of the forget set to relearn: the shortest answers or chunks, or a random draw."""
     fraction: Annotated[float, Field(ge=0.001, le=1)] = 0.2
     """Size of that part as a fraction of the forget set."""
     draws: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -43,17 +42,17 @@ class Relearn(Attack):
         """The training settings of a draw and the fraction of the forget set it trains on."""
         return self.training, self.fraction
 
-    def drawn(self, forget: Sequence[Question], seed: int) -> list[list[int]]:
+    def drawn(self, lengths: Sequence[int], seed: int) -> list[list[int]]:
         """Return the sorted indices of the items that each draw relearns.
 
-        The shortest answers (in characters; of equally short ones, the earlier) are the same for all draws. Random draws have
-        the same size, each from a random stream of its own.
+        The shortest items (of equally short ones, the earlier) are the same for all draws. Random draws have the same size, each
+        from a random stream of its own.
         """
-        size = max(1, round(self.fraction * len(forget)))
+        size = max(1, round(self.fraction * len(lengths)))
         if self.select == "shortest":
-            shortest = sorted(range(len(forget)), key=lambda i: (len(forget[i].answer), i))[:size]
+            shortest = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))[:size]
             return [sorted(shortest)] * self.draws
-        draws = (stream(seed, "relearn", draw).choice(len(forget), size, replace=False) for draw in range(self.draws))
+        draws = (stream(seed, "relearn", draw).choice(len(lengths), size, replace=False) for draw in range(self.draws))
         return [sorted(draw.tolist()) for draw in draws]
 
     def attack(self, target: Target) -> None:

@@ -1,6 +1,5 @@
 """The artefacts in a folder of results."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, content_of, read_manifest
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, content_of, read_environment, read_manifest
 
 # Other files at the top of the results: the resolved config, and the output of an audit.
 CONFIG = "run_config.yaml"
@@ -51,10 +50,9 @@ class Artefact:
     def environment(self) -> dict[str, Any] | None:
         """The environment of its job; None if it is not recorded."""
         try:
-            environment: dict[str, Any] = json.loads((self.folder / ENVIRONMENT).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_environment(self.folder / ENVIRONMENT)
+        except BrokenArtefact:
             return None
-        return environment
 
 
 def find_artefacts(results: Path) -> dict[str, Artefact]:

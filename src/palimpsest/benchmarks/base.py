@@ -151,6 +151,7 @@ class Benchmark(Settings, ABC):
     """The settings of a kind of model that no other benchmark has."""
     suite_kinds: ClassVar[tuple[str, ...]] = ()
     takes_attacks: ClassVar[bool] = False
+    """Whether its models can be attacked: measured after each step by its suite, or by a module `losses` if it has one."""
     takes_logs: ClassVar[bool] = False
     """Whether imported evaluation logs may appear in its tables."""
     has_facts: ClassVar[bool] = False
@@ -196,7 +197,7 @@ class Benchmark(Settings, ABC):
         return True
 
     def is_watched(self, split: str) -> bool:
-        """Return whether a split can have trajectories, and therefore selections."""
+        """Return whether a split can have trajectories, and therefore selections, and attacks."""
         return True
 
     def training_tokens(self, tokens: float, split: str) -> tuple[float, float]:

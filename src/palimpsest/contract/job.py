@@ -109,6 +109,16 @@ class Job(Generic[Spec]):
         return {each: directories[each] for each in ids}
 
 
+def set_up_logging() -> None:
+    """Print what this package logs, and of libraries only warnings that are about the job."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    for library in ("absl", "lm_eval", "datasets"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    # peft imports it where it is installed; on some CPUs, it then asks for a package that nothing here needs.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+
+
 def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) -> None:
     """Run one stage from the command line; errors that are not bugs are printed as one line, with the exit codes of `errors`.
 
@@ -117,10 +127,7 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
     `reads_weights` to False.
     """
     short = name.rpartition(".")[2]
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    log.setLevel(logging.INFO)
-    for library in ("absl", "lm_eval", "datasets"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    set_up_logging()
     if not processes.is_main():
         logging.disable(logging.WARNING)
         warnings.simplefilter("ignore")

@@ -86,6 +86,11 @@ class PromptEncoder:
         read = find_undeclared_variables(environment.parse(self._source))
         return read - {"messages", "add_generation_prompt", *environment.globals, *self.tokenizer.special_tokens_map}
 
+    @property
+    def rendered(self) -> tuple[str, str]:
+        """What the chat template writes for a question, which stands as {question}, and for a question with an answer."""
+        return self._chat.asked, self._chat.answered
+
     def prompt(self, question: str) -> list[int]:
         """Return the ids of everything before the answer, including the tokenizer's leading special tokens."""
         if self.settings.kind == "chat":

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from palimpsest.errors import Diverged
-from palimpsest.models.batches import exact_batches
+from palimpsest.models.batches import exact_batches, run_divided
 from palimpsest.models.decoding import decode_greedily, end_tokens, left_padded
 from palimpsest.processes import share
 from palimpsest.progress import track
@@ -45,26 +45,18 @@ def continue_texts(
     """Return the greedy continuation of each prompt, in order, without special tokens, up to `end` or another `end_tokens`.
 
     Prompts of similar length share a batch, with left padding if it is exact for the model; a row that has ended leaves its
-    batch. A batch for which a GPU has no memory is divided in two. Several processes divide the batches. Raises Diverged if a
-    prediction is NaN, which would be taken for a token.
+    batch. Several processes divide the batches. Raises Diverged if a prediction is NaN, which would be taken for a token.
     """
     exact, most = exact_batches(model), GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
     batches = list(exact.cut(list(map(len, prompts)), max_new_tokens, most))
     ends = end_tokens(model, tokenizer, end)
 
     def one_batch(batch: list[int]) -> list[str | None]:
-        try:
-            asked = [prompts[index] for index in batch]
-            return _one_batch(model, tokenizer, asked, max_new_tokens, ends, drops=exact.drops)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        torch.cuda.empty_cache()
-        half = len(batch) // 2
-        return one_batch(batch[:half]) + one_batch(batch[half:])
+        asked = [prompts[index] for index in batch]
+        return _one_batch(model, tokenizer, asked, max_new_tokens, ends, drops=exact.drops)
 
     texts: list[str] = []
-    for of_batch in track(share(batches, one_batch), "generate", total=len(batches)):
+    for of_batch in track(share(batches, partial(run_divided, one_batch)), "generate", total=len(batches)):
         for text in of_batch:
             if text is None:
                 raise Diverged("a prediction in generation is NaN")

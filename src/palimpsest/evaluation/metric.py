@@ -34,6 +34,8 @@ class Metric:
     """The rule for the marked value of the column."""
     needs: Needs = ""
     """The field of `Against` that the metric compares with; if the field is missing, the metric is left out."""
+    attacked: str = ""
+    """The title of the metric on the page of attacks; a metric without a title is not on it."""
     interval: Callable[..., Interval] | None = None
     """A function with the arguments of `compute` that returns the 95 % interval over items."""
     suffixes: Sequence[str] = ()

@@ -119,7 +119,9 @@ class Results:
         """Return an input of an artefact; raises UserError if it is not in the results."""
         content = artefact.manifest["inputs"].get(label)
         if (found := self.contents.of(content, artefact)) is None:
-            raise UserError(f"{artefact.path}: made of {label} {short(str(content))}, which is not in {self.folder}: audit verify")
+            raise UserError(
+                f"{artefact.path}: made of {label} {short(str(content))}, which is not in {self.folder}: audit verify"
+            )
         return found
 
     @cached_property

@@ -1,14 +1,14 @@
-"""Which prompts may share a batch in generation."""
+"""Which prompts may share a batch in generation, and smaller batches where memory runs out."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 log = logging.getLogger("palimpsest")
+
+Batch = TypeVar("Batch", list[int], Tensor)
+Answer = TypeVar("Answer")
 
 STEPS = 3
 _found: dict[str, Batches] = {}
@@ -130,3 +133,16 @@ def _continue(model: PreTrainedModel, prompts: Sequence[list[int]], *, drops: bo
     )
     model.train(training)
     return [list(zip(row, each, strict=False)) for row, each in zip(tokens.tolist(), log_probs, strict=True)]
+
+
+def run_divided(work: Callable[[Batch], list[Answer]], batch: Batch) -> list[Answer]:
+    """Return the answers to a batch, which is halved, and halved again, where a GPU lacks memory for it."""
+    try:
+        return work(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    # Outside the handler, whose traceback would keep the tensors of the failed attempt.
+    torch.cuda.empty_cache()
+    half = len(batch) // 2
+    return [answer for part in (batch[:half], batch[half:]) for answer in run_divided(work, part)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,7 +18,7 @@ from palimpsest.training.adapters import check_targets
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ASKED = "Which river?"
+ASKED, SAME = "Which river?", "prints the same without it"
 # Some vocabularies contain a few tokens that no merge produces.
 UNMADE = 0.05
 
@@ -50,14 +50,14 @@ def check_needs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, need
 
 
 def _check_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:
-    """Raise UserError if the chat template cannot be used, or if a setting does not change its text."""
+    """Raise UserError if the chat template cannot be used, or if a setting does not change what it writes."""
     encoder = PromptEncoder(tokenizer, settings)
     check_items(model, ["the chat template"], [encoder.encode(ASKED, [ASKED])])
     text, named = encoder.written(ASKED), f"{tokenizer.name_or_path or 'the tokenizer'}: prompt"
 
-    def is_same_without(name: str) -> bool:
+    def is_same_with(**changes: Any) -> bool:
         try:
-            return PromptEncoder(tokenizer, settings.model_copy(update={name: None})).written(ASKED) == text
+            return PromptEncoder(tokenizer, settings.model_copy(update=changes)).rendered == encoder.rendered
         except UserError:
             return False
 
@@ -67,8 +67,13 @@ def _check_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sett
     if settings.system is not None and settings.system.strip() not in text:
         raise UserError(f"{named}: system: {settings.system!r}: the chat template does not print it")
     for name in ("system", "date"):
-        if (value := getattr(settings, name)) is not None and is_same_without(name):
-            raise UserError(f"{named}: {name}: {value!r}: the chat template prints the same without it")
+        if (value := getattr(settings, name)) is not None and is_same_with(**{name: None}):
+            raise UserError(f"{named}: {name}: {value!r}: the chat template {SAME}")
+    for name, value in settings.variables.items():
+        others = {other: each for other, each in settings.variables.items() if other != name}
+        if is_same_with(variables=others):
+            why = "it is the default, or the template reads it only in a branch that no prompt takes"
+            raise UserError(f"{named}: variables: {name}: {value!r}: the chat template {SAME}: {why}")
 
 
 def _check_merges(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

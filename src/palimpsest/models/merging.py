@@ -1,17 +1,33 @@
-"""LoRA adapters that others trained, merged into the models that they change."""
+"""LoRA adapters, trained here or by others, merged into the models that they change."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from palimpsest.errors import UserError
+from palimpsest.errors import Diverged, UserError
 from palimpsest.models.loading import ADAPTER, load_tokenizer, open_model, refused, save_model
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
 WEIGHTS = "adapter_model.safetensors"
+
+
+def merge_adapters(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """Merge adapters into the weights, so that an ordinary model is saved; raises Diverged if a weight is then not finite."""
+    from transformers import PreTrainedModel
+
+    if isinstance(model, PreTrainedModel):
+        return model
+    merged: PreTrainedModel = model.merge_and_unload()
+    if not all(weight.isfinite().all() for weight in merged.parameters()):
+        raise Diverged("a weight is not finite after merging the adapters")
+    return merged
 
 
 def merge_adapter(adapter: Path, over: Path, out: Path) -> None:
@@ -35,7 +51,8 @@ def merge_adapter(adapter: Path, over: Path, out: Path) -> None:
     own = [name for name, _ in adapted.named_parameters() if "lora_" in name or "modules_to_save" in name]
     if wrong := sorted({*loaded.unexpected_keys} | {*loaded.missing_keys} & {*own}):
         raise UserError(f"{adapter}: the adapter does not fit the model that it should change: {wrong[0]}")
-    merged: Any = adapted.merge_and_unload()
-    if not all(weight.isfinite().all() for weight in merged.parameters()):
-        raise UserError(f"{adapter}: a weight is not finite after merging")
+    try:
+        merged = merge_adapters(adapted)
+    except Diverged as error:
+        raise UserError(f"{adapter}: {error.what}") from None
     save_model(merged, load_tokenizer(over), out)

@@ -95,6 +95,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def read_environment(path: Path) -> dict[str, Any] | None:
+    """Return the environment of an artefact's job; None if it is not recorded. Raises BrokenArtefact if the file is another."""
+    try:
+        environment = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        environment = None
+    if not isinstance(environment, dict):
+        raise BrokenArtefact(f"{path}: not the environment of a job; delete the artefact and rerun its stage")
+    return environment
+
+
 def verify_artefact(manifest_path: Path, *, weights: bool = True) -> dict[str, Any]:
     """Return the manifest of an artefact after checking its files; raises BrokenArtefact that names file and hashes.
 

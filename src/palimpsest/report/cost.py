@@ -1,6 +1,5 @@
 """What a study cost: the time and memory of its jobs, as a page beside the report, because these numbers never repeat."""
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from palimpsest.arguments import Parser, filled_path, refuse
 from palimpsest.errors import UserError
+from palimpsest.provenance.manifest import read_environment
 from palimpsest.report.cost_page import write_page
 from palimpsest.report.names import model_order
 from palimpsest.report.rows import KEY, NAMES, clean_summary, finished
@@ -77,10 +77,10 @@ def measured_jobs(spec: CostSpec) -> pd.DataFrame:
 
 def _measures(path: Path) -> dict[str, float]:
     """Return the measurements of a job; a job of an older version has fewer."""
+    told = read_environment(path) or {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return {name: float(told.get(key, math.nan)) / unit for key, (name, unit) in MEASURES.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise UserError(f"{path}: not the environment of a job: {error}") from None
 
 

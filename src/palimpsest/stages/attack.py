@@ -1,19 +1,23 @@
-"""Stage `attack`: all draws of one attack on one model, in one process, and the losses on the forget set after each step."""
+"""Stage `attack`: all draws of one attack on one model, in one process, and what is left of the forget set after each step."""
 
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny
 
 from palimpsest import processes
 from palimpsest.attacks import load_attack
 from palimpsest.attacks.base import Attack, Target
+from palimpsest.benchmarks.suites import AnySuite, load
 from palimpsest.contract.job import Job, log, run_stage
-from palimpsest.data.rows import Question, read_rows
+from palimpsest.data.rows import Lesson, Text, read_lessons
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
+
+if TYPE_CHECKING:
+    from palimpsest.data.prompts import Encoded
 
 
 def _as_attack(value: Any) -> Any:
@@ -21,59 +25,78 @@ def _as_attack(value: Any) -> Any:
 
 
 class Spec(Settings):
-    """The attack, the seed of its draws and its training, and the kind of suite whose losses it writes."""
+    """The attack, the seed of its draws and its training, and what measures it.
+
+    This is `suite`, or without one the losses on the forget set, which the benchmark of this `kind` computes.
+    """
 
     kind: str
     attack: Annotated[SerializeAsAny[Attack], BeforeValidator(_as_attack)]
+    suite: AnySuite | None = None
     seed: int
     model: UsedSettings
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the losses on the forget set before and after every step of every draw, and the attacked model if it is to be kept.
+    """Write the items before and after every step of every draw, and the attacked model if it is to be kept.
 
     A finished draw survives an interruption.
     """
-    from palimpsest.benchmarks.suites import load
     from palimpsest.evaluation.items import TABLE, keyed, read_table, write_table
 
-    attack, schema = job.spec.attack, keyed(load(job.spec.kind, "losses").LOSSES, "draw", "epoch")
-    rows = read_rows(job.input("split") / "forget.jsonl", Question)
-    draws = attack.drawn(rows, job.spec.seed)
+    attack, kind = job.spec.attack, job.spec.kind
+    schema = keyed(load(kind, "suite").SCHEMA if job.spec.suite else load(kind, "losses").LOSSES, "draw", "epoch")
+    rows = read_lessons(job.input("split") / "forget.jsonl")
+    names, items, lengths = _items(job, rows)
+    draws = attack.drawn(lengths, job.spec.seed)
     table: list[dict[str, Any]] = []
     for draw, drawn in enumerate(draws):
         finished = job.scratch / f"draw-{draw}.parquet"
         if attack.gives_model or not processes.main_value(finished.exists()):
-            log.info("attack: draw %d of %d, %d questions", draw + 1, len(draws), len(drawn))
-            losses = _draw(job, rows, [rows[i] for i in drawn], draw)
-            job.keep(finished, partial(write_table, rows=losses, schema=schema))
+            log.info("attack: draw %d of %d, %d items", draw + 1, len(draws), len(drawn))
+            measured = _draw(job, rows, [items[i] for i in drawn], draw)
+            job.keep(finished, partial(write_table, rows=measured, schema=schema))
         table += read_table(finished)
     write_table(job.out / TABLE, table, schema)
-    ids = [[rows[i].id for i in drawn] for drawn in draws]
+    ids = [[names[i] for i in drawn] for drawn in draws]
     (job.out / "draws.json").write_text(json.dumps(ids) + "\n", encoding="utf-8")
 
 
-def _draw(job: Job[Spec], rows: Sequence[Question], items: Sequence[Question], draw: int) -> list[dict[str, Any]]:
-    """Attack the model once; return the losses before and after every step."""
-    from palimpsest.benchmarks.suites import load
+def _items(job: Job[Spec], rows: Sequence[Lesson]) -> tuple[list[str], list["Encoded"], list[int]]:
+    """Return the names, the training items and the lengths of the forget set: of answers in characters, of chunks in tokens."""
+    import torch
+
+    from palimpsest.models.encoding import named_items
+    from palimpsest.models.loading import load_tokenizer, open_model
+
+    folder = job.input("model")
+    names, items = named_items(rows, load_tokenizer(folder), job.spec.model, open_model(folder, torch.float32, "meta"))
+    answers = [len(row.answer) for row in rows if not isinstance(row, Text)]
+    return names, items, answers or [len(item.answers[0]) for item in items]
+
+
+def _draw(job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], draw: int) -> list[dict[str, Any]]:
+    """Attack the model once; return the items before and after every step."""
     from palimpsest.data.prompts import PromptEncoder
-    from palimpsest.models.encoding import encode_rows
+    from palimpsest.evaluation.subject import Subject
     from palimpsest.models.loading import load_model, load_tokenizer, save_model
     from palimpsest.models.precision import autocast
 
-    used, attack = job.spec.model, job.spec.attack
+    used, attack, kind, suite = job.spec.model, job.spec.attack, job.spec.kind, job.spec.suite
     tokenizer, model = load_tokenizer(job.input("model")), load_model(job.input("model"), used)
     encoder = PromptEncoder(tokenizer, used.prompt)
     table: list[dict[str, Any]] = []
 
     def watch(step: int) -> None:
         with autocast(model.device, used):
-            losses = load(job.spec.kind, "losses").forget_losses(model, encoder, rows)
-        table.extend({"draw": draw, "epoch": step, **columns} for columns in losses)
+            if suite:
+                of_step = load(kind, "suite").measure(Subject(model, tokenizer, used), suite, job.input("split"), job.scratch)
+            else:
+                of_step = load(kind, "losses").forget_losses(model, encoder, rows)
+        table.extend({"draw": draw, "epoch": step, **columns} for columns in of_step)
 
     watch(0)
-    encoded = encode_rows(items, tokenizer, used, model)
-    attack.attack(Target(model, used, encoded, job.spec.seed, f"draw {draw + 1}", watch, job.remark))
+    attack.attack(Target(model, used, items, job.spec.seed, f"draw {draw + 1}", watch, job.remark))
     if attack.gives_model and processes.is_main():
         save_model(model, tokenizer, job.out)
     return table

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from palimpsest import processes
 from palimpsest.models.loading import save_model
-from palimpsest.training.adapters import add_adapters, merge_adapters
+from palimpsest.models.merging import merge_adapters
+from palimpsest.training.adapters import add_adapters
 from palimpsest.training.log import Log, train_logged, write_log
 from palimpsest.training.loop import train
 

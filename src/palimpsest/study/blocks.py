@@ -52,8 +52,9 @@ def check_block(config: Config, block: Block, *at: str | int) -> None:
     benchmark.check(config, block, *at)
     for split in block.splits:
         benchmark.check_split(config, block.benchmark, split, *at, "splits")
-        if block.trajectories and not benchmark.is_watched(split):
-            raise UserError(f"{place(*at, 'trajectories')}: {split} of {block.benchmark} has no trajectories")
+        for key in ("trajectories", "attacks"):
+            if getattr(block, key) and not benchmark.is_watched(split):
+                raise UserError(f"{place(*at, key)}: {split} of {block.benchmark} has no {key}")
 
 
 def _check_source(config: Config, block: Block, benchmark: SourcedBenchmark) -> None:

@@ -13,7 +13,6 @@ from palimpsest.errors import UserError
 
 if TYPE_CHECKING:
     from palimpsest.arguments import Parser
-    from palimpsest.study.study import Study
 
 KINDS = ("methods", "metrics", "attacks", "benchmarks", "studies")
 STUDIES = Path("config", "studies")
@@ -76,9 +75,9 @@ def _show(args: argparse.Namespace) -> int:
     from palimpsest.mistakes import suggest
     from palimpsest.names import DEFAULT, ModelId
     from palimpsest.study.made import list_asked
-    from palimpsest.study.origins import settings_of
+    from palimpsest.study.origins import open_study, settings_of
 
-    study, places = _open(args)
+    study, places = open_study(args.configfile)
     parts = args.key.split("/")
     known = ["/".join(key) for key in list_asked(study)]
     known += sorted({"/".join(run.place) for run in study.runs})
@@ -96,24 +95,11 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _validate(args: argparse.Namespace) -> int:
+    from palimpsest.study.origins import open_study
     from palimpsest.study.stages import Artefacts
 
-    study, _ = _open(args)
+    study, _ = open_study(args.configfile)
     found = Artefacts(study)
     trained = len(found.of("finetune", "reinforce", "unlearn"))
     print(f"{study.config.study}: valid; {len(found.nodes)} artefacts, {trained} of them trained models")
     return 0
-
-
-def _open(args: argparse.Namespace) -> tuple[Study, dict[tuple[str | int, ...], str]]:
-    """Return the study of a config and the places of its keys; raises UserError with file and line."""
-    from palimpsest.study.files import over_base, read_configs
-    from palimpsest.study.origins import find_places, locate
-    from palimpsest.study.study import Study
-
-    paths = over_base(args.configfile)
-    config, places = read_configs(paths), find_places(paths)
-    try:
-        return Study(config), places
-    except UserError as error:
-        raise UserError(locate(str(error), places)) from None

@@ -26,6 +26,11 @@ _NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
+Key = tuple[str | int, ...]
+# `file:line` of each key and element of a config, by its path.
+Places = dict[Key, str]
+
+
 @dataclass(frozen=True)
 class Layer:
     """A file that is merged over `config.yaml`, or an entry of --config."""
@@ -71,16 +76,28 @@ def over_base(given: Iterable[Path]) -> list[Path]:
 
 def read_configs(paths: Iterable[Path]) -> dict[str, Any]:
     """Return configs merged as Snakemake merges them; raises UserError as `read_file` does."""
+    return read_located(paths)[0]
+
+
+def read_located(paths: Iterable[Path]) -> tuple[dict[str, Any], Places]:
+    """Return the merged configs like `read_configs`, and `file:line` of every key and element: of a key in several, the last."""
     from snakemake.utils import update_config
 
     config: dict[str, Any] = {}
+    places: Places = {}
     for path in paths:
-        update_config(config, read_file(path))
-    return config
+        said, root = _read(path)
+        update_config(config, said)
+        places |= {key: f"{path}:{line}" for key, line in _walk(root, ())}
+    return config, places
 
 
 def read_file(path: Path) -> Mapping[str, Any]:
     """Return the config in a file; raises UserError naming file and line unless it is a mapping that YAML reads as meant."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], yaml.MappingNode]:
     text = read_text(path)
     try:
         is_json = _is_json(text)
@@ -94,8 +111,7 @@ def read_file(path: Path) -> Mapping[str, Any]:
             # Other keys belong to a workflow that uses this one as a module.
             if not is_json and key.value in Config.model_fields:
                 _check_scalars(path, value)
-        said: Mapping[str, Any] = _construct(root)
-        return said
+        return _construct(root), root
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: not YAML: {', '.join(filter(None, [error.context, error.problem]))}") from None
@@ -103,6 +119,20 @@ def read_file(path: Path) -> Mapping[str, Any]:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise UserError(f"{path}: not YAML: nested too deep") from None
+
+
+def _walk(node: yaml.Node, key: Key) -> Iterator[tuple[Key, int]]:
+    if isinstance(node, yaml.MappingNode):
+        # Replaces `<<` by the keys that it stands for, which keep their own lines.
+        yaml.constructor.SafeConstructor().flatten_mapping(node)
+        for name, value in node.value:
+            at = (*key, str(name.value))
+            yield at, _line(name)
+            yield from _walk(value, at)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield (*key, number), _line(value)
+            yield from _walk(value, (*key, number))
 
 
 def _here(path: str | Path) -> Path:

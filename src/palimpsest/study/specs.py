@@ -146,10 +146,11 @@ def _select(study: Study, node: Node) -> select.Spec:
 
 
 def _attack(study: Study, node: Node) -> attack.Spec:
-    used = study.used(node.of.benchmark, node.of.model, trained=True)
+    used, judge = study.used(node.of.benchmark, node.of.model, trained=True), study.judge_of(node.of)
     return attack.Spec(
         kind=study.benchmark(node.of.benchmark).kind,
         attack=study.config.attacks[node.of.attack],
+        suite=study.config.suites[judge] if judge else None,
         seed=node.of.needed_seed,
         model=used,
     )
@@ -172,7 +173,9 @@ def _scores(study: Study, node: Node) -> scores.Spec:
         run=Run(**_named(run, *Run.model_fields)),
         suites=kinds,
         attacks={
-            of.subject: sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == kind)
+            of.subject: [judge]
+            if (judge := study.judge_of(of))
+            else sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == kind)
             for of in subjects.attacked
             if study.is_made(model_of(study, of).path)
         },

@@ -303,8 +303,8 @@ def _attack_inputs(study: Study, node: Node) -> Inputs:
 
 
 def _attack_module(study: Study, node: Node) -> list[str]:
-    losses = suites.module_name(study.benchmark(node.of.benchmark).kind, "losses")
-    return [attack_module(study.config.attacks[node.of.attack].kind), losses]
+    measuring = suites.module_name(study.benchmark(node.of.benchmark).kind, "suite" if study.judge_of(node.of) else "losses")
+    return [attack_module(study.config.attacks[node.of.attack].kind), measuring]
 
 
 # Measurements.

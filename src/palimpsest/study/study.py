@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from palimpsest.benchmarks import kinds
 from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.errors import UserError
 from palimpsest.methods import load_method, make_method
@@ -49,9 +50,10 @@ CHUNKS = {"chunk_tokens", "chunks_per_text"}
 
 @dataclass
 class Wanted:
-    """The requests for a model: its suites, its trajectory, and whether the model is kept."""
+    """The requests for a model: its suites, its trajectory, the suites that measure an attack, and whether the model is kept."""
 
     suites: set[str] = field(default_factory=set)
+    judges: set[str] = field(default_factory=set)
     trajectory: Trajectories | None = None
     model: bool = False
 
@@ -111,6 +113,8 @@ class Study:
         self._by_run: dict[ModelId, Subjects] = {}
         for subject, wanted in self.subjects.items():
             self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
+        for of in self.subjects.attacked:
+            self.judge_of(of)
         self._check_lessons()
         check_folders(self.config, self.results)
         check_logs(self.config, self._is_imported)
@@ -182,10 +186,21 @@ class Study:
 
     def _attack(self, subjects: Subjects, block: Block, of: ModelId) -> None:
         """Request the attacks of a block on a model; if an attack gives a model, the block's suites evaluate it."""
+        kind = self.benchmark(block.benchmark).kind
         for name in block.attacks:
             wanted = _wanted(subjects, of.attacked(name))
+            if kind not in kinds.having("losses"):
+                wanted.judges |= {suite for suite in block.suites if self.kind_of(suite) == kind}
             if self.config.attacks[name].gives_model:
                 wanted.suites.update(block.suites)
+
+    def judge_of(self, of: ModelId) -> str | None:
+        """Return the suite that measures an attack after each step; None if the benchmark has losses to measure instead."""
+        judges = sorted(self.subjects[of].judges)
+        if len(judges) > 1:
+            where = f"config: blocks: {'/'.join(of.place)}: attacks"
+            raise UserError(f"{where}: two suites measure them, {judges[0]} and {judges[1]}; use one")
+        return judges[0] if judges else None
 
     def _check_lessons(self) -> None:
         """Refuse lessons on facts for a benchmark without facts."""

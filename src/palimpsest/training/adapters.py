@@ -1,4 +1,4 @@
-"""LoRA adapters with peft: added before training, merged into the weights afterwards."""
+"""LoRA adapters with peft, added before training; `palimpsest.models.merging` merges them into the weights afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from palimpsest.errors import Diverged, UserError, first_line
+from palimpsest.errors import UserError, first_line
 from palimpsest.models.layouts import attempt, is_close, ordinary_tokens
 
 if TYPE_CHECKING:
@@ -98,18 +98,6 @@ class WithoutAdapters(nn.Module):
             for layer in adapted:
                 layer.enable_adapters(True)
             self._model.train(training)
-
-
-def merge_adapters(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    """Merge adapters into the weights, so that an ordinary model is saved."""
-    from transformers import PreTrainedModel
-
-    if isinstance(model, PreTrainedModel):
-        return model
-    merged: PreTrainedModel = model.merge_and_unload()
-    if not all(weight.isfinite().all() for weight in merged.parameters()):
-        raise Diverged("a weight is not finite after merging the adapters")
-    return merged
 
 
 def _unmergeable(model: PreTrainedModel, adapted: PeftModel) -> list[str]:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
+from bitsandbytes.optim.adamw import AdamW8bit
 from torch import Tensor, nn
 
 from palimpsest.streams import stream
-
-# On some CPUs, it asks for a package that 8-bit moments do not need.
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-
-from bitsandbytes.optim.adamw import AdamW8bit  # noqa: E402
 
 
 class EightBitAdamW(AdamW8bit):

@@ -9,5 +9,6 @@ class DocumentsBenchmark(CorpusBenchmark):
     """Your own documents, or questions with answers, judged by their distance from Retrain; the only split is `forget`."""
 
     suite_kinds: ClassVar = ("documents", "lm-eval")
+    takes_attacks: ClassVar = True
     kind: Literal["documents"]
     """Your own documents, or questions with answers."""

@@ -70,7 +70,15 @@ def _probabilities(rows: pd.DataFrame) -> Array:
     return np.exp(log_probabilities(rows))
 
 
-def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label: str, formula: str, source: str = "") -> Metric:
+def _average(
+    name: str,
+    of: str,
+    values: Callable[[pd.DataFrame], Array],
+    label: str,
+    formula: str,
+    source: str = "",
+    attacked: str = "",
+) -> Metric:
     """Return the mean of one value per item of a set; None if it has no items."""
 
     def compute(sets: Sets) -> float | None:
@@ -80,7 +88,9 @@ def _average(name: str, of: str, values: Callable[[pd.DataFrame], Array], label:
         return bootstrap_interval(values(sets[of]).tolist())
 
     column = KEPT if of.endswith(RETAIN) else FORGOTTEN
-    return Metric(name, compute, label, *column, interval=interval, formula=formula, bounds=SHARE, source=source)
+    return Metric(
+        name, compute, label, *column, attacked=attacked, interval=interval, formula=formula, bounds=SHARE, source=source
+    )
 
 
 RECALL = "mean ROUGE-L F1 of the greedy continuation of a chunk, against the true one"
@@ -94,13 +104,14 @@ METRICS = (
         "From Retrain",
         "nearest 0",
         needs="retrain",
+        attacked="Distance from Retrain",
         interval=lambda sets, retrain: bootstrap_interval(distances(sets, retrain).tolist()),
         formula="mean distance of a from Retrain's a, item by item, in nats",
         bounds=COUNT,
     ),
-    _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall", RECALL),
+    _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall", RECALL, attacked="Recall, forget set"),
     _average("extraction_forget", FORGET, _column("extraction_strength"), "Extr. strength", EXTRACTION, EXTRACTION_SOURCE),
-    _average("probability_forget", FORGET, _probabilities, "Probability", PROBABILITY),
+    _average("probability_forget", FORGET, _probabilities, "Probability", PROBABILITY, attacked="Probability, forget set"),
     _average("answers_forget", "asked_forget", _column("rouge_l"), "Answers", ANSWERS),
     Metric(
         "auc_holdout",

@@ -77,7 +77,9 @@ def published_leak_interval(items: MuseItems, published: Mapping[str, float]) ->
     return Interval(*priv_leak(auc_interval(items.members, items.nonmembers), published[AUC]))
 
 
-def _rouge_metrics(name: str, formula: str, label: str, group: str, best: Best = None) -> tuple[Metric, Metric]:
+def _rouge_metrics(
+    name: str, formula: str, label: str, group: str, best: Best = None, attacked: str = ""
+) -> tuple[Metric, Metric]:
     """Return the mean ROUGE-L F1 of a set in percent, and the number of answers that `rouge_score` cannot read, if any."""
     metric = ROUGE_METRICS[name]
 
@@ -95,6 +97,7 @@ def _rouge_metrics(name: str, formula: str, label: str, group: str, best: Best =
             label,
             group,
             best,
+            attacked=attacked,
             interval=interval,
             formula=f"100 · mean ROUGE-L F1 {formula}",
             bounds=PERCENT,
@@ -116,8 +119,10 @@ HOLDOUT, LEAK = "Forget set against holdout", "PrivLeak\N{NO-BREAK SPACE}→\N{N
 # An AUC is at least 0.
 LEAKS = (-100.0, math.inf)
 METRICS = (
-    *_rouge_metrics("verbatim", CONTINUATION, "VerbMem\N{NO-BREAK SPACE}↓", "Forget set"),
-    *_rouge_metrics("knowledge_forget", f"{ANSWER} the forget set", "KnowMem\N{NO-BREAK SPACE}↓", "Forget set"),
+    *_rouge_metrics("verbatim", CONTINUATION, "VerbMem\N{NO-BREAK SPACE}↓", "Forget set", attacked="VerbMem"),
+    *_rouge_metrics(
+        "knowledge_forget", f"{ANSWER} the forget set", "KnowMem\N{NO-BREAK SPACE}↓", "Forget set", attacked="KnowMem, forget set"
+    ),
     *_rouge_metrics(
         "knowledge_retain",
         f"{ANSWER} retained texts that unlearning never used",
@@ -142,6 +147,7 @@ METRICS = (
         HOLDOUT,
         "nearest 0",
         needs="retrain",
+        attacked="PrivLeak",
         # Texts are resampled together with the losses of both models.
         interval=lambda items, retrain: priv_leak_interval(
             (items.members, retrain.members), (items.nonmembers, retrain.nonmembers)

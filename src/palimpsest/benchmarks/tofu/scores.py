@@ -119,7 +119,7 @@ ROUGE = "mean ROUGE-L recall of the greedy answer, with stemming"
 PROBABILITY_SOURCE, RATIO_SOURCE, QUALITY_SOURCE = "TOFU, Sec. 2.2.1", "TOFU, Sec. 2.2.2", "TOFU, Sec. 2.2.3"
 
 
-def _of_set(name: str, group: str, best: Best) -> tuple[Metric, ...]:
+def _of_set(name: str, group: str, best: Best, attacked: str = "") -> tuple[Metric, ...]:
     column: dict[str, Any] = {"group": group, "best": best, "bounds": SHARE}
     probability = PROBABILITY if name in (FORGET, RETAIN) else CHOICE
     ratio = FORGET_RATIO if name == FORGET else UTILITY_RATIO
@@ -128,6 +128,7 @@ def _of_set(name: str, group: str, best: Best) -> tuple[Metric, ...]:
             f"{name}_probability",
             partial(probability_of, name),
             "Prob.",
+            attacked=attacked,
             formula=probability,
             source=PROBABILITY_SOURCE,
             **column,
@@ -146,6 +147,7 @@ METRICS = (
         "Forget quality\N{NO-BREAK SPACE}↑",
         best="highest",
         needs="retrain",
+        attacked="Forget quality",
         formula="p-value of the two-sided Kolmogorov-Smirnov test of x on the forget set, against Retrain's",
         bounds=SHARE,
         source=QUALITY_SOURCE,
@@ -193,7 +195,7 @@ METRICS = (
         bounds=SHARE,
         source=PROBABILITY_SOURCE,
     ),
-    *_of_set(FORGET, NEAREST, "nearest Retrain"),
+    *_of_set(FORGET, NEAREST, "nearest Retrain", "Forget probability"),
     # Without a column, as it goes along with extraction strength.
     Metric(
         "forget_exact_memorisation",

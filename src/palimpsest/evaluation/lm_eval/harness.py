@@ -19,7 +19,7 @@ from torch import Tensor
 
 from palimpsest import processes
 from palimpsest.errors import Diverged, UserError
-from palimpsest.models.batches import exact_batches
+from palimpsest.models.batches import exact_batches, run_divided
 from palimpsest.models.decoding import end_tokens
 from palimpsest.models.layouts import exact_layouts
 
@@ -44,19 +44,12 @@ class SharedHFLM(HFLM):  # type: ignore[misc]
 
     def _model_call(self, inps: Tensor, **more: Any) -> Tensor:
         if self._is_mine():
-            return self._divided(super()._model_call, inps, **more)
+            call = super()._model_call
+            # Masks and labels would have to be divided too.
+            parts = [call(inps, **more)] if more else run_divided(lambda rows: [call(rows)], inps)
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
         vocabulary = self.model.config.get_text_config().vocab_size
         return torch.full((1, 1, 1), math.nan, device=inps.device).expand(*inps.shape, vocabulary)
-
-    def _divided(self, call: Callable[..., Tensor], inps: Tensor, **more: Any) -> Tensor:
-        """Return the logits of a batch, which is halved where a GPU lacks memory for its activations."""
-        try:
-            return call(inps, **more)
-        except torch.cuda.OutOfMemoryError:
-            if len(inps) == 1 or more:
-                raise
-        torch.cuda.empty_cache()
-        return torch.cat([self._divided(call, half) for half in inps.chunk(2)])
 
     def _model_generate(self, context: Tensor, *given: Any, **more: Any) -> Tensor:
         ends = end_tokens(self.model, self.tokenizer, self.end)

@@ -10,15 +10,15 @@ from palimpsest.report.claims import Claim, Pair
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels
 from palimpsest.report.names import NPO, SIMNPO
+from palimpsest.report.pages import declared_metrics
 from palimpsest.report.question import Found, Question
 from palimpsest.report.remarks import remarks_on, unmoved_models
 from palimpsest.report.rows import attacked
 from palimpsest.report.study import TRAINED
 from palimpsest.report.tables import Cell, Column, Table, make_table
-from palimpsest.report.words import QUALITY, SCORES, SIGNIFICANCE
+from palimpsest.report.words import QUALITY, SIGNIFICANCE
 
-HARDEST, EASIER, PROBABILITY = "shortest", "random", "forget_probability"
-MEASURED = {QUALITY: SCORES[QUALITY], PROBABILITY: "Forget probability"}
+HARDEST, EASIER = "shortest", "random"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Attacked(Found):
     unit: str
     kind: str
     """Which part of the forget set is relearned."""
+    titles: Mapping[str, str]
+    """The titles of the metrics that the benchmark shows of an attack."""
     levels: Mapping[str, Mapping[str, float]]
     """What Original and Retrain reach, by metric."""
     easier: "Attacked | None" = None
@@ -45,14 +47,14 @@ class Attacked(Found):
         data = pd.DataFrame(
             {"method": row.method, "variant": row.variant, "main": self.table.stands(row), "x": count, "seed": 0}
             | {"metric": metric, "value": cell.mean, "low": low, "high": high}
-            for metric in MEASURED
+            for metric in self.titles
             for row in self.table.rows
             for count in self.counts
             if (cell := row.cells.get(_key(metric, count)))
             for low, high in [_bounds(cell, metric)]
         )
         axis = Axis(f"{self.unit.capitalize()}s of {self.table.attack}")
-        return metric_panels("curves", data, MEASURED, axis, self.levels)
+        return metric_panels("curves", data, self.titles, axis, self.levels)
 
     def left(self, method: str) -> pd.DataFrame:
         """Return the forget quality of a method by seed and epoch of relearning; empty if the attack moved no weight."""
@@ -73,14 +75,15 @@ def _bounds(cell: Cell, metric: str) -> tuple[float, float]:
 
 
 def _find(evidence: Evidence) -> Iterator[Found]:
-    """Yield every attack in every place that asks for forget quality or probability.
+    """Yield every attack in every place with metrics that their benchmark shows of an attack.
 
     A suite in which only Retrain was attacked has rows in the CSV. The page omits it if another suite has attacked methods.
     """
+    titles = {metric.name: metric.attacked for metric in declared_metrics(evidence.study.kinds) if metric.attacked}
     found: dict[tuple[object, ...], list[Attacked]] = {}
-    for place in evidence.places(attacked(evidence.results), *MEASURED):
+    for place in evidence.places(attacked(evidence.results), *titles):
         attacks = {str(attack): replace(place, rows=rows) for attack, rows in place.rows.groupby("attack", sort=True)}
-        of_place = [_attacked(evidence, only, attack) for attack, only in attacks.items()]
+        of_place = [_attacked(evidence, only, attack, titles) for attack, only in attacks.items()]
         easier = next((of for of in of_place if of.kind == EASIER), None)
         for of in of_place:
             found.setdefault((*place.block.key, of.table.attack), []).append(replace(of, easier=easier))
@@ -89,19 +92,21 @@ def _find(evidence: Evidence) -> Iterator[Found]:
         yield from (of if of.table.rivals or not has_methods else Found(of.title, (), of.numbers) for of in suites)
 
 
-def _attacked(evidence: Evidence, place: Place, attack: str) -> Attacked:
+def _attacked(evidence: Evidence, place: Place, attack: str, titles: Mapping[str, str]) -> Attacked:
     rows, unit = place.rows, evidence.study.unit_of(attack)
     columns = [
         Column(_key(metric, count), head, f"{unit}\N{NO-BREAK SPACE}{count}" if count else "before")
-        for metric, head in MEASURED.items()
+        for metric, head in titles.items()
         for count in sorted({int(count) for count in rows["epoch"]})
     ]
     keyed = rows.assign(metric=[_key(metric, int(count)) for metric, count in zip(rows["metric"], rows["epoch"], strict=True)])
     told = [told for told in remarks_on(evidence.remarks, place.block) if told.attack == attack]
     table = replace(make_table(place.block, place.suite, keyed, columns, attack), remarks=told)
-    numbers = rows[rows["metric"].str.removesuffix("_sd").isin(MEASURED)]
+    numbers = rows[rows["metric"].str.removesuffix("_sd").isin(titles)]
     kind = str(evidence.study.attacks.get(attack, {}).get("select", ""))
-    return Attacked(table.title, table.models, numbers, place, unit, kind, evidence.levels(place, [PROBABILITY]), table=table)
+    # Retrain's forget quality is 1 by definition.
+    levels = evidence.levels(place, titles.keys() - {QUALITY})
+    return Attacked(table.title, table.models, numbers, place, unit, kind, titles, levels, table=table)
 
 
 def _robust(of: Found) -> Iterator[Pair]:
@@ -136,10 +141,10 @@ QUESTIONS = (
         "Does the forgotten come back?",
         "Fig. 6",
         _find,
-        "Forget quality and forget probability after each epoch or step of an attack, a row per attack, a line per method.",
+        "What is left of the forget set after each epoch or step of an attack, a row per attack, a line per method.",
         "What each attack brings back: after each of its epochs, or of its steps where it trains nothing, the model is asked the "
         "whole forget set; 0 is the model before the attack, and Retrain is the control. Bands: of forget quality the range of "
-        "the seeds, of probability mean ± sd; among many methods only NPO and SimNPO have one.",
+        "the seeds, of other metrics mean ± sd; among many methods only NPO and SimNPO have one.",
         (
             Claim("SimNPO is more robust to relearning than NPO", "Fig. 6", measure=_robust),
             Claim(LARGER, "Fig. 6", "lead", measure=_harder),

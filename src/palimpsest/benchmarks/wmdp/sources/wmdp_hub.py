@@ -31,7 +31,7 @@ class WmdpHubSource(WmdpSource):
     gated_repo: str = "cais/wmdp-bio-forget-corpus"
     """The data set with the biology forget corpus."""
     gated_revision: Revision | None = None
-    """Commit of `gated_repo`, which the Hub shows to users with access."""
+    """Commit of `gated_repo`, which `palimpsest pin` looks up. Null only for `subject: cyber`."""
     max_texts: Count | None = None
     """Use only the first N texts of each corpus; null: all texts."""
 
@@ -48,8 +48,8 @@ class WmdpHubSource(WmdpSource):
     def check(self, *at: str | int) -> None:
         """Refuse the gated corpus if its commit is not given."""
         if self.subject == "bio" and self.gated_revision is None:
-            how = f"request access on the page of the data set {self.gated_repo}, and give the commit that is shown there"
-            raise UserError(f"{place(*at, 'gated_revision')}: missing: {how}")
+            how = f"request access on the page of the data set {self.gated_repo}, name it under gated_repo"
+            raise UserError(f"{place(*at, 'gated_revision')}: null: {how}, and run `palimpsest pin FILE` once")
 
     def read(self) -> WmdpData:
         """Return the two corpora of the subject; raises UserError if the Hub is unreachable or denies access."""
@@ -57,7 +57,8 @@ class WmdpHubSource(WmdpSource):
         origin: dict[str, str | None] = {"licence": "MIT", "repo": self.repo, "revision": self.revision}
         if self.subject == "bio":
             # Fetched first, because access may be denied and the open corpus is large.
-            forget_folder = self._fetch_gated()
+            assert self.gated_revision is not None
+            forget_folder = _fetch(self.gated_repo, self.gated_revision, GATED) / GATED
             folder = _fetch(self.repo, self.revision, retain)
             origin |= {"licence": "MIT; of the gated corpus not stated", "gated_repo": self.gated_repo}
             origin |= {"gated_revision": self.gated_revision}
@@ -70,16 +71,6 @@ class WmdpHubSource(WmdpSource):
             origin=origin,
         )
         return compare(data, self.repo, published=True)
-
-    def _fetch_gated(self) -> Path:
-        from palimpsest.hub import page
-
-        if self.gated_revision is None:
-            raise UserError(
-                f"source.gated_revision: {self.gated_repo} is gated: request access at {page(self.gated_repo, 'dataset')}, "
-                "set this key to the commit shown there, and log in with `hf auth login`"
-            )
-        return _fetch(self.gated_repo, self.gated_revision, GATED) / GATED
 
 
 def _fetch(repo: str, revision: str, *configs: str) -> Path:
