@@ -136,6 +136,11 @@ class Verdict:
         """The verdict as one word, for the style sheet."""
         return {HOLDS: "holds", FAILS: "fails"}.get(self.word, "undecided")
 
+    @property
+    def tile(self) -> str:
+        """The verdict as one word for the first screen, where too few seeds are no verdict."""
+        return "untestable" if self.seeds < FEWEST else self.key
+
 
 def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:
     """Test one claim by the numbers of one place; `decide` then corrects for the other claims."""

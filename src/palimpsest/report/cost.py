@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
@@ -57,7 +58,8 @@ def write_cost(spec: CostSpec, summary: Path, out: Path) -> None:
     jobs = measured_jobs(spec)
     costs = cost_table(jobs)
     costs.to_csv(out / CSV, index=False, lineterminator="\n")
-    write_page(out / PAGE, spec.study, costs, quality_by_time(jobs, _read_summary(summary)), out / CSV)
+    points = quality_by_time(jobs, _read_summary(summary))
+    write_page(out / PAGE, spec.study, costs, points, out / CSV, made_by(spec))
 
 
 def _read_summary(path: Path) -> pd.DataFrame:
@@ -75,12 +77,37 @@ def measured_jobs(spec: CostSpec) -> pd.DataFrame:
     return frame.assign(gpu_h=frame["wall_s"] * frame["gpu"] / 3600)
 
 
-def _measures(path: Path) -> dict[str, float]:
-    """Return the measurements of a job; a job of an older version has fewer."""
+def made_by(spec: CostSpec) -> dict[str, list[str]]:
+    """Return when, by which commits and on which hardware the jobs ran, by head, each value once."""
+    told = [each for job in spec.jobs if (each := _environment(Path(spec.folder, job.file)))]
+    days = sorted({str(each["started"])[:10] for each in told if each.get("started")})
+    machines = [f"{each['cpu']}, {each.get('cpus')} cores" for each in told if each.get("cpu")]
+    devices = [str(each["device"]) for each in told if each.get("device") not in (None, "", "cpu")]
+    found = {
+        "Commit": [str(each["commit"]) for each in told if each.get("commit")],
+        "Date": [" to ".join(dict.fromkeys((days[0], days[-1])))] if days else [],
+        "Hardware": [*machines, *devices],
+    }
+    return {head: list(dict.fromkeys(values)) for head, values in found.items() if values}
+
+
+def _environment(path: Path) -> dict[str, Any]:
+    """Return what a job noted of itself; empty if it was not measured."""
     try:
         told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{path}: not the environment of a job: {error}") from None
+    if not isinstance(told, dict):
+        raise UserError(f"{path}: not the environment of a job: it is no object")
+    return told
+
+
+def _measures(path: Path) -> dict[str, float]:
+    """Return the measurements of a job; a job of an older version has fewer."""
+    told = _environment(path)
+    try:
         return {name: float(told.get(key, math.nan)) / unit for key, (name, unit) in MEASURES.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise UserError(f"{path}: not the environment of a job: {error}") from None
 
 

@@ -21,10 +21,12 @@ from palimpsest.report.pages import declared_metrics
 from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.rows import finished, main_models, of_block
 from palimpsest.report.study import Block
-from palimpsest.report.words import spread_of
+from palimpsest.report.words import SCORES, spread_of
 
 # What lm-eval gives beside a score.
 UNSCORED = "_stderr"
+# So many columns of a table stand on the first screen.
+FRONT_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,13 @@ class Table:
         texts = ["Below a number of one seed: its 95 % interval over the items."] if has_interval else []
         texts += ["“publ.”: the value published for this benchmark, split and model."] if self.has_published else []
         return " ".join(texts)
+
+
+def shortened(table: Table) -> Table:
+    """Return a table for a first look: the models that represent their methods, and the columns that say most."""
+    ranked = sorted(table.columns, key=lambda column: (column.key not in SCORES, column.best is None))
+    shown = {column.key for column in ranked[:FRONT_COLUMNS]}
+    return replace(table, columns=[column for column in table.columns if column.key in shown], rows=[*table.standing.values()])
 
 
 def columns_of(metrics: Iterable[Metric]) -> list[Column]:

@@ -119,6 +119,6 @@ QUESTIONS = (
             Claim(WORSE, "App. B, Fig. A1", printed=(0.79, 0.27), measure=_worse),
             Claim(KEPT, "App. B", UTILITY, printed=(0.52, 0.57), measure=_unaffected),
         ),
-        partial(Grid, wide=2, height=2.6),
+        partial(Grid, wide=2, height=190),
     ),
 )
