@@ -26,7 +26,7 @@ def _quality_panel(table: Table) -> Panel:
     floor = table.value(RETRAIN, FLOOR)
     key = ["method", "variant", "seed"]
     utility, quality = (points_of(table, metric, table.rows) for metric in (UTILITY, QUALITY))
-    data = utility[[*key, "main", "x"]].merge(quality[[*key, "x"]].rename(columns={"x": "y"}), on=key)
+    data = utility[[*key, "main", "x", "folder"]].merge(quality[[*key, "x"]].rename(columns={"x": "y"}), on=key)
     x, y = Axis("Model utility →", zero=True), Axis("Forget quality →", "quality")
     return Panel("scatter", data, table.title, x, y, good=None if floor is None else (floor, 1.0))
 

@@ -78,6 +78,8 @@ class Row:
     variant: str
     cells: dict[str, Cell]
     attack: str = ""
+    folders: Mapping[int, str] = field(default_factory=dict)
+    """Where the artefact of each seed lies, below the results."""
 
     @property
     def label(self) -> str:
@@ -272,16 +274,17 @@ def attacked_tables(evidence: Evidence) -> list[Table]:
 def points_of(table: Table, key: str, rows: Iterable[Row] | None = None) -> pd.DataFrame:
     """Return a column by seed of these rows, or of those that represent their methods.
 
-    The columns are `method`, `variant`, `main` (whether it represents its method), `seed`, `x`, `low` and `high`.
+    The columns are `method`, `variant`, `main` (whether it represents its method), `seed`, `x`, `low`, `high` and `folder`.
     """
     found = [
         {"method": row.method, "variant": row.variant, "main": table.stands(row), "seed": seed, "x": value}
+        | {"folder": row.folders.get(seed, "")}
         | dict(zip(("low", "high"), cell.ends, strict=True))
         for row in (table.standing.values() if rows is None else rows)
         if (cell := row.cells.get(key))
         for seed, value in cell.values.items()
     ]
-    return pd.DataFrame(found, columns=["method", "variant", "main", "seed", "x", "low", "high"])
+    return pd.DataFrame(found, columns=["method", "variant", "main", "seed", "x", "low", "high", "folder"])
 
 
 def numbers_of(table: Table) -> pd.DataFrame:
@@ -335,7 +338,8 @@ def make_table(block: Block, suite: str, frame: pd.DataFrame, columns: Iterable[
             key: Cell(by_seed, tuple(values.get(_draws_key(key), {}).values()), _interval(values, key))
             for key, by_seed in values.items()
         }
-        rows.append(Row(str(method), str(variant), cells, "" if attack else str(of_attack)))
+        folders = dict(zip(of_model["seed"], of_model["folder"], strict=True))
+        rows.append(Row(str(method), str(variant), cells, "" if attack else str(of_attack), folders))
     rows.sort(key=lambda row: (model_order(row.method, row.variant), row.attack))
     return Table(block, suite, [column for column in columns if any(column.key in row.cells for row in rows)], rows, attack)
 

@@ -37,7 +37,7 @@ class Hazards(Found):
         """Yield forgotten against kept, a mark a model, beside chance."""
         kept, forgotten = points_of(self.table, KEPT), points_of(self.table, FORGOTTEN)
         bounds = kept.rename(columns={"low": "x_low", "high": "x_high"})
-        data = bounds.merge(forgotten.rename(columns={"x": "y"}), on=["method", "variant", "main", "seed"])
+        data = bounds.merge(forgotten.rename(columns={"x": "y"}), on=["method", "variant", "main", "seed", "folder"])
         x, y = Axis(f"Accuracy, {self.utility}"), Axis(f"{WRONG}, {self.forget}")
         yield Panel("scatter", data, x=x, y=y, levels={GUESSING: CHANCE})
 
