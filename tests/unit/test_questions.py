@@ -1,5 +1,7 @@
 """All questions and claims on one study that has the data for each: none is missing, and verdicts turn with the numbers."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from question_example import drawn
@@ -75,6 +77,7 @@ def test_verdicts_turn_with_the_numbers(study, tmp_path):
         table.assign(method=table["method"].replace(swap)).to_parquet(tmp_path / f"{name}.parquet")
     for name in ("weights", "selections", "remarks", "examples"):
         pd.read_parquet(study.summary / f"{name}.parquet").to_parquet(tmp_path / f"{name}.parquet")
+    shutil.copy(study.summary / "artefacts.csv", tmp_path)
     after = told(Evidence(study.study.model_copy(update={"blocks": swapped}), tmp_path, study.published))
     for pair in PAIRS:
         assert {word for *key, word in before if tuple(key) == pair} == {HOLDS}, pair

@@ -165,13 +165,13 @@ class Report:
     def front(self) -> Front | None:
         """The main table and its figure, or else those of the first question; None without either."""
         if main := self.tables["table1"]:
-            table, *more = main
-            return Front("results", self.figure(QUALITY_FIGURE), QUALITY_ALT, QUALITY_CAPTION, shortened(table), len(more))
+            figure = self.figure(QUALITY_FIGURE)
+            return Front("results", figure, QUALITY_ALT, QUALITY_CAPTION, shortened(main[0]), len(main) - 1)
         for question, answer in self.answers:
             table = shortened(answer.tables[0]) if answer.tables else None
             text = answer.table if table is None and answer.table.size else None
-            more = len(answer.tables[1:])
-            return Front(question.id, self.figure(question.id), question.alt, question.title, table, more, text)
+            figure, more = self.figure(question.id), len(answer.tables[1:])
+            return Front(question.id, figure, question.alt, question.title, table, more, text)
         return None
 
 

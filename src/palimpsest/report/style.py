@@ -104,4 +104,4 @@ def save(spec: dict[str, Any], stem: Path) -> None:
 @cache
 def bundle() -> str:
     """Return the scripts that draw a spec in a browser: Vega, Vega-Lite and vega-embed."""
-    return str(vl_convert.javascript_bundle(vl_version=VEGA_LITE)).replace("</script", r"<\/script")
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", VEGA_LITE).replace("</script", r"<\/script")

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -90,15 +90,17 @@ def spec_of(grid: Grid) -> Spec:
     lowest = lowest_tick(quality for panel in panels for quality in panel.qualities)
     across = max(min(grid.wide, len(row)) for _, row in grid.rows)
     whole = WIDTH if across > 1 else NARROW
-    rows, layout = [], []
+    rows: list[Spec] = []
+    layout: list[Spec] = []
     for title, row in grid.rows:
         if row:
             drawn = [_Drawn(panel, legend, lowest, f"zoom{len(rows)}_{place}") for place, panel in enumerate(row)]
             names, margin = max(each.names_width for each in drawn), max(each.margin for each in drawn)
             width = min(round((whole - names) / across - margin), 520)
-            height = max(each.height or grid.height for each in drawn)
+            height = max(each.room or grid.height for each in drawn)
             columns = min(grid.wide, len(row))
-            shown = [each.spec(width, height, is_first=place % columns == 0) for place, each in enumerate(drawn)]
+            sized = [replace(each, width=width, height=height) for each in drawn]
+            shown = [each.spec(is_first=place % columns == 0) for place, each in enumerate(sized)]
             head: Spec = {"title": {"text": title, "fontSize": 13, "offset": 10}} if title and len(grid.rows) > 1 else {}
             spacing = {"row": 18, "column": 14}
             rows.append(head | {"concat": shown, "columns": columns, "spacing": spacing, "align": "each", "resolve": APART})
@@ -177,7 +179,8 @@ class Scaled:
         """Return the channel of its field of this name; names beside a plot are only those of the first plot of a line."""
         types = {"root": "sqrt", "log": "log", "symlog": "symlog"}
         low, high = (float(f"{end:.6g}") for end in self.domain)
-        scale: Spec = {"type": types.get(self.axis.scale, "linear"), "domain": [low, high], "nice": False, "zero": False}
+        scale: Spec = {"type": types.get(self.axis.scale, "linear"), "domain": [low, high], "nice": False}
+        scale |= {} if self.axis.scale == "log" else {"zero": False}
         axis: Spec = {"title": self.axis.label or None} | self._ticks()
         if self.axis.scale == "symlog":
             scale["constant"] = LINEAR
@@ -440,7 +443,10 @@ class _Drawn:
     legend: _Legend
     lowest: float
     zoom: str
-    sizes: dict[str, int] = field(default_factory=dict)
+    """The name of what zooms it."""
+    width: int = 0
+    height: int = 0
+    """The pixels of its plot."""
 
     @cached_property
     def _data(self) -> pd.DataFrame:
@@ -498,15 +504,14 @@ class _Drawn:
         return AROUND + round(LETTER * max(map(len, labels))) + 20 * bool(self.panel.y.label)
 
     @property
-    def height(self) -> int:
+    def room(self) -> int:
         """The pixels upwards, where the number of models or cells decides; else 0."""
         if self.panel.kind == "dots":
             return ROW * len(self.models) + 8
         return CELL_ROW * len(self.panel.y.names) if self.panel.kind == "heatmap" else 0
 
-    def spec(self, width: int, height: int, *, is_first: bool) -> Spec:
+    def spec(self, *, is_first: bool) -> Spec:
         """Return the panel as a view of layers with shared axes."""
-        self.sizes.update(width=width, height=height)
         drawn = {
             "curves": self._curves,
             "dots": self._dots,
@@ -525,7 +530,7 @@ class _Drawn:
                 name: each | {"axis": each["axis"] | {"grid": False, "ticks": False, "domain": False}}
                 for name, each in axes.items()
             }
-        if sum(map(len, self.panel.x.names)) * LETTER > 0.8 * width:
+        if sum(map(len, self.panel.x.names)) * LETTER > 0.8 * self.width:
             axes["x"]["axis"] |= {"labelAngle": -30, "labelOverlap": False}
         zoomed = [
             name for name, scaled in (("x", self.x), ("y", self.y)) if not scaled.axis.names and self.panel.kind != "heatmap"
@@ -535,7 +540,7 @@ class _Drawn:
         if zoomed and drawn:
             select = {"type": "interval", "encodings": zoomed, "zoom": ZOOM}
             drawn[-1]["params"] = [{"name": self.zoom, "select": select, "bind": "scales"}]
-        return {"width": width, "height": height, "encoding": axes, "layer": layers}
+        return {"width": self.width, "height": self.height, "encoding": axes, "layer": layers}
 
     def _layer(self, mark: Spec, rows: Rows, **channels: Any) -> Spec:
         """Return a layer whose rows have `x` and `y` and, where they can be hidden, a `key`."""
@@ -562,7 +567,7 @@ class _Drawn:
         key = {"key": self.legend.key(model.method, model.variant, main=model.main)} if is_listed else {}
         return {"colour": model.colour} | key | values
 
-    def _point(self, model: Model, row: Mapping[str, Any], diameter: float, /, **values: Any) -> dict[str, Any]:
+    def _point(self, model: Model, row: Mapping[Any, Any], diameter: float, /, **values: Any) -> dict[str, Any]:
         """Return the mark of one seed."""
         at = {"x": self.x.place(row["x"])} | ({"y": self.y.place(row["y"])} if "y" in row and "y" not in values else {})
         told = {"model": model.label, "seed": str(row["seed"]), "tx": self.x.write(row["x"])}
@@ -750,7 +755,7 @@ class _Drawn:
         points = [
             self._point(model, row, 5) | {"seed": "", "item": str(row["id"])}
             for model in models_of(self._data)
-            for row in self._data.to_dict("records")
+            for row in model.rows.to_dict("records")
         ]
         return [self._layer({"type": "point", "filled": True, "opacity": 0.5}, points, color="colour", size="size")]
 
@@ -794,8 +799,7 @@ class _Drawn:
 
     def _nested(self, marks: Rows, places: Sequence[tuple[float, float]]) -> Rows:
         """Return marks so large that none is hidden by another method's."""
-        width, height = self.sizes["width"], self.sizes["height"]
-        at = [(self.x.share(x) * width, self.y.share(y) * height) for x, y in places]
+        at = [(self.x.share(x) * self.width, self.y.share(y) * self.height) for x, y in places]
         sizes = nested_sizes(at, [math.sqrt(mark["size"]) for mark in marks], [mark["colour"] for mark in marks])
         return [mark | {"size": round(size**2, 1)} for mark, size in zip(marks, sizes, strict=True)]
 

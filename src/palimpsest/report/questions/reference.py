@@ -73,9 +73,9 @@ def _find(evidence: Evidence) -> Iterator[Perturbed]:
             | {"method": method, "variant": variant, "random_share": share, "seed": seed, "metric": metric, "value": value}
             for (method, _), of in variants.items()
             for metric in SCORES
-            for share, values in _shared(place, metric, method, of).items()
-            for variant in [of[share]]
-            for seed, value in values.items()
+            for by_share in [_shared(place, metric, method, of)]
+            for share, variant in of.items()
+            for seed, value in by_share.get(share, NOTHING).items()
         ]
         if numbers:
             yield Perturbed(place.title, (), pd.DataFrame(numbers), place, variants)

@@ -26,7 +26,8 @@
       const each = Math.floor((width - 14 - names) / row.columns) - margin - (row.columns > 1 ? 14 : 0);
       row.concat.forEach((panel, at) => {
         panel.width = Math.max(110, Math.min(each, Math.round(usual * 1.4)));
-        if (names) panel.encoding.y.axis.labels = at % row.columns === 0;
+        /* Of dots the names stand at the left of the first plot alone. */
+        if (panel.encoding.y.scale.reverse) panel.encoding.y.axis.labels = at % row.columns === 0;
       });
     });
     const legend = spec.vconcat?.[rows.length];
@@ -78,6 +79,7 @@
     save(canvas.toDataURL("image/png"), name);
   }
 
+  const hint = "Drag to move, Ctrl and wheel to zoom, double-click to reset.";
   const figures = find("figure[data-figure]");
   const seen = new IntersectionObserver(
     (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target)),
@@ -87,11 +89,12 @@
     const image = figure.querySelector("img");
     const name = figure.dataset.figure;
     const links = figure.querySelector(".downloads");
+    const hides = wanted(`spec-${name}`).includes('"filter":{"not":');
     const button = (text, action) => made("button", { type: "button", className: "download", textContent: text, onclick: action });
     links.append(
       button("SVG", () => save(image.src, `${name}.svg`)), " ",
       button("PNG", () => savePicture(image, `${name}.png`)),
-      made("small", { textContent: " Click an entry of the legend to hide it; drag to move, Ctrl and wheel to zoom, double-click to reset." }),
+      made("small", { textContent: ` ${hides ? "Click a model in the legend to hide it. " : ""}${hint}` }),
     );
     links.hidden = false;
     seen.observe(figure);
