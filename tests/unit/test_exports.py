@@ -8,10 +8,11 @@ import pytest
 from palimpsest.report.exports import downloads, table_csv, table_latex
 from palimpsest.report.words import MINUS
 
-HEAD = '<thead><tr><th rowspan="2">Model</th><th colspan="2">Forget set</th></tr><tr><th>quality\n↑</th><th>Extr. strength</th></tr></thead>'
+LOWER = "<tr><th>quality\n↑</th><th>Extr. strength</th></tr>"
+HEAD = f'<thead><tr><th rowspan="2">Model</th><th colspan="2">Forget set</th></tr>{LOWER}</thead>'
 ROWS = (
     f"<tr><th>NPO &amp; co_1</th><td><strong>7.0e{MINUS}53</strong><small>± 0.0033</small></td><td>5 %</td></tr>",
-    '<tr><th>SimNPO</th><td>0.25<small>0.1 to 0.4</small><small class="published">publ. 0.79</small></td><td>–</td></tr>',
+    "<tr><th>SimNPO</th><td>0.25<small>0.1 to 0.4</small><small>publ. 0.79</small></td><td>\N{EN DASH}</td></tr>",
     '<tr class="gap"><th>GA</th><td colspan="2">seed 0: diverged</td></tr>',
 )
 TABLE = f"<table>{HEAD}<tbody>{''.join(ROWS)}</tbody></table>"

@@ -75,6 +75,7 @@ def _method(method: str) -> type[Method]:
     return load_method(method) if method in list_methods() else Method
 
 
+@cache
 def dark_colours() -> dict[str, str]:
     """Return the colour on a dark page of every colour that a figure has."""
     names = (*COLOURS, *list_methods(), "")
