@@ -86,8 +86,7 @@ class _Reader(HTMLParser):
 def downloads(label: str, html: str) -> Markup:
     """Return the links below a table that hold it as CSV and as LaTeX."""
     name = re.sub(r"[^\w.]+", "-", label).strip("-").lower()[:60] or "table"
-    table = _Reader(html)
-    files = (("csv", "text/csv", _csv(table), "CSV"), ("tex", "text/x-tex", _latex(label, table), "LaTeX"))
+    files = (("csv", "text/csv", table_csv(html), "CSV"), ("tex", "text/x-tex", table_latex(label, html), "LaTeX"))
     link = Markup('<a class="download" download="{}.{}" href="data:{};base64,{}">{}</a>')
     links = Markup(" ").join(
         link.format(name, ending, kind, base64.b64encode(text.encode()).decode(), title) for ending, kind, text, title in files
@@ -97,15 +96,7 @@ def downloads(label: str, html: str) -> Markup:
 
 def table_csv(html: str) -> str:
     """Return a table as CSV: a column per head and, where a column has sds or other small print, further ones for these."""
-    return _csv(_Reader(html))
-
-
-def table_latex(label: str, html: str) -> str:
-    """Return a table as LaTeX with the rules of booktabs: numbers with their sds, and everything escaped."""
-    return _latex(label, _Reader(html))
-
-
-def _csv(table: _Reader) -> str:
+    table = _Reader(html)
     heads = _heads(table)
     rows = [row for row in table.body if len(row) == len(heads)]
     sds = [any(cell.small and cell.small[0].startswith("±") for cell in column) for column in zip(*rows, strict=True)]
@@ -150,7 +141,9 @@ def _number(text: str) -> str:
     return "" if text == NONE else plain if re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", plain) else text
 
 
-def _latex(label: str, table: _Reader) -> str:
+def table_latex(label: str, html: str) -> str:
+    """Return a table as LaTeX with the rules of booktabs: numbers with their sds, and everything escaped."""
+    table = _Reader(html)
     heads = _heads(table)
     numeric = [
         all(_is_numeric(cell) for cell in column) for column in zip(*(r for r in table.body if len(r) == len(heads)), strict=True)
