@@ -34,7 +34,7 @@ FAMILIES = {
     "data": ["huggingface-hub", "numpy", "pydantic", "pyyaml"],
     "train": TRAIN,
     "evaluate": [*TRAIN, "lm-eval", "regex", "rouge-score"],
-    "report": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy"],
+    "report": ["jinja2", "markupsafe", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy", "vl-convert-python"],
 }
 WORKFLOW = "workflow"
 PYTHON = "3.11"

@@ -37,8 +37,7 @@ LIBRARIES = (
     "pyarrow.dataset",
     "pyarrow.parquet",
     "jinja2",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_svg",
+    "vl_convert",
 )
 # The libraries read these variables when they are imported; jobs have the same values.
 SETTINGS = {

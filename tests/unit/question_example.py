@@ -1,22 +1,23 @@
 """Evidence for the questions of the report, written out number by number."""
 
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
-import matplotlib.style
 import pandas as pd
-from matplotlib.figure import Figure
 from report_example import block, published_by, spec, write_summary
 
 from palimpsest.report.claims import Verdict, decide
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.figures import Panel, draw
+from palimpsest.report.figures import Panel
 from palimpsest.report.question import Answer, Question
 from palimpsest.report.questions import all_questions
 from palimpsest.report.study import Block
-from palimpsest.report.style import STYLE
+from palimpsest.report.style import svg_of
+from palimpsest.report.vega import spec_of
 from palimpsest.scores.columns import TRUTH_RATIO_COLUMNS, stack
 
 Rows = list[dict[str, Any]]
@@ -92,14 +93,31 @@ def answered(name: str, of: Evidence) -> Answer:
     return found
 
 
-def drawn(name: str, of: Evidence) -> Figure:
+def drawn(name: str, of: Evidence) -> dict[str, Any]:
     """Answer and draw as the report does, without a warning and without a point that is none."""
-    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = draw(answered(name, of).figure)
-        figure.savefig(of.summary / "figure.svg")
-    assert "nan" not in (of.summary / "figure.svg").read_text()
-    return figure
+        spec = spec_of(answered(name, of).figure)
+    assert "NaN" not in json.dumps(spec)
+    ElementTree.fromstring(svg := svg_of(spec))
+    assert "NaN" not in svg
+    return spec
+
+
+def views(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The panels of a spec, row by row."""
+    return [view for row in spec["vconcat"] for view in row.get("concat", ())]
+
+
+def drawn_as(view: dict[str, Any], mark: str) -> Rows:
+    """What a panel draws as this mark, layer by layer."""
+    return [row for layer in view["layer"] if layer["mark"]["type"] == mark for row in layer["data"]["values"]]
+
+
+def labels(view: dict[str, Any], axis: str) -> list[str]:
+    """The texts beside the ticks of an axis of names or p-values."""
+    found: list[str] = json.JSONDecoder().raw_decode(view["encoding"][axis]["axis"]["labelExpr"])[0]
+    return found
 
 
 def panels(answer: Answer) -> dict[str, Panel]:

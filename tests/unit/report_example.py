@@ -157,7 +157,7 @@ def spec(*blocks: Block, published: dict[str, Any] | None = None, **study: Any) 
 def told(rows: list[dict[str, Any]], *blocks: Block, published: dict[str, Any] | None = None, **study: Any) -> Evidence:
     """Evidence of these rows of the tidy summary, without files."""
     of = Evidence(spec(*blocks, **study).study, Path(), published_by(published))
-    vars(of).update(results=clean(rows), imported=[], remarks=as_table([]))
+    vars(of).update(results=clean(rows).assign(folder=""), imported=[], remarks=as_table([]))
     return of
 
 

@@ -47,7 +47,11 @@ def test_no_verdict_comes_from_fewer_seeds_than_the_paper_has():
 def test_only_seeds_that_both_have_are_paired():
     greater, than = pd.Series([0.9] * 6), pd.Series([0.1] * 6, index=range(3, 9))
     (found,) = decide([judge(CLAIM, Pair("here", greater, than))])
-    assert (found.word, found.seeds, found.reason) == (UNDECIDED, 3, "as claimed in 3 of 3 seeds; 5 are needed")
+    assert (found.word, found.seeds, found.reason) == (
+        UNDECIDED,
+        3,
+        "as claimed in 3 of 3 seeds that have both numbers; 6 seeds left out; 5 are needed",
+    )
 
 
 def test_no_seed_with_both_numbers_is_open():

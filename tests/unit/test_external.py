@@ -285,7 +285,7 @@ def test_an_imported_model_is_shown_marked_escaped_and_counted_by_nothing(tmp_pa
     alone, beside = report(tmp_path / "alone", imported=False), report(tmp_path / "beside", imported=True)
 
     text = (beside / "report.html").read_text(encoding="utf-8")
-    assert "alert(1)" in text and "<script" not in text
+    assert "alert(1)" in text and Page(text).runs_its_own_scripts()
     page = Page(text).text
     for said in (
         f"Theirs {POISON}",

@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from question_example import answered, drawn, evidence, judged, panels, question, settings
+from question_example import answered, drawn, drawn_as, evidence, judged, labels, panels, question, settings, views
 from report_example import block, numbers, watched
 
 
@@ -58,12 +58,12 @@ def test_a_finished_model_counts_before_its_trajectory_and_seeds_are_averaged(tm
 
 def test_the_map_shows_each_number_and_outlines_the_default(tmp_path):
     study = grid_case(tmp_path, default=entry(beta=2.0, gamma=0.0))
-    quality, utility = (axes for part in drawn("ablation", study).subfigs for line in part.subfigs for axes in line.axes)
-    found = {(*text.get_position(), text.get_text()) for text in quality.texts}
+    quality, utility = views(drawn("ablation", study))
+    found = {(cell["x"], cell["y"], cell["text"]) for cell in drawn_as(quality, "text") if cell}
     assert found == {(0, 0, "0.40"), (1, 0, "0.80"), (0, 1, "0.20"), (1, 1, "0.60")}
-    assert {text.get_text() for text in utility.texts} == {"0.500", "0.300", "0.600", "0.400"}
-    assert [patch.get_xy() for patch in quality.patches] == [(0.5, -0.5)]
-    assert [tick.get_text() for tick in quality.get_xticklabels()] == ["1", "2"]
+    assert {cell["text"] for cell in drawn_as(utility, "text") if cell} == {"0.500", "0.300", "0.600", "0.400"}
+    assert [(ring["x"], ring["y"]) for ring in drawn_as(quality, "rect") if "text" not in ring] == [(0.5, -0.5)]
+    assert labels(quality, "x") == ["1", "2"]
 
 
 def test_the_table_has_the_extremes_with_their_settings(tmp_path):

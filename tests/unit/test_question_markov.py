@@ -260,10 +260,10 @@ def test_a_study_of_chains_alone_has_a_page_without_what_it_has_not(tmp_path):
     found = [row for split in ("lengths", "memorisation") for row in rows(models([DEAR] * 5, [CHEAP] * 5), split)]
     out = written(tmp_path, found, chains(), chains(split="memorisation"))
     page, sections = page_of(out)
-    assert sections == ["summary", "markov", "study", "artefacts", "glossary"]
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 1
-    # In the table of claims, and on the page of the question.
-    assert (page.text.count(PAYS), page.text.count(UNEVEN)) == (2, 2)
+    assert sections == ["summary", "claims", "markov", "study", "artefacts", "glossary"]
+    # On the first screen, in the table of claims, and on the page of the question.
+    assert page.attributes("data-figure") == ["markov"] * 2
+    assert (page.text.count(PAYS), page.text.count(UNEVEN)) == (3, 3)
     assert "holds no evaluation" not in page.text
     assert "Retain distance, forget distance" in page.text
     assert (out / "tables" / "table1.csv").read_text().count("\n") == 1

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from question_example import answered, drawn, evidence, judged, panels, question, words
+from question_example import answered, drawn, evidence, judged, labels, panels, question, views, words
 from report_example import PLAIN, SELECTED, SELECTION, WATCHED, best_of, block, numbers, published_of, watched, weighed
 from text_example import DATA, METRICS, NPO, REFERENCES, SIMNPO, rows, texts, with_intervals
 
@@ -118,8 +118,8 @@ def test_marks_levels_and_bands_stand_where_the_numbers_are(tmp_path):
     assert verbatim.data.loc[verbatim.data["method"] == "npo", "x"].tolist() == [10.0, 20.0]
     assert (verbatim.levels, verbatim.good) == ({"retrain": 20.0, "original": 60.0}, (0.0, 20.0))
     assert (kept.good[0], leak.good) == (50.0, (-5.0, 5.0))
-    axes = drawn("muse", of).subfigs[0].subfigs[0].axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["Original", "Retrain", "NPO", "SimNPO"]
+    view, *_ = views(drawn("muse", of))
+    assert labels(view, "y") == ["Original", "Retrain", "NPO", "SimNPO"]
 
 
 def test_all_variants_are_in_the_table_and_one_a_method_in_the_figure(tmp_path):

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from question_example import PLACE, answered, drawn, evidence, judged, methods, question
+from question_example import PLACE, answered, drawn, drawn_as, evidence, judged, methods, question, views
 from report_example import attacked, block, numbers
 
 from palimpsest.report.evidence import Evidence
@@ -106,11 +106,9 @@ def test_what_suites_say_of_an_attacked_model_and_other_metrics_are_no_epoch_of_
 
 @pytest.mark.parametrize(("others", "bands"), [(("ga",), 3), (("ga", "graddiff", "idk", "rkld"), 2)])
 def test_of_many_methods_only_the_compared_have_bands(tmp_path, others, bands):
-    figure = drawn("relearning", case(tmp_path, random=dict.fromkeys(("npo", "simnpo", *others), WEAK)))
-    axes = figure.subfigs[0].subfigs[0].axes[0]
-    assert len(axes.collections) == bands
-    # And the line of the level.
-    assert len(axes.lines) == 2 + len(others) + 1
+    view, *_ = views(drawn("relearning", case(tmp_path, random=dict.fromkeys(("npo", "simnpo", *others), WEAK))))
+    assert len({row["line"] for row in drawn_as(view, "area")}) == bands
+    assert len({row["line"] for row in drawn_as(view, "line")}) == 2 + len(others)
 
 
 def test_without_attacks_there_is_no_answer(tmp_path):

@@ -92,6 +92,18 @@ def test_time_meets_quality_where_both_are_known(tmp_path, jobs):
     assert panel.data["x"].tolist() == [200]
 
 
+def test_the_page_says_when_where_and_by_which_commit_jobs_ran(monkeypatch, tmp_path):
+    for name, day, commit in (("a", "28", "c1"), ("b", "30", "c2"), ("c", "29", "c1")):
+        told = {"commit": commit, "cpu": "EPYC", "cpus": 2, "device": "H200", "started": f"2026-11-{day}T20:32:26Z"}
+        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+    jobs = [job(tmp_path, name) for name in ("a", "b", "c", "none")]
+    found = {"Commit": ["c1", "c2"], "Date": ["2026-11-28 to 2026-11-30"], "Hardware": ["EPYC, 2 cores", "H200"]}
+    assert cost.made_by(spec(tmp_path, *jobs)) == found
+    assert run(monkeypatch, tmp_path, json.dumps({"study": "demo", "folder": str(tmp_path), "jobs": jobs})) == 0
+    text = Page((tmp_path / "cost.html").read_text()).text
+    assert "c1; c2" in text and "2026-11-28 to 2026-11-30" in text and "EPYC, 2 cores; H200" in text
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -120,7 +132,7 @@ def test_the_command_writes_a_table_and_a_page(monkeypatch, tmp_path, jobs, on_s
     text = json.dumps({"study": "<script>demo</script>", "folder": str(tmp_path), "jobs": jobs})
     assert run(monkeypatch, tmp_path, text if on_stdin else "", "-" if on_stdin else text) == 0
     page = Page((tmp_path / "cost.html").read_text())
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.runs_its_own_scripts()
     for words in (
         "<script>demo</script>",
         "4 jobs took",

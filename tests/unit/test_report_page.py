@@ -17,6 +17,7 @@ from example_study import CONFIG
 from example_study import spec as spec_of_stage
 from html_page import Page
 from pydantic import ValidationError
+from question_example import drawn_as, labels, views
 from report_example import (
     PLAIN,
     SELECTED,
@@ -33,18 +34,19 @@ from report_example import (
     weighed,
     write_summary,
 )
+from whole_example import whole
 
 from palimpsest.contract.job import run_stage
 from palimpsest.provenance import digest
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, read_manifest, write_manifest
-from palimpsest.report.figures import QUALITY_TICKS, draw, quality_scale
 from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
 from palimpsest.report.page import flatten
 from palimpsest.report.questions import all_questions
 from palimpsest.report.report import write_report
 from palimpsest.report.tables import main_tables
+from palimpsest.report.vega import QUALITY_TICKS, spec_of
 from palimpsest.report.words import MINUS
 from palimpsest.stages import report as stage
 from palimpsest.study.study import Study
@@ -115,7 +117,19 @@ def test_a_page_of_other_numbers_is_another_page(full, tmp_path):
 def test_the_page_has_every_section_and_its_numbers(full):
     page = page_of(full)
     asked = [question.id for question in QUESTIONS if question.id in ANSWERED]
-    shown = ["summary", "results", "truth_ratio", "lm_eval", "examples", *asked, "study", "prompts", "artefacts", "glossary"]
+    shown = [
+        "summary",
+        "claims",
+        "results",
+        "truth_ratio",
+        "lm_eval",
+        "examples",
+        *asked,
+        "study",
+        "prompts",
+        "artefacts",
+        "glossary",
+    ]
     assert [attrs["id"] for tag, attrs in page.tags if tag == "section"] == shown
     ids = page.attributes("id")
     assert len(ids) == len(set(ids))
@@ -141,15 +155,17 @@ def test_the_sources_of_published_numbers_stand_below_the_table_of_a_question_to
     assert "publ. 108.9" in page.text and "Published for news" in page.text and source.source in page.text
 
 
-def test_the_page_loads_nothing_and_runs_nothing(full):
+def test_the_page_loads_nothing_and_runs_its_own_scripts_alone(full):
     page = page_of(full)
-    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.tags}
+    assert page.runs_its_own_scripts()
+    assert not {"link", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.tags}
     assert all(value.startswith("data:") for value in page.attributes("src"))
-    assert not [value for value in page.attributes("href") if not value.startswith(("data:", "#", "samples.html"))]
+    beside = [value for value in page.attributes("href") if not value.startswith(("data:", "#"))]
+    assert beside == ["samples.html", "cost.html", "audit.html"]
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
     text = (full / "report.html").read_text()
     assert "default-src 'none'" in text
-    assert not re.search(r"@import|url\(", text)
+    assert not re.search(r"@import|url\(", text.partition("<style>")[2].partition("</style>")[0])
 
 
 def test_every_image_says_what_it_shows(full):
@@ -163,8 +179,7 @@ HOSTILE = "<script>alert(1)</script><img src=https://example.org/x onerror=alert
 
 def test_what_models_and_data_say_is_text(tmp_path):
     page = page_of(written(tmp_path, numbers(PLAIN), answer=f"{HOSTILE} {HOSTILE}", question="Who?", label=HOSTILE))
-    tags = {tag for tag, _ in page.tags}
-    assert "script" not in tags
+    assert page.runs_its_own_scripts()
     assert not [value for value in page.attributes("src") if not value.startswith("data:")]
     # Twice in each answer, as its label, and as the answer of a prompt.
     assert page.text.count(HOSTILE) == 2 * len(PLAIN) + 2
@@ -217,8 +232,36 @@ def test_a_selection_on_what_is_scored_is_said_beside_the_results(tmp_path):
     assert "NPO (selected)" in results
 
 
-def test_the_page_opens_with_the_claims_and_what_became_of_them(full):
-    opening = (full / "report.html").read_text().partition('<section id="summary"')[2].partition("</section>")[0]
+def section(out: Path, name: str) -> str:
+    return (out / "report.html").read_text().partition(f'<section id="{name}"')[2].partition("</section>")[0]
+
+
+def test_the_page_opens_with_verdicts_the_main_table_and_its_figure(full):
+    opening = section(full, "summary")
+    verdicts = pd.read_csv(full / "tables" / "claims.csv")
+    tiles = re.findall(r'<li class="tile (\w+)"><a href="#claims"><b>(\d+)</b>', opening)
+    # Of two seeds no claim can be tested.
+    assert tiles == [("holds", "0"), ("fails", "0"), ("undecided", "0"), ("untestable", str(len(verdicts)))]
+    places = [opening.index(part) for part in ('class="tiles"', "SimNPO forgets better than NPO", "<table", "data-figure=")]
+    assert places == sorted(places)
+    assert 'data-figure="forget_quality_model_utility"' in opening
+    assert 'href="cost.html"' in (full / "report.html").read_text().partition("<footer")[2]
+
+
+def test_a_study_of_another_kind_opens_with_its_first_question(tmp_path):
+    spec_of_whole, summary = whole(tmp_path / "whole", [0])
+    blocks = [each for each in spec_of_whole.study.blocks if each.benchmark == "markov"]
+    study = spec_of_whole.study.model_copy(update={"blocks": blocks})
+    (tmp_path / "out").mkdir()
+    write_report(spec_of_whole.model_copy(update={"study": study}), summary, tmp_path / "out")
+    opening = section(tmp_path / "out", "summary")
+    assert 'data-figure="markov"' in opening and "<table" in opening and "tiles" in opening
+    page = page_of(tmp_path / "out")
+    assert page.attributes("id").count("spec-markov") == 1
+
+
+def test_the_claims_have_their_verdicts(full):
+    opening = section(full, "claims")
     claims = pd.read_csv(full / "tables" / "claims.csv")
     assert "SimNPO forgets better than NPO" in set(claims["claim"])
     for row in claims.to_dict("records"):
@@ -239,7 +282,7 @@ def test_a_question_leads_with_its_claims_and_gives_its_numbers(full):
         if section:
             # Of relearning NPO alone has numbers here: there is nothing to compare.
             claims = [] if question.id == "relearning" else ['class="verdicts"']
-            places = [section.index(part) for part in (*claims, "<img", question.source, "download=")]
+            places = [section.index(part) for part in (*claims, "<img", "download=", question.source)]
             assert places == sorted(places)
             link = re.search(r'href="data:text/csv;base64,(.*?)"', section)
             assert base64.b64decode(link[1]) == (full / "tables" / f"{question.id}.csv").read_bytes()
@@ -251,7 +294,7 @@ def test_what_the_config_says_is_text(tmp_path):
     hostile = block(methods={"npo": {"default": {"training": {"note": HOSTILE}}, "b": {}}})
     write_report(spec(hostile, name=HOSTILE, description=HOSTILE, models={"tiny": {"x": HOSTILE}}), summary, tmp_path / "out")
     page = page_of(tmp_path / "out")
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.runs_its_own_scripts()
     assert page.text.count(HOSTILE) >= 4
 
 
@@ -308,29 +351,30 @@ def test_figures_without_numbers_say_so(tmp_path):
     out = written(tmp_path, numbers({"npo": {0: {"mmlu/acc": 0.5}}}))
     shown = {path.stem: path.stat().st_size for path in out.glob("figures/*.svg")}
     assert set(shown) == set(FIGURES)
-    (text,) = draw(quality_against_utility([])).texts
-    assert text.get_text()
+    assert "No model here has both" in (out / "figures" / "forget_quality_model_utility.svg").read_text()
 
 
 def drawn_quality(models):
-    """The axes of forget quality against model utility."""
-    figure = draw(quality_against_utility(main_tables(told(numbers(models)))))
-    (axes,) = [axes for part in figure.subfigs for line in part.subfigs for axes in line.axes]
-    return axes
+    """The panel of forget quality against model utility."""
+    (view,) = views(spec_of(quality_against_utility(main_tables(told(numbers(models))))))
+    return view
 
 
 def test_forget_quality_of_zero_is_drawn_at_the_end_of_the_axis():
-    axes = drawn_quality(PLAIN)
-    assert axes.get_ylim() == (QUALITY_TICKS[-1], 1.0)
-    assert axes.get_yticklabels()[0].get_text() == "1" and axes.get_yticklabels()[-1].get_text() == f"≤1e{MINUS}20"
-    forward, inverse = quality_scale(QUALITY_TICKS[-1])
-    assert forward(0.0) == forward(QUALITY_TICKS[-1]) == pytest.approx(-math.sqrt(20))
-    assert inverse(forward(0.3)) == pytest.approx(0.3)
+    view = drawn_quality(PLAIN)
+    axis = view["encoding"]["y"]["axis"]
+    assert labels(view, "y") == ["1", "0.5", "0.1", "0.01", "0.001", f"1e{MINUS}05", f"1e{MINUS}10", f"≤1e{MINUS}20"]
+    # The root of the decades: 0.1 is as far from 1 as 1e-4 is from 0.1.
+    assert dict(zip(QUALITY_TICKS, axis["values"], strict=True))[1e-20] == pytest.approx(-math.sqrt(20), abs=1e-3)
+    (ga,) = [mark for mark in drawn_as(view, "point") if mark["model"] == "GA" and mark["seed"] == "0"]
+    assert ga["y"] == axis["values"][-1] and ga["ty"] == "0"
+    low, high = view["encoding"]["y"]["scale"]["domain"]
+    assert low < axis["values"][-1] and high > axis["values"][0]
 
 
 def test_the_quality_axis_holds_every_seed():
     npo = {seed: {"model_utility": 0.5, "forget_quality": quality} for seed, quality in ((0, 0.04), (1, 2e-9))}
-    assert drawn_quality({"retrain": PLAIN["retrain"], "npo": npo}).get_ylim()[0] == 1e-10
+    assert labels(drawn_quality({"retrain": PLAIN["retrain"], "npo": npo}), "y")[-1] == f"1e{MINUS}10"
 
 
 def test_truth_ratios_have_a_panel_a_method(tmp_path):

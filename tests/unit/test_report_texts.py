@@ -18,7 +18,7 @@ HOSTILE = "<script>alert(1)</script><img src=https://example.org/x onerror=alert
 SUITES = {"tofu": {"kind": "tofu"}, "muse": {"kind": "muse"}, "hazards": {"kind": "lm-eval", "tasks": ["wmdp_bio", "mmlu"]}}
 PUBLISHED = {"news/forget/tiny": {"simnpo": {"privleak": 72.93}}, "bio/forget/tiny": {"simnpo": {"wmdp_bio/acc": 0.26}}}
 MODELS = {"npo": [NPO, NPO], "simnpo": [SIMNPO, SIMNPO]}
-SECTIONS = ["summary", "lm_eval", "examples", "muse", "requests", "wmdp", "study", "prompts", "artefacts", "glossary"]
+SECTIONS = ["summary", "claims", "lm_eval", "examples", "muse", "requests", "wmdp", "study", "prompts", "artefacts", "glossary"]
 
 
 def study():
@@ -75,7 +75,7 @@ def test_a_study_of_texts_has_its_sections_and_none_of_questions(full):
 
 
 def test_the_page_opens_with_what_came_out_of_texts(full):
-    opening = section(full, "summary")
+    opening = section(full, "claims")
     places = [opening.index(f'href="#{name}"') for name in ("muse", "requests", "wmdp")]
     assert places == sorted(places)
     assert "SimNPO keeps more KnowMem on the retain set than NPO" in opening
@@ -86,8 +86,8 @@ def test_texts_open_the_page_beside_a_benchmark_of_questions_and_change_nothing_
     found, blocks = study()
     mixed = written(tmp_path, found + numbers(PLAIN), *blocks, block())
     page, sections = page_of(mixed)
-    assert sections[:5] == ["summary", "results", "truth_ratio", "lm_eval", "examples"]
-    assert section(mixed, "summary").index("tofu / forget05 / tiny") < section(mixed, "summary").index("news / forget / tiny")
+    assert sections[:6] == ["summary", "claims", "results", "truth_ratio", "lm_eval", "examples"]
+    assert section(mixed, "claims").index("tofu / forget05 / tiny") < section(mixed, "claims").index("news / forget / tiny")
     assert page.attributes("aria-label").count("tofu / forget05 / tiny, mean ± sd over 2 seeds") == 2
     assert not re.search("news|bio", section(mixed, "results"))
 
@@ -144,7 +144,7 @@ def test_what_models_and_data_say_is_text(tmp_path):
     evil = [row | {"benchmark": HOSTILE} for row in rows(REFERENCES | MODELS)]
     out = written(tmp_path, found + evil, *blocks, named, data=hostile, answer=HOSTILE, question=HOSTILE, label=HOSTILE)
     page, _ = page_of(out)
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.runs_its_own_scripts()
     assert not [value for value in page.attributes("src") if not value.startswith("data:")]
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
     assert page.text.count(HOSTILE) > 20

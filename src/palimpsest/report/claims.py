@@ -89,6 +89,8 @@ class Verdict:
     found: Comparison
     but: str
     """Why it is undecided, with any numbers; "" if the numbers decide."""
+    left_out: int
+    """How many seeds have only one of both numbers."""
     note: str
     """A further remark on the numbers."""
     corrected: tuple[float, float] = (1.0, 1.0)
@@ -111,6 +113,7 @@ class Verdict:
         if self.but:
             return self.but
         agree = f"as claimed in {self.found.higher} of {counted(self.seeds, 'seed')}"
+        agree += f" that have both numbers; {counted(self.left_out, 'seed')} left out" if self.left_out else ""
         if self.seeds < FEWEST:
             return f"{agree}; {FEWEST} are needed" if self.seeds else "no seed has both numbers"
         low, high = self.found.interval
@@ -136,6 +139,11 @@ class Verdict:
         """The verdict as one word, for the style sheet."""
         return {HOLDS: "holds", FAILS: "fails"}.get(self.word, "undecided")
 
+    @property
+    def tile(self) -> str:
+        """The verdict as one word for the first screen, where too few seeds are no verdict."""
+        return "untestable" if self.seeds < FEWEST else self.key
+
 
 def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:
     """Test one claim by the numbers of one place; `decide` then corrects for the other claims."""
@@ -148,7 +156,8 @@ def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:
     both_fail = claim.metric == QUALITY and len(paired) and paired[["greater", "than"]].mean().max() <= SIGNIFICANCE
     note = "; both can be distinguished from Retrain" if both_fail else ""
     found = compare_pairs(greater.tolist(), than.tolist())
-    return Verdict(claim, pair.title, question, numbers, len(paired), found, pair.but, note)
+    left_out = len({*pair.greater.dropna().index, *pair.than.dropna().index}) - len(paired)
+    return Verdict(claim, pair.title, question, numbers, len(paired), found, pair.but, left_out, note)
 
 
 def decide(verdicts: Sequence[Verdict]) -> list[Verdict]:

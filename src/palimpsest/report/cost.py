@@ -57,7 +57,8 @@ def write_cost(spec: CostSpec, summary: Path, out: Path) -> None:
     jobs = measured_jobs(spec)
     costs = cost_table(jobs)
     costs.to_csv(out / CSV, index=False, lineterminator="\n")
-    write_page(out / PAGE, spec.study, costs, quality_by_time(jobs, _read_summary(summary)), out / CSV)
+    points = quality_by_time(jobs, _read_summary(summary))
+    write_page(out / PAGE, spec.study, costs, points, out / CSV, made_by(spec))
 
 
 def _read_summary(path: Path) -> pd.DataFrame:
@@ -73,6 +74,20 @@ def measured_jobs(spec: CostSpec) -> pd.DataFrame:
     rows = [job.model_dump() | _measures(Path(spec.folder, job.file)) for job in spec.jobs]
     frame = pd.DataFrame(rows, columns=[*MeasuredJob.model_fields, *(name for name, _ in MEASURES.values())])
     return frame.assign(gpu_h=frame["wall_s"] * frame["gpu"] / 3600)
+
+
+def made_by(spec: CostSpec) -> dict[str, list[str]]:
+    """Return when, by which commits and on which hardware the jobs ran, by head, each value once."""
+    told = [each for job in spec.jobs if (each := read_environment(Path(spec.folder, job.file)))]
+    days = sorted({str(each["started"])[:10] for each in told if each.get("started")})
+    machines = [f"{each['cpu']}, {each.get('cpus')} cores" for each in told if each.get("cpu")]
+    devices = [str(each["device"]) for each in told if each.get("device") not in (None, "", "cpu")]
+    found = {
+        "Commit": [str(each["commit"]) for each in told if each.get("commit")],
+        "Date": [" to ".join(dict.fromkeys((days[0], days[-1])))] if days else [],
+        "Hardware": [*machines, *devices],
+    }
+    return {head: list(dict.fromkeys(values)) for head, values in found.items() if values}
 
 
 def _measures(path: Path) -> dict[str, float]:

@@ -2,23 +2,27 @@
 
 import math
 from collections.abc import Callable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 import pandas as pd
 
-from palimpsest.report.figures import Axis, Grid, Panel, draw
+from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.names import model_label, standing_variant
-from palimpsest.report.page import data_uri, page_environment
-from palimpsest.report.style import STYLE
+from palimpsest.report.page import Shown, data_uri, page_environment
+from palimpsest.report.vega import spec_of
 
 NOT_MEASURED = "not measured"
 
 
-def write_page(path: Path, study: str, costs: pd.DataFrame, points: pd.DataFrame, csv: Path) -> None:
-    """Write the page: `costs` has a row a line of its tables, `points` one a mark of its figure; `csv` can be downloaded."""
+def write_page(
+    path: Path, study: str, costs: pd.DataFrame, points: pd.DataFrame, csv: Path, made: Mapping[str, list[str]]
+) -> None:
+    """Write the page: `costs` has a row a line of its tables, `points` one a mark of its figure; `csv` can be downloaded.
+
+    `made` has the commits, dates and hardware of the jobs.
+    """
+    uri = data_uri(csv.read_bytes(), "text/csv")
     context: dict[str, Any] = {
         "study": study,
         "heads": ["Jobs", *MEASURED],
@@ -27,18 +31,12 @@ def write_page(path: Path, study: str, costs: pd.DataFrame, points: pd.DataFrame
             for stage, rows in costs.groupby("stage", sort=False)
         ],
         "total": _total(costs),
-        "csv": data_uri(csv.read_bytes(), "text/csv"),
+        "made": made,
+        "csv": uri,
         "file": csv.name,
-        "figure": _svg(points) if len(points) else "",
+        "figure": Shown.of("cost", spec_of(time_against_quality(points)), uri) if len(points) else None,
     }
     path.write_text(page_environment().get_template("cost.html").render(context), encoding="utf-8")
-
-
-def _svg(points: pd.DataFrame) -> str:
-    buffer = BytesIO()
-    with matplotlib.style.context(["default", STYLE]):
-        draw(time_against_quality(points)).savefig(buffer, format="svg")
-    return data_uri(buffer.getvalue(), "image/svg+xml")
 
 
 def time_against_quality(points: pd.DataFrame) -> Grid:
@@ -50,7 +48,7 @@ def time_against_quality(points: pd.DataFrame) -> Grid:
         main = rows["variant"] == rows["method"].map(standing)
         data = rows.assign(x=rows["wall_s"], y=rows["forget_quality"], seed=0, main=main)
         panels.append(Panel("scatter", data, " / ".join(map(str, place)), x, y))
-    return Grid([("", panels)], wide=2, height=3.4)
+    return Grid([("", panels)], wide=2, height=265)
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -62,6 +60,7 @@ def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
         "place": " / ".join(part for part in (row["benchmark"], row["split"], row["model"]) if part),
         "cells": {"Jobs": f"{jobs} ({measured} measured)" if measured < jobs else str(jobs)}
         | {head: _written(row[key], write) for head, (key, write) in MEASURED.items()},
+        "values": {head: row[key] for head, (key, _) in MEASURED.items() if not math.isnan(row[key])},
     }
 
 

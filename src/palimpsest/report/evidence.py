@@ -10,8 +10,11 @@ import pandas as pd
 from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN
 from palimpsest.report.imported import Imported, are_imported, read_imported
 from palimpsest.report.names import REFERENCES, standing_variant
-from palimpsest.report.rows import clean_summary, finished, of_block, of_models
+from palimpsest.report.rows import KEY, clean_summary, finished, of_block, of_models
 from palimpsest.report.study import Block, Published, Study, starts_from
+
+# What identifies a model in the tables of the summary.
+MODEL = [*KEY, "seed", "method", "variant", "attack"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,10 @@ class Place:
         return pd.Series(dtype=float) if variant is None else self.by_seed(metric, method, variant)
 
     def points(self, metric: str, models: Iterable[tuple[str, str]]) -> pd.DataFrame:
-        """Return a metric of models as `method`, `variant`, `seed` and `value`."""
-        found = [
-            {"method": method, "variant": variant, "seed": seed, "value": value}
-            for method, variant in models
-            for seed, value in self.by_seed(metric, method, variant).items()
-        ]
-        return pd.DataFrame(found, columns=["method", "variant", "seed", "value"])
+        """Return a metric of models as `method`, `variant`, `seed`, `value` and `folder`."""
+        columns = ["method", "variant", "seed", "value", "folder"]
+        rows = [self.of_model(*model).sort_values("seed") for model in models]
+        return pd.concat([self.rows[:0], *rows]).query("metric == @metric")[columns].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,15 @@ class Evidence:
     def results(self) -> pd.DataFrame:
         """The tidy summary: `epoch` is missing for a finished model, a number along a trajectory or an attack.
 
-        Without what was imported, so that nothing counts it among the study's own models.
+        Without what was imported, so that nothing counts it among the study's own models; `folder` is where the artefact behind a
+        number lies, below the results.
         """
-        return self._summary[~are_imported(self._summary, self.study.blocks)]
+        own = self._summary[~are_imported(self._summary, self.study.blocks)]
+        artefacts = pd.read_csv(
+            self.summary / "artefacts.csv", keep_default_na=False, dtype=dict.fromkeys(MODEL, str) | {"seed": int}
+        )
+        folders = artefacts.drop_duplicates(MODEL).assign(folder=artefacts["manifest"].str.rsplit("/", n=1).str[0])
+        return own.merge(folders[[*MODEL, "folder"]], on=MODEL, how="left").fillna({"folder": ""})
 
     @cached_property
     def imported(self) -> list[Imported]:

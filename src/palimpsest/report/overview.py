@@ -6,7 +6,7 @@ import pandas as pd
 
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.report.facts import FLOOR
-from palimpsest.report.figures import Axis, Grid, Panel
+from palimpsest.report.figures import Axis, Grid, Look, Panel
 from palimpsest.report.names import REFERENCES, method_name, model_order
 from palimpsest.report.rows import log10, main_models
 from palimpsest.report.style import GOOD
@@ -17,16 +17,16 @@ from palimpsest.report.words import QUALITY, UTILITY, format_quality
 def quality_against_utility(tables: Sequence[Table]) -> Grid:
     """Return forget quality against model utility: a point a seed, a large one for the mean; a panel a table."""
     panels = [panel for table in tables if len((panel := _quality_panel(table)).data)]
-    labels = {"Retrain against Retrain": {"facecolor": GOOD}} if any(panel.good for panel in panels) else {}
+    labels = {"Retrain against Retrain": Look(GOOD, area=True)} if any(panel.good for panel in panels) else {}
     empty = "No model here has both a forget quality and a model utility."
-    return Grid([("", panels)] if panels else [], wide=2, height=3.9, labels=labels, empty=empty)
+    return Grid([("", panels)] if panels else [], wide=2, height=310, labels=labels, empty=empty)
 
 
 def _quality_panel(table: Table) -> Panel:
     floor = table.value(RETRAIN, FLOOR)
     key = ["method", "variant", "seed"]
     utility, quality = (points_of(table, metric, table.rows) for metric in (UTILITY, QUALITY))
-    data = utility[[*key, "main", "x"]].merge(quality[[*key, "x"]].rename(columns={"x": "y"}), on=key)
+    data = utility[[*key, "main", "x", "folder"]].merge(quality[[*key, "x"]].rename(columns={"x": "y"}), on=key)
     x, y = Axis("Model utility →", zero=True), Axis("Forget quality →", "quality")
     return Panel("scatter", data, table.title, x, y, good=None if floor is None else (floor, 1.0))
 
@@ -35,7 +35,7 @@ def truth_ratio_distributions(tables: Sequence[Table], truth_ratios: pd.DataFram
     """Return the distributions of the forget set's truth ratios: a panel a method, Retrain's behind each."""
     ratios = truth_ratios[(truth_ratios["set"] == "forget") & truth_ratios["truth_ratio"].notna()]
     rows = [(table.title, panels) for table in tables if (panels := list(_distributions(table, ratios)))]
-    return Grid(rows, height=2.0, empty="There are no truth ratios of unlearned models on the forget set here.")
+    return Grid(rows, height=130, empty="There are no truth ratios of unlearned models on the forget set here.")
 
 
 def _distributions(table: Table, ratios: pd.DataFrame) -> Iterator[Panel]:

@@ -1,14 +1,14 @@
 """The report page: a template a section, and the tables and figures that the sections show."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import matplotlib.style
 import pandas as pd
 
 from palimpsest.names import RETRAIN
@@ -16,18 +16,18 @@ from palimpsest.report.claims import RULE, Claim, Verdict, decide
 from palimpsest.report.evidence import Evidence
 from palimpsest.report.examples import example_blocks
 from palimpsest.report.facts import FLOOR, facts, selections_made
-from palimpsest.report.figures import draw
 from palimpsest.report.names import method_name, model_label, model_order
 from palimpsest.report.overview import quality_against_utility, truth_ratio_distributions
-from palimpsest.report.page import data_uri, flatten, page_environment
+from palimpsest.report.page import Shown, data_uri, flatten, page_environment
 from palimpsest.report.question import Answer, Question
 from palimpsest.report.questions import all_questions
 from palimpsest.report.remarks import GAPS, Told, remarks_on
 from palimpsest.report.samples import PAGE as SAMPLES
 from palimpsest.report.samples import write_samples
 from palimpsest.report.study import Block, ReportSpec, Study, Values
-from palimpsest.report.style import STYLE, save
-from palimpsest.report.tables import Table, attacked_tables, lm_eval_tables, main_tables, wide_numbers
+from palimpsest.report.style import save
+from palimpsest.report.tables import Table, attacked_tables, lm_eval_tables, main_tables, shortened, wide_numbers
+from palimpsest.report.vega import spec_of
 from palimpsest.report.words import format_quality, joined, under_titles
 from palimpsest.scores.remarks import DIVERGED
 
@@ -35,10 +35,28 @@ FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
 RESULTS, ASKED, METHODS = "Results", "Questions of the paper", "Data and methods"
 CLAIMS = ("benchmark", "claim", "source", "paper", "ours", "seeds", "verdict", "why", "question")
 LM_EVAL = "Scores of lm-eval. No best is marked: of harmful knowledge, less is better."
+QUALITY_FIGURE = "forget_quality_model_utility"
+QUALITY_ALT = "Scatter plot of forget quality against model utility; the numbers are in the table."
+QUALITY_CAPTION = "Forget quality against model utility: up and to the right is better; Retrain is what to reach."
+# The tiles of the first screen, by the key of a verdict.
+TILES = {"holds": "hold", "fails": "do not hold", "undecided": "tested, undecided", "untestable": "not testable at this size"}
+KEY_VERDICTS = 3
 ATTACKED = (
     "Each model that an attack gave, below the model before it. Retrain is the control: it never knew the forget set, so what an "
     "attack changes in it is no recovery."
 )
+
+
+class Front(NamedTuple):
+    """What the first screen shows of the results: the table and the figure of a section, and how many more tables it has."""
+
+    section: str
+    figure: Shown
+    alt: str
+    caption: str
+    table: Table | None
+    more: int
+    text: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,8 @@ class Report:
     spec: ReportSpec
     evidence: Evidence
     out: Path
+    drawn: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The specs of its figures, by the names of their files."""
 
     @property
     def study(self) -> Study:
@@ -125,9 +145,36 @@ class Report:
         path = self.evidence.summary / "remarks.csv" if name == "remarks" else self.out / TABLES / f"{name}.csv"
         return data_uri(path.read_bytes(), "text/csv")
 
-    def figure(self, name: str) -> str:
-        """Return a figure as a data URI."""
-        return data_uri((self.out / FIGURES / f"{name}.svg").read_bytes(), "image/svg+xml")
+    def figure(self, name: str) -> Shown:
+        """Return a figure with the table of its numbers, where it has one."""
+        svg = (self.out / FIGURES / f"{name}.svg").read_text(encoding="utf-8")
+        table = {QUALITY_FIGURE: "table1"}.get(name, name)
+        has_numbers = (self.out / TABLES / f"{table}.csv").exists()
+        return Shown(name, self.drawn[name], svg, self.csv(table) if has_numbers else "")
+
+    @property
+    def tiles(self) -> list[tuple[str, str, int]]:
+        """How many verdicts there are of each kind: its name in the style sheet, what it says, the number."""
+        counts = Counter(found.tile for found in self.verdicts)
+        return [(key, text, counts[key]) for key, text in TILES.items()]
+
+    @property
+    def key_verdicts(self) -> list[Verdict]:
+        """The verdicts of the first screen: those of the first claims, and decided ones before others."""
+        return sorted(self.verdicts, key=lambda found: found.tile not in ("holds", "fails"))[:KEY_VERDICTS]
+
+    @cached_property
+    def front(self) -> Front | None:
+        """The main table and its figure, or else those of the first question; None without either."""
+        if main := self.tables["table1"]:
+            figure = self.figure(QUALITY_FIGURE)
+            return Front("results", figure, QUALITY_ALT, QUALITY_CAPTION, shortened(main[0]), len(main) - 1)
+        for question, answer in self.answers:
+            table = shortened(answer.tables[0]) if answer.tables else None
+            text = answer.table if table is None and answer.table.size else None
+            figure, more = self.figure(question.id), len(answer.tables[1:])
+            return Front(question.id, figure, question.alt, question.title, table, more, text)
+        return None
 
 
 def _gaps(told: list[Told]) -> str:
@@ -158,16 +205,16 @@ def write_report(spec: ReportSpec, summary: Path, out: Path) -> None:
     frames = {name: wide_numbers(tables) for name, tables in report.tables.items()}
     frames["claims"] = pd.DataFrame(map(_claim_row, report.verdicts), columns=list(CLAIMS))
     grids = {
-        "forget_quality_model_utility": quality_against_utility(main),
+        QUALITY_FIGURE: quality_against_utility(main),
         "truth_ratio": truth_ratio_distributions(main, report.evidence.truth_ratios),
     }
     for question, answer in report.answers:
         frames[question.id], grids[question.id] = answer.numbers, answer.figure
     for name, frame in frames.items():
         frame.to_csv(out / TABLES / f"{name}.csv", index=False, lineterminator="\n")
-    with matplotlib.style.context(["default", STYLE]):
-        for name, grid in grids.items():
-            save(draw(grid), out / FIGURES / name)
+    for name, grid in grids.items():
+        report.drawn[name] = spec_of(grid)
+        save(report.drawn[name], out / FIGURES / name)
     (out / PAGE).write_text(render_page(report), encoding="utf-8")
     write_samples(spec.study, report.evidence.samples, out / SAMPLES)
 
@@ -189,12 +236,16 @@ def render_page(report: Report) -> str:
         for section in sections
     }
     contents = [(group, list(members)) for group, members in groupby(sections, key=attrgetter("group"))]
-    return environment.get_template("page.html").render(study=report.study, sections=sections, bodies=bodies, contents=contents)
+    return environment.get_template("page.html").render(
+        study=report.study, sections=sections, bodies=bodies, contents=contents, figures=True
+    )
 
 
 def sections_of(report: Report) -> Iterator[Section]:
     """Yield the sections that the study has something for, in the order of the page."""
-    yield Section("summary", RESULTS, "The paper's claims", "Claims")
+    yield Section("summary", RESULTS, "At a glance")
+    if report.verdicts or report.untested:
+        yield Section("claims", RESULTS, "The paper's claims", "Claims")
     if main := report.tables["table1"]:
         sentences = under_titles([(table.title, text) for table in main for text in facts(table)])
         floors = {table.title: format_quality(floor) for table in main if (floor := table.value(RETRAIN, FLOOR)) is not None}

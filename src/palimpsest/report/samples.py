@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -151,7 +150,6 @@ def write_samples(study: Study, samples: pd.DataFrame, path: Path) -> None:
     places, silent = places_of(study, samples.fillna({"variant": "", "attack": "", "generation": ""}))
     packed, left = pack(places)
     environment = page_environment()
-    script = environment.get_template("samples.js").render()
     context = {
         "study": study,
         "packed": packed if places else "",
@@ -159,9 +157,9 @@ def write_samples(study: Study, samples: pd.DataFrame, path: Path) -> None:
         "silent": silent,
         "imported": [f"{label} ({block.title()})" for block in study.blocks for label in block.external.values()],
         "rule": COMPARED,
-        "script": script,
-        "sha256": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
+    if places:
+        context["own_script"] = environment.get_template("samples.js").render()
     path.write_text(environment.get_template(PAGE).render(context), encoding="utf-8")
 
 

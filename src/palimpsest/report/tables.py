@@ -21,10 +21,12 @@ from palimpsest.report.pages import declared_metrics
 from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.rows import finished, main_models, of_block
 from palimpsest.report.study import Block
-from palimpsest.report.words import spread_of
+from palimpsest.report.words import SCORES, spread_of
 
 # What lm-eval gives beside a score.
 UNSCORED = "_stderr"
+# So many columns of a table stand on the first screen.
+FRONT_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Row:
     variant: str
     cells: dict[str, Cell]
     attack: str = ""
+    folders: Mapping[int, str] = field(default_factory=dict)
+    """Where the artefact of each seed lies, below the results."""
 
     @property
     def label(self) -> str:
@@ -188,6 +192,13 @@ class Table:
         return " ".join(texts)
 
 
+def shortened(table: Table) -> Table:
+    """Return a table for a first look: the models that represent their methods, and the columns that say most."""
+    ranked = sorted(table.columns, key=lambda column: (column.key not in SCORES, column.best is None))
+    shown = {column.key for column in ranked[:FRONT_COLUMNS]}
+    return replace(table, columns=[column for column in table.columns if column.key in shown], rows=[*table.standing.values()])
+
+
 def columns_of(metrics: Iterable[Metric]) -> list[Column]:
     """Return the columns that metrics declare."""
     return [Column(metric.name, metric.group, metric.label, metric.best) for metric in metrics if metric.label]
@@ -263,16 +274,17 @@ def attacked_tables(evidence: Evidence) -> list[Table]:
 def points_of(table: Table, key: str, rows: Iterable[Row] | None = None) -> pd.DataFrame:
     """Return a column by seed of these rows, or of those that represent their methods.
 
-    The columns are `method`, `variant`, `main` (whether it represents its method), `seed`, `x`, `low` and `high`.
+    The columns are `method`, `variant`, `main` (whether it represents its method), `seed`, `x`, `low`, `high` and `folder`.
     """
     found = [
         {"method": row.method, "variant": row.variant, "main": table.stands(row), "seed": seed, "x": value}
+        | {"folder": row.folders.get(seed, "")}
         | dict(zip(("low", "high"), cell.ends, strict=True))
         for row in (table.standing.values() if rows is None else rows)
         if (cell := row.cells.get(key))
         for seed, value in cell.values.items()
     ]
-    return pd.DataFrame(found, columns=["method", "variant", "main", "seed", "x", "low", "high"])
+    return pd.DataFrame(found, columns=["method", "variant", "main", "seed", "x", "low", "high", "folder"])
 
 
 def numbers_of(table: Table) -> pd.DataFrame:
@@ -326,7 +338,8 @@ def make_table(block: Block, suite: str, frame: pd.DataFrame, columns: Iterable[
             key: Cell(by_seed, tuple(values.get(_draws_key(key), {}).values()), _interval(values, key))
             for key, by_seed in values.items()
         }
-        rows.append(Row(str(method), str(variant), cells, "" if attack else str(of_attack)))
+        folders = dict(zip(of_model["seed"], of_model["folder"], strict=True))
+        rows.append(Row(str(method), str(variant), cells, "" if attack else str(of_attack), folders))
     rows.sort(key=lambda row: (model_order(row.method, row.variant), row.attack))
     return Table(block, suite, [column for column in columns if any(column.key in row.cells for row in rows)], rows, attack)
 

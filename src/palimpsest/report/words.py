@@ -1,6 +1,7 @@
 """How numbers are written in tables, figures and sentences."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -24,6 +25,12 @@ MINUS = "\N{MINUS SIGN}"
 def typeset(number: str) -> str:
     """Return a written number with a true minus sign, at which no line breaks."""
     return number.replace("-", MINUS)
+
+
+def unbroken(text: str) -> str:
+    """Return a text in which no line breaks within a number with its sign, sd or unit, or within an equation."""
+    joints = rf"(?<=[\d)]) (?=%|±)|(?<=±) (?=[\d+{MINUS}])|(?<=[=<>≤≥∝]) (?=[\d+{MINUS}|])|(?<=\w) (?=[=≤≥] )"
+    return re.sub(joints, "\N{NO-BREAK SPACE}", text)
 
 
 def format_quality(value: float) -> str:

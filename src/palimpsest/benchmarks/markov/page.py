@@ -18,7 +18,7 @@ from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, method_name, model_label, model_order, standing_variant
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import along_trajectories, finished, of_models
-from palimpsest.report.style import DASHED, INK
+from palimpsest.report.style import DASHED, INK, SOLID
 from palimpsest.report.words import counted, joined, with_sd
 
 # How far a model is from the truth on each chain.
@@ -33,7 +33,7 @@ EQUAL, AT_EQUAL, GAP = "equal_retain", ("forget1_at_equal", "forget2_at_equal"),
 CLAIMED = (AT_LEVEL[FORGET2], GAP)
 # How the two forget chains differ in the paper's two experiments.
 SPLITS = {"lengths": "the sequences of Forget2 are shorter", "memorisation": "the original has never seen Forget2"}
-LINES: Mapping[str, Look] = {"Forget1": {"color": INK}, "Forget2": {"color": INK, "linestyle": DASHED}}
+LINES: Mapping[str, Look] = {"Forget1": Look(INK, dash=SOLID), "Forget2": Look(INK, dash=DASHED)}
 Model = tuple[str, str]
 # A seed and a draw of it.
 Trial = tuple[int, int]
@@ -240,7 +240,7 @@ QUESTIONS = (
             Claim(DEARER, "Fig. 5, App. H", "distance", measure=_measured("lengths", AT_LEVEL[FORGET2])),
             Claim(UNEVEN, "Fig. 5, App. H", "distance", measure=_measured("memorisation", GAP)),
         ),
-        partial(Grid, wide=2, height=3.9, labels=LINES),
+        partial(Grid, wide=2, height=310, labels=LINES),
         _legend,
     ),
 )

@@ -115,6 +115,6 @@ QUESTIONS = (
             Claim(LARGER, "App. I.4, Fig. A5", KEPT, measure=_keeps("scale")),
             Claim(LASTS, "App. I.4, Fig. A5", KEPT, measure=_keeps("request")),
         ),
-        partial(Grid, height=2.4),
+        partial(Grid, height=170),
     ),
 )

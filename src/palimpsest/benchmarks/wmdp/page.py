@@ -37,7 +37,7 @@ class Hazards(Found):
         """Yield forgotten against kept, a mark a model, beside chance."""
         kept, forgotten = points_of(self.table, KEPT), points_of(self.table, FORGOTTEN)
         bounds = kept.rename(columns={"low": "x_low", "high": "x_high"})
-        data = bounds.merge(forgotten.rename(columns={"x": "y"}), on=["method", "variant", "main", "seed"])
+        data = bounds.merge(forgotten.rename(columns={"x": "y"}), on=["method", "variant", "main", "seed", "folder"])
         x, y = Axis(f"Accuracy, {self.utility}"), Axis(f"{WRONG}, {self.forget}")
         yield Panel("scatter", data, x=x, y=y, levels={GUESSING: CHANCE})
 
@@ -116,7 +116,7 @@ QUESTIONS = (
             Claim(MORE_UTILITY, "Table A4", KEPT, SIMNPO, NPO, (0.48, 0.44), by_column(KEPT), _hardly),
             Claim(MORE_FORGOTTEN, "Table A4", FORGOTTEN, SIMNPO, RMU, (0.74, 0.68), by_column(FORGOTTEN)),
         ),
-        partial(Grid, wide=2, height=3.4),
+        partial(Grid, wide=2, height=265),
         note=f"Bold: the best mean among the unlearned models. Of {WRONG} none is marked: more is better up to chance, "
         f"{CHANCE:g}, and no gain beyond.",
         short="WMDP",

@@ -193,6 +193,6 @@ QUESTIONS = (
             Claim("SimNPO forgets better than GradDiff", "Table 1", QUALITY, SIMNPO, GRADDIFF, (0.99, 0.0)),
             Claim("SimNPO forgets best at gamma 0", "App. D, Fig. A2", measure=_at_zero),
         ),
-        partial(Grid, wide=2, height=2.4),
+        partial(Grid, wide=2, height=170),
     ),
 )

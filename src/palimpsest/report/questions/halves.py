@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
@@ -15,13 +15,12 @@ from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, compared, method_name
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import KEY, log10, of_block, of_models
-from palimpsest.report.style import SOFT
 from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, signed, with_sd
 
 SHIFT = "shift"
 MEASURES = [QUALITY, "log_truth_ratio", SHIFT]
 NUMBERS = [*KEY, "seed", "method", "variant", "suite", "half", *MEASURES]
-DOT: Look = {"linestyle": "", "marker": "o", "color": SOFT, "markersize": 7}
+DOT = Look(shape="circle", size=9)
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ class Halving:
     @property
     def grid(self) -> partial[Grid]:
         """The figure, whose legend tells the halves apart."""
-        looks = (DOT, DOT | {"markerfacecolor": "white"})
+        looks = (DOT, replace(DOT, hollow=True))
         return partial(
-            Grid, wide=3, height=2.7, labels={f"{name} half": look for name, look in zip(self.names, looks, strict=True)}
+            Grid, wide=3, height=200, labels={f"{name} half": look for name, look in zip(self.names, looks, strict=True)}
         )
 
 

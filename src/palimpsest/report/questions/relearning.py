@@ -149,7 +149,7 @@ QUESTIONS = (
             Claim("SimNPO is more robust to relearning than NPO", "Fig. 6", measure=_robust),
             Claim(LARGER, "Fig. 6", "lead", measure=_harder),
         ),
-        partial(Grid, wide=2, height=2.6),
+        partial(Grid, wide=2, height=190),
         note="An sd goes over the seeds and over the random draws of an attack.",
     ),
 )

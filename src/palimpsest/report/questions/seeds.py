@@ -57,7 +57,7 @@ class Scored(Found):
                 row[f"{title}, 95 % interval"] = f"{low} to {high}" if len(of) >= FEWEST else ""
             # A mean of p-values is ruled by the largest.
             logs = log10(own.loc[own["metric"] == QUALITY, "value"])
-            row["Forget quality, mean log10"] = typeset(f"{mean(logs.tolist()):.1f}")
+            row["Forget quality, mean log10"] = typeset(f"{mean(logs.tolist()):z.1f}")
             yield row | {name: with_sd(self.place.by_seed(key, *model), write="{:.3f}".format) for key, name in DISTANCES.items()}
 
     def facts(self) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
@@ -14,19 +14,19 @@ from palimpsest.report.names import method_name, model_order
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import of_block
 from palimpsest.report.study import Block, Values
-from palimpsest.report.style import DASHED, INK, SOFT
+from palimpsest.report.style import DASHED, INK
 from palimpsest.report.words import MINUS, QUALITY, counted, format_score, is_number, joined
 from palimpsest.selection.rule import DISTANCES, NAMES
 from palimpsest.selection.settings import Judged, SelectionRule
 
 # What columns and axes are called.
 HEADS = {score: f"{name[:1].upper()}{name[1:]}" for score, name in NAMES.items()}
-DOT: Look = {"linestyle": "", "marker": "o", "color": SOFT, "markersize": 5}
+DOT = Look(shape="circle", size=7)
 LABELS: Mapping[str, Look] = {
     "eligible": DOT,
-    "not eligible": DOT | {"markerfacecolor": "white"},
-    "selected": {"linestyle": "", "marker": "o", "color": "none", "markeredgecolor": INK, "markersize": 10},
-    "least to be eligible": {"color": SOFT, "linewidth": 0.9, "linestyle": DASHED},
+    "not eligible": replace(DOT, hollow=True),
+    "selected": Look(INK, "circle", 13, hollow=True),
+    "least to be eligible": Look(dash=DASHED),
 }
 
 

@@ -122,6 +122,6 @@ QUESTIONS = (
             Claim("NPO unlearns long answers faster", "App. G", EXPONENT, measure=_long_is_faster, write=signed),
             Claim("The length matters less to SimNPO's speed", "App. G", EXPONENT, measure=_matters_less, write=signed),
         ),
-        partial(Grid, wide=3, height=2.6),
+        partial(Grid, wide=3, height=190),
     ),
 )

@@ -150,6 +150,6 @@ QUESTIONS = (
             Claim(f"{FASTER} SimNPO", "App. G, Fig. A4", KL_FORGET, measure=_ga_is_faster(SIMNPO)),
             Claim("GA loses most of its utility", "Table 1", UTILITY, measure=_collapses),
         ),
-        partial(Grid, height=2.6),
+        partial(Grid, height=190),
     ),
 )

@@ -175,6 +175,6 @@ QUESTIONS = (
             Claim("SimNPO favours short answers early", "Figs. 3b and 4", "share", measure=_favours_early),
             Claim("SimNPO's weights become uniform later", "Fig. 4", "share", measure=_evens_out),
         ),
-        partial(Grid, wide=5, height=2.0),
+        partial(Grid, wide=5, height=130),
     ),
 )
