@@ -34,7 +34,7 @@ PARSED = {
     "palimpsest.study": lambda: importlib.import_module("palimpsest.study.__main__").main(),
     "palimpsest.study.publish": lambda: sys.exit(importlib.import_module("palimpsest.study.publish").main()),
     "palimpsest.report.cost": lambda: importlib.import_module("palimpsest.report.cost").main(),
-    "palimpsest.stages": lambda: importlib.import_module("palimpsest.contract.job")._parse("scores"),
+    "palimpsest.stages": lambda: importlib.import_module("palimpsest.contract.command").parse_stage("scores"),
     **{
         f"scripts/{name}": lambda name=name: runpy.run_path(str(ROOT / "scripts" / f"{name}.py"), run_name="__main__")
         for name in ("audit_dependencies", "benchmark", "gpu_check", "images", "lock_environments", "plan", "scale")
@@ -88,7 +88,7 @@ def test_every_script_and_module_with_a_command_line_is_swept() -> None:
         "palimpsest.study.publish",
         "palimpsest.launch",
         "palimpsest.report.cost",
-        "palimpsest.contract.job",
+        "palimpsest.contract.command",
     }
 
 
@@ -449,7 +449,12 @@ def test_every_variable_of_ours_is_known() -> None:
             if file.suffix in (".py", ".smk", ".yaml", ".sh") or file.name in ("apptainer", "Snakefile"):
                 named |= set(re.findall(r"\bPALIMPSEST_[A-Z_]+\b", file.read_text(encoding="utf-8")))
     made_up = {"PALIMPSEST_CHECKPOINT_SECOND", "PALIMPSEST_GPU", "PALIMPSEST_X", "PALIMPSEST_"}
-    sensible = {"PALIMPSEST_CHECKPOINT_SECONDS": "1", "PALIMPSEST_GPUS": "0", "PALIMPSEST_SCRATCH": "here"}
+    sensible = {
+        "PALIMPSEST_CHECKPOINT_SECONDS": "1",
+        "PALIMPSEST_GPUS": "0",
+        "PALIMPSEST_SCRATCH": "here",
+        "PALIMPSEST_STORE": "here",
+    }
     assert sensible.keys() < named
     environment.check({name: sensible.get(name, "") for name in named - made_up})
 

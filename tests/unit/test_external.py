@@ -22,6 +22,7 @@ from palimpsest.benchmarks.tofu.undefined import COPY
 from palimpsest.cli import main
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
+from palimpsest.provenance.manifest import content_of, read_manifest
 from palimpsest.report.report import write_report
 from palimpsest.stages import external, summarise
 from palimpsest.study.description import resolve_config
@@ -90,7 +91,7 @@ def test_an_official_log_reaches_the_summary_with_the_official_numbers(
     assert "normalized_gt_loss" in said["log"]["unread"]
     (row,) = pd.read_csv(summary / "artefacts.csv", dtype=str).query("method == 'theirs'").to_dict("records")
     assert row["manifest"] == "tofu/tiny/forget05/external/theirs/manifest.json"
-    assert row["sha256"] == sha256_file(folder / "manifest.json")
+    assert row["sha256"] == content_of(read_manifest(folder / "manifest.json"))
 
 
 def test_without_a_retrain_of_its_own_the_study_s_judges(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:

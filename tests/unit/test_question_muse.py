@@ -168,13 +168,13 @@ def test_no_answer_without_the_first_forget_set(tmp_path):
     assert answer(evidence(tmp_path / "scale", rows(REFERENCES, split="scale2"), texts(split="scale2"), data=DATA)) is None
 
 
-def test_no_other_question_is_answered_from_texts(tmp_path):
+def test_texts_answer_their_own_question_and_that_of_attacks(tmp_path):
     place = {"benchmark": "news", "split": "forget"}
     found = rows(both([NPO, NPO], [SIMNPO, SIMNPO])) + [row | place | {"suite": "muse"} for row in watched(WATCHED)]
     found += [row | place | {"attack": "relearn", "epoch": 1} for row in rows({"npo": [NPO, NPO]})]
     weights = [row | place for row in weighed("npo") + weighed("simnpo")]
     of = evidence(tmp_path, found, texts(), data=DATA, weights=weights)
-    assert {each.id for each in all_questions() if each.answer(of)} == {"muse"}
+    assert {each.id for each in all_questions() if each.answer(of)} == {"muse", "relearning"}
 
 
 def test_texts_beside_a_benchmark_of_questions_change_no_answer_of_its_own(tmp_path):

@@ -26,7 +26,7 @@ from run_example import (
 from scipy.stats import ks_2samp
 
 from palimpsest.names import ModelId
-from palimpsest.provenance.canonical import sha256_file
+from palimpsest.provenance.manifest import content_of, read_manifest
 from palimpsest.report.summary import SELECTION_COLUMNS
 from palimpsest.scores.columns import (
     ARTEFACT_COLUMNS,
@@ -262,7 +262,7 @@ def test_each_artefact_is_named_from_the_results_root(study: Results, monkeypatc
     # Of seed 0 four evaluations and two trajectories, of seed 1 the attacks between them too.
     assert artefacts["attack"].tolist() == [""] * 10 + ["random", "shortest"] + [""] * 2
     for path, digest in zip(artefacts["manifest"], artefacts["sha256"], strict=True):
-        assert sha256_file(study.root / path) == digest
+        assert content_of(read_manifest(study.root / path)) == digest
 
 
 def test_the_command_line_of_summarise_does_not_grow_with_what_a_run_evaluates() -> None:
