@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
 from palimpsest.audit.commands import add_audit
@@ -12,6 +11,7 @@ from palimpsest.errors import UserError
 from palimpsest.evaluating import add_evaluate
 from palimpsest.output import unread_output
 from palimpsest.study.commands import add_looks
+from palimpsest.study.places import BASE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def _add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
 def _add_pin(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Write the commit of each model and data set on the Hub into configs, in place of a branch, a tag or no revision."
     pin = commands.add_parser("pin", help="write the commits of Hub repositories into configs", description=text)
-    pin.add_argument("configs", nargs="*", metavar="CONFIG", type=filled_path, default=[Path("config.yaml")])
+    pin.add_argument("configs", nargs="*", metavar="CONFIG", type=filled_path, default=[BASE])
     pin.set_defaults(run=_pin, prog=pin.prog)
 
 
@@ -55,9 +55,7 @@ def _pin(args: argparse.Namespace) -> int:
 def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Print the GPU requirements of a study before it runs: jobs, GPU-hours (an estimate) and memory by stage."
     plan = commands.add_parser("plan", help="jobs, GPU-hours and memory of a study", description=text)
-    plan.add_argument(
-        "--configfile", nargs="+", default=[], type=filled_path, help="files merged over config.yaml, as in Snakemake"
-    )
+    plan.add_argument("--configfile", nargs="+", default=[BASE], type=filled_path, help=f"the study (default: {BASE})")
     plan.add_argument("--gpus", type=whole(1), default=8, help="GPUs that run the study (default 8)")
     plan.add_argument(
         "--gpu-memory",
@@ -76,11 +74,11 @@ def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _plan(args: argparse.Namespace) -> int:
     from palimpsest.planning import Assumptions, Plan, format_plan
-    from palimpsest.study.files import over_base, read_configs
+    from palimpsest.study.files import read_configs
     from palimpsest.study.study import Study
 
     named = {name: getattr(args, name) for name in ("teraflops", "utilisation", "generated")}
     given = {name: value for name, value in named.items() if value is not None}
-    study = Study(read_configs(over_base(args.configfile)))
+    study = Study(read_configs(args.configfile))
     print(format_plan(Plan(study, parameters=args.parameters, assumed=Assumptions(**given)), args.gpus, args.gpu_memory))
     return 0

@@ -73,7 +73,7 @@ def test_a_study_runs_to_its_report(checkout: Checkout, tmp_path: Path, monkeypa
         models[repository] = (f"{number:040x}", tmp_path / repository)
     (tmp_path / "tofu").mkdir()
     files = {repository: (commit, write_files(tmp_path / "tofu", make_files())) for repository, commit in TOFU.items()}
-    configs = ("config.yaml", str(path.relative_to(checkout.path)), "smaller.yaml")
+    configs = (str(path.relative_to(checkout.path)), "smaller.yaml")
     with serving(Hub(files, models=models)) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))

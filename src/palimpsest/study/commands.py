@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palimpsest.arguments import filled, filled_path
 from palimpsest.errors import UserError
+from palimpsest.study.places import BASE, STUDIES
 
 if TYPE_CHECKING:
     from palimpsest.arguments import Parser
     from palimpsest.study.study import Study
 
 KINDS = ("methods", "metrics", "attacks", "benchmarks", "studies")
-STUDIES = Path("config", "studies")
 
 
 def add_looks(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -31,7 +30,7 @@ def add_looks(commands: argparse._SubParsersAction[Parser]) -> None:
     text = "Check a config without running it; an error names file and line."
     checked = commands.add_parser("validate", help="check a config", description=text)
     for parser, run in ((shown, _show), (checked, _validate)):
-        parser.add_argument("--configfile", nargs="+", default=[], type=filled_path, help="files merged over config.yaml")
+        parser.add_argument("--configfile", nargs="+", default=[BASE], type=filled_path, help=f"the study (default: {BASE})")
         parser.set_defaults(run=run, prog=parser.prog)
 
 
@@ -107,12 +106,11 @@ def _validate(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> tuple[Study, dict[tuple[str | int, ...], str]]:
     """Return the study of a config and the places of its keys; raises UserError with file and line."""
-    from palimpsest.study.files import over_base, read_configs
+    from palimpsest.study.files import list_files, read_configs
     from palimpsest.study.origins import find_places, locate
     from palimpsest.study.study import Study
 
-    paths = over_base(args.configfile)
-    config, places = read_configs(paths), find_places(paths)
+    config, places = read_configs(args.configfile), find_places(list_files(args.configfile))
     try:
         return Study(config), places
     except UserError as error:
