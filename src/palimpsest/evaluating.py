@@ -14,6 +14,7 @@ import yaml
 
 from palimpsest.arguments import filled, filled_path, whole
 from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.helps import with_examples
 
 if TYPE_CHECKING:
     from palimpsest.arguments import Parser
@@ -26,7 +27,11 @@ FULL, MODEL, RETRAINED = "full", "given", "given-retrain"
 def add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to `palimpsest`."""
     text = "Evaluate a finished model on a benchmark, compare it with a Retrain, and print its scores."
-    evaluate = commands.add_parser("evaluate", help="judge a finished model", description=text)
+    examples = with_examples(
+        "evaluate runs/my-model --benchmark tofu --split forget10 --data data/tofu --retrain runs/my-retrain",
+        "evaluate runs/my-adapter --over runs/my-original --benchmark tofu --split forget10 --gpu 1",
+    )
+    evaluate = commands.add_parser("evaluate", help="judge a finished model", description=text, **examples)
     evaluate.add_argument("checkpoint", type=filled, metavar="MODEL", help="a folder, or NAME@COMMIT of the Hub")
     evaluate.add_argument("--over", type=filled, metavar="MODEL", help="the model that changes, if MODEL is a LoRA adapter")
     evaluate.add_argument("--benchmark", required=True, type=filled, help="a benchmark of the config, or a kind of benchmark")

@@ -58,7 +58,7 @@ are reported in one line before any job starts, and Snakemake exits with code 2.
   model, tokenizer and data set of a config whose revision is a branch, a tag, null or missing, and writes it into the file.
 - **Commands.** `palimpsest validate --configfile FILE` checks a config and names file and line of an error; `palimpsest show
   tofu/forget10/tiny/simnpo` prints the resolved settings of a variant and the line that each comes from; `palimpsest list` names
-  methods, metrics, attacks, benchmarks and shipped studies.
+  methods, metrics, attacks, benchmarks and shipped studies; `palimpsest init` writes a commented config to start from.
 - **Reruns.** A changed setting reruns exactly the steps that depend on it; `resources`, names and descriptions change no model.
 """
 

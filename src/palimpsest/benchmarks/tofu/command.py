@@ -5,12 +5,14 @@ import json
 from typing import Any
 
 from palimpsest.arguments import Parser, filled_path
+from palimpsest.helps import with_examples
 
 
 def add_score(suites: "argparse._SubParsersAction[Parser]") -> None:
     """Add the command to `palimpsest score`."""
     text = "Model utility and forget quality of a log in TOFU's, NPO's, open-unlearning's or Palimpsest's format."
-    tofu = suites.add_parser("tofu", help="model utility and forget quality of TOFU", description=text)
+    examples = with_examples("score tofu --log mine/TOFU_EVAL.json --retrain retrain90/TOFU_EVAL.json")
+    tofu = suites.add_parser("tofu", help="model utility and forget quality of TOFU", description=text, **examples)
     tofu.add_argument(
         "--log", required=True, type=filled_path, help="log of the model: a file, or the directory that contains it"
     )
