@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
     (block,) = overlay["blocks"]
     place = ModelId(args.benchmark, args.split, block["models"][0], 0)
     made = [Artefacts(study).manifest(evaluation_of(place.of(name))) for name in block["checkpoints"]]
-    command = [sys.executable, "-m", "snakemake", "--quiet", "rules", "--cores", str(args.cores)]
+    command = [sys.executable, "-m", "snakemake", "--cores", str(args.cores)]
     command += ["--resources", f"gpu={max(args.gpu, study.model(place.model).resources.gpu)}"]
     command += ["--configfile", *map(str, (*files, path)), "--", *made]
     # Only the scores go to the standard output.

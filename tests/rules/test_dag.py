@@ -227,7 +227,7 @@ def test_a_mistake_in_the_demo_itself_is_told_with_its_line(checkout: Checkout) 
     checkout.edit("config.yaml", "\nresults: results\n", "\nresults:\n\tresults\n")
     ran = checkout.snakemake("--dry-run")
     assert ran.returncode == 2
-    line = "palimpsest: config.yaml:8: not YAML: while scanning for the next token, found character '\\t' that cannot start"
+    line = "palimpsest: config.yaml:9: not YAML: while scanning for the next token, found character '\\t' that cannot start"
     assert ran.stdout.splitlines()[-1] == f"{line} any token"
 
 
