@@ -1,4 +1,4 @@
-# setup, demo, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, images, benchmark, plans, locks, clean.
+# setup, demo, tour, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, images, benchmark, plans, locks, clean.
 # Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
@@ -14,7 +14,7 @@ FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 # One thread per process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline images benchmark plans locks clean
+.PHONY: setup demo tour test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline images benchmark plans locks clean
 
 setup: $(READY)
 
@@ -30,10 +30,17 @@ $(READY): envs/workflow.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
-# Run the study, then verify its results; uncommitted edits are allowed.
+# Run the study, then verify its results; uncommitted edits are allowed, and so is what a tour before it made.
 demo: setup
-	$(SNAKEMAKE)
-	$(BIN)/palimpsest audit verify results --out results --allow dirty-tree
+	@$(SNAKEMAKE)
+	@$(BIN)/palimpsest audit verify results --out results --allow dirty-tree orphaned
+	@echo "The report: $(CURDIR)/results/report.html"
+
+# Every analysis, in the same folder: what the demo has made is not made again.
+tour: setup
+	@$(SNAKEMAKE) --configfile config/studies/tour.yaml
+	@$(BIN)/palimpsest audit verify results --out results --allow dirty-tree
+	@echo "The report: $(CURDIR)/results/report.html"
 
 test: setup
 	$(BIN)/python -m pytest

@@ -153,12 +153,15 @@ def run(warm: Path, arguments: Sequence[str]) -> None:
 def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
     """Import the libraries, then fork for each request until standard input ends, and wait for the forks."""
     import gc
+    import logging
     from importlib import import_module
     from multiprocessing.connection import wait
 
     # A scheduler also signals this process, and the forks may need time to save a checkpoint.
     for number in FORWARDED:
         signal.signal(number, signal.SIG_IGN)
+    # On some CPUs, bitsandbytes asks for a package that no job here needs.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     for name in libraries:
         # A job that needs a missing library reports it itself.
         with suppress(ImportError):

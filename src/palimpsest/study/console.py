@@ -13,7 +13,10 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 # The last lines of a log that are printed if a job ended with an error that no user made.
 TAIL = 15
 # Lines of Snakemake that this replaces.
-NOISE = ("Select jobs to execute...", "Exiting because a job execution failed.", "Job failed, going on with independent jobs.")
+NOISE = (
+    *("Select jobs to execute...", "Using shell: ", "Conda environments: ignored", "Singularity containers: ignored"),
+    *("Exiting because a job execution failed.", "Job failed, going on with independent jobs."),
+)
 
 
 class Estimate:
