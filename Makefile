@@ -1,4 +1,4 @@
-# setup, demo, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, images, benchmark, plans, docs, locks, clean.
+# setup, demo, tour, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, images, benchmark, plans, docs, locks, clean.
 # Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
@@ -9,12 +9,15 @@ TORCH ?=
 BIN := .venv/bin
 READY := .venv/.ready
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# The lock has every dependency, so pip resolves nothing; a module is compiled when it is first imported.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 
 # One thread per process: the tests run small models, which more threads slow down.
 export OMP_NUM_THREADS ?= 1
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline images benchmark plans docs locks clean
+.PHONY: setup demo tour test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline images benchmark plans docs locks clean
 
 setup: $(READY)
 
@@ -24,16 +27,24 @@ $(READY): envs/workflow.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "This Python lacks its venv module: apt-get install python3-venv" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	# torch first, at its pinned version: packages that depend on it would install another build.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH) "$$(grep '^torch==' envs/workflow.lock)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/workflow.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	# torch first, so that its options select the build; last, what that build needs besides the lock, such as CUDA's libraries.
+	$(PIP) --no-deps $(TORCH) "$$(grep '^torch==' envs/workflow.lock)"
+	$(PIP) --no-deps --requirement envs/workflow.lock
+	$(PIP) $(TORCH) "$$(grep '^torch==' envs/workflow.lock)"
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
-# Run the study, then verify its results; uncommitted edits are allowed.
+# Run the study, then verify its results; uncommitted edits are allowed, and so is what a tour before it made.
 demo: setup
-	$(SNAKEMAKE)
-	$(BIN)/palimpsest audit verify results --out results --allow dirty-tree
+	@$(SNAKEMAKE)
+	@$(BIN)/palimpsest audit verify results --out results --allow dirty-tree orphaned
+	@echo "The report: $(CURDIR)/results/report.html"
+
+# Every analysis, in the same folder: what the demo has made is not made again.
+tour: setup
+	@$(SNAKEMAKE) --configfile config/studies/tour.yaml
+	@$(BIN)/palimpsest audit verify results --out results --allow dirty-tree
+	@echo "The report: $(CURDIR)/results/report.html"
 
 test: setup
 	$(BIN)/python -m pytest

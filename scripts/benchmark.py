@@ -336,7 +336,7 @@ def start(case: Case) -> Iterator[Compared]:
         env = {key: value for key, value in os.environ.items() if key != WARM} | ({WARM: NO} if name == "plain" else {})
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with tempfile.TemporaryDirectory() as folder:
-            configs = ["--configfile", str(ROOT / "config.yaml"), str(ROOT / "config" / "test" / "tiny.yaml")]
+            configs = ["--configfile", str(ROOT / "config" / "test" / "tiny.yaml")]
             there = ["--snakefile", str(ROOT / "Snakefile"), "--directory", folder]
             command = [sys.executable, "-m", "snakemake", "--cores", "1", *there, *configs]
             ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)

@@ -347,7 +347,7 @@ def smollm2(check: Check) -> Iterator[Row]:
     for seeds in range(1, SEEDS + 1):
         (place / "changes.yaml").write_text(json.dumps(study_config(check.data, seeds)), encoding="utf-8")
         where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(place), "--cores", str(min(os.cpu_count() or 1, 8))]
-        configs = [str(path) for path in (ROOT / "config.yaml", STUDY, place / "changes.yaml")]
+        configs = [str(path) for path in (STUDY, place / "changes.yaml")]
         command = [sys.executable, "-m", "snakemake", *where, "--configfile", *configs]
         started = time.monotonic()
         with (check.out / "smollm2.log").open("a") as log:

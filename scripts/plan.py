@@ -18,7 +18,7 @@ def plans() -> str:
     """Return the tables of all studies."""
     parts = []
     for name in STUDIES:
-        config = read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / f"{name}.yaml"])
+        config = read_configs([ROOT / "config" / "studies" / f"{name}.yaml"])
         if name == "wmdp-bio":  # Only users with access know its commit, which does not affect the numbers here.
             config["sources"]["wmdp-bio"]["gated_revision"] = "0" * 40
         parts.append(f"**{name}**\n\n{format_plan(Plan(Study(config)), 8, (80.0, 141.0))}")

@@ -76,7 +76,7 @@ rule summary:
 
 
 def study_of(seeds: int, variants: int) -> dict[str, Any]:
-    """Return the config that extends config.yaml: every variant is unlearned, evaluated and attacked twice, with every seed."""
+    """Return a config on top of the demo: every variant is unlearned, evaluated and attacked twice, with every seed."""
     names = [f"v{number}" for number in range(variants // len(METHODS))]
     changes = {name: {"beta": round(0.1 + 0.01 * number, 2)} for number, name in enumerate(names)}
     block = {"benchmark": "tofu", "splits": ["forget10"], "models": ["tiny"], "seeds": list(range(seeds))}

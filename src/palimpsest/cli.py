@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
 from palimpsest.audit.commands import add_audit, add_status
@@ -11,26 +10,18 @@ from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
 from palimpsest.evaluating import add_evaluate
 from palimpsest.export.commands import add_exports
+from palimpsest.helps import with_examples
 from palimpsest.output import unread_output
 from palimpsest.storing import add_store
 from palimpsest.study.commands import add_looks
-
-
-def make_parser() -> Parser:
-    """Return the parser of all commands."""
-    parser = Parser(prog="palimpsest", description="Unlearning of language models with traceable, verifiable results.")
-    parser.add_argument("--version", action="version", version=f"palimpsest {version('palimpsest')}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_looks, add_evaluate, _add_score, _add_pin, _add_plan, add_status, add_store, add_audit, add_exports):
-        add(commands)
-    return parser
+from palimpsest.study.places import BASE
+from palimpsest.study.tasks import add_init
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; user errors print one line and exit with 2, like wrong arguments."""
-    parser = make_parser()
     with unread_output():
-        args = parser.parse_args(arguments)
+        args = make_parser().parse_args(arguments)
         try:
             code: int = args.run(args)
         except (UserError, OSError) as error:
@@ -42,8 +33,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def make_parser() -> Parser:
+    """Return the parser of all commands."""
+    text = "Unlearning of language models with traceable, verifiable results."
+    parser = Parser(prog="palimpsest", description=text, **with_examples("list", "init tofu", "audit verify results"))
+    parser.add_argument("--version", action="version", version=f"palimpsest {version('palimpsest')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (
+        add_init,
+        add_looks,
+        add_evaluate,
+        _add_score,
+        _add_pin,
+        _add_plan,
+        add_status,
+        add_store,
+        add_audit,
+        add_exports,
+    ):
+        add(commands)
+    return parser
+
+
 def _add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
-    score = commands.add_parser("score", help="score evaluation logs", description="Score evaluation logs.")
+    text, examples = "Score evaluation logs.", with_examples("score tofu --log eval_log_aggregated.json")
+    score = commands.add_parser("score", help="score evaluation logs", description=text, **examples)
     suites = score.add_subparsers(required=True, metavar="SUITE")
     for kind in kinds.having("command"):
         kinds.load_part(kind, "command").add_score(suites)
@@ -51,8 +65,9 @@ def _add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_pin(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Write the commit of each model and data set on the Hub into configs, in place of a branch, a tag or no revision."
-    pin = commands.add_parser("pin", help="write the commits of Hub repositories into configs", description=text)
-    pin.add_argument("configs", nargs="*", metavar="CONFIG", type=filled_path, default=[Path("config.yaml")])
+    examples = with_examples("pin my-study.yaml")
+    pin = commands.add_parser("pin", help="write the commits of Hub repositories into configs", description=text, **examples)
+    pin.add_argument("configs", nargs="*", metavar="CONFIG", type=filled_path, default=[BASE])
     pin.set_defaults(run=_pin, prog=pin.prog)
 
 
@@ -66,10 +81,9 @@ def _pin(args: argparse.Namespace) -> int:
 
 def _add_plan(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Print the GPU requirements of a study before it runs: jobs, GPU-hours (an estimate) and memory by stage."
-    plan = commands.add_parser("plan", help="jobs, GPU-hours and memory of a study", description=text)
-    plan.add_argument(
-        "--configfile", nargs="+", default=[], type=filled_path, help="files merged over config.yaml, as in Snakemake"
-    )
+    examples = with_examples("plan", "plan --configfile config/studies/tofu-forget05-llama2.yaml --gpus 8 --gpu-memory 80 141")
+    plan = commands.add_parser("plan", help="jobs, GPU-hours and memory of a study", description=text, **examples)
+    plan.add_argument("--configfile", nargs="+", default=[BASE], type=filled_path, help=f"the study (default: {BASE})")
     plan.add_argument("--gpus", type=whole(1), default=8, help="GPUs that run the study (default 8)")
     plan.add_argument(
         "--gpu-memory",

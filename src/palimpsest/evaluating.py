@@ -14,11 +14,12 @@ import yaml
 
 from palimpsest.arguments import filled, filled_path, whole
 from palimpsest.errors import USER_ERROR_EXIT, UserError
+from palimpsest.helps import with_examples
 
 if TYPE_CHECKING:
     from palimpsest.arguments import Parser
 
-RESULTS, OVERLAY = "results-evaluate", "evaluate.yaml"
+RESULTS, OVERLAY, SNAKEFILE = "results-evaluate", "evaluate.yaml", "Snakefile"
 # The suite of all items, and the model entry and the Retrain of the config that the command writes.
 FULL, MODEL, RETRAINED = "full", "given", "given-retrain"
 
@@ -26,16 +27,20 @@ FULL, MODEL, RETRAINED = "full", "given", "given-retrain"
 def add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to `palimpsest`."""
     text = "Evaluate a finished model on a benchmark, compare it with a Retrain, and print its scores."
-    evaluate = commands.add_parser("evaluate", help="judge a finished model", description=text)
+    examples = with_examples(
+        "evaluate runs/my-model --benchmark tofu --split forget10 --data data/tofu --retrain runs/my-retrain",
+        "evaluate runs/my-adapter --over runs/my-original --benchmark tofu --split forget10 --gpu 1",
+    )
+    evaluate = commands.add_parser("evaluate", help="judge a finished model", description=text, **examples)
     evaluate.add_argument("checkpoint", type=filled, metavar="MODEL", help="a folder, or NAME@COMMIT of the Hub")
     evaluate.add_argument("--over", type=filled, metavar="MODEL", help="the model that changes, if MODEL is a LoRA adapter")
-    evaluate.add_argument("--benchmark", required=True, type=filled, help="a name under benchmarks of the config, such as tofu")
+    evaluate.add_argument("--benchmark", required=True, type=filled, help="a benchmark of the config, or a kind of benchmark")
     evaluate.add_argument("--split", required=True, type=filled, help="the forget set, such as forget10")
     evaluate.add_argument("--retrain", type=filled, metavar="MODEL|LOG", help="Retrain: a model, or its evaluation log")
     evaluate.add_argument("--data", type=filled, metavar="FOLDER", help="a folder with the data, instead of the Hub")
     evaluate.add_argument("--like", type=filled, metavar="NAME", help="the model of the config whose prompt and precision to use")
     evaluate.add_argument("--suite", type=filled, help="a suite of the config (default: one with all items)")
-    evaluate.add_argument("--configfile", nargs="+", default=[], type=filled_path, help="files merged over config.yaml")
+    evaluate.add_argument("--configfile", nargs="+", default=[], type=filled_path, help="the study that the names are from")
     evaluate.add_argument("--results", type=filled, default=RESULTS, help=f"the folder of the artefacts (default {RESULTS})")
     evaluate.add_argument("--cores", type=whole(1), default=1, help="CPU cores (default 1)")
     evaluate.add_argument("--gpu", type=whole(0), default=0, help="GPUs, without --like (default 0)")
@@ -44,13 +49,13 @@ def add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from palimpsest.names import ModelId
-    from palimpsest.study.files import BASE, over_base, read_configs
+    from palimpsest.study.files import read_configs
     from palimpsest.study.stages import Artefacts, evaluation_of
     from palimpsest.study.study import Study
 
-    if not BASE.is_file():
-        raise UserError(f"{BASE}: missing: run this command in a checkout of Palimpsest")
-    files = over_base(args.configfile)
+    if not Path(SNAKEFILE).is_file():
+        raise UserError(f"{SNAKEFILE}: missing: run this command in a checkout of Palimpsest")
+    files = args.configfile
     overlay = overlay_of(args, read_configs(files))
     path = Path(args.results, OVERLAY)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
     (block,) = overlay["blocks"]
     place = ModelId(args.benchmark, args.split, block["models"][0], 0)
     made = [Artefacts(study).manifest(evaluation_of(place.of(name))) for name in block["checkpoints"]]
-    command = [sys.executable, "-m", "snakemake", "--quiet", "rules", "--cores", str(args.cores)]
+    command = [sys.executable, "-m", "snakemake", "--cores", str(args.cores)]
     command += ["--resources", f"gpu={max(args.gpu, study.model(place.model).resources.gpu)}"]
     command += ["--configfile", *map(str, (*files, path)), "--", *made]
     # Only the scores go to the standard output.
@@ -77,10 +82,15 @@ def overlay_of(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str,
     from palimpsest.benchmarks import kinds, suites
     from palimpsest.mistakes import suggest
 
-    for option, name, section in (("benchmark", args.benchmark, "benchmarks"), ("like", args.like, "models")):
-        if name is not None and name not in config[section]:
-            raise UserError(f"--{option}: {suggest(option if option == 'benchmark' else 'model', name, config[section])}")
-    kind = config["benchmarks"][args.benchmark]["kind"]
+    # A kind serves where the config has no benchmark of it.
+    benchmarks = {kind: {"kind": kind} for kind in kinds.packages() if kinds.source_modules(kind)} | config["benchmarks"]
+    for option, what, name, known in (
+        ("--benchmark", "benchmark", args.benchmark, benchmarks),
+        ("--like", "model", args.like, config.get("models", {})),
+    ):
+        if name is not None and name not in known:
+            raise UserError(f"{option}: {suggest(what, name, known)}")
+    kind = benchmarks[args.benchmark]["kind"]
     if args.suite is None and kind not in suites.SETTINGS:
         raise UserError(f"--suite: missing: kind {kind} has no suite of its own; name one of the config")
     own: dict[str, Any] = _repository(args.checkpoint, "MODEL")
@@ -115,7 +125,7 @@ def overlay_of(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str,
 
 
 def _source(args: argparse.Namespace, config: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Return the config of the data: a folder, or the Hub instead of a world that the default study draws."""
+    """Return the config of the data: a folder, those of the study, or those on the Hub."""
     from palimpsest.benchmarks import kinds
 
     allowed = kinds.source_modules(kind)
@@ -131,7 +141,7 @@ def _source(args: argparse.Namespace, config: Mapping[str, Any], kind: str) -> d
         if not hubs:
             raise UserError(f"--data: missing: the config has no data of kind {kind} on the Hub; name a folder, or --configfile")
         entry, sources = hubs[0], {}
-    return {**sources, "benchmarks": {args.benchmark: {"source": entry}}}
+    return {**sources, "benchmarks": {args.benchmark: {"kind": kind, "source": entry}}}
 
 
 def _repository(text: str, option: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -14,10 +14,12 @@ log = logging.getLogger("palimpsest")
 SECONDS_BETWEEN_LINES = 15.0
 
 
-def track(items: Iterable[Item], label: str, *, total: int, done: int = 0) -> Iterator[Item]:
+def track(
+    items: Iterable[Item], label: str, *, total: int, done: int = 0, tell: Callable[[], str] = lambda: ""
+) -> Iterator[Item]:
     """Yield the items and report progress; an earlier run finished `done` of `total`.
 
-    Only the main process reports.
+    `tell` returns what else a report says, such as the loss. Only the main process reports.
     """
     if not processes.is_main():
         yield from items
@@ -27,6 +29,8 @@ def track(items: Iterable[Item], label: str, *, total: int, done: int = 0) -> It
     for count, item in enumerate(bar, start=done + 1):
         yield item
         now = time.monotonic()
-        if bar.disable and (now - said > SECONDS_BETWEEN_LINES or count == total):
-            log.info("%s: %d of %d", label, count, total)
+        if not bar.disable:
+            bar.set_postfix_str(tell(), refresh=False)
+        elif now - said > SECONDS_BETWEEN_LINES or count == total:
+            log.info("%s: %d of %d%s", label, count, total, f", {more}" if (more := tell()) else "")
             said = now

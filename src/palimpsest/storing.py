@@ -13,6 +13,7 @@ from uuid import uuid4
 from palimpsest.arguments import filled, filled_path, whole
 from palimpsest.contract.store import entry_of, store_of
 from palimpsest.errors import BrokenArtefact, UserError, first_line
+from palimpsest.helps import with_examples
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, verify_artefact
 
 if TYPE_CHECKING:
@@ -121,15 +122,17 @@ def _explained(url: str) -> Iterator[None]:
 
 def add_store(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add `store` and its subcommands."""
-    store = commands.add_parser("store", help="what was made once and need not be made again", description="Look after a store.")
+    brief, examples = "what was made once and need not be made again", with_examples("store list", "store gc --dry-run")
+    store = commands.add_parser("store", help=brief, description="Look after a store.", **examples)
     below = store.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, text in (
-        ("list", _list, "Say how much a store holds, and how much of it no results share."),
-        ("gc", _collect, "Remove the entries that no results share and that were not used for some days."),
-        ("push", _push, "Copy the entries that another place lacks to it."),
-        ("pull", _pull, "Copy the entries that the store lacks from another place."),
+    for name, run, example, text in (
+        ("list", _list, "list", "Say how much a store holds, and how much of it no results share."),
+        ("gc", _collect, "gc --days 7", "Remove the entries that no results share and that were not used for some days."),
+        ("push", _push, "push s3://bucket/store", "Copy the entries that another place lacks to it."),
+        ("pull", _pull, "pull s3://bucket/store", "Copy the entries that the store lacks from another place."),
     ):
-        parser = below.add_parser(name, help=text[0].lower() + text[1:-1], description=text)
+        brief, examples = text[0].lower() + text[1:-1], with_examples(f"store {example}")
+        parser = below.add_parser(name, help=brief, description=text, **examples)
         if name in ("push", "pull"):
             parser.add_argument(
                 "url", type=filled, metavar="PLACE", help="a folder or an address of fsspec, as s3://bucket/store"

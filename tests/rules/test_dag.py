@@ -11,25 +11,43 @@ COMMON = {"data": 1, "split": 1, "base_tiny": 1}
 END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 
 
-def test_default_study(checkout: Checkout) -> None:
+TOUR = ("--configfile", "config/studies/tour.yaml")
+# Three seeds, of which one has all methods, Retrain as the control of two attacks, and a reference of refusals.
+DEMO = {
+    **COMMON,
+    "finetune": 2 * 3,
+    "reinforce": 1,
+    "reference": 3 + 1,
+    "unlearn": 8 + 2 * 2,
+    "evaluate": 2 * 3 + 8 + 2 * 2,
+    "attack": (2 + 1) * 2,
+    "scores": 3,
+    **END,
+}
+
+
+def test_the_demo(checkout: Checkout) -> None:
+    assert checkout.jobs() == DEMO
+
+
+def test_the_tour_adds_to_the_demo(checkout: Checkout) -> None:
     # Texts: a larger forget set and a second request, by NPO and SimNPO. WMDP: the base is the original; there is no Retrain.
-    assert checkout.jobs() == {
+    assert checkout.jobs(*TOUR) == {
         "data": 1 + 1 + 1,
         # Of the corpus a larger forget set and a further request.
         "split": 1 + 2,
         "base_tiny": 1 + 1 + 1,
-        # Original and Retrain, and on one seed the original of the first half; those of texts.
-        "finetune": 2 * 2 + 1 + 2,
-        "reinforce": 1 + 1,
-        # On both seeds the original's own; on one also with refusals, mixed with noise twice, of the half. One per corpus run.
-        "reference": 2 + 4 + 3 + 1,
-        # All methods on one seed, two on another; GA at the rate of NPO is only watched.
-        "unlearn": 8 + 2 + 4 + 1 + 5 + 2 * 2 + 3,
-        "evaluate": 2 * 2 + 8 + 2 + 1 + 4 + 2 + 5 + 2 * 2 + 4,
-        # Two methods and Retrain, by two attacks.
-        "attack": (2 + 1) * 2,
+        # The original of the first half, Original and Retrain of the seed with trajectories, and those of texts.
+        "finetune": DEMO["finetune"] + 1 + 2 + 2,
+        "reinforce": DEMO["reinforce"] + 1,
+        # Mixed with noise twice, of the half, and of the seed with trajectories. One per corpus run.
+        "reference": DEMO["reference"] + 3 + 1 + 3 + 1,
+        # Two methods more, the variants from the half or with another reference, and what is only watched.
+        "unlearn": DEMO["unlearn"] + 2 + 4 + 3 + 5 + 2 * 2 + 3,
+        "evaluate": DEMO["evaluate"] + 2 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4,
+        "attack": DEMO["attack"],
         # Of questions, of texts and of hazards.
-        "scores": 2 + 3 + 1,
+        "scores": DEMO["scores"] + 1 + 3 + 1,
         **END,
     }
 
@@ -130,7 +148,7 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
         *("--configfile", "config/studies/tofu-tiny.yaml"),
         *("--config", 'sources={"folder": {"path": "some where"}}'),
     )
-    assert set(jobs) == {*checkout.jobs(), "select"}
+    assert set(jobs) == {*DEMO, "select"}
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:
@@ -162,7 +180,7 @@ rule mine:
 """
     )
     jobs = Checkout(other).jobs()
-    assert jobs["unlearning_unlearn"] == 27
+    assert jobs["unlearning_unlearn"] == DEMO["unlearn"]
     assert jobs["mine"] == 1
 
 
@@ -205,11 +223,11 @@ def test_nothing_in_the_files_of_a_config_is_lost_without_a_word(
     assert ran.stdout.splitlines()[-1] == f"palimpsest: {line}"
 
 
-def test_a_mistake_in_the_base_itself_is_told_with_its_line(checkout: Checkout) -> None:
-    checkout.edit("config.yaml", "\nstudy: demo\n", "\nstudy: demo\nresults:\n\tresults\n")
+def test_a_mistake_in_the_demo_itself_is_told_with_its_line(checkout: Checkout) -> None:
+    checkout.edit("config.yaml", "\nresults: results\n", "\nresults:\n\tresults\n")
     ran = checkout.snakemake("--dry-run")
     assert ran.returncode == 2
-    line = "palimpsest: config.yaml:7: not YAML: while scanning for the next token, found character '\\t' that cannot start"
+    line = "palimpsest: config.yaml:9: not YAML: while scanning for the next token, found character '\\t' that cannot start"
     assert ran.stdout.splitlines()[-1] == f"{line} any token"
 
 

@@ -43,7 +43,10 @@ def test_a_model_is_judged_against_a_retrain(checkout: Checkout) -> None:
         (["no/where", "--benchmark", "tofu"], "MODEL: no/where: there is no such folder; a model of the Hub is NAME@COMMIT"),
         (["org/name@main", "--benchmark", "tofu"], "MODEL: org/name@main: there is no such folder; a model of the Hub is NAME@"),
         (["src", "--benchmark", "tofo"], "--benchmark: unknown benchmark 'tofo'; did you mean tofu?"),
-        (["src", "--benchmark", "tofu", "--like", "tini"], "--like: unknown model 'tini'; did you mean tiny?"),
+        (
+            ["src", "--benchmark", "tofu", "--configfile", "config.yaml", "--like", "tini"],
+            "--like: unknown model 'tini'; did you mean tiny?",
+        ),
         (["src", "--benchmark", "wmdp"], "--suite: missing: kind wmdp has no suite of its own; name one of the config"),
         (
             ["src", "--benchmark", "muse"],

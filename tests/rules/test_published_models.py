@@ -113,7 +113,7 @@ def run(checkout: Checkout, monkeypatch: pytest.MonkeyPatch, name: str, changes:
     """
     study, home = f"config/studies/{name}.yaml", checkout.path / "hf"
     (checkout.path / "smaller.yaml").write_text(yaml.safe_dump(changes))
-    configs = ("config.yaml", study, "smaller.yaml")
+    configs = (study, "smaller.yaml")
     monkeypatch.chdir(checkout.path)
     for variable, value in {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HTTPS_PROXY": NOBODY, "NO_PROXY": "127.0.0.1"}.items():
         monkeypatch.setenv(variable, value)

@@ -14,6 +14,7 @@ from palimpsest.study.study import Study
 CONFIG = yaml.safe_load(
     """
 study: example
+results: results
 sources:
   world: {kind: world, authors: 40, base_authors: 10}
   hub: {kind: hub}

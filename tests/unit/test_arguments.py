@@ -194,6 +194,30 @@ def test_a_wrong_argument_says_what_is_allowed(capsys: pytest.CaptureFixture[str
     assert line in refused(capsys, *arguments.split())
 
 
+def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser and those of all its commands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from commands(below)
+
+
+def test_the_help_of_every_command_ends_with_examples_that_it_takes() -> None:
+    parsers = list(commands(cli.make_parser()))
+    assert len(parsers) > 15
+    for parser in parsers:
+        _, _, said = parser.format_help().partition("\nexamples:\n")
+        examples = said.splitlines()
+        assert examples, parser.prog
+        for example in examples:
+            program, *arguments = example.split()
+            assert program == "palimpsest" and example.strip().startswith(parser.prog)
+            # The parser of the example is that of the command or of one below it.
+            args = cli.make_parser().parse_args(arguments)
+            assert args.prog.startswith(parser.prog), example
+
+
 def test_a_line_break_in_an_argument_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert r"'a\nb'" in refused(capsys, "plan", "--gpus", "a\nb")
     assert r"a\nb: cannot be read: No such file" in refused(capsys, "plan", "--configfile", "a\nb")

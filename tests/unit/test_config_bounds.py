@@ -82,9 +82,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Block": {"benchmark": "x", "splits": ["x"], "models": ["x"], "seeds": [0]},
     "Config": {
         "study": "x",
-        "sources": {},
-        "benchmarks": {},
-        "models": {},
+        "results": "x",
         "blocks": [{"benchmark": "x", "splits": ["x"], "models": ["x"], "seeds": [0]}],
     },
 }

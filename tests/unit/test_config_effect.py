@@ -22,6 +22,7 @@ from palimpsest.study.study import Study
 BASE = yaml.safe_load(
     """
 study: effect
+results: results
 sources:
   world: {kind: world, authors: 40, base_authors: 10}
 benchmarks:

@@ -13,13 +13,14 @@ import yaml
 from example_study import CONFIG, changed
 from hypothesis import given
 from hypothesis import strategies as st
-from pinned import read_pinned
+from pinned import read_study
 from snakemake.utils import update_config
 
 from palimpsest.errors import UserError
 from palimpsest.study.applied import check_applied
 from palimpsest.study.description import resolve_config
-from palimpsest.study.files import on_top, open_layers, read_file, read_layers
+from palimpsest.study.files import list_files, merge_layers, module_layers, read_configs, read_file, read_layers
+from palimpsest.study.places import DEFAULTS
 from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,23 +146,94 @@ def test_a_number_that_is_taken_is_the_number_that_anyone_reads(text: str) -> No
 
 
 def test_entries_of_the_command_line_are_looked_at_too() -> None:
-    layers = read_layers([], [], ["study=a", 'sources={"a": {"path": "b"}}', "description=a: b: c"])
+    _, *layers = read_layers([], ["study=a", 'sources={"a": {"path": "b"}}', "description=a: b: c"])
     assert [layer.config for layer in layers] == [{"study": "a"}, {"sources": {"a": {"path": "b"}}}, {"description": "a: b: c"}]
     with pytest.raises(UserError, match=r"^--config methods:1: duplicate key 'a/b/c/npo', first in line 1$"):
-        read_layers([], [], ['methods={"a/b/c/npo": {"beta": 1}, "a/b/c/npo": {}}'])
+        read_layers([], ['methods={"a/b/c/npo": {"beta": 1}, "a/b/c/npo": {}}'])
     with pytest.raises(UserError, match=r"^--config: study is given twice$"):
-        read_layers([], [], ["study=a", "study=b"])
+        read_layers([], ["study=a", "study=b"])
 
 
-def test_the_base_may_be_named_before_the_other_files_and_stays_the_base() -> None:
-    base, other = Path("config.yaml"), Path("other.yaml")
-    base.write_text("study: base\n")
-    other.write_text("study: other\n")
-    for files, layers in (([base], []), ([base, other], ["other.yaml"]), ([base.absolute(), other], ["other.yaml"])):
-        assert [layer.name for layer in open_layers([*files, base], files, [])] == layers
-    for files in ([other, base], [base, other, base]):
-        with pytest.raises(UserError, match=r"^--configfile: config.yaml is merged before the other files: name it first, or"):
-            on_top([base], files)
+# Which files a config is made of.
+
+
+def write(**texts: str) -> list[Path]:
+    """Write a file of each name, and return their paths."""
+    for name, text in texts.items():
+        Path(f"{name}.yaml").write_text(text, encoding="utf-8")
+    return [Path(f"{name}.yaml") for name in texts]
+
+
+def test_a_study_lies_on_the_defaults_and_on_what_it_extends_alone() -> None:
+    """At 0.1 every study lay on the default study, whose description, results and models it then had too."""
+    (config,) = write(config="study: demo\ndescription: of the demo\nresults: results\nmodels: {tiny: {}}\n")
+    (own,) = write(own="study: own\n")
+    assert list_files([own]) == [DEFAULTS, own]
+    assert read_configs([own]) == {**read_configs([]), "study": "own"}
+    assert read_configs([]) == read_file(DEFAULTS)
+    write(own="extends: config.yaml\nstudy: own\n")
+    assert list_files([own]) == [DEFAULTS, config, own]
+    merged = read_configs([own])
+    assert merged["models"] == {"tiny": {}}
+    assert {key: merged[key] for key in ("extends", "study", "description", "results") if key in merged} == {"study": "own"}
+
+
+def test_files_are_found_from_the_file_that_names_them_and_each_is_merged_once() -> None:
+    Path("deep/er").mkdir(parents=True)
+    write(config="suites: {a: 1, b: 1, c: 1}", other="extends: config.yaml\n")
+    Path("deep/er/own.yaml").write_text("extends: ../../other.yaml\nsuites: {b: 2}\n")
+    Path("deep/more.yaml").write_text("extends: ../config.yaml\nsuites: {c: 3}\n")
+    given = [Path("deep/er/own.yaml"), Path("deep/more.yaml").absolute()]
+    assert list(map(str, list_files(given)[1:])) == ["config.yaml", "other.yaml", "deep/er/own.yaml", "deep/more.yaml"]
+    suites = read_configs(given)["suites"]
+    assert {name: suites[name] for name in "abc"} == {"a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [
+        ({"own": "suites: no"}, "own.yaml:1: YAML reads no as false"),
+        ({"own": "extends: gone.yaml"}, "own.yaml: extends: gone.yaml: cannot be read: No such file or directory"),
+        ({"own": "extends: [a.yaml]"}, "own.yaml: extends: ['a.yaml']: name one file, relative to this one"),
+        ({"own": "extends: other.yaml", "other": "suites: no"}, "own.yaml: extends: other.yaml:1: YAML reads no as false"),
+        ({"own": "extends: own.yaml"}, "own.yaml: extends: own.yaml extends own.yaml: a file cannot extend itself"),
+        (
+            {"own": "extends: other.yaml", "other": "extends: own.yaml"},
+            "own.yaml: extends: own.yaml extends other.yaml extends own.yaml: a file cannot extend itself",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_extended_is_one_line(texts: dict[str, str], line: str) -> None:
+    given, *_ = write(**texts)
+    with pytest.raises(UserError) as caught:
+        read_configs([given])
+    assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
+
+
+def test_a_file_is_not_merged_after_one_that_extends_it() -> None:
+    base, own = write(base="study: base", own="extends: base.yaml\nstudy: own")
+    assert read_configs([base, own])["study"] == "own"
+    for last in (base, own):
+        with pytest.raises(UserError, match=rf"^--configfile: {last} is merged before the other files: name it first, or"):
+            read_configs([own, last])
+    with pytest.raises(UserError, match=r"^--config: extends: only a file extends another$"):
+        read_layers([], ["extends=base.yaml"])
+
+
+def test_another_workflow_may_hand_over_a_config_that_extends_a_file() -> None:
+    write(base="study: base\nmodels: {tiny: {}}", own="study: own\nstudy: twice")
+    merged = merge_layers(module_layers({"extends": "base.yaml", "study": "own", "results": "here"}, ["base.yaml"]))
+    assert (merged["study"], merged["results"], merged["models"]) == ("own", "here", {"tiny": {}})
+    with pytest.raises(UserError, match="duplicate key 'study'"):
+        module_layers({"study": "twice"}, ["own.yaml"])
+
+
+def test_no_default_names_a_model() -> None:
+    """What a study does not set itself holds for every model, or has the name of a published one."""
+    defaults = read_file(DEFAULTS)
+    assert defaults.keys() == {"sources", "benchmarks", "references", "variants", "suites", "attacks", "published"}
+    assert {pattern.split("/")[2] for pattern in defaults["variants"]} == {"*"}
+    assert "tiny" not in json.dumps(defaults)
 
 
 # Patterns.
@@ -202,7 +274,8 @@ def laid(*layers: dict[str, Any]) -> None:
         update_config(config, copy.deepcopy(layer))
         paths.append(Path(f"layer{number}.yaml"))
         paths[-1].write_text(yaml.safe_dump(layer), encoding="utf-8")
-    check_applied(Study(config), read_layers([], paths, []))
+    _, *own = read_layers(paths)
+    check_applied(Study(config), own)
 
 
 BLOCKS = {"blocks": CONFIG["blocks"]}
@@ -237,10 +310,6 @@ def test_a_pattern_of_the_study_itself_that_applies_to_nothing_is_one_line(layer
 def test_below_the_blocks_of_a_study_a_pattern_may_be_for_other_studies(layer: dict[str, Any]) -> None:
     laid(layer, BLOCKS)
     laid({**BLOCKS, **layer}, {"description": "another", **BLOCKS})
-    # The base itself is no layer.
-    config = copy.deepcopy(CONFIG)
-    update_config(config, layer)
-    check_applied(Study(config), [])
 
 
 def test_a_variant_that_no_block_asks_for_is_one_line() -> None:
@@ -255,33 +324,28 @@ def test_a_variant_that_no_block_asks_for_is_one_line() -> None:
 def test_patterns_of_the_command_line_are_the_study_s_own() -> None:
     study, entries = Study(CONFIG), ['methods={"tofu/*/tiny/idk": {"epochs": "3"}}']
     with pytest.raises(UserError, match="in --config methods: the pattern matches nothing in the study"):
-        check_applied(study, read_layers([], [], entries))
+        check_applied(study, read_layers([], entries)[1:])
 
 
 def test_a_config_that_was_written_out_by_an_older_version_may_say_more() -> None:
     Path("run_config.yaml").write_text(yaml.safe_dump({**BLOCKS, "reinforcing": {"tofu/*/tiny": {}}}), encoding="utf-8")
-    check_applied(Study(CONFIG), read_layers([], [Path("run_config.yaml")], []))
+    check_applied(Study(CONFIG), read_layers([Path("run_config.yaml")]))
 
 
 def shipped() -> list[Path]:
-    return sorted(ROOT.glob("config/*/*.yaml"))
+    return [ROOT / "config.yaml", *sorted(ROOT.glob("config/*/*.yaml"))]
 
 
 @pytest.mark.parametrize("path", shipped(), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_all_that_a_shipped_study_says_applies_and_so_does_all_that_it_is_written_out_as(path: Path) -> None:
     for folder in ("tofu", "austen", "documents"):
         Path("data", folder).mkdir(parents=True)
-    base = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    config = copy.deepcopy(base)
-    layer = read_pinned(path)
-    update_config(config, copy.deepcopy(layer))
-    study = Study(config)
-    check_applied(study, read_layers([ROOT / "config.yaml"], [path], []))
-    Path("again.yaml").write_text(json.dumps(resolve_config(study)), encoding="utf-8")
-    again = copy.deepcopy(base)
-    update_config(again, json.loads(Path("again.yaml").read_text(encoding="utf-8")))
-    written = Study(again)
-    check_applied(written, read_layers([], [Path("again.yaml")], []))
+    study = Study(read_study(path))
+    check_applied(study, read_layers([path]))
+    again = Path("again.yaml")
+    again.write_text(json.dumps(resolve_config(study)), encoding="utf-8")
+    written = Study(read_configs([again]))
+    check_applied(written, read_layers([again]))
     assert resolve_config(written) == resolve_config(study)
 
 

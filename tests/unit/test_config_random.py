@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from checkout import Checkout
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from snakemake.utils import update_config
 
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.study.applied import open_study
 from palimpsest.study.description import describe_study, resolve_config
+from palimpsest.study.files import read_configs
 from palimpsest.study.stages import Artefacts
 from palimpsest.study.study import Study
 
@@ -73,12 +72,8 @@ ODD: list[Any] = [
 @cache
 def configs() -> dict[str, dict[str, Any]]:
     """The real configs whose data need not lie in a folder."""
-    base = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    found = {"config.yaml": base}
-    for path in sorted(ROOT.glob("config/studies/*.yaml")) + sorted(ROOT.glob("config/test/*.yaml")):
-        config = copy.deepcopy(base)
-        update_config(config, yaml.safe_load(path.read_text(encoding="utf-8")))
-        found[path.name] = config
+    paths = (ROOT / "config.yaml", *sorted(ROOT.glob("config/studies/*.yaml")), *sorted(ROOT.glob("config/test/*.yaml")))
+    found = {path.name: read_configs([path]) for path in paths}
     return {name: config for name, config in found.items() if accepted(config)}
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from pinned import read_pinned
-from snakemake.utils import update_config
+from pinned import read_study
 from test_config_corpus import MUSE
 from test_config_corpus import config as texts
 
@@ -36,13 +33,8 @@ def specs(study: Study) -> dict[str, str]:
 
 
 def shipped() -> dict[str, dict[str, Any]]:
-    base = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    found = {"default": base}
-    for path in sorted(ROOT.glob("config/*/*.yaml")):
-        config = copy.deepcopy(base)
-        update_config(config, read_pinned(path))
-        found[f"{path.parent.name}/{path.stem}"] = config
-    return found
+    paths = (ROOT / "config.yaml", *sorted(ROOT.glob("config/*/*.yaml")))
+    return {f"{path.parent.name}/{path.stem}": read_study(path) for path in paths}
 
 
 # Of requests, those on the way are made too, and of other splits the original of the first; nothing here is evaluated.

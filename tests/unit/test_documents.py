@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_studies import read as read_config
 from torch.nn import functional as F
 
 from palimpsest.benchmarks.documents.dataset import DocumentsData
@@ -26,6 +25,7 @@ from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.models.encoding import named_items
 from palimpsest.models.settings import TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
+from palimpsest.study.files import read_configs
 from palimpsest.study.stages import Artefacts
 from palimpsest.study.study import Study
 from palimpsest.training.loop import train
@@ -228,10 +228,8 @@ def test_samples_are_continuations_and_answers() -> None:
 def study(monkeypatch: pytest.MonkeyPatch, folder: Path, block: dict[str, Any], **sections: Any) -> Study:
     (folder / "data" / "documents").mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(folder)
-    config, own = read_config(ROOT / "config.yaml"), read_config(ROOT / "config" / "studies" / "documents.yaml")
-    merged = {key: {**config[key], **value} if isinstance(value, dict) else value for key, value in own.items()}
-    merged["models"]["tiny-corpus"] = config["models"]["tiny-corpus"] | own["models"]["tiny-corpus"]
-    return Study(config | merged | {"blocks": [own["blocks"][0] | block]} | sections)
+    config = read_configs([ROOT / "config" / "studies" / "documents.yaml"])
+    return Study(config | {"blocks": [config["blocks"][0] | block]} | sections)
 
 
 def test_the_data_are_the_split_and_every_method_has_one_original_and_retrain(

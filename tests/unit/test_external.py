@@ -26,6 +26,7 @@ from palimpsest.provenance.manifest import content_of, read_manifest
 from palimpsest.report.report import write_report
 from palimpsest.stages import external, summarise
 from palimpsest.study.description import resolve_config
+from palimpsest.study.files import read_configs
 from palimpsest.study.stages import external_of
 from palimpsest.study.study import Study
 
@@ -324,7 +325,7 @@ def test_the_example_of_the_page_is_a_study_and_its_log_is_scored(
 ) -> None:
     text = (ROOT / "docs/external-logs.md").read_text(encoding="utf-8")
     example, command = (re.findall(f"```{kind}\n(.*?)```", text, flags=re.DOTALL)[0] for kind in ("yaml", "console"))
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")) | yaml.safe_load(example)
+    config = read_configs([ROOT / "config.yaml"]) | yaml.safe_load(example)
     (entry,) = config["external"].values()
     monkeypatch.chdir(tmp_path)
     for key in ("log", "retrain"):

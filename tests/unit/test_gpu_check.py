@@ -106,7 +106,7 @@ def test_the_study_is_that_of_smollm2_with_the_seeds_that_are_asked_for(
     script: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = read_configs([ROOT / "config.yaml", script["STUDY"]])
+    config = read_configs([script["STUDY"]])
     update_config(config, script["study_config"](tmp_path, 3))
     study = Study(config)
     assert {of.seed for of in study.subjects} == {0, 1, 2}

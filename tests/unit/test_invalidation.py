@@ -93,7 +93,7 @@ def test_an_edit_wakes_its_stages(tmp_path: Path, path: str, old: str, new: str,
 
 @pytest.mark.parametrize("name", ["test/tiny", "test/corpus", "test/markov"])
 def test_the_budget_has_every_module_that_the_code_of_a_job_names(reruns: dict[str, list[str]], name: str) -> None:
-    study = Study(read_configs([ROOT / "config.yaml", ROOT / "config" / f"{name}.yaml"]))
+    study = Study(read_configs([ROOT / "config" / f"{name}.yaml"]))
     for node in Artefacts(study).nodes.values():
         own = f"{node.stage} of {node.of.benchmark}" if own_module(study, node) else node.stage
         for module in STAGES[node.stage].modules(study, node):

@@ -9,6 +9,9 @@ from palimpsest.methods import list_methods
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = """\
+extends: config.yaml
+study: mine
+results: results-mine
 methods:
   "tofu/*/tiny/simnpo": &shared {beta: 3.0, gamma: 0.5}
   "tofu/forget10/tiny/simnpo":
@@ -37,9 +40,9 @@ def shown(capsys: pytest.CaptureFixture[str], key: str) -> dict[str, list[str]]:
 
 def test_a_setting_comes_from_the_most_specific_pattern_of_the_last_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = shown(capsys, "tofu/forget10/tiny/simnpo")
-    assert settings["beta"] == ["2.0", "mine.yaml:5"]
+    assert settings["beta"] == ["2.0", "mine.yaml:8"]
     # A merged key has the line where it is written.
-    assert settings["gamma"] == ["0.5", "mine.yaml:2"]
+    assert settings["gamma"] == ["0.5", "mine.yaml:5"]
     assert settings["weight_decay"] == ["0.01", "default"]
     value, origin = settings["forget_weight"]
     path, line = origin.split(":")
@@ -48,9 +51,11 @@ def test_a_setting_comes_from_the_most_specific_pattern_of_the_last_file(here: P
 
 
 def test_variants_trials_and_fine_tuning_have_their_lines(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown(capsys, "tofu/forget10/tiny/npo/beta-0.05")["beta"] == ["0.05", "mine.yaml:7"]
+    assert shown(capsys, "tofu/forget10/tiny/npo/beta-0.05")["beta"] == ["0.05", "mine.yaml:10"]
     value, origin = shown(capsys, "tofu/forget10/tiny/npo/kl")["retain_loss"]
-    assert value == '"kl"' and origin.startswith("config.yaml:")
+    path, line = origin.split(":")
+    assert value == '"kl"' and "kl: {retain_loss: kl}" in Path(path).read_text().splitlines()[int(line) - 1]
+    assert path.endswith("palimpsest/study/defaults.yaml")
     assert shown(capsys, "tofu/forget10/tiny")["epochs"][1].startswith("config.yaml:")
 
 
@@ -63,15 +68,15 @@ def test_what_is_not_in_the_study_is_one_line(here: Path, capsys: pytest.Capture
 
 def test_a_valid_config_is_said_to_be_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "--configfile", "mine.yaml"]) == 0
-    assert capsys.readouterr().out.startswith("demo: valid; ")
+    assert capsys.readouterr().out.startswith("mine: valid; ")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("beta: 2.0", "beta: -2.0", 'mine.yaml:5: methods: "tofu/forget10/tiny/simnpo": beta: -2.0: '),
-        ("suites: [tofu]", "suites: [tufo]", "mine.yaml:9: blocks[0]: suites: unknown suite 'tufo'; "),
-        ("[0.05, 0.2]", "[0.05, 0.05]", 'mine.yaml:7: grids: "tofu/*/*/npo": beta: '),
+        ("beta: 2.0", "beta: -2.0", 'mine.yaml:8: methods: "tofu/forget10/tiny/simnpo": beta: -2.0: '),
+        ("suites: [tofu]", "suites: [tufo]", "mine.yaml:12: blocks[0]: suites: unknown suite 'tufo'; "),
+        ("[0.05, 0.2]", "[0.05, 0.05]", 'mine.yaml:10: grids: "tofu/*/*/npo": beta: '),
     ],
 )
 def test_an_error_names_file_and_line(here: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str) -> None:

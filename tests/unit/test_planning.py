@@ -40,7 +40,7 @@ LLAMA = SIZES["llama27b"]
 
 
 def study(name: str) -> Study:
-    return Study(read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / f"{name}.yaml"]))
+    return Study(read_configs([ROOT / "config" / "studies" / f"{name}.yaml"]))
 
 
 def rows(name: str, **options: Any) -> dict[tuple[str, str], Row]:
@@ -102,7 +102,7 @@ STATES = {ONE: (16 * 2 + 34) * 2048 * 2048, EIGHT: (32 * 2 + 34) * 2048 * 4096}
     ids=["1B", "1B, 8-bit moments", "8B, adapters", "8B, 8-bit moments"],
 )
 def test_what_one_gpu_holds_of_llama_3(name: str, settings: dict[str, Any], training: float, frozen: float, gpu: int) -> None:
-    config = read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
+    config = read_configs([ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
     model = config["models"]["llama2-7b-chat"]
     config["models"]["llama2-7b-chat"] = model | {"name": name, "gradient_checkpointing": True} | settings
     planned = {(row.stage, row.holds): row for row in Plan(Study(config)).rows()}
@@ -210,7 +210,7 @@ def test_an_attack_on_a_corpus_runs_the_suite_before_it_and_after_every_epoch() 
 
 
 def test_a_model_of_unknown_size_wants_a_number() -> None:
-    config = read_configs([ROOT / "config.yaml", ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
+    config = read_configs([ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
     config["models"]["llama2-7b-chat"]["name"] = "someone/else"
     with pytest.raises(UserError, match=r"the size of someone/else is not known here: give --parameters"):
         Plan(Study(config)).rows()

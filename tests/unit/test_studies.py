@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
-from pinned import read_pinned
-from snakemake.utils import update_config
+from pinned import read_study
 
 from palimpsest.benchmarks.tofu.splits import count_forgotten
 from palimpsest.errors import UserError
 from palimpsest.metrics.power import ks_power
 from palimpsest.planning import Plan
 from palimpsest.report.claims import FEWEST
+from palimpsest.study.files import read_configs
 from palimpsest.study.stages import Artefacts
 from palimpsest.study.study import Study
 
@@ -28,11 +28,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def study(name: str = "demo") -> Study:
-    """Return a shipped study, by default the default one."""
-    config = read(ROOT / "config.yaml")
-    if name != "demo":
-        update_config(config, read(ROOT / "config" / "studies" / f"{name}.yaml"))
-    return Study(config)
+    """Return a shipped study, by default the demo."""
+    return Study(read_configs([ROOT / "config.yaml" if name == "demo" else ROOT / "config" / "studies" / f"{name}.yaml"]))
 
 
 def presets() -> Iterator[tuple[str, str]]:
@@ -96,9 +93,7 @@ def test_a_study_of_published_models_asks_once_for_its_commits_and_then_fits_its
     with pytest.raises(UserError, match=r" run `palimpsest pin FILE` once$"):
         study(name)
     path = ROOT / "config" / "studies" / f"{name}.yaml"
-    config = read(ROOT / "config.yaml")
-    update_config(config, read_pinned(path))
-    pinned = Study(config)
+    pinned = Study(read_study(path))
     artefacts, models = Artefacts(pinned), pinned.config.models
     assert not artefacts.of("finetune")
     assert not [node for node in artefacts.of("base") if getattr(models[node.of.model], "original", None)]

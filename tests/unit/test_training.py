@@ -110,6 +110,20 @@ def test_each_epoch_has_every_item_once_in_an_order_of_its_own() -> None:
     assert len({tuple(order) for order in orders.values()}) == 3
 
 
+def test_the_log_of_a_job_shows_loss_and_learning_rate(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palimpsest.progress.SECONDS_BETWEEN_LINES", -1.0)
+    caplog.set_level("INFO", logger="palimpsest")
+    steps = run(small_model())
+    told = [
+        re.fullmatch(r"(.*): (\d+) of 9, epoch (\d), loss ([\d.]+), learning rate ([\d.e-]+)", text) for text in caplog.messages
+    ]
+    found = [match.groups() for match in told if match]
+    assert [int(number) for _, number, *_ in found] == list(range(1, 10))
+    for (_, _, epoch, loss, rate), step in zip(found, steps, strict=True):
+        assert int(epoch) == step["epoch"] + 1
+        assert (float(loss), float(rate)) == pytest.approx((step["loss"], step["learning_rate"]), rel=6e-3, abs=1e-9)
+
+
 def test_dropout_is_of_training_alone() -> None:
     """What looks at the model after an epoch sees it without, and the next epoch has it again."""
     model = add_adapters(small_model(), LoraSettings(rank=2, dropout=0.2), 0)

@@ -3,10 +3,11 @@ from functools import partial
 from snakemake.settings.types import DeploymentMethod
 
 from palimpsest.audit.status import refuse_stale_copies
-from palimpsest.study import hooks, images, rules as ruling
+from palimpsest.study import console, hooks, images, rules as ruling
 from palimpsest.study.applied import open_study
 from palimpsest.study.stages import Artefacts
 
+console.install(workflow)
 study = open_study(config, layers)
 artefacts = Artefacts(study)
 of = partial(ruling.Rule, artefacts)

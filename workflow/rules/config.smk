@@ -1,4 +1,4 @@
-# Runs before Snakemake reads and merges the config files: for a broken file, Snakemake names neither the file nor the line.
+# Reads the config without Snakemake, which knows no defaults and no `extends`.
 import sys
 from pathlib import Path
 
@@ -9,8 +9,14 @@ from palimpsest.study.messages import one_line
 
 # Installed packages may add classes to the config, and importing such a package may fail.
 with one_line():
-    from palimpsest.study.files import open_layers
+    from palimpsest.study import files
+    from palimpsest.study.places import BASE
 
-# As a module, the workflow gets its config from another workflow, which has read its own files.
-own = [] if workflow.modifier.skip_configfile else ["config.yaml"]
-layers = open_layers([*workflow.configfiles, *own], workflow.overwrite_configfiles, workflow.config_settings.config_args)
+    # As a module, the workflow gets its config from another workflow, which has read its own files.
+    if workflow.modifier.skip_configfile:
+        layers = files.module_layers(config, workflow.configfiles)
+    else:
+        named = workflow.overwrite_configfiles or [BASE]
+        layers = files.read_layers(named, workflow.config_settings.config_args or ())
+        workflow.configfiles = files.list_files(named)
+    config = files.merge_layers(layers)

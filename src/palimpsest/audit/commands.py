@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from palimpsest.arguments import Parser, filled, filled_path, pairs, whole
 from palimpsest.audit.findings import KINDS
 from palimpsest.errors import UserError
+from palimpsest.helps import with_examples
 from palimpsest.names import Agreement
 from palimpsest.provenance.canonical import sha256_text
 from palimpsest.provenance.digest import ROOT
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 def add_audit(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add `audit` and its subcommands."""
-    audit = commands.add_parser("audit", help="verify that results follow from code and data", description="Audit results.")
+    text, examples = "Audit results.", with_examples("audit verify results")
+    audit = commands.add_parser("audit", help="verify that results follow from code and data", description=text, **examples)
     below = audit.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_verify, _add_rerun, _add_compare, _add_explain, _add_freeze, _add_check, _add_crate):
         add(below)
@@ -31,7 +33,8 @@ def add_audit(commands: "argparse._SubParsersAction[Parser]") -> None:
 def add_status(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add `status`."""
     text = "Say which artefacts of a study are current, and which are to be made and why; from the manifests alone, in seconds."
-    found = commands.add_parser("status", help="what of a study is made, stale or missing, and why", description=text)
+    examples = with_examples("status results", "status results --adopt")
+    found = commands.add_parser("status", help="what of a study is made, stale or missing, and why", description=text, **examples)
     found.add_argument("results", nargs="?", type=filled_path, default=Path("results"), metavar="RESULTS", help="default results")
     found.add_argument(
         "--configfile", nargs="+", default=[], type=filled_path, help="the study's config (default: the results' own)"
@@ -48,10 +51,10 @@ def add_status(commands: "argparse._SubParsersAction[Parser]") -> None:
 def _status(args: argparse.Namespace) -> int:
     from palimpsest.audit.planned import open_project
     from palimpsest.audit.status import format_status, set_aside, status
-    from palimpsest.study.files import over_base, read_configs
+    from palimpsest.study.files import read_configs
     from palimpsest.study.study import Study
 
-    configs = over_base(args.configfile) if args.configfile else open_project(args.results, []).configs
+    configs = args.configfile or open_project(args.results, []).configs
     study = Study(read_configs(configs) | {"results": str(args.results)})
     found = status(study)
     if args.adopt:
@@ -65,7 +68,8 @@ def _status(args: argparse.Namespace) -> int:
 
 def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Hash every file, follow every manifest to its sources, and compare with today's study and Snakemake's records."
-    verify = commands.add_parser("verify", help="check every file and its provenance", description=text)
+    examples = with_examples("audit verify results", "audit verify results --allow dirty-tree --out results")
+    verify = commands.add_parser("verify", help="check every file and its provenance", description=text, **examples)
     _add_results(verify)
     _add_allow(verify)
     verify.add_argument("--out", type=filled_path, metavar="FOLDER", help="write audit.html and audit.json to this folder")
@@ -75,7 +79,8 @@ def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_rerun(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Make randomly drawn artefacts again from the existing inputs, in a separate folder, and compare."
-    rerun = commands.add_parser("rerun", help="make some artefacts again and compare", description=text)
+    examples = with_examples("audit rerun results --sample 3 --seed 0", "audit rerun results --only scores report")
+    rerun = commands.add_parser("rerun", help="make some artefacts again and compare", description=text, **examples)
     _add_results(rerun)
     rerun.add_argument("--sample", type=whole(1), default=3, metavar="K", help="number of artefacts to draw (default 3)")
     rerun.add_argument("--seed", type=whole(0), default=0, metavar="S", help="seed of the draw (default 0)")
@@ -95,7 +100,8 @@ def _add_rerun(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_freeze(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Verify results and write their ledger: one line per artefact, small enough to commit with a paper."
-    freeze = commands.add_parser("freeze", help="write the ledger of results", description=text)
+    examples = with_examples("audit freeze results --out ledger.json")
+    freeze = commands.add_parser("freeze", help="write the ledger of results", description=text, **examples)
     _add_results(freeze)
     _add_allow(freeze)
     freeze.add_argument("--out", type=filled_path, default=Path("ledger.json"), metavar="LEDGER", help="default ledger.json")
@@ -104,7 +110,8 @@ def _add_freeze(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_check(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Hash every file again, derive the ledger, and compare it with a frozen one."
-    check = commands.add_parser("check", help="compare results with a frozen ledger", description=text)
+    examples = with_examples("audit check ledger.json results")
+    check = commands.add_parser("check", help="compare results with a frozen ledger", description=text, **examples)
     check.add_argument("ledger", type=filled_path, metavar="LEDGER", help="a ledger written by `palimpsest audit freeze`")
     check.add_argument("results", nargs="?", default=Path("results"), type=filled_path, metavar="RESULTS", help="default results")
     check.add_argument("--json", action="store_true", help="print one JSON object")
@@ -113,7 +120,8 @@ def _add_check(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_compare(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Compare two ledgers or folders of results, for example of two machines or commits, and find where differences begin."
-    compare = commands.add_parser("compare", help="what differs between two ledgers", description=text)
+    examples = with_examples("audit compare ledger.json results")
+    compare = commands.add_parser("compare", help="what differs between two ledgers", description=text, **examples)
     for name in ("first", "second"):
         compare.add_argument(name, type=filled_path, metavar=name.upper(), help="a ledger or a folder of results")
     compare.add_argument("--json", action="store_true", help="print one JSON object")
@@ -122,7 +130,8 @@ def _add_compare(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_explain(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Trace one number of the report through every artefact, setting, source and commit that contributed to it."
-    explain = commands.add_parser("explain", help="where one number comes from", description=text)
+    examples = with_examples("audit explain forget_quality results --where method=simnpo variant=default seed=0 suite=tofu")
+    explain = commands.add_parser("explain", help="where one number comes from", description=text, **examples)
     explain.add_argument("metric", metavar="METRIC", help="a name in the column `metric` of summary.csv")
     explain.add_argument(
         "results", nargs="?", default=Path("results"), type=filled_path, metavar="RESULTS", help="default results"
@@ -136,7 +145,8 @@ def _add_explain(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_crate(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Write results as a Workflow Run RO-Crate, which tools for research objects can read."
-    crate = commands.add_parser("crate", help="export results as a Workflow Run RO-Crate", description=text)
+    examples = with_examples("audit crate results crate")
+    crate = commands.add_parser("crate", help="export results as a Workflow Run RO-Crate", description=text, **examples)
     crate.add_argument("results", type=filled_path, metavar="RESULTS", help="the folder of results")
     crate.add_argument("out", type=filled_path, metavar="OUT", help="a new folder, not below RESULTS")
     crate.add_argument("--license", type=filled, metavar="URL", help="licence of the exported results (default: MIT)")

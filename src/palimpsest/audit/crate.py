@@ -20,7 +20,7 @@ from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
-from palimpsest.study.files import read_configs
+from palimpsest.study.files import read_file
 from palimpsest.study.images import Image, open_images
 
 CRATE = "1.1"
@@ -75,7 +75,7 @@ def write_crate(results: Path, out: Path, *, root: Path, license: str = LICENSE,
     for needed in (root / WORKFLOW, results / CONFIG):
         if not needed.is_file():
             raise UserError(f"{needed}: there is no such file; is this a finished study, and the repository it ran in?")
-    config = read_configs([results / CONFIG])
+    config = read_file(results / CONFIG)
     if "study" not in config:
         raise UserError(f"{results / CONFIG}: the key `study` is missing")
     crate = _Export(results, root, largest).build(license, config)

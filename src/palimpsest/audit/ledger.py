@@ -12,7 +12,7 @@ from palimpsest.audit.artefacts import CONFIG, Artefact, Contents, find_artefact
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_text
 from palimpsest.settings import Settings
-from palimpsest.study.files import read_configs
+from palimpsest.study.files import read_file
 
 
 class Entry(Settings):
@@ -46,7 +46,7 @@ def derive_ledger(results: Path) -> Ledger:
     here = Contents(artefacts)
     config = results / CONFIG
     return Ledger(
-        config=read_configs([config]) if config.is_file() else {},
+        config=dict(read_file(config)) if config.is_file() else {},
         commits=_counted(str((each.environment or {}).get("commit")) for each in artefacts.values()),
         environments=_environments(artefacts),
         artefacts={path: _entry(each, here) for path, each in artefacts.items()},

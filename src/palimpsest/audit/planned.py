@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from palimpsest.audit.artefacts import CONFIG
 from palimpsest.errors import UserError
 from palimpsest.provenance.digest import ROOT, stage_name
 from palimpsest.provenance.manifest import MANIFEST
-from palimpsest.study.files import read_configs
+from palimpsest.study.files import read_file
 
 _is_planning = ContextVar("is_planning", default=False)
 
@@ -162,7 +162,7 @@ def _planned(job: Any, persistence: Any, project: Project) -> Iterator[tuple[str
     yield path, Planned(job.rule.name, job.threads, command, record, changed)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: there is no such config; give the study's with --configfile")
-    return read_configs([path])
+    return read_file(path)

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from palimpsest.arguments import filled, filled_path
 from palimpsest.errors import UserError
+from palimpsest.helps import with_examples
+from palimpsest.study.places import BASE
 
 if TYPE_CHECKING:
     from palimpsest.arguments import Parser
     from palimpsest.export.models import Results
 
 FORMATS = ("markdown", "latex")
+EXPORTS = ("export results --to tensorboard runs", "export results --to card cards --license mit")
 # Targets that need an extra of the same name, which brings the module of the same name; and the others.
 EXTRAS, PLAIN = ("tensorboard", "mlflow", "wandb"), ("card", "lm-eval-samples")
 
@@ -23,22 +26,25 @@ EXTRAS, PLAIN = ("tensorboard", "mlflow", "wandb"), ("card", "lm-eval-samples")
 def add_exports(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the commands to `palimpsest`."""
     text = "Write results for other tools: offline directories of trackers, model cards, or samples in lm-eval's format."
-    exported = commands.add_parser("export", help="results for trackers, model cards, lm-eval's samples", description=text)
+    brief, examples = "results for trackers, model cards, lm-eval's samples", with_examples(*EXPORTS)
+    exported = commands.add_parser("export", help=brief, description=text, **examples)
     exported.add_argument("results", type=filled_path, metavar="RESULTS", help="the folder of a finished study")
     exported.add_argument("--to", required=True, choices=(*EXTRAS, *PLAIN), help="the format")
     exported.add_argument("out", type=filled_path, metavar="DIR", help="a new folder, not below RESULTS")
     _add_license(exported)
     exported.set_defaults(run=_export, prog=exported.prog)
     text = "Upload an unlearned model of a study to the Hub, with a model card; a new repository is private."
-    pushed = commands.add_parser("push", help="upload an unlearned model to the Hub", description=text)
+    examples = with_examples("push results/tofu/tiny/forget10/seed0/unlearn/simnpo/default/model org/name")
+    pushed = commands.add_parser("push", help="upload an unlearned model to the Hub", description=text, **examples)
     pushed.add_argument("model", type=filled_path, metavar="MODEL_DIR", help="the folder `model` of a variant in the results")
     pushed.add_argument("repo", type=filled, metavar="ORG/NAME", help="the repository on the Hub, made if it is missing")
     pushed.add_argument("--public", action="store_true", help="make a new repository public")
     _add_license(pushed)
     pushed.set_defaults(run=_push, prog=pushed.prog)
     text = "Print a methods section with BibTeX, made from a config: data, models, methods, metrics, seeds, selection, versions."
-    described = commands.add_parser("describe", help="a methods section with BibTeX", description=text)
-    described.add_argument("configs", nargs="*", metavar="CONFIG", type=filled_path, help="files merged over config.yaml")
+    examples = with_examples("describe my-study.yaml", "describe --format latex")
+    described = commands.add_parser("describe", help="a methods section with BibTeX", description=text, **examples)
+    described.add_argument("configs", nargs="*", metavar="CONFIG", type=filled_path, default=[BASE], help="default config.yaml")
     described.add_argument("--format", choices=FORMATS, default="markdown", help="default markdown")
     described.set_defaults(run=_describe, prog=described.prog)
 
@@ -96,10 +102,10 @@ def _describe(args: argparse.Namespace) -> int:
     from palimpsest.provenance.manifest import MANIFEST
     from palimpsest.report.study import Study as Described
     from palimpsest.study.description import describe_study
-    from palimpsest.study.files import over_base, read_configs
+    from palimpsest.study.files import read_configs
     from palimpsest.study.study import Study
 
-    study = Study(read_configs(over_base(args.configs)))
+    study = Study(read_configs(args.configs))
     shown = Described.model_validate(describe_study(study))
     results = Path(study.results)
     parts = describe(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from palimpsest import environment
@@ -20,7 +21,7 @@ RESOLVED = "run_config.yaml"
 
 
 def open_study(raw: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Study:
-    """Return the study of a Snakefile's config, given its layers, which are merged over `config.yaml`.
+    """Return the study of a Snakefile's config, given its layers.
 
     On a user error, print one line and exit Snakemake with code 2.
     """
@@ -34,12 +35,13 @@ def open_study(raw: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Study:
 def check_applied(study: Study, layers: Sequence[Layer]) -> None:
     """Raise UserError for a pattern or a variant in the study's own layers that applies to nothing.
 
-    The study's own layers are the last one with blocks and all that follow; earlier layers may also serve other studies.
+    The study's own layers are the last one with blocks and all that follow; earlier layers, such as the defaults, may also serve
+    other studies.
     """
     made = list_made(study)
     own = max((number for number, layer in enumerate(layers) if "blocks" in layer.config), default=0)
     for layer in layers[own:]:
-        if layer.name == RESOLVED:
+        if Path(layer.name).name == RESOLVED:
             continue
         for section, keys in made.items():
             for pattern, settings in _mapping(layer.config.get(section)).items():

@@ -5,32 +5,37 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palimpsest.arguments import filled, filled_path
 from palimpsest.errors import UserError
+from palimpsest.helps import with_examples
+from palimpsest.study.places import BASE, STUDIES
 
 if TYPE_CHECKING:
     from palimpsest.arguments import Parser
 
 KINDS = ("methods", "metrics", "attacks", "benchmarks", "studies")
-STUDIES = Path("config", "studies")
 
 
 def add_looks(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the three commands to `palimpsest`."""
     text = "List the methods, metrics, attacks, benchmarks and shipped studies, one line each."
-    listed = commands.add_parser("list", help="methods, metrics, attacks, benchmarks, studies", description=text)
+    examples = with_examples("list", "list methods attacks")
+    listed = commands.add_parser("list", help="methods, metrics, attacks, benchmarks, studies", description=text, **examples)
     listed.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all)")
     listed.set_defaults(run=_list, prog=listed.prog)
     text = "Print the resolved settings of a variant, or of fine-tuning, each with the file and line that it comes from."
-    shown = commands.add_parser("show", help="resolved settings and where they come from", description=text)
+    examples = with_examples(
+        "show tofu/forget10/tiny/simnpo", "show tofu/forget25/tiny/ga/same-rate --configfile config/studies/world.yaml"
+    )
+    shown = commands.add_parser("show", help="resolved settings and where they come from", description=text, **examples)
     shown.add_argument("key", type=filled, metavar="BENCHMARK/SPLIT/MODEL[/METHOD[/VARIANT]]")
     text = "Check a config without running it; an error names file and line."
-    checked = commands.add_parser("validate", help="check a config", description=text)
+    examples = with_examples("validate", "validate --configfile my-study.yaml")
+    checked = commands.add_parser("validate", help="check a config", description=text, **examples)
     for parser, run in ((shown, _show), (checked, _validate)):
-        parser.add_argument("--configfile", nargs="+", default=[], type=filled_path, help="files merged over config.yaml")
+        parser.add_argument("--configfile", nargs="+", default=[BASE], type=filled_path, help=f"the study (default: {BASE})")
         parser.set_defaults(run=run, prog=parser.prog)
 
 

@@ -8,21 +8,27 @@ from typing import Any
 import yaml
 
 from palimpsest.methods import list_methods, load_method
+from palimpsest.study.files import EXTENDS
 from palimpsest.study.models import Config
+from palimpsest.study.places import BASE, DEFAULTS
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 REFERENCE = "config/README.md"
 COMMAND = "python -m palimpsest.study write"
+EXTENDED = "The file that this one builds on, relative to this one; its `study`, `description` and `results` do not apply."
 
 INTRODUCTION = f"""\
 # Configuration
 
 <!-- Made by `{COMMAND}`; do not edit. -->
 
-`config.yaml` is the default study. Other studies extend it: `snakemake --configfile config/studies/X.yaml` merges the two files
-key by key; lists and numbers are replaced. The fully resolved config is written to `results/run_config.yaml`, which is itself a
-valid config. `--configfile` may also name `config.yaml`, before all other files. Config errors are reported in one line before
-any job starts, and Snakemake exits with code 2.
+A config is one file: `snakemake --configfile config/studies/X.yaml` runs the study in it, and without `--configfile` the study is
+`{BASE}`, the demo. Three things are merged key by key, while lists and numbers are replaced: the defaults of every study, the
+file that the config names under `extends`, if any, and the config itself. The defaults are in
+[{DEFAULTS.name}](../src/palimpsest/study/{DEFAULTS.name}): the data of TOFU, suites, attacks, presets by source, published
+numbers. `study`, `description` and `results` are always a file's own. Further files of `--configfile` and entries of `--config`
+are merged last. The fully resolved config is written to `results/run_config.yaml`, which is itself a valid config. Config errors
+are reported in one line before any job starts, and Snakemake exits with code 2.
 
 - **Nothing is ignored silently.** A duplicate key, a key without a value, and a value that YAML misreads (`1e-5` as text: write
   `1.0e-5`; `010` as 8, `1:30` as 90, `no` as false) are rejected with file and line. A duplicate list element, a number out of
@@ -39,8 +45,8 @@ any job starts, and Snakemake exits with code 2.
   patterns are merged key by key, the most specific last. A pattern with more names is more specific; of two patterns with
   equally many names, the one whose names are further right. So `tofu/forget10/*/simnpo` overrides `tofu/*/*/simnpo`, which
   overrides `tofu/*/tiny/*`. The split in a pattern must be a split that the benchmark can have. A pattern in the file with the
-  study's `blocks`, or in a file or `--config` merged after it, must match something in the study; a pattern in an earlier file,
-  such as `config.yaml`, may belong to other studies.
+  study's `blocks`, or in a file or `--config` merged after it, must match something in the study; a pattern in the defaults or in
+  a file that the study extends may belong to other studies.
 - **Variants** are named changes to a method's settings. `default`, the unchanged method, always exists. A block lists variants by
   name: `{{simnpo: [default, beta-4.5]}}`.
 - **Grids and selections.** `grids` lists values of settings; every combination is a variant, called a trial, and `{{simnpo:
@@ -52,7 +58,7 @@ any job starts, and Snakemake exits with code 2.
   model, tokenizer and data set of a config whose revision is a branch, a tag, null or missing, and writes it into the file.
 - **Commands.** `palimpsest validate --configfile FILE` checks a config and names file and line of an error; `palimpsest show
   tofu/forget10/tiny/simnpo` prints the resolved settings of a variant and the line that each comes from; `palimpsest list` names
-  methods, metrics, attacks, benchmarks and shipped studies.
+  methods, metrics, attacks, benchmarks and shipped studies; `palimpsest init` writes a commented config to start from.
 - **Reruns.** A changed setting reruns exactly the steps that depend on it; `resources`, names and descriptions change no model.
 """
 
@@ -66,6 +72,7 @@ For each method: the allowed retain losses, with the default in bold, and the se
 def make_schema() -> dict[str, Any]:
     """Return the JSON schema of a config, closed at every level."""
     schema = _tidy(Config.model_json_schema())
+    schema["properties"] = {EXTENDS: {"type": "string", "default": "", "description": EXTENDED}, **schema["properties"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -1,15 +1,16 @@
-"""The page `docs/field-numbers.md`: the published numbers of `config.yaml`, with their sources and settings."""
+"""The page `docs/field-numbers.md`: the published numbers of the defaults, with their sources and settings."""
 
 from palimpsest.report.names import method_name
-from palimpsest.study.files import BASE, read_file
+from palimpsest.study.files import read_file
 from palimpsest.study.models import Published
+from palimpsest.study.places import DEFAULTS
 
 PAGE = "docs/field-numbers.md"
 HEAD = f"""# The field's numbers
 
-Made by `python -m palimpsest.study write` from `published` in `{BASE}`; a test compares them. The report prints these
-numbers next to a study's own where benchmark, split and model are the same. Single runs unless said. The originals
-are L = `locuslab/tofu_ft_llama2-7b`, O = `OPTML-Group/TOFU-origin-Llama-2-7b-chat` and U =
+Made by `python -m palimpsest.study write` from `published` in `src/palimpsest/study/{DEFAULTS.name}`; a test compares them.
+The report prints these numbers next to a study's own where benchmark, split and model are the same. Single runs unless
+said. The originals are L = `locuslab/tofu_ft_llama2-7b`, O = `OPTML-Group/TOFU-origin-Llama-2-7b-chat` and U =
 `open-unlearning/tofu_MODEL_full`, with the Retrains `open-unlearning/tofu_MODEL_retain90`, `retain95` and `retain99`.
 Weights are forget / retain.
 
@@ -31,7 +32,7 @@ Weights are forget / retain.
 
 def field_numbers_text() -> str:
     """Return the page: a table per benchmark, split and model."""
-    published = read_file(BASE)["published"]
+    published = read_file(DEFAULTS)["published"]
     sections = (_section(place, [Published.model_validate(source) for source in sources]) for place, sources in published.items())
     return HEAD + "".join(sections)
 

@@ -1,13 +1,16 @@
-"""Checks of config files as they were written: YAML silently drops duplicate keys and misreads some values."""
+"""The files of a config: which are merged in which order, and checks of what each says.
+
+YAML silently drops duplicate keys and misreads some values.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import dropwhile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,13 @@ import yaml
 
 from palimpsest.errors import UserError
 from palimpsest.lines import find_half, read_text
-from palimpsest.provenance.digest import ROOT
-from palimpsest.study.messages import one_line
 from palimpsest.study.models import Config
+from palimpsest.study.places import DEFAULTS
 
-BASE = Path("config.yaml")
 ARGUMENT, FILES = "--config", "--configfile"
+EXTENDS = "extends"
+# What a study says about itself; a study that extends it has its own.
+ITS_OWN = ("study", "description", "results")
 # Numbers, including those that YAML 1.1 reads as text.
 _NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
@@ -33,63 +37,88 @@ Places = dict[Key, str]
 
 @dataclass(frozen=True)
 class Layer:
-    """A file that is merged over `config.yaml`, or an entry of --config."""
+    """A part of a config: a file, or an entry of --config."""
 
     name: str
     config: Mapping[str, Any]
+    lines: Mapping[Key, int] = field(default_factory=dict)
+    """The line of each key and element of a file."""
 
 
-def open_layers(named: Iterable[str | Path], given: Iterable[Path], arguments: Iterable[str] | None) -> list[Layer]:
-    """Check all files of a Snakefile's config and return its layers; like Snakemake, skip named files that do not exist.
+def list_files(given: Iterable[Path]) -> list[Path]:
+    """Return the files of a config in the order of merging: the defaults, and each given file after those that it extends.
 
-    On a user error, print one line and exit Snakemake with code 2.
+    Raises UserError for a file that cannot be read, that extends itself, or that is merged before it is given.
     """
-    with one_line():
-        # Snakemake names the given files too; of these only the base, here or in the repository, may be merged first.
-        above = set(map(_here, given)) - {BASE, _here(ROOT.parent / BASE)}
-        below = [path for path in dict.fromkeys(map(_here, named)) if path.is_file() and path not in above]
-        return read_layers(below, on_top(below, given), arguments or ())
+    files = [_here(DEFAULTS)]
+    for path in map(_here, given):
+        if path in files:
+            raise UserError(f"{FILES}: {path} is merged before the other files: name it first, or not at all")
+        files += [each for each in _chain(path) if each not in files]
+    return files
 
 
-def on_top(base: Collection[Path], given: Iterable[Path]) -> list[Path]:
-    """Return the given files without the base files before them; raises UserError if a base file follows another file."""
-    above = list(dropwhile(base.__contains__, map(_here, given)))
-    if wrong := next((path for path in above if path in base), None):
-        raise UserError(f"{FILES}: {wrong} is merged before the other files: name it first, or not at all")
-    return above
+def read_layers(given: Iterable[Path], arguments: Iterable[str] = ()) -> list[Layer]:
+    """Return all layers of a config, checked, in the order of merging: the files of `list_files`, then entries of --config.
 
-
-def read_layers(named: Iterable[Path], given: Iterable[Path], arguments: Iterable[str]) -> list[Layer]:
-    """Check every file of a config; return the files of --configfile and the entries of --config, in the order of merging.
-
-    The `named` files are merged before them. Raises UserError naming file and line.
+    Raises UserError naming file and line.
     """
-    for path in named:
+    given = list(map(_here, given))
+    return [*(_layer(path, is_given=path in given) for path in list_files(given)), *_read_arguments(arguments)]
+
+
+def module_layers(config: Mapping[str, Any], files: Iterable[str | Path]) -> list[Layer]:
+    """Return the layers of a config that another workflow read from `files`; `extends` is relative to the working directory."""
+    for path in filter(Path.is_file, map(Path, files)):
         read_file(path)
-    return [*(Layer(path.name, read_file(path)) for path in given), *_read_arguments(arguments)]
+    below = list_files([Path(str(config[EXTENDS]))] if EXTENDS in config else [])
+    return [*(_layer(path, is_given=False) for path in below), Layer("the config of the module", _without(config, EXTENDS))]
 
 
-def over_base(given: Iterable[Path]) -> list[Path]:
-    """Return the base and the files that are merged over it; raises UserError as `on_top` does."""
-    return [BASE, *on_top([BASE], given)]
-
-
-def read_configs(paths: Iterable[Path]) -> dict[str, Any]:
-    """Return configs merged as Snakemake merges them; raises UserError as `read_file` does."""
-    return read_located(paths)[0]
-
-
-def read_located(paths: Iterable[Path]) -> tuple[dict[str, Any], Places]:
-    """Return the merged configs like `read_configs`, and `file:line` of every key and element: of a key in several, the last."""
+def merge_layers(layers: Iterable[Layer]) -> dict[str, Any]:
+    """Return layers merged as Snakemake merges configs: key by key, a later one replaces lists and values of an earlier one."""
     from snakemake.utils import update_config
 
     config: dict[str, Any] = {}
-    places: Places = {}
-    for path in paths:
-        said, root = _read(path)
-        update_config(config, said)
-        places |= {key: f"{path}:{line}" for key, line in _walk(root, ())}
-    return config, places
+    for layer in layers:
+        update_config(config, layer.config)
+    return config
+
+
+def read_configs(given: Iterable[Path]) -> dict[str, Any]:
+    """Return the merged config of the given files; raises UserError as `read_layers` does."""
+    return read_located(given)[0]
+
+
+def read_located(given: Iterable[Path]) -> tuple[dict[str, Any], Places]:
+    """Return the merged config like `read_configs`, and `file:line` of every key and element: of a key in several, the last."""
+    layers = read_layers(given)
+    return merge_layers(layers), {key: f"{layer.name}:{line}" for layer in layers for key, line in layer.lines.items()}
+
+
+def _layer(path: Path, *, is_given: bool) -> Layer:
+    said, root = _read(path)
+    config = _without(said, EXTENDS, *(() if is_given else ITS_OWN))
+    return Layer(str(path), config, {key: line for key, line in _walk(root, ()) if key[0] in config})
+
+
+def _without(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in keys}
+
+
+def _chain(path: Path, *above: Path) -> list[Path]:
+    """Return a file after all files that it extends, directly or not."""
+    if path in above:
+        raise UserError(f"{path}: {EXTENDS}: {' extends '.join(map(str, (path, *above)))}: a file cannot extend itself")
+    try:
+        config = read_file(path)
+    except UserError as error:
+        raise UserError("".join(f"{file}: {EXTENDS}: " for file in reversed(above)) + str(error)) from None
+    if not config.get(EXTENDS):
+        return [path]
+    if not isinstance(config[EXTENDS], str):
+        raise UserError(f"{path}: {EXTENDS}: {config[EXTENDS]!r}: name one file, relative to this one")
+    return [*_chain(_here(path.parent / config[EXTENDS]), path, *above), path]
 
 
 def read_file(path: Path) -> Mapping[str, Any]:
@@ -100,18 +129,19 @@ def read_file(path: Path) -> Mapping[str, Any]:
 def _read(path: Path) -> tuple[Mapping[str, Any], yaml.MappingNode]:
     text = read_text(path)
     try:
-        is_json = _is_json(text)
+        said = _as_json(text)
         # JSON may be indented with tabs, but its strings contain none.
-        root = yaml.compose(text.replace("\t", " ") if is_json else text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text if said is None else text.replace("\t", " "), Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
             where = f"{path}:{_line(root)}" if root else f"{path}: empty"
             raise UserError(f"{where}: a config is a mapping of keys to values")
         _check_keys(str(path), root)
         for key, value in root.value:
             # Other keys belong to a workflow that uses this one as a module.
-            if not is_json and key.value in Config.model_fields:
+            if said is None and key.value in Config.model_fields:
                 _check_scalars(path, value)
-        return _construct(root), root
+        # YAML reads some numbers of JSON as text.
+        return said or _construct(root), root
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: not YAML: {', '.join(filter(None, [error.context, error.problem]))}") from None
@@ -135,9 +165,9 @@ def _walk(node: yaml.Node, key: Key) -> Iterator[tuple[Key, int]]:
             yield from _walk(value, (*key, number))
 
 
-def _here(path: str | Path) -> Path:
-    """Return a path relative to the working directory, if it is below that."""
-    absolute = Path(path).absolute()
+def _here(path: Path) -> Path:
+    """Return a path without `..`, relative to the working directory if it is below that."""
+    absolute = Path(os.path.normpath(path.absolute()))
     return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
 
 
@@ -147,6 +177,8 @@ def _read_arguments(arguments: Iterable[str]) -> Iterator[Layer]:
         name, _, text = argument.partition("=")
         if name in names:
             raise UserError(f"{ARGUMENT}: {name} is given twice")
+        if name == EXTENDS:
+            raise UserError(f"{ARGUMENT}: {name}: only a file extends another")
         names.add(name)
         value: Any = text
         # Snakemake reads a value that is not YAML as text.
@@ -157,12 +189,12 @@ def _read_arguments(arguments: Iterable[str]) -> Iterator[Layer]:
         yield Layer(f"{ARGUMENT} {name}", {name: value})
 
 
-def _is_json(text: str) -> bool:
+def _as_json(text: str) -> dict[str, Any] | None:
     try:
-        json.loads(text)
+        said = json.loads(text)
     except ValueError:
-        return False
-    return True
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def _construct(root: yaml.Node) -> Any:

@@ -12,13 +12,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from palimpsest import environment, leases
 from palimpsest.errors import DIVERGED_EXIT
-from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
 from palimpsest.report import outdated
+from palimpsest.study import console
 from palimpsest.study.study import GAPS, Study
 from palimpsest.warm import WARM, Warm
 
@@ -37,11 +39,26 @@ def started(workflow: Any, study: Study) -> None:
     if any(job.rule.name != PUBLISH for job in jobs):
         for page in PAGES:
             outdated.mark(Path(study.results, page))
+    if printed := console.installed():
+        printed.plan(jobs, _earlier(workflow.dag.jobs))
+        logs = [os.path.relpath(path) for path in workflow.logger_manager.get_logfile()]
+        _say([f"{len(jobs)} jobs; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
     if len(jobs) >= FEWEST and is_plain and sys.platform == "linux" and WARM not in os.environ and _without_gpu(study):
         warm = Warm()
         atexit.register(warm.stop)
         os.environ[WARM] = str(warm.socket)
+
+
+def _earlier(jobs: Iterable[Any]) -> dict[str, float]:
+    """Return the mean seconds of finished jobs by rule, as their artefacts record them."""
+    seconds: dict[str, list[float]] = {}
+    for job in jobs:
+        for path in _manifests([job]):
+            with suppress(OSError, ValueError, KeyError):
+                record = json.loads(Path(path).with_name(ENVIRONMENT).read_text(encoding="utf-8"))
+                seconds.setdefault(job.rule.name, []).append(float(record["seconds"]))
+    return {rule: sum(of_rule) / len(of_rule) for rule, of_rule in seconds.items()}
 
 
 def _without_gpu(study: Study) -> bool:
@@ -55,6 +72,7 @@ def succeeded(workflow: Any, study: Study) -> None:
     if any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
         for page in PAGES:
             outdated.unmark(Path(study.results, page), Path(study.results, "report", page))
+        _say([f"the report is {Path(study.results, PAGES[0])}"])
     told = [f"{path}: {what}" for path in _manifests(workflow.dag.jobs) if (what := _diverged(path))]
     if told:
         _say([f"{len(told)} artefacts diverged; the report shows them as results:", *told])
@@ -96,10 +114,7 @@ def _gaps(dag: Any, failures: Iterable[Any]) -> dict[str, str]:
 
 def _last_words(job: Any) -> str:
     """Return the last line of a job's log, which says why a stage ended."""
-    try:
-        lines = Path(str(job.log[0])).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except (OSError, IndexError):
-        lines = []
+    lines = console.read_log(Path(str(job.log[0])) if job.log else None)
     if not lines:
         return f"{job.rule.name} failed without a message"
     _, marked, line = lines[-1].partition(": ")

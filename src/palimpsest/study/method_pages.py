@@ -12,8 +12,9 @@ from palimpsest.methods import list_methods, load_method
 from palimpsest.methods.base import Finetuned, Method, Start
 from palimpsest.report.words import format_score, format_sd
 from palimpsest.study.docs import table_of_keys
-from palimpsest.study.files import BASE, read_file
+from palimpsest.study.files import read_file
 from palimpsest.study.models import Published
+from palimpsest.study.places import DEFAULTS
 
 PAGES, RESULTS = Path("docs", "methods"), Path("docs", "results")
 MARK = "<!-- Made by `python -m palimpsest.study write`; do not edit below this line. -->\n"
@@ -63,7 +64,7 @@ def _needs(method: type[Method]) -> Iterator[str]:
 
 
 def _published(name: str) -> Iterator[Sequence[str]]:
-    for place, sources in read_file(BASE)["published"].items():
+    for place, sources in read_file(DEFAULTS)["published"].items():
         for source in map(Published.model_validate, sources):
             if values := source.scores.get(name):
                 yield (

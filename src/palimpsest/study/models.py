@@ -306,13 +306,13 @@ class Config(Settings):
     """The study's name, shown in its report."""
     description: str = ""
     """One line about the study, shown in its report."""
-    results: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$")] = "results"
+    results: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$")]
     """The folder of all results, below the working directory."""
-    sources: dict[Name, AnySource]
+    sources: dict[Name, AnySource] = {}
     """The sources of data by name: the hub, a folder, a package, or the fictional world."""
-    benchmarks: dict[Name, AnyBenchmark]
+    benchmarks: dict[Name, AnyBenchmark] = {}
     """The benchmarks by name."""
-    models: dict[Name, Model]
+    models: dict[Name, Model] = {}
     """The models by name."""
     finetuning: dict[str, FinetuneSettings] = {}
     """How Original and Retrain are trained, by pattern `benchmark/split/model`."""

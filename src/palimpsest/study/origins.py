@@ -9,7 +9,7 @@ from typing import Any
 from palimpsest.errors import UserError
 from palimpsest.mistakes import place
 from palimpsest.names import DEFAULT, SELECTED, ModelId
-from palimpsest.study.files import Key, Places, over_base, read_located
+from palimpsest.study.files import Key, Places, read_located
 from palimpsest.study.patterns import matching_patterns
 from palimpsest.study.study import Study
 
@@ -18,8 +18,8 @@ NOWHERE = "default"
 
 
 def open_study(given: Iterable[Path]) -> tuple[Study, Places]:
-    """Return the study of the base and of files merged over it, and the places of its keys; an error names file and line."""
-    config, places = read_located(over_base(given))
+    """Return the study of the given files, and the places of its keys; an error names file and line."""
+    config, places = read_located(given)
     try:
         return Study(config), places
     except UserError as error:

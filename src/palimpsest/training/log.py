@@ -21,6 +21,12 @@ def train_logged(train: Callable[[], Log], write: Callable[[Log], None]) -> None
     write(log)
 
 
+def tell_step(entry: dict[str, Any]) -> str:
+    """Return the losses and the learning rate of a step in words."""
+    losses = [f"{name.replace('_', ' ')} {value:.3g}" for name, value in entry.items() if "loss" in name]
+    return ", ".join([f"epoch {entry['epoch'] + 1}", *losses, f"learning rate {entry['learning_rate']:.3g}"])
+
+
 def write_log(folder: Path, log: Iterable[dict[str, Any]]) -> None:
     """Write a training log into a folder; a number that is not finite is null."""
     with (folder / "training_log.jsonl").open("w", encoding="utf-8") as file:

@@ -25,6 +25,7 @@ from palimpsest.progress import track
 from palimpsest.provenance.manifest import FACT, UNMOVED, Remark
 from palimpsest.streams import stream
 from palimpsest.training.checkpoints import Checkpoints
+from palimpsest.training.log import tell_step
 from palimpsest.training.optimizer import make_optimizer
 from palimpsest.training.problems import Problem, Scored, Term
 from palimpsest.training.schedule import learning_rate
@@ -88,7 +89,8 @@ def train(
         with postponed():
             look(len(log) // per_epoch)
     remaining = range(len(log), end)
-    for step in track(checkpoints.between(remaining, log) if checkpoints else remaining, label, total=end, done=len(log)):
+    steps_left = checkpoints.between(remaining, log) if checkpoints else remaining
+    for step in track(steps_left, label, total=end, done=len(log), tell=lambda: tell_step(log[-1])):
         epoch, position = divmod(step, per_epoch)
         order = stream(seed, "order", epoch).permutation(problem.size).tolist()
         indices = order[position * settings.batch_size : (position + 1) * settings.batch_size]

@@ -7,6 +7,7 @@ from typing import Any
 
 from palimpsest.arguments import Parser, filled, filled_path, pairs
 from palimpsest.errors import UserError
+from palimpsest.helps import with_examples
 
 FORMATS = ("text", "json", "markdown", "latex")
 
@@ -14,7 +15,8 @@ FORMATS = ("text", "json", "markdown", "latex")
 def add_score(suites: "argparse._SubParsersAction[Parser]") -> None:
     """Add the command to `palimpsest score`."""
     text = "Model utility and forget quality of a log in TOFU's, NPO's, open-unlearning's or Palimpsest's format."
-    tofu = suites.add_parser("tofu", help="model utility and forget quality of TOFU", description=text)
+    examples = with_examples("score tofu --log mine/TOFU_EVAL.json --retrain retrain90/TOFU_EVAL.json")
+    tofu = suites.add_parser("tofu", help="model utility and forget quality of TOFU", description=text, **examples)
     tofu.add_argument(
         "--log",
         required=True,

@@ -1,0 +1,7 @@
+"""Where configs are: the study of a command that names none, the shipped studies, and what is merged under every study."""
+
+from pathlib import Path
+
+BASE = Path("config.yaml")
+STUDIES = Path("config", "studies")
+DEFAULTS = Path(__file__).with_name("defaults.yaml")
