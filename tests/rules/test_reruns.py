@@ -138,7 +138,7 @@ def test_a_deleted_artefact_comes_back_with_the_same_bytes(finished: Checkout) -
     assert manifest.read_bytes() == before
     # Of the run a line is printed, not the shell; the rest is in the log that it names.
     assert "\n1 of 1  Unlearning with npo default (tiny, forget10, seed 0) (" in ran.stdout and "pipefail" not in ran.stdout
-    (log,) = re.findall(r"1 jobs; all that Snakemake says is in (\S+)", ran.stdout)
+    (log,) = re.findall(r"1 job; all that Snakemake says is in (\S+)", ran.stdout)
     assert "Finished jobid" in (finished.path / log).read_text()
 
 
