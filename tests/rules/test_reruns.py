@@ -137,6 +137,10 @@ def test_a_deleted_artefact_comes_back_with_the_same_bytes(finished: Checkout) -
     ran = finished.snakemake(str(manifest.relative_to(finished.path)), *TINY)
     assert ran.returncode == 0, ran.stdout
     assert manifest.read_bytes() == before
+    # Of the run a line is printed, not the shell; the rest is in the log that it names.
+    assert "\n1 of 1  Unlearning with npo default (tiny, forget10, seed 0) (" in ran.stdout and "pipefail" not in ran.stdout
+    (log,) = re.findall(r"1 job; all that Snakemake says is in (\S+)", ran.stdout)
+    assert "Finished jobid" in (finished.path / log).read_text()
 
 
 def log(checkout: Checkout, artefact: str) -> str:
@@ -172,7 +176,11 @@ def test_a_failing_stage_shows_its_one_line(finished: Checkout, monkeypatch: pyt
     (finished.path / target).unlink()
     ran = finished.snakemake(str(target), *TINY)
     assert ran.returncode == 1
-    assert "palimpsest evaluate: results/tofu/splits/forget10/retain.jsonl: sha256 is" in ran.stdout
+    lines = ran.stdout.splitlines()
+    (cause,) = [number for number, line in enumerate(lines) if line.startswith("palimpsest evaluate: ")]
+    assert lines[cause].startswith("palimpsest evaluate: results/tofu/splits/forget10/retain.jsonl: sha256 is")
+    assert lines[cause + 1] == "  failed: Evaluating unlearn/ga/default (tiny, forget10, seed 0)"
+    assert (finished.path / lines[cause + 2].removeprefix("  its log: ")).is_file() and "pipefail" not in ran.stdout
 
 
 def _reversed(value: object) -> object:

@@ -33,6 +33,22 @@ def test_a_rule_of_which_nothing_is_known_takes_as_long_as_the_others() -> None:
     assert estimate.left(10) == pytest.approx(20)
 
 
+def test_until_a_rule_has_times_it_takes_what_it_usually_does() -> None:
+    estimate = Estimate({"data": 1, "base_tiny": 1, "finetune": 2, "unlearn": 5}, {}, now=0)
+    estimate.start(1, "data", 0)
+    estimate.stop(1, 20, finished=True)
+    # The first of 131 parts says too little.
+    assert estimate.left(20) is None
+    estimate.start(2, "base_tiny", 20)
+    estimate.stop(2, 61, finished=True)
+    assert estimate.left(61) == pytest.approx(2 * 25 + 5 * 4)
+    # After an earlier run it is known at once.
+    estimate = Estimate({"data": 1, "base_tiny": 1}, {"data": 1.0, "base_tiny": 30.0}, now=0)
+    estimate.start(1, "data", 0)
+    estimate.stop(1, 20, finished=True)
+    assert estimate.left(20) == pytest.approx(30)
+
+
 def test_jobs_at_the_same_time_end_sooner() -> None:
     estimate = Estimate({"a": 8}, {}, now=0)
     for job in (1, 2):

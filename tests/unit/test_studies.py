@@ -15,6 +15,7 @@ from palimpsest.metrics.power import ks_power
 from palimpsest.planning import Plan
 from palimpsest.report.claims import FEWEST
 from palimpsest.study.files import read_configs
+from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts
 from palimpsest.study.study import Study
 
@@ -64,6 +65,25 @@ def test_the_study_that_decides_has_the_power_to_do_so() -> None:
     assert ks_power(questions, 0.5, 0.05) >= 0.95
     assert len({run.seed for run in runs}) >= 6 > FEWEST
     assert all(world.config.suites["tofu"].max_items[name] >= 100 for name in ("retain", "real_authors", "world_facts"))
+
+
+def test_the_tour_makes_nothing_of_the_demo_again() -> None:
+    demo, tour = (Artefacts(study(name)) for name in ("demo", "tour"))
+    assert demo.study.results == tour.study.results
+    # What is scored together and reported has more models on the tour.
+    made = {path: node for path, node in demo.nodes.items() if node.stage not in ("scores", "summarise", "report")}
+    assert len(made) > 40
+    for path, node in made.items():
+        assert spec_of(tour.study, tour.nodes[path]) == spec_of(demo.study, node), path
+        assert tour.inputs(tour.nodes[path]) == demo.inputs(node), path
+
+
+def test_every_study_has_a_name_a_description_and_results_of_its_own() -> None:
+    own = {path.stem: read(path) for path in (ROOT / "config.yaml", *STUDIES)}
+    assert all(config["study"] == ("demo" if name == "config" else name) for name, config in own.items())
+    assert len({config["description"] for config in own.values()}) == len(own)
+    results = [config["results"] for name, config in own.items() if name != "tour"]
+    assert len(set(results)) == len(results)
 
 
 @pytest.mark.parametrize("scored", ["world", "demo"])

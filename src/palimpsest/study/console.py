@@ -16,7 +16,15 @@ TAIL = 15
 NOISE = (
     *("Select jobs to execute...", "Using shell: ", "Conda environments: ignored", "Singularity containers: ignored"),
     *("Exiting because a job execution failed.", "Job failed, going on with independent jobs."),
+    # The shell around a job that failed.
+    "RuleException:\nCalledProcessError in file ",
 )
+
+
+# How long jobs take in the demo, relative to each other, until a rule has times of its own; every other rule takes 1.
+USUAL = {"base_tiny": 60, "finetune": 25, "unlearn": 4, "attack": 4, "evaluate": 4, "page": 4, "reinforce": 2}
+# The share of a run that says how long the rest takes; the first jobs are short and start slowly.
+ENOUGH = 0.05
 
 
 class Estimate:
@@ -24,7 +32,7 @@ class Estimate:
 
     def __init__(self, planned: Mapping[str, int], earlier: Mapping[str, float], now: float) -> None:
         """Take the number of jobs by rule, and the mean seconds of earlier ones."""
-        self._left, self._earlier, self._began = Counter(planned), earlier, now
+        self._left, self._earlier, self._began = Counter(planned), dict(earlier), now
         self._running: dict[int, tuple[str, float]] = {}
         self._seconds: dict[str, list[float]] = {}
 
@@ -41,13 +49,15 @@ class Estimate:
         return now - began
 
     def left(self, now: float) -> float | None:
-        """Return the seconds that are left, at the pace of the work so far; None before any job has finished."""
-        done = [seconds for of_rule in self._seconds.values() for seconds in of_rule]
+        """Return the seconds that are left, at the pace of the work so far; None before enough of the run is done."""
+        done = sum(map(sum, self._seconds.values()))
         running = [(rule, now - began) for rule, began in self._running.values()]
-        work = sum(done) + sum(seconds for _, seconds in running)
-        if not done or work <= 0:
+        work = done + sum(seconds for _, seconds in running)
+        usual_done = sum(USUAL.get(rule, 1) * len(of_rule) for rule, of_rule in self._seconds.items())
+        usual_left = sum(USUAL.get(rule, 1) * count for rule, count in self._left.items())
+        if not usual_done or work <= 0 or (usual_done < ENOUGH * (usual_done + usual_left) and self._left.keys() - self._earlier):
             return None
-        mean = {**dict.fromkeys(self._left, sum(done) / len(done)), **self._earlier}
+        mean = {rule: USUAL.get(rule, 1) * done / usual_done for rule in self._left} | self._earlier
         mean |= {rule: sum(of_rule) / len(of_rule) for rule, of_rule in self._seconds.items()}
         planned = sum(count * mean[rule] for rule, count in self._left.items())
         begun = sum(min(seconds, mean.get(rule, 0.0)) for rule, seconds in running)

@@ -42,7 +42,7 @@ def started(workflow: Any, study: Study) -> None:
     if printed := console.installed():
         printed.plan(jobs, _earlier(workflow.dag.jobs))
         logs = [os.path.relpath(path) for path in workflow.logger_manager.get_logfile()]
-        _say([f"{len(jobs)} jobs; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
+        _say([f"{len(jobs)} job{'s' * (len(jobs) != 1)}; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
     if len(jobs) >= FEWEST and is_plain and sys.platform == "linux" and WARM not in os.environ and _without_gpu(study):
         warm = Warm()
