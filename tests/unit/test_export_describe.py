@@ -72,7 +72,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "config.yaml").write_text((ROOT / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     block = {"benchmark": "tofu", "splits": ["forget10"], "models": ["tiny"], "seeds": [0, 3], "suites": ["tofu"]}
     mine = {
+        "extends": "config.yaml",
         "study": "mine_50",
+        "description": "SimNPO and a selected NPO.",
         "results": "results-mine",
         "methods": {"tofu/*/tiny/simnpo": {"beta": 3.25}},
         "grids": {"tofu/*/*/npo": {"beta": [0.05, 0.2]}},
@@ -135,7 +137,8 @@ def test_finished_results_add_hardware_versions_and_commit(here: Path, capsys: p
 
 
 def test_a_wrong_config_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "mine.yaml").write_text("methods: {'tofu/*/*/simnpo': {beta: 0.0}}\n", encoding="utf-8")
+    text = "{extends: config.yaml, study: mine, description: x, results: results, methods: {'tofu/*/*/simnpo': {beta: 0.0}}}"
+    (here / "mine.yaml").write_text(text, encoding="utf-8")
     assert main(["describe", "mine.yaml"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("palimpsest describe: ") and "beta: 0.0" in error and error.count("\n") == 1

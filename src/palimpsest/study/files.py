@@ -151,18 +151,21 @@ def _read(path: Path) -> tuple[Mapping[str, Any], yaml.MappingNode]:
         raise UserError(f"{path}: not YAML: nested too deep") from None
 
 
-def _walk(node: yaml.Node, key: Key) -> Iterator[tuple[Key, int]]:
+def _walk(node: yaml.Node, key: Key, *above: yaml.Node) -> Iterator[tuple[Key, int]]:
+    # An anchor may name a node that contains it; the check of the study refuses it.
+    if any(node is each for each in above):
+        return
     if isinstance(node, yaml.MappingNode):
         # Replaces `<<` by the keys that it stands for, which keep their own lines.
         yaml.constructor.SafeConstructor().flatten_mapping(node)
         for name, value in node.value:
             at = (*key, str(name.value))
             yield at, _line(name)
-            yield from _walk(value, at)
+            yield from _walk(value, at, *above, node)
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             yield (*key, number), _line(value)
-            yield from _walk(value, (*key, number))
+            yield from _walk(value, (*key, number), *above, node)
 
 
 def _here(path: Path) -> Path:
