@@ -188,7 +188,8 @@ def test_what_is_no_repository_is_left_to_the_check_of_the_study(capsys: pytest.
 
 def test_a_branch_in_a_config_is_refused_with_the_command_that_pins_it() -> None:
     config = yaml.safe_load(
-        "{study: x, description: x, results: x, sources: {}, benchmarks: {}, models: {large: {kind: pretrained, name: a/b, revision: main}}}"
+        "{study: x, description: x, results: x, sources: {}, benchmarks: {}, "
+        "models: {large: {kind: pretrained, name: a/b, revision: main}}}"
     )
     config["blocks"] = [{"benchmark": "x", "splits": ["x"], "models": ["large"], "seeds": [0]}]
     with pytest.raises(UserError) as caught:
