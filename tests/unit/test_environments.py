@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from palimpsest.provenance.digest import code_closure
@@ -95,6 +96,13 @@ def test_locks_name_versions_and_no_places() -> None:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"://|--|\+cpu|@ ", text), path
     assert lock("workflow")["torch"] == "2.13.0"
+
+
+def test_every_locked_version_takes_the_oldest_python_that_pyproject_names() -> None:
+    for name, version in lock("workflow").items():
+        if metadata.version(name).partition("+")[0] == version:
+            needed = SpecifierSet(metadata.metadata(name).get("Requires-Python", ""))
+            assert needed.contains("3.11.0"), f"{name} {version} needs Python {needed}"
 
 
 def test_files_are_what_the_script_writes() -> None:
