@@ -101,7 +101,7 @@ def test_locks_name_versions_and_no_places() -> None:
 def test_every_locked_version_takes_the_oldest_python_that_pyproject_names() -> None:
     for name, version in lock("workflow").items():
         if metadata.version(name).partition("+")[0] == version:
-            needed = SpecifierSet(metadata.metadata(name).get("Requires-Python", ""))
+            needed = SpecifierSet(str(metadata.metadata(name).json.get("requires_python", "")))
             assert needed.contains("3.11.0"), f"{name} {version} needs Python {needed}"
 
 
