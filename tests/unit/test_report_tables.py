@@ -290,6 +290,8 @@ def test_a_model_is_called_by_its_method_s_label_and_its_variant():
     assert model_label("task-vector", "default") == "Task Vector"
     assert model_label("simnpo", "beta-2.5") == "SimNPO beta-2.5"
     assert model_label("a-model-that-others-made", "default") == "a-model-that-others-made (given)"
+    # What several models share, as a base, has no label.
+    assert model_label("", "") == ""
 
 
 def test_methods_stand_by_name_between_references_and_others_and_variants_by_their_numbers():

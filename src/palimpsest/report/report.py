@@ -39,7 +39,7 @@ QUALITY_FIGURE = "forget_quality_model_utility"
 QUALITY_ALT = "Scatter plot of forget quality against model utility; the numbers are in the table."
 QUALITY_CAPTION = "Forget quality against model utility: up and to the right is better; Retrain is what to reach."
 # The tiles of the first screen, by the key of a verdict.
-TILES = {"holds": "hold", "fails": "do not hold", "undecided": "tested, undecided", "untestable": "not testable at this size"}
+TILES = {"holds": "hold", "fails": "do not hold", "undecided": "undecided", "untestable": "undecided: too few seeds"}
 KEY_VERDICTS = 3
 ATTACKED = (
     "Each model that an attack gave, below the model before it. Retrain is the control: it never knew the forget set, so what an "

@@ -26,7 +26,7 @@ from palimpsest.report.words import SCORES, spread_of
 # What lm-eval gives beside a score.
 UNSCORED = "_stderr"
 # So many columns of a table stand on the first screen.
-FRONT_COLUMNS = 5
+FRONT_COLUMNS = 4
 
 
 @dataclass(frozen=True)
