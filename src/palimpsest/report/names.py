@@ -17,7 +17,7 @@ PROMINENT, COMPARED = (NPO, SIMNPO), (GA, NPO, SIMNPO)
 
 
 def method_name(method: str) -> str:
-    """Return what a role or a method is called; a checkpoint that others made has its own name, and what models share has none."""
+    """Return what a role or a method is called; a given checkpoint has its own name, and what models share has none."""
     return (
         load_method(method).label if method in list_methods() else ROLE_NAMES.get(method, f"{method} (given)" if method else "")
     )
