@@ -53,8 +53,9 @@ class Scored(Found):
             for metric, title in SCORES.items():
                 of = own[own["metric"] == metric]
                 row[title] = with_sd(of["value"], metric)
-                low, high = (format_score(metric, bound) for bound in of[["low", "high"]].mean())
-                row[f"{title}, 95 % interval"] = f"{low} to {high}" if len(of) >= FEWEST else ""
+                if len(of) >= FEWEST:
+                    low, high = (format_score(metric, bound) for bound in of[["low", "high"]].mean())
+                    row[f"{title}, 95 % interval"] = f"{low} to {high}"
             # A mean of p-values is ruled by the largest.
             logs = log10(own.loc[own["metric"] == QUALITY, "value"])
             row["Forget quality, mean log10"] = typeset(f"{mean(logs.tolist()):z.1f}")
