@@ -6,6 +6,7 @@ torchrun starts several processes; a process that it did not start is the only o
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -77,6 +78,14 @@ def disconnect() -> None:
 
         barrier()
         distributed.destroy_process_group()
+
+
+def leave(code: int) -> None:
+    """End this process at once if it is one of several: what torch tears down as Python ends can abort a job that is done."""
+    if count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
 
 
 def is_first_to_fail() -> bool:

@@ -142,9 +142,12 @@ def run_stage(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None
             processes.disconnect()
         if diverged:
             raise diverged
+        processes.leave(0)
     except UserError as error:
         if processes.is_first_to_fail():
             print(f"palimpsest {short}: {error}", file=sys.stderr)
+        if isinstance(error, Diverged):
+            processes.leave(error.exit)
         sys.exit(error.exit)
     except interruption.Interrupted as stopped:
         if processes.is_main():
