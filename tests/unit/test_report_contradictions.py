@@ -62,7 +62,7 @@ def test_an_interval_across_zero_is_not_called_remembered(tmp_path):
 def test_two_seeds_have_no_bootstrap_interval(tmp_path, seeds, shown):
     models = {"npo": {seed: {"forget_quality": 0.3 + seed / 10, "model_utility": 0.5} for seed in range(seeds)}}
     answer = answered("seeds", evidence(tmp_path, numbers(models), block(methods=methods("npo"))))
-    assert [bool(text) for text in answer.table["Forget quality, 95 % interval"]] == [shown]
+    assert ("Forget quality, 95 % interval" in answer.table) == shown
     assert "of fewer than 5 seeds their range" in answer.caption
 
 
