@@ -27,9 +27,9 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def specs(study: Study) -> dict[str, str]:
-    """Return the spec of every job that is told settings, by its folder."""
-    artefacts, told = Artefacts(study), ("scores", "summarise", "report")
-    return {path: spec_of(artefacts.study, node) for path, node in artefacts.nodes.items() if node.stage not in told}
+    """Return the spec of every job by its folder, but of those that read the results of others."""
+    artefacts, unread = Artefacts(study), ("scores", "summarise")
+    return {path: spec_of(artefacts.study, node) for path, node in artefacts.nodes.items() if node.stage not in unread}
 
 
 def shipped() -> dict[str, dict[str, Any]]:

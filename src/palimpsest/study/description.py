@@ -67,7 +67,8 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
         "split": key[1],
         "model": key[2],
         "seeds": sorted({subject.seed for subject in subjects}),
-        "training": study.finetuning(*key).model_dump(),
+        # Splits may share the original of one of them, whose settings trained it.
+        "training": study.finetuning(*study.home(ModelId(*key, seed=0)).place).model_dump(),
         "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},
         "trials": {method: _variants(study, key, method, names) for method, names in trials.items()},
         "selections": {
