@@ -42,7 +42,7 @@ class Corpus(Found):
             levels = self.table.levels(metric)
             greatest, retrain = max(points["x"].max(), *levels.values(), 1.0), levels.get(RETRAIN)
             good = None if retrain is None else (retrain, greatest * 1.1) if metric == KEPT else (0.0, retrain)
-            axis = Axis("← remembered      over-forgotten →") if metric == LEAK else Axis(zero=True)
+            axis = Axis("← remembered · over-forgotten →") if metric == LEAK else Axis(zero=True)
             yield Panel("dots", points, title, axis, levels=levels, good=(-NEAR, NEAR) if metric == LEAK else good)
 
     def facts(self) -> Iterator[str]:
