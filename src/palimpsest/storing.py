@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from palimpsest.arguments import filled, filled_path, whole
-from palimpsest.contract.store import entry_of, store_of
+from palimpsest.contract.store import entry_of, entry_path, store_of
 from palimpsest.errors import BrokenArtefact, UserError, first_line
 from palimpsest.helps import with_examples
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, verify_artefact
@@ -59,7 +59,7 @@ def push(store: Path, url: str) -> Iterator[str]:
     there = set(_keys(system, root, url))
     for entry in list_entries(store):
         if entry.key not in there:
-            target = f"{root}/{entry.key[:2]}/{entry.key}"
+            target = f"{root}/{entry_path(entry.key)}"
             # The manifest last: an entry without it is not there.
             files = sorted((path for path in entry.folder.rglob("*") if path.is_file()), key=lambda path: path.name == MANIFEST)
             with _explained(url):
@@ -78,7 +78,7 @@ def pull(store: Path, url: str) -> Iterator[str]:
         if entry.exists():
             continue
         partial = entry.with_name(f".{uuid4().hex}")
-        source = f"{root}/{key[:2]}/{key}"
+        source = f"{root}/{entry_path(key)}"
         try:
             with _explained(url):
                 for name in system.find(source):

@@ -12,7 +12,7 @@ END = {"summarise": 1, "page": 1, "publish": 1, "all": 1}
 
 
 TOUR = ("--configfile", "config/studies/tour.yaml")
-# Three seeds, of which one has all methods, Retrain as the control of two attacks, and a reference of refusals.
+# Three seeds. Seed 0 has all methods, two attacks with Retrain as the control, and reference log-probabilities of refusals.
 DEMO = {
     **COMMON,
     "finetune": 2 * 3,

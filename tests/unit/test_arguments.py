@@ -66,7 +66,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Yield a parser, and those of its commands."""
+    """Yield a parser and the parsers of its commands."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -194,17 +194,8 @@ def test_a_wrong_argument_says_what_is_allowed(capsys: pytest.CaptureFixture[str
     assert line in refused(capsys, *arguments.split())
 
 
-def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Yield a parser and those of all its commands."""
-    yield parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from commands(below)
-
-
 def test_the_help_of_every_command_ends_with_examples_that_it_takes() -> None:
-    parsers = list(commands(cli.make_parser()))
+    parsers = list(below(cli.make_parser()))
     assert len(parsers) > 15
     for parser in parsers:
         _, _, said = parser.format_help().partition("\nexamples:\n")

@@ -1,4 +1,4 @@
-"""`palimpsest describe`: a methods section says the config's settings, and cites what it uses with entries that exist."""
+"""`palimpsest describe`: the methods section states the settings of the config and cites existing entries."""
 
 import json
 import re

@@ -143,34 +143,32 @@ def format_status(found: Status) -> str:
 
 
 def _state(artefacts: Artefacts, node: Node, here: Mapping[str, Artefact], states: Mapping[str, State]) -> State:
-    study, artefact = artefacts.study, here.get(node.path)
+    study, artefact, code = artefacts.study, here.get(node.path), artefacts.code(node)
     inputs = {label: _below(path, study.results) for label, path in artefacts.inputs(node).items()}
     upstream = {cause for path in inputs.values() for cause in states[path].causes}
     if artefact is None or not artefact.is_readable:
         causes = upstream or {MISSING}
     else:
-        causes = upstream or _own(artefacts, node, artefact, inputs, here)
+        causes = upstream or _own(study, node, code, artefact, inputs, here)
     stored = False
-    if causes and not upstream:
-        stage, spec = stage_name(artefacts.module(node)), json.loads(spec_of(study, node))
+    if causes and not upstream and (store := store_of(study.results)):
         contents = {label: here[path].content for label, path in inputs.items()}
-        store = store_of(study.results)
-        stored = bool(store and (entry_of(store, key_of(stage, spec, artefacts.code(node), contents)) / MANIFEST).is_file())
+        key = key_of(stage_name(artefacts.module(node)), json.loads(spec_of(study, node)), code, contents)
+        stored = (entry_of(store, key) / MANIFEST).is_file()
     kind: Kind = "current" if not causes else "missing" if artefact is None else "stale"
     seconds = float((artefact.environment or {}).get("seconds", 0)) if artefact else 0.0
     return State(node.path, kind, tuple(sorted(causes)), seconds, stored)
 
 
 def _own(
-    artefacts: Artefacts, node: Node, artefact: Artefact, inputs: Mapping[str, str], here: Mapping[str, Artefact]
+    study: Study, node: Node, code: str, artefact: Artefact, inputs: Mapping[str, str], here: Mapping[str, Artefact]
 ) -> set[str]:
     """Return why an artefact itself differs from the study: its settings, its code, or what it was made of."""
     made, found = artefact.manifest, set[str]()
-    wanted, code = json.loads(spec_of(artefacts.study, node)), artefacts.code(node)
-    if keys := differing(made["spec"], wanted):
+    if keys := differing(made["spec"], json.loads(spec_of(study, node))):
         found.add(f"settings of {node.stage}: {_listed(keys)}")
     if made["code"] != code:
-        found.add(_changed_code(artefacts.study, made["stage"], made["code"], code))
+        found.add(_changed_code(study, made["stage"], made["code"], code))
     if made["inputs"].keys() != inputs.keys():
         found.add(f"other inputs of {node.stage}")
     else:

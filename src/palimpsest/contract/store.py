@@ -39,7 +39,12 @@ def store_of(results: str) -> Path | None:
 
 def entry_of(store: Path, key: str) -> Path:
     """Return the folder of an entry of a store."""
-    return store / key[:2] / key
+    return store / entry_path(key)
+
+
+def entry_path(key: str) -> str:
+    """Return the path of an entry in a store."""
+    return f"{key[:2]}/{key}"
 
 
 def modules_of(store: Path, code: str) -> dict[str, str] | None:

@@ -15,6 +15,7 @@ from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation.metric import Metric
 from palimpsest.export.citations import WORKFLOW, bibliography, cited_for
 from palimpsest.export.models import Model, Results
+from palimpsest.markup import markdown_table
 from palimpsest.methods import list_methods, load_method
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.provenance.manifest import WEIGHTS, read_remarks
@@ -55,7 +56,7 @@ def card_text(results: Results, model: Model, license: str | None = None) -> str
     source = data.manifest["spec"].get("source", {}) if data else {}
     settings = base.manifest["spec"].get("model", {})
     label = model_label(of.method, of.variant)
-    shown = list(_shown(model))
+    shown, chosen = list(_shown(model)), [(name, f"`{value}`") for name, value in model.settings.items()]
     metadata = ModelCardData(
         # Without a commit it is a folder of one machine.
         base_model=settings.get("name") if settings.get("revision") else None,
@@ -83,7 +84,7 @@ def card_text(results: Results, model: Model, license: str | None = None) -> str
         f"# {label} on {of.benchmark} {of.split}",
         f"A model that unlearned the forget set {of.split} of {of.benchmark} with {label}, seed {of.seed}, in the study "
         f"“{results.study}”. {_about(of.method)}",
-        *_section("Settings", _table(("setting", "value"), [(name, f"`{value}`") for name, value in model.settings.items()])),
+        *_section("Settings", markdown_table(("setting", "value"), chosen)),
         *_section("Base and data", _sources(base, data)),
         *_section("Scores", _scores(results, model, shown)),
         *_section("Where it comes from", _provenance(model)),
@@ -95,11 +96,6 @@ def card_text(results: Results, model: Model, license: str | None = None) -> str
 
 def _section(title: str, text: str) -> tuple[str, str]:
     return f"## {title}", text
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
 
 
 def _about(method: str) -> str:
@@ -134,7 +130,7 @@ def _sources(base: Artefact, data: Artefact | None) -> str:
         rows += [("data", *each) for each in _pinned(data, "source")]
         rows += [("data", "licence", f"`{found['licence']}`")] if found.get("licence") else []
         rows += [("data", f"sha256 of {name}", f"`{digest}`") for name, digest in found.get("files", {}).items()]
-    return _table(("", "", ""), rows)
+    return markdown_table(("", "", ""), rows)
 
 
 def _pinned(artefact: Artefact, key: str) -> Iterator[tuple[str, str]]:
@@ -162,11 +158,13 @@ def _shown(model: Model) -> Iterator[Shown]:
 
 
 def _scores(results: Results, model: Model, shown: Sequence[Shown]) -> str:
+    if not shown:
+        return "No suite scored this model."
     beside = [_beside(results, model, role) for role in (RETRAIN, ORIGINAL)]
     rows = [
         (name, metric.best or "", *(_number(found.get(name)) for found in (model.finals, *beside))) for name, metric, _ in shown
     ]
-    return _table(("suite/metric", "best", "this model", "Retrain", "Original"), rows) if rows else "No suite scored this model."
+    return markdown_table(("suite/metric", "best", "this model", "Retrain", "Original"), rows)
 
 
 def _beside(results: Results, model: Model, role: str) -> dict[str, float]:
@@ -197,7 +195,7 @@ def _provenance(model: Model) -> str:
         *((name, str(packages[name])) for name in ("torch", "transformers") if name in packages),
         *((f"sha256 of {name}", f"`{file['sha256']}`") for name, file in manifest["files"].items() if name.endswith(WEIGHTS)),
     ]
-    return _table(("", ""), rows)
+    return markdown_table(("", ""), rows)
 
 
 def _remarks(model: Model) -> list[str]:

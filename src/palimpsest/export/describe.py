@@ -14,6 +14,7 @@ from typing import Any
 from palimpsest.audit.artefacts import find_artefacts
 from palimpsest.benchmarks import suites
 from palimpsest.export.citations import WORKFLOW, bibliography, cited_for
+from palimpsest.markup import escape_latex
 from palimpsest.names import SELECTED
 from palimpsest.report.facts import selections_made
 from palimpsest.report.names import method_name, model_label
@@ -21,13 +22,7 @@ from palimpsest.report.study import Block, Study, Values
 from palimpsest.report.words import counted, joined
 
 CITATION = re.compile(r" \[(@[^\]]+)\]")
-SPECIAL = {
-    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "→": r"$\to$",
-    "\\": r"\textbackslash{}",
-}
+CODE = re.compile(r"`([^`]*)`")
 # Parts of a column's head that are for the reader of a table.
 ASIDE = re.compile(r"\s*(\(nearest Retrain\)|[↑↓])|(?<=\s)\s+")
 # The packages whose versions affect numbers.
@@ -97,8 +92,8 @@ def _latex(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    escaped = "".join(SPECIAL.get(letter, letter) for letter in text)
-    return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped).replace("“", "``").replace("”", "''")
+    pieces = map(escape_latex, CODE.split(text))
+    return "".join(rf"\texttt{{{piece}}}" if place % 2 else piece for place, piece in enumerate(pieces))
 
 
 def _cite(*names: str) -> str:

@@ -1,4 +1,4 @@
-"""Push an unlearned model with its card to the Hub. The token is that of the environment or of `hf auth login`."""
+"""Push an unlearned model with its card to the Hub. The token comes from the environment or from `hf auth login`."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def check_needs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, need
 
 
 def _check_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:
-    """Raise UserError if the chat template cannot be used, or if a setting does not change what it writes."""
+    """Raise UserError for a chat template that cannot be used, and for a setting that does not change the prompt."""
     encoder = PromptEncoder(tokenizer, settings)
     check_items(model, ["the chat template"], [encoder.encode(ASKED, [ASKED])])
     text, named = encoder.written(ASKED), f"{tokenizer.name_or_path or 'the tokenizer'}: prompt"

@@ -1,5 +1,6 @@
 """The page `docs/claims.md`: every claim of the paper with its place, its numbers and its test."""
 
+from palimpsest.markup import markdown_table
 from palimpsest.report.claims import RULE, Claim
 from palimpsest.report.names import method_name
 from palimpsest.report.question import Question
@@ -22,10 +23,8 @@ def claims_text() -> str:
 
 
 def _section(question: Question) -> str:
-    cells = [(claim.text, claim.source, claim.printed_words, how_tested(claim)) for claim in question.claims]
-    rows = [" | ".join(text.replace("|", r"\|") for text in row) for row in cells]
-    lines = ["claim | place | printed | test", "---|---|---|---", *rows]
-    return f"\n## {question.title}\n\n" + "".join(f"| {line} |\n" for line in lines)
+    rows = [(claim.text, claim.source, claim.printed_words, how_tested(claim)) for claim in question.claims]
+    return f"\n## {question.title}\n\n{markdown_table(('claim', 'place', 'printed', 'test'), rows)}\n"
 
 
 def how_tested(claim: Claim) -> str:

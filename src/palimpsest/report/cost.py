@@ -49,7 +49,7 @@ class CostSpec(Settings):
     study: str
     folder: str = "."
     jobs: list[MeasuredJob]
-    """In the order of the pipeline, which is that of the table."""
+    """In the order of the pipeline, which is the order of the table."""
 
 
 def write_cost(spec: CostSpec, summary: Path, out: Path) -> None:

@@ -9,20 +9,12 @@ from html.parser import HTMLParser
 
 from markupsafe import Markup
 
+from palimpsest.markup import escape_latex
 from palimpsest.report.words import MINUS
 
 # What a cell without a number has.
 NONE = "\N{EN DASH}"
 SPACED = ("\n", "\N{NO-BREAK SPACE}")
-# What LaTeX reads as commands, and what its standard fonts lack.
-ESCAPED = {
-    "\\": r"\textbackslash{}",
-    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
-    **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$"},
-    **{MINUS: "$-$", "±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$", "∝": r"$\propto$", "\N{PRIME}": "$'$", "·": r"$\cdot$"},
-    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "←": r"$\leftarrow$"},
-    **{NONE: "--", "—": "---", "…": r"\ldots{}", "†": r"$\dagger$", "Δ": r"$\Delta$", "π": r"$\pi$", "“": "``", "”": "''"},
-}
 
 
 @dataclass
@@ -149,36 +141,32 @@ def table_latex(label: str, html: str) -> str:
         all(_is_numeric(cell) for cell in column) for column in zip(*(r for r in table.body if len(r) == len(heads)), strict=True)
     ]
     shape = "".join("r" if is_number else "l" for is_number in numeric or [False] * len(heads))
-    lines = [f"% {_escaped(label)}", rf"\begin{{tabular}}{{{shape}}}", r"\toprule", *_latex_heads(table), r"\midrule"]
+    lines = [f"% {escape_latex(label)}", rf"\begin{{tabular}}{{{shape}}}", r"\toprule", *_latex_heads(table), r"\midrule"]
     lines += [f"{' & '.join(map(_latex_cell, row))} \\\\" for row in table.body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def _latex_heads(table: _Reader) -> list[str]:
     if len(table.head) < 2:
-        return [f"{' & '.join(_escaped(cell.plain) for cell in row)} \\\\" for row in table.head]
+        return [f"{' & '.join(escape_latex(cell.plain) for cell in row)} \\\\" for row in table.head]
     upper, rules, lower, at = [], [], [], 1
     below = iter(table.head[1])
     for cell in table.head[0]:
         is_group = cell.rows == 1
-        upper.append(rf"\multicolumn{{{cell.columns}}}{{c}}{{{_escaped(cell.plain)}}}" if is_group else "")
-        lower += [_escaped(next(below).plain) for _ in range(cell.columns)] if is_group else [_escaped(cell.plain)]
+        upper.append(rf"\multicolumn{{{cell.columns}}}{{c}}{{{escape_latex(cell.plain)}}}" if is_group else "")
+        lower += [escape_latex(next(below).plain) for _ in range(cell.columns)] if is_group else [escape_latex(cell.plain)]
         rules += [rf"\cmidrule(lr){{{at}-{at + cell.columns - 1}}}"] if is_group and cell.plain else []
         at += cell.columns
     return [f"{' & '.join(upper)} \\\\", "".join(rules), f"{' & '.join(lower)} \\\\"]
 
 
 def _latex_cell(cell: Cell) -> str:
-    text = _escaped(cell.plain)
+    text = escape_latex(cell.plain)
     text = rf"\textbf{{{text}}}" if cell.is_bold and text else text
-    notes = [_escaped(note) if note.startswith("±") else f"({_escaped(note)})" for note in cell.notes]
+    notes = [escape_latex(note) if note.startswith("±") else f"({escape_latex(note)})" for note in cell.notes]
     text = " ".join(filter(None, [text, *notes]))
     return rf"\multicolumn{{{cell.columns}}}{{l}}{{{text}}}" if cell.columns > 1 else text
 
 
 def _is_numeric(cell: Cell) -> bool:
     return bool(re.match(rf"[+{MINUS}≤-]?\d|{NONE}$", cell.plain))
-
-
-def _escaped(text: str) -> str:
-    return "".join(ESCAPED.get(sign, sign) for sign in text)

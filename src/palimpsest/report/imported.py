@@ -26,7 +26,7 @@ class Imported:
 
     @property
     def files(self) -> list[tuple[str, str]]:
-        """The name and the sha256 of each file of the log, and of that of its Retrain."""
+        """The name and the sha256 of each file of the log and of Retrain's log."""
         logs = {"": self.said["log"], "Retrain's ": self.said["retrain"] or {"files": {}}}
         return [(whose + name, file["sha256"]) for whose, log in logs.items() for name, file in log["files"].items()]
 

@@ -313,13 +313,17 @@ class _Legend:
         """Return the legend as a view, in which a click on an entry hides its marks or shows them again."""
         rows = [
             {
-                **{"i": place, "label": entry.label, "key": entry.key or None, "colour": look.colour, "size": look.size**2},
-                **{"shape": look.shape or "circle", "fill": PAPER if look.hollow else look.colour, "dash": list(look.dash or ())},
-                **{
-                    "edge": PAPER if look.dash is None and not look.hollow else look.colour,
-                    "mark": bool(look.shape),
-                    "line": look.dash is not None,
-                },
+                "i": place,
+                "label": entry.label,
+                "key": entry.key or None,
+                "colour": look.colour,
+                "size": look.size**2,
+                "shape": look.shape or "circle",
+                "fill": PAPER if look.hollow else look.colour,
+                "dash": list(look.dash or ()),
+                "edge": PAPER if look.dash is None and not look.hollow else look.colour,
+                "mark": bool(look.shape),
+                "line": look.dash is not None,
                 "area": look.area,
             }
             for place, entry in enumerate(self.entries)
@@ -337,16 +341,13 @@ class _Legend:
             {"calculate": f"datum.y + {LEGEND_ROW / 2}", "as": "bottom"},
         ]
 
+        def channel(name: str, of: str) -> Spec:
+            if name in ("x", "y"):
+                return {"type": "quantitative", "scale": None, "axis": None, "field": of}
+            return {"field": of} if name in ("x2", "y2") else _as(of)
+
         def layer(mark: Spec, only: str = "", **channels: str) -> Spec:
-            plain: Spec = {"type": "quantitative", "scale": None, "axis": None}
-            encoding: Spec = {"y": plain | {"field": "y"}} | {
-                name: plain | {"field": name_of}
-                if name in ("x", "y")
-                else {"field": name_of}
-                if name[-1] == "2"
-                else _as(name_of)
-                for name, name_of in channels.items()
-            }
+            encoding = {name: channel(name, of) for name, of in {"y": "y", **channels}.items()}
             encoding |= {"opacity": {"condition": HIDDEN | {"value": 0.25}, "value": 1}} if "opacity" not in mark else {}
             transform = [{"filter": f"datum.{only}"}] if only else []
             return {"transform": transform, "mark": mark, "encoding": encoding}
@@ -426,7 +427,7 @@ def spread(rows: pd.DataFrame, key: str, value: str) -> pd.DataFrame:
 
 
 def nested_sizes(points: Sequence[tuple[float, float]], sizes: Sequence[float], names: Sequence[str]) -> list[float]:
-    """Return the diameters of marks of which later ones lie on top: one that another name's would hide reaches beyond it."""
+    """Return the diameter of each mark; a mark below a later mark of another name is the larger one, so that both show."""
     found = list(sizes)
     for place in range(len(points) - 2, -1, -1):
         on_top = [on for on in range(place + 1, len(points)) if names[on] != names[place]]

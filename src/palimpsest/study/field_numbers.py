@@ -1,5 +1,6 @@
 """The page `docs/field-numbers.md`: the published numbers of the defaults, with their sources and settings."""
 
+from palimpsest.markup import markdown_table
 from palimpsest.report.names import method_name
 from palimpsest.study.files import read_file
 from palimpsest.study.models import Published
@@ -50,5 +51,4 @@ def _section(place: str, sources: list[Published]) -> str:
         for of in sources
         for method, values in of.scores.items()
     ]
-    lines = [heads, ["---"] * len(heads), *rows]
-    return f"\n## {place}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"\n## {place}\n\n{markdown_table(heads, rows)}\n"

@@ -21,8 +21,8 @@ HEAD = """# Output files
 Made by `python -m palimpsest.study write` from the table of stages, the schemas of the tables and the published runs in
 `docs/results`; a test compares them. [How a study runs](../workflow.md) shows where the folders lie.
 
-Next to the folders of the stages, the results have `report.html` and `summary.csv` (copies from `report/` and `summary/`),
-`run_config.yaml` (the complete config), `cost.html` and `cost.csv`, `audit.html` and `audit.json` (after
+Next to the folders of the stages, the results have `report.html`, `samples.html` and `summary.csv` (copies from `report/` and
+`summary/`), `run_config.yaml` (the complete config), `cost.html` and `cost.csv`, `audit.html` and `audit.json` (after
 `palimpsest audit verify results --out results`), and `logs/` and `benchmarks/` with the log, the time and the memory of each job.
 
 ## Stages
@@ -48,10 +48,11 @@ FILES = {
     "select": "`trials.parquet` (all candidates), `selection.json` (the selected one and why)",
     "attack": "`items.parquet` by draw and epoch, `draws.json` (the ids), the attacked model if it is kept",
     "evaluate": "`SUITE/items.parquet` of each suite, `prompt.parquet` (one prompt with its labels)",
-    "scores": "`scores`, `remarks`, `truth_ratios`, `examples`, `prompts`, `weights` and `losses` as parquet, `artefacts.csv`",
+    "scores": "`scores`, `remarks`, `truth_ratios`, `samples`, `examples`, `prompts`, `weights` and `losses` as parquet, and "
+    "`artefacts.csv`",
     "external": "`scores.parquet`, `provenance.json`",
     "summarise": "these tables for the whole study; `summary`, `selections`, `artefacts`, `remarks` also as CSV; `external.json`",
-    "report": "`report.html`, `tables/*.csv` (the numbers of each table and figure), `figures/*.svg` and `*.png`",
+    "report": "`report.html`, `samples.html`, `tables/*.csv` (the numbers of each table and figure), `figures/*.svg` and `*.png`",
 }
 MEANINGS = {
     "benchmark": "name of the benchmark",
@@ -98,7 +99,7 @@ MEANINGS = {
     "special": "whether the piece is a special token",
     "label": "whether the model is trained on the piece",
     "manifest": "path of the manifest below the results",
-    "sha256": "hash of the manifest",
+    "sha256": "hash of the artefact's content: its files, and the remarks on them",
     "of": "what the remark is about",
     "kind": "kind of the remark, or of the series of splits",
     "runs": "number of runs of the trial",
@@ -165,7 +166,7 @@ MEANINGS = {
 
 def files_text() -> str:
     """Return the page: the files of the stages, the tables with their columns, and the meaning of each column."""
-    rows = (f"| {stage} | `{row.path.replace('{', '').replace('}', '')}` | {FILES[stage]} |\n" for stage, row in STAGES.items())
+    rows = (f"| {stage} | `{row.path}` | {FILES[stage]} |\n" for stage, row in STAGES.items())
     meanings = "".join(f"| `{name}` | {text} |\n" for name, text in MEANINGS.items())
     listed = "".join(f"| {table} | {', '.join(f'`{name}`' for name in names)} |\n" for table, names in _tables())
     return (
@@ -189,6 +190,7 @@ def _tables() -> Iterator[tuple[str, list[str]]]:
     yield "`prompt.parquet`", PROMPT.names
     yield "`summary.csv`, `scores.parquet`", columns.COLUMNS
     yield "`truth_ratios.parquet`", columns.TRUTH_RATIO_COLUMNS
+    yield "`samples.parquet`, with a column per number of an item", columns.SAMPLE_COLUMNS
     yield "`examples.parquet`", columns.EXAMPLE_COLUMNS
     yield "`prompts.parquet`", columns.PROMPT_COLUMNS
     yield "`weights.parquet` of a run or a study", columns.WEIGHT_COLUMNS

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from palimpsest.markup import markdown_table
 from palimpsest.methods import list_methods, load_method
 from palimpsest.methods.base import Finetuned, Method, Start
 from palimpsest.report.words import format_score, format_sd
@@ -19,6 +20,7 @@ from palimpsest.study.places import DEFAULTS
 PAGES, RESULTS = Path("docs", "methods"), Path("docs", "results")
 MARK = "<!-- Made by `python -m palimpsest.study write`; do not edit below this line. -->\n"
 NO_BREAK = "\N{NO-BREAK SPACE}"
+UNPUBLISHED = f"None in `src/palimpsest/study/{DEFAULTS.name}`."
 # The tables of a published study, and the metrics taken from them; one has a column per metric, the other a row.
 WIDE, LONG = "table1.csv", "muse.csv"
 METRICS = {
@@ -37,10 +39,11 @@ def _end(name: str) -> str:
     method = load_method(name)
     schema = method.model_json_schema()
     own = table_of_keys(schema, schema) if schema["properties"] else "The method has no settings of its own.\n"
+    published = list(_published(name))
     parts = [
         f"\n## Settings\n\n{own}\n{' '.join(_needs(method))}\n",
         "\n## Published numbers\n\nThe letters in the settings are originals: [the field's numbers](../field-numbers.md).\n\n",
-        "".join(_table(["place", "source", "settings", "metrics"], list(_published(name)))) or "None in `config.yaml`.\n",
+        f"{markdown_table(['place', 'source', 'settings', 'metrics'], published) if published else UNPUBLISHED}\n",
         "\n## Our numbers\n\n",
         "".join(_ours(name)) or "No published run of ours has this method.\n",
     ]
@@ -83,7 +86,7 @@ def _ours(name: str) -> Iterator[str]:
             (command, *_) = re.findall(r"^```\n(.*?)\n```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
             study = page.parent.name
             yield f"[{study}](../results/{study}/README.md), by `{command}` (mean ± sd over seeds):\n\n"
-            yield from (*_table(["place", "variant", "seeds", "metrics"], rows), "\n")
+            yield f"{markdown_table(['place', 'variant', 'seeds', 'metrics'], rows)}\n\n"
 
 
 def _rows(path: Path, name: str) -> Iterator[Sequence[str]]:
@@ -105,8 +108,3 @@ def _number(row: pd.Series, metric: str) -> str:
 
 def _listed(numbers: Iterable[str]) -> str:
     return "<br>".join(numbers)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [heads, ["---"] * len(heads), *rows] if rows else []
-    return [f"| {' | '.join(line)} |\n" for line in lines]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from palimpsest.benchmarks import kinds, suites
 from palimpsest.evaluation.metric import Metric, Scoring
+from palimpsest.markup import markdown_table
 
 PAGE = "docs/reference/metrics.md"
 HEAD = """# Metrics
@@ -22,7 +23,6 @@ A trajectory has the same metrics after its epochs (column `epoch`), and `kl_SET
 answers of a set, in nats. An attack with several draws has their mean, and their standard deviation in `NAME_sd`.
 """
 NEEDS = {"": "-", "retrain": "Retrain", "other_retrains": "Retrains of other seeds", "published": "a published score"}
-ROW = "| {} |\n"
 
 
 def metrics_text() -> str:
@@ -33,9 +33,8 @@ def metrics_text() -> str:
 def _section(kind: str) -> str:
     scoring: Scoring[object] = suites.load(kind, "scores").SCORING
     heads = ["metric", "formula", "bounds", "best", "needs", "interval", "source"]
-    rows = [heads, ["---"] * len(heads), *(list(_row(metric)) for metric in scoring.metrics)]
     symbols = f"{scoring.symbols}\n\n" if scoring.symbols else ""
-    return f"\n## Suite `{kind}`\n\n{symbols}" + "".join(ROW.format(" | ".join(row)) for row in rows)
+    return f"\n## Suite `{kind}`\n\n{symbols}{markdown_table(heads, (list(_row(metric)) for metric in scoring.metrics))}\n"
 
 
 def _row(metric: Metric) -> Iterator[str]:

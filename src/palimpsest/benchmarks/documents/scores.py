@@ -119,7 +119,7 @@ METRICS = (
         "AUC, holdout",
         *FORGOTTEN,
         interval=lambda sets: auc_interval(*_losses(sets)),
-        formula="probability that the Min-K loss of a forget item is above that of a held-out item",
+        formula="probability that a forget item has a higher Min-K loss than a held-out item",
         bounds=SHARE,
         source="MUSE, Sec. 3.1; Min-K: arXiv 2310.16789",
     ),

@@ -136,7 +136,7 @@ METRICS = (
         "AUC",
         HOLDOUT,
         interval=lambda items: auc_interval(items.members, items.nonmembers),
-        formula="probability that the Min-K loss of a forget text is above that of a held-out text",
+        formula="probability that a forget text has a higher Min-K loss than a held-out text",
         bounds=SHARE,
         source=f"{SOURCE}; Min-K: arXiv 2310.16789",
     ),

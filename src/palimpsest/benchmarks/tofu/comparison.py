@@ -11,18 +11,10 @@ from palimpsest.benchmarks.tofu.score import score_log
 from palimpsest.benchmarks.tofu.scores import METRICS
 from palimpsest.errors import UserError
 from palimpsest.evaluation.metric import Metric
+from palimpsest.markup import escape_latex, markdown_table
 
 Result = dict[str, Any]
 RETRAIN, UNDEFINED = "Retrain", "-"
-# Any mark of LaTeX in a name, and what prints it.
-LATEX = {
-    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-}
 
 
 @dataclass(frozen=True)
@@ -98,16 +90,15 @@ def as_text(compared: Comparison) -> str:
 def as_markdown(compared: Comparison) -> str:
     """Return a Markdown table, in which the best are bold."""
     head = ["Model", *map(_head, compared.columns)]
-    rows = [head, ["---", *["---:"] * (len(head) - 1)], *_cells(compared, "**{}**", UNDEFINED)]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([*lines, *(["", *(f"- {note}" for note in compared.notes)] if compared.notes else [])])
+    table = markdown_table(head, _cells(compared, "**{}**", UNDEFINED), numbers=True)
+    return "\n".join([table, *(["", *(f"- {note}" for note in compared.notes)] if compared.notes else [])])
 
 
 def as_latex(compared: Comparison) -> str:
     """Return a LaTeX table for the package booktabs, in which the best are bold; notes are comments above it."""
     head = ["Model", *map(_head, compared.columns)]
-    rows = [[_latex(name), *cells] for name, *cells in _cells(compared, r"\textbf{{{}}}", "--")]
-    head_line, *lines = [" & ".join(row) + r" \\" for row in [list(map(_latex, head)), *rows]]
+    rows = [[escape_latex(name), *cells] for name, *cells in _cells(compared, r"\textbf{{{}}}", "--")]
+    head_line, *lines = [" & ".join(row) + r" \\" for row in [list(map(escape_latex, head)), *rows]]
     if compared.retrain:
         lines.insert(-1, r"\midrule")
     begin = rf"\begin{{tabular}}{{l{'r' * len(compared.columns)}}}"
@@ -134,7 +125,3 @@ def _cells(compared: Comparison, mark: str, undefined: str) -> Iterator[list[str
             text = undefined if value is None else f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
             cells.append(mark.format(text) if name in winners else text)
         yield [name, *cells]
-
-
-def _latex(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)

@@ -140,6 +140,21 @@ def _of_set(name: str, group: str, best: Best, attacked: str = "") -> tuple[Metr
 
 
 NEAREST = "Forget set (nearest Retrain)"
+
+
+def _of_parts(name: str, value: Callable[[Items], float]) -> Metric:
+    """Return a metric of the forget set, part by part."""
+    return Metric(
+        f"{name}_",
+        partial(by_part, value),
+        best="nearest Retrain",
+        suffixes=PARTS,
+        formula=f"`{name}` of one part of the forget set",
+        bounds=SHARE,
+        source="SimNPO, App. C",
+    )
+
+
 METRICS = (
     Metric(
         "forget_quality",
@@ -218,24 +233,8 @@ METRICS = (
         bounds=SHARE,
         source="SimNPO, Fig. 2 and App. C",
     ),
-    Metric(
-        "forget_probability_",
-        partial(by_part, lambda items: answer_probability(items.answer)),
-        best="nearest Retrain",
-        suffixes=PARTS,
-        formula="`forget_probability` of one part of the forget set",
-        bounds=SHARE,
-        source="SimNPO, App. C",
-    ),
-    Metric(
-        "forget_truth_ratio_",
-        partial(by_part, lambda items: forget_truth_ratio(items.log_truth_ratio)),
-        best="nearest Retrain",
-        suffixes=PARTS,
-        formula="`forget_truth_ratio` of one part of the forget set",
-        bounds=SHARE,
-        source="SimNPO, App. C",
-    ),
+    _of_parts("forget_probability", lambda items: answer_probability(items.answer)),
+    _of_parts("forget_truth_ratio", lambda items: forget_truth_ratio(items.log_truth_ratio)),
 )
 
 
@@ -270,9 +269,9 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
 SCORING = Scoring[Sets](
     read=sets_from_table,
     metrics=METRICS,
-    symbols="`a` is the loss per token of an answer: its NLL in nats over its number of tokens. `w_k` is that of its wrong answer"
-    " k, and `b` that of its paraphrase, or of the answer itself for real authors and world facts. The truth ratio is"
-    " `x = exp(mean over k of w_k - b)`.",
+    symbols="`a` is the loss per token of the right answer: the NLL in nats divided by the number of tokens. `w_k` is the loss"
+    " per token of wrong answer k. `b` is the loss per token of the paraphrased answer; for real authors and world facts, `b` is"
+    " `a`. The truth ratio is `x = exp(mean over k of w_k - b)`.",
     check=check_forget_sets,
     examples={FORGET: (4, "forget"), RETAIN: (4, "retain")},
     said=said,
