@@ -73,11 +73,14 @@ class Evidence:
         number lies, below the results.
         """
         own = self._summary[~are_imported(self._summary, self.study.blocks)]
-        artefacts = pd.read_csv(
-            self.summary / "artefacts.csv", keep_default_na=False, dtype=dict.fromkeys(MODEL, str) | {"seed": int}
-        )
-        folders = artefacts.drop_duplicates(MODEL).assign(folder=artefacts["manifest"].str.rsplit("/", n=1).str[0])
+        folders = self.artefacts.drop_duplicates(MODEL).astype({"seed": int})
+        folders = folders.assign(folder=folders["manifest"].str.rsplit("/", n=1).str[0])
         return own.merge(folders[[*MODEL, "folder"]], on=MODEL, how="left").fillna({"folder": ""})
+
+    @cached_property
+    def artefacts(self) -> pd.DataFrame:
+        """The artefact behind each number, as text: the columns of its model, its manifest and the hash of its content."""
+        return pd.read_csv(self.summary / "artefacts.csv", keep_default_na=False, dtype=str)
 
     @cached_property
     def imported(self) -> list[Imported]:

@@ -134,7 +134,7 @@ class Report:
     @cached_property
     def artefacts(self) -> list[Any]:
         """The provenance of every number, one row per artefact."""
-        frame = pd.read_csv(self.evidence.summary / "artefacts.csv", keep_default_na=False, dtype=str)
+        frame = self.evidence.artefacts
         imported = {(*one.place[:3], one.name): f"{one.label} (imported)" for one in self.evidence.imported}
         models = frame[["benchmark", "split", "model", "method", "variant"]].itertuples(index=False, name=None)
         labels = [imported.get(model[:4]) or model_label(*model[3:]) for model in models]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from palimpsest import environment, leases
-from palimpsest.errors import DIVERGED_EXIT
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
+from palimpsest.errors import DIVERGED_EXIT, BrokenArtefact
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_environment
 from palimpsest.report import outdated
 from palimpsest.study import console
 from palimpsest.study.study import GAPS, Study
@@ -55,9 +55,10 @@ def _earlier(jobs: Iterable[Any]) -> dict[str, float]:
     seconds: dict[str, list[float]] = {}
     for job in jobs:
         for path in _manifests([job]):
-            with suppress(OSError, ValueError, KeyError):
-                record = json.loads(Path(path).with_name(ENVIRONMENT).read_text(encoding="utf-8"))
-                seconds.setdefault(job.rule.name, []).append(float(record["seconds"]))
+            # The estimate goes without a job whose record is missing or broken.
+            with suppress(BrokenArtefact, KeyError, TypeError, ValueError):
+                if record := read_environment(Path(path).with_name(ENVIRONMENT)):
+                    seconds.setdefault(job.rule.name, []).append(float(record["seconds"]))
     return {rule: sum(of_rule) / len(of_rule) for rule, of_rule in seconds.items()}
 
 
