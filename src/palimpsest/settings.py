@@ -1,11 +1,17 @@
-"""The base class of all settings, and the types of their numbers and lists."""
+"""The base class of all settings, and the types of their numbers, lists and options."""
 
 import re
-from typing import Annotated, TypeVar
+from collections.abc import Collection
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Item = TypeVar("Item")
+# Marks the settings that are as if they did not exist while they are null.
+NULL_IS_NOTHING = "null is nothing"
+# A setting that may be added without waking a job: its default is null, and null is in no spec; nor is its declaration in a code
+# digest. The code that reads it is.
+Option = Annotated[Item | None, NULL_IS_NOTHING]
 
 
 class Settings(BaseModel):
@@ -16,6 +22,35 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **more: Any) -> None:
+        """Raise TypeError for an option whose default is not null, because null would then be read as the default."""
+        super().__pydantic_init_subclass__(**more)
+        for name in _options(cls):
+            if cls.model_fields[name].default is not None:
+                raise TypeError(f"{cls.__name__}.{name}: the default of an option is null")
+
+
+def _options(kind: type[BaseModel]) -> list[str]:
+    return [name for name, field in kind.model_fields.items() if NULL_IS_NOTHING in field.metadata]
+
+
+def spelled(settings: BaseModel, exclude: Collection[str] = ()) -> dict[str, Any]:
+    """Return settings as plain values, at any depth without the options that are null."""
+    spelled_out: dict[str, Any] = _without_null(settings, settings.model_dump(exclude=set(exclude)))
+    return spelled_out
+
+
+def _without_null(value: Any, dumped: Any) -> Any:
+    if isinstance(value, BaseModel) and isinstance(dumped, dict):
+        null = {name for name in _options(type(value)) if getattr(value, name) is None}
+        return {name: _without_null(getattr(value, name), inner) for name, inner in dumped.items() if name not in null}
+    if isinstance(value, dict) and isinstance(dumped, dict):
+        return {name: _without_null(value[name], inner) for name, inner in dumped.items()}
+    if isinstance(value, list | tuple) and isinstance(dumped, list | tuple):
+        return type(dumped)(map(_without_null, value, dumped))
+    return dumped
 
 
 def _distinct(values: list[Item]) -> list[Item]:

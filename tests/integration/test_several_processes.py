@@ -182,7 +182,7 @@ def questions(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A split with more questions than a batch of generation has rows."""
     root = Path(shutil.copytree(artefacts, tmp_path_factory.mktemp("questions") / "copy"))
     world = WORLD | {"authors": 40}
-    succeed(root, "data", {"benchmark": "tofu", "source": world}, {}, "data")
+    succeed(root, "data", {"source": world}, {}, "data")
     succeed(root, "split", {"kind": "tofu", "split": "forget10", "settings": {}}, {"data": "data"}, "split")
     return root
 

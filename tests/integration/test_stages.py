@@ -78,7 +78,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data, a split and a base model, made once."""
     root = tmp_path_factory.mktemp("artefacts")
     for args in (
-        ("data", {"benchmark": "tofu", "source": WORLD}, {}, "data"),
+        ("data", {"source": WORLD}, {}, "data"),
         ("split", {"kind": "tofu", "split": "forget10", "settings": {}}, {"data": "data"}, "split"),
         ("base", {"model": TINY}, {"data": "data"}, "base"),
     ):

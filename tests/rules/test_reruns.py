@@ -100,6 +100,15 @@ def test_how_the_original_is_reinforced_is_nothing_to_other_methods(finished: Ch
     assert finished.jobs(*arguments) == {"reinforce": 1, "unlearn": 2, "evaluate": 2, **END}
 
 
+def test_a_new_optional_setting_reruns_nothing_until_it_is_set(finished: Checkout) -> None:
+    field = '    smoothing: Option[Fraction] = None\n    """Label smoothing; null: none."""\n    draw: Annotated'
+    finished.edit("src/palimpsest/training/settings.py", "    draw: Annotated", field)
+    finished.edit("src/palimpsest/training/settings.py", "import Count, Epochs,", "import Count, Epochs, Fraction,")
+    assert finished.jobs(*TINY) == {}
+    arguments = finished.overlay('methods: {"tofu/forget10/tiny/ga": {smoothing: 0.1}}')
+    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 1, **END}
+
+
 def test_a_setting_that_a_more_specific_one_hides_reruns_no_model(finished: Checkout) -> None:
     arguments = finished.overlay('methods: {"*/*/*/simnpo": {forget_weight: 7.0}}')
     assert finished.jobs(*arguments) == {}

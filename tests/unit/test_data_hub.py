@@ -32,7 +32,7 @@ def refusing(request: pytest.FixtureRequest) -> Iterator[Hub]:
 
 
 def run_data(tmp_path: Path, endpoint: str, out: str = "data", **more: str) -> subprocess.CompletedProcess[str]:
-    return run_stage("data", {"benchmark": "tofu", "source": SOURCE.model_dump()}, tmp_path, endpoint, out, **more)
+    return run_stage("data", {"source": SOURCE.model_dump()}, tmp_path, endpoint, out, **more)
 
 
 def run_stage(stage: str, spec: Any, tmp_path: Path, endpoint: str, out: str, **more: str) -> subprocess.CompletedProcess[str]:

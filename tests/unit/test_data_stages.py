@@ -27,7 +27,7 @@ def run_stage(cwd: Path, name: str, spec: dict[str, Any], out: str, *inputs: str
 
 
 def make(cwd: Path, data: str = "data", split: str = "split") -> tuple[Path, Path]:
-    done = run_stage(cwd, "data", {"benchmark": "world", "source": WORLD}, data)
+    done = run_stage(cwd, "data", {"source": WORLD}, data)
     assert done.returncode == 0, done.stderr
     spec = {"kind": "tofu", "split": "forget10", "settings": {"retain_authors": 9}}
     done = run_stage(cwd, "split", spec, split, f"data={data}/manifest.json")
@@ -77,7 +77,7 @@ def test_two_runs_give_the_same_manifest_bytes(made: tuple[Path, Path], tmp_path
 
 def test_a_real_folder_goes_through_the_stages(shared: Path, tmp_path: Path) -> None:
     source = {"kind": "folder", "path": str(shared / "data" / "tofu"), "base_authors": 20}
-    done = run_stage(tmp_path, "data", {"benchmark": "tofu", "source": source}, "data")
+    done = run_stage(tmp_path, "data", {"source": source}, "data")
     assert done.returncode == 0, done.stderr
     spec = {"kind": "tofu", "split": "forget05", "settings": {"retain_authors": 40}}
     done = run_stage(tmp_path, "split", spec, "split", "data=data/manifest.json")
@@ -103,7 +103,7 @@ def test_a_real_folder_goes_through_the_stages(shared: Path, tmp_path: Path) -> 
     ],
 )
 def test_a_wrong_source_is_one_line(source: dict[str, Any], message: str, tmp_path: Path) -> None:
-    done = run_stage(tmp_path, "data", {"benchmark": "tofu", "source": source}, "data")
+    done = run_stage(tmp_path, "data", {"source": source}, "data")
     assert done.returncode == 2
     assert done.stderr.startswith(f"palimpsest data: {message}")
     assert done.stderr.count("\n") == 1
@@ -140,7 +140,7 @@ def test_a_row_of_another_kind_is_named_by_line(tmp_path: Path) -> None:
 
 def test_code_that_was_edited_after_the_plan_is_refused(tmp_path: Path) -> None:
     source = {"kind": "world", **WORLD}
-    command = [sys.executable, "-m", "palimpsest.stages.data", "--spec", json.dumps({"benchmark": "tofu", "source": source})]
+    command = [sys.executable, "-m", "palimpsest.stages.data", "--spec", json.dumps({"source": source})]
     planned = stage_code("data", "palimpsest.benchmarks.tofu.sources.world")
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 

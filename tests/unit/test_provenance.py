@@ -204,6 +204,9 @@ LOOP = """
         ("x: int, settings: Settings) -> int", 'x: float, settings: "Settings") -> float'),
         ("total: int =", "total ="),
         ("from palimpsest import unrelated", "from palimpsest.unrelated import ONE"),
+        ("epochs: int = 5", "epochs: int = 5\n        smoothing: Option[float] = None"),
+        ("epochs: int = 5", 'epochs: int = 5\n        smoothing: settings.Option[float] = None\n        """Null: none."""'),
+        ("import TYPE_CHECKING", "import Any, TYPE_CHECKING"),
         ('getLogger("loop")', "getLogger('loop')"),
     ],
 )
@@ -219,6 +222,10 @@ def test_what_changes_no_result_is_no_code(package: Package, old: str, new: str)
     ("old", "new"),
     [
         ("epochs: int = 5", "epochs: float = 5"),
+        ("epochs: int = 5", "epochs: int = 5\n        smoothing: Option[float] = 0.0"),
+        ("epochs: int = 5", "epochs: int = 5\n        smoothing: float | None = None"),
+        ("epochs: int = 5", "epochs: Positive = 5"),
+        ("import logging", "import logging\n    import numpy"),
         ("total < 0", "total < 1"),
         ("raise ValueError", "raise TypeError"),
         ('getLogger("loop")', 'getLogger("other")'),

@@ -39,7 +39,7 @@ def split(folder: Path, out: str, data: str = "data", retain: int = 9, **more: s
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data and a split of it, which was stored."""
     folder = tmp_path_factory.mktemp("store")
-    run(folder, "data", {"benchmark": "world", "source": WORLD}, "data")
+    run(folder, "data", {"source": WORLD}, "data")
     assert TAKEN not in split(folder, "split")
     return folder
 
@@ -71,7 +71,7 @@ def test_what_was_made_once_is_linked_at_another_place(folder: Path) -> None:
 def test_sources_are_read_again(folder: Path) -> None:
     """A key says nothing about the files of a local folder."""
     assert len(entries(folder)) == 1
-    assert TAKEN not in run(folder, "data", {"benchmark": "world", "source": WORLD}, "again")
+    assert TAKEN not in run(folder, "data", {"source": WORLD}, "again")
 
 
 def test_other_settings_are_another_artefact(folder: Path) -> None:

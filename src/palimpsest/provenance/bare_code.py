@@ -1,17 +1,28 @@
-"""Code without everything that changes no result: docstrings, annotations of functions, the order of imports, texts of errors."""
+"""Code without everything that changes no result.
+
+Docstrings, annotations of functions, the order of imports, the texts of errors and logs, declarations of settings that are null
+while nobody sets them, and names for annotations that are imported.
+"""
 
 import ast
+import re
+from collections.abc import Collection
 from itertools import groupby
 from typing import Any
 
 # What these raise is recorded in an artefact.
 RECORDED = ("Diverged",)
 LOGGED = ("debug", "info", "warning", "error", "exception")
+# The type of a setting that is as if it did not exist while it is null, and the modules of names for annotations.
+OPTION = "Option"
+FOR_ANNOTATIONS = ("typing", "collections.abc", "pydantic", "palimpsest.settings")
 
 
 def strip(tree: ast.Module) -> ast.Module:
     """Return a module without everything that changes no result; `tree` itself is changed."""
     bare: ast.Module = ast.fix_missing_locations(_Bare().visit(tree))
+    used = {name for node in ast.walk(bare) for name in _names(node)}
+    bare.body = [each for each in bare.body if not _is_unused(each, used)]
     return bare
 
 
@@ -59,6 +70,8 @@ class _Bare(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         """Keep the annotations of a class, of which pydantic and dataclasses make fields."""
+        if self._in_class and _is_option(node):
+            return None
         self.generic_visit(node)
         if self._in_class:
             return node
@@ -88,6 +101,27 @@ class _Silent(ast.NodeTransformer):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return ast.Constant("")
+
+
+def _is_option(node: ast.AnnAssign) -> bool:
+    """Return whether a statement declares an option, whose default is null: a spec that does not set it has the same bytes."""
+    kind = node.annotation.value if isinstance(node.annotation, ast.Subscript) else None
+    name = kind.id if isinstance(kind, ast.Name) else kind.attr if isinstance(kind, ast.Attribute) else ""
+    return name == OPTION and isinstance(node.value, ast.Constant) and node.value.value is None
+
+
+def _names(node: ast.AST) -> list[str]:
+    """Return the names that a node uses, also those in an annotation that is a text."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    return re.findall(r"\w+", node.value) if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def _is_unused(node: ast.stmt, used: Collection[str]) -> bool:
+    """Return whether a statement imports a name for annotations that no statement uses."""
+    if not isinstance(node, ast.ImportFrom) or node.level or node.module not in FOR_ANNOTATIONS:
+        return False
+    return all((name.asname or name.name) not in {*used, "*"} for name in node.names)
 
 
 def _bare_body(statements: list[ast.stmt], *, may_be_empty: bool) -> list[ast.stmt]:

@@ -12,9 +12,8 @@ from palimpsest.settings import Settings
 
 
 class Spec(Settings):
-    """The name of the benchmark and its source."""
+    """The source; the name of the benchmark is not in the data, so that another name trains nothing again."""
 
-    benchmark: str
     source: Annotated[SerializeAsAny[Source], BeforeValidator(open_source)]
 
 
@@ -22,7 +21,7 @@ def work(job: Job[Spec]) -> None:
     """Write the sets and source.json: kind, revision, licence, sha256 of source files, counts."""
     data = job.spec.source.read()
     counts = data.write(job.out)
-    origin = {"benchmark": job.spec.benchmark, "kind": job.spec.source.kind, **data.origin, "counts": counts}
+    origin = {"kind": job.spec.source.kind, **data.origin, "counts": counts}
     (job.out / "source.json").write_text(json.dumps(origin, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.numbers import Judge, Retrains
 from palimpsest.selection.rule import MEASURED, compare_trials, explain_selection
 from palimpsest.selection.settings import SelectionRule
-from palimpsest.settings import Settings
+from palimpsest.settings import Settings, spelled
 from palimpsest.training.settings import UnlearnSettings
 
 
@@ -74,7 +74,7 @@ def work(job: Job[Spec]) -> None:
     selection = {
         "variant": trial.variant,
         "epoch": epoch,
-        "training": trial.training.model_dump() | {"stop_epoch": epoch},
+        "training": spelled(trial.training) | {"stop_epoch": epoch},
         "loss": trial.loss,
         "eligible": bool(selected["eligible"]),
         "reason": explain_selection(table, spec.rule),

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from palimpsest.names import DEFAULT, PLAIN, SELECTED, ModelId
+from palimpsest.settings import spelled
 from palimpsest.study.made import Key, list_asked, list_made
 from palimpsest.study.study import Study
 
@@ -26,12 +27,10 @@ def describe_study(study: Study) -> dict[str, Any]:
         "name": config.study,
         "description": config.description,
         "data": {name: _data(study, name) for name, _, _ in blocks},
-        "models": {name: config.models[name].model_dump(exclude={"resources"}) for _, _, name in blocks},
-        "attacks": {name: config.attacks[name].model_dump() for block in shown for name in block["attacks"]},
-        "suites": {
-            name: config.suites[name].model_dump() for block in shown for name in block["suites"] if name in config.suites
-        },
-        "references": {name: config.references[name].model_dump() for name in sorted(references)},
+        "models": {name: spelled(config.models[name], exclude={"resources"}) for _, _, name in blocks},
+        "attacks": {name: spelled(config.attacks[name]) for block in shown for name in block["attacks"]},
+        "suites": {name: spelled(config.suites[name]) for block in shown for name in block["suites"] if name in config.suites},
+        "references": {name: spelled(config.references[name]) for name in sorted(references)},
         "blocks": shown,
     }
 
@@ -39,10 +38,10 @@ def describe_study(study: Study) -> dict[str, Any]:
 def _data(study: Study, benchmark: str) -> dict[str, Any]:
     settings = study.benchmark(benchmark)
     if settings.measures_itself:
-        return settings.model_dump()
-    source = study.source(benchmark).model_dump()
+        return spelled(settings)
+    source = spelled(study.source(benchmark))
     if settings.is_corpus:
-        source |= {"shape": settings.kind, **settings.model_dump(exclude={"kind", "source"})}
+        source |= {"shape": settings.kind, **spelled(settings, exclude={"kind", "source"})}
     return source
 
 
@@ -68,13 +67,11 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
         "model": key[2],
         "seeds": sorted({subject.seed for subject in subjects}),
         # Splits may share the original of one of them, whose settings trained it.
-        "training": study.finetuning(*study.home(ModelId(*key, seed=0)).place).model_dump(),
+        "training": spelled(study.finetuning(*study.home(ModelId(*key, seed=0)).place)),
         "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},
         "trials": {method: _variants(study, key, method, names) for method, names in trials.items()},
         "selections": {
-            of.method: {**study.selection(of).model_dump(), "trials": study.points(of)}
-            for of in study.selections
-            if of.place == key
+            of.method: {**spelled(study.selection(of)), "trials": study.points(of)} for of in study.selections if of.place == key
         },
         "attacks": sorted({subject.attack for subject in subjects} - {""}),
         "suites": list(suites),
@@ -107,17 +104,17 @@ def resolve_config(study: Study) -> dict[str, Any]:
     made, asked = list_made(study), list_asked(study)
     changes = {key: study.variants(*key) for key in asked}
     resolved: dict[str, dict[Key, Any]] = {
-        "finetuning": {key: study.finetuning(*key).model_dump() for key in made["finetuning"]},
-        "reinforcing": {key: study.reinforcing(*key).model_dump() for key in made["reinforcing"]},
+        "finetuning": {key: spelled(study.finetuning(*key)) for key in made["finetuning"]},
+        "reinforcing": {key: spelled(study.reinforcing(*key)) for key in made["reinforcing"]},
         "methods": {key: _default(study, *key) for key in made["methods"]},
         "variants": {key: {name: changes[key][name] for name in changes[key] if name in asked[key]} for key in made["variants"]},
         "grids": {key: study.grid(*key) for key in made["grids"]},
-        "selections": {of.key: study.selection(of).model_dump() for of in study.selections},
+        "selections": {of.key: spelled(study.selection(of)) for of in study.selections},
     }
     # The config of a study without imported models has no section for them.
     empty = {section for section in ("external", "checkpoints") if not getattr(study.config, section)}
     sections = {section: {"/".join(key): value for key, value in of.items()} for section, of in resolved.items()}
-    return {**study.config.model_dump(exclude={*sections, *empty}), **sections, "published": study.published}
+    return {**spelled(study.config, exclude={*sections, *empty}), **sections, "published": study.published}
 
 
 class _Dumper(yaml.SafeDumper):

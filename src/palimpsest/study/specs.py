@@ -15,7 +15,7 @@ from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, 
 from palimpsest.names import PLAIN, RETRAIN, SELECTED, ModelId, judged_id
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.selection.settings import SelectionRule
-from palimpsest.settings import Settings
+from palimpsest.settings import Settings, spelled
 from palimpsest.stages import (
     attack,
     base,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def _data(study: Study, node: Node) -> data.Spec:
-    return data.Spec.model_validate({"benchmark": node.of.benchmark, "source": study.source(node.of.benchmark).model_dump()})
+    return data.Spec.model_validate({"source": study.source(node.of.benchmark).model_dump()})
 
 
 def source_files(study: Study, node: Node) -> str:
@@ -128,7 +128,7 @@ def _unlearn(study: Study, node: Node) -> unlearn.Spec:
     wanted = study.training(of)
     watched = None
     if watch := wanted.trajectory:
-        watched = {"suite": study.config.suites[watch.suite].model_dump(), "epochs": watch.epochs}
+        watched = {"suite": spelled(study.config.suites[watch.suite]), "epochs": watch.epochs}
     return unlearn.Spec(method=of.method, seed=of.needed_seed, **settings, model=used, watched=watched, keep=wanted.model)
 
 
@@ -286,4 +286,8 @@ def spec_of(study: Study, node: Node) -> str:
     """Return the spec of an artefact as canonical JSON; the module of a benchmark's own stage has a function `spec`."""
     own = own_module(study, node)
     spec: Settings = import_module(own).spec(study, node.of) if own else SPECS[node.stage](study, node)
-    return canonical_json(spec.model_dump())
+    values = spelled(spec)
+    if isinstance(used := getattr(spec, "model", None), UsedSettings):
+        # The settings of a model that the stage does not read were not given.
+        values["model"] = {name: value for name, value in values["model"].items() if name in used.model_fields_set}
+    return canonical_json(values)

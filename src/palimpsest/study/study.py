@@ -19,6 +19,7 @@ from palimpsest.errors import UserError
 from palimpsest.methods import load_method, make_method
 from palimpsest.models.settings import UsedSettings, Weights
 from palimpsest.names import DEFAULT, GRID, HALF, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
+from palimpsest.settings import spelled
 from palimpsest.study.blocks import (
     check_judged,
     check_layers,
@@ -89,7 +90,7 @@ class Variant:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings in the spec of a stage."""
-        return {"training": self.training and self.training.model_dump(), "loss": self.loss}
+        return {"training": self.training and spelled(self.training), "loss": self.loss}
 
     @property
     def retain_loss(self) -> str:
@@ -371,7 +372,7 @@ class Study:
             settings = make_method(method, {name: merged.pop(name) for name in kind.model_fields if name in merged})
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        loss = settings.model_dump()
+        loss = spelled(settings)
         start, reference = merged.pop("start"), merged.pop("reference")
         if reference not in (PLAIN, *self.config.references):
             raise UserError(f"{where}: reference: {reference!r}; allowed: {', '.join([PLAIN, *self.config.references])}")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from palimpsest.errors import UserError
-from palimpsest.settings import Count, Epochs, Positive, Settings, Some, Weight
+from palimpsest.settings import Count, Epochs, Option, Positive, Settings, Some, Weight
 
 MeanOver = Literal["tokens", "items"]
 
@@ -33,7 +33,7 @@ class TrainSettings(Settings):
     """Clip gradients to this norm; null: no clipping."""
     tokens_per_pass: Count = 2048
     """Maximum tokens per forward pass; larger optimiser steps accumulate gradients over several passes."""
-    max_steps: Count | None = None
+    max_steps: Option[Count] = None
     """Stop after this many optimiser steps, over which the schedule then runs; null: after all epochs."""
 
     @property
@@ -55,7 +55,7 @@ class UnlearnSettings(TrainSettings):
 
     epochs: Epochs = 10
     """Passes over the forget set."""
-    stop_epoch: Epochs | None = None
+    stop_epoch: Option[Epochs] = None
     """Early stopping: stop after this epoch; learning rates and data order are those of the full run. null: run all epochs."""
     draw: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Number of the random draw: the order of the forget items, the retain items of each step and all else that is random in

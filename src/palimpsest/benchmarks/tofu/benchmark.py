@@ -7,6 +7,7 @@ from palimpsest.benchmarks.tofu.dataset import TofuSource
 from palimpsest.benchmarks.tofu.splits import SplitSettings, count_forgotten, is_forget_share
 from palimpsest.errors import UserError
 from palimpsest.mistakes import place
+from palimpsest.settings import spelled
 
 
 class TofuBenchmark(SourcedBenchmark):
@@ -24,7 +25,7 @@ class TofuBenchmark(SourcedBenchmark):
     @property
     def split_settings(self) -> dict[str, int | None]:
         """Return how splits are made."""
-        return self.split.model_dump()
+        return spelled(self.split)
 
     @property
     def split_names(self) -> str:
