@@ -2,14 +2,15 @@ from functools import partial
 
 from snakemake.settings.types import DeploymentMethod
 
-from palimpsest.audit.status import refuse_stale_copies
+from palimpsest.audit.status import accepted_codes, refuse_stale_copies
 from palimpsest.study import console, hooks, images, rules as ruling
 from palimpsest.study.applied import open_study
 from palimpsest.study.stages import Artefacts
 
 console.install(workflow)
 study = open_study(config, layers)
-artefacts = Artefacts(study)
+with one_line():
+    artefacts = Artefacts(study, accepted_codes(study))
 of = partial(ruling.Rule, artefacts)
 ask = partial(ruling.resource, artefacts)
 

@@ -66,6 +66,62 @@ def _status(args: argparse.Namespace) -> int:
     return 0
 
 
+def add_accept(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add `accept`."""
+    text = (
+        "Make a seeded sample of the artefacts behind an edit of code again; if the bytes are equal, the edited code counts as"
+        " equal to the earlier, and nothing reruns. RESULTS/equivalences.json records it; other bytes of one artefact revoke it."
+    )
+    examples = with_examples("accept results", "accept results --stage unlearn --sample 5 --seed 1")
+    brief = "test whether an edit of code changes no byte, and if so rerun nothing"
+    found = commands.add_parser("accept", help=brief, description=text, **examples)
+    found.add_argument("results", nargs="?", type=filled_path, default=Path("results"), metavar="RESULTS", help="default results")
+    found.add_argument(
+        "--configfile", nargs="+", default=[], type=filled_path, help="the study's config (default: the results' own)"
+    )
+    found.add_argument("--stage", nargs="+", default=[], metavar="STAGE", help="only artefacts of these stages")
+    found.add_argument(
+        "--sample", type=whole(1), default=3, metavar="K", help="artefacts to draw of each stage and code (default 3)"
+    )
+    found.add_argument("--seed", type=whole(0), default=0, metavar="S", help="seed of the draw (default 0)")
+    found.add_argument(
+        "--again", action="store_true", help="test also what is accepted already; give another seed to draw others"
+    )
+    found.add_argument(
+        "--scratch", type=filled_path, metavar="FOLDER", help="make the artefacts in this new folder (default: a temporary one)"
+    )
+    found.set_defaults(run=_accept, prog=found.prog)
+
+
+def _accept(args: argparse.Namespace) -> int:
+    from palimpsest.audit.accept import accept, list_groups
+    from palimpsest.audit.planned import open_project
+    from palimpsest.contract.equivalences import read_equivalences
+    from palimpsest.study.files import read_configs
+    from palimpsest.study.study import Study
+
+    project = open_project(args.results, args.configfile)
+    study = Study(read_configs(project.configs) | {"results": str(args.results)})
+    groups = list_groups(study, read_equivalences(args.results), args.stage, again=args.again)
+    if not groups:
+        print(f"{args.results}: nothing to accept: no artefact differs from the study in its code alone")
+        return 0
+    refused = 0
+    with ExitStack() as stack:
+        if args.scratch:
+            args.scratch.mkdir(parents=True)
+        scratch = (args.scratch or Path(stack.enter_context(TemporaryDirectory(prefix="palimpsest-")))).resolve()
+        for outcome in accept(study, project, groups, scratch, args.sample, args.seed):
+            refused += bool(outcome.reasons)
+            if outcome.reasons:
+                print(
+                    f"{args.prog}: {outcome.group.stage}: not accepted: {'; '.join(outcome.reasons)}", file=sys.stderr, flush=True
+                )
+            else:
+                print(outcome, flush=True)
+    return 1 if refused else 0
+
+
 def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "Hash every file, follow every manifest to its sources, and compare with today's study and Snakemake's records."
     examples = with_examples("audit verify results", "audit verify results --allow dirty-tree --out results")
@@ -206,9 +262,10 @@ def _verified(args: argparse.Namespace) -> "Verdict":
 
 
 def _rerun(args: argparse.Namespace) -> int:
+    from palimpsest.audit.accept import revoke
     from palimpsest.audit.artefacts import find_artefacts
     from palimpsest.audit.planned import open_project, plan_jobs
-    from palimpsest.audit.rerun import draw, redo
+    from palimpsest.audit.rerun import code_of, draw, redo
 
     project = open_project(args.results, args.configfile)
     artefacts, planned = find_artefacts(project.results), plan_jobs(project)
@@ -219,6 +276,12 @@ def _rerun(args: argparse.Namespace) -> int:
         scratch.mkdir(parents=True, exist_ok=True)
         for each in redo([(artefacts[path], planned[path]) for path in paths], project, scratch, args.agreed):
             redone.append(each)
+            artefact = artefacts[each.path]
+            # In another environment, other bytes say nothing about the code.
+            if each.content and each.reasons and each.agreed == "bitwise":
+                today = code_of(artefact, planned[each.path])
+                if revoke(project.results, artefact, today, each.content, args.sample, args.seed):
+                    print(f"{args.prog}: {each.path}: its code is no longer accepted", file=sys.stderr)
             if not args.json:
                 print(each, flush=True)
     if args.json:

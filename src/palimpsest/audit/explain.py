@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from palimpsest.audit.accepted import describe_accepted
 from palimpsest.audit.artefacts import Artefact, Contents, find_artefacts
 from palimpsest.audit.chain import is_imported, is_source, source_of
 from palimpsest.audit.findings import short
+from palimpsest.contract.equivalences import read_equivalences
 from palimpsest.errors import UserError, first_line
 from palimpsest.mistakes import suggest
 from palimpsest.names import RETRAIN, ModelId
@@ -36,6 +38,8 @@ class Step:
     stage: str
     spec: Any
     code: str
+    accepted: str
+    """As which other codes the code counts, and by which remakes; empty if there is none."""
     commit: str | None
     made: str | None
     source: str | None
@@ -77,7 +81,7 @@ def find_number(results: Path, metric: str, where: Mapping[str, str]) -> dict[st
 
 def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
     """Return all steps from the summary back to the sources of a number; raises UserError for a broken chain."""
-    artefacts = find_artefacts(results)
+    artefacts, known = find_artefacts(results), read_equivalences(results)
     here, seen = Contents(artefacts), set[str]()
 
     def steps(artefact: Artefact, label: str, depth: int) -> Iterator[Step]:
@@ -92,6 +96,7 @@ def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
             stage=manifest["stage"],
             spec=manifest["spec"],
             code=manifest["code"],
+            accepted=describe_accepted(artefact, known),
             commit=environment.get("commit"),
             made=environment.get("started"),
             source=source_of(artefact) or "an unpinned source" if is_source(artefact) else None,
@@ -121,6 +126,8 @@ def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
         lines.append(f"{indent}    {step.stage}, manifest {short(step.manifest)}, code {short(step.code)}{commit}, {step.made}")
         if settings := _settings(step.spec):
             lines.append(f"{indent}    {settings}")
+        if step.accepted:
+            lines.append(f"{indent}    {step.accepted}")
         if step.source:
             lines.append(f"{indent}    from {step.source}")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from palimpsest.audit.artefacts import CONFIG, PAGE, PLAIN, Artefact
 from palimpsest.audit.findings import Finding, short
+from palimpsest.contract.equivalences import EQUIVALENCES
 from palimpsest.contract.store import STORE_FOLDER
 from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import sha256_file
@@ -13,7 +14,7 @@ from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
 
 # Files at the top of the results besides artefacts: published copies, and files that differ between runs.
 COPIES = {"summary.csv": "summary/summary.csv", **{name: f"report/{name}" for name in ("report.html", "samples.html")}}
-PUBLISHED = (*COPIES, CONFIG, "cost.csv", "cost.html", PLAIN, PAGE, "snakemake-report.zip")
+PUBLISHED = (*COPIES, CONFIG, EQUIVALENCES, "cost.csv", "cost.html", PLAIN, PAGE, "snakemake-report.zip")
 UNWATCHED = ("logs", "benchmarks", ".scratch", STORE_FOLDER)
 # Snakemake's own files in declared folders.
 STAMP = ".snakemake_timestamp"

@@ -3,16 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from palimpsest.audit.artefacts import CONFIG, Artefact, Contents, find_artefacts
+from palimpsest.contract.equivalences import read_equivalences
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_text
 from palimpsest.settings import Settings
 from palimpsest.study.files import read_file
+
+HEAD = ("format", "commits", "environments", "config", "equivalences")
 
 
 class Entry(Settings):
@@ -37,6 +41,8 @@ class Ledger(Settings):
     """The number of artefacts by commit of the code."""
     environments: dict[str, dict[str, int]]
     """The number of artefacts by version of each package and of Python, and by device."""
+    equivalences: list[dict[str, Any]] = []
+    """The codes that count as equal, each pair with the artefacts that both made, and the revoked pairs."""
     artefacts: dict[str, Entry]
 
 
@@ -49,6 +55,7 @@ def derive_ledger(results: Path) -> Ledger:
         config=dict(read_file(config)) if config.is_file() else {},
         commits=_counted(str((each.environment or {}).get("commit")) for each in artefacts.values()),
         environments=_environments(artefacts),
+        equivalences=[asdict(record) for record in read_equivalences(results).records],
         artefacts={path: _entry(each, here) for path, each in artefacts.items()},
     )
 
@@ -56,7 +63,7 @@ def derive_ledger(results: Path) -> Ledger:
 def write_ledger(ledger: Ledger) -> str:
     """Return a ledger as text with one line per artefact, so that differences are visible in a diff."""
     plain = ledger.model_dump()
-    head = [f'"{name}":{canonical_json(plain[name])}' for name in ("format", "commits", "environments", "config")]
+    head = [f'"{name}":{canonical_json(plain[name])}' for name in HEAD]
     lines = [f"{json.dumps(path)}:{canonical_json(entry)}" for path, entry in sorted(plain["artefacts"].items())]
     return "{" + ",\n".join(head) + ',\n"artefacts":{\n' + ",\n".join(lines) + "\n}}\n"
 

@@ -13,10 +13,11 @@ from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.planned import Planned, Project
 from palimpsest.audit.study import check_today
+from palimpsest.contract.equivalences import read_equivalences
 from palimpsest.environment import NO_STORE, STORE
 from palimpsest.errors import DIVERGED_EXIT, UserError
 from palimpsest.names import Agreement
-from palimpsest.provenance.digest import ROOT
+from palimpsest.provenance.digest import ROOT, code_today
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.study.rules import job_environment
 from palimpsest.study.stages import agreement_of
@@ -33,6 +34,8 @@ class Redone:
     agreed: Agreement
     reasons: list[str]
     seconds: float
+    content: str
+    """The hash of what was made; empty if nothing was made."""
 
     def __str__(self) -> str:
         result = "; ".join(self.reasons) or "agrees"
@@ -56,14 +59,25 @@ def redo(
 
     Stale artefacts are not made, because they would differ.
     """
+    known = read_equivalences(project.results)
     for number, (artefact, job) in enumerate(drawn):
         out, started = scratch / str(number), time.monotonic()
-        stale = [finding.reason for finding in check_today(artefact, job)]
-        reasons = stale or _run(job, out, project, scratch)
-        by = agreed or class_of(artefact, Artefact(artefact.path, out))
+        stale = [finding.reason for finding in check_today(artefact, job, known)]
+        reasons = stale or make_again(job, out, project, scratch, code_of(artefact, job))
+        made = Artefact(artefact.path, out)
+        by = agreed or class_of(artefact, made)
+        content = "" if reasons else made.content
         if not reasons:
             reasons = [f"{each.file}: {each.reason}" for each in compare_folders(artefact.folder, out, by)]
-        yield Redone(artefact.path, by, reasons, round(time.monotonic() - started, 1))
+        yield Redone(artefact.path, by, reasons, round(time.monotonic() - started, 1), content)
+
+
+def code_of(artefact: Artefact, job: Planned) -> str:
+    """Return today's code of an artefact; that which its job names may be older code, accepted as equal to it."""
+    try:
+        return code_today(job.command.stage, job.command.code)
+    except ModuleNotFoundError:
+        raise UserError(f"{artefact.path}: made by modules that no longer exist: run snakemake again") from None
 
 
 def class_of(first: Artefact, second: Artefact) -> Agreement:
@@ -74,10 +88,10 @@ def class_of(first: Artefact, second: Artefact) -> Agreement:
     return agreement_of(first.manifest["stage"])
 
 
-def _run(job: Planned, out: Path, project: Project, scratch: Path) -> list[str]:
-    """Run a job's command with another output folder; return its last message if it fails."""
+def make_again(job: Planned, out: Path, project: Project, scratch: Path, code: str) -> list[str]:
+    """Run a job's command with another output folder and a code; return its last message if it fails."""
     command = job.command
-    arguments = [*command.before[1:], "--spec", command.spec, "--code", command.code, "--out", str(out / MANIFEST)]
+    arguments = [*command.before[1:], "--spec", command.spec, "--code", code, "--out", str(out / MANIFEST)]
     arguments += [word for label, source in command.inputs.items() for word in ("--in", f"{label}={source}")]
     environment = {**os.environ, **job_environment(ROOT, str(scratch)), "OMP_NUM_THREADS": str(job.threads), STORE: NO_STORE}
     log = out.with_name(f"{out.name}.log")

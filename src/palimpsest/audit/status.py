@@ -1,6 +1,7 @@
 """What of a study is made, stale or missing, and why: from the manifests alone, without Snakemake."""
 
 import json
+import re
 import shutil
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Mapping
@@ -13,6 +14,7 @@ from palimpsest.audit.artefacts import Artefact, find_artefacts
 from palimpsest.audit.files import COPIES
 from palimpsest.audit.planned import is_planning
 from palimpsest.audit.study import differing
+from palimpsest.contract.equivalences import Equivalences, read_equivalences
 from palimpsest.contract.store import entry_of, keep, modules_of, store_of
 from palimpsest.errors import UserError
 from palimpsest.provenance.digest import PACKAGE, module_hashes, stage_name
@@ -22,19 +24,24 @@ from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
 
-Kind = Literal["current", "stale", "missing"]
+Kind = Literal["current", "accepted", "stale", "missing"]
 MISSING = "missing"
 ADOPT = "--adopt sets aside those that are stale"
 # Settings, modules and files named in a cause.
 NAMED = 3
 RECORDS = Path(".snakemake", "metadata")
+# The code in a recorded command.
+CODE = re.compile(r" --code (\S+) ")
 # Snakemake cuts longer names into folders.
 LONGEST = 254
 
 
 @dataclass(frozen=True)
 class State:
-    """An artefact of a study: whether it is what the study asks for, and what keeps it from that, upstream or else here."""
+    """An artefact of a study: whether it is what the study asks for, and what keeps it from that, upstream or else here.
+
+    An accepted artefact is current, but other code made it, which was accepted as equal to today's.
+    """
 
     path: str
     kind: Kind
@@ -53,7 +60,7 @@ class Status:
     states: list[State]
     orphaned: list[str]
     unrecorded: list[str]
-    """The artefacts of which Snakemake has no record, so that it would not see a change."""
+    """The artefacts of which Snakemake has no record of the job that made them, so that it would not see a change."""
 
     def of(self, *kinds: Kind) -> list[State]:
         """Return the states of these kinds."""
@@ -77,23 +84,52 @@ def status(study: Study) -> Status:
     """Return the state of a study's artefacts."""
     results = Path(study.results)
     here = find_artefacts(results) if any(results.rglob(MANIFEST)) else {}
-    artefacts, states = Artefacts(study), dict[str, State]()
+    artefacts, states, known = Artefacts(study), dict[str, State](), read_equivalences(results)
     # The inputs of an artefact come before it.
     for path, node in artefacts.nodes.items():
-        states[path] = _state(artefacts, node, here, states)
+        states[path] = _state(artefacts, node, here, states, known)
     return Status(
         results=study.results,
         states=list(states.values()),
         orphaned=sorted(here.keys() - states.keys()),
-        unrecorded=[path for path in states if path in here and not is_recorded(results / path / MANIFEST)],
+        unrecorded=[
+            path
+            for path, node in artefacts.nodes.items()
+            if path in here and _is_unseen(here[path], artefacts.code(node), study, known)
+        ],
     )
+
+
+def accepted_codes(study: Study) -> dict[str, str]:
+    """Return the code that a plan names for each artefact that is current by accepted code, by path.
+
+    It is the code in Snakemake's record of the artefact if that counts as equal, so that Snakemake sees no change, and otherwise
+    the code that made it.
+    """
+    known, found = read_equivalences(Path(study.results)), dict[str, str]()
+    for state in status(study).of("current", "accepted") if known.records else []:
+        artefact = Artefact(state.path, Path(study.results, state.path))
+        made, recorded = artefact.manifest["code"], recorded_code(artefact.folder / MANIFEST)
+        found[state.path] = recorded if recorded and known.are_equal(artefact.manifest["stage"], made, recorded) else made
+    return found
 
 
 def is_recorded(manifest: Path, records: Path = RECORDS) -> bool:
     """Return whether Snakemake has a record of the job that made a file."""
+    return _record_of(manifest, records).exists()
+
+
+def recorded_code(manifest: Path, records: Path = RECORDS) -> str | None:
+    """Return the code of the job that made a file, as Snakemake recorded it; None if it recorded none."""
+    record = _record_of(manifest, records)
+    found = CODE.search(record.read_text(encoding="utf-8")) if record.exists() else None
+    return found and found[1]
+
+
+def _record_of(manifest: Path, records: Path) -> Path:
     name = urlsafe_b64encode(str(manifest).encode()).decode()
     parts = [name[start : start + LONGEST] for start in range(0, len(name), LONGEST)]
-    return records.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1]).exists()
+    return records.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
 
 
 def refuse_stale_copies(artefacts: Artefacts) -> None:
@@ -104,9 +140,10 @@ def refuse_stale_copies(artefacts: Artefacts) -> None:
     study = artefacts.study
     if is_planning():
         return
-    paths = {path: Path(artefacts.manifest(node)) for path, node in artefacts.nodes.items()}
-    copied = {path for path, manifest in paths.items() if manifest.exists() and not is_recorded(manifest)}
     with one_line():
+        known = read_equivalences(Path(study.results))
+        here = {path: Artefact(path, Path(study.results, path)) for path in artefacts.nodes if Path(study.path(path)).exists()}
+        copied = {path for path, each in here.items() if _is_unseen(each, artefacts.code(artefacts.at(path)), study, known)}
         if stale := [state.path for state in status(study).of("stale") if state.path in copied] if copied else []:
             raise UserError(
                 f"{study.results}: {len(stale)} of {len(copied)} artefacts without records of Snakemake, as in a copy, are stale,"
@@ -128,8 +165,9 @@ def set_aside(study: Study, paths: Iterable[str]) -> None:
 
 def format_status(found: Status) -> str:
     """Return a status as text for a terminal: how much is current, and what is to be made, by cause."""
-    current, wanted = found.of("current"), found.of("stale", "missing")
-    lines = [f"{found.results}: {len(found.states)} artefacts: {len(current)} current, {len(wanted)} to make{_price(wanted)}"]
+    current, accepted, wanted = found.of("current", "accepted"), found.of("accepted"), found.of("stale", "missing")
+    told = f"{len(current)} current{f' ({len(accepted)} by accepted code)' if accepted else ''}"
+    lines = [f"{found.results}: {len(found.states)} artefacts: {told}, {len(wanted)} to make{_price(wanted)}"]
     rows = [(cause, f"{len(states)} to make{_price(states)}") for cause, states in found.groups.items()]
     width = max((len(cause) for cause, _ in rows), default=0)
     lines += [f"  {cause:{width}}  {text}" for cause, text in rows]
@@ -142,33 +180,46 @@ def format_status(found: Status) -> str:
     return "\n".join(lines)
 
 
-def _state(artefacts: Artefacts, node: Node, here: Mapping[str, Artefact], states: Mapping[str, State]) -> State:
+def _state(
+    artefacts: Artefacts, node: Node, here: Mapping[str, Artefact], states: Mapping[str, State], known: Equivalences
+) -> State:
     study, artefact, code = artefacts.study, here.get(node.path), artefacts.code(node)
-    inputs = {label: _below(path, study.results) for label, path in artefacts.inputs(node).items()}
+    inputs = inputs_of(artefacts, node)
     upstream = {cause for path in inputs.values() for cause in states[path].causes}
+    accepted = False
     if artefact is None or not artefact.is_readable:
         causes = upstream or {MISSING}
     else:
-        causes = upstream or _own(study, node, code, artefact, inputs, here)
+        made, stage = artefact.manifest["code"], artefact.manifest["stage"]
+        accepted = made != code and known.are_equal(stage, made, code)
+        causes = upstream or differences(study, node, artefact, inputs, here)
+        if not upstream and made != code and not accepted:
+            causes = causes | {_changed_code(study, stage, made, code)}
     stored = False
+    stage = stage_name(artefacts.module(node))
     if causes and not upstream and (store := store_of(study.results)):
         contents = {label: here[path].content for label, path in inputs.items()}
-        key = key_of(stage_name(artefacts.module(node)), json.loads(spec_of(study, node)), code, contents)
-        stored = (entry_of(store, key) / MANIFEST).is_file()
-    kind: Kind = "current" if not causes else "missing" if artefact is None else "stale"
+        spec = json.loads(spec_of(study, node))
+        keys = [key_of(stage, spec, each, contents) for each in known.codes(stage, code)]
+        stored = any((entry_of(store, key) / MANIFEST).is_file() for key in keys)
+    kind: Kind = ("missing" if artefact is None else "stale") if causes else "accepted" if accepted else "current"
     seconds = float((artefact.environment or {}).get("seconds", 0)) if artefact else 0.0
     return State(node.path, kind, tuple(sorted(causes)), seconds, stored)
 
 
-def _own(
-    study: Study, node: Node, code: str, artefact: Artefact, inputs: Mapping[str, str], here: Mapping[str, Artefact]
+def inputs_of(artefacts: Artefacts, node: Node) -> dict[str, str]:
+    """Return the inputs of an artefact of a study by label, as paths below the results."""
+    results = artefacts.study.results
+    return {label: Path(path).parent.relative_to(results).as_posix() for label, path in artefacts.inputs(node).items()}
+
+
+def differences(
+    study: Study, node: Node, artefact: Artefact, inputs: Mapping[str, str], here: Mapping[str, Artefact]
 ) -> set[str]:
-    """Return why an artefact itself differs from the study: its settings, its code, or what it was made of."""
+    """Return in what, apart from its code, an artefact itself differs from the study: its settings, or what it was made of."""
     made, found = artefact.manifest, set[str]()
     if keys := differing(made["spec"], json.loads(spec_of(study, node))):
         found.add(f"settings of {node.stage}: {_listed(keys)}")
-    if made["code"] != code:
-        found.add(_changed_code(study, made["stage"], made["code"], code))
     if made["inputs"].keys() != inputs.keys():
         found.add(f"other inputs of {node.stage}")
     else:
@@ -179,19 +230,40 @@ def _own(
     return found
 
 
-def _changed_code(study: Study, stage: str, made: str, today: str) -> str:
-    """Return the modules that were edited, if the store knows the code that made an artefact."""
+def _is_unseen(artefact: Artefact, code: str, study: Study, known: Equivalences) -> bool:
+    """Return whether Snakemake would not see that an artefact is stale.
+
+    It has no record, or its record names today's code, but the manifest another: a code that was accepted when the job was
+    planned, and revoked since.
+    """
+    manifest = Path(study.results, artefact.path, MANIFEST)
+    if not is_recorded(manifest):
+        return True
+    if not known.records or not artefact.is_readable:
+        return False
+    made = artefact.manifest
+    return not known.are_equal(made["stage"], made["code"], code) and recorded_code(manifest) == code
+
+
+def changed_modules(study: Study, stage: str, made: str, today: str) -> list[str] | None:
+    """Return the modules in which two codes of a stage differ; None if the store does not know the first."""
     store = store_of(study.results)
     before = modules_of(store, made) if store else None
     if before is None:
-        return f"code of {stage}"
+        return None
     after = module_hashes(stage, *today.split("+")[1:])
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    return "code: " + _listed([name.removeprefix(f"{PACKAGE}.").replace(".", "/") + ".py" for name in changed])
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def _below(manifest: str, results: str) -> str:
-    return Path(manifest).parent.relative_to(results).as_posix()
+def module_files(modules: Collection[str]) -> str:
+    """Return modules as the files that have them, the first of them if there are many."""
+    return _listed([name.removeprefix(f"{PACKAGE}.").replace(".", "/") + ".py" for name in modules])
+
+
+def _changed_code(study: Study, stage: str, made: str, today: str) -> str:
+    """Return the modules that were edited, if the store knows the code that made an artefact."""
+    changed = changed_modules(study, stage, made, today)
+    return f"code of {stage}" if changed is None else f"code: {module_files(changed)}"
 
 
 def _listed(names: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from palimpsest.audit.artefacts import Artefact
 from palimpsest.audit.findings import Finding, short
 from palimpsest.audit.planned import Planned
+from palimpsest.contract.equivalences import Equivalences
 from palimpsest.study.images import open_images
 
 # Maximum number of differing settings in a message.
@@ -23,14 +24,15 @@ def check_presence(artefacts: Mapping[str, Artefact], planned: Mapping[str, Plan
         yield Finding("orphaned", path, "no job of the study makes it")
 
 
-def check_today(artefact: Artefact, job: Planned) -> Iterator[Finding]:
-    """Yield the differences between an artefact and the output of its job today."""
+def check_today(artefact: Artefact, job: Planned, known: Equivalences) -> Iterator[Finding]:
+    """Yield the differences between an artefact and the output of its job today; `known` says which codes count as equal."""
     manifest, command = artefact.manifest, job.command
+    is_same_code = known.are_equal(command.stage, manifest["code"], command.code)
     spec = json.loads(command.spec)
     if manifest["spec"] != spec:
         differences = _differences(manifest["spec"], spec)
         yield Finding("stale", artefact.path, f"made with settings that differ from the study's: {differences}")
-    if manifest["code"] != command.code:
+    if not is_same_code:
         commit = (artefact.environment or {}).get("commit")
         hint = f"; git diff {short(commit)} -- src shows how" if commit else ""
         code = f"{short(manifest['code'])} made it, today's is {short(command.code)}{hint}"
@@ -38,11 +40,11 @@ def check_today(artefact: Artefact, job: Planned) -> Iterator[Finding]:
     if manifest["inputs"].keys() != command.inputs.keys():
         made, wanted = (", ".join(sorted(labels)) or "nothing" for labels in (manifest["inputs"], command.inputs))
         yield Finding("stale", artefact.path, f"made of {made}; the study uses {wanted}")
-    elif job.changed and manifest["spec"] == spec and manifest["code"] == command.code:
+    elif job.changed and manifest["spec"] == spec and is_same_code:
         yield Finding("stale", artefact.path, f"Snakemake would make it again; changed since: {', '.join(job.changed)}")
 
 
-def check_record(artefact: Artefact, job: Planned, root: Path) -> Iterator[Finding]:
+def check_record(artefact: Artefact, job: Planned, root: Path, known: Equivalences) -> Iterator[Finding]:
     """Yield the differences between an artefact and Snakemake's record of its job; `root` contains the list of images."""
     record, manifest = job.record, artefact.manifest
     if record is None:
@@ -52,8 +54,10 @@ def check_record(artefact: Artefact, job: Planned, root: Path) -> Iterator[Findi
         yield Finding("unrecorded", artefact.path, "Snakemake regards it as incomplete")
     if record.command is not None:
         said = {"spec": json.loads(record.command.spec), "code": record.command.code, "stage": record.command.stage}
+        # A job that was planned with one of several equal codes may run with another, or be taken from the store.
+        accepted = known.were_equal(record.command.stage, record.command.code, manifest["code"])
         for name, value in said.items():
-            if manifest.get(name) != value:
+            if manifest.get(name) != value and not (name == "code" and accepted):
                 yield Finding("tampered", artefact.path, f"Snakemake ran its job with another {name} than the manifest names")
     image = Path(record.image).name if record.image else None
     environment = artefact.environment or {}

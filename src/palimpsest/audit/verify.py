@@ -8,19 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from palimpsest.audit import files
+from palimpsest.audit.accepted import describe, describe_accepted
 from palimpsest.audit.artefacts import Artefact, Contents, find_artefacts
 from palimpsest.audit.chain import check_inputs, check_source, is_source, source_of
 from palimpsest.audit.findings import KINDS, Finding
 from palimpsest.audit.planned import Planned, Project, plan_jobs
 from palimpsest.audit.study import check_presence, check_record, check_today
 from palimpsest.audit.surroundings import check_commit, check_environments
+from palimpsest.contract.equivalences import EQUIVALENCES, Equivalences, read_equivalences
 from palimpsest.progress import track
 from palimpsest.provenance.digest import ROOT
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The artefacts and findings of an audit; `sources` describes the source of each artefact without inputs."""
+    """The artefacts and findings of an audit.
+
+    `sources` describes the source of each artefact without inputs, `accepted` says why the code of an artefact counts as another,
+    and `revoked` what contradicts an earlier acceptance.
+    """
 
     results: str
     artefacts: dict[str, dict[str, Any]]
@@ -28,6 +34,8 @@ class Verdict:
     bytes: int
     sources: dict[str, str]
     commits: dict[str, int]
+    accepted: dict[str, str]
+    revoked: list[str]
     findings: list[Finding]
 
     def failing(self, allowed: Collection[str] = ()) -> list[Finding]:
@@ -41,7 +49,7 @@ class Verdict:
 
 def verify(project: Project) -> Verdict:
     """Check results against their manifests, and manifests against each other, today's study and Snakemake's records."""
-    artefacts = find_artefacts(project.results)
+    artefacts, known = find_artefacts(project.results), read_equivalences(project.results)
     planned = plan_jobs(project)
     whole = {path: artefact for path, artefact in artefacts.items() if artefact.is_readable}
     contents = Contents(whole)
@@ -49,7 +57,7 @@ def verify(project: Project) -> Verdict:
         chain(
             check_bytes(project.results, artefacts),
             check_presence(artefacts, planned),
-            *(_check_origin(artefact, whole, contents, planned.get(path), project) for path, artefact in whole.items()),
+            *(_check_origin(artefact, whole, contents, planned.get(path), project, known) for path, artefact in whole.items()),
             check_environments(whole),
             *(check_commit(artefact) for artefact in whole.values()),
         )
@@ -62,6 +70,8 @@ def verify(project: Project) -> Verdict:
         bytes=sum(entry["size"] for artefact in whole.values() for entry in artefact.manifest["files"].values()),
         sources={path: text for path, each in whole.items() if is_source(each) and (text := source_of(each))},
         commits=dict(Counter(str((each.environment or {}).get("commit") or "none") for each in whole.values()).most_common()),
+        accepted={path: text for path, each in whole.items() if (text := describe_accepted(each, known))},
+        revoked=[describe(record) for record in known.records if record.contrary],
         findings=sorted(dict.fromkeys(found), key=lambda finding: (order.index(finding.kind), finding.path, finding.reason)),
     )
 
@@ -81,18 +91,25 @@ def format_verdict(verdict: Verdict) -> str:
     looked = f"{len(verdict.artefacts)} artefacts, {verdict.files} files, {verdict.bytes / 1e6:.1f} MB"
     found = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
     lines = [*map(str, verdict.findings), f"{verdict.results}: {looked}: {found or 'every byte traces to its source'}"]
-    return "\n".join(lines)
+    if verdict.accepted:
+        lines.append(f"{len(verdict.accepted)} of them by code that counts as equal to another ({EQUIVALENCES})")
+    return "\n".join([*lines, *verdict.revoked])
 
 
 def _check_origin(
-    artefact: Artefact, here: Mapping[str, Artefact], contents: Contents, job: Planned | None, project: Project
+    artefact: Artefact,
+    here: Mapping[str, Artefact],
+    contents: Contents,
+    job: Planned | None,
+    project: Project,
+    known: Equivalences,
 ) -> Iterator[Finding]:
     """Yield findings about the provenance of one artefact."""
     yield from check_source(artefact)
     yield from check_inputs(artefact, here, contents, job, project.called)
     if job:
-        yield from check_today(artefact, job)
-        yield from check_record(artefact, job, ROOT.parent)
+        yield from check_today(artefact, job, known)
+        yield from check_record(artefact, job, ROOT.parent, known)
 
 
 def _described(artefact: Artefact) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from palimpsest import interruption, processes
 from palimpsest.contract.command import parse_stage
+from palimpsest.contract.equivalences import equivalences_beside
 from palimpsest.contract.folders import replace, side_place, workplace
 from palimpsest.contract.store import keep, record_code, scratch_of
 from palimpsest.environment import check, store_folder
@@ -167,7 +168,7 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     check()
     args = parse_stage(name)
     # Otherwise, code saved while Snakemake runs would be recorded as the planned code.
-    if not (code := _code(name, args.code)):
+    if not (code := _code(name, args.code, args.scratch)):
         raise UserError("the code of this stage was edited after Snakemake planned the job: run snakemake again")
     raw = _json(args.spec)
     spec = _validated(spec_type, raw)
@@ -255,13 +256,16 @@ def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
     return None
 
 
-def _code(stage: str, planned: str | None) -> str | None:
-    """Return the code digest of a stage; None if it is not the planned one."""
-    try:
-        code = code_today(stage, planned or "")
-    except ModuleNotFoundError:
-        return None
-    return code if code == (planned or code) else None
+def _code(stage: str, planned: str | None, scratch: Path) -> str | None:
+    """Return today's code digest of a stage; None if it is neither the planned one nor accepted as equal to it."""
+    if not planned:
+        return code_today(stage, "")
+    equal = equivalences_beside(scratch).codes(stage, planned)
+    for code in sorted(equal, key=lambda code: (code != planned, code)):
+        with suppress(ModuleNotFoundError):
+            if code_today(stage, code) == code:
+                return code
+    return None
 
 
 def _json(text: str) -> Any:

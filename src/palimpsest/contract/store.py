@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from palimpsest.contract.command import parse_stage
+from palimpsest.contract.equivalences import equivalences_beside
 from palimpsest.contract.folders import replace, workplace
 from palimpsest.environment import STORE, store_folder
 from palimpsest.errors import BrokenArtefact
@@ -101,12 +102,16 @@ def take(stage: str, arguments: list[str]) -> dict[str, object] | None:
         return None
     try:
         contents = {label: content_of(read_manifest(path)) for label, path in args.inputs}
-        key = key_of(stage, json.loads(args.spec), args.code, contents)
+        spec = json.loads(args.spec)
     except (BrokenArtefact, ValueError):
         return None
-    entry = entry_of(store, key)
-    if not (entry / MANIFEST).is_file():
+    equal = equivalences_beside(args.scratch).codes(stage, args.code)
+    # What the code itself made goes first.
+    keys = [key_of(stage, spec, code, contents) for code in sorted(equal, key=lambda code: (code != args.code, code))]
+    key = next((key for key in keys if (entry_of(store, key) / MANIFEST).is_file()), None)
+    if key is None:
         return None
+    entry = entry_of(store, key)
     try:
         manifest = verify_artefact(entry / MANIFEST)
     except BrokenArtefact as error:

@@ -83,7 +83,7 @@ class Rule:
         """Return the module of a job's stage and its arguments: one parameter, because Snakemake spends time on each."""
         found = self._artefacts
         spec = shlex.quote(spec_of(found.study, node))
-        return f"{found.module(node)} --spec {spec} --code {found.code(node)} {as_flags(found.inputs(node))}"
+        return f"{found.module(node)} --spec {spec} --code {found.planned_code(node)} {as_flags(found.inputs(node))}"
 
     def _names(self, nodes: Iterable[Node]) -> dict[str, str]:
         """Return a regular expression for each wildcard, which matches only the study's values of it."""

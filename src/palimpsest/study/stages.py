@@ -71,8 +71,10 @@ class Stage:
 class Artefacts:
     """All artefacts of a study, with their inputs, code and manifests."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, accepted: Mapping[str, str] | None = None) -> None:
+        """`accepted` is the code that the jobs of some artefacts name, by path, because it counts as equal to today's."""
         self.study = study
+        self._accepted = accepted or {}
         # Snakemake asks for the inputs of a job several times.
         self._inputs = cache(self._list_inputs)
 
@@ -145,6 +147,10 @@ class Artefacts:
     def code(self, node: Node) -> str:
         """Return the digest of the code that makes an artefact, with the names of its further modules."""
         return stage_code(_working_stage(self.study, node), *STAGES[node.stage].modules(self.study, node))
+
+    def planned_code(self, node: Node) -> str:
+        """Return the code that a job names: today's, or accepted code with which the artefact is not made again."""
+        return self._accepted.get(node.path) or self.code(node)
 
     def manifest(self, node: Node) -> str:
         """Return the path of an artefact's manifest."""
