@@ -18,11 +18,12 @@ from palimpsest.errors import UserError
 from palimpsest.provenance.digest import PACKAGE, module_hashes, stage_name
 from palimpsest.provenance.manifest import MANIFEST, key_of
 from palimpsest.study.messages import one_line
-from palimpsest.study.specs import spec_of
+from palimpsest.study.specs import changed_source, spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
 
-Kind = Literal["current", "stale", "missing"]
+# Pruned: current, but for its weights, which are made again when something new reads them.
+Kind = Literal["current", "pruned", "stale", "missing"]
 MISSING = "missing"
 ADOPT = "--adopt sets aside those that are stale"
 # Settings, modules and files named in a cause.
@@ -128,8 +129,10 @@ def set_aside(study: Study, paths: Iterable[str]) -> None:
 
 def format_status(found: Status) -> str:
     """Return a status as text for a terminal: how much is current, and what is to be made, by cause."""
-    current, wanted = found.of("current"), found.of("stale", "missing")
-    lines = [f"{found.results}: {len(found.states)} artefacts: {len(current)} current, {len(wanted)} to make{_price(wanted)}"]
+    current, pruned, wanted = found.of("current", "pruned"), found.of("pruned"), found.of("stale", "missing")
+    without = f" ({len(pruned)} of them pruned)" if pruned else ""
+    said = f"{len(current)} current{without}, {len(wanted)} to make{_price(wanted)}"
+    lines = [f"{found.results}: {len(found.states)} artefacts: {said}"]
     rows = [(cause, f"{len(states)} to make{_price(states)}") for cause, states in found.groups.items()]
     width = max((len(cause) for cause, _ in rows), default=0)
     lines += [f"  {cause:{width}}  {text}" for cause, text in rows]
@@ -155,7 +158,8 @@ def _state(artefacts: Artefacts, node: Node, here: Mapping[str, Artefact], state
         contents = {label: here[path].content for label, path in inputs.items()}
         key = key_of(stage_name(artefacts.module(node)), json.loads(spec_of(study, node)), code, contents)
         stored = (entry_of(store, key) / MANIFEST).is_file()
-    kind: Kind = "current" if not causes else "missing" if artefact is None else "stale"
+    whole: Kind = "pruned" if artefact and artefact.is_readable and artefact.pruned else "current"
+    kind: Kind = whole if not causes else "missing" if artefact is None else "stale"
     seconds = float((artefact.environment or {}).get("seconds", 0)) if artefact else 0.0
     return State(node.path, kind, tuple(sorted(causes)), seconds, stored)
 
@@ -167,6 +171,8 @@ def _own(
     made, found = artefact.manifest, set[str]()
     if keys := differing(made["spec"], json.loads(spec_of(study, node))):
         found.add(f"settings of {node.stage}: {_listed(keys)}")
+    if node.stage == "data" and (source := changed_source(study, node)):
+        found.add(f"files of {source}")
     if made["code"] != code:
         found.add(_changed_code(study, made["stage"], made["code"], code))
     if made["inputs"].keys() != inputs.keys():

@@ -55,7 +55,7 @@ class Model:
     @property
     def is_kept(self) -> bool:
         """Whether the artefact contains the weights."""
-        return any(Path(name).suffix == WEIGHTS for name in self.made.manifest["files"])
+        return not self.made.pruned and any(Path(name).suffix == WEIGHTS for name in self.made.manifest["files"])
 
     @cached_property
     def steps(self) -> list[dict[str, Any]]:
