@@ -36,8 +36,8 @@ class Disk(NamedTuple):
 def simulate(steps: Sequence[Step], gpus: int, gone: Collection[str]) -> Disk:
     """Return the disk that a run takes; the weights in `gone` go with their last reader.
 
-    `steps` are in the order of the pipeline. Of the jobs that could start, the one with the highest priority does; a job that asks
-    for more GPUs than there are gets all.
+    `steps` are in the order of the pipeline. Of the jobs that could start, the one with the highest priority does; a job that
+    asks for more GPUs than there are gets all.
     """
     waiting = {step.path: set(step.inputs) for step in steps}
     readers = {path: {step.path for step in steps if path in step.reads} for path in gone}

@@ -476,9 +476,9 @@ def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
             f" {finished} jobs are finished; the table has their measured hours, and scales the other jobs by the same ratio."
         )
     disk = [(keep, plan.disk(gpus, keep)) for keep in (None, *reversed(get_args(Keep)))]
-    lines = [*map(_line, lines), "", f"{said}{scaled}", "", *map(_line, (DISK, ["---", "---:", "---:"]))]
-    lines += [_line([f"`keep: {keep}`" if keep else "this study", *(f"{size / GB:,.0f}" for size in of)]) for keep, of in disk]
-    return "\n".join(lines)
+    told = [[f"`keep: {keep}`" if keep else "this study", *(f"{size / GB:,.0f}" for size in of)] for keep, of in disk]
+    tables = ["\n".join(map(_line, table)) for table in (lines, [DISK, ["---", "---:", "---:"], *told])]
+    return "\n\n".join([tables[0], f"{said}{scaled}", tables[1]])
 
 
 def _line(cells: Sequence[str]) -> str:

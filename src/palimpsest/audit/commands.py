@@ -57,7 +57,9 @@ def _status(args: argparse.Namespace) -> int:
     if args.adopt:
         stale = [state.path for state in found.of("stale") if state.path in found.unrecorded]
         set_aside(study, stale)
-        print(f"{args.results}: {len(stale)} artefacts set aside; {len(found.of('current', 'pruned'))} are current", file=sys.stderr)
+        print(
+            f"{args.results}: {len(stale)} artefacts set aside; {len(found.of('current', 'pruned'))} are current", file=sys.stderr
+        )
         found = status(study)
     print(json.dumps(found.as_json()) if args.json else format_status(found))
     return 0
@@ -65,9 +67,11 @@ def _status(args: argparse.Namespace) -> int:
 
 def add_prune(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add `prune`."""
-    text = "Remove weights that no job of the study still needs. Manifests, logs and tables stay, and weights are made again on demand."
+    text = "Remove weights that no job of the study still needs. All else stays, and weights are made again on demand."
     examples = with_examples("prune results --keep results --dry-run", "prune results --keep attacked")
-    found = commands.add_parser("prune", help="remove weights that the study does not need any more", description=text, **examples)
+    found = commands.add_parser(
+        "prune", help="remove weights that the study does not need any more", description=text, **examples
+    )
     found.add_argument("results", nargs="?", type=filled_path, default=Path("results"), metavar="RESULTS", help="default results")
     found.add_argument(
         "--configfile", nargs="+", default=[], type=filled_path, help="the study's config (default: the results' own)"

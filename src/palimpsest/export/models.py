@@ -54,8 +54,8 @@ class Model:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the artefact contains the weights."""
-        return not self.made.pruned and any(Path(name).suffix == WEIGHTS for name in self.made.manifest["files"])
+        """Whether the artefact contains the weights, or did before they were pruned."""
+        return any(Path(name).suffix == WEIGHTS for name in self.made.manifest["files"])
 
     @cached_property
     def steps(self) -> list[dict[str, Any]]:

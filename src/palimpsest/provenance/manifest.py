@@ -135,7 +135,7 @@ def verify_artefact(manifest_path: Path, *, weights: bool = True) -> dict[str, A
             raise BrokenArtefact(f"{place}: a link to {place.readlink()}; an artefact must not be a link: delete it and rerun")
     manifest = read_manifest(manifest_path)
     if weights and is_pruned(folder):
-        raise BrokenArtefact(f"{folder}: its weights were pruned; make them again: snakemake --forcerun {manifest_path}")
+        raise BrokenArtefact(f"{folder}: its weights were pruned; make them again: snakemake --force {manifest_path}")
     files = {folder / name: wanted for name, wanted in manifest["files"].items() if weights or Path(name).suffix != WEIGHTS}
     for path in files:
         if not path.resolve().is_relative_to(folder.resolve()):

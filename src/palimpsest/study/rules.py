@@ -75,7 +75,7 @@ class Rule:
         *,
         plan: Callable[[Node, Node], str] | None = None,
     ) -> None:
-        """Take a stage, and what gives the manifest of a reader's input to Snakemake, if more is to be said of it than its path."""
+        """Take a stage; `plan` gives Snakemake the manifest of a reader's input, if more is to be said of it than its path."""
         study, row = artefacts.study, STAGES[stage]
         self._artefacts, self._path = artefacts, row.path
         self._plan = plan or (lambda reader, given: artefacts.manifest(given))
