@@ -343,4 +343,4 @@ def test_other_bytes_are_told_and_the_same_command_runs_once_more(
     with pytest.raises(SystemExit, match="3"):
         hooks.succeeded(workflow, study, Remade(["tofu/model"]))
     assert [command[1:] for command in ran] == [["-m", "snakemake", "--cores", "2", "--nolock"]]
-    assert "1 models have other bytes than before they were pruned:\n  tofu/model" in capsys.readouterr().err
+    assert "have other bytes than before they were pruned:\n  tofu/model" in capsys.readouterr().err

@@ -54,10 +54,11 @@ def prune_results(study: Study, keep: Keep | None, *, dry_run: bool) -> Pruning:
 def format_pruning(found: Pruning, *, dry_run: bool) -> str:
     """Return what was pruned as text for a terminal: each model, then a summary."""
     lines = [f"  {path}  {size / 1e6:.1f} MB" for path, size in found.freed.items()]
-    done = "would be pruned and free" if dry_run else "pruned, freed"
-    said = f"{found.results}: {len(found.freed)} models {done} {sum(found.freed.values()) / 1e6:.1f} MB"
+    done = "to prune, which would free" if dry_run else "pruned, which freed"
+    number = len(found.freed)
+    said = f"{found.results}: {number} model{'s' * (number != 1)} {done} {sum(found.freed.values()) / 1e6:.1f} MB"
     if found.needed:
-        said += f"; {len(found.needed)} more are read by jobs that are not finished"
+        said += f"; left for jobs that are not finished: {len(found.needed)}"
     if not found.freed and not found.needed:
-        said += "; the study keeps the rest: --keep results or --keep attacked asks for less"
+        said += "; the study keeps what is there: --keep results or --keep attacked asks for less"
     return "\n".join([*lines, said])

@@ -57,8 +57,8 @@ class Remaking:
         return path
 
     def _force(self, node: Node) -> None:
-        """Have a pruned model made again, and the pruned ones that it is made of."""
-        if node.path in self._pruned and node.path not in self.forced:
+        """Have a pruned model made again, and the pruned ones that it is made of; one that is stale is made anyway."""
+        if node.path in self._pruned.keys() & self._current and node.path not in self.forced:
             self.forced[node.path] = self._pruned[node.path]
             self._workflow.dag.forcefiles.add(self._artefacts.manifest(node))
             for given in self._artefacts.weights(node):

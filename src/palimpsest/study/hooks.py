@@ -53,7 +53,7 @@ def started(workflow: Any, study: Study, remade: Remade) -> None:
         logs = [os.path.relpath(path) for path in workflow.logger_manager.get_logfile()]
         _say([f"{len(jobs)} job{'s' * (len(jobs) != 1)}; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
     if remade.forced:
-        _say([f"{len(remade.forced)} models whose weights were pruned are made again, because a job reads them:", *remade.forced])
+        _say(["weights that were pruned are made again, because a job reads them:", *remade.forced])
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
     if len(jobs) >= FEWEST and is_plain and sys.platform == "linux" and WARM not in os.environ and _without_gpu(study):
         warm = Warm()
@@ -127,7 +127,7 @@ def _again() -> list[str]:
 
 
 def _other_bytes(changed: list[str]) -> list[str]:
-    return [f"{len(changed)} models have other bytes than before they were pruned:", *changed]
+    return ["models that were made again have other bytes than before they were pruned:", *changed]
 
 
 def _gaps(dag: Any, failures: Iterable[Any]) -> dict[str, str]:
