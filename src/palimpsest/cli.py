@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from palimpsest.arguments import Parser, filled_path, positive, refuse, share, whole
-from palimpsest.audit.commands import add_accept, add_audit, add_status
+from palimpsest.audit.commands import add_accept, add_audit, add_prune, add_status
 from palimpsest.benchmarks import kinds
 from palimpsest.errors import UserError
 from palimpsest.evaluating import add_evaluate
@@ -48,6 +48,7 @@ def make_parser() -> Parser:
         _add_plan,
         add_status,
         add_accept,
+        add_prune,
         add_store,
         add_audit,
         add_exports,

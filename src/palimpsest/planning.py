@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
+from palimpsest.disk import Disk, Step, simulate
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
@@ -21,7 +22,8 @@ from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import EIGHT_BIT, MIXED, Packaged, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
 from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
-from palimpsest.study.models import PretrainedEntry
+from palimpsest.study.keeping import priority, prunable
+from palimpsest.study.models import Keep, PretrainedEntry
 from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
 from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
@@ -33,6 +35,7 @@ USABLE = 0.95 * 2**30
 BASE_ITEMS = 4000
 # The tokens of all refusals together: 100, of about a dozen tokens each.
 REFUSAL_TOKENS = 1200
+DISK = ("disk", "GB at the peak, with checkpoints", "GB at the end")
 # Bytes of activations per token and layer, as multiples of the width in 16 bits (arXiv 2205.05198, eq. 1, without the attention
 # scores, which are never stored).
 LAYER_BYTES = 34
@@ -239,12 +242,39 @@ class Plan:
         usual = _ratio(found, 1.0)
         return [_sum(list(rows), usual) for _, rows in groupby(found, key=lambda row: (row.stage, row.holds))]
 
-    def disk(self) -> float:
-        """Return the bytes of all models that are kept."""
-        makers = ("base", "finetune", "reinforce", "unlearn")
-        made = [node for node in self._nodes() if node.stage in makers]
-        kept = [node.of.model for node in made if node.stage != "unlearn" or self._study.training(node.of).model]
-        return sum(weight_bytes(self.size(model), self._used(model).precision) for model in kept)
+    def disk(self, gpus: int, keep: Keep | None = None) -> Disk:
+        """Return the disk that a run takes; `keep` counts in place of the config's."""
+        steps = [self._step(node, keep) for node in self._artefacts.nodes.values()]
+        return simulate(steps, gpus, prunable(self._artefacts, keep))
+
+    def _step(self, node: Node, keep: Keep | None) -> Step:
+        """Return the job of an artefact for the simulation of a run; what computes with no model takes no time."""
+        row, inputs = STAGES[node.stage], [given.path for given in self._artefacts.given(node).values()]
+        if not (row.has_weights or row.is_measured) or self._study.benchmark(node.of.benchmark).measures_itself:
+            return Step(node.path, inputs)
+        model = self._study.config.models[node.of.model]
+        is_fetched = node.stage == "given" or (node.stage == "base" and not isinstance(model, Tiny))
+        # Models that others made are in 16 bits.
+        size = weight_bytes(self.size(node.of.model), self._used(node.of.model).precision, frozen=is_fetched)
+        step = Step(
+            node.path,
+            inputs,
+            reads=[given.path for given in self._artefacts.weights(node)],
+            weights=size if self._leaves_weights(node) else 0.0,
+            priority=priority(self._artefacts, node, keep),
+        )
+        if is_fetched:
+            return step
+        job, gpus = self._row(node), max(model.resources.gpu, 1)
+        # A checkpoint is deleted when the next one is complete.
+        return replace(step, scratch=2 * job.memory.checkpoint, gpus=gpus, hours=job.hours / gpus)
+
+    def _leaves_weights(self, node: Node) -> bool:
+        if node.stage == "unlearn":
+            return self._study.training(node.of).model
+        if node.stage == "attack":
+            return self._study.config.attacks[node.of.attack].gives_model
+        return STAGES[node.stage].has_weights
 
     def size(self, model: str) -> Size:
         """Return the size of a model; raises UserError if neither the table nor the user gives it."""
@@ -445,10 +475,14 @@ def format_plan(plan: Plan, gpus: int, sizes: Sequence[float]) -> str:
         scaled = (
             f" {finished} jobs are finished; the table has their measured hours, and scales the other jobs by the same ratio."
         )
-    # A checkpoint is deleted when the next one is complete.
-    scratch = 2 * max((row.memory.checkpoint for row in rows), default=0.0)
-    kept = f"{plan.disk() / GB:,.0f} GB of disk for the models, and {scratch / GB:,.0f} GB for each training in progress."
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"{said}{scaled} {kept}"])
+    disk = [(keep, plan.disk(gpus, keep)) for keep in (None, *reversed(get_args(Keep)))]
+    told = [[f"`keep: {keep}`" if keep else "this study", *(f"{size / GB:,.0f}" for size in of)] for keep, of in disk]
+    tables = ["\n".join(map(_line, table)) for table in (lines, [DISK, ["---", "---:", "---:"], *told])]
+    return "\n\n".join([tables[0], f"{said}{scaled}", tables[1]])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _needed(gpus: int) -> str:

@@ -154,10 +154,26 @@ def test_offloaded_shards_take_no_memory_of_the_gpu_but_it_loads_all_weights_fir
 
 def test_a_training_in_progress_keeps_two_checkpoints_while_it_writes_one() -> None:
     """Weights and two moments in fp32."""
-    training = rows("tofu-forget05-llama2")["unlearn", "training"].memory
-    assert training.checkpoint == pytest.approx(12 * LLAMA.parameters)
-    table = format_plan(Plan(study("tofu-forget05-llama2")), 8, (80.0,))
-    assert f"and {24 * LLAMA.parameters / GB:.0f} GB for each training in progress." in table
+    of = study("tofu-forget05-llama2")
+    assert rows("tofu-forget05-llama2")["unlearn", "training"].memory.checkpoint == pytest.approx(12 * LLAMA.parameters)
+    ends = [Plan(of).disk(gpus, "all") for gpus in (1, 8)]
+    # On one GPU the last training ends with its checkpoints; 8 train at once.
+    assert ends[0].end == ends[1].end <= ends[0].peak - 4 * LLAMA.parameters
+    assert ends[1].peak - ends[0].peak == pytest.approx(7 * 24 * LLAMA.parameters, rel=0.2)
+
+
+def test_the_disk_of_a_study_by_hand() -> None:
+    """Models of 4 bytes a parameter, but the base, which others made, of 2; a training has 24 of checkpoints."""
+    of = study("tofu-forget05-llama2")
+    artefacts, size = Artefacts(of), LLAMA.parameters
+    seeds, attacked = 5, 2
+    # Every variant leaves a model but the trials of the grids; the reference and the attacks leave none.
+    variants = sum(of.training(node.of).model for node in artefacts.of("unlearn"))
+    assert Plan(of).disk(1, "all").end == pytest.approx((2 + 4 * (len(artefacts.of("finetune")) + variants)) * size)
+    assert Plan(of).disk(1, "attacked").end == pytest.approx(4 * seeds * (2 + attacked) * size)
+    # At the peak: the base, two of original, half and Retrain, and a training with the model that it leaves.
+    assert Plan(of).disk(1, "results") == (pytest.approx((2 + 2 * 4 + 4 + 24) * size), 0)
+    assert Plan(of).disk(1) == Plan(of).disk(1, "attacked")
 
 
 def test_every_job_with_a_model_is_planned_once() -> None:

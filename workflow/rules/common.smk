@@ -2,6 +2,7 @@ from functools import partial
 
 from snakemake.settings.types import DeploymentMethod
 
+from palimpsest.audit.remaking import Remaking
 from palimpsest.audit.status import accepted_codes, refuse_stale_copies
 from palimpsest.study import console, hooks, images, rules as ruling
 from palimpsest.study.applied import open_study
@@ -11,7 +12,8 @@ console.install(workflow)
 study = open_study(config, layers)
 with one_line():
     artefacts = Artefacts(study, accepted_codes(study))
-of = partial(ruling.Rule, artefacts)
+remaking = Remaking(artefacts, workflow)
+of = partial(ruling.Rule, artefacts, plan=remaking.manifest)
 ask = partial(ruling.resource, artefacts)
 
 RESULTS = study.results

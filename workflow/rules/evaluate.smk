@@ -11,7 +11,7 @@ use rule finetune as evaluate with:
         manifest=_evaluate.manifest,
     log:
         _evaluate.log,
-    priority: 0
+    priority: _evaluate.priority
     conda:
         "../../envs/evaluate.yaml"
     container:

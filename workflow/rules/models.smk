@@ -7,6 +7,7 @@ _reinforce = of("reinforce")
 _reference = of("reference")
 _unlearn = of("unlearn")
 _attack = of("attack")
+_pruning = ruling.Pruning(artefacts)
 
 
 # All rules that use a model inherit from this one. Trainings go first, so that the end of a run consists of short jobs.
@@ -94,6 +95,7 @@ use rule finetune as reinforce with:
         manifest=_reinforce.manifest,
     log:
         _reinforce.log,
+    priority: _reinforce.priority
     params:
         before="",
         job=_reinforce.job,
@@ -108,6 +110,7 @@ use rule finetune as reference with:
         manifest=_reference.manifest,
     log:
         _reference.log,
+    priority: _reference.priority
     params:
         before="",
         job=_reference.job,
@@ -123,6 +126,7 @@ use rule finetune as unlearn with:
         manifest=_unlearn.manifest,
     log:
         _unlearn.log,
+    priority: _unlearn.priority
     conda:
         "../../envs/evaluate.yaml"
     container:
@@ -141,8 +145,33 @@ use rule finetune as attack with:
         manifest=_attack.manifest,
     log:
         _attack.log,
+    priority: _attack.priority
     params:
         before="",
         job=_attack.job,
     message:
         "Attacking: {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+
+
+# Removes the weights of a model that nothing reads any more, as the study's `keep` asks, so that they free the disk early.
+rule prune:
+    input:
+        unpack(_pruning.inputs),
+    output:
+        record=update(_pruning.record),
+    log:
+        _pruning.log,
+    priority: 100
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    container:
+        IMAGES.report
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="30m",
+    message:
+        "Pruning the weights of {wildcards.path}"
+    shell:
+        "python -m palimpsest.contract.pruning {input.model} {input.readers} > {log} 2>&1"

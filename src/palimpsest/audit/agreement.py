@@ -44,6 +44,8 @@ def compare_folders(first: Path, second: Path, agreed: Agreement) -> Iterator[Di
 def _difference(one: Path, other: Path, agreed: Agreement) -> str | None:
     if agreed == "bitwise":
         return "other bytes"
+    if not one.is_file():
+        return "other bytes, and its weights were pruned"
     if one.suffix == ".safetensors":
         return _weights(one, other, agreed)
     tables = [_table(path) for path in (one, other)]

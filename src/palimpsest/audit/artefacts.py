@@ -9,7 +9,15 @@ from typing import Any
 
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, content_of, read_environment, read_manifest
+from palimpsest.provenance.manifest import (
+    ENVIRONMENT,
+    MANIFEST,
+    content_of,
+    is_pruned,
+    read_environment,
+    read_manifest,
+    weight_files,
+)
 
 # Other files at the top of the results: the resolved config, and the output of an audit.
 CONFIG = "run_config.yaml"
@@ -35,6 +43,12 @@ class Artefact:
             return bool(self.manifest)
         except BrokenArtefact:
             return False
+
+    @cached_property
+    def pruned(self) -> dict[str, int]:
+        """The bytes of each file with weights that was pruned, by name; empty unless the artefact's weights were pruned."""
+        files = self.manifest["files"] if is_pruned(self.folder) else {}
+        return {name: files[name]["size"] for name in weight_files({"files": files})}
 
     @cached_property
     def sha256(self) -> str:

@@ -19,6 +19,7 @@ from palimpsest.provenance.digest import ROOT
 
 if TYPE_CHECKING:
     from palimpsest.audit.verify import Verdict
+    from palimpsest.study.study import Study
 
 
 def add_audit(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -49,18 +50,14 @@ def add_status(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from palimpsest.audit.planned import open_project
-    from palimpsest.audit.status import format_status, set_aside, status
-    from palimpsest.study.files import read_configs
-    from palimpsest.study.study import Study
+    from palimpsest.audit.status import CURRENT, format_status, set_aside, status
 
-    configs = args.configfile or open_project(args.results, []).configs
-    study = Study(read_configs(configs) | {"results": str(args.results)})
+    study = _study(args)
     found = status(study)
     if args.adopt:
         stale = [state.path for state in found.of("stale") if state.path in found.unrecorded]
         set_aside(study, stale)
-        print(f"{args.results}: {len(stale)} artefacts set aside; {len(found.of('current'))} are current", file=sys.stderr)
+        print(f"{args.results}: {len(stale)} artefacts set aside; {len(found.of(*CURRENT))} are current", file=sys.stderr)
         found = status(study)
     print(json.dumps(found.as_json()) if args.json else format_status(found))
     return 0
@@ -97,8 +94,6 @@ def _accept(args: argparse.Namespace) -> int:
     from palimpsest.audit.accept import accept, list_groups
     from palimpsest.audit.planned import open_project
     from palimpsest.contract.equivalences import read_equivalences
-    from palimpsest.study.files import read_configs
-    from palimpsest.study.study import Study
 
     project = open_project(args.results, args.configfile)
     study = Study(read_configs(project.configs) | {"results": str(args.results)})
@@ -120,6 +115,43 @@ def _accept(args: argparse.Namespace) -> int:
             else:
                 print(outcome, flush=True)
     return 1 if refused else 0
+
+
+def add_prune(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add `prune`."""
+    text = "Remove weights that no job of the study still needs. All else stays, and weights are made again on demand."
+    examples = with_examples("prune results --keep results --dry-run", "prune results --keep attacked")
+    found = commands.add_parser(
+        "prune", help="remove weights that the study does not need any more", description=text, **examples
+    )
+    found.add_argument("results", nargs="?", type=filled_path, default=Path("results"), metavar="RESULTS", help="default results")
+    found.add_argument(
+        "--configfile", nargs="+", default=[], type=filled_path, help="the study's config (default: the results' own)"
+    )
+    found.add_argument(
+        "--keep",
+        choices=("results", "attacked"),
+        help="what stays, in place of the config's `keep`: no weights; or those of original, Retrain and attacked models",
+    )
+    found.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    found.set_defaults(run=_prune, prog=found.prog)
+
+
+def _prune(args: argparse.Namespace) -> int:
+    from palimpsest.audit.pruning import format_pruning, prune_results
+
+    found = prune_results(_study(args), args.keep, dry_run=args.dry_run)
+    print(format_pruning(found, dry_run=args.dry_run))
+    return 0
+
+
+def _study(args: argparse.Namespace) -> "Study":
+    from palimpsest.audit.planned import open_project
+    from palimpsest.study.files import read_configs
+    from palimpsest.study.study import Study
+
+    configs = args.configfile or open_project(args.results, []).configs
+    return Study(read_configs(configs) | {"results": str(args.results)})
 
 
 def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -269,7 +301,7 @@ def _rerun(args: argparse.Namespace) -> int:
 
     project = open_project(args.results, args.configfile)
     artefacts, planned = find_artefacts(project.results), plan_jobs(project)
-    paths = draw(artefacts, planned, args.sample, args.seed, args.only)
+    paths = draw(artefacts, planned, args.sample, args.seed, args.only, project.called)
     redone = []
     with ExitStack() as stack:
         scratch = (args.scratch or Path(stack.enter_context(TemporaryDirectory(prefix="palimpsest-")))).resolve()

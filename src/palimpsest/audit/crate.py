@@ -19,7 +19,7 @@ from palimpsest.audit.artefacts import CONFIG, PLAIN, Artefact, Contents, find_a
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.commit import describe_commit
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, PRUNED
 from palimpsest.study.files import read_file
 from palimpsest.study.images import Image, open_images
 
@@ -192,10 +192,11 @@ class _Export:
             else self.add_elsewhere(f"{where}/{name}", wanted["sha256"], wanted["size"])
             for name, wanted in sorted(artefact.manifest["files"].items())
         ]
-        for name in (MANIFEST, ENVIRONMENT):
+        for name in (MANIFEST, ENVIRONMENT, PRUNED):
             if (artefact.folder / name).is_file():
                 files.append(self.add_file(artefact.folder / name, f"{where}/{name}"))
-        about = {"name": path, "description": f"What the stage {stage} left.", "hasPart": files}
+        pruned = " Its weights were pruned; their hashes are known." if artefact.pruned else ""
+        about = {"name": path, "description": f"What the stage {stage} left.{pruned}", "hasPart": files}
         ref = _ref(self.crate.add_dataset(dest_path=where, properties=about).id)
         return self.example(ref, f"#stage/{stage}/artefact")
 

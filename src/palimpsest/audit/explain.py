@@ -44,6 +44,8 @@ class Step:
     made: str | None
     source: str | None
     """The source of an artefact without inputs."""
+    is_pruned: bool
+    """Whether its weights were pruned."""
     seen: bool
     """Whether the trace has already shown the artefact with its inputs."""
 
@@ -100,6 +102,7 @@ def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
             commit=environment.get("commit"),
             made=environment.get("started"),
             source=source_of(artefact) or "an unpinned source" if is_source(artefact) else None,
+            is_pruned=bool(artefact.pruned),
             seen=again,
         )
         for name, content in {} if again else _read(artefact, row, here).items():
@@ -124,6 +127,8 @@ def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
             continue
         commit = f", commit {short(step.commit)}" if step.commit else ""
         lines.append(f"{indent}    {step.stage}, manifest {short(step.manifest)}, code {short(step.code)}{commit}, {step.made}")
+        if step.is_pruned:
+            lines[-1] += ", weights pruned"
         if settings := _settings(step.spec):
             lines.append(f"{indent}    {settings}")
         if step.accepted:

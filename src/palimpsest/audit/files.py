@@ -10,7 +10,7 @@ from palimpsest.contract.equivalences import EQUIVALENCES
 from palimpsest.contract.store import STORE_FOLDER
 from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import sha256_file
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, PRUNED, is_pruned
 
 # Files at the top of the results besides artefacts: published copies, and files that differ between runs.
 COPIES = {"summary.csv": "summary/summary.csv", **{name: f"report/{name}" for name in ("report.html", "samples.html")}}
@@ -27,6 +27,9 @@ def check_manifest(artefact: Artefact) -> Iterator[Finding]:
     except BrokenArtefact as error:
         yield Finding("tampered", f"{artefact.path}/{MANIFEST}", str(error).partition(": ")[2])
         return
+    record = artefact.folder / PRUNED
+    if is_pruned(artefact.folder) and record.read_bytes() != (artefact.folder / MANIFEST).read_bytes():
+        yield Finding("tampered", f"{artefact.path}/{PRUNED}", f"not a copy of {MANIFEST}")
     if artefact.environment is None:
         yield Finding("missing", f"{artefact.path}/{ENVIRONMENT}", "its environment is not recorded")
 
@@ -42,6 +45,8 @@ def check_file(artefact: Artefact, name: str) -> Iterator[Finding]:
     if path.is_symlink():
         return  # reported as a link
     if not path.is_file():
+        if name in artefact.pruned:
+            return  # its hash is in the manifest
         yield Finding("missing", place, f"{MANIFEST} names it, sha256 {short(wanted['sha256'])}")
         return
     found = sha256_file(path)
@@ -51,7 +56,7 @@ def check_file(artefact: Artefact, name: str) -> Iterator[Finding]:
 
 def check_strangers(results: Path, artefacts: Mapping[str, Artefact]) -> Iterator[Finding]:
     """Yield links, which may lead anywhere, and files that belong to no artefact."""
-    known = {f"{path}/{name}" for path, each in artefacts.items() for name in (MANIFEST, ENVIRONMENT, *_named(each))}
+    known = {f"{path}/{name}" for path, each in artefacts.items() for name in (MANIFEST, ENVIRONMENT, PRUNED, *_named(each))}
     known |= set(PUBLISHED)
     broken = {path for path, each in artefacts.items() if not each.is_readable}
     for folder, names, files in os.walk(results):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact
+from palimpsest.audit.chain import inputs_of
 from palimpsest.audit.planned import Planned, Project
 from palimpsest.audit.study import check_today
 from palimpsest.contract.equivalences import read_equivalences
@@ -20,7 +21,7 @@ from palimpsest.names import Agreement
 from palimpsest.provenance.digest import ROOT, code_today
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.study.rules import job_environment
-from palimpsest.study.stages import agreement_of
+from palimpsest.study.stages import STAGES, agreement_of
 
 # The parts of the environment that must be equal for equal bytes.
 SAME = ("python", "packages", "device", "cpu", "image", "processes")
@@ -43,13 +44,31 @@ class Redone:
 
 
 def draw(
-    artefacts: Collection[str], planned: Mapping[str, Planned], sample: int, seed: int, only: Collection[str] = ()
+    artefacts: Mapping[str, Artefact],
+    planned: Mapping[str, Planned],
+    sample: int,
+    seed: int,
+    only: Collection[str] = (),
+    called: str = "",
 ) -> list[str]:
-    """Return the paths of randomly drawn artefacts of the study, only from some stages; raises UserError if there are too few."""
-    paths = sorted(path for path in planned if path in artefacts and (not only or planned[path].command.stage in only))
+    """Return the paths of randomly drawn artefacts of the study, only from some stages; raises UserError if there are too few.
+
+    What reads weights that were pruned cannot be made, and is not drawn. `called` is Snakemake's name for the results.
+    """
+    asked = sorted(path for path in planned if path in artefacts and (not only or planned[path].command.stage in only))
+    paths = [path for path in asked if not _reads_pruned(planned[path], artefacts, called)]
     if not 0 < sample <= len(paths):
-        raise UserError(f"--sample {sample}: the study has only {len(paths)} artefacts{' of these stages' if only else ''}")
+        without = f"; {len(asked) - len(paths)} more read weights that were pruned" if len(asked) > len(paths) else ""
+        stages = " of these stages" if only else ""
+        raise UserError(f"--sample {sample}: the study has only {len(paths)} artefacts{stages}{without}")
     return sorted(random.Random(seed).sample(paths, sample))
+
+
+def _reads_pruned(job: Planned, artefacts: Mapping[str, Artefact], called: str) -> bool:
+    rows = [row for name, row in STAGES.items() if name == job.command.stage.rpartition(".")[2]]
+    return any(row.is_measured for row in rows) and any(
+        artefacts[path].pruned for path in inputs_of(job, called).values() if path in artefacts
+    )
 
 
 def redo(

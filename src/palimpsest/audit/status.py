@@ -20,11 +20,15 @@ from palimpsest.errors import UserError
 from palimpsest.provenance.digest import PACKAGE, module_hashes, stage_name
 from palimpsest.provenance.manifest import MANIFEST, key_of
 from palimpsest.study.messages import one_line
-from palimpsest.study.specs import spec_of
+from palimpsest.study.specs import changed_source, spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
 
-Kind = Literal["current", "accepted", "stale", "missing"]
+# Accepted: made by other code that counts as equal. Pruned: current, but for its weights, which are made again when something new reads
+# them.
+Kind = Literal["current", "accepted", "pruned", "stale", "missing"]
+# The kinds that are not to be made.
+CURRENT: tuple[Kind, ...] = ("current", "accepted", "pruned")
 MISSING = "missing"
 ADOPT = "--adopt sets aside those that are stale"
 # Settings, modules and files named in a cause.
@@ -107,7 +111,7 @@ def accepted_codes(study: Study) -> dict[str, str]:
     the code that made it.
     """
     known, found = read_equivalences(Path(study.results)), dict[str, str]()
-    for state in status(study).of("current", "accepted") if known.records else []:
+    for state in status(study).of(*CURRENT) if known.records else []:
         artefact = Artefact(state.path, Path(study.results, state.path))
         made, recorded = artefact.manifest["code"], recorded_code(artefact.folder / MANIFEST)
         found[state.path] = recorded if recorded and known.are_equal(artefact.manifest["stage"], made, recorded) else made
@@ -165,8 +169,11 @@ def set_aside(study: Study, paths: Iterable[str]) -> None:
 
 def format_status(found: Status) -> str:
     """Return a status as text for a terminal: how much is current, and what is to be made, by cause."""
-    current, accepted, wanted = found.of("current", "accepted"), found.of("accepted"), found.of("stale", "missing")
-    told = f"{len(current)} current{f' ({len(accepted)} by accepted code)' if accepted else ''}"
+    current, wanted = found.of(*CURRENT), found.of("stale", "missing")
+    aside = [
+        f"{len(of)} {said}" for of, said in ((found.of("accepted"), "by accepted code"), (found.of("pruned"), "pruned")) if of
+    ]
+    told = f"{len(current)} current{f' ({', '.join(aside)})' if aside else ''}"
     lines = [f"{found.results}: {len(found.states)} artefacts: {told}, {len(wanted)} to make{_price(wanted)}"]
     rows = [(cause, f"{len(states)} to make{_price(states)}") for cause, states in found.groups.items()]
     width = max((len(cause) for cause, _ in rows), default=0)
@@ -202,7 +209,8 @@ def _state(
         spec = json.loads(spec_of(study, node))
         keys = [key_of(stage, spec, each, contents) for each in known.codes(stage, code)]
         stored = any((entry_of(store, key) / MANIFEST).is_file() for key in keys)
-    kind: Kind = ("missing" if artefact is None else "stale") if causes else "accepted" if accepted else "current"
+    whole: Kind = "pruned" if artefact and artefact.is_readable and artefact.pruned else "accepted" if accepted else "current"
+    kind: Kind = whole if not causes else "missing" if artefact is None else "stale"
     seconds = float((artefact.environment or {}).get("seconds", 0)) if artefact else 0.0
     return State(node.path, kind, tuple(sorted(causes)), seconds, stored)
 
@@ -220,6 +228,8 @@ def differences(
     made, found = artefact.manifest, set[str]()
     if keys := differing(made["spec"], json.loads(spec_of(study, node))):
         found.add(f"settings of {node.stage}: {_listed(keys)}")
+    if node.stage == "data" and (source := changed_source(study, node)):
+        found.add(f"files of {source}")
     if made["inputs"].keys() != inputs.keys():
         found.add(f"other inputs of {node.stage}")
     else:

@@ -25,7 +25,8 @@ class Verdict:
     """The artefacts and findings of an audit.
 
     `sources` describes the source of each artefact without inputs, `accepted` says why the code of an artefact counts as another,
-    and `revoked` what contradicts an earlier acceptance.
+    and `revoked` what contradicts an earlier acceptance. `pruned` has the bytes of the weights that were pruned, by artefact;
+    `files` and `bytes` are those that are there.
     """
 
     results: str
@@ -37,6 +38,7 @@ class Verdict:
     accepted: dict[str, str]
     revoked: list[str]
     findings: list[Finding]
+    pruned: dict[str, int]
 
     def failing(self, allowed: Collection[str] = ()) -> list[Finding]:
         """Return the findings whose kinds are not allowed."""
@@ -63,16 +65,20 @@ def verify(project: Project) -> Verdict:
         )
     )
     order = list(KINDS)
+    pruned = {path: each.pruned for path, each in whole.items() if each.pruned}
     return Verdict(
         results=project.called,
         artefacts={path: _described(artefact) for path, artefact in whole.items()},
-        files=sum(len(artefact.manifest["files"]) for artefact in whole.values()),
-        bytes=sum(entry["size"] for artefact in whole.values() for entry in artefact.manifest["files"].values()),
+        files=sum(len(each.manifest["files"].keys() - each.pruned.keys()) for each in whole.values()),
+        bytes=sum(
+            entry["size"] for each in whole.values() for name, entry in each.manifest["files"].items() if name not in each.pruned
+        ),
         sources={path: text for path, each in whole.items() if is_source(each) and (text := source_of(each))},
         commits=dict(Counter(str((each.environment or {}).get("commit") or "none") for each in whole.values()).most_common()),
         accepted={path: text for path, each in whole.items() if (text := describe_accepted(each, known))},
         revoked=[describe(record) for record in known.records if record.contrary],
         findings=sorted(dict.fromkeys(found), key=lambda finding: (order.index(finding.kind), finding.path, finding.reason)),
+        pruned={path: sum(files.values()) for path, files in pruned.items()},
     )
 
 
@@ -89,6 +95,8 @@ def format_verdict(verdict: Verdict) -> str:
     """Return a verdict as text for a terminal: every finding, then a summary."""
     counts = Counter(finding.kind for finding in verdict.findings)
     looked = f"{len(verdict.artefacts)} artefacts, {verdict.files} files, {verdict.bytes / 1e6:.1f} MB"
+    if verdict.pruned:
+        looked += f", {len(verdict.pruned)} pruned ({sum(verdict.pruned.values()) / 1e6:.1f} MB, whose hashes are known)"
     found = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
     lines = [*map(str, verdict.findings), f"{verdict.results}: {looked}: {found or 'every byte traces to its source'}"]
     if verdict.accepted:

@@ -21,6 +21,7 @@ from palimpsest import interruption, processes
 from palimpsest.contract.command import parse_stage
 from palimpsest.contract.equivalences import equivalences_beside
 from palimpsest.contract.folders import replace, side_place, workplace
+from palimpsest.contract.pruning import difference_from_pruned
 from palimpsest.contract.store import keep, record_code, scratch_of
 from palimpsest.environment import check, store_folder
 from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
@@ -196,11 +197,14 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
         environment = json.dumps(describe_environment(started, phases, usages), indent=1) + "\n"
         (partial / ENVIRONMENT).write_text(environment, encoding="utf-8")
         write_manifest(partial, manifest)
+        told = difference_from_pruned(out, manifest)
         replace(partial, out)
         store = store_folder()
         record_code(store, name, code)
         keep(store, key, out)
         shutil.rmtree(scratch, ignore_errors=True)
+    if told:
+        log.warning("%s", told)
     log.info("%s: %s in %.1f s", name, "diverged" if diverged else "done", time.time() - started)
     return diverged
 

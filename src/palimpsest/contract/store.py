@@ -18,7 +18,15 @@ from palimpsest.environment import STORE, store_folder
 from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import sha256_text
 from palimpsest.provenance.digest import module_hashes
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, content_of, key_of, read_manifest, verify_artefact
+from palimpsest.provenance.manifest import (
+    ENVIRONMENT,
+    MANIFEST,
+    content_of,
+    is_pruned,
+    key_of,
+    read_manifest,
+    verify_artefact,
+)
 
 # The store in a folder of results.
 STORE_FOLDER = ".store"
@@ -62,8 +70,8 @@ def _code_file(store: Path, code: str) -> Path:
 
 
 def keep(store: Path | None, key: str, out: Path) -> None:
-    """Put a finished artefact into a store, if there is one and the artefact is no source."""
-    if store is None or not read_manifest(out / MANIFEST)["inputs"]:
+    """Put a finished artefact into a store, if there is one and the artefact is no source and whole."""
+    if store is None or is_pruned(out) or not read_manifest(out / MANIFEST)["inputs"]:
         return
     entry = entry_of(store, key)
     partial = entry.with_name(f".{uuid4().hex}")

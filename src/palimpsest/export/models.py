@@ -54,7 +54,7 @@ class Model:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the artefact contains the weights."""
+        """Whether the artefact contains the weights, or did before they were pruned."""
         return any(Path(name).suffix == WEIGHTS for name in self.made.manifest["files"])
 
     @cached_property

@@ -11,6 +11,8 @@ from palimpsest.provenance.canonical import canonical_json, sha256_files, sha256
 # Kinds of remarks: a model's weights equal its start model's, and any other fact.
 UNMOVED, FACT = "unmoved", "fact"
 MANIFEST = "manifest.json"
+# Beside the manifest of an artefact whose weights were pruned: a copy of it.
+PRUNED = "pruned.json"
 ENVIRONMENT = "environment.json"
 # The suffix of files with weights.
 WEIGHTS = ".safetensors"
@@ -95,6 +97,20 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def weight_files(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files with weights in a manifest."""
+    return [name for name in manifest["files"] if Path(name).suffix == WEIGHTS]
+
+
+def is_pruned(folder: Path) -> bool:
+    """Return whether the weights of an artefact were pruned, which its record says, whatever is left of them."""
+    try:
+        # A record without a manifest says that the weights stay.
+        return "files" in json.loads((folder / PRUNED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def read_environment(path: Path) -> dict[str, Any] | None:
     """Return the environment of an artefact's job; None if it is not recorded. Raises BrokenArtefact if the file is another."""
     try:
@@ -118,6 +134,8 @@ def verify_artefact(manifest_path: Path, *, weights: bool = True) -> dict[str, A
         if place.is_symlink():
             raise BrokenArtefact(f"{place}: a link to {place.readlink()}; an artefact must not be a link: delete it and rerun")
     manifest = read_manifest(manifest_path)
+    if weights and is_pruned(folder):
+        raise BrokenArtefact(f"{folder}: its weights were pruned; make them again: snakemake --force {manifest_path}")
     files = {folder / name: wanted for name, wanted in manifest["files"].items() if weights or Path(name).suffix != WEIGHTS}
     for path in files:
         if not path.resolve().is_relative_to(folder.resolve()):

@@ -39,6 +39,7 @@ def check_block(config: Config, block: Block, *at: str | int) -> None:
         if getattr(block, key) and not (block.methods or (key == "attacks" and block.checkpoints)):
             raise UserError(f"{place(*at, key)}: the block has no methods, so it has no unlearned models")
     known("benchmark", [block.benchmark], config.benchmarks, *at, "benchmark")
+    _check_keep(config, block, *at)
     known("model", block.models, config.models, *at, "models")
     benchmark = config.benchmarks[block.benchmark]
     _check_models(config, block, benchmark, *at)
@@ -55,6 +56,13 @@ def check_block(config: Config, block: Block, *at: str | int) -> None:
         for key in ("trajectories", "attacks"):
             if getattr(block, key) and not benchmark.is_watched(split):
                 raise UserError(f"{place(*at, key)}: {split} of {block.benchmark} has no {key}")
+
+
+def _check_keep(config: Config, block: Block, *at: str | int) -> None:
+    """Refuse to prune the models of a block that only makes them."""
+    is_read = block.suites or block.trajectories or config.benchmarks[block.benchmark].measures_itself
+    if block.keep not in (None, "all") and not is_read:
+        raise UserError(f"{place(*at, 'keep')}: {block.keep}: nothing reads the models of the block; use all, or name suites")
 
 
 def _check_source(config: Config, block: Block, benchmark: SourcedBenchmark) -> None:

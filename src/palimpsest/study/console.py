@@ -22,7 +22,7 @@ NOISE = (
 
 
 # How long jobs take in the demo, relative to each other, until a rule has times of its own; every other rule takes 1.
-USUAL = {"base_tiny": 60, "finetune": 25, "unlearn": 4, "attack": 4, "evaluate": 4, "page": 4, "reinforce": 2}
+USUAL = {"base_tiny": 60, "finetune": 25, "unlearn": 4, "attack": 4, "evaluate": 4, "page": 4, "reinforce": 2, "prune": 0.1}
 # The share of a run that says how long the rest takes; the first jobs are short and start slowly.
 ENOUGH = 0.05
 

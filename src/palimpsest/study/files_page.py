@@ -29,7 +29,7 @@ with the log, the time and the memory of each job.
 ## Stages
 
 Every folder also has `manifest.json` (settings, digest of the code, hashes of inputs and outputs; its bytes repeat) and
-`environment.json` (versions, host and times).
+`environment.json` (versions, host and times); `pruned.json`, a copy of the manifest, says that the weights were pruned.
 
 | stage | folder | files |
 |---|---|---|

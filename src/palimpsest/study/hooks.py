@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from palimpsest import environment, leases
 from palimpsest.errors import DIVERGED_EXIT, BrokenArtefact
@@ -33,7 +33,16 @@ LISTED = 10
 FEWEST = 4
 
 
-def started(workflow: Any, study: Study) -> None:
+class Remade(Protocol):
+    """The pruned models that a run makes again."""
+
+    forced: dict[str, str]
+
+    def changed(self) -> list[str]:
+        """Return those that have other bytes now."""
+
+
+def started(workflow: Any, study: Study, remade: Remade) -> None:
     """Mark the report of an earlier state of the study as outdated, before anything changes, and start the warm process."""
     jobs = list(workflow.dag.needrun_jobs())
     if any(job.rule.name != PUBLISH for job in jobs):
@@ -43,6 +52,8 @@ def started(workflow: Any, study: Study) -> None:
         printed.plan(jobs, _earlier(workflow.dag.jobs))
         logs = [os.path.relpath(path) for path in workflow.logger_manager.get_logfile()]
         _say([f"{len(jobs)} job{'s' * (len(jobs) != 1)}; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
+    if remade.forced:
+        _say(["weights that were pruned are made again, because a job reads them:", *remade.forced])
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
     if len(jobs) >= FEWEST and is_plain and sys.platform == "linux" and WARM not in os.environ and _without_gpu(study):
         warm = Warm()
@@ -68,8 +79,15 @@ def _without_gpu(study: Study) -> bool:
     return sees_none and any(model.resources.gpu == 0 for model in study.config.models.values())
 
 
-def succeeded(workflow: Any, study: Study) -> None:
-    """Remove the mark from an up-to-date report; name the artefacts that diverged, and exit with the code for divergence."""
+def succeeded(workflow: Any, study: Study, remade: Remade) -> None:
+    """Remove the mark from an up-to-date report; name the artefacts that diverged, and exit with the code for divergence.
+
+    If a pruned model was made again with other bytes, the same command runs once more for what was made of the pruned ones.
+    """
+    if changed := remade.changed():
+        _say([*_other_bytes(changed), "now what was made of the pruned ones is made again"])
+        if _is_command():
+            sys.exit(subprocess.run(_again(), check=False).returncode)
     if any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
         for page in PAGES:
             outdated.unmark(Path(study.results, page), Path(study.results, "report", page))
@@ -80,21 +98,36 @@ def succeeded(workflow: Any, study: Study) -> None:
         sys.exit(DIVERGED_EXIT)
 
 
-def failed(workflow: Any, study: Study) -> None:
+def failed(workflow: Any, study: Study, remade: Remade) -> None:
     """Make the report with the gaps that failed jobs leave, unless the run was stopped or no report was requested."""
+    if changed := remade.changed():
+        _say([*_other_bytes(changed), "run snakemake again, which makes again what was made of the pruned ones"])
     scheduler = workflow.scheduler
     was_stopped = scheduler.running or scheduler._user_kill
     if was_stopped or GAPS in os.environ or not any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
         return
     gaps = _gaps(workflow.dag, scheduler.failed)
-    if not gaps or Path(sys.argv[0]).stem not in ("snakemake", "__main__"):
+    if not gaps or not _is_command():
         return
     _say([f"{len(gaps)} artefacts could not be made; the report is made with these gaps:", *map(": ".join, gaps.items())])
     listed = Path(study.results, ".scratch", "gaps.json")
     listed.parent.mkdir(parents=True, exist_ok=True)
     listed.write_text(json.dumps(gaps, indent=1), encoding="utf-8")
-    again = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock", "--allowed-rules", *REPORTING]
-    subprocess.run(again, env={**os.environ, GAPS: str(listed)}, check=False)
+    subprocess.run([*_again(), "--allowed-rules", *REPORTING], env={**os.environ, GAPS: str(listed)}, check=False)
+
+
+def _is_command() -> bool:
+    """Return whether Snakemake's command line runs, and not a program that uses its API."""
+    return Path(sys.argv[0]).stem in ("snakemake", "__main__")
+
+
+def _again() -> list[str]:
+    """Return the command of this run, which still holds the lock."""
+    return [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock"]
+
+
+def _other_bytes(changed: list[str]) -> list[str]:
+    return ["models that were made again have other bytes than before they were pruned:", *changed]
 
 
 def _gaps(dag: Any, failures: Iterable[Any]) -> dict[str, str]:

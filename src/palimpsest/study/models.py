@@ -25,6 +25,8 @@ from palimpsest.training.settings import FinetuneSettings, TrainSettings, Unlear
 # A positive number of at most six digits before the point.
 AMOUNT = r"(?:[1-9]\d{0,5}(?:\.\d+)?|0\.\d*[1-9]\d*)"
 FEWEST_SHARED = 2
+# Which weights stay once nothing more of the study reads them, the fewest first.
+Keep = Literal["results", "attacked", "all"]
 
 
 def _method(value: str) -> str:
@@ -235,6 +237,10 @@ class Block(Settings):
     """Names under `attacks`: run on every unlearned model and every checkpoint of this block."""
     trajectories: Trajectories | None = None
     """Measure every method of this block while it unlearns; without suites and attacks, no model is kept."""
+    keep: Keep | None = None
+    """Which weights stay once nothing more of the study reads them: `all`; `attacked`, those of original and Retrain and of the
+    models that attacks start from or give; `results`, none. Null: the study's `keep`. Of several blocks, the one that keeps most
+    counts. Manifests, logs and tables always stay, and pruned weights are made again when something new reads them."""
 
     @property
     def variants(self) -> dict[str, list[str]]:
@@ -308,6 +314,8 @@ class Config(Settings):
     """One line about the study, shown in its report."""
     results: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$")]
     """The folder of all results, below the working directory."""
+    keep: Keep = "all"
+    """Which weights stay once nothing more of the study reads them, for blocks without a `keep` of their own."""
     sources: dict[Name, AnySource] = {}
     """The sources of data by name: the hub, a folder, a package, or the fictional world."""
     benchmarks: dict[Name, AnyBenchmark] = {}

@@ -19,8 +19,9 @@ from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
 from palimpsest.provenance.digest import code_digest
-from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.provenance.manifest import MANIFEST, PRUNED
 from palimpsest.study.description import resolve_config
+from palimpsest.study.keeping import priority, prunable
 from palimpsest.study.specs import source_files, spec_of
 from palimpsest.study.stages import STAGES, Artefacts, Node
 from palimpsest.study.study import Study
@@ -66,18 +67,39 @@ def asked(function: Asked) -> Asked:
 class Rule:
     """The parts of a rule that depend on its stage; each function takes a job's wildcards."""
 
-    def __init__(self, artefacts: Artefacts, stage: str, only: Callable[[Node], bool] = lambda node: True) -> None:
+    def __init__(
+        self,
+        artefacts: Artefacts,
+        stage: str,
+        only: Callable[[Node], bool] = lambda node: True,
+        *,
+        plan: Callable[[Node, Node], str] | None = None,
+    ) -> None:
+        """Take a stage; `plan` gives Snakemake the manifest of a reader's input, if more is to be said of it than its path."""
         study, row = artefacts.study, STAGES[stage]
         self._artefacts, self._path = artefacts, row.path
-        names = self._names([node for node in artefacts.of(stage) if only(node)])
+        self._plan = plan or (lambda reader, given: artefacts.manifest(given))
+        nodes = [node for node in artefacts.of(stage) if only(node)]
+        names = self._names(nodes)
         self.manifest = f"{study.results}/{_constrained(row.path, names)}/{MANIFEST}"
         self.log = f"{study.results}/logs/{row.path}.log"
-        self.inputs = asked(lambda wildcards: _by_name(artefacts.inputs(self._node(wildcards))))
+        self.inputs = asked(lambda wildcards: self._inputs(self._node(wildcards)))
+        # An amount that all jobs share is given itself, because Snakemake spends time on functions.
+        priorities = {priority(artefacts, node) for node in nodes}
+        ask = asked(lambda wildcards: priority(artefacts, self._node(wildcards)))
+        self.priority = ask if len(priorities) > 1 else next(iter(priorities), 0)
         self.job = asked(lambda wildcards: self._command(self._node(wildcards)))
         self.files = asked(lambda wildcards: source_files(study, self._node(wildcards)))
 
     def _node(self, wildcards: Wildcards) -> Node:
         return self._artefacts.at(self._path.format(**dict(wildcards.items())))
+
+    def _inputs(self, node: Node) -> dict[str, list[str]]:
+        """Return the inputs of a job for Snakemake: inputs that differ only in their id share a name."""
+        named: dict[str, list[str]] = {}
+        for label, given in self._artefacts.given(node).items():
+            named.setdefault(label.partition(":")[0], []).append(self._plan(node, given))
+        return named
 
     def _command(self, node: Node) -> str:
         """Return the module of a job's stage and its arguments: one parameter, because Snakemake spends time on each."""
@@ -110,12 +132,21 @@ def as_flags(inputs: dict[str, str]) -> str:
     return " ".join(f"--in {label}={shlex.quote(path)}" for label, path in inputs.items())
 
 
-def _by_name(inputs: dict[str, str]) -> dict[str, list[str]]:
-    """Return the inputs of a job for Snakemake: inputs that differ only in their id share a name."""
-    named: dict[str, list[str]] = {}
-    for label, path in inputs.items():
-        named.setdefault(label.partition(":")[0], []).append(path)
-    return named
+class Pruning:
+    """The parts of the rule that prunes weights once their readers are made."""
+
+    def __init__(self, artefacts: Artefacts) -> None:
+        results, gone = artefacts.study.results, prunable(artefacts)
+        self.record = f"{results}/{{path,{one_of(gone)}}}/{PRUNED}"
+        self.log = f"{results}/logs/{{path}}.pruned.log"
+        # A report with gaps is made of what is there.
+        self.records = [] if artefacts.study.gaps else [f"{results}/{path}/{PRUNED}" for path in gone]
+        self.inputs = asked(lambda wildcards: self._inputs(artefacts, wildcards.path))
+
+    @staticmethod
+    def _inputs(artefacts: Artefacts, path: str) -> dict[str, Any]:
+        readers = [artefacts.manifest(reader) for reader in artefacts.readers[path]]
+        return {"model": artefacts.manifest(artefacts.at(path)), "readers": readers}
 
 
 def publish_code() -> str:

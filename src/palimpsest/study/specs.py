@@ -55,6 +55,14 @@ def source_files(study: Study, node: Node) -> str:
     return canonical_json(source.hash_files() if Path(source.path).is_dir() else made_of)
 
 
+def changed_source(study: Study, node: Node) -> str | None:
+    """Return the local folder of a data artefact if its files are others than the artefact was made from; None otherwise."""
+    source = study.source(node.of.benchmark)
+    if not isinstance(source, LocalSource) or not Path(source.path).is_dir():
+        return None
+    return None if source.hash_files() == files_made_of(study.results, node.of.benchmark) else source.path
+
+
 def _fetch(study: Study, node: Node) -> fetch.Spec:
     suite = study.config.suites[node.name]
     assert isinstance(suite, LmEvalSuite)

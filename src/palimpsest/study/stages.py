@@ -61,7 +61,9 @@ class Stage:
     """Further modules of the stage's code: those of the node's method, source or suites."""
     agreement: Agreement = "bitwise"
     is_measured: bool = False
-    """Whether the stage computes with a model, so that its cost counts."""
+    """Whether the stage computes with a model, so that its cost counts, and reads the weights of its inputs."""
+    has_weights: bool = False
+    """Whether the stage makes weights, which may be pruned once they are read."""
     module: str = ""
     """The name of the stage's module, if it is not the stage's own name."""
     is_brought: bool = False
@@ -108,6 +110,24 @@ class Artefacts:
     def of(self, *stages: str) -> list[Node]:
         """Return the artefacts of the given stages."""
         return [node for node in self.nodes.values() if node.stage in stages]
+
+    @cached_property
+    def readers(self) -> dict[str, list[Node]]:
+        """The artefacts that read the weights of an artefact, by its folder; without those whose weights nothing reads."""
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes.values():
+            for given in self.weights(node):
+                found.setdefault(given.path, []).append(node)
+        return found
+
+    def given(self, node: Node) -> dict[str, Node]:
+        """Return an artefact's inputs, by their labels on the stage's command line."""
+        return self._inputs(node)
+
+    def weights(self, node: Node) -> list[Node]:
+        """Return the inputs of an artefact whose weights its job reads."""
+        given = self._inputs(node).values() if STAGES[node.stage].is_measured else ()
+        return [each for each in given if STAGES[each.stage].has_weights]
 
     def measured(self) -> list[Node]:
         """Return the artefacts whose jobs compute with a model, in the order of the pipeline; a fetched base is not computed."""
@@ -396,14 +416,16 @@ STAGES: dict[str, Stage] = {
     "fetch": Stage("datasets/{name}", _nothing),
     "split": Stage("{benchmark}/splits/{split}", _its_data, _split_module),
     "draw": Stage("{benchmark}/seed{seed}/data", _nothing, is_brought=True),
-    "base": Stage("{benchmark}/{model}/base", _base_inputs, agreement="statistical", is_measured=True),
-    "finetune": Stage(f"{RUN}/{{method}}/model", _finetune_inputs, agreement="statistical", is_measured=True),
-    "given": Stage(f"{RUN}/{{subject}}/model", _nothing, agreement="statistical", module="base"),
-    "reinforce": Stage(f"{RUN}/{{subject}}/reinforced/model", _of_start, agreement="statistical", is_measured=True),
+    "base": Stage("{benchmark}/{model}/base", _base_inputs, agreement="statistical", is_measured=True, has_weights=True),
+    "finetune": Stage(f"{RUN}/{{method}}/model", _finetune_inputs, agreement="statistical", is_measured=True, has_weights=True),
+    "given": Stage(f"{RUN}/{{subject}}/model", _nothing, agreement="statistical", module="base", has_weights=True),
+    "reinforce": Stage(
+        f"{RUN}/{{subject}}/reinforced/model", _of_start, agreement="statistical", is_measured=True, has_weights=True
+    ),
     "reference": Stage(f"{RUN}/{{subject}}/reference/{{name}}", _of_start, agreement="numeric", is_measured=True),
-    "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _unlearn_modules, "statistical", is_measured=True),
+    "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _unlearn_modules, "statistical", is_measured=True, has_weights=True),
     "select": Stage("{benchmark}/{model}/{split}/selection/{method}", _select_inputs, _select_modules),
-    "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True),
+    "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True, has_weights=True),
     "evaluate": Stage(f"{RUN}/{{subject}}/eval", _evaluate_inputs, _suite_modules, "numeric", is_measured=True),
     "scores": Stage(f"{RUN}/scores", _scores_inputs, _scores_modules),
     "external": Stage("{benchmark}/{model}/{split}/external/{name}", _external_inputs, _external_modules),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
@@ -157,6 +157,17 @@ class Study:
             wanted.model |= not subject.variant and not subject.attack
         self.selections.sort()
         return Subjects(sorted(subjects.items()))
+
+    def named_by(self, block: Block) -> Iterator[ModelId]:
+        """Yield the models that a block names: originals, Retrains, checkpoints, unlearned models, and what it selects from."""
+        for run in _runs(block):
+            yield from map(self.home(run).of, (*self.benchmark(block.benchmark).roles, *block.checkpoints))
+            for method, variant in self._listed(block, run):
+                yield run.of(method, variant)
+                if variant == SELECTED:
+                    selection = ModelId(*run.place, method=method)
+                    yield from self.trials_of(selection)
+                    yield from (self.home(of).of(role) for of in self.judged_on(selection) for role in (ORIGINAL, RETRAIN))
 
     def _share_trainings(self) -> tuple[dict[ModelId, ModelId], dict[ModelId, Wanted]]:
         """Return for each variant the trained variant with the same settings, and the requests for each trained variant.
