@@ -18,11 +18,11 @@ from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
-from palimpsest.models.settings import EIGHT_BIT, MIXED, Packaged, Tiny, UsedSettings, weight_bits
+from palimpsest.models.settings import EIGHT_BIT, MIXED, Packaged, Pretrained, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
 from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
 from palimpsest.study.models import PretrainedEntry
-from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
+from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node, over
 from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
@@ -240,11 +240,18 @@ class Plan:
         return [_sum(list(rows), usual) for _, rows in groupby(found, key=lambda row: (row.stage, row.holds))]
 
     def disk(self) -> float:
-        """Return the bytes of all models that are kept."""
-        makers = ("base", "finetune", "reinforce", "unlearn")
-        made = [node for node in self._nodes() if node.stage in makers]
-        kept = [node.of.model for node in made if node.stage != "unlearn" or self._study.training(node.of).model]
-        return sum(weight_bytes(self.size(model), self._used(model).precision) for model in kept)
+        """Return the bytes of all models that are kept, with the fetched ones."""
+        makers = ("base", "given", "finetune", "reinforce", "unlearn")
+        made = [node for node in self._artefacts.of(*makers) if not self._study.benchmark(node.of.benchmark).measures_itself]
+        return sum(self._kept(node) for node in made if node.stage != "unlearn" or self._study.training(node.of).model)
+
+    def _kept(self, node: Node) -> float:
+        """Return the bytes of a model on disk: all weights, or its adapters, which are in fp32 in any precision."""
+        size, used = self.size(node.of.model), self._used(node.of.model)
+        if used.lora and over(self._study, node):
+            return 4 * adapter_parameters(size, used.lora)
+        # Published weights have 16 bits as a rule, whatever they are trained in.
+        return weight_bytes(size, used.precision, frozen=isinstance(used, Pretrained) and node.stage in ("base", "given"))
 
     def size(self, model: str) -> Size:
         """Return the size of a model; raises UserError if neither the table nor the user gives it."""
@@ -300,12 +307,12 @@ class Plan:
         tokens = self._tokens(node)[0]
         if node.name.endswith(REFUSALS):
             tokens *= 1 + REFUSAL_TOKENS / self._item(node)
-        return "weights", Memory(each=self._frozen(node)), Work(forward_operations(self.size(node.of.model), tokens))
+        return "weights", self._read(node), Work(forward_operations(self.size(node.of.model), tokens))
 
     def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:
         suites = self._wanted(node).suites
         work = sum((self._suite(node, self._study.config.suites[name]) for name in sorted(suites)), Work())
-        return "weights", Memory(each=self._frozen(node) + self._cache(node, work)), work
+        return "weights", self._read(node, self._cache(node, work)), work
 
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
         attack, forget = self._study.config.attacks[node.of.attack], self._tokens(node)[0]
@@ -371,6 +378,12 @@ class Plan:
     def _frozen(self, node: Node) -> float:
         """Return the bytes of a model that is not trained."""
         return weight_bytes(self.size(node.of.model), self._used(node.of.model).precision, frozen=True)
+
+    def _read(self, node: Node, cache: float = 0.0) -> Memory:
+        """Return the memory of a model that is not trained; adapters are merged in the precision of training."""
+        used = self._used(node.of.model)
+        loaded = weight_bytes(self.size(node.of.model), used.precision) if used.lora else 0
+        return Memory(each=self._frozen(node) + cache, loaded=loaded)
 
     def _cache(self, node: Node, work: Work) -> float:
         return cache_bytes(self.size(node.of.model), self._used(node.of.model).precision) if work.generated else 0
