@@ -58,8 +58,8 @@ def _run(args: argparse.Namespace) -> int:
         raise UserError(f"{SNAKEFILE}: missing: run this command in a checkout of Palimpsest")
     files = args.configfile
     if not args.over:
-        args.checkpoint = _whole(args.checkpoint, args.results)
-    args.retrain = args.retrain and _whole(args.retrain, args.results)
+        args.checkpoint = with_whole_weights(args.checkpoint, args.results)
+    args.retrain = args.retrain and with_whole_weights(args.retrain, args.results)
     overlay = overlay_of(args, read_configs(files))
     path = Path(args.results, OVERLAY)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def _repository(text: str, option: str) -> dict[str, str]:
     return {"name": name, "revision": commit}
 
 
-def _whole(text: str, results: str) -> str:
+def with_whole_weights(text: str, results: str) -> str:
     """Return the folder of a model; of one that a study keeps as adapters, a merged copy in the results of the command."""
     from palimpsest.audit.artefacts import CONFIG, Artefact, find_artefacts
     from palimpsest.export.models import Results

@@ -16,6 +16,8 @@ from test_adapter_files import LORA, TOKENIZER, adapted
 from transformers import AutoModelForCausalLM
 
 from palimpsest.cli import main
+from palimpsest.errors import UserError
+from palimpsest.evaluating import with_whole_weights
 from palimpsest.models.loading import load_model, save_model
 from palimpsest.models.merging import ADAPTER, WEIGHTS, save_adapters
 from palimpsest.models.settings import UsedSettings
@@ -108,6 +110,22 @@ def test_a_push_names_the_base_on_the_hub_or_merges(tmp_path: Path, hub: Hub, ca
     assert {"model.safetensors", "config.json", "README.md"} < merged.keys() and not merged.keys() & {ADAPTER, WEIGHTS}
     assert "library_name: transformers" in merged["README.md"].decode()
     assert "merged into its weights" in merged["README.md"].decode()
+
+
+def test_the_command_evaluate_takes_a_model_of_a_study_as_a_merged_copy(study: Adapters, tmp_path: Path) -> None:
+    model, results = study.root / UNLEARNED / "model", str(tmp_path / "evaluated")
+    copy = with_whole_weights(str(model), results)
+    found, wanted = AutoModelForCausalLM.from_pretrained(copy).state_dict(), study.merged.state_dict()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    written = (Path(copy) / "model.safetensors").stat().st_mtime_ns
+    assert with_whole_weights(str(model), results) == copy
+    assert (Path(copy) / "model.safetensors").stat().st_mtime_ns == written
+    # Anything else is taken as it is named.
+    for other in (str(study.root / "tofu/tiny/base"), "org/name@" + "a" * 40):
+        assert with_whole_weights(other, results) == other
+    (study.root / "run_config.yaml").unlink()
+    with pytest.raises(UserError, match="an adapter outside its study's results"):
+        with_whole_weights(str(model), results)
 
 
 def test_what_cannot_be_published_is_one_line(

@@ -65,7 +65,7 @@ def _write_adapter(results: Results, made: Artefact, out: Path) -> None:
 
     *adapters, base = layers(results, made)
     read = [read_adapter(each.folder) for each in adapters]
-    settings: dict[str, Any] = read[0][0].to_dict()
+    settings: dict[str, Any] = read[0][0].to_dict()  # type: ignore[no-untyped-call]
     weights = read[0][1]
     if len(read) > 1:
         # A sum of products is one product of the matrices side by side, whose rank is the sum of the ranks.

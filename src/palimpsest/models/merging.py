@@ -39,7 +39,7 @@ def save_adapters(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: 
     from peft import get_peft_model_state_dict
 
     config = model.peft_config["default"]
-    saved = get_peft_model_state_dict(model, save_embedding_layers=False)  # type: ignore[no-untyped-call]
+    saved = get_peft_model_state_dict(model, save_embedding_layers=False)
     weights = {name: weight.detach().cpu().contiguous() for name, weight in saved.items()}
     merged = merge_adapters(model)
     write_adapter(folder, {**config.to_dict(), "base_model_name_or_path": None, "inference_mode": True}, weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from palimpsest import processes
 from palimpsest.models.loading import save_model
@@ -73,6 +73,6 @@ def train_and_save(
     train_logged(work, write)
     if keep and processes.is_main():
         if used.lora:
-            save_adapters(trained, tokenizer, job.out)
+            save_adapters(cast("PeftModel", trained), tokenizer, job.out)
         else:
             save_model(model, tokenizer, job.out)
