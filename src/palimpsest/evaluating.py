@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -56,6 +57,9 @@ def _run(args: argparse.Namespace) -> int:
     if not Path(SNAKEFILE).is_file():
         raise UserError(f"{SNAKEFILE}: missing: run this command in a checkout of Palimpsest")
     files = args.configfile
+    if not args.over:
+        args.checkpoint = with_whole_weights(args.checkpoint, args.results)
+    args.retrain = args.retrain and with_whole_weights(args.retrain, args.results)
     overlay = overlay_of(args, read_configs(files))
     path = Path(args.results, OVERLAY)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +156,30 @@ def _repository(text: str, option: str) -> dict[str, str]:
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
         raise UserError(f"{option}: {text}: there is no such folder; a model of the Hub is NAME@COMMIT, with 40 hex digits")
     return {"name": name, "revision": commit}
+
+
+def with_whole_weights(text: str, results: str) -> str:
+    """Return the folder of a model; of one that a study keeps as adapters, a merged copy in the results of the command."""
+    from palimpsest.audit.artefacts import CONFIG, Artefact, find_artefacts
+    from palimpsest.export.models import Results
+    from palimpsest.export.weights import write_merged
+    from palimpsest.models.loading import ADAPTER
+    from palimpsest.provenance.manifest import MANIFEST
+
+    folder = Path(text).resolve()
+    if not all((folder / name).is_file() for name in (ADAPTER, MANIFEST)):
+        return text
+    root = next((parent for parent in folder.parents if (parent / CONFIG).is_file()), None)
+    if root is None:
+        raise UserError(f"{text}: an adapter outside its study's results, which have {CONFIG}; name what it changes: --over")
+    made = Artefact(folder.relative_to(root).as_posix(), folder)
+    copy = Path(results, "merged", made.sha256[:16], folder.name)
+    if not copy.exists():
+        partial = copy.with_name(f".{copy.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        write_merged(Results(root, {}, find_artefacts(root)), made, partial)
+        partial.rename(copy)
+    return str(copy)
 
 
 def _is_model(text: str) -> bool:

@@ -24,7 +24,7 @@ from palimpsest.names import RETRAIN
 from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
 from palimpsest.study.keeping import priority, prunable
 from palimpsest.study.models import Keep, PretrainedEntry
-from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node
+from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node, over
 from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
@@ -254,13 +254,11 @@ class Plan:
             return Step(node.path, inputs)
         model = self._study.config.models[node.of.model]
         is_fetched = node.stage == "given" or (node.stage == "base" and not isinstance(model, Tiny))
-        # Models that others made are in 16 bits.
-        size = weight_bytes(self.size(node.of.model), self._used(node.of.model).precision, frozen=is_fetched)
         step = Step(
             node.path,
             inputs,
             reads=[given.path for given in self._artefacts.weights(node)],
-            weights=size if self._leaves_weights(node) else 0.0,
+            weights=self._kept(node, is_fetched=is_fetched) if self._leaves_weights(node) else 0.0,
             priority=priority(self._artefacts, node, keep),
         )
         if is_fetched:
@@ -275,6 +273,14 @@ class Plan:
         if node.stage == "attack":
             return self._study.config.attacks[node.of.attack].gives_model
         return STAGES[node.stage].has_weights
+
+    def _kept(self, node: Node, *, is_fetched: bool) -> float:
+        """Return the bytes of a model on disk: all weights, or its adapters, which are in fp32 in any precision."""
+        size, used = self.size(node.of.model), self._used(node.of.model)
+        if used.lora and over(self._study, node):
+            return 4 * adapter_parameters(size, used.lora)
+        # Models that others made are in 16 bits.
+        return weight_bytes(size, used.precision, frozen=is_fetched)
 
     def size(self, model: str) -> Size:
         """Return the size of a model; raises UserError if neither the table nor the user gives it."""
@@ -330,12 +336,12 @@ class Plan:
         tokens = self._tokens(node)[0]
         if node.name.endswith(REFUSALS):
             tokens *= 1 + REFUSAL_TOKENS / self._item(node)
-        return "weights", Memory(each=self._frozen(node)), Work(forward_operations(self.size(node.of.model), tokens))
+        return "weights", self._read(node), Work(forward_operations(self.size(node.of.model), tokens))
 
     def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:
         suites = self._wanted(node).suites
         work = sum((self._suite(node, self._study.config.suites[name]) for name in sorted(suites)), Work())
-        return "weights", Memory(each=self._frozen(node) + self._cache(node, work)), work
+        return "weights", self._read(node, self._cache(node, work)), work
 
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
         attack, forget = self._study.config.attacks[node.of.attack], self._tokens(node)[0]
@@ -401,6 +407,12 @@ class Plan:
     def _frozen(self, node: Node) -> float:
         """Return the bytes of a model that is not trained."""
         return weight_bytes(self.size(node.of.model), self._used(node.of.model).precision, frozen=True)
+
+    def _read(self, node: Node, cache: float = 0.0) -> Memory:
+        """Return the memory of a model that is not trained; adapters are merged in the precision of training."""
+        used = self._used(node.of.model)
+        loaded = weight_bytes(self.size(node.of.model), used.precision) if used.lora else 0
+        return Memory(each=self._frozen(node) + cache, loaded=loaded)
 
     def _cache(self, node: Node, work: Work) -> float:
         return cache_bytes(self.size(node.of.model), self._used(node.of.model).precision) if work.generated else 0

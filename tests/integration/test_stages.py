@@ -19,6 +19,8 @@ from safetensors.torch import load_file, save_file
 
 import forked
 from caught import catches_sigterm
+from palimpsest.models.loading import load_model, load_tokenizer, save_model
+from palimpsest.models.settings import UsedSettings
 from palimpsest.provenance.digest import code_closure
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, write_manifest
 
@@ -493,6 +495,68 @@ def test_a_method_with_frozen_models_trains_adapters_and_is_watched(ready: Path)
     assert moved[0] == 0 and all(kl > 0 for kl in moved[1:])
     log = log_lines(ready / "rkld")
     assert log[0]["retain_loss"] == pytest.approx(0, abs=1e-6) and log[-1]["forget_loss"] < log[0]["forget_loss"]
+
+
+# Models that are kept as adapters.
+
+LORA = {"lora": {"rank": 2}}
+
+
+def evaluated(root: Path, out: str, **inputs: str) -> bytes:
+    """Evaluate a model; return the bytes of its table of items."""
+    suites = {"quick": {"kind": "tofu", "max_items": 2, "max_new_tokens": 4}}
+    given = {name.replace("over", "model_over:"): path for name, path in inputs.items()}
+    succeed(root, "evaluate", {"suites": suites, "model": {}}, {**given, "split": "split"}, out)
+    return (root / out / "quick" / "items.parquet").read_bytes()
+
+
+def merge(root: Path, out: str, folder: str, *over: str) -> None:
+    """Save a model that is kept as adapters as training once did: merged, with whole weights."""
+    model = load_model(root / folder, UsedSettings(), over=[root / each for each in over])
+    save_model(model, load_tokenizer(root / folder), root / out)
+    seal(root / out)
+
+
+def test_a_study_of_adapters_keeps_adapters_and_measures_the_merged_models(root: Path) -> None:
+    stage, spec, inputs, _ = finetune()
+    succeed(root, stage, spec | {"model": LORA}, inputs, "original")
+    start = {"model": "original", "split": "split"}
+    training = {**UNLEARN, "epochs": 1, "retain_loss": "kl"}
+    stage, spec, _, _ = unlearn("ga", "ga", training=training, loss={}, model=LORA)
+    succeed(root, stage, spec, start | {"model_over:1": "base"}, "ga")
+    for folder in ("original", "ga"):
+        assert {path.name for path in (root / folder).glob("*.safetensors")} == {"adapter_model.safetensors"}
+    assert json.loads((root / "ga" / MANIFEST).read_text())["inputs"].keys() == {"model", "model_over:1", "split"}
+
+    # The same training from the merged original, and the same measurements and attacks of the merged models.
+    merge(root, "merged-original", "original", "base")
+    succeed(root, stage, spec, start | {"model": "merged-original"}, "ga-from-merged")
+    for name in ("adapter_model.safetensors", "adapter_config.json", "training_log.jsonl"):
+        assert (root / "ga" / name).read_bytes() == (root / "ga-from-merged" / name).read_bytes()
+    merge(root, "merged", "ga", "original", "base")
+    over = {"over1": "original", "over2": "base"}
+    assert evaluated(root, "eval", model="ga", **over) == evaluated(root, "eval-merged", model="merged")
+    stage, spec, inputs, _ = attack({"kind": "quantise", "bits": 4})
+    succeed(root, stage, spec | {"model": LORA}, inputs | {"model": "merged"}, "quantised-merged")
+    below = {"model_over:1": "original", "model_over:2": "base"}
+    succeed(root, stage, spec | {"model": LORA}, inputs | {"model": "ga"} | below, "quantised")
+    assert stored(root / "quantised").keys() == stored(root / "merged").keys()
+    for name in ("model.safetensors", "items.parquet"):
+        assert (root / "quantised" / name).read_bytes() == (root / "quantised-merged" / name).read_bytes()
+
+    # Adapters fit the weights that they were trained over, and no others.
+    ask = ("evaluate", {"suites": {}, "model": {}})
+    assert "an adapter is never applied automatically" in one_line(run(root, *ask, start, "no"))
+    line = one_line(run(root, *ask, start | {"model": "ga", "model_over:1": "base"}, "no"))
+    trained_over = "an adapter that was trained over other weights than those in"
+    assert line == f"palimpsest evaluate: {root}/ga: {trained_over} {root}/base: make it again"
+    weights = load_file(root / "base" / "model.safetensors")
+    save_file({name: 2 * weight for name, weight in weights.items()}, root / "base" / "model.safetensors", {"format": "pt"})
+    seal(root / "base")
+    line = one_line(run(root, *ask, start | {"model_over:1": "base"}, "no"))
+    assert line == f"palimpsest evaluate: {root}/original: {trained_over} {root}/base: make it again"
+    line = one_line(run(root, *ask, start | {"model": "base", "base_over": "base"}, "no"))
+    assert line == "palimpsest evaluate: --in base_over=: this stage does not read it"
 
 
 # Task vectors and RMU.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from checkout import Checkout
-from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from palimpsest.models.tiny import train_tokenizer
 
@@ -56,10 +56,20 @@ blocks:
     run = checkout.path / "results/tofu/small/forget10/seed0"
     manifest = json.loads((run / "unlearn/npo/default/model/manifest.json").read_text())
     assert manifest["spec"]["model"]["lora"]["rank"] == 2
-    # Adapters are merged: what is left is an ordinary model of the same kind.
-    model = AutoModelForCausalLM.from_pretrained(run / "unlearn/npo/default/model")
-    assert model.config.model_type == "qwen2" and not list(run.glob("**/adapter*"))
+    # Adapters are kept, no merged model, and who reads them reads what they lie over.
+    results = checkout.path / "results"
+    kept = {path.relative_to(results).as_posix() for path in results.glob("tofu/**/*.safetensors")}
+    trained = ("original", "retrain", "unlearn/npo/default")
+    adapters = {f"tofu/small/forget10/seed0/{name}/model/adapter_model.safetensors" for name in trained}
+    assert kept == adapters | {"tofu/small/base/model.safetensors"}
+    read = json.loads((run / "unlearn/npo/default/eval/manifest.json").read_text())["inputs"]
+    assert {"model", "model_over:1", "model_over:2"} < read.keys()
     assert "small" in (checkout.path / "results/report.html").read_text()
+    # Another base wakes everything that lies over it.
+    manifest = results / "tofu/small/base/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"sha256": "', '"sha256": "0', 1))
+    jobs = checkout.jobs(*arguments)
+    assert {rule: jobs[rule] for rule in ("finetune", "unlearn", "evaluate")} == {"finetune": 2, "unlearn": 1, "evaluate": 3}
 
 
 def test_a_name_without_revision_is_refused_before_any_work(checkout: Checkout) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import yaml
@@ -36,11 +36,15 @@ LOG = [
 class Study:
     """A folder of results in `root`; `contents` has the content of each artefact by its path."""
 
+    # The settings of a model in the spec of a training.
+    used: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, root: Path, *, kept: bool = True, base: dict[str, Any] = BASE) -> None:
         self.root = root
         self.contents: dict[str, str] = {}
         self.seal("tofu/data", "data", {"source": {"kind": "hub", "repo": "locuslab/TOFU", "revision": DATA_COMMIT}})
         self.seal("tofu/splits/forget05", "split", {"split": "forget05"}, {"data": "tofu/data"})
+        self.write_base(self.folder("tofu/tiny/base"))
         self.seal("tofu/tiny/base", "base", {"model": base})
         rng = np.random.default_rng(5)
         evaluated = {}
@@ -49,13 +53,13 @@ class Study:
             made = {
                 "training": TRAINING,
                 "seed": 0,
+                "model": self.used,
                 **({"loss": {"beta": 2.5}, "method": method} if of.variant else {"role": method}),
             }
             start = f"{RUN.of('original').path}/model" if of.variant else "tofu/tiny/base"
             inputs = {"model" if of.variant else "base": start, "split": "tofu/splits/forget05"}
             if kept:
-                self.folder(f"{of.path}/model").joinpath("model.safetensors").write_bytes(b"weights of " + method.encode())
-            self.folder(f"{of.path}/model").joinpath("config.json").write_text("{}")
+                self.write_weights(self.folder(f"{of.path}/model"), method, self.root / start)
             log = "".join(json.dumps(entry) + "\n" for entry in LOG)
             self.folder(f"{of.path}/model").joinpath("training_log.jsonl").write_text(log)
             remarks = [Remark(FACT, "the warm-up is shortened")] if of.variant else []
@@ -77,6 +81,14 @@ class Study:
         frame(rows).to_parquet(self.folder("summary") / "summary.parquet")
         self.seal("summary", "summarise", {}, {f"scores:{RUN.path}": f"{RUN.path}/scores"})
         (self.root / "run_config.yaml").write_text(yaml.safe_dump({"study": "example", "benchmarks": {"tofu": {"kind": "tofu"}}}))
+
+    def write_base(self, folder: Path) -> None:
+        """Write the weights of the base: none."""
+
+    def write_weights(self, folder: Path, method: str, start: Path) -> None:
+        """Write the weights of a model that was trained from the one in folder `start`."""
+        (folder / "model.safetensors").write_bytes(b"weights of " + method.encode())
+        (folder / "config.json").write_text("{}")
 
     def folder(self, path: str) -> Path:
         folder = self.root / path

@@ -55,6 +55,16 @@ def test_each_class_allows_what_it_promises_and_no_more(tmp_path: Path, change: 
     assert agreeing(made(tmp_path / "first"), made(tmp_path / "second", **change)) == agreed
 
 
+@pytest.mark.parametrize(("factor", "agreed"), [(1.01, True), (1.2, True), (1.5, False)])
+def test_adapters_are_only_what_training_changes(tmp_path: Path, factor: float, agreed: bool) -> None:
+    for name, weights in (("first", WEIGHTS), ("second", WEIGHTS * np.float32(factor))):
+        (tmp_path / name).mkdir()
+        save_file({"model.q_proj.lora_A.weight": weights}, tmp_path / name / "adapter_model.safetensors")
+        manifest = build_manifest(tmp_path / name, stage="unlearn", spec={}, code="c", inputs={})
+        write_manifest(tmp_path / name, manifest)
+    assert ("statistical" in agreeing(tmp_path / "first", tmp_path / "second")) is agreed
+
+
 def test_a_disagreement_names_file_column_and_distance(tmp_path: Path) -> None:
     (said,) = compare_folders(made(tmp_path / "first"), made(tmp_path / "second", losses=LOSSES + 0.5), "numeric")
     assert (said.file, said.reason) == ("items.parquet", "answer_nll: numbers differ by up to 0.5")

@@ -15,8 +15,9 @@ from palimpsest.provenance.manifest import MANIFEST, read_manifest
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 # Relative and absolute tolerance of a number.
 NUMERIC = (1e-3, 1e-5)
-# Relative difference of weights by norm, and of the means of a column by its standard deviation.
-WEIGHTS, MEANS = 0.02, 0.25
+# Relative difference of weights by norm, of adapters, which are only what training changes, and of the means of a column by its
+# standard deviation.
+WEIGHTS, ADAPTERS, MEANS = 0.02, 0.25, 0.25
 # Columns that follow from greedy decoding, where rounding may change a token: compared by their means.
 CHOSEN_BY_TOKEN = ("generation", "rouge_1_recall", "rouge_l_recall", "rouge_l_f", "exact_memorisation", "extraction_strength")
 
@@ -105,7 +106,8 @@ def _weights(one: Path, other: Path, agreed: Agreement) -> str | None:
     if agreed == "numeric":
         return _numbers(a, b, agreed)
     distance = float(np.linalg.norm(a - b) / np.linalg.norm(a))
-    return None if distance <= WEIGHTS else f"weights differ by {distance:.2%} of their size"
+    allowed = ADAPTERS if all("lora_" in name for name in first) else WEIGHTS
+    return None if distance <= allowed else f"weights differ by {distance:.2%} of their size"
 
 
 def _is_numeric(column: "pd.Series[Any]") -> bool:

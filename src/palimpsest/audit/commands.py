@@ -95,8 +95,7 @@ def _accept(args: argparse.Namespace) -> int:
     from palimpsest.audit.planned import open_project
     from palimpsest.contract.equivalences import read_equivalences
 
-    project = open_project(args.results, args.configfile)
-    study = Study(read_configs(project.configs) | {"results": str(args.results)})
+    project, study = open_project(args.results, args.configfile), _study(args)
     groups = list_groups(study, read_equivalences(args.results), args.stage, again=args.again)
     if not groups:
         print(f"{args.results}: nothing to accept: no artefact differs from the study in its code alone")

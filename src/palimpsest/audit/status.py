@@ -24,8 +24,7 @@ from palimpsest.study.specs import changed_source, spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
 
-# Accepted: made by other code that counts as equal. Pruned: current, but for its weights, which are made again when something new reads
-# them.
+# Accepted: made by other code that counts as equal. Pruned: current but for its weights, which are made again on demand.
 Kind = Literal["current", "accepted", "pruned", "stale", "missing"]
 # The kinds that are not to be made.
 CURRENT: tuple[Kind, ...] = ("current", "accepted", "pruned")
@@ -170,10 +169,9 @@ def set_aside(study: Study, paths: Iterable[str]) -> None:
 def format_status(found: Status) -> str:
     """Return a status as text for a terminal: how much is current, and what is to be made, by cause."""
     current, wanted = found.of(*CURRENT), found.of("stale", "missing")
-    aside = [
-        f"{len(of)} {said}" for of, said in ((found.of("accepted"), "by accepted code"), (found.of("pruned"), "pruned")) if of
-    ]
-    told = f"{len(current)} current{f' ({', '.join(aside)})' if aside else ''}"
+    kinds = (("accepted", "by accepted code"), ("pruned", "pruned"))
+    aside = ", ".join(f"{len(found.of(kind))} {said}" for kind, said in kinds if found.of(kind))
+    told = f"{len(current)} current{f' ({aside})' if aside else ''}"
     lines = [f"{found.results}: {len(found.states)} artefacts: {told}, {len(wanted)} to make{_price(wanted)}"]
     rows = [(cause, f"{len(states)} to make{_price(states)}") for cause, states in found.groups.items()]
     width = max((len(cause) for cause, _ in rows), default=0)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -91,6 +92,20 @@ class Job(Generic[Spec]):
         """Return the directories given under this name, by id; empty if there are none."""
         self.read.add(name)
         return self.given.get(name, {})
+
+    def over(self, name: str) -> list[Path]:
+        """Return the directories of the models that the adapter given under this name lies over, nearest first.
+
+        There are none for a model with whole weights. Raises UserError if an adapter was trained over other weights.
+        """
+        given = self.inputs(f"{name}_over")
+        # 2 comes before 10.
+        found = [given[each] for each in sorted(given, key=lambda each: (len(each), each))]
+        for adapter, model in pairwise([self.input(name), *found]):
+            trained_over = read_manifest(adapter / MANIFEST)["inputs"]
+            if content_of(read_manifest(model / MANIFEST)) != trained_over.get("model", trained_over.get("base")):
+                raise UserError(f"{adapter}: an adapter that was trained over other weights than those in {model}: make it again")
+        return found
 
     def keep(self, path: Path, write: Callable[[Path], None]) -> None:
         """Write a finished part of the work into `scratch`, whole or not at all, for a run that continues the work."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from palimpsest.errors import Diverged, UserError
 from palimpsest.evaluation.metric import Metric
 from palimpsest.export.citations import WORKFLOW, bibliography, cited_for
 from palimpsest.export.models import Model, Results
+from palimpsest.export.weights import files_of, is_adapter, layers
 from palimpsest.markup import markdown_table
 from palimpsest.methods import list_methods, load_method
 from palimpsest.names import ORIGINAL, RETRAIN
@@ -50,8 +52,25 @@ def write_cards(results: Results, out: Path, license: str | None = None) -> None
         path.write_text(card_text(results, model, license), encoding="utf-8")
 
 
-def card_text(results: Results, model: Model, license: str | None = None) -> str:
-    """Return the card of a model; `license` is an identifier of the Hub for its weights, which no artefact records."""
+def write_models(results: Results, out: Path, *, merged: bool = False) -> None:
+    """Write every unlearned model to a folder of its own; raises UserError if there is none, or none whose adapters to merge."""
+    models = unlearned(results)
+    if not models or (merged and not any(is_adapter(model.made) for model in models)):
+        missing = "no unlearned model is kept as adapters; leave out --merged" if models else "no unlearned model with weights"
+        raise UserError(f"{results.folder}: {missing}")
+    for model in models:
+        folder = out / model.name
+        folder.mkdir(parents=True)
+        for path in files_of(results, model.made, folder, merged=merged and is_adapter(model.made)):
+            if path.parent != folder:
+                shutil.copyfile(path, folder / path.name)
+
+
+def card_text(results: Results, model: Model, license: str | None = None, *, merged: bool = False) -> str:
+    """Return the card of a model; `license` is an identifier of the Hub for its weights, which no artefact records.
+
+    `merged` says that the adapters of a model that is kept as such are merged into the published weights.
+    """
     of, base, data = model.of, _first_of(results, model.made, BASE), _data_of(results, model)
     source = data.manifest["spec"].get("source", {}) if data else {}
     settings = base.manifest["spec"].get("model", {})
@@ -62,7 +81,7 @@ def card_text(results: Results, model: Model, license: str | None = None) -> str
         base_model=settings.get("name") if settings.get("revision") else None,
         datasets=[source["repo"]] if "repo" in source else None,
         license=license,
-        library_name="transformers",
+        library_name="peft" if is_adapter(model.made) and not merged else "transformers",
         pipeline_tag="text-generation",
         tags=["unlearning", "palimpsest", of.benchmark, of.method],
         model_name=f"{label} on {of.benchmark} {of.split}",
@@ -83,11 +102,11 @@ def card_text(results: Results, model: Model, license: str | None = None) -> str
     sections = [
         f"# {label} on {of.benchmark} {of.split}",
         f"A model that unlearned the forget set {of.split} of {of.benchmark} with {label}, seed {of.seed}, in the study "
-        f"“{results.study}”. {_about(of.method)}",
+        f"“{results.study}”. {_about(of.method)}{_form(model, merged=merged)}",
         *_section("Settings", markdown_table(("setting", "value"), chosen)),
         *_section("Base and data", _sources(base, data)),
         *_section("Scores", _scores(results, model, shown)),
-        *_section("Where it comes from", _provenance(model)),
+        *_section("Where it comes from", _provenance(results, model)),
         *_section("Limits", "\n".join(f"- {text}" for text in (*LIMITS, *_remarks(model)))),
         *_section("Citation", f"```bibtex\n{bibliography(_cited(results, model, shown))}\n```"),
     ]
@@ -100,6 +119,15 @@ def _section(title: str, text: str) -> tuple[str, str]:
 
 def _about(method: str) -> str:
     return (load_method(method).__doc__ or "").partition("\n")[0] if method in list_methods() else ""
+
+
+def _form(model: Model, *, merged: bool) -> str:
+    """Return a sentence about the weights of a model that is kept as adapters; nothing for whole weights."""
+    if not is_adapter(model.made):
+        return ""
+    if merged:
+        return " The LoRA adapters of its trainings are merged into its weights."
+    return " It is a LoRA adapter, which `AutoPeftModelForCausalLM.from_pretrained` of peft loads over its base."
 
 
 def _cited(results: Results, model: Model, shown: Sequence[Shown]) -> list[str]:
@@ -183,7 +211,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _provenance(model: Model) -> str:
+def _provenance(results: Results, model: Model) -> str:
     manifest, environment = model.made.manifest, model.made.environment or {}
     packages = environment.get("packages", {})
     rows = [
@@ -193,7 +221,12 @@ def _provenance(model: Model) -> str:
         ("manifest", f"`{model.made.sha256}`"),
         ("device", str(environment.get("device", "not recorded"))),
         *((name, str(packages[name])) for name in ("torch", "transformers") if name in packages),
-        *((f"sha256 of {name}", f"`{file['sha256']}`") for name, file in manifest["files"].items() if name.endswith(WEIGHTS)),
+        *(
+            (f"sha256 of {name}" if each is model.made else f"sha256 of {each.path}/{name}", f"`{file['sha256']}`")
+            for each in layers(results, model.made)
+            for name, file in each.manifest["files"].items()
+            if name.endswith(WEIGHTS)
+        ),
     ]
     return markdown_table(("", ""), rows)
 

@@ -18,19 +18,27 @@ if TYPE_CHECKING:
     from palimpsest.export.models import Results
 
 FORMATS = ("markdown", "latex")
-EXPORTS = ("export results --to tensorboard runs", "export results --to card cards --license mit")
+EXPORTS = (
+    "export results --to tensorboard runs",
+    "export results --to card cards --license mit",
+    "export results --to models models --merged",
+)
 # Targets that need an extra of the same name, which brings the module of the same name; and the others.
-EXTRAS, PLAIN = ("tensorboard", "mlflow", "wandb"), ("card", "lm-eval-samples")
+EXTRAS, PLAIN = ("tensorboard", "mlflow", "wandb"), ("card", "lm-eval-samples", "models")
 
 
 def add_exports(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the commands to `palimpsest`."""
-    text = "Write results for other tools: offline directories of trackers, model cards, or samples in lm-eval's format."
-    brief, examples = "results for trackers, model cards, lm-eval's samples", with_examples(*EXPORTS)
+    text = (
+        "Write results for other tools: offline directories of trackers, model cards, samples in lm-eval's format, or the"
+        " unlearned models."
+    )
+    brief, examples = "results for trackers, model cards, lm-eval's samples, models", with_examples(*EXPORTS)
     exported = commands.add_parser("export", help=brief, description=text, **examples)
     exported.add_argument("results", type=filled_path, metavar="RESULTS", help="the folder of a finished study")
     exported.add_argument("--to", required=True, choices=(*EXTRAS, *PLAIN), help="the format")
     exported.add_argument("out", type=filled_path, metavar="DIR", help="a new folder, not below RESULTS")
+    _add_merged(exported)
     _add_license(exported)
     exported.set_defaults(run=_export, prog=exported.prog)
     text = "Upload an unlearned model of a study to the Hub, with a model card; a new repository is private."
@@ -39,6 +47,7 @@ def add_exports(commands: argparse._SubParsersAction[Parser]) -> None:
     pushed.add_argument("model", type=filled_path, metavar="MODEL_DIR", help="the folder `model` of a variant in the results")
     pushed.add_argument("repo", type=filled, metavar="ORG/NAME", help="the repository on the Hub, made if it is missing")
     pushed.add_argument("--public", action="store_true", help="make a new repository public")
+    _add_merged(pushed)
     _add_license(pushed)
     pushed.set_defaults(run=_push, prog=pushed.prog)
     text = "Print a methods section with BibTeX, made from a config: data, models, methods, metrics, seeds, selection, versions."
@@ -53,9 +62,15 @@ def _add_license(parser: Parser) -> None:
     parser.add_argument("--license", type=filled, metavar="ID", help="licence of the weights for the card, as the Hub names it")
 
 
+def _add_merged(parser: Parser) -> None:
+    parser.add_argument("--merged", action="store_true", help="write LoRA models with whole weights, not as adapters")
+
+
 def _export(args: argparse.Namespace) -> int:
     if args.license and args.to != "card":
         raise UserError(f"--license: not with --to {args.to}; only a card names a licence")
+    if args.merged and args.to != "models":
+        raise UserError(f"--merged: not with --to {args.to}; only models have weights")
     if args.out.exists():
         raise UserError(f"{args.out}: already exists; an export needs a new folder")
     if args.out.resolve().is_relative_to(args.results.resolve()):
@@ -80,6 +95,10 @@ def _write(results: Results, args: argparse.Namespace) -> None:
         from palimpsest.export.card import write_cards
 
         write_cards(results, args.out, args.license)
+    elif args.to == "models":
+        from palimpsest.export.card import write_models
+
+        write_models(results, args.out, merged=args.merged)
     elif args.to == "lm-eval-samples":
         from palimpsest.export.samples import write_samples
 
@@ -93,7 +112,7 @@ def _write(results: Results, args: argparse.Namespace) -> None:
 def _push(args: argparse.Namespace) -> int:
     from palimpsest.export.push import push
 
-    print(push(args.model, args.repo, public=args.public, license=args.license))
+    print(push(args.model, args.repo, public=args.public, merged=args.merged, license=args.license))
     return 0
 
 

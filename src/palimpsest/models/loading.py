@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from palimpsest.errors import UserError, first_line
 from palimpsest.faults import explain
 from palimpsest.models.attention import fastest_attention
 from palimpsest.models.layouts import exact_layouts
-from palimpsest.models.precision import weight_type
+from palimpsest.models.precision import cast_weights, weight_type
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -34,14 +34,23 @@ LEFTOVER = re.compile(r"(masked_bias|(attn|attention)\.bias|position_ids|rotary_
 NAMED = 3
 
 
-def load_model(folder: Path, settings: UsedSettings, *, frozen: bool = False) -> PreTrainedModel:
+def load_model(folder: Path, settings: UsedSettings, *, over: Sequence[Path] = (), frozen: bool = False) -> PreTrainedModel:
     """Load a causal language model, on a GPU if there is one; a `frozen` one is neither trained nor edited.
 
-    Raises UserError unless the folder contains exactly the model's weights, as safetensors, and all of them are finite.
+    An adapter is merged into the models that it lies `over`, nearest first: adapters, and a model with whole weights as the last.
+    Raises UserError unless that folder contains exactly the model's weights, as safetensors, and all weights are finite.
     """
-    model = open_model(folder, weight_type(settings, frozen=frozen))
+    *adapters, base = folder, *over
+    # Adapters are merged as at the end of their training, so that the weights are those that were trained.
+    model = open_model(base, weight_type(settings, frozen=frozen and not adapters))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)  # type: ignore[arg-type]
+    if adapters:
+        from palimpsest.models.merging import apply_adapter
+
+        for adapter in reversed(adapters):
+            model = apply_adapter(model, adapter)
+        cast_weights(model, weight_type(settings, frozen=frozen))
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise UserError(f"{folder}: the weight {name} has values that are not finite")

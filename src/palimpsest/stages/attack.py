@@ -64,13 +64,11 @@ def work(job: Job[Spec]) -> None:
 
 def _items(job: Job[Spec], rows: Sequence[Lesson]) -> tuple[list[str], list["Encoded"], list[int]]:
     """Return the names, the training items and the lengths of the forget set: of answers in characters, of chunks in tokens."""
-    import torch
-
     from palimpsest.models.encoding import named_items
-    from palimpsest.models.loading import load_tokenizer, open_model
+    from palimpsest.models.loading import load_tokenizer
+    from palimpsest.stages.loading import open_input
 
-    folder = job.input("model")
-    names, items = named_items(rows, load_tokenizer(folder), job.spec.model, open_model(folder, torch.float32, "meta"))
+    names, items = named_items(rows, load_tokenizer(job.input("model")), job.spec.model, open_input(job, "model"))
     answers = [len(row.answer) for row in rows if not isinstance(row, Text)]
     return names, items, answers or [len(item.answers[0]) for item in items]
 
@@ -79,11 +77,12 @@ def _draw(job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], dr
     """Attack the model once; return the items before and after every step."""
     from palimpsest.data.prompts import PromptEncoder
     from palimpsest.evaluation.subject import Subject
-    from palimpsest.models.loading import load_model, load_tokenizer, save_model
+    from palimpsest.models.loading import load_tokenizer, save_model
     from palimpsest.models.precision import autocast
+    from palimpsest.stages.loading import load_input
 
     used, attack, kind, suite = job.spec.model, job.spec.attack, job.spec.kind, job.spec.suite
-    tokenizer, model = load_tokenizer(job.input("model")), load_model(job.input("model"), used)
+    tokenizer, model = load_tokenizer(job.input("model")), load_input(job, "model", used)
     encoder = PromptEncoder(tokenizer, used.prompt)
     table: list[dict[str, Any]] = []
 

@@ -19,13 +19,14 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Write the table of items of each suite, and a prompt. For corpus benchmarks the input `split` is the full data set."""
     from palimpsest.evaluation.shown import shown_item
-    from palimpsest.models.loading import load_model, load_tokenizer
+    from palimpsest.models.loading import load_tokenizer
     from palimpsest.models.precision import autocast
+    from palimpsest.stages.loading import load_input
 
-    model, used = job.input("model"), job.spec.model
+    used = job.spec.model
     for remark in job.remarks_of("model"):
         job.remark(remark)
-    subject = Subject(load_model(model, used, frozen=True), load_tokenizer(model), used)
+    subject = Subject(load_input(job, "model", used, frozen=True), load_tokenizer(job.input("model")), used)
     for name, suite in job.spec.suites.items():
         module: SuiteModule = load(suite.kind, "suite")
         fetched = {"datasets": job.inputs("datasets")[name]} if name in job.inputs("datasets") else {}

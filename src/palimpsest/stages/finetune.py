@@ -24,7 +24,8 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Fine-tune the input `base` on the role's sets."""
     from palimpsest.models.encoding import encode_rows
-    from palimpsest.models.loading import load_model, load_tokenizer
+    from palimpsest.models.loading import load_tokenizer
+    from palimpsest.stages.loading import load_input
     from palimpsest.stages.training import train_and_save
     from palimpsest.training.problems import FineTuning
 
@@ -34,7 +35,7 @@ def work(job: Job[Spec]) -> None:
         facts = [fact for name in ("real_authors", "world_facts") for fact in read_rows(split / f"{name}.jsonl", Fact)]
         rows += facts * spec.training.fact_lessons
     tokenizer = load_tokenizer(job.input("base"))
-    model = load_model(job.input("base"), spec.model)
+    model = load_input(job, "base", spec.model)
     problem = FineTuning(encode_rows(rows, tokenizer, spec.model, model))
     train_and_save(job, model, tokenizer, problem, spec.training, spec.model, seed=spec.seed, label=spec.role)
 

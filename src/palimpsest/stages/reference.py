@@ -28,17 +28,18 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.data.prompts import Encoded, PromptEncoder
     from palimpsest.models.encoding import named_items
     from palimpsest.models.limits import check_items
-    from palimpsest.models.loading import load_model, load_tokenizer
+    from palimpsest.models.loading import load_tokenizer
     from palimpsest.models.mixing import mix_with_random
     from palimpsest.models.precision import autocast
     from palimpsest.models.scoring import TOKENS_PER_PASS
+    from palimpsest.stages.loading import load_input
     from palimpsest.training.references import FILE, compute_references, write_references
 
     used, split = job.spec.model, job.input("split")
     forget = read_lessons(split / "forget.jsonl")
     refusals = read_rows(split / "refusals.jsonl", Text) if job.spec.refusals else []
     tokenizer = load_tokenizer(job.input("model"))
-    model = load_model(job.input("model"), used, frozen=True)
+    model = load_input(job, "model", used, frozen=True)
     if job.spec.random_share:
         mix_with_random(model, job.spec.random_share, job.spec.seed)
     encoder = PromptEncoder(tokenizer, used.prompt)

@@ -18,12 +18,13 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Train the input `model` on the forget set of the input `split`."""
     from palimpsest.models.encoding import encode_rows
-    from palimpsest.models.loading import load_model, load_tokenizer
+    from palimpsest.models.loading import load_tokenizer
+    from palimpsest.stages.loading import load_input
     from palimpsest.stages.training import train_and_save
     from palimpsest.training.problems import FineTuning
 
-    spec, start = job.spec, job.input("model")
-    tokenizer, model = load_tokenizer(start), load_model(start, spec.model)
+    spec = job.spec
+    tokenizer, model = load_tokenizer(job.input("model")), load_input(job, "model", spec.model)
     lessons = read_lessons(job.input("split") / "forget.jsonl")
     problem = FineTuning(encode_rows(lessons, tokenizer, spec.model, model))
     train_and_save(job, model, tokenizer, problem, spec.training, spec.model, seed=spec.seed, label="reinforced")

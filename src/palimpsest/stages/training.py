@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from palimpsest import processes
 from palimpsest.models.loading import save_model
-from palimpsest.models.merging import merge_adapters
+from palimpsest.models.merging import save_adapters
 from palimpsest.training.adapters import add_adapters
 from palimpsest.training.log import Log, train_logged, write_log
 from palimpsest.training.loop import train
@@ -45,7 +45,7 @@ def train_and_save(
     watch: Watch | None = None,
     keep: bool = True,
 ) -> None:
-    """Train, merge adapters into the weights, and write the model's folder with its training log.
+    """Train, and write the model's folder with its training log: all weights, or the adapters alone.
 
     If the training diverges, its log and the epochs measured so far are written. With `keep` false no model is written.
     """
@@ -72,4 +72,7 @@ def train_and_save(
     # The log is written first, since merging may diverge too.
     train_logged(work, write)
     if keep and processes.is_main():
-        save_model(merge_adapters(trained), tokenizer, job.out)
+        if used.lora:
+            save_adapters(cast("PeftModel", trained), tokenizer, job.out)
+        else:
+            save_model(model, tokenizer, job.out)

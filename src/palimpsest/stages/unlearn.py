@@ -51,15 +51,16 @@ def work(job: Job[Spec]) -> None:
 
 
 def _train(job: Job[Spec]) -> None:
-    from palimpsest.models.loading import load_model, load_tokenizer
+    from palimpsest.models.loading import load_tokenizer
+    from palimpsest.stages.loading import load_input
     from palimpsest.stages.training import train_and_save
     from palimpsest.stages.unlearning import start_model, unlearning_problem
 
-    spec, used, folder = job.spec, job.spec.model, job.input("model")
+    spec, used = job.spec, job.spec.model
     selected = _settings(job)
     method, training = make_method(spec.method, selected.loss), selected.training
     seed = seed_of_draw(spec.seed, training.draw)
-    tokenizer, model = load_tokenizer(folder), load_model(folder, used)
+    tokenizer, model = load_tokenizer(job.input("model")), load_input(job, "model", used)
     start, watch = None, None
     if spec.watched:
         start = start_model(job, used, model)
@@ -72,7 +73,8 @@ def _train(job: Job[Spec]) -> None:
 def _edit(job: Job[Spec]) -> None:
     """Write the start model with edited weights; there is no training, and so no training log."""
     from palimpsest.models.editing import edit_model
-    from palimpsest.models.loading import load_model, load_tokenizer, save_model
+    from palimpsest.models.loading import load_tokenizer, save_model
+    from palimpsest.stages.loading import load_input
     from palimpsest.stages.unlearning import further_models
 
     spec = job.spec
@@ -80,7 +82,7 @@ def _edit(job: Job[Spec]) -> None:
         raise UserError(f"spec: {spec.method} edits weights: it takes only loss, keeps the model, and takes no selection")
     method = make_method(spec.method, spec.loss)
     assert isinstance(method, EditMethod)
-    model = load_model(job.input("model"), spec.model)
+    model = load_input(job, "model", spec.model)
     if not edit_model(model, further_models(job, spec.model, method), method.edit):
         job.remark(Remark(UNMOVED, f"{spec.method}: the edit moved no weight, so the model is the one that it started from"))
     if processes.is_main():

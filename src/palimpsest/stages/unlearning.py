@@ -12,7 +12,7 @@ from palimpsest.methods.base import EditMethod, Finetuned, LayerMethod, LossMeth
 from palimpsest.methods.problem import Unlearning
 from palimpsest.models.encoding import encode_rows, named_items
 from palimpsest.models.limits import check_items
-from palimpsest.models.loading import load_model
+from palimpsest.stages.loading import load_input
 from palimpsest.training.adapters import WithoutAdapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.references import FILE, read_references
@@ -87,7 +87,7 @@ def unlearning_problem(
 
 def start_model(job: Job[Any], used: UsedSettings, model: PreTrainedModel) -> nn.Module:
     """Return the frozen start model of the model to train: a second one in memory, or with LoRA the same one without adapters."""
-    return WithoutAdapters(model) if used.lora else load_model(job.input("model"), used, frozen=True)
+    return WithoutAdapters(model) if used.lora else load_input(job, "model", used, frozen=True)
 
 
 def further_models(job: Job[Any], used: UsedSettings, method: Method, original: nn.Module | None = None) -> dict[str, nn.Module]:
@@ -99,5 +99,5 @@ def further_models(job: Job[Any], used: UsedSettings, method: Method, original: 
     found: dict[str, nn.Module] = {}
     for name, further in method.models.items():
         there = original if isinstance(further, Start) else None
-        found[name] = load_model(job.input(INPUTS[type(further)]), used, frozen=frozen) if there is None else there
+        found[name] = load_input(job, INPUTS[type(further)], used, frozen=frozen) if there is None else there
     return found

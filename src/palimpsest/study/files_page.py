@@ -34,13 +34,14 @@ Every folder also has `manifest.json` (settings, digest of the code, hashes of i
 | stage | folder | files |
 |---|---|---|
 """
-WEIGHTS_OF = "the model in Hugging Face format, `training_log.jsonl`"
+BASE_OF = "the model in Hugging Face format, `training_log.jsonl`"
+WEIGHTS_OF = f"{BASE_OF}; with LoRA the adapters in peft's format instead of the weights"
 FILES = {
     "data": "one JSON-lines file per set, `source.json` (origin, licence, counts)",
     "fetch": "the data sets of lm-eval tasks, `source.json`",
     "split": "`forget.jsonl`, `retain.jsonl` and the other sets of the benchmark",
     "draw": "the sequences of each chain",
-    "base": WEIGHTS_OF,
+    "base": BASE_OF,
     "finetune": WEIGHTS_OF,
     "given": "the model in Hugging Face format",
     "reinforce": WEIGHTS_OF,

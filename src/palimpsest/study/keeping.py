@@ -6,7 +6,7 @@ from functools import cache
 
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.study.models import Keep
-from palimpsest.study.stages import STAGES, Artefacts, Node, model_of
+from palimpsest.study.stages import STAGES, Artefacts, Node, model_of, over
 
 
 @cache
@@ -42,7 +42,8 @@ def _kept(artefacts: Artefacts, keep: Keep | None) -> set[str]:
                 for node in nodes:
                     _add(artefacts, node, found)
             elif of in attacks or of.method in (ORIGINAL, RETRAIN):
-                found |= {node.path for node in nodes}
+                # Adapters are of no use without the models that they change.
+                found |= {each.path for node in nodes for each in (node, *over(study, node))}
     return found
 
 

@@ -223,6 +223,31 @@ def model_of(study: Study, of: ModelId) -> Node:
     return Node("given" if study.given(of) else "finetune", of)
 
 
+def over(study: Study, node: Node) -> list[Node]:
+    """Return the models that an artefact's adapters change, nearest first; none for whole weights."""
+    if (below := _trained_over(study, node)) is None:
+        return []
+    return [below, *over(study, below)]
+
+
+def _trained_over(study: Study, node: Node) -> Node | None:
+    """Return the model over which a stage trains adapters; None if it writes whole weights."""
+    of = node.of
+    if not getattr(study.config.models.get(of.model), "lora", None) or own_module(study, node):
+        return None
+    if node.stage == "finetune":
+        return base_of(of)
+    if node.stage == "reinforce" or (node.stage == "unlearn" and load_method(of.method).is_trained):
+        return _start_of(study, of)
+    return None
+
+
+def _model(study: Study, name: str, node: Node) -> Inputs:
+    """Return a model as an input of a stage that loads it, with the models that its adapters change."""
+    below = {str(number): each for number, each in enumerate(over(study, node), 1)}
+    return {name: node, f"{name}_over": below} if below else {name: node}
+
+
 def evaluation_of(of: ModelId) -> Node:
     """Return the artefact with the evaluation of a model."""
     return Node("evaluate", of)
@@ -267,11 +292,14 @@ def _finetune_inputs(study: Study, node: Node) -> Inputs:
     return {**base, "split": split_of(study, node.of)}
 
 
+def _start_of(study: Study, of: ModelId) -> Node:
+    """Return the model from which a variant starts, or from which a role's reinforced model and references are made."""
+    return model_of(study, study.start_of(of) if of.variant else study.home(of.run).of(of.method))
+
+
 def _of_start(study: Study, node: Node) -> Inputs:
     """Return the start model of a node, and the sets of the node's own split."""
-    of = node.of
-    start = study.start_of(of) if of.variant else study.home(of.run).of(of.method)
-    return {"model": model_of(study, start), "split": split_of(study, of)}
+    return {**_model(study, "model", _start_of(study, node.of)), "split": split_of(study, node.of)}
 
 
 def selection_of(of: ModelId) -> ModelId:
@@ -283,7 +311,7 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
     """Return the start model, the models and references that the method reads, the sets, and the selection of its settings."""
     of, variant, method = node.of, study.variant(node.of), load_method(node.of.method)
     start = study.start_of(of)
-    found: Inputs = {"model": model_of(study, start)}
+    found: Inputs = _model(study, "model", model_of(study, start))
     if own_module(study, node):
         return {**found, "split": split_of(study, of)}
     # Artefacts made from a start model are stored with this run, even if the start model belongs to another run.
@@ -293,7 +321,7 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
             "reference", replace(own, seed=start.seed), variant.reference + REFUSALS * method.reads_refusals
         )
     if method.needs(Finetuned):
-        found["reinforced"] = Node("reinforce", own)
+        found |= _model(study, "reinforced", Node("reinforce", own))
     if method.is_trained:
         found["split"] = split_of(study, of)
     if of.variant == SELECTED:
@@ -325,7 +353,7 @@ def _select_modules(study: Study, node: Node) -> list[str]:
 
 def _attack_inputs(study: Study, node: Node) -> Inputs:
     of = node.of
-    return {"model": model_of(study, of.attacked("")), "split": split_of(study, of)}
+    return {**_model(study, "model", model_of(study, of.attacked(""))), "split": split_of(study, of)}
 
 
 def _attack_module(study: Study, node: Node) -> list[str]:
@@ -337,7 +365,7 @@ def _attack_module(study: Study, node: Node) -> list[str]:
 
 
 def _evaluate_inputs(study: Study, node: Node) -> Inputs:
-    found: Inputs = {"model": model_of(study, node.of), "split": split_of(study, study.home(node.of.run))}
+    found: Inputs = {**_model(study, "model", model_of(study, node.of)), "split": split_of(study, study.home(node.of.run))}
     listed = {name: study.config.suites.get(name) for name in sorted(study.subjects[node.of].suites)}
     fetched = [name for name, suite in listed.items() if isinstance(suite, LmEvalSuite) and suite.datasets]
     return found | ({"datasets": {name: Node("fetch", ModelId(""), name) for name in fetched}} if fetched else {})

@@ -1,4 +1,4 @@
-"""LoRA adapters with peft, added before training; `palimpsest.models.merging` merges them into the weights afterwards."""
+"""LoRA adapters with peft, added before training; `palimpsest.models.merging` saves them and merges them into the weights."""
 
 from __future__ import annotations
 

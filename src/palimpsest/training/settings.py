@@ -83,7 +83,7 @@ class UnlearnSettings(TrainSettings):
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters (peft), merged into the weights before they are saved."""
+    """Low-rank adapters (peft): a training keeps them alone, and who reads the model merges them into the weights below."""
 
     rank: Annotated[int, Field(ge=1, le=4096)] = 8
     """Rank of the adapters."""
