@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,11 +21,14 @@ from palimpsest.provenance.manifest import MANIFEST, key_of
 from palimpsest.study.messages import one_line
 from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts, Node
+from palimpsest.study.storage import Storage, fetched
 from palimpsest.study.study import Study
 
 Kind = Literal["current", "stale", "missing"]
 MISSING = "missing"
 ADOPT = "--adopt sets aside those that are stale"
+# Options of Snakemake that name what is to be made again.
+FORCING = {"--forceall", "-F", "--forcerun", "-R"}
 # Settings, modules and files named in a cause.
 NAMED = 3
 RECORDS = Path(".snakemake", "metadata")
@@ -73,9 +77,9 @@ class Status:
         return asdict(self)
 
 
-def status(study: Study) -> Status:
-    """Return the state of a study's artefacts."""
-    results = Path(study.results)
+def status(study: Study, folder: Path = Path()) -> Status:
+    """Return the state of a study's artefacts; `folder` contains its results."""
+    results = folder / study.results
     here = find_artefacts(results) if any(results.rglob(MANIFEST)) else {}
     artefacts, states = Artefacts(study), dict[str, State]()
     # The inputs of an artefact come before it.
@@ -89,20 +93,23 @@ def status(study: Study) -> Status:
     )
 
 
-def is_recorded(manifest: Path, records: Path = RECORDS) -> bool:
+def is_recorded(manifest: Path | str, records: Path = RECORDS) -> bool:
     """Return whether Snakemake has a record of the job that made a file."""
     name = urlsafe_b64encode(str(manifest).encode()).decode()
     parts = [name[start : start + LONGEST] for start in range(0, len(name), LONGEST)]
     return records.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1]).exists()
 
 
-def refuse_stale_copies(artefacts: Artefacts) -> None:
+def refuse_stale_copies(artefacts: Artefacts, storage: Storage | None) -> None:
     """Refuse results of which Snakemake has no records, as of a copy, if some are stale; it would say that nothing is to be done.
 
     Prints one line and exits with code 2.
     """
     study = artefacts.study
     if is_planning():
+        return
+    if storage:
+        _refuse_stale_storage(artefacts, storage)
         return
     paths = {path: Path(artefacts.manifest(node)) for path, node in artefacts.nodes.items()}
     copied = {path for path, manifest in paths.items() if manifest.exists() and not is_recorded(manifest)}
@@ -111,6 +118,29 @@ def refuse_stale_copies(artefacts: Artefacts) -> None:
             raise UserError(
                 f"{study.results}: {len(stale)} of {len(copied)} artefacts without records of Snakemake, as in a copy, are stale,"
                 f" such as {stale[0]}: `palimpsest status {study.results} --adopt` sets them aside"
+            )
+
+
+def _refuse_stale_storage(artefacts: Artefacts, storage: Storage) -> None:
+    """Refuse a storage in the same way, unless the command says what is to be made again."""
+    study, there, copied = artefacts.study, dict[str, str](), set[str]()
+    # Snakemake has not read these options yet.
+    if FORCING & set(sys.argv):
+        return
+    for path, node in artefacts.nodes.items():
+        manifest, given = artefacts.manifest(node), artefacts.inputs(node).values()
+        recorded = is_recorded(storage.query(manifest))
+        # An empty storage is asked for the first artefacts alone.
+        if recorded or (all(_below(each, study.results) in there for each in given) and storage.exists(manifest)):
+            there[path] = manifest
+            copied |= set() if recorded else {path}
+    with one_line(), fetched(there.values() if copied else (), storage) as folder:
+        if stale := [state.path for state in status(study, folder).of("stale") if state.path in copied] if copied else []:
+            stages = sorted({artefacts.at(path).stage for path in stale})
+            raise UserError(
+                f"{storage.address(study.results)}: {len(stale)} of {len(copied)} artefacts without records of Snakemake here are"
+                f" stale, such as {stale[0]}: run with the .snakemake/metadata of the run that made them, or delete from the"
+                f" storage what is stale (of {', '.join(stages)}), or use --forcerun or --forceall"
             )
 
 

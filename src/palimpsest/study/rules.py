@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from palimpsest.contract.store import STORE_FOLDER
-from palimpsest.environment import STORE
+from palimpsest.environment import NO_STORE, STORAGE, STORE
 from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
@@ -23,9 +23,11 @@ from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.study.description import resolve_config
 from palimpsest.study.specs import source_files, spec_of
 from palimpsest.study.stages import STAGES, Artefacts, Node
+from palimpsest.study.storage import Storage, archive_of, environment_of, unwatched
 from palimpsest.study.study import Study
 
-NEVER = r"(?!)"
+# Matches no name; without a question mark, because a path on a storage may be read as a URL.
+NEVER = r"[^\s\S]"
 # The modules that write the files beside the report.
 PUBLISHED = ("palimpsest.study.publish", "palimpsest.report.cost")
 # Resources that grow with the attempt: a job that ran out of one gets more.
@@ -38,9 +40,10 @@ SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
 TAKE_DIVERGED = f"[ $code -ne {DIVERGED_EXIT} ] || exit 0"
 AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
 # The command of every stage; a rule that inherits from another cannot change it.
+OUT = "--out {output.manifest}"
 COMMAND = (
     "{params.before} python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-    " {params.job} --out {output.manifest} > {log} 2>&1"
+    f" {{params.job}} {OUT} > {{log}} 2>&1"
 )
 
 
@@ -66,13 +69,23 @@ def asked(function: Asked) -> Asked:
 class Rule:
     """The parts of a rule that depend on its stage; each function takes a job's wildcards."""
 
-    def __init__(self, artefacts: Artefacts, stage: str, only: Callable[[Node], bool] = lambda node: True) -> None:
+    def __init__(
+        self,
+        artefacts: Artefacts,
+        stage: str,
+        only: Callable[[Node], bool] = lambda node: True,
+        *,
+        storage: Storage | None = None,
+    ) -> None:
         study, row = artefacts.study, STAGES[stage]
         self._artefacts, self._path = artefacts, row.path
         names = self._names([node for node in artefacts.of(stage) if only(node)])
-        self.manifest = f"{study.results}/{_constrained(row.path, names)}/{MANIFEST}"
+        manifest = f"{study.results}/{_constrained(row.path, names)}/{MANIFEST}"
+        # The manifest last: with it, the storage has a whole artefact.
+        stored = {"archive": archive_of(manifest), "environment": environment_of(manifest)} if storage else {}
+        self.outputs = {**stored, "manifest": manifest}
         self.log = f"{study.results}/logs/{row.path}.log"
-        self.inputs = asked(lambda wildcards: _by_name(artefacts.inputs(self._node(wildcards))))
+        self.inputs = asked(lambda wildcards: _by_name(artefacts.inputs(self._node(wildcards)), is_stored=storage is not None))
         self.job = asked(lambda wildcards: self._command(self._node(wildcards)))
         self.files = asked(lambda wildcards: source_files(study, self._node(wildcards)))
 
@@ -110,12 +123,24 @@ def as_flags(inputs: dict[str, str]) -> str:
     return " ".join(f"--in {label}={shlex.quote(path)}" for label, path in inputs.items())
 
 
-def _by_name(inputs: dict[str, str]) -> dict[str, list[str]]:
+def _by_name(inputs: dict[str, str], *, is_stored: bool) -> dict[str, list[str]]:
     """Return the inputs of a job for Snakemake: inputs that differ only in their id share a name."""
     named: dict[str, list[str]] = {}
     for label, path in inputs.items():
         named.setdefault(label.partition(":")[0], []).append(path)
+    if is_stored and inputs:
+        named["archives"] = [unwatched(archive_of(path)) for path in inputs.values()]
     return named
+
+
+def environments(artefacts: Artefacts, storage: Storage | None) -> list[str]:
+    """Return what a storage must fetch for the table of costs; nothing without a storage."""
+    return [unwatched(environment_of(artefacts.manifest(node))) for node in artefacts.measured()] if storage else []
+
+
+def command(storage: Storage | None) -> str:
+    """Return the command of every stage; with a storage, it names all files that the rule declares."""
+    return COMMAND.replace(OUT, f"{OUT} --outputs {{output}}") if storage else COMMAND
 
 
 def publish_code() -> str:
@@ -156,13 +181,17 @@ def multiplied(amount: str, times: int) -> str:
     return f"{float(number) * times:g}{amount[len(number) :]}"
 
 
-def job_environment(source: Path, results: str) -> dict[str, str]:
-    """Return the environment variables of every job, such as the package's path, the checkpoint folder and the code's commit."""
+def job_environment(source: Path, results: str, storage: Storage | None = None) -> dict[str, str]:
+    """Return the environment variables of every job, such as the package's path, the checkpoint folder and the code's commit.
+
+    With a storage, a store in the results would only hold a second copy on one of the machines.
+    """
     return {
         "PYTHONPATH": str(source),
         "PYTHONHASHSEED": "0",
         "PALIMPSEST_SCRATCH": f"{results}/.scratch",
-        STORE: os.environ.get(STORE, f"{results}/{STORE_FOLDER}"),
+        STORE: os.environ.get(STORE, NO_STORE if storage else f"{results}/{STORE_FOLDER}"),
+        STORAGE: storage.root if storage else "",
         # Jobs of a cluster, which read the workflow again, inherit it.
         SNAKEMAKE_RUN: os.environ.setdefault(SNAKEMAKE_RUN, uuid4().hex),
         COMMIT: describe_commit(source.parent),
@@ -171,14 +200,14 @@ def job_environment(source: Path, results: str) -> dict[str, str]:
     }
 
 
-def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
+def shell_prefix(source: Path, results: str, *, deployed: bool, storage: Storage | None = None) -> str:
     """Return the shell code before every job's command, which sets its variables and selects its python.
 
     SIGTERM also reaches the shell, and the job ends when the shell ends; so the shell waits for the stage, which may still save
     a checkpoint. A stage that SIGKILL ended cannot print a message, so the shell prints it.
     With conda or a container (`deployed`), `python` is the one installed there; without, it is the one that runs Snakemake.
     """
-    exports = job_environment(source, results)
+    exports = job_environment(source, results, storage)
     path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
     # Snakemake formats the prefix, so braces in a path are doubled.
