@@ -39,8 +39,8 @@ SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
 # A divergence is a result: its artefact is made, and so are the artefacts that depend on it.
 TAKE_DIVERGED = f"[ $code -ne {DIVERGED_EXIT} ] || exit 0"
 AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
-# The command of every stage; a rule that inherits from another cannot change it.
 OUT = "--out {output.manifest}"
+# The command of every stage; a rule that inherits from another cannot change it.
 COMMAND = (
     "{params.before} python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
     f" {{params.job}} {OUT} > {{log}} 2>&1"
@@ -135,7 +135,8 @@ def _by_name(inputs: dict[str, str], *, is_stored: bool) -> dict[str, list[str]]
 
 def environments(artefacts: Artefacts, storage: Storage | None) -> list[str]:
     """Return what a storage must fetch for the table of costs; nothing without a storage."""
-    return [unwatched(environment_of(artefacts.manifest(node))) for node in artefacts.measured()] if storage else []
+    made = [node for node in artefacts.measured() if artefacts.study.is_made(node.path)] if storage else []
+    return [unwatched(environment_of(artefacts.manifest(node))) for node in made]
 
 
 def command(storage: Storage | None) -> str:
