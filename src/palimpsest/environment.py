@@ -13,6 +13,8 @@ from palimpsest.provenance.commit import COMMIT
 PREFIX = "PALIMPSEST_"
 CHECKPOINT_SECONDS, SCRATCH, GPUS = f"{PREFIX}CHECKPOINT_SECONDS", f"{PREFIX}SCRATCH", f"{PREFIX}GPUS"
 STORE, NO_STORE = f"{PREFIX}STORE", "no"
+# The folder with the local copies of a storage, which the workflow sets.
+STORAGE = f"{PREFIX}STORAGE"
 # Further variables that the workflow, the wrapper of apptainer and the tests read or set.
 OTHERS = tuple(
     f"{PREFIX}{name}"
@@ -24,7 +26,7 @@ _COMMIT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(-dirty)?")
 
 def check(environment: Mapping[str, str] = os.environ) -> None:
     """Raise UserError for an invalid variable, and for an unknown variable with our prefix."""
-    known = (CHECKPOINT_SECONDS, SCRATCH, STORE, GPUS, COMMIT, *OTHERS)
+    known = (CHECKPOINT_SECONDS, SCRATCH, STORE, STORAGE, GPUS, COMMIT, *OTHERS)
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
             close = get_close_matches(name, known, 1)
@@ -64,6 +66,12 @@ def store_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
     if not folder.strip():
         raise UserError(f"{STORE}: empty; name a folder, or write {NO_STORE} to use none")
     return None if folder == NO_STORE else Path(folder)
+
+
+def storage_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the folder with the local copies of a storage of Snakemake, below which all paths lie; None without a storage."""
+    folder = environment.get(STORAGE)
+    return Path(folder) if folder else None
 
 
 def gpus(environment: Mapping[str, str] = os.environ) -> list[str] | None:

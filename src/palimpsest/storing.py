@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from palimpsest.arguments import filled, filled_path, whole
-from palimpsest.contract.store import entry_of, entry_path, store_of
+from palimpsest.contract.store import UNFINISHED, entry_of, entry_path, remove, store_of, verify_entry
 from palimpsest.errors import BrokenArtefact, UserError, first_line
 from palimpsest.helps import with_examples
-from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, verify_artefact
+from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST
 
 if TYPE_CHECKING:
     from palimpsest.arguments import Parser
 
 DAY = 86400.0
+# Bytes that no results share, of which a run says something.
+MUCH = 1e9
+RESULTS = "results"
 RECORDS = (MANIFEST, ENVIRONMENT)
 
 
@@ -40,7 +43,7 @@ def list_entries(store: Path) -> list[Entry]:
     """Return the entries of a store, the longest unused first."""
     found = []
     for folder in store.glob("??/*"):
-        if (folder / MANIFEST).is_file():
+        if not folder.name.startswith(UNFINISHED) and (folder / MANIFEST).is_file():
             files = [path.stat() for path in folder.rglob("*") if path.is_file() and path.name not in RECORDS]
             linked = any(file.st_nlink > 1 for file in files)
             found.append(Entry(folder.name, folder, sum(file.st_size for file in files), folder.stat().st_mtime, linked))
@@ -51,6 +54,23 @@ def unused_entries(store: Path, days: float) -> list[Entry]:
     """Return the entries that no results share and that were not used for this many days."""
     since = time.time() - days * DAY
     return [entry for entry in list_entries(store) if not entry.is_linked and entry.used <= since]
+
+
+def told_unshared(results: str) -> str | None:
+    """Return a line on the store of a study if it holds much that no results share; None if it does not, or nobody can tell."""
+    store = store_of(results)
+    # Across file systems nothing is shared.
+    if store is None or not store.exists() or store.stat().st_dev != Path(results).stat().st_dev:
+        return None
+    unshared = sum(entry.bytes for entry in list_entries(store) if not entry.is_linked)
+    command = "palimpsest store gc" + (f" --results {results}" if results != RESULTS else "")
+    return f"{store}: no results share {unshared / 1e9:.1f} GB; `{command}` removes what is unused" if unshared >= MUCH else None
+
+
+def abandoned(store: Path, days: float = 1) -> list[Path]:
+    """Return what killed processes left unfinished in a store, and what nobody has written to for so many days."""
+    since = time.time() - days * DAY
+    return sorted(path for path in store.glob(f"*/{UNFINISHED}*") if path.stat().st_mtime <= since)
 
 
 def push(store: Path, url: str) -> Iterator[str]:
@@ -77,19 +97,19 @@ def pull(store: Path, url: str) -> Iterator[str]:
         entry = entry_of(store, key)
         if entry.exists():
             continue
-        partial = entry.with_name(f".{uuid4().hex}")
-        source = f"{root}/{entry_path(key)}"
+        partial = entry.with_name(f"{UNFINISHED}{uuid4().hex}")
+        source, unchecked = f"{root}/{entry_path(key)}", partial / key
         try:
             with _explained(url):
                 for name in system.find(source):
-                    path = partial / name.removeprefix(source).lstrip("/")
+                    path = unchecked / name.removeprefix(source).lstrip("/")
                     path.parent.mkdir(parents=True, exist_ok=True)
                     system.get_file(name, str(path))
             try:
-                verify_artefact(partial / MANIFEST)
+                verify_entry(unchecked)
             except BrokenArtefact:
                 raise UserError(f"{url}: the entry {key[:12]} is damaged: delete it there, and push it again") from None
-            partial.rename(entry)
+            unchecked.rename(entry)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         yield key
@@ -141,7 +161,7 @@ def add_store(commands: "argparse._SubParsersAction[Parser]") -> None:
             parser.add_argument("--days", type=whole(0), default=30, help="keep what was used within so many days (default 30)")
             parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
         text = "the results whose store is meant, unless PALIMPSEST_STORE names another (default results)"
-        parser.add_argument("--results", type=filled_path, default=Path("results"), metavar="RESULTS", help=text)
+        parser.add_argument("--results", type=filled_path, default=Path(RESULTS), metavar="RESULTS", help=text)
         parser.set_defaults(run=run, prog=parser.prog)
 
 
@@ -163,8 +183,8 @@ def _list(args: argparse.Namespace) -> int:
 def _collect(args: argparse.Namespace) -> int:
     store = _store(args)
     unused = unused_entries(store, args.days)
-    for entry in [] if args.dry_run else unused:
-        shutil.rmtree(entry.folder)
+    for place in [] if args.dry_run else [*(entry.folder for entry in unused), *abandoned(store)]:
+        remove(place)
     print(f"{store}: {'would remove' if args.dry_run else 'removed'} {_size(unused)}")
     return 0
 

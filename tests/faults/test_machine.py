@@ -20,6 +20,7 @@ import forked
 from palimpsest.errors import KILLED_EXIT, MEMORY_EXIT, OutOfMemory, UserError
 from palimpsest.faults import GPU_MEMORY, MEMORY, explain
 from palimpsest.provenance.manifest import verify_artefact
+from palimpsest.storing import abandoned, list_entries
 from palimpsest.study.rules import KILLED, shell_prefix
 from poison import Poison
 
@@ -105,6 +106,19 @@ def test_a_disk_that_a_checkpoint_fills(root: Path, disk: Path) -> None:
     done = forked.run(command(root, *FINETUNE, "made"), environment(root, PALIMPSEST_SCRATCH=str(disk / "scratch")))
     assert done.returncode == 0, done.stdout
     assert manifest(root / "made") == manifest(root / "original")
+
+
+def test_a_full_disk_of_the_store_costs_no_artefact(root: Path, disk: Path) -> None:
+    filler = fill(disk, 8 * 1024)
+    storing = environment(root, PALIMPSEST_STORE=str(disk / "store"))
+    ran = forked.run(command(root, *SPLIT, "made"), storing)
+    assert ran.returncode == 0 and f"{disk}/store: not stored: No space left on device" in ran.stdout
+    assert manifest(root / "made") == manifest(root / "again")
+    assert list_entries(disk / "store") == [] and abandoned(disk / "store", days=0) == []
+    filler.unlink()
+    ran = forked.run(command(root, *SPLIT, "once-more"), storing)
+    assert ran.returncode == 0 and "not stored" not in ran.stdout
+    assert len(list_entries(disk / "store")) == 1
 
 
 def test_results_that_are_read_only(root: Path, disk: Path) -> None:

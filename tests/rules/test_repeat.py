@@ -17,5 +17,8 @@ def test_two_runs_from_scratch_give_the_same_manifests(
     assert ran.returncode == 0, ran.stdout
     first, second = manifests(finished_once.path / "results"), manifests(other.path / "results")
     assert first and first == second
+    # And the same keys, so that each could take from the store of the other.
+    keys = [{path.name for path in each.path.glob("results/.store/??/*")} for each in (finished_once, other)]
+    assert keys[0] and keys[0] == keys[1]
     for name in ("report.html", "samples.html", "summary.csv", "run_config.yaml"):
         assert (finished_once.path / "results" / name).read_bytes() == (other.path / "results" / name).read_bytes()

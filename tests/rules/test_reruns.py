@@ -177,6 +177,35 @@ def test_a_renamed_variant_is_not_trained_again(finished: Checkout) -> None:
         assert TAKEN in log(finished, f"{RUN}/unlearn/npo/from-half/{artefact}")
 
 
+SECOND = """
+study: second
+results: second
+grids: {}
+selections: {}
+attacks: {}
+variants: {"tofu/*/tiny/npo": {own: {beta: 0.2}}}
+blocks:
+  - {benchmark: tofu, splits: [forget10], models: [tiny], seeds: [0], methods: [ga, {npo: [own]}], suites: [tofu, lm-eval]}
+"""
+
+
+def test_a_second_study_trains_only_what_is_its_own(
+    finished: Checkout, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another user, who has set the store of the first; the original and Retrain are the same."""
+    monkeypatch.setenv("PALIMPSEST_STORE", str(finished.path / "results/.store"))
+    ran = checkout.snakemake(*checkout.overlay(SECOND))
+    assert ran.returncode == 0, ran.stdout
+    logs = checkout.path / "second/logs"
+    taken = {path.relative_to(logs).with_suffix("").as_posix(): TAKEN in path.read_text() for path in logs.rglob("*.log")}
+    run, own = RUN.removeprefix("results/"), "unlearn/npo/own"
+    ends = {"tofu/data", f"{run}/scores", "summary", "report", "publish"}
+    assert {path for path, is_taken in taken.items() if not is_taken} == {f"{run}/{own}/model", f"{run}/{own}/eval", *ends}
+    models = {f"{run}/{of}/{made}" for of in ("original", "retrain", "unlearn/ga/default") for made in ("model", "eval")}
+    shared = {"tofu/splits/forget10", "tofu/tiny/base", f"{run}/original/reference/plain", *models}
+    assert {path for path, is_taken in taken.items() if is_taken} == shared
+
+
 def test_a_failing_stage_shows_its_one_line(finished: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PALIMPSEST_STORE", "no")
     retain = finished.path / "results/tofu/splits/forget10/retain.jsonl"

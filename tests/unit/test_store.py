@@ -3,14 +3,22 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from palimpsest.contract import store
 from palimpsest.provenance.digest import stage_code
+from palimpsest.provenance.manifest import read_manifest
+from palimpsest.storing import list_entries
 
 ROOT = Path(__file__).resolve().parents[2]
 WORLD = {"kind": "world", "authors": 20, "questions_per_author": 3, "base_authors": 4, "real_authors": 6, "world_facts": 6}
@@ -94,14 +102,29 @@ def test_a_remark_on_an_input_is_content(folder: Path) -> None:
     assert TAKEN not in split(folder, "other")
 
 
-def test_a_damaged_entry_is_made_again(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["forget.jsonl", "manifest.json"])
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
+def test_a_damaged_entry_is_made_again(folder: Path, name: str, damage: str) -> None:
     (entry,) = entries(folder)
-    (entry / "forget.jsonl").unlink()
-    (entry / "forget.jsonl").write_text("{}")
+    content = bytearray((entry / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    # The results share the file, and keep it whole.
+    (entry / name).unlink()
+    if damage != "missing":
+        (entry / name).write_bytes(content if damage == "flipped" else content[: len(content) // 2])
     said = split(folder, "elsewhere/split")
     assert "removed from the store, and made again" in said and TAKEN not in said
-    assert same(folder / "split", folder / "elsewhere/split")
-    assert TAKEN in split(folder, "third")
+    assert same(folder / "split", folder / "elsewhere/split") and same(folder / "split", entry)
+
+
+def test_an_entry_under_the_key_of_another_is_not_taken(folder: Path) -> None:
+    (entry,) = entries(folder)
+    split(folder, "other", retain=8)
+    (other,) = set(entries(folder)) - {entry}
+    shutil.rmtree(other)
+    shutil.copytree(entry, other)
+    assert "the manifest of another artefact; removed from the store" in split(folder, "again", retain=8)
+    assert same(folder / "other", folder / "again")
 
 
 def test_without_a_store_everything_is_made(folder: Path) -> None:
@@ -122,3 +145,62 @@ def test_a_store_that_cannot_be_written_loses_no_work(folder: Path, capsys: pyte
     (folder / "file").write_text("")
     store.keep(folder / "file", "a" * 64, folder / "split")
     assert "not stored" in capsys.readouterr().err
+
+
+def test_two_runs_at_once_make_the_same_artefact(folder: Path) -> None:
+    shutil.rmtree(folder / "store")
+    with ThreadPoolExecutor() as pool:
+        said = list(pool.map(lambda out: split(folder, out), ["one", "other"]))
+    assert same(folder / "one", folder / "other")
+    (entry,) = entries(folder)
+    assert same(entry, folder / "one") and "not stored" not in "".join(said)
+
+
+def in_a_process(work: Callable[[], None]) -> int | None:
+    """Return the exit code of a fork that does some work."""
+    process = get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def test_a_process_that_is_killed_while_it_stores_leaves_no_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry,) = entries(folder)
+    key, kept = entry.name, folder / "far"
+
+    def keep_and_die(files: int) -> None:
+        """Keep an artefact, and be killed after so many files."""
+        link = store._link_or_copy
+
+        def die(source: Path, target: Path) -> None:
+            if len(list(target.parent.iterdir())) == files:
+                os.kill(os.getpid(), signal.SIGKILL)
+            link(source, target)
+
+        monkeypatch.setattr(store, "_link_or_copy", die)
+        store.keep(kept, key, folder / "split")
+
+    files = len(list((folder / "split").iterdir()))
+    for number in range(files):
+        assert in_a_process(partial(keep_and_die, number)) == -signal.SIGKILL
+    assert list_entries(kept) == [] and len(list(kept.glob("??/.*"))) == files
+    store.keep(kept, key, folder / "split")
+    assert [each.key for each in list_entries(kept)] == [key]
+    assert store.verify_entry(store.entry_of(kept, key))["stage"] == "split"
+
+
+def test_an_entry_that_is_removed_while_it_is_taken_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry,) = entries(folder)
+    manifest = read_manifest(entry / "manifest.json")
+    spec, code = json.dumps(manifest["spec"]), manifest["code"]
+    arguments = ["--spec", spec, "--code", code, "--in", "data=data/manifest.json", "--out", "taken/manifest.json"]
+
+    def verify_and_lose(found: Path) -> dict[str, Any]:
+        (found / "forget.jsonl").unlink()
+        return manifest
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PALIMPSEST_STORE", "store")
+    monkeypatch.setattr(store, "verify_entry", verify_and_lose)
+    assert store.take("split", arguments) is None
+    assert not (folder / "taken").exists()

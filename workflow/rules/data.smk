@@ -10,7 +10,7 @@ rule external:
     input:
         unpack(_external.inputs),
     output:
-        manifest=_external.manifest,
+        **_external.outputs,
     log:
         _external.log,
     conda:
@@ -29,7 +29,7 @@ rule external:
     message:
         "Importing {wildcards.name} ({wildcards.model}, {wildcards.split})"
     shell:
-        ruling.COMMAND
+        COMMAND
 
 
 # Downloads run on the machine that runs Snakemake, because compute nodes may have no internet access.
@@ -37,7 +37,7 @@ use rule external as data with:
     input:
         unpack(_data.inputs),
     output:
-        manifest=_data.manifest,
+        **_data.outputs,
     log:
         _data.log,
     localrule: True
@@ -58,7 +58,7 @@ use rule external as fetch with:
     input:
         unpack(_fetch.inputs),
     output:
-        manifest=_fetch.manifest,
+        **_fetch.outputs,
     log:
         _fetch.log,
     priority: 2
@@ -78,7 +78,7 @@ use rule external as split with:
     input:
         unpack(_split.inputs),
     output:
-        manifest=_split.manifest,
+        **_split.outputs,
     log:
         _split.log,
     group:
@@ -99,7 +99,7 @@ use rule external as draw with:
     input:
         unpack(_draw.inputs),
     output:
-        manifest=_draw.manifest,
+        **_draw.outputs,
     log:
         _draw.log,
     group:

@@ -8,7 +8,7 @@ use rule finetune as evaluate with:
     input:
         unpack(_evaluate.inputs),
     output:
-        manifest=_evaluate.manifest,
+        **_evaluate.outputs,
     log:
         _evaluate.log,
     priority: _evaluate.priority
@@ -27,7 +27,7 @@ use rule external as select with:
     input:
         unpack(_select.inputs),
     output:
-        manifest=_select.manifest,
+        **_select.outputs,
     log:
         _select.log,
     group:
@@ -44,7 +44,7 @@ use rule external as scores with:
     input:
         unpack(_scores.inputs),
     output:
-        manifest=_scores.manifest,
+        **_scores.outputs,
     log:
         _scores.log,
     group:

@@ -15,7 +15,7 @@ rule finetune:
     input:
         unpack(_finetune.inputs),
     output:
-        manifest=_finetune.manifest,
+        **_finetune.outputs,
     log:
         _finetune.log,
     priority: 1
@@ -35,14 +35,14 @@ rule finetune:
     message:
         "Training {wildcards.method} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
     shell:
-        ruling.COMMAND
+        COMMAND
 
 
 use rule finetune as base_tiny with:
     input:
         unpack(_base.inputs),
     output:
-        manifest=_base.manifest,
+        **_base.outputs,
     log:
         _base.log,
     params:
@@ -57,7 +57,7 @@ use rule external as base_pretrained with:
     input:
         unpack(_fetched.inputs),
     output:
-        manifest=_fetched.manifest,
+        **_fetched.outputs,
     log:
         _fetched.log,
     localrule: True
@@ -77,7 +77,7 @@ use rule base_pretrained as given with:
     input:
         unpack(_given.inputs),
     output:
-        manifest=_given.manifest,
+        **_given.outputs,
     log:
         _given.log,
     params:
@@ -92,7 +92,7 @@ use rule finetune as reinforce with:
     input:
         unpack(_reinforce.inputs),
     output:
-        manifest=_reinforce.manifest,
+        **_reinforce.outputs,
     log:
         _reinforce.log,
     priority: _reinforce.priority
@@ -107,7 +107,7 @@ use rule finetune as reference with:
     input:
         unpack(_reference.inputs),
     output:
-        manifest=_reference.manifest,
+        **_reference.outputs,
     log:
         _reference.log,
     priority: _reference.priority
@@ -123,7 +123,7 @@ use rule finetune as unlearn with:
     input:
         unpack(_unlearn.inputs),
     output:
-        manifest=_unlearn.manifest,
+        **_unlearn.outputs,
     log:
         _unlearn.log,
     priority: _unlearn.priority
@@ -142,7 +142,7 @@ use rule finetune as attack with:
     input:
         unpack(_attack.inputs),
     output:
-        manifest=_attack.manifest,
+        **_attack.outputs,
     log:
         _attack.log,
     priority: _attack.priority

@@ -6,7 +6,7 @@ use rule external as summarise with:
     input:
         unpack(_summarise.inputs),
     output:
-        manifest=_summarise.manifest,
+        **_summarise.outputs,
         table=f"{RESULTS}/summary/summary.csv",
     log:
         _summarise.log,
@@ -23,7 +23,7 @@ use rule external as page with:
     input:
         unpack(_report.inputs),
     output:
-        manifest=_report.manifest,
+        **_report.outputs,
         page=report(f"{RESULTS}/report/report.html", caption="../report/page.rst", category="Report"),
         samples=report(f"{RESULTS}/report/samples.html", caption="../report/samples.rst", category="Report"),
         tables=report(
@@ -57,6 +57,7 @@ rule publish:
         table=rules.summarise.output.table,
         page=rules.page.output.page,
         samples=rules.page.output.samples,
+        environments=ruling.environments(artefacts, STORAGE),
     output:
         table=f"{RESULTS}/summary.csv",
         page=f"{RESULTS}/report.html",

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from palimpsest.provenance.manifest import MANIFEST, key_of
 from palimpsest.study.messages import one_line
 from palimpsest.study.specs import changed_source, spec_of
 from palimpsest.study.stages import Artefacts, Node
+from palimpsest.study.storage import Storage, fetched
 from palimpsest.study.study import Study
 
 # Accepted: made by other code that counts as equal. Pruned: current but for its weights, which are made again on demand.
@@ -30,6 +32,8 @@ Kind = Literal["current", "accepted", "pruned", "stale", "missing"]
 CURRENT: tuple[Kind, ...] = ("current", "accepted", "pruned")
 MISSING = "missing"
 ADOPT = "--adopt sets aside those that are stale"
+# Options of Snakemake that name what is to be made again.
+FORCING = {"--forceall", "-F", "--forcerun", "-R"}
 # Settings, modules and files named in a cause.
 NAMED = 3
 RECORDS = Path(".snakemake", "metadata")
@@ -83,9 +87,9 @@ class Status:
         return asdict(self)
 
 
-def status(study: Study) -> Status:
-    """Return the state of a study's artefacts."""
-    results = Path(study.results)
+def status(study: Study, folder: Path = Path()) -> Status:
+    """Return the state of a study's artefacts; `folder` contains its results."""
+    results = folder / study.results
     here = find_artefacts(results) if any(results.rglob(MANIFEST)) else {}
     artefacts, states, known = Artefacts(study), dict[str, State](), read_equivalences(results)
     # The inputs of an artefact come before it.
@@ -117,7 +121,7 @@ def accepted_codes(study: Study) -> dict[str, str]:
     return found
 
 
-def is_recorded(manifest: Path, records: Path = RECORDS) -> bool:
+def is_recorded(manifest: Path | str, records: Path = RECORDS) -> bool:
     """Return whether Snakemake has a record of the job that made a file."""
     return _record_of(manifest, records).exists()
 
@@ -129,19 +133,22 @@ def recorded_code(manifest: Path, records: Path = RECORDS) -> str | None:
     return found and found[1]
 
 
-def _record_of(manifest: Path, records: Path) -> Path:
+def _record_of(manifest: Path | str, records: Path) -> Path:
     name = urlsafe_b64encode(str(manifest).encode()).decode()
     parts = [name[start : start + LONGEST] for start in range(0, len(name), LONGEST)]
     return records.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
 
 
-def refuse_stale_copies(artefacts: Artefacts) -> None:
+def refuse_stale_copies(artefacts: Artefacts, storage: Storage | None) -> None:
     """Refuse results of which Snakemake has no records, as of a copy, if some are stale; it would say that nothing is to be done.
 
     Prints one line and exits with code 2.
     """
     study = artefacts.study
     if is_planning():
+        return
+    if storage:
+        _refuse_stale_storage(artefacts, storage)
         return
     with one_line():
         known = read_equivalences(Path(study.results))
@@ -151,6 +158,29 @@ def refuse_stale_copies(artefacts: Artefacts) -> None:
             raise UserError(
                 f"{study.results}: {len(stale)} of {len(copied)} artefacts without records of Snakemake, as in a copy, are stale,"
                 f" such as {stale[0]}: `palimpsest status {study.results} --adopt` sets them aside"
+            )
+
+
+def _refuse_stale_storage(artefacts: Artefacts, storage: Storage) -> None:
+    """Refuse a storage in the same way, unless the command says what is to be made again."""
+    study, there, copied = artefacts.study, dict[str, str](), set[str]()
+    # Snakemake has not read these options yet.
+    if FORCING & set(sys.argv):
+        return
+    for path, node in artefacts.nodes.items():
+        manifest = artefacts.manifest(node)
+        recorded = is_recorded(storage.query(manifest))
+        # An empty storage is asked for the first artefacts alone.
+        if recorded or (there.keys() >= {*inputs_of(artefacts, node).values()} and storage.exists(manifest)):
+            there[path] = manifest
+            copied |= set() if recorded else {path}
+    with one_line(), fetched(there.values() if copied else (), storage) as folder:
+        if stale := [state.path for state in status(study, folder).of("stale") if state.path in copied] if copied else []:
+            stages = sorted({artefacts.at(path).stage for path in stale})
+            raise UserError(
+                f"{storage.address(study.results)}: {len(stale)} of {len(copied)} artefacts without records of Snakemake here are"
+                f" stale, such as {stale[0]}: run with the .snakemake/metadata of the run that made them, or delete from the"
+                f" storage what is stale (of {', '.join(stages)}), or use --forcerun or --forceall"
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from palimpsest.arguments import Parser, filled_path
-from palimpsest.environment import scratch_folder
+from palimpsest.environment import scratch_folder, storage_folder
 from palimpsest.provenance.digest import stage_module
 from palimpsest.provenance.manifest import MANIFEST
 
@@ -18,6 +18,7 @@ def parse_stage(name: str, arguments: Sequence[str] | None = None) -> argparse.N
     parser.add_argument("--in", dest="inputs", action="append", default=[], type=_named_path, metavar="NAME[:ID]=MANIFEST")
     parser.add_argument("--out", required=True, type=filled_path, metavar="MANIFEST")
     parser.add_argument("--scratch", type=filled_path, default=scratch_folder())
+    parser.add_argument("--outputs", nargs="+", default=[], type=Path, help="with a storage: what the job's rule declares")
     args = parser.parse_args(arguments)
     if args.out.name != MANIFEST:
         parser.error(f"--out must name a {MANIFEST}")
@@ -28,4 +29,4 @@ def _named_path(text: str) -> tuple[str, Path]:
     label, _, manifest = text.partition("=")
     if not label or not manifest:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=MANIFEST")
-    return label, Path(manifest)
+    return label, Path(storage_folder() or "", manifest)

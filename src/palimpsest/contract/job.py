@@ -1,5 +1,6 @@
 """The contract of every stage: checked inputs, a temporary sibling renamed at the end, the manifest written last."""
 
+import argparse
 import gc
 import json
 import logging
@@ -8,7 +9,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from palimpsest import interruption, processes
+from palimpsest.contract.archive import at_hand, pack
 from palimpsest.contract.command import parse_stage
 from palimpsest.contract.equivalences import equivalences_beside
 from palimpsest.contract.folders import replace, side_place, workplace
@@ -183,13 +185,25 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
     started = time.time()
     check()
     args = parse_stage(name)
+    with at_hand(args.inputs, args.scratch) as given:
+        return _make(name, spec_type, work, args, given, started)
+
+
+def _make(
+    name: str,
+    spec_type: type[Spec],
+    work: Callable[[Job[Spec]], None],
+    args: argparse.Namespace,
+    given: Sequence[tuple[str, Path]],
+    started: float,
+) -> Diverged | None:
     # Otherwise, code saved while Snakemake runs would be recorded as the planned code.
     if not (code := _code(name, args.code, args.scratch)):
         raise UserError("the code of this stage was edited after Snakemake planned the job: run snakemake again")
     raw = _json(args.spec)
     spec = _validated(spec_type, raw)
-    read = _verified(args.inputs, weights=getattr(spec_type, "reads_weights", True))
-    inputs, contents = _read(args.inputs)
+    read = _verified(given, weights=getattr(spec_type, "reads_weights", True))
+    inputs, contents = _read(given)
     taken = getattr(spec_type, "takes_diverged", False)
     inherited = next((manifest["diverged"] for manifest in read if "diverged" in manifest and not taken), None)
     record = processes.main_value(inherited)
@@ -217,6 +231,8 @@ def _run(name: str, spec_type: type[Spec], work: Callable[[Job[Spec]], None]) ->
         store = store_folder()
         record_code(store, name, code)
         keep(store, key, out)
+        if args.outputs:
+            pack(out, args.outputs)
         shutil.rmtree(scratch, ignore_errors=True)
     if told:
         log.warning("%s", told)

@@ -4,13 +4,18 @@ An entry is a copy of an artefact's folder that shares its files with the result
 which have no inputs, are not stored, because their key does not tell what a folder or a package holds today.
 """
 
+import errno
 import json
 import os
 import shutil
 import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+from palimpsest.contract.archive import pack
 from palimpsest.contract.command import parse_stage
 from palimpsest.contract.equivalences import equivalences_beside
 from palimpsest.contract.folders import replace, workplace
@@ -30,6 +35,8 @@ from palimpsest.provenance.manifest import (
 
 # The store in a folder of results.
 STORE_FOLDER = ".store"
+# Begins the name of what a process is putting into a store; a killed process leaves it.
+UNFINISHED = "."
 
 
 def scratch_of(scratch: Path, key: str, out: Path) -> Path:
@@ -71,33 +78,46 @@ def _code_file(store: Path, code: str) -> Path:
 
 def keep(store: Path | None, key: str, out: Path) -> None:
     """Put a finished artefact into a store, if there is one and the artefact is no source and whole."""
-    if store is None or is_pruned(out) or not read_manifest(out / MANIFEST)["inputs"]:
-        return
-    entry = entry_of(store, key)
-    partial = entry.with_name(f".{uuid4().hex}")
-    try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        _link(out, partial)
-        if not entry.exists():
-            partial.rename(entry)
-    except OSError as error:
-        # The artefact is made; a store that is full or that another process fills at the same time makes no run fail.
-        print(f"palimpsest: {store}: not stored: {error.strerror}", file=sys.stderr)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    if store is not None and not is_pruned(out) and (manifest := read_manifest(out / MANIFEST))["inputs"]:
+        _put(store, entry_of(store, key), lambda partial: _link(manifest, out, partial))
 
 
 def record_code(store: Path | None, stage: str, code: str) -> None:
     """Record in a store, if there is one, which modules today's code of a stage has."""
-    path = store and _code_file(store, code)
-    if path and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{uuid4().hex}")
-        partial.write_text(json.dumps(module_hashes(stage, *code.split("+")[1:])), encoding="utf-8")
-        partial.rename(path)
+    if store is not None:
+        hashes = json.dumps(module_hashes(stage, *code.split("+")[1:]))
+        _put(store, _code_file(store, code), lambda partial: partial.write_text(hashes, encoding="utf-8"))
 
 
-def take(stage: str, arguments: list[str]) -> dict[str, object] | None:
+def _put(store: Path, place: Path, write: Callable[[Path], object]) -> None:
+    """Write into a store what it lacks, whole or not at all.
+
+    The artefact is made; a store that is full or cannot be written makes no run fail.
+    """
+    partial = place.with_name(f"{UNFINISHED}{uuid4().hex}")
+    try:
+        if not place.exists():
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            write(partial)
+            partial.rename(place)
+    except OSError as error:
+        # Another process may have put the same in the meantime.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            print(f"palimpsest: {store}: not stored: {error.strerror or error}", file=sys.stderr)
+    finally:
+        remove(partial)
+
+
+def remove(place: Path) -> None:
+    """Remove a file or a folder of a store, which another process may also be removing."""
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            place.unlink()
+
+
+def take(stage: str, arguments: list[str]) -> dict[str, Any] | None:
     """Put the stored artefact of a stage's command line into its place, and return its manifest; None if it is not stored.
 
     A damaged entry is removed.
@@ -116,31 +136,50 @@ def take(stage: str, arguments: list[str]) -> dict[str, object] | None:
     equal = equivalences_beside(args.scratch).codes(stage, args.code)
     # What the code itself made goes first.
     keys = [key_of(stage, spec, code, contents) for code in sorted(equal, key=lambda code: (code != args.code, code))]
-    key = next((key for key in keys if (entry_of(store, key) / MANIFEST).is_file()), None)
+    key = next((key for key in keys if entry_of(store, key).exists()), None)
     if key is None:
         return None
     entry = entry_of(store, key)
     try:
-        manifest = verify_artefact(entry / MANIFEST)
+        manifest = verify_entry(entry)
     except BrokenArtefact as error:
         print(f"palimpsest: {error}; removed from the store, and made again", file=sys.stderr)
-        shutil.rmtree(entry, ignore_errors=True)
+        remove(entry)
         return None
     out: Path = args.out.parent
     with workplace(out, scratch_of(args.scratch, key, out)) as partial:
-        _link(entry, partial)
+        try:
+            _link(manifest, entry, partial)
+        except FileNotFoundError:
+            # Another process has just removed it.
+            return None
         replace(partial, out)
-    os.utime(entry)
+    with suppress(FileNotFoundError):
+        os.utime(entry)
+    if args.outputs:
+        pack(out, args.outputs)
     return manifest
 
 
-def _link(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=_link_or_copy, dirs_exist_ok=True)
+def verify_entry(entry: Path) -> dict[str, Any]:
+    """Return the manifest of an entry after checking its files and its key; raises BrokenArtefact."""
+    manifest = verify_artefact(entry / MANIFEST)
+    if key_of(manifest["stage"], manifest["spec"], manifest["code"], manifest["inputs"]) != entry.name:
+        raise BrokenArtefact(f"{entry / MANIFEST}: the manifest of another artefact")
+    return manifest
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def _link(manifest: Mapping[str, Any], source: Path, target: Path) -> None:
+    """Link the files of an artefact into another folder; raises FileNotFoundError if one of them is missing."""
+    # As the manifest names them: a list of the folder would be shorter if another process is removing it.
+    for name in (*manifest["files"], MANIFEST, *([ENVIRONMENT] if (source / ENVIRONMENT).exists() else [])):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        _link_or_copy(source / name, target / name)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
     """Link a file, or copy it where that is impossible; an artefact's records are copied, so that their times are their own."""
-    if Path(source).name not in (MANIFEST, ENVIRONMENT):
+    if source.name not in (MANIFEST, ENVIRONMENT):
         try:
             os.link(source, target)
         except OSError:

@@ -20,7 +20,9 @@ from palimpsest import environment, leases
 from palimpsest.errors import DIVERGED_EXIT, BrokenArtefact
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_environment
 from palimpsest.report import outdated
+from palimpsest.storing import told_unshared
 from palimpsest.study import console
+from palimpsest.study.storage import Storage, fetched
 from palimpsest.study.study import GAPS, Study
 from palimpsest.warm import WARM, Warm
 
@@ -42,10 +44,13 @@ class Remade(Protocol):
         """Return those that have other bytes now."""
 
 
-def started(workflow: Any, study: Study, remade: Remade) -> None:
-    """Mark the report of an earlier state of the study as outdated, before anything changes, and start the warm process."""
+def started(workflow: Any, study: Study, remade: Remade, storage: Storage | None) -> None:
+    """Mark the report of an earlier state of the study as outdated, before anything changes, and start the warm process.
+
+    A report on a storage stays as it is until it is replaced.
+    """
     jobs = list(workflow.dag.needrun_jobs())
-    if any(job.rule.name != PUBLISH for job in jobs):
+    if storage is None and any(job.rule.name != PUBLISH for job in jobs):
         for page in PAGES:
             outdated.mark(Path(study.results, page))
     if printed := console.installed():
@@ -79,7 +84,7 @@ def _without_gpu(study: Study) -> bool:
     return sees_none and any(model.resources.gpu == 0 for model in study.config.models.values())
 
 
-def succeeded(workflow: Any, study: Study, remade: Remade) -> None:
+def succeeded(workflow: Any, study: Study, remade: Remade, storage: Storage | None) -> None:
     """Remove the mark from an up-to-date report; name the artefacts that diverged, and exit with the code for divergence.
 
     If a pruned model was made again with other bytes, the same command runs once more for what was made of the pruned ones.
@@ -91,22 +96,27 @@ def succeeded(workflow: Any, study: Study, remade: Remade) -> None:
     if any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
         for page in PAGES:
             outdated.unmark(Path(study.results, page), Path(study.results, "report", page))
-        _say([f"the report is {Path(study.results, PAGES[0])}"])
-    told = [f"{path}: {what}" for path in _manifests(workflow.dag.jobs) if (what := _diverged(path))]
+        report = f"{study.results}/{PAGES[0]}"
+        _say([f"the report is {storage.address(report) if storage else report}"])
+    made = _manifests(workflow.dag.jobs, storage)
+    with fetched(made, storage) as folder:
+        told = [f"{path}: {what}" for path in made if (what := _diverged(folder / path))]
+    _say_unshared(study)
     if told:
         _say([f"{len(told)} artefacts diverged; the report shows them as results:", *told])
         sys.exit(DIVERGED_EXIT)
 
 
-def failed(workflow: Any, study: Study, remade: Remade) -> None:
+def failed(workflow: Any, study: Study, remade: Remade, storage: Storage | None) -> None:
     """Make the report with the gaps that failed jobs leave, unless the run was stopped or no report was requested."""
     if changed := remade.changed():
         _say([*_other_bytes(changed), "run snakemake again, which makes again what was made of the pruned ones"])
+    _say_unshared(study)
     scheduler = workflow.scheduler
     was_stopped = scheduler.running or scheduler._user_kill
     if was_stopped or GAPS in os.environ or not any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
         return
-    gaps = _gaps(workflow.dag, scheduler.failed)
+    gaps = _gaps(workflow.dag, scheduler.failed, storage)
     if not gaps or not _is_command():
         return
     _say([f"{len(gaps)} artefacts could not be made; the report is made with these gaps:", *map(": ".join, gaps.items())])
@@ -130,7 +140,7 @@ def _other_bytes(changed: list[str]) -> list[str]:
     return ["models that were made again have other bytes than before they were pruned:", *changed]
 
 
-def _gaps(dag: Any, failures: Iterable[Any]) -> dict[str, str]:
+def _gaps(dag: Any, failures: Iterable[Any], storage: Storage | None) -> dict[str, str]:
     """Return by manifest why each planned artefact was not made: its own job failed, or an upstream job."""
     failed_jobs = {job for failure in failures for job in getattr(failure, "jobs", [failure])}
     reasons: dict[Any, str] = {job: f"failed: {_last_words(job)}" for job in failed_jobs}
@@ -143,7 +153,7 @@ def _gaps(dag: Any, failures: Iterable[Any]) -> dict[str, str]:
 
     unfinished = {job for job in dag.needrun_jobs() if not dag.finished(job)}
     order = sorted((job for job in unfinished if job.rule.name not in REPORTING), key=str)
-    return {path: str(reason(job)) for job in order for path in _manifests([job])}
+    return {path: str(reason(job)) for job in order for path in _manifests([job], storage)}
 
 
 def _last_words(job: Any) -> str:
@@ -155,20 +165,28 @@ def _last_words(job: Any) -> str:
     return line if marked and lines[-1].startswith("palimpsest ") else f"{job.rule.name} ended after: {lines[-1]}"
 
 
-def _manifests(jobs: Iterable[Any]) -> list[str]:
-    return sorted({str(output) for job in jobs for output in job.output if Path(output).name == MANIFEST})
+def _manifests(jobs: Iterable[Any], storage: Storage | None = None) -> list[str]:
+    """Return the manifests that jobs make, by their paths without a storage."""
+    paths = {str(output) for job in jobs for output in job.output if Path(output).name == MANIFEST}
+    return sorted(storage.without_root(path) for path in paths) if storage else sorted(paths)
 
 
-def _diverged(path: str) -> str | None:
+def _diverged(manifest: Path) -> str | None:
     """Return how an artefact diverged; None if it did not diverge or does not exist."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = manifest.read_text(encoding="utf-8")
     except OSError:
         return None
     if '"diverged"' not in text or not (record := json.loads(text).get("diverged")):
         return None
     where = "" if record["step"] is None else f"step {record['step']} of {record['steps']}: "
     return f"{where}{record['what']}"
+
+
+def _say_unshared(study: Study) -> None:
+    """Say how much the store holds that nobody uses, once in a run: not again after the report with gaps."""
+    if GAPS not in os.environ and (line := told_unshared(study.results)):
+        _say([line])
 
 
 def _say(lines: list[str]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from palimpsest.arguments import Parser, refuse
+from palimpsest.environment import storage_folder
 from palimpsest.errors import UserError
 from palimpsest.provenance.manifest import ENVIRONMENT
 from palimpsest.study.description import config_text
@@ -44,7 +46,7 @@ def list_measured(artefacts: Artefacts) -> dict[str, Any]:
         }
         for node in artefacts.measured()
     ]
-    return {"study": study.config.study, "folder": study.results, "jobs": jobs}
+    return {"study": study.config.study, "folder": str(Path(storage_folder() or "", study.results)), "jobs": jobs}
 
 
 def _config(text: str) -> dict[str, Any]:

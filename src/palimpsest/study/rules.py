@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from palimpsest.contract.store import STORE_FOLDER
-from palimpsest.environment import STORE
+from palimpsest.environment import NO_STORE, STORAGE, STORE
 from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.provenance.commit import COMMIT, describe_commit
@@ -24,9 +24,11 @@ from palimpsest.study.description import resolve_config
 from palimpsest.study.keeping import priority, prunable
 from palimpsest.study.specs import source_files, spec_of
 from palimpsest.study.stages import STAGES, Artefacts, Node
+from palimpsest.study.storage import Storage, archive_of, environment_of, unwatched
 from palimpsest.study.study import Study
 
-NEVER = r"(?!)"
+# Matches no name; without a question mark, because a path on a storage may be read as a URL.
+NEVER = r"[^\s\S]"
 # The modules that write the files beside the report.
 PUBLISHED = ("palimpsest.study.publish", "palimpsest.report.cost")
 # Resources that grow with the attempt: a job that ran out of one gets more.
@@ -38,10 +40,11 @@ SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
 # A divergence is a result: its artefact is made, and so are the artefacts that depend on it.
 TAKE_DIVERGED = f"[ $code -ne {DIVERGED_EXIT} ] || exit 0"
 AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
+OUT = "--out {output.manifest}"
 # The command of every stage; a rule that inherits from another cannot change it.
 COMMAND = (
     "{params.before} python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
-    " {params.job} --out {output.manifest} > {log} 2>&1"
+    f" {{params.job}} {OUT} > {{log}} 2>&1"
 )
 
 
@@ -74,14 +77,17 @@ class Rule:
         only: Callable[[Node], bool] = lambda node: True,
         *,
         plan: Callable[[Node, Node], str] | None = None,
+        storage: Storage | None = None,
     ) -> None:
         """Take a stage; `plan` gives Snakemake the manifest of a reader's input, if more is to be said of it than its path."""
         study, row = artefacts.study, STAGES[stage]
-        self._artefacts, self._path = artefacts, row.path
+        self._artefacts, self._path, self._storage = artefacts, row.path, storage
         self._plan = plan or (lambda reader, given: artefacts.manifest(given))
         nodes = [node for node in artefacts.of(stage) if only(node)]
-        names = self._names(nodes)
-        self.manifest = f"{study.results}/{_constrained(row.path, names)}/{MANIFEST}"
+        manifest = f"{study.results}/{_constrained(row.path, self._names(nodes))}/{MANIFEST}"
+        # The manifest last: with it, the storage has a whole artefact.
+        stored = {"archive": archive_of(manifest), "environment": environment_of(manifest)} if storage else {}
+        self.outputs = {**stored, "manifest": manifest}
         self.log = f"{study.results}/logs/{row.path}.log"
         self.inputs = asked(lambda wildcards: self._inputs(self._node(wildcards)))
         # An amount that all jobs share is given itself, because Snakemake spends time on functions.
@@ -99,6 +105,8 @@ class Rule:
         named: dict[str, list[str]] = {}
         for label, given in self._artefacts.given(node).items():
             named.setdefault(label.partition(":")[0], []).append(self._plan(node, given))
+        if self._storage and named:
+            named["archives"] = [unwatched(archive_of(path)) for path in self._artefacts.inputs(node).values()]
         return named
 
     def _command(self, node: Node) -> str:
@@ -149,6 +157,17 @@ class Pruning:
         return {"model": artefacts.manifest(artefacts.at(path)), "readers": readers}
 
 
+def environments(artefacts: Artefacts, storage: Storage | None) -> list[str]:
+    """Return what a storage must fetch for the table of costs; nothing without a storage."""
+    made = [node for node in artefacts.measured() if artefacts.study.is_made(node.path)] if storage else []
+    return [unwatched(environment_of(artefacts.manifest(node))) for node in made]
+
+
+def command(storage: Storage | None) -> str:
+    """Return the command of every stage; with a storage, it names all files that the rule declares."""
+    return COMMAND.replace(OUT, f"{OUT} --outputs {{output}}") if storage else COMMAND
+
+
 def publish_code() -> str:
     """Return the digest of the code that writes the files beside the report: the resolved config and the costs."""
     return code_digest(*PUBLISHED)
@@ -187,13 +206,17 @@ def multiplied(amount: str, times: int) -> str:
     return f"{float(number) * times:g}{amount[len(number) :]}"
 
 
-def job_environment(source: Path, results: str) -> dict[str, str]:
-    """Return the environment variables of every job, such as the package's path, the checkpoint folder and the code's commit."""
+def job_environment(source: Path, results: str, storage: Storage | None = None) -> dict[str, str]:
+    """Return the environment variables of every job, such as the package's path, the checkpoint folder and the code's commit.
+
+    With a storage, a store in the results would only hold a second copy on one of the machines.
+    """
     return {
         "PYTHONPATH": str(source),
         "PYTHONHASHSEED": "0",
         "PALIMPSEST_SCRATCH": f"{results}/.scratch",
-        STORE: os.environ.get(STORE, f"{results}/{STORE_FOLDER}"),
+        STORE: os.environ.get(STORE, NO_STORE if storage else f"{results}/{STORE_FOLDER}"),
+        STORAGE: storage.root if storage else "",
         # Jobs of a cluster, which read the workflow again, inherit it.
         SNAKEMAKE_RUN: os.environ.setdefault(SNAKEMAKE_RUN, uuid4().hex),
         COMMIT: describe_commit(source.parent),
@@ -202,14 +225,14 @@ def job_environment(source: Path, results: str) -> dict[str, str]:
     }
 
 
-def shell_prefix(source: Path, results: str, *, deployed: bool) -> str:
+def shell_prefix(source: Path, results: str, *, deployed: bool, storage: Storage | None = None) -> str:
     """Return the shell code before every job's command, which sets its variables and selects its python.
 
     SIGTERM also reaches the shell, and the job ends when the shell ends; so the shell waits for the stage, which may still save
     a checkpoint. A stage that SIGKILL ended cannot print a message, so the shell prints it.
     With conda or a container (`deployed`), `python` is the one installed there; without, it is the one that runs Snakemake.
     """
-    exports = job_environment(source, results)
+    exports = job_environment(source, results, storage)
     path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
     # Snakemake formats the prefix, so braces in a path are doubled.
