@@ -180,9 +180,14 @@ def test_only_what_is_named_goes_inside(start: Start, monkeypatch: pytest.Monkey
     kept = {"CUDA_VISIBLE_DEVICES": "1", "OMP_NUM_THREADS": "3", "HF_HOME": "/a b", "PALIMPSEST_X": "$(false)'", "TMPDIR": "/t"}
     for name, value in {**kept, "BASH_ENV": "/x", "PYTHONHOME": "/x", "LD_PRELOAD": "", "SECRET_TOKEN": "x"}.items():
         monkeypatch.setenv(name, value)
-    lines = dict(line.split("=", 1) for line in start("true") if line.startswith("APPTAINERENV_"))
+    lines = dict(line.split("=", 1) for line in start(TRAINING.format(gpu=0, spec="{}")) if line.startswith("APPTAINERENV_"))
     assert {f"APPTAINERENV_{name}": value for name, value in kept.items()}.items() <= lines.items()
     assert not [name for name in lines if name.endswith(("BASH_ENV", "PYTHONHOME", "LD_PRELOAD", "SECRET_TOKEN"))]
+
+
+def test_a_job_of_another_workflow_passes_through(start: Start) -> None:
+    lines = start("python -m theirs --gpu 1")
+    assert lines == ["exec", "--home", str(Path.cwd()), "--bind", "/data", "image.sif", "bash", "-c", "python -m theirs --gpu 1"]
 
 
 def test_all_else_passes_through(start: Start) -> None:

@@ -29,7 +29,7 @@ rule finetune:
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
-        before="",
+        before=SETUP,
         job=_finetune.job,
     message:
         "Training {wildcards.method} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -45,7 +45,7 @@ use rule finetune as base_tiny with:
     log:
         _base.log,
     params:
-        before="",
+        before=SETUP,
         job=_base.job,
     message:
         "Training the base of {wildcards.model} ({wildcards.benchmark})"
@@ -65,7 +65,7 @@ use rule external as base_pretrained with:
     container:
         IMAGES.train
     params:
-        before=ruling.NETWORK,
+        before=SETUP_ONLINE,
         job=_fetched.job,
     message:
         "Fetching {wildcards.model}"
@@ -80,7 +80,7 @@ use rule base_pretrained as given with:
     log:
         _given.log,
     params:
-        before=ruling.NETWORK,
+        before=SETUP_ONLINE,
         job=_given.job,
     message:
         "Fetching {wildcards.subject} of {wildcards.model}"
@@ -95,7 +95,7 @@ use rule finetune as reinforce with:
     log:
         _reinforce.log,
     params:
-        before="",
+        before=SETUP,
         job=_reinforce.job,
     message:
         "Reinforcing {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -109,7 +109,7 @@ use rule finetune as reference with:
     log:
         _reference.log,
     params:
-        before="",
+        before=SETUP,
         job=_reference.job,
     message:
         "Computing reference log-probabilities ({wildcards.subject}, {wildcards.name}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -128,7 +128,7 @@ use rule finetune as unlearn with:
     container:
         IMAGES.evaluate
     params:
-        before="",
+        before=SETUP,
         job=_unlearn.job,
     message:
         "Unlearning with {wildcards.method} {wildcards.variant} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -142,7 +142,7 @@ use rule finetune as attack with:
     log:
         _attack.log,
     params:
-        before="",
+        before=SETUP,
         job=_attack.job,
     message:
         "Attacking: {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from palimpsest import environment, leases
-from palimpsest.errors import DIVERGED_EXIT, BrokenArtefact
+from palimpsest.errors import DIVERGED_EXIT, SNAKEMAKE_RUN, BrokenArtefact
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_environment
 from palimpsest.report import outdated
 from palimpsest.study import console
+from palimpsest.study.rules import run_of
 from palimpsest.study.study import GAPS, Study
 from palimpsest.warm import WARM, Warm
 
@@ -94,7 +95,7 @@ def failed(workflow: Any, study: Study) -> None:
     listed.parent.mkdir(parents=True, exist_ok=True)
     listed.write_text(json.dumps(gaps, indent=1), encoding="utf-8")
     again = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock", "--allowed-rules", *REPORTING]
-    subprocess.run(again, env={**os.environ, GAPS: str(listed)}, check=False)
+    subprocess.run(again, env={**os.environ, SNAKEMAKE_RUN: run_of(workflow), GAPS: str(listed)}, check=False)
 
 
 def _gaps(dag: Any, failures: Iterable[Any]) -> dict[str, str]:
