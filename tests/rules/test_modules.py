@@ -130,11 +130,18 @@ def from_git(folder: Path, repository: Path, ref: str, site: Path) -> Checkout:
     return Checkout(host(folder, f"git+file://{repository}/workflow/Snakefile@{ref}", a=config).path, site)
 
 
-def test_from_git_it_runs_with_the_installed_library(repository: Path, site: Path, tmp_path: Path) -> None:
+def test_from_git_it_runs_with_the_installed_library(
+    repository: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALIMPSEST_SCRATCH", str(tmp_path / "fast/disk"))
     other = from_git(tmp_path / "host", repository, TAG, site)
-    assert "PYTHONPATH" not in variables(other.snakemake("--dry-run", "--printshellcmds").stdout)
     ran = other.snakemake()
     assert ran.returncode == 0, ran.stdout
+    found = [json.loads(path.read_text())["shellcmd"] for path in (other.path / ".snakemake/metadata").iterdir()]
+    assert "PYTHONPATH" not in variables("".join(found))
+    # Each job has had a folder on the disk, and none in the results.
+    assert list((tmp_path / "fast").iterdir()) == [tmp_path / "fast/disk"] and not list((tmp_path / "fast/disk").iterdir())
+    assert not (other.path / "results-a/.scratch").exists()
     record = json.loads((other.path / "results-a/tofu/data/environment.json").read_text())
     assert record["commit"] == git(repository, "rev-parse", TAG)
 

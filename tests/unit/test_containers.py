@@ -46,13 +46,17 @@ def edit(root: Path, family: str, entry: object) -> None:
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), family: entry}))
 
 
-def refused(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def refused(root: Path | None, capsys: pytest.CaptureFixture[str]) -> str:
     """Return the one line with which a run in containers ends."""
     with pytest.raises(SystemExit) as left:
         enter_containers(root, {}, "results", apptainer=True)
     assert left.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     return line
+
+
+def test_without_a_clone_there_are_no_images(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "run from a clone" in refused(None, capsys)
 
 
 def test_rules_get_paths_that_do_not_move_with_the_repository(root: Path) -> None:
