@@ -1,5 +1,2 @@
-# `snakemake` runs from here; the workflow itself is in workflow/. An included default target does not count, so it is named again.
-include: "workflow/Snakefile"
-
-
-workflow.default_target = "all"
+# `snakemake` runs from here; the workflow itself is in workflow/. A plain include would leave this file without a default target.
+workflow.include("workflow/Snakefile", overwrite_default_target=True)

@@ -7,8 +7,6 @@ import pytest
 from checkout import SECRETS, TINY, Checkout, clone, finish
 from filelock import FileLock
 
-from palimpsest.errors import SNAKEMAKE_RUN
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -19,12 +17,6 @@ def shared() -> Path:
     if not (folder / "data" / "tofu_eval_logs" / "expected.json").is_file():
         pytest.skip(f"no real data in {folder}: set PALIMPSEST_SHARED to the folder that contains data/tofu_eval_logs")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _no_run_of_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading the workflow puts a run's name into the environment, and a stage does not retry an error in the same run."""
-    monkeypatch.delenv(SNAKEMAKE_RUN, raising=False)
 
 
 @pytest.fixture

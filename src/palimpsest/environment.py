@@ -53,11 +53,18 @@ def checkpoint_seconds(environment: Mapping[str, str] = os.environ) -> float:
 
 
 def scratch_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of unfinished work; raises UserError for an empty name, which would mean the working directory."""
-    folder = environment.get(SCRATCH, ".palimpsest/scratch")
-    if not folder.strip():
+    """Return the folder of unfinished work; it may be missing, because a node may have disks that this machine has not.
+
+    Raises UserError for an empty name, which would mean the working directory, and for a file.
+    """
+    text = environment.get(SCRATCH, ".palimpsest/scratch")
+    if not text.strip():
         raise UserError(f"{SCRATCH}: empty; name a folder, or unset it")
-    return Path(folder)
+    folder = Path(text)
+    found = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not found.is_dir():
+        raise UserError(f"{SCRATCH}={text}: {found} is not a folder; name one, which is made if it is missing, or unset it")
+    return folder
 
 
 def store_folder(environment: Mapping[str, str] = os.environ) -> Path | None:

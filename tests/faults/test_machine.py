@@ -183,7 +183,7 @@ def test_too_little_memory_of_a_gpu_is_known_by_the_name_of_its_error() -> None:
 
 
 def test_the_shell_says_what_a_killed_stage_cannot() -> None:
-    prefix = shell_prefix(Path("src"), "results", deployed=False).format()
+    prefix = shell_prefix({}, deployed=False)
     for number, said in ((9, f"{KILLED}\n"), (15, "")):
         done = subprocess.run(
             ["bash", "-c", f"{prefix} bash -c 'kill -{number} $$' 2> /dev/null"], capture_output=True, text=True

@@ -419,7 +419,7 @@ def test_the_launcher_says_a_wrong_argument_in_one_line(
     ("name", "values"),
     [
         ("PALIMPSEST_CHECKPOINT_SECONDS", ["", "-1", "nan", "inf", "5m", "300 s"]),
-        ("PALIMPSEST_SCRATCH", ["", " "]),
+        ("PALIMPSEST_SCRATCH", ["", " ", f"{__file__}/below", __file__]),
         ("PALIMPSEST_GPUS", ["", " ", "-1", "nan", "one", "0,,1", "0;1", "0,0", "1.5", "0, 1,"]),
         ("PALIMPSEST_COMMIT", ["abc", "HEAD", "c" * 40 + "-edited"]),
         ("PALIMPSEST_CHECKPOINT_SECOND", ["300"]),

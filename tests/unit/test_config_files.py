@@ -228,6 +228,18 @@ def test_another_workflow_may_hand_over_a_config_that_extends_a_file() -> None:
         module_layers({"study": "twice"}, ["own.yaml"])
 
 
+def test_what_a_handed_over_config_extends_is_relative_to_the_file_that_names_it() -> None:
+    write(base="models: {here: {}}")
+    Path("deep/er").mkdir(parents=True)
+    Path("deep/base.yaml").write_text("models: {there: {}}")
+    Path("deep/er/host.yaml").write_text("first: {extends: ../base.yaml, study: own}\nsecond: {extends: base.yaml}\n")
+    Path("host.yaml").write_text("first: {study: other}\n")
+    files = ["deep/er/host.yaml", "host.yaml"]
+    assert merge_layers(module_layers({"extends": "../base.yaml"}, files))["models"] == {"there": {}}
+    # Written in the Snakefile.
+    assert merge_layers(module_layers({"extends": "./base.yaml"}, files))["models"] == {"here": {}}
+
+
 def test_no_default_names_a_model() -> None:
     """What a study does not set itself holds for every model, or has the name of a published one."""
     defaults = read_file(DEFAULTS)

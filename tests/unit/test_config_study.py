@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from palimpsest.study.description import describe_study, resolve_config
 from palimpsest.study.docs import REFERENCE, SCHEMA, make_schema, reference_text, schema_text
 from palimpsest.study.patterns import matching, merge
 from palimpsest.study.publish import list_measured
-from palimpsest.study.rules import Rule, as_flags, one_of, shell_prefix
+from palimpsest.study.rules import Rule, as_flags, before, one_of, shell_prefix
 from palimpsest.study.specs import source_files, spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
@@ -588,10 +590,23 @@ def test_inputs_become_flags() -> None:
     assert as_flags({"model": "a", "eval:npo": "b", "eval:ga": "c d"}) == "--in model=a --in eval:npo=b --in eval:ga='c d'"
 
 
-def test_the_prefix_of_jobs_survives_snakemake_s_formatting_and_odd_paths(tmp_path: Path) -> None:
-    prefix = shell_prefix(Path("/some where/{x}/src"), "results", deployed=False)
-    assert "PYTHONPATH='/some where/{x}/src'" in prefix.format()
-    assert "PATH=" not in shell_prefix(Path("src"), "results", deployed=True).replace("PYTHONPATH=", "")
+def test_the_prefix_of_jobs_survives_odd_paths() -> None:
+    said = subprocess.run(
+        ["bash", "-c", f'{shell_prefix({"PYTHONPATH": "/some where/{x}"}, deployed=False)} echo "$PYTHONPATH" "$PATH"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.startswith(f"/some where/{{x}} {Path(sys.executable).parent}:")
+    assert "PATH=" not in shell_prefix({}, deployed=True)
+
+
+def test_what_precedes_a_command_is_no_reason_to_run_a_job_again() -> None:
+    """Snakemake does not compare parameters that depend on outputs."""
+    from snakemake.rules import Rule as SnakemakeRule
+
+    assert SnakemakeRule._is_deriving_function(before("export PALIMPSEST_RUN=1;"))
+    assert before("export A=1;")(None, None) == "export A=1;"
 
 
 # Schema and reference.

@@ -46,13 +46,17 @@ def edit(root: Path, family: str, entry: object) -> None:
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), family: entry}))
 
 
-def refused(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def refused(root: Path | None, capsys: pytest.CaptureFixture[str]) -> str:
     """Return the one line with which a run in containers ends."""
     with pytest.raises(SystemExit) as left:
         enter_containers(root, {}, "results", apptainer=True)
     assert left.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     return line
+
+
+def test_without_a_clone_there_are_no_images(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "run from a clone" in refused(None, capsys)
 
 
 def test_rules_get_paths_that_do_not_move_with_the_repository(root: Path) -> None:
@@ -180,9 +184,14 @@ def test_only_what_is_named_goes_inside(start: Start, monkeypatch: pytest.Monkey
     kept = {"CUDA_VISIBLE_DEVICES": "1", "OMP_NUM_THREADS": "3", "HF_HOME": "/a b", "PALIMPSEST_X": "$(false)'", "TMPDIR": "/t"}
     for name, value in {**kept, "BASH_ENV": "/x", "PYTHONHOME": "/x", "LD_PRELOAD": "", "SECRET_TOKEN": "x"}.items():
         monkeypatch.setenv(name, value)
-    lines = dict(line.split("=", 1) for line in start("true") if line.startswith("APPTAINERENV_"))
+    lines = dict(line.split("=", 1) for line in start(TRAINING.format(gpu=0, spec="{}")) if line.startswith("APPTAINERENV_"))
     assert {f"APPTAINERENV_{name}": value for name, value in kept.items()}.items() <= lines.items()
     assert not [name for name in lines if name.endswith(("BASH_ENV", "PYTHONHOME", "LD_PRELOAD", "SECRET_TOKEN"))]
+
+
+def test_a_job_of_another_workflow_passes_through(start: Start) -> None:
+    lines = start("python -m theirs --gpu 1")
+    assert lines == ["exec", "--home", str(Path.cwd()), "--bind", "/data", "image.sif", "bash", "-c", "python -m theirs --gpu 1"]
 
 
 def test_all_else_passes_through(start: Start) -> None:

@@ -50,7 +50,7 @@ def test_a_second_signal_ends_at_once() -> None:
 def test_the_shell_of_a_job_waits_for_its_stage(tmp_path: Path) -> None:
     """A scheduler signals every process of a job, and takes what is left away when the first one has ended."""
     (tmp_path / "stage.py").write_text(STAGE, encoding="utf-8")
-    prefix = shell_prefix(SOURCE, "results", deployed=False)
+    prefix = shell_prefix({"PYTHONPATH": str(SOURCE)}, deployed=False)
     process = start(["/bin/bash", "-c", f"{prefix} python {tmp_path}/stage.py 5 2> {tmp_path}/log"])
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(timeout=60) == 0

@@ -204,3 +204,19 @@ def test_an_entry_that_is_removed_while_it_is_taken_is_made_again(folder: Path, 
     monkeypatch.setattr(store, "verify_entry", verify_and_lose)
     assert store.take("split", arguments) is None
     assert not (folder / "taken").exists()
+
+
+def test_unfinished_work_of_several_places_never_meets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal settings, code and inputs, in two results of a folder and in two folders; a study that moves keeps its own scratch."""
+    found = []
+    for study in ("one", "two"):
+        (tmp_path / study).mkdir()
+        monkeypatch.chdir(tmp_path / study)
+        for results in ("results-a", "results-b"):
+            found.append(store.scratch_of(Path("/fast/disk"), "key", Path(results, "data")))
+    assert len(set(found)) == 4 and {path.parent for path in found} == {Path("/fast/disk")}
+    own = []
+    for study in ("one", "two"):
+        monkeypatch.chdir(tmp_path / study)
+        own.append(store.scratch_of(Path("results/.scratch"), "key", Path("results/data")))
+    assert own[0] == own[1]

@@ -20,10 +20,10 @@ of = partial(ruling.Rule, artefacts, plan=remaking.manifest, storage=STORAGE)
 ask = partial(ruling.resource, artefacts)
 
 RESULTS = study.results
+ruling.refuse_prefix(workflow, RESULTS)
 if workflow.is_main_process:
     refuse_stale_copies(artefacts, STORAGE)
 DEPLOYED = workflow.deployment_settings.deployment_method
-IMAGES = images.enter_containers(SOURCE.parent, config, RESULTS, apptainer=DeploymentMethod.APPTAINER in DEPLOYED)
-
-shell.prefix(ruling.shell_prefix(SOURCE, RESULTS, deployed=bool(DEPLOYED), storage=STORAGE))
+IMAGES = images.enter_containers(LIBRARY.clone, config, RESULTS, apptainer=DeploymentMethod.APPTAINER in DEPLOYED)
+SETUP, SETUP_ONLINE = ruling.setups(workflow, LIBRARY, RESULTS, STORAGE)
 COMMAND = ruling.command(STORAGE)

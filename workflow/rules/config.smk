@@ -2,10 +2,22 @@
 import sys
 from pathlib import Path
 
-SOURCE = Path(str(workflow.current_basedir)).parents[1] / "src"
-sys.path.insert(0, str(SOURCE))
+# A clone has the library beside the workflow; for a workflow from git it is installed.
+WORKFLOW = str(workflow.current_basedir)
+if (SOURCE := Path(WORKFLOW).parents[1] / "src").is_dir():
+    sys.path.insert(0, str(SOURCE))
+REPOSITORY, _, REF = WORKFLOW.rpartition("workflow/rules")
+SCHEME = "" if REPOSITORY.startswith("git+") else "git+https://"
+INSTALL = f"pip install 'palimpsest[workflow] @ {SCHEME}{REPOSITORY[:-1]}{REF}'"
 
-from palimpsest.study.messages import one_line
+try:
+    from palimpsest.study.library import open_library
+    from palimpsest.study.messages import one_line
+except ImportError as error:
+    print(f"palimpsest: {error}: {INSTALL}", file=sys.stderr)
+    sys.exit(2)
+
+LIBRARY = open_library(workflow, INSTALL)
 
 # Installed packages may add classes to the config, and importing such a package may fail.
 with one_line():

@@ -24,7 +24,7 @@ rule external:
         mem="2GB",
         runtime="30m",
     params:
-        before="",
+        before=SETUP,
         job=_external.job,
     message:
         "Importing {wildcards.name} ({wildcards.model}, {wildcards.split})"
@@ -46,7 +46,7 @@ use rule external as data with:
     container:
         IMAGES.data
     params:
-        before=ruling.NETWORK,
+        before=SETUP_ONLINE,
         job=_data.job,
         files=_data.files,
     message:
@@ -68,7 +68,7 @@ use rule external as fetch with:
     container:
         IMAGES.evaluate
     params:
-        before=ruling.NETWORK,
+        before=SETUP_ONLINE,
         job=_fetch.job,
     message:
         "Getting the data of the tasks of {wildcards.name}"
@@ -88,7 +88,7 @@ use rule external as split with:
     container:
         IMAGES.data
     params:
-        before="",
+        before=SETUP,
         job=_split.job,
     message:
         "Splitting {wildcards.benchmark}: {wildcards.split}"
@@ -109,7 +109,7 @@ use rule external as draw with:
     container:
         IMAGES.train
     params:
-        before="",
+        before=SETUP,
         job=_draw.job,
     message:
         "Drawing the data of {wildcards.benchmark} (seed {wildcards.seed})"

@@ -17,7 +17,7 @@ use rule finetune as evaluate with:
     container:
         IMAGES.evaluate
     params:
-        before="",
+        before=SETUP,
         job=_evaluate.job,
     message:
         "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -33,7 +33,7 @@ use rule external as select with:
     group:
         "selections"
     params:
-        before="",
+        before=SETUP,
         job=_select.job,
     message:
         "Selecting among the trials of {wildcards.method} ({wildcards.model}, {wildcards.split})"
@@ -50,7 +50,7 @@ use rule external as scores with:
     group:
         "scores"
     params:
-        before="",
+        before=SETUP,
         job=_scores.job,
     message:
         "Scoring all models of seed {wildcards.seed} ({wildcards.model}, {wildcards.split})"

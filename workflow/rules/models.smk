@@ -30,7 +30,7 @@ rule finetune:
         mem=ask("mem"),
         runtime=ask("runtime"),
     params:
-        before="",
+        before=SETUP,
         job=_finetune.job,
     message:
         "Training {wildcards.method} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -46,7 +46,7 @@ use rule finetune as base_tiny with:
     log:
         _base.log,
     params:
-        before="",
+        before=SETUP,
         job=_base.job,
     message:
         "Training the base of {wildcards.model} ({wildcards.benchmark})"
@@ -66,7 +66,7 @@ use rule external as base_pretrained with:
     container:
         IMAGES.train
     params:
-        before=ruling.NETWORK,
+        before=SETUP_ONLINE,
         job=_fetched.job,
     message:
         "Fetching {wildcards.model}"
@@ -81,7 +81,7 @@ use rule base_pretrained as given with:
     log:
         _given.log,
     params:
-        before=ruling.NETWORK,
+        before=SETUP_ONLINE,
         job=_given.job,
     message:
         "Fetching {wildcards.subject} of {wildcards.model}"
@@ -97,7 +97,7 @@ use rule finetune as reinforce with:
         _reinforce.log,
     priority: _reinforce.priority
     params:
-        before="",
+        before=SETUP,
         job=_reinforce.job,
     message:
         "Reinforcing {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -112,7 +112,7 @@ use rule finetune as reference with:
         _reference.log,
     priority: _reference.priority
     params:
-        before="",
+        before=SETUP,
         job=_reference.job,
     message:
         "Computing reference log-probabilities ({wildcards.subject}, {wildcards.name}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -132,7 +132,7 @@ use rule finetune as unlearn with:
     container:
         IMAGES.evaluate
     params:
-        before="",
+        before=SETUP,
         job=_unlearn.job,
     message:
         "Unlearning with {wildcards.method} {wildcards.variant} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -147,7 +147,7 @@ use rule finetune as attack with:
         _attack.log,
     priority: _attack.priority
     params:
-        before="",
+        before=SETUP,
         job=_attack.job,
     message:
         "Attacking: {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
@@ -171,7 +171,9 @@ rule prune:
     resources:
         mem="1GB",
         runtime="30m",
+    params:
+        before=SETUP,
     message:
         "Pruning the weights of {wildcards.path}"
     shell:
-        "python -m palimpsest.contract.pruning {input.model} {input.readers} > {log} 2>&1"
+        "{params.before} python -m palimpsest.contract.pruning {input.model} {input.readers} > {log} 2>&1"

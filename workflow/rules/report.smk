@@ -13,7 +13,7 @@ use rule external as summarise with:
     group:
         "report"
     params:
-        before="",
+        before=SETUP,
         job=_summarise.job,
     message:
         "Collecting the metrics of all models"
@@ -45,7 +45,7 @@ use rule external as page with:
     group:
         "report"
     params:
-        before="",
+        before=SETUP,
         job=_report.job,
     message:
         "Writing the report"
@@ -77,12 +77,13 @@ rule publish:
         mem="1GB",
         runtime="5m",
     params:
+        before=SETUP,
         config=ruling.written_config(study),
         code=ruling.publish_code(),
     message:
         "Writing {output.page} and {output.table}"
     shell:
-        "(cp {input.table} {output.table} && cp {input.page} {output.page} && cp {input.samples} {output.samples}"
+        "{params.before} (cp {input.table} {output.table} && cp {input.page} {output.page} && cp {input.samples} {output.samples}"
         " && python -m palimpsest.study.publish resolved {params.config:q} > {output.config}"
         " && python -m palimpsest.study.publish measured {params.config:q}"
         " | python -m palimpsest.report.cost --spec - --summary {input.table} --out $(dirname {output.cost})) 2> {log}"

@@ -11,9 +11,10 @@ from typing import Any
 
 from palimpsest.audit.artefacts import CONFIG
 from palimpsest.errors import UserError
-from palimpsest.provenance.digest import ROOT, stage_name
+from palimpsest.provenance.digest import stage_name
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.study.files import read_file
+from palimpsest.study.library import in_use
 
 _is_planning = ContextVar("is_planning", default=False)
 
@@ -91,8 +92,10 @@ def plan_jobs(project: Project) -> dict[str, Planned]:
     with _planning(), SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=1),
-            config_settings=ConfigSettings(config={"results": project.called}, configfiles=project.configs),
-            snakefile=ROOT.parent / "Snakefile",
+            config_settings=ConfigSettings(
+                config={"results": project.called}, configfiles=project.configs, replace_workflow_config=True
+            ),
+            snakefile=_snakefile(project),
             workdir=project.workdir,
         )
         workflow.dag(DAGSettings())
@@ -103,6 +106,16 @@ def plan_jobs(project: Project) -> dict[str, Planned]:
         except WorkflowError as error:
             raise UserError(f"Snakemake cannot plan this study: {' '.join(str(error).split())}") from None
         return {path: planned for job in own.dag.jobs for path, planned in _planned(job, own.persistence, project)}
+
+
+def _snakefile(project: Project) -> Path:
+    """Return the Snakefile of the clone that the library is in, or of the deployment that the results are in."""
+    if clone := in_use().clone:
+        return clone / "Snakefile"
+    deployed = project.workdir / "workflow" / "Snakefile"
+    if not deployed.is_file():
+        raise UserError(f"{deployed}: missing: run this command in a clone, or on the results of a deployment")
+    return deployed
 
 
 @contextmanager
@@ -150,6 +163,9 @@ def _planned(job: Any, persistence: Any, project: Project) -> Iterator[tuple[str
     if command is None:
         return
     (manifest,) = manifests
+    # In a workflow that uses this one as a module, other rules make other results.
+    if not Path(manifest).is_relative_to(project.called):
+        return
     path = Path(manifest).parent.relative_to(project.called).as_posix()
     found = persistence.metadata(manifest)
     record = found and Record(

@@ -15,11 +15,12 @@ from palimpsest.audit.chain import inputs_of
 from palimpsest.audit.planned import Planned, Project
 from palimpsest.audit.study import check_today
 from palimpsest.contract.equivalences import read_equivalences
-from palimpsest.environment import NO_STORE, STORE
+from palimpsest.environment import NO_STORE, SCRATCH, STORE
 from palimpsest.errors import DIVERGED_EXIT, UserError
 from palimpsest.names import Agreement
-from palimpsest.provenance.digest import ROOT, code_today
+from palimpsest.provenance.digest import code_today
 from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.study.library import in_use
 from palimpsest.study.rules import job_environment
 from palimpsest.study.stages import STAGES, agreement_of
 
@@ -112,7 +113,8 @@ def make_again(job: Planned, out: Path, project: Project, scratch: Path, code: s
     command = job.command
     arguments = [*command.before[1:], "--spec", command.spec, "--code", code, "--out", str(out / MANIFEST)]
     arguments += [word for label, source in command.inputs.items() for word in ("--in", f"{label}={source}")]
-    environment = {**os.environ, **job_environment(ROOT, str(scratch)), "OMP_NUM_THREADS": str(job.threads), STORE: NO_STORE}
+    own = {SCRATCH: f"{scratch}/.scratch", STORE: NO_STORE, "OMP_NUM_THREADS": str(job.threads)}
+    environment = {**os.environ, **job_environment(in_use(), project.called), **own}
     log = out.with_name(f"{out.name}.log")
     with log.open("w") as file:
         done = subprocess.run([sys.executable, *arguments], cwd=project.workdir, env=environment, stdout=file, stderr=file)

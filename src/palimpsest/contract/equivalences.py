@@ -118,9 +118,9 @@ def write_equivalences(results: Path, found: Equivalences) -> None:
     partial.rename(results / EQUIVALENCES)
 
 
-def equivalences_beside(scratch: Path) -> Equivalences:
-    """Return what the results say that contain a folder of unfinished work."""
-    return read_equivalences(scratch.parent)
+def equivalences_of(out: Path) -> Equivalences:
+    """Return what the results say in which an artefact lies."""
+    return next((read_equivalences(folder) for folder in out.parents if (folder / EQUIVALENCES).is_file()), Equivalences())
 
 
 def _record(values: Mapping[str, object]) -> Equivalence:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from palimpsest import interruption, processes
 from palimpsest.contract.archive import at_hand, pack
 from palimpsest.contract.command import parse_stage
-from palimpsest.contract.equivalences import equivalences_beside
+from palimpsest.contract.equivalences import equivalences_of
 from palimpsest.contract.folders import replace, side_place, workplace
 from palimpsest.contract.pruning import difference_from_pruned
 from palimpsest.contract.store import keep, record_code, scratch_of
@@ -198,7 +198,7 @@ def _make(
     started: float,
 ) -> Diverged | None:
     # Otherwise, code saved while Snakemake runs would be recorded as the planned code.
-    if not (code := _code(name, args.code, args.scratch)):
+    if not (code := _code(name, args.code, args.out)):
         raise UserError("the code of this stage was edited after Snakemake planned the job: run snakemake again")
     raw = _json(args.spec)
     spec = _validated(spec_type, raw)
@@ -291,11 +291,11 @@ def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
     return None
 
 
-def _code(stage: str, planned: str | None, scratch: Path) -> str | None:
+def _code(stage: str, planned: str | None, out: Path) -> str | None:
     """Return today's code digest of a stage; None if it is neither the planned one nor accepted as equal to it."""
     if not planned:
         return code_today(stage, "")
-    equal = equivalences_beside(scratch).codes(stage, planned)
+    equal = equivalences_of(out).codes(stage, planned)
     for code in sorted(equal, key=lambda code: (code != planned, code)):
         with suppress(ModuleNotFoundError):
             if code_today(stage, code) == code:

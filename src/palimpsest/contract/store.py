@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from palimpsest.contract.archive import pack
 from palimpsest.contract.command import parse_stage
-from palimpsest.contract.equivalences import equivalences_beside
+from palimpsest.contract.equivalences import equivalences_of
 from palimpsest.contract.folders import replace, workplace
 from palimpsest.environment import STORE, store_folder
 from palimpsest.errors import BrokenArtefact
@@ -133,7 +133,7 @@ def take(stage: str, arguments: list[str]) -> dict[str, Any] | None:
         spec = json.loads(args.spec)
     except (BrokenArtefact, ValueError):
         return None
-    equal = equivalences_beside(args.scratch).codes(stage, args.code)
+    equal = equivalences_of(args.out).codes(stage, args.code)
     # What the code itself made goes first.
     keys = [key_of(stage, spec, code, contents) for code in sorted(equal, key=lambda code: (code != args.code, code))]
     key = next((key for key in keys if entry_of(store, key).exists()), None)

@@ -140,12 +140,16 @@ def in_words(seconds: float) -> str:
 
 
 def install(workflow: Any) -> None:
-    """Print a run in this way, unless the command asks for another one or only plans; cluster jobs print as Snakemake does."""
+    """Print a run in this way, unless the command asks for another one or only plans; cluster jobs print as Snakemake does.
+
+    So does a workflow of which this one is a module.
+    """
     from snakemake.logging import logger
 
     asked = workflow.output_settings
     is_other = asked.dryrun or asked.verbose or asked.printshellcmds or asked.debug_dag or asked.quiet
-    if is_other or not workflow.is_main_process:
+    is_module = not workflow.modifier.is_main_snakefile()
+    if is_other or is_module or not workflow.is_main_process:
         return
     for handler in list(logger.handlers):
         if handler.name == "DefaultStreamHandler":

@@ -68,10 +68,16 @@ def read_layers(given: Iterable[Path], arguments: Iterable[str] = ()) -> list[La
 
 
 def module_layers(config: Mapping[str, Any], files: Iterable[str | Path]) -> list[Layer]:
-    """Return the layers of a config that another workflow read from `files`; `extends` is relative to the working directory."""
+    """Return the layers of a config that another workflow read from `files`.
+
+    `extends` is relative to the file that says it, or to the working directory if none does.
+    """
+    extended = Path(str(config.get(EXTENDS)))
     for path in filter(Path.is_file, map(Path, files)):
-        read_file(path)
-    below = list_files([Path(str(config[EXTENDS]))] if EXTENDS in config else [])
+        _, root = _read(path)
+        if any(_says(node, EXTENDS, config.get(EXTENDS)) for node in nodes(root, set())):
+            extended = path.parent / str(config[EXTENDS])
+    below = list_files([extended] if EXTENDS in config else [])
     return [*(_layer(path, is_given=False) for path in below), Layer("the config of the module", _without(config, EXTENDS))]
 
 
@@ -262,6 +268,11 @@ def nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
     for inner in node.value if isinstance(node, yaml.CollectionNode) else ():
         for part in inner if isinstance(inner, tuple) else (inner,):
             yield from nodes(part, seen)
+
+
+def _says(node: yaml.Node, key: str, value: Any) -> bool:
+    """Return whether a node is a mapping that gives a key this text."""
+    return isinstance(node, yaml.MappingNode) and any((name.value, said.value) == (key, value) for name, said in node.value)
 
 
 def _line(node: yaml.Node) -> int:

@@ -11,17 +11,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from palimpsest import environment, leases
-from palimpsest.errors import DIVERGED_EXIT, BrokenArtefact
+from palimpsest.errors import DIVERGED_EXIT, SNAKEMAKE_RUN, BrokenArtefact
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_environment
 from palimpsest.report import outdated
 from palimpsest.storing import told_unshared
 from palimpsest.study import console
+from palimpsest.study.rules import run_of
 from palimpsest.study.storage import Storage, fetched
 from palimpsest.study.study import GAPS, Study
 from palimpsest.warm import WARM, Warm
@@ -92,7 +93,7 @@ def succeeded(workflow: Any, study: Study, remade: Remade, storage: Storage | No
     if changed := remade.changed():
         _say([*_other_bytes(changed), "now what was made of the pruned ones is made again"])
         if _is_command():
-            sys.exit(subprocess.run(_again(), check=False).returncode)
+            sys.exit(_run_again(workflow))
     if any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
         for page in PAGES:
             outdated.unmark(Path(study.results, page), Path(study.results, "report", page))
@@ -123,7 +124,7 @@ def failed(workflow: Any, study: Study, remade: Remade, storage: Storage | None)
     listed = Path(study.results, ".scratch", "gaps.json")
     listed.parent.mkdir(parents=True, exist_ok=True)
     listed.write_text(json.dumps(gaps, indent=1), encoding="utf-8")
-    subprocess.run([*_again(), "--allowed-rules", *REPORTING], env={**os.environ, GAPS: str(listed)}, check=False)
+    _run_again(workflow, "--allowed-rules", *REPORTING, environment={GAPS: str(listed)})
 
 
 def _is_command() -> bool:
@@ -131,9 +132,11 @@ def _is_command() -> bool:
     return Path(sys.argv[0]).stem in ("snakemake", "__main__")
 
 
-def _again() -> list[str]:
-    """Return the command of this run, which still holds the lock."""
-    return [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock"]
+def _run_again(workflow: Any, *more: str, environment: Mapping[str, str] | None = None) -> int:
+    """Run the command of this run, which still holds the lock, as a part of it; return its exit code."""
+    again = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock", *more]
+    surroundings = {**os.environ, SNAKEMAKE_RUN: run_of(workflow), **(environment or {})}
+    return subprocess.run(again, env=surroundings, check=False).returncode
 
 
 def _other_bytes(changed: list[str]) -> list[str]:

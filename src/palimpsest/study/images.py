@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from palimpsest.environment import SCRATCH, STORE
 from palimpsest.errors import UserError
 from palimpsest.settings import Settings
 from palimpsest.study.messages import one_line
@@ -25,7 +26,7 @@ SHOWN = 12
 OFFLINE = "PALIMPSEST_OFFLINE"
 CUT = "--net --network none"
 # Variables that name a path which jobs need.
-SEEN = ("HF_HOME", "HF_HUB_CACHE", "SSL_CERT_FILE", "TMPDIR")
+SEEN = ("HF_HOME", "HF_HUB_CACHE", "SSL_CERT_FILE", "TMPDIR", SCRATCH, STORE)
 
 
 class Image(Settings):
@@ -85,14 +86,16 @@ def _container(root: Path, family: str, image: Image | str | None) -> str:
     return os.path.relpath(root / image.path)
 
 
-def enter_containers(root: Path, config: Any, results: str, *, apptainer: bool) -> Containers:
+def enter_containers(root: Path | None, config: Any, results: str, *, apptainer: bool) -> Containers:
     """Return the images in which rules run, and set up this process to start them; no images without apptainer.
 
-    On a user error, print one line and exit Snakemake with code 2.
+    `root` is the clone with the images, None without one. On a user error, print one line and exit Snakemake with code 2.
     """
     if not apptainer:
         return Containers()
     with one_line():
+        if root is None:
+            raise UserError("containers: make images builds them in a clone, and the library is installed: run from a clone")
         containers = find_containers(root)
         if not (shutil.which("apptainer") or shutil.which("singularity")):
             raise UserError("containers: apptainer is not installed (Debian 12: scripts/install_apptainer.sh)")

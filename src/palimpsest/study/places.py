@@ -3,5 +3,7 @@
 from pathlib import Path
 
 BASE = Path("config.yaml")
+# A copy of it, from which a deployment starts.
+DEPLOYED = Path("config", "config.yaml")
 STUDIES = Path("config", "studies")
 DEFAULTS = Path(__file__).with_name("defaults.yaml")

@@ -7,21 +7,22 @@ import re
 import shlex
 import string
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from uuid import uuid4
 
 from palimpsest.contract.store import STORE_FOLDER
-from palimpsest.environment import NO_STORE, STORAGE, STORE
-from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN
-from palimpsest.provenance.canonical import canonical_json
-from palimpsest.provenance.commit import COMMIT, describe_commit
+from palimpsest.environment import NO_STORE, SCRATCH, STORAGE, STORE
+from palimpsest.errors import DIVERGED_EXIT, KILLED_EXIT, SNAKEMAKE_RUN, UserError
+from palimpsest.provenance.canonical import canonical_json, sha256_text
+from palimpsest.provenance.commit import COMMIT
 from palimpsest.provenance.digest import code_digest
 from palimpsest.provenance.manifest import MANIFEST, PRUNED
 from palimpsest.study.description import resolve_config
 from palimpsest.study.keeping import priority, prunable
+from palimpsest.study.library import Library
+from palimpsest.study.messages import one_line
 from palimpsest.study.specs import source_files, spec_of
 from palimpsest.study.stages import STAGES, Artefacts, Node
 from palimpsest.study.storage import Storage, archive_of, environment_of, unwatched
@@ -33,7 +34,7 @@ NEVER = r"[^\s\S]"
 PUBLISHED = ("palimpsest.study.publish", "palimpsest.report.cost")
 # Resources that grow with the attempt: a job that ran out of one gets more.
 GROWING = ("mem", "runtime")
-# Precedes the command of a job that needs the network; without it, a container has no network.
+# A variable of the command of a job that needs the network; without it, a container has no network.
 NETWORK = "PALIMPSEST_NETWORK=yes"
 KILLED = "palimpsest: the job was killed (SIGKILL), most likely out of memory: give the model more `resources: mem`"
 SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
@@ -206,36 +207,67 @@ def multiplied(amount: str, times: int) -> str:
     return f"{float(number) * times:g}{amount[len(number) :]}"
 
 
-def job_environment(source: Path, results: str, storage: Storage | None = None) -> dict[str, str]:
+def run_of(workflow: Any) -> str:
+    """Return the name of a run of Snakemake, which is the same in the cluster jobs that it starts."""
+    return os.environ.get(SNAKEMAKE_RUN) or sha256_text(str(workflow.sourcecache.runtime_cache_path))[:32]
+
+
+def refuse_prefix(workflow: Any, results: str) -> None:
+    """Refuse a prefix of paths that another workflow gives this one as a module: jobs name their inputs without it.
+
+    Prints one line and exits with code 2.
+    """
+    with one_line():
+        if workflow.modifier.path_modifier.replace_prefix(results) != results:
+            raise UserError("module: prefix and replace_prefix do not reach all paths; set `results` in the module's config")
+
+
+def setups(
+    workflow: Any, library: Library, results: str, storage: Storage | None
+) -> tuple[Callable[..., str], Callable[..., str]]:
+    """Return the parameters `before` of all rules: that of jobs without a network, and that of jobs with one."""
+    environment = {**job_environment(library, results, storage), SNAKEMAKE_RUN: run_of(workflow)}
+    prefix = shell_prefix(environment, deployed=bool(workflow.deployment_settings.deployment_method))
+    return before(prefix), before(f"{prefix} {NETWORK}")
+
+
+def job_environment(library: Library, results: str, storage: Storage | None = None) -> dict[str, str]:
     """Return the environment variables of every job, such as the package's path, the checkpoint folder and the code's commit.
 
     With a storage, a store in the results would only hold a second copy on one of the machines.
     """
     return {
-        "PYTHONPATH": str(source),
+        **({"PYTHONPATH": library.path} if library.path else {}),
         "PYTHONHASHSEED": "0",
-        "PALIMPSEST_SCRATCH": f"{results}/.scratch",
+        SCRATCH: os.environ.get(SCRATCH, f"{results}/.scratch"),
         STORE: os.environ.get(STORE, NO_STORE if storage else f"{results}/{STORE_FOLDER}"),
         STORAGE: storage.root if storage else "",
-        # Jobs of a cluster, which read the workflow again, inherit it.
-        SNAKEMAKE_RUN: os.environ.setdefault(SNAKEMAKE_RUN, uuid4().hex),
-        COMMIT: describe_commit(source.parent),
+        COMMIT: library.commit,
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
 
 
-def shell_prefix(source: Path, results: str, *, deployed: bool, storage: Storage | None = None) -> str:
-    """Return the shell code before every job's command, which sets its variables and selects its python.
+def shell_prefix(environment: Mapping[str, str], *, deployed: bool) -> str:
+    """Return the shell code before a job's command, which sets its variables and selects its python.
 
     SIGTERM also reaches the shell, and the job ends when the shell ends; so the shell waits for the stage, which may still save
     a checkpoint. A stage that SIGKILL ended cannot print a message, so the shell prints it.
     With conda or a container (`deployed`), `python` is the one installed there; without, it is the one that runs Snakemake.
     """
-    exports = job_environment(source, results, storage)
     path = "" if deployed else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
-    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
-    # Snakemake formats the prefix, so braces in a path are doubled.
-    return f"set -euo pipefail; trap : TERM; trap {shlex.quote(AT_EXIT)} EXIT; export {assignments}{path}; ".replace(
-        "{", "{{"
-    ).replace("}", "}}")
+    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+    return f"set -euo pipefail; trap : TERM; trap {shlex.quote(AT_EXIT)} EXIT; export {assignments}{path};"
+
+
+def before(text: str) -> Callable[..., str]:
+    """Return a parameter that precedes the command of jobs.
+
+    It is no reason to run a job again: Snakemake does not compare parameters that depend on outputs.
+    """
+
+    @asked
+    def precede(wildcards: Wildcards, output: Any) -> str:
+        return text
+
+    return precede

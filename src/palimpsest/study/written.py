@@ -14,6 +14,7 @@ from palimpsest.study.files_page import files_text
 from palimpsest.study.method_pages import method_pages
 from palimpsest.study.metrics_page import PAGE as METRICS
 from palimpsest.study.metrics_page import metrics_text
+from palimpsest.study.places import BASE, DEPLOYED
 
 
 def written() -> dict[str, str]:
@@ -27,5 +28,7 @@ def written() -> dict[str, str]:
         METRICS: metrics_text(),
         FILES: files_text(),
         COMMANDS: commands_text(make_parser()),
+        # snakedeploy copies the folder config alone.
+        str(DEPLOYED): BASE.read_text(encoding="utf-8"),
         **method_pages(),
     }
