@@ -67,6 +67,9 @@ class Scoring(Generic[Items]):
     read: Callable[[pd.DataFrame, object], Items]
     """Return the items of one model; raises UserError that begins with the second argument if the table is not the suite's."""
     metrics: Sequence[Metric]
+    complete: Callable[..., pd.DataFrame] = lambda table, **settings: table
+    """Return a table of the suite with the columns that follow from its texts and losses, such as ROUGE; without a model. Takes
+    the settings that the suite names in `scored`."""
     symbols: str = ""
     """The symbols of the formulas, for docs/reference/metrics.md."""
     check: Callable[[Items, object, Items, object], None] | None = None

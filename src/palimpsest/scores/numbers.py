@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,19 @@ class Retrains:
 class Judge:
     """One suite with the Retrains that models are compared with; each table is read once."""
 
-    def __init__(self, suite: str, kind: str, retrains: Retrains, read: Callable[[Path], pd.DataFrame] = read_frame) -> None:
+    def __init__(
+        self,
+        suite: str,
+        kind: str,
+        retrains: Retrains,
+        settings: Mapping[str, Any] | None = None,
+        read: Callable[[Path], pd.DataFrame] = read_frame,
+    ) -> None:
         self.suite = suite
-        self.scoring: Scoring[Any] = load(kind, "scores").SCORING
-        self.read = read
+        scoring: Scoring[Any] = load(kind, "scores").SCORING
+        self.scoring = scoring
+        self.read: Callable[[Path], pd.DataFrame] = cache(lambda path: scoring.complete(read(path), **(settings or {})))
+        """Return a complete item table; each is read once."""
         self._metrics: list[Metric] = [*self.scoring.metrics, *(point.load() for point in added_metrics(kind))]
         self._retrains = retrains
 

@@ -15,6 +15,7 @@ from palimpsest.benchmarks.tofu.metrics import log_truth_ratio
 from palimpsest.benchmarks.tofu.questions import plain_question
 from palimpsest.benchmarks.tofu.values import Names, Numbers, check_counts, check_losses, check_shares
 from palimpsest.errors import UserError
+from palimpsest.evaluation.completing import with_memorisation, with_rouge
 from palimpsest.evaluation.items import count_unicode
 from palimpsest.metrics.spread import Array
 
@@ -65,10 +66,22 @@ class Items:
 Sets = Mapping[str, Items]
 
 
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of the suite with ROUGE and memorisation of each answer, as far as it has texts and hits."""
+
+    def recalls(name: str, generation: str, answer: str) -> Sequence[float]:
+        from palimpsest.metrics.rouge import rouge_recalls
+
+        return rouge_recalls(generation, answer)
+
+    return with_memorisation(with_rouge(table, ["rouge_1_recall", "rouge_l_recall"], recalls), "answer_hits")
+
+
 def sets_from_table(frame: pd.DataFrame, source: object) -> dict[str, Items]:
-    """Return the sets in the rows of a suite's table; raises UserError that begins with `source` if the table is invalid."""
+    """Return the sets in a table of the suite; raises UserError that begins with `source` if the table is invalid."""
     if "set" not in frame:
         raise UserError(f"{source}: no column 'set'")
+    frame = completed(frame)
     groups = {str(name): group for name, group in frame.groupby("set", sort=False, dropna=False)}
     if not groups or not set(groups) <= set(SETS):
         raise UserError(f"{source}: column 'set' holds {', '.join(groups) or 'nothing'}: allowed are {', '.join(SETS)}")

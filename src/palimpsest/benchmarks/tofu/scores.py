@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from palimpsest.benchmarks.tofu.items import UTILITY_SETS, Items, Sets, check_forget_sets, question_mismatch, sets_from_table
+from palimpsest.benchmarks.tofu.items import (
+    UTILITY_SETS,
+    Items,
+    Sets,
+    check_forget_sets,
+    completed,
+    question_mismatch,
+    sets_from_table,
+)
 from palimpsest.benchmarks.tofu.metrics import (
     ForgetQuality,
     answer_probability,
@@ -269,6 +277,7 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
 SCORING = Scoring[Sets](
     read=sets_from_table,
     metrics=METRICS,
+    complete=completed,
     symbols="`a` is the loss per token of the right answer: the NLL in nats divided by the number of tokens. `w_k` is the loss"
     " per token of wrong answer k. `b` is the loss per token of the paraphrased answer; for real authors and world facts, `b` is"
     " `a`. The truth ratio is `x = exp(mean over k of w_k - b)`.",

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from palimpsest.benchmarks.tofu.losses import LOSSES, halves_of, score_rows
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Fact, Question, read_rows
 from palimpsest.evaluation.generation import generate_answers
-from palimpsest.evaluation.items import ROUGE_WORDS
-from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
-from palimpsest.metrics.rouge import rouge_recalls, words_for
+from palimpsest.evaluation.items import FLAGS, NUMBERS
 from palimpsest.models.limits import check_prompts
 
 if TYPE_CHECKING:
@@ -29,13 +26,11 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema(
     [
         *LOSSES,
+        ("paraphrased_answer", pa.string()),
         ("generation", pa.string()),
-        # The kind of words that ROUGE compares: "rouge_score", "unicode" or "characters" (`metrics.rouge`).
-        (ROUGE_WORDS, pa.string()),
-        ("rouge_1_recall", pa.float64()),
-        ("rouge_l_recall", pa.float64()),
-        ("exact_memorisation", pa.float64()),
-        ("extraction_strength", pa.float64()),
+        # Of each token of the right answer: its NLL in nats, and whether it is the likeliest after the true tokens before it.
+        ("answer_losses", NUMBERS),
+        ("answer_hits", FLAGS),
     ]
 )
 
@@ -47,7 +42,7 @@ def evaluate_tofu(
     sets: Mapping[str, Sequence[Question | Fact]],
     suite: TofuSuite,
 ) -> list[dict[str, Any]]:
-    """Score every evaluated item and generate its answer: losses, token counts, generated text and metrics of it."""
+    """Score every evaluated item and generate its answer: losses, token counts and generated text."""
     encoder = PromptEncoder(tokenizer, prompt)
     named = [(name, row) for name, rows in sets.items() for row in evaluated(name, rows, suite)]
     rows = [row for _, row in named]
@@ -57,20 +52,16 @@ def evaluate_tofu(
     scored = score_rows(model, encoder, rows)
     generations = generate_answers(model, tokenizer, prompts, suite.max_new_tokens, encoder.end)
     log = []
-    for (name, row), (columns, hit_list), generation in zip(named, scored, generations, strict=True):
-        hits = np.array(hit_list)
-        rouge_1, rouge_l = rouge_recalls(generation, row.answer)
+    for (name, row), (columns, answer), generation in zip(named, scored, generations, strict=True):
         log.append(
             {
                 "set": name,
                 "half": half.get(row.id) if name == "forget" else None,
                 **columns,
+                "paraphrased_answer": row.paraphrased_answer if isinstance(row, Question) else None,
                 "generation": generation,
-                ROUGE_WORDS: words_for(row.answer),
-                "rouge_1_recall": rouge_1,
-                "rouge_l_recall": rouge_l,
-                "exact_memorisation": exact_memorisation(hits),
-                "extraction_strength": extraction_strength(hits),
+                "answer_losses": answer.losses,
+                "answer_hits": answer.hits,
             }
         )
     return log
