@@ -77,6 +77,7 @@ def suite_rows(rng: np.random.Generator, level: float, sizes: dict[str, int] = S
             # One to all of the words of the answer, so that model utility is above 0.
             "generation": f"<b>said {' '.join(words[: rng.integers(1, 5)])}</b>",
             "answer_losses": rng.gamma(2, level, size=6).tolist(),
+            "answer_standard_losses": [level, float(number % 4)],
             "answer_hits": (rng.uniform(size=6) < 0.7).tolist(),
         }
         for name, size in sizes.items()

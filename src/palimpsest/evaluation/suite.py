@@ -44,8 +44,8 @@ class Suite(Settings):
     kind: str
     aims: ClassVar[tuple[Aim, Aim] | None] = None
     """The score for closeness to Retrain and the score for utility; None if trajectories and selections cannot use the suite."""
-    retrains: ClassVar[tuple[str, ...]] = ()
-    """The Retrain inputs of the stage `scores` that the metrics need: `retrain`, and `other_retrains` with other seeds."""
+    compares_with: ClassVar[tuple[str, ...]] = ()
+    """The inputs of the stage `scores` that the metrics need: `original`, `retrain`, and `other_retrains` with other seeds."""
 
     scored: ClassVar[tuple[str, ...]] = ()
     """The settings that only the scores read (`Scoring.complete`): a change of them evaluates no model again."""

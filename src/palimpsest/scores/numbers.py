@@ -21,13 +21,14 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Retrains:
-    """The Retrains that the models of a run are compared with, by the folders of their evaluations."""
+    """The Retrains and the Original that the models of a run are compared with, by the folders of their evaluations."""
 
     own: Path | None
     others: Sequence[Path] = ()
     """The evaluations of Retrains with other seeds."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published scores of a Retrain, by metric."""
+    original: Path | None = None
     is_absent: bool = False
     """Whether the run's Retrain diverged or could not be made; scores that need it are then missing without an error."""
 
@@ -69,7 +70,10 @@ class Judge:
         items = self.scoring.read(rows, path)
         self._check(items, path)
         others = self._others if path == self._retrain_path else ()
-        return dict(score(self._metrics, items, Against(self._retrain, others, self._retrains.published), only))
+        return dict(score(self._metrics, items, self._against(others), only))
+
+    def _against(self, others: Sequence[Any]) -> Against[Any]:
+        return Against(self._retrain, others, self._retrains.published, self._original)
 
     def _check(self, items: Any, path: Path) -> None:
         """Raise UserError if a model was evaluated on other items than Retrain."""
@@ -91,7 +95,7 @@ class Judge:
     @cached_property
     def _retrain(self) -> Any:
         """The items of Retrain; None if it is absent or no metric needs it."""
-        needing = next((metric.name for metric in self._metrics if metric.needs == "retrain"), None)
+        needing = next((metric.name for metric in self._metrics if "retrain" in metric.compares_with), None)
         if needing is None or self._retrains.is_absent:
             return None
         if self._retrain_path is None:
@@ -99,6 +103,14 @@ class Judge:
         if not self._retrain_path.exists():
             raise UserError(f"{self._retrain_path}: missing, but {needing} needs the items of Retrain")
         return self.scoring.read(self.read(self._retrain_path), self._retrain_path)
+
+    @cached_property
+    def _original(self) -> Any:
+        """The items of Original; None if it was not evaluated by this suite, or no metric needs it."""
+        path = self._retrains.original and self._retrains.original / self.suite / TABLE
+        if path is None or not path.exists() or not any("original" in metric.compares_with for metric in self._metrics):
+            return None
+        return self.scoring.read(self.read(path), path)
 
     @cached_property
     def _others(self) -> list[Any]:

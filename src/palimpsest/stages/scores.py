@@ -31,8 +31,8 @@ class Spec(Settings):
 
     `settings` are those of a suite that only the scores read. The ids of the inputs `eval`, `attack` and `trajectory` are the
     folders of models below the run. `attacks` names the suites that score an attack's losses, `trajectories` the suite that
-    measured a training. The input `retrain` is the Retrain that the run is compared with, and `other_retrains` are the Retrains
-    of other seeds; `published` are published scores of a Retrain.
+    measured a training. The inputs `original` and `retrain` are what the run is compared with, and `other_retrains` are the
+    Retrains of other seeds; `published` are published scores of a Retrain.
     """
 
     takes_diverged: ClassVar[bool] = True
@@ -84,13 +84,14 @@ def _measured(job: Job[Spec]) -> Iterator[Measured]:
 
 
 def _retrains(job: Job[Spec]) -> Retrains:
-    """Return the Retrains that the run's models are compared with, without those that diverged."""
-    own, others = (
-        [path for path in job.inputs(name).values() if not Artefact({}, path).diverged] for name in ("retrain", "other_retrains")
+    """Return the Retrains and the Original that the run's models are compared with, without those that diverged."""
+    original, own, others = (
+        [path for path in job.inputs(name).values() if not Artefact({}, path).diverged]
+        for name in ("original", "retrain", "other_retrains")
     )
     is_absent = bool(job.inputs("retrain")) and not own
     is_absent |= any((gap.method, gap.of) == ("retrain", "evaluation") for gap in job.spec.gaps)
-    return Retrains(own[0] if own else None, others, job.spec.published, is_absent)
+    return Retrains(own[0] if own else None, others, job.spec.published, original[0] if original else None, is_absent)
 
 
 def _scored(measured: Measured, judges: dict[str, Judge]) -> Iterator[tuple[Place, Scores]]:

@@ -81,6 +81,7 @@ MEANINGS = {
     "perturbed_tokens": "the same for each wrong answer",
     "paraphrased_answer": "the right answer in other words",
     "answer_losses": "NLL of each token of the answer, in nats",
+    "answer_standard_losses": "NLL of each token of the answer, less the mean NLL of all tokens, over their sd",
     "answer_hits": "whether each token of the answer is the likeliest after the true ones before it",
     "losses": "NLL of each token, in nats",
     "hits": "whether each token is the likeliest after the true ones before it",

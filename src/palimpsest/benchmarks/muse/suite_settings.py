@@ -17,7 +17,7 @@ class MuseSuite(Suite):
     """The MUSE evaluation: verbatim recall, knowledge, and privacy leakage (arXiv 2407.06460, Sec. 3)."""
 
     aims = (Aim("privacy", "|PrivLeak|", distance="privleak"), Aim("knowmem_r", "KnowMem of the retain set"))
-    retrains = ("retrain",)
+    compares_with = ("retrain",)
     scored = ("min_k",)
 
     kind: Literal["muse"]

@@ -41,9 +41,13 @@ class Tokens(NamedTuple):
 
     losses: list[float]
     hits: list[bool]
+    standard: list[float]
+    """Its standard loss (`models.scoring`); empty unless it was asked for."""
 
 
-def score_rows(model: nn.Module, encoder: PromptEncoder, rows: Sequence[Question | Fact]) -> list[tuple[dict[str, Any], Tokens]]:
+def score_rows(
+    model: nn.Module, encoder: PromptEncoder, rows: Sequence[Question | Fact], *, standardise: bool = False
+) -> list[tuple[dict[str, Any], Tokens]]:
     """Return, for each row, its log columns (summed NLLs and label counts) and the tokens of its answer."""
     items = []
     for row in rows:
@@ -51,7 +55,7 @@ def score_rows(model: nn.Module, encoder: PromptEncoder, rows: Sequence[Question
         items.append(encoder.encode(row.question, [row.answer, *paraphrased, *(row.perturbed_answers or ())]))
     check_items(model, [row.id for row in rows], items)
     log = []
-    scores = track(score(model, items), "score", total=len(items))
+    scores = track(score(model, items, standardise=standardise), "score", total=len(items))
     for row, scored in zip(rows, scores, strict=True):
         nll, tokens = list(scored.nll), list(scored.tokens)
         perturbed = len(nll) - len(row.perturbed_answers or ())
@@ -66,7 +70,7 @@ def score_rows(model: nn.Module, encoder: PromptEncoder, rows: Sequence[Question
             "perturbed_nll": nll[perturbed:],
             "perturbed_tokens": tokens[perturbed:],
         }
-        log.append((columns, Tokens(scored.losses[0], scored.hits[0])))
+        log.append((columns, Tokens(scored.losses[0], scored.hits[0], scored.standard)))
     return log
 
 
