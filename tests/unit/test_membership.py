@@ -104,11 +104,11 @@ def test_the_numbers_of_a_table() -> None:
         "min_k_plus_plus": lambda row: max(row["answer_standard_losses"]),
     }
     for name, statistic in statistics.items():
-        assert found[f"auc_{name}"] == pytest.approx(auc(statistic)), name
+        assert found[f"forget_auc_{name}"] == pytest.approx(auc(statistic)), name
     losses = {row["id"]: statistics["loss"](row) for row in retrain}
-    assert found["auc_reference"] == pytest.approx(auc(lambda row: statistics["loss"](row) - losses[row["id"]]))
+    assert found["forget_auc_reference"] == pytest.approx(auc(lambda row: statistics["loss"](row) - losses[row["id"]]))
     other = auc(statistics["min_k"], retrain)
-    assert found["privleak"] == pytest.approx(100 * (found["auc_min_k"] - other) / other)
+    assert found["forget_privleak"] == pytest.approx(100 * (found["forget_auc_min_k"] - other) / other)
     words = [n_gram_entropy(["b", *row["generation"][3:-4].split(), "b"]) for row in of("forget")]
     assert found["forget_fluency"] == pytest.approx(np.mean(words))
     assert found["forget_paraphrased_probability"] == pytest.approx(
@@ -120,11 +120,13 @@ def test_the_numbers_of_a_table() -> None:
 
 def test_retrain_is_as_private_and_original_as_useful_as_can_be() -> None:
     own = scores(table(0.5), table(0.5), table(0.5))
-    assert (own["privacy_score"], own["utility_score"], own["privleak"], own["auc_reference"]) == (1, 1, 0, 0.5)
+    assert (own["privacy_score"], own["utility_score"], own["forget_privleak"], own["forget_auc_reference"]) == (1, 1, 0, 0.5)
 
 
 def test_without_holdout_or_original_the_other_numbers_remain() -> None:
     bare = [sets_from_table(pd.DataFrame(table(level, SIZES)), "here") for level in (0.5, 2.0)]
     found = tofu_scores(*bare)
     assert {"memorisation_score", "forget_fluency", "forget_quality"} <= found.keys()
-    assert not [name for name in found if name.startswith(("auc_", "privleak", "privacy", "utility_s", "aggregate"))]
+    assert not [
+        name for name in found if name.startswith(("forget_auc_", "forget_privleak", "privacy", "utility_s", "aggregate"))
+    ]

@@ -271,7 +271,7 @@ def _membership() -> tuple[Metric, ...]:
     return (
         *(
             Metric(
-                f"auc_{name}",
+                f"forget_auc_{name}",
                 partial(separating, ATTACKS[name]),
                 "AUC" if name == "min_k" else "",
                 formula=f"{SEPARATES} {what}",
@@ -281,7 +281,7 @@ def _membership() -> tuple[Metric, ...]:
             for name, (what, source) in BY_ATTACK.items()
         ),
         Metric(
-            "auc_reference",
+            "forget_auc_reference",
             reference_auc,
             needs="retrain",
             formula=f"{SEPARATES} loss per token above Retrain's",
@@ -289,13 +289,13 @@ def _membership() -> tuple[Metric, ...]:
             **told,
         ),
         Metric(
-            "privleak",
+            "forget_privleak",
             leak,
             LEAK,
             HELD_OUT,
             "nearest 0",
             needs="retrain",
-            formula="100 · (`auc_min_k` - that of Retrain) / that of Retrain",
+            formula="100 · (`forget_auc_min_k` - that of Retrain) / that of Retrain",
             bounds=(-100.0, math.inf),
             source="MUSE, Sec. 3.1",
         ),
@@ -354,7 +354,7 @@ def _summary() -> tuple[Metric, ...]:
             SUMMARY,
             "highest",
             needs="retrain",
-            formula="harmonic mean, over `auc_loss`, `auc_zlib`, `auc_min_k` and `auc_min_k_plus_plus`, of"
+            formula="harmonic mean, over the AUCs of loss, zlib, Min-K and Min-K++, of"
             " max(0, 1 - distance from Retrain's AUC / Retrain's AUC)",
             bounds=SHARE,
             source=FRAMEWORK,
