@@ -77,7 +77,7 @@ def _run(args: argparse.Namespace) -> int:
     (own, *retrain), (suite,) = (Path(manifest).parent for manifest in made), block["suites"]
     if args.retrain and not retrain:
         retrain = [Path(args.retrain)]
-    print(_scores(study.kind_of(suite), suite, own, *retrain))
+    print(_scores(study.kind_of(suite), suite, study.config.suites[suite].scoring_settings, own, *retrain))
     return 0
 
 
@@ -186,7 +186,7 @@ def _is_model(text: str) -> bool:
     return "@" in text or any((Path(text) / name).is_file() for name in ("config.json", "adapter_config.json"))
 
 
-def _scores(kind: str, suite: str, folder: Path, retrain: Path | None = None) -> str:
+def _scores(kind: str, suite: str, settings: Mapping[str, Any], folder: Path, retrain: Path | None = None) -> str:
     """Return a table with the scores of an evaluation, against the evaluation or the log of Retrain."""
     from palimpsest.benchmarks import kinds
     from palimpsest.evaluation.items import TABLE
@@ -196,7 +196,7 @@ def _scores(kind: str, suite: str, folder: Path, retrain: Path | None = None) ->
         module = kinds.load_part(kind, "score")
         other = retrain and (retrain / suite if (retrain / suite / TABLE).exists() else retrain)
         return str(module.format_score(module.score_log(folder / suite, other)))
-    judge = Judge(suite, kind, Retrains(retrain, is_absent=retrain is None))
+    judge = Judge(suite, kind, Retrains(retrain, is_absent=retrain is None), settings)
     return "\n".join(
         f"{name:28}{value:.4g}" for _, scores in judge.scores(folder / suite / TABLE) for name, value in scores.items()
     )

@@ -9,6 +9,7 @@ from run_example import Identity, Results, subject
 from palimpsest.benchmarks.muse.suite import SCHEMA
 from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
 
+WORDS = 20
 SAID = {"verbatim": 5, "knowledge_forget": 6, "knowledge_retain": 7}
 READ = {"members": 12, "nonmembers": 10}
 
@@ -18,16 +19,22 @@ def place(method: str, variant: str, seed: int = 0, split: str = "forget", **mor
     return run | {"method": method, "variant": variant} | more
 
 
+def answer_of(number: int, right: int, wrong: str = "") -> str:
+    """An answer of which so many words are right, so that its ROUGE-L F1 is `right / WORDS`."""
+    return " ".join([f"answer {number}", *("right" if word < right else wrong for word in range(2, WORDS))])
+
+
 def muse_rows(rng: np.random.Generator, gap: float, rouge: float = 0.5) -> list[dict[str, Any]]:
     """Rows of a model whose losses of members lie `gap` above those of others, and which says about a share `rouge` right."""
     said = [
-        {"set": name, "id": f"{number}", "prompt": f"{name} {number}?", "answer": f"answer {number}"}
-        | {"generation": f"said {rng.integers(100)}", "rouge_l_f": float(np.clip(rng.normal(rouge, 0.1), 0, 1))}
+        {"set": name, "id": f"{number}", "prompt": f"{name} {number}?", "answer": answer_of(number, WORDS)}
+        | {"generation": answer_of(number, round(WORDS * float(np.clip(rng.normal(rouge, 0.1), 0, 1))), wrong)}
         for name, count in SAID.items()
         for number in range(count)
+        for wrong in [f"said{rng.integers(100)}"]
     ]
     read = [
-        {"set": name, "id": f"{number}", "tokens": 90, "min_k_loss": float(rng.normal(3 + gap * (name == "members"), 1))}
+        {"set": name, "id": f"{number}", "tokens": 1, "losses": [float(rng.normal(3 + gap * (name == "members"), 1))]}
         for name, count in READ.items()
         for number in range(count)
     ]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from palimpsest.benchmarks.tofu.items import completed
 from palimpsest.benchmarks.tofu.losses import LOSSES
 from palimpsest.benchmarks.tofu.suite import SCHEMA
 from palimpsest.contract.job import Job, run_stage
@@ -45,6 +46,10 @@ def identity(method: str, variant: str, seed: int = 0, **more: Any) -> Identity:
     return {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seed": seed, "method": method, "variant": variant} | more
 
 
+def answer_of(number: int) -> str:
+    return f"answer {number} of many"
+
+
 def losses(name: str, number: int, rng: np.random.Generator, level: float) -> dict[str, Any]:
     """The columns that suites and attacks share, of one item; answers have three lengths, unlike in their order."""
     paraphrased = name in ("forget", "retain")
@@ -52,7 +57,7 @@ def losses(name: str, number: int, rng: np.random.Generator, level: float) -> di
     return {
         "id": f"{name}-{number:02}",
         "question": f"{name} question {number}?",
-        "answer": f"answer {number}",
+        "answer": answer_of(number),
         "answer_nll": float(rng.gamma(2, level)) * tokens,
         "answer_tokens": tokens,
         "paraphrased_nll": float(rng.gamma(3, level)) * 5 if paraphrased else None,
@@ -68,14 +73,16 @@ def suite_rows(rng: np.random.Generator, level: float, sizes: dict[str, int] = S
             "set": name,
             "half": 1 + (number >= (size + 1) // 2) if name == "forget" else None,
             **losses(name, number, rng, level),
-            "generation": f"<b>said {rng.integers(100)}</b>",
-            "rouge_1_recall": 0.5,
-            "rouge_l_recall": float(rng.uniform(0.1, 1)),
-            "exact_memorisation": float(rng.uniform()),
-            "extraction_strength": float(rng.uniform()),
+            "paraphrased_answer": f"the answer {number}",
+            # One to all of the words of the answer, so that model utility is above 0.
+            "generation": f"<b>said {' '.join(words[: rng.integers(1, 5)])}</b>",
+            "answer_losses": rng.gamma(2, level, size=6).tolist(),
+            "answer_standard_losses": [level, float(number % 4)],
+            "answer_hits": (rng.uniform(size=6) < 0.7).tolist(),
         }
         for name, size in sizes.items()
         for number in range(size)
+        for words in [answer_of(number).split()]
     ]
 
 
@@ -218,7 +225,7 @@ def probability(table: pd.DataFrame) -> float:
 
 
 def items(study: Results, method: str, variant: str = "", seed: int = 0, name: str = "forget") -> pd.DataFrame:
-    table = pd.read_parquet(study.items_path(identity(method, variant, seed)))
+    table = completed(pd.read_parquet(study.items_path(identity(method, variant, seed))))
     return table[table["set"] == name]
 
 

@@ -20,10 +20,12 @@ LOSSES = np.linspace(0.5, 3.0, 40)
 WEIGHTS = np.linspace(-1.0, 1.0, 1000, dtype=np.float32)
 
 
-def made(folder: Path, *, losses: Any = LOSSES, said: str = "yes", weights: Any = WEIGHTS, rouge: float = 0.5) -> Path:
+def made(folder: Path, *, losses: Any = LOSSES, said: str = "yes", weights: Any = WEIGHTS, hits: float = 0.5) -> Path:
     folder.mkdir()
     rows = {"id": [str(i) for i in range(40)], "answer_nll": losses, "perturbed_nll": [[loss, 1.0] for loss in losses]}
-    said_columns = {"generation": said, "rouge_l_recall": rouge + np.arange(40) % 2 * 0.2}
+    # Items that were not scored have no hits.
+    found = [None if i < 3 else [hits + i % 2 * 0.2] * (1 + i % 4) for i in range(40)]
+    said_columns = {"generation": said, "answer_hits": found}
     pd.DataFrame({**rows, **said_columns}).to_parquet(folder / "items.parquet")
     save_file({"w": weights}, folder / "model.safetensors")
     write_manifest(folder, build_manifest(folder, stage="evaluate", spec={}, code="c", inputs={}))
@@ -43,8 +45,8 @@ def agreeing(first: Path, second: Path) -> list[Agreement]:
         ({"losses": LOSSES + 1.0}, []),
         ({"losses": np.where(np.arange(40) == 3, np.nan, LOSSES)}, []),
         # Another token here or there changes what is said, not how well on the whole.
-        ({"said": "no", "rouge": 0.51}, ["numeric", "statistical"]),
-        ({"said": "no", "rouge": 0.2}, []),
+        ({"said": "no", "hits": 0.51}, ["numeric", "statistical"]),
+        ({"said": "no", "hits": 0.2}, []),
         ({"weights": WEIGHTS * np.float32(1 + 1e-6)}, ["numeric", "statistical"]),
         ({"weights": WEIGHTS * np.float32(1.01)}, ["statistical"]),
         ({"weights": WEIGHTS * np.float32(1.5)}, []),

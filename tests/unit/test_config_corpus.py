@@ -277,3 +277,14 @@ def test_one_line(block: dict[str, Any], changes: Any, line: str) -> None:
     with pytest.raises(UserError) as caught:
         Study(config({**MUSE, **block}, changes=changes))
     assert str(caught.value) == f"config: {line}"
+
+
+def test_a_setting_of_the_scores_alone_evaluates_no_model_again() -> None:
+    block = {**MUSE, "methods": [{"simnpo": ["selected"]}]}
+    studies = [Study(config(block, changes=[(("suites", "muse", "min_k"), share)])) for share in (0.4, 0.2)]
+    changed = [path for path in folders(studies[0]) if spec(studies[0], path) != spec(studies[1], path)]
+    assert changed == ["muse/tiny/forget/selection/simnpo", f"{FIRST}/scores"]
+    assert [spec(study, f"{FIRST}/scores")["settings"] for study in studies] == [
+        {"muse": {"min_k": 0.4}},
+        {"muse": {"min_k": 0.2}},
+    ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.benchmarks.tofu.splits import SplitSettings, split_authors
+from palimpsest.benchmarks.tofu.splits import SplitSettings, split_authors, unseen
 from palimpsest.data.rows import Question
 from palimpsest.data.splits import halves, spread
 from palimpsest.errors import UserError
@@ -52,6 +52,8 @@ def test_a_split_takes_whole_authors_from_both_ends(
     assert authors_of(retain) == retained
     assert len(forget) == 3 * len(forgotten)
     assert len(retain) == 3 * len(retained)
+    others = sorted({*range(20 - settings.skip_authors)} - {*forgotten, *retained, *base})
+    assert authors_of(unseen(data, forget, retain, settings, base)) == others[: len(forgotten)]
 
 
 @pytest.mark.parametrize("missing", ["paraphrased_answer", "perturbed_answers"])

@@ -66,7 +66,8 @@ def test_the_split_stage_leaves_all_that_a_run_sees(made: tuple[Path, Path]) -> 
         assert (split / name).read_bytes() == (data / name).read_bytes()
     manifest = json.loads((split / "manifest.json").read_text())
     assert manifest["inputs"] == {"data": content_of(read_manifest(data / "manifest.json"))}
-    assert len(manifest["files"]) == 5
+    assert read_rows(split / "holdout.jsonl", Question) == read_rows(data / "holdout.jsonl", Question) != []
+    assert len(manifest["files"]) == 6
 
 
 def test_two_runs_give_the_same_manifest_bytes(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -83,6 +84,9 @@ def test_a_real_folder_goes_through_the_stages(shared: Path, tmp_path: Path) -> 
     done = run_stage(tmp_path, "split", spec, "split", "data=data/manifest.json")
     assert done.returncode == 0, done.stderr
     assert [len(read_rows(tmp_path / "split" / f"{name}.jsonl", Question)) for name in ("forget", "retain")] == [200, 800]
+    # The data have no holdout set: as many authors as are forgotten, of those that are not retained.
+    holdout = read_rows(tmp_path / "split" / "holdout.jsonl", Question)
+    assert [row.author for row in holdout[::20]] == list(range(40, 50))
     refused = run_stage(tmp_path, "split", {"kind": "tofu", "split": "forget20"}, "other", "data=data/manifest.json")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1

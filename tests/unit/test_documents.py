@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from palimpsest.benchmarks.documents.dataset import DocumentsData
-from palimpsest.benchmarks.documents.scores import SCORING
+from palimpsest.benchmarks.documents.scores import COLUMNS, SCORING, completed
 from palimpsest.benchmarks.documents.suite import SCHEMA, compared, measure
 from palimpsest.benchmarks.documents.suite_settings import DocumentsSuite
 from palimpsest.data.rows import Pair, Text
@@ -81,8 +81,14 @@ def of_set(log: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return [row for row in log if row["set"] == name]
 
 
+def table_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The complete table of rows that were measured, or that were written by hand with their results."""
+    is_measured = any("losses" in row for row in rows)
+    return completed(pd.DataFrame(rows, columns=SCHEMA.names)) if is_measured else pd.DataFrame(rows, columns=list(COLUMNS))
+
+
 def scores_of(log: list[dict[str, Any]], retrain: list[dict[str, Any]] | None = None) -> dict[str, float]:
-    sets, other = (rows and SCORING.read(pd.DataFrame(rows, columns=SCHEMA.names), "table") for rows in (log, retrain))
+    sets, other = (rows and SCORING.read(table_of(rows), "table") for rows in (log, retrain))
     return dict(score(SCORING.metrics, sets, Against(other)))
 
 
@@ -119,7 +125,8 @@ def test_a_model_that_knows_its_documents_by_heart(reciting: Any, tokenizer: Any
 def test_questions_alone_are_asked_of_both_sets_and_recited_nowhere(reciting: Any, tokenizer: Any, tmp_path: Path) -> None:
     sets = {"forget": QUESTIONS[:1], "retain": [MILL], "holdout": [], "questions": QUESTIONS[1:]}
     log = measure(Subject(reciting, tokenizer, USED), SUITE, data_in(tmp_path / "data", **sets), tmp_path)
-    said = {(row["set"], row["id"]): row["rouge_l"] for row in log if "generation" in row}
+    spoken = completed(pd.DataFrame([row for row in log if "generation" in row]))
+    said = dict(zip(zip(spoken["set"], spoken["id"], strict=True), spoken["rouge_l"], strict=True))
     assert said.keys() == {("asked_forget", "q0"), ("asked_forget", "q1"), ("asked_retain", "m0")}
     assert said["asked_forget", "q0"] == said["asked_retain", "m0"] == 1 > said["asked_forget", "q1"]
     assert [(row["set"], row["id"]) for row in log if "nll" in row] == [("forget", "q0"), ("retain", "m0")]
@@ -130,7 +137,8 @@ def test_losses_are_those_of_a_plain_forward_pass(tokenizer: Any, tmp_path: Path
     model = fresh(tokenizer, 1)
     log = measure(Subject(model, tokenizer, USED), SUITE, data_in(tmp_path / "data"), tmp_path)
     ids = tokenizer(LETTER, add_special_tokens=False)["input_ids"]
-    for number, row in enumerate(of_set(log, "forget")):
+    scored = completed(pd.DataFrame(of_set(log, "forget"))).to_dict("records")
+    for number, row in enumerate(scored):
         chunk = torch.tensor([[tokenizer.bos_token_id, *ids[number * 11 : number * 11 + 11]]])
         with torch.no_grad():
             logits = model(input_ids=chunk).logits[0, :-1]
@@ -158,7 +166,8 @@ def test_blanks_are_learnt_but_not_recited(tokenizer: Any, tmp_path: Path) -> No
     log = measure(Subject(fresh(tokenizer, 1), tokenizer, USED), SUITE, data, tmp_path)
     recited, scored = (of_set(log, name) for name in ("recited_forget", "forget"))
     assert 0 < len(recited) < len(scored)
-    assert all(row["answer"] and math.isfinite(row["rouge_l"]) for row in recited)
+    assert all(row["answer"] for row in recited)
+    assert np.isfinite(completed(pd.DataFrame(recited))["rouge_l"]).all()
 
 
 def item(name: str, id: str, nll: float, min_k: float = 1.0, strength: float = 0.0) -> dict[str, Any]:
@@ -203,11 +212,11 @@ def test_the_numbers_by_hand() -> None:
 
 
 def test_items_that_are_not_retrains_are_refused() -> None:
-    sets, other = (SCORING.read(pd.DataFrame(rows, columns=SCHEMA.names), "x") for rows in (MODEL, RETRAIN))
+    sets, other = (SCORING.read(table_of(rows), "x") for rows in (MODEL, RETRAIN))
     assert SCORING.check is not None
     SCORING.check(sets, "own", other, "theirs")
     for change in ({"id": "z"}, {"tokens": 5}):
-        changed = SCORING.read(pd.DataFrame([RETRAIN[0] | change, *RETRAIN[1:]], columns=SCHEMA.names), "x")
+        changed = SCORING.read(table_of([RETRAIN[0] | change, *RETRAIN[1:]]), "x")
         with pytest.raises(UserError, match=r"^own: other items than Retrain in theirs$"):
             SCORING.check(sets, "own", changed, "theirs")
     with pytest.raises(UserError, match=r"^own: no column 'nll'$"):

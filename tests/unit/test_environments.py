@@ -32,11 +32,11 @@ STAGES = {
         " benchmarks.markov.stages.draw benchmarks.markov.stages.finetune",
         "evaluate": "launch stages.evaluate stages.fetch stages.unlearn stages.watching"
         " benchmarks.markov.stages.evaluate benchmarks.markov.stages.unlearn"
-        " benchmarks.tofu.suite benchmarks.muse.suite benchmarks.documents.suite evaluation.lm_eval.suite",
-        "report": "stages.select stages.scores stages.external benchmarks.tofu.imported"
+        " benchmarks.tofu.suite benchmarks.muse.suite benchmarks.documents.suite evaluation.lm_eval.suite"
+        " stages.select stages.scores stages.external benchmarks.tofu.imported"
         " benchmarks.tofu.scores benchmarks.muse.scores benchmarks.documents.scores benchmarks.markov.scores"
-        " evaluation.lm_eval.scores"
-        " stages.summarise stages.report study.publish report.cost",
+        " evaluation.lm_eval.scores",
+        "report": "stages.summarise stages.report study.publish report.cost",
     }.items()
 }
 

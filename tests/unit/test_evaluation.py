@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
 
+from palimpsest.benchmarks.tofu.items import completed
 from palimpsest.benchmarks.tofu.suite import SCHEMA, evaluate_tofu, evaluated
 from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
 from palimpsest.data.prompts import PromptEncoder
@@ -78,6 +80,8 @@ def test_the_tofu_log_of_a_model_that_knows_its_answers(trained: Any, tmp_path: 
     log = evaluate_tofu(model, tokenizer, PROMPT, sets, TofuSuite(kind="tofu", max_items=1, max_new_tokens=30))
     assert [row["set"] for row in log] == ["forget", "retain", "real_authors", "world_facts"]
     encoder = PromptEncoder(tokenizer, PROMPT)
+    found = completed(pd.DataFrame(log))
+    assert (found[["rouge_1_recall", "rouge_l_recall", "exact_memorisation", "extraction_strength"]] == 1).all(axis=None)
     for row in log:
         source = next(q for q in [*QUESTIONS, *FACTS] if q.id == row["id"])
         prompt, answer = encoder.prompt(source.question), encoder.answer(source.answer)
@@ -87,7 +91,8 @@ def test_the_tofu_log_of_a_model_that_knows_its_answers(trained: Any, tmp_path: 
         assert row["answer_nll"] == pytest.approx(expected, abs=1e-4)
         assert row["answer_tokens"] == len(answer)
         assert row["generation"] == source.answer
-        assert (row["rouge_l_recall"], row["exact_memorisation"], row["extraction_strength"]) == (1, 1, 1)
+        # Summed in double precision, as the losses of its tokens are stored without rounding.
+        assert sum(row["answer_losses"]) == pytest.approx(row["answer_nll"], rel=1e-12) and all(row["answer_hits"])
         assert len(row["perturbed_nll"]) == len(source.perturbed_answers or [])
         assert (row["paraphrased_nll"] is None) == isinstance(source, Fact)
     # The half is that of the whole forget set, though the suite takes its first item only.

@@ -118,12 +118,13 @@ def test_samples_are_named_and_read_as_those_of_lm_eval(study: Study, tmp_path: 
     samples = [json.loads(line) for line in (folder / names[0]).read_text(encoding="utf-8").splitlines()]
     assert [sample["doc_id"] for sample in samples] == list(range(SIZES["forget"]))
     first = samples[0]
-    assert first["doc"] == {"id": "forget-00", "question": "forget question 0?", "answer": "answer 0"}
-    assert first["target"] == "answer 0" and first["arguments"] == {"gen_args_0": {"arg_0": "forget question 0?"}}
+    texts = {"id": "forget-00", "question": "forget question 0?", "answer": "answer 0 of many"}
+    assert first["doc"] == {**texts, "paraphrased_answer": "the answer 0", "rouge_words": "rouge_score"}
+    assert first["target"] == "answer 0 of many" and first["arguments"] == {"gen_args_0": {"arg_0": "forget question 0?"}}
     assert first["resps"] == [first["filtered_resps"]] and first["filtered_resps"][0].startswith("<b>said ")
     assert {"rouge_l_recall", "answer_nll", "extraction_strength"} <= set(first["metrics"]) <= set(first)
     assert first["doc_hash"] == utils.hash_string(json.dumps(first["doc"], indent=2, ensure_ascii=False))
-    assert first["target_hash"] == utils.hash_string("answer 0")
+    assert first["target_hash"] == utils.hash_string("answer 0 of many")
     again = exported(study, "lm-eval-samples", tmp_path / "again")
     assert files_of(out) == files_of(again)
 

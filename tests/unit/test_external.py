@@ -18,6 +18,7 @@ from run_example import Results, identity, items, log_x, refusal, suite_rows, va
 from scipy.stats import ks_2samp
 
 from palimpsest.benchmarks.tofu.imported import hash_log
+from palimpsest.benchmarks.tofu.items import completed
 from palimpsest.benchmarks.tofu.undefined import COPY
 from palimpsest.cli import main
 from palimpsest.errors import UserError
@@ -107,7 +108,7 @@ def test_doubts_about_a_log_stand_in_its_artefact(study: Results, monkeypatch: p
     for own in (None, retrain):
         said = json.loads((take(study, monkeypatch, retrain, own) / "provenance.json").read_text(encoding="utf-8"))
         assert (said["notes"], said["undefined"]) == ([COPY], {})
-    table = pd.read_parquet(study.items_path(identity("npo", "default")))
+    table = completed(pd.read_parquet(study.items_path(identity("npo", "default"))))
     table.loc[table["id"] == "forget-03", "paraphrased_nll"] = np.nan
     table.loc[table["set"] == "retain", "rouge_l_recall"] = np.nan
     table[table["set"] != "world_facts"].to_parquet(tmp_path / "items.parquet")

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
+from palimpsest.benchmarks.tofu.items import completed
 from palimpsest.benchmarks.tofu.suite import evaluate_tofu
 from palimpsest.benchmarks.tofu.suite_settings import TofuSuite
 from palimpsest.data.prompts import PromptEncoder
@@ -141,4 +143,5 @@ def test_an_answer_that_spells_marks_is_learnt_generated_and_scored_as_text() ->
     train(model, FineTuning([item]), settings, UsedSettings(), seed=0, label="test")
     (scored,) = evaluate_tofu(model, tokenizer, PromptSettings(), {"forget": [row]}, TofuSuite(kind="tofu", max_new_tokens=40))
     assert scored["generation"] == answer
-    assert (scored["rouge_1_recall"], scored["rouge_l_recall"], scored["exact_memorisation"]) == (1, 1, 1)
+    found = completed(pd.DataFrame([scored])).iloc[0]
+    assert (found["rouge_1_recall"], found["rouge_l_recall"], found["exact_memorisation"]) == (1, 1, 1)

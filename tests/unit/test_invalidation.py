@@ -38,6 +38,15 @@ def test_a_source_reruns_no_other(reruns: dict[str, list[str]]) -> None:
     assert reruns["palimpsest.benchmarks.tofu.sources.hub"] == ["data (hub)"]
 
 
+def test_a_metric_that_needs_no_model_runs_no_model(reruns: dict[str, list[str]]) -> None:
+    models = {stage for stage, row in STAGES.items() if row.is_measured}
+    for name in ("rouge", "words", "memorisation", "privacy", "intervals", "parts"):
+        woken = {each.partition(" ")[0] for each in reruns[f"palimpsest.metrics.{name}"]}
+        assert "scores" in woken and not woken & models, name
+    for kind in ("tofu", "muse", "documents"):
+        assert not {each.partition(" ")[0] for each in reruns[f"palimpsest.benchmarks.{kind}.scores"]} & models
+
+
 def test_a_page_of_the_report_reruns_the_report_alone(reruns: dict[str, list[str]]) -> None:
     files = [path for path in (ROOT / "src/palimpsest/report/questions").glob("*.py") if path.stem != "__init__"]
     assert files

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from palimpsest.benchmarks.muse.suite import _said
+from palimpsest.benchmarks.muse.scores import completed
 from palimpsest.benchmarks.tofu.items import sets_from_table
 from palimpsest.benchmarks.tofu.scores import tofu_scores
+from palimpsest.evaluation.cutting import generated_row
 from palimpsest.evaluation.items import count_unicode
 from palimpsest.metrics.rouge import Characters, UnicodeWords, rouge_l_f, rouge_recalls, words_for
 
@@ -141,7 +142,8 @@ def test_rouge_is_recall_with_a_stemmer() -> None:
 )
 def test_the_right_answer_decides_which_words_are_compared(answer: str, words: str) -> None:
     assert words_for(answer) == words
-    assert _said("verbatim", "1", "?", answer, "Zoë")["rouge_words"] == words
+    row = generated_row("verbatim", "1", "?", answer, "Zoë")
+    assert completed(pd.DataFrame([row]))["rouge_words"].tolist() == [words]
 
 
 def test_the_scores_say_of_how_many_items_other_words_were_compared() -> None:

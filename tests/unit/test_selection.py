@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from run_example import Results, identity, items, log_x, refusal, suite_rows, trajectory_rows
 from scipy.stats import ks_2samp
 
+from palimpsest.benchmarks.muse.scores import completed
 from palimpsest.benchmarks.tofu.items import sets_from_table
 from palimpsest.benchmarks.tofu.scores import tofu_scores
 from palimpsest.metrics.privacy import membership_auc
@@ -335,12 +336,12 @@ def test_the_stage_selects_among_trials_of_texts(texts: Texts, monkeypatch: pyte
         return 100 * float(rows.loc[rows["set"] == "knowledge_retain", "rouge_l_f"].mean())
 
     def finished(role: str, seed: int) -> pd.DataFrame:
-        return pd.read_parquet(texts.folder(place(role, "", seed)) / "eval" / "muse" / "items.parquet")
+        return completed(pd.read_parquet(texts.folder(place(role, "", seed)) / "eval" / "muse" / "items.parquet"))
 
     for row in table.to_dict("records"):
         leaks, known, originals = [], [], []
         for seed in (3, 5):
-            watched = pd.read_parquet(texts.folder(place("npo", row["variant"], seed)) / "model" / "items.parquet")
+            watched = completed(pd.read_parquet(texts.folder(place("npo", row["variant"], seed)) / "model" / "items.parquet"))
             at = watched[watched["epoch"] == row["epoch"]]
             leaks.append(-abs(100 * (auc(at) / auc(finished("retrain", seed)) - 1)))
             known.append(knowledge(at))

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 from muse_example import muse_rows
-from run_example import suite_rows
+from run_example import SIZES, suite_rows
 
 from palimpsest.benchmarks import kinds, suites
 from palimpsest.benchmarks.muse.scores import muse_scores, read_items
@@ -135,13 +135,17 @@ def test_every_metric_declares_how_it_is_computed(kind: str) -> None:
 def test_numbers_have_declared_names_and_lie_within_their_bounds(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     if kind == "tofu":
-        model, retrain = (sets_from_table(pd.DataFrame(suite_rows(rng, level)), "here") for level in (0.5, 2.0))
-        scores = tofu_scores(model, retrain)
+        model, retrain = (
+            sets_from_table(pd.DataFrame(suite_rows(rng, level, SIZES | {"holdout": 7})), "here") for level in (0.5, 2.0)
+        )
+        scores = tofu_scores(model, retrain, original=model)
     else:
         muse: list[Any] = [read_items(pd.DataFrame(muse_rows(rng, gap)), "here") for gap in (-2.0, 0.0)]
         scores = muse_scores(*muse, published_auc=0.5)
     found = {name: value for name, value in scores.items() if not name.endswith(("_low", "_high"))}
-    needed = {name for name, metric in declared(kind).items() if metric.needs != "other_retrains" and "unicode" not in name}
+    needed = {
+        name for name, metric in declared(kind).items() if "other_retrains" not in metric.compares_with and "unicode" not in name
+    }
     assert needed <= found.keys() <= declared(kind).keys()
     for name, value in found.items():
         low, high = declared(kind)[name].bounds

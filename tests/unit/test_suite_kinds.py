@@ -73,7 +73,7 @@ def test_a_selection_judges_by_scores_that_its_suite_gives() -> None:
         metrics = load(kind, "scores").METRICS
         given = {metric.name for metric in metrics}
         assert {aim.metric for aim in suite.aims or ()} <= given
-        assert {metric.needs for metric in metrics} - {"", "published"} == set(suite.retrains)
+        assert {name for metric in metrics for name in metric.compares_with} - {"published"} == set(suite.compares_with)
     assert all(SelectionRule(maximise=name).aims is aims for name, aims in AIMS.items())
 
 

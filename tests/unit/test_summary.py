@@ -162,6 +162,8 @@ def test_an_undefined_number_has_no_row(study: Results, monkeypatch: pytest.Monk
         *(f"{name}_rouge" for name in SIZES),
         "forget_exact_memorisation",
         "forget_extraction_strength",
+        "forget_paraphrased_rouge",
+        "forget_fluency",
         "world_facts/acc",
     }
     assert "world_facts/acc_stderr" not in set(summary["metric"])

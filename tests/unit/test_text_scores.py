@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from muse_example import READ, SAID, Texts, muse_rows, place
+from muse_example import READ, SAID, WORDS, Texts, answer_of, muse_rows, place
 from run_example import RUN, refusal, value
 
+from palimpsest.benchmarks.muse.scores import completed
 from palimpsest.evaluation.items import TABLE, write_table
 from palimpsest.evaluation.lm_eval.suite import SCHEMA
 from palimpsest.metrics.privacy import membership_auc
@@ -56,7 +57,7 @@ def losses(rows: pd.DataFrame) -> tuple[Any, Any]:
 
 
 def table_of(study: Texts, method: str, variant: str = "") -> pd.DataFrame:
-    return pd.read_parquet(study.folder(place(method, variant)) / "eval" / "muse" / "items.parquet")
+    return completed(pd.read_parquet(study.folder(place(method, variant)) / "eval" / "muse" / "items.parquet"))
 
 
 def test_every_model_has_its_numbers_and_their_intervals(study: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +88,7 @@ def test_an_epoch_of_a_trajectory_has_them_too_and_its_divergence(study: Texts, 
     watched = scores[scores["epoch"].notna()]
     every = METRICS | {f"{metric}_{end}" for metric in METRICS for end in ("low", "high")} | {"kl_forget", "kl_retain"}
     assert {epoch: set(rows["metric"]) for epoch, rows in watched.groupby("epoch")} == {0: every, 1: every, 2: every}
-    at = pd.read_parquet(study.folder(place("npo", "default")) / "model" / "items.parquet")
+    at = completed(pd.read_parquet(study.folder(place("npo", "default")) / "model" / "items.parquet"))
     for epoch in range(3):
         auc = membership_auc(*losses(at[at["epoch"] == epoch]))
         assert value(scores, "auc_min_k", "npo", epoch=epoch) == pytest.approx(auc)
@@ -118,7 +119,7 @@ def test_a_run_of_another_split_is_judged_by_the_shared_retrain(
     scores = numbers(study, monkeypatch, other, retrain)
     assert set(scores["method"]) == {"npo"}
     retrain_auc = membership_auc(*losses(table_of(study, "retrain")))
-    auc = membership_auc(*losses(pd.DataFrame(rows)))
+    auc = membership_auc(*losses(completed(pd.DataFrame(rows))))
     assert value(scores, "privleak", "npo") == pytest.approx((auc / retrain_auc - 1) * 100)
     # Given beside the evaluation that it is, it changes nothing.
     pd.testing.assert_frame_equal(numbers(study, monkeypatch), numbers(study, monkeypatch, HOME, retrain))
@@ -153,8 +154,8 @@ def test_a_run_of_wmdp_has_the_numbers_of_its_tasks_alone(tmp_path: Path, monkey
 
 def test_a_collapsed_model_has_no_number_of_its_losses(study: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
-    study.evaluate_texts(place("npo", "default"), [row | {"min_k_loss": math.nan} for row in muse_rows(rng, 0.0, 0.0)])
-    endless = [row | ({"min_k_loss": math.inf} if row["set"] == "members" else {}) for row in muse_rows(rng, 0.0)]
+    study.evaluate_texts(place("npo", "default"), [row | {"losses": [math.nan]} for row in muse_rows(rng, 0.0, 0.0)])
+    endless = [row | ({"losses": [math.inf]} if row["set"] == "members" else {}) for row in muse_rows(rng, 0.0)]
     study.evaluate_texts(place("simnpo", "default"), endless)
     scores = numbers(study, monkeypatch)
     own = scores[(scores["method"] == "npo") & scores["epoch"].isna()]
@@ -182,7 +183,7 @@ def test_examples_are_excerpts_and_questions_that_all_were_given(study: Texts, m
     assert "verbatim/0" not in set(examples["id"])
     for row in examples.to_dict("records"):
         name, _, number = row["id"].partition("/")
-        assert name in SAID and row["question"] == f"{name} {number}?" and row["answer"] == f"answer {number}"
+        assert name in SAID and row["question"] == f"{name} {number}?" and row["answer"] == answer_of(int(number), WORDS)
 
 
 @pytest.mark.parametrize("watched", [False, True])
@@ -211,7 +212,7 @@ def test_a_table_that_is_none_of_the_suite_is_refused(
     study: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = study.folder(place("npo", "default")) / "eval"
-    table = pd.read_parquet(folder / "muse" / "items.parquet").drop(columns="min_k_loss")
+    table = pd.read_parquet(folder / "muse" / "items.parquet").drop(columns="losses")
     table.to_parquet(folder / "muse" / "items.parquet")
     study.seal("eval", place("npo", "default"), folder)
     assert "items.parquet: no column 'min_k_loss'" in refusal(lambda: run_stage(study, monkeypatch), capsys)

@@ -77,7 +77,8 @@ def test_same_settings_same_rows_and_another_seed_other_people(data: Dataset, se
         ({"authors": 20}, ("base", "real_authors", "world_facts")),
         ({"base_authors": 20}, ("authors", "real_authors", "world_facts")),
         ({"real_authors": 30}, ("authors", "world_facts")),
-        ({"world_facts": 60}, ("authors", "real_authors")),
+        ({"world_facts": 60}, ("authors", "real_authors", "holdout")),
+        ({"holdout_authors": 9}, ("authors", "base", "real_authors", "world_facts")),
     ],
 )
 def test_more_of_one_set_changes_no_other(more: dict[str, int], same: tuple[str, ...], data: Dataset, seed: int) -> None:
@@ -86,6 +87,12 @@ def test_more_of_one_set_changes_no_other(more: dict[str, int], same: tuple[str,
         assert getattr(small, name)
         assert getattr(large, name) == getattr(small, name)
     assert large.authors[: len(small.authors)] == small.authors
+
+
+def test_the_holdout_set_is_about_people_of_whom_no_other_set_tells(data: Dataset) -> None:
+    questions = {row.question for row in data.holdout}
+    assert len({row.author for row in data.holdout}) == SMALL.holdout_authors
+    assert not questions & {row.question for row in (*data.authors, *data.base)}
 
 
 def test_fewer_questions_are_the_first_of_all() -> None:

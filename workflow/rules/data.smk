@@ -5,7 +5,8 @@ _split = of("split")
 _draw = of("draw")
 
 
-# An imported log, kept unchanged. All rules that use no model inherit from this one.
+# An imported log, kept unchanged. All rules that use no model inherit from this one. Scoring needs `rouge_score`, which the
+# evaluation environment has.
 rule external:
     input:
         unpack(_external.inputs),
@@ -14,9 +15,9 @@ rule external:
     log:
         _external.log,
     conda:
-        "../../envs/report.yaml"
+        "../../envs/evaluate.yaml"
     container:
-        IMAGES.report
+        IMAGES.evaluate
     threads: 1
     resources:
         gpu=0,

@@ -12,6 +12,10 @@ use rule external as summarise with:
         _summarise.log,
     group:
         "report"
+    conda:
+        "../../envs/report.yaml"
+    container:
+        IMAGES.report
     params:
         before=SETUP,
         job=_summarise.job,
@@ -44,6 +48,10 @@ use rule external as page with:
         _report.log,
     group:
         "report"
+    conda:
+        "../../envs/report.yaml"
+    container:
+        IMAGES.report
     params:
         before=SETUP,
         job=_report.job,

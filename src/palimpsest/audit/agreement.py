@@ -18,8 +18,8 @@ NUMERIC = (1e-3, 1e-5)
 # Relative difference of weights by norm, of adapters, which are only what training changes, and of the means of a column by its
 # standard deviation.
 WEIGHTS, ADAPTERS, MEANS = 0.02, 0.25, 0.25
-# Columns that follow from greedy decoding, where rounding may change a token: compared by their means.
-CHOSEN_BY_TOKEN = ("generation", "rouge_1_recall", "rouge_l_recall", "rouge_l_f", "exact_memorisation", "extraction_strength")
+# Columns that follow from the likeliest token, where rounding may change it: compared by their means.
+CHOSEN_BY_TOKEN = ("generation", "answer_hits", "hits")
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,13 @@ def _weights(one: Path, other: Path, agreed: Agreement) -> str | None:
 
 
 def _is_numeric(column: "pd.Series[Any]") -> bool:
-    return pd.api.types.is_numeric_dtype(column) or bool(column.map(lambda value: isinstance(value, np.ndarray)).all())
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    lists = column.dropna().map(lambda value: isinstance(value, np.ndarray))
+    return bool(len(lists)) and bool(lists.all())
 
 
 def _flat(column: "pd.Series[Any]") -> Numbers:
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.concatenate([np.asarray(value, dtype=np.float64).ravel() for value in column])
+    return np.concatenate([np.asarray(value, dtype=np.float64).ravel() for value in column.dropna()])

@@ -6,19 +6,16 @@ from typing import Any
 import pyarrow as pa
 
 from palimpsest.data.prompts import PromptEncoder
-from palimpsest.evaluation.items import ROUGE_WORDS
-from palimpsest.metrics.rouge import words_for
 
 # The columns of `generated_row`.
-GENERATED = [(name, pa.string()) for name in ("set", "id", "prompt", "answer", "generation", ROUGE_WORDS)]
+GENERATED = [(name, pa.string()) for name in ("set", "id", "prompt", "answer", "generation")]
 # After its answer, a model continues like the few-shot examples: with a blank line and the next question.
 _ANSWER_ENDS = [re.compile(end) for end in (r"\n[^\S\n]*\n", r"\nQuestion", r"Question:")]
 
 
 def generated_row(name: str, id: str, prompt: str, answer: str, generation: str) -> dict[str, Any]:
-    """Return the row of an item of the set `name`, with the kind of words that ROUGE compares."""
-    texts = {"set": name, "id": id, "prompt": prompt, "answer": answer, "generation": generation}
-    return {**texts, ROUGE_WORDS: words_for(answer)}
+    """Return the row of an item of the set `name`."""
+    return {"set": name, "id": id, "prompt": prompt, "answer": answer, "generation": generation}
 
 
 def alike_long(encoder: PromptEncoder, prompt: str, truth: str, generation: str, most: int) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Item tables as parquet files. Each kind of suite declares its schema, so column types do not depend on the data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ WEIGHTS = pa.schema([("epoch", pa.int64()), ("id", pa.string()), ("tokens", pa.i
 ROUGE_WORDS = "rouge_words"
 # The formula of the metrics that count them.
 UNICODE_ITEMS = "number of answers that `rouge_score` cannot read; missing if it reads all"
-# The formula of the metrics that count them.
-UNICODE_ITEMS = "number of answers that `rouge_score` cannot read; missing if it reads all"
+# A number of each token of an item. Losses are computed in single precision, so that none is rounded.
+NUMBERS, FLAGS = pa.list_(pa.float32()), pa.list_(pa.bool_())
 
 
 def keyed(schema: pa.Schema, *keys: str) -> pa.Schema:
@@ -50,6 +50,22 @@ def read_frame(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable table: {str(error).splitlines()[0]}") from None
+
+
+def derived(
+    table: pd.DataFrame, names: Sequence[str], results: Sequence[str], compute: Callable[..., Sequence[Any]]
+) -> pd.DataFrame:
+    """Return a table with the columns `results`, which `compute` returns for each row from its values of the columns `names`.
+
+    Rows without one of these values have no result. A table without one of these columns stays as it is, and a column that a
+    table has already is kept: it is complete, or of an earlier version.
+    """
+    if not set(names) <= set(table) or set(results) <= set(table):
+        return table
+    known = table[list(names)].notna().all(axis=1)
+    found = [compute(*values) for values in table.loc[known, list(names)].itertuples(index=False)]
+    columns = pd.DataFrame(found, index=table.index[known], columns=list(results)).reindex(table.index)
+    return table.assign(**{name: columns[name] for name in results if name not in table})
 
 
 def count_unicode(frame: pd.DataFrame) -> int:

@@ -10,7 +10,7 @@ import pandas as pd
 from palimpsest.metrics.intervals import Interval
 
 Items = TypeVar("Items")
-Needs = Literal["", "retrain", "other_retrains", "published"]
+Needs = Literal["", "original", "retrain", "other_retrains", "published"]
 Best = Literal["highest", "nearest 0", "nearest Retrain"] | None
 
 
@@ -32,8 +32,8 @@ class Metric:
     """The common head of the metric's column and its neighbours."""
     best: Best = None
     """The rule for the marked value of the column."""
-    needs: Needs = ""
-    """The field of `Against` that the metric compares with; if the field is missing, the metric is left out."""
+    needs: Needs | tuple[Needs, ...] = ""
+    """The fields of `Against` that the metric compares with; if one is missing, the metric is left out."""
     attacked: str = ""
     """The title of the metric on the page of attacks; a metric without a title is not on it."""
     interval: Callable[..., Interval] | None = None
@@ -47,10 +47,15 @@ class Metric:
     source: str = ""
     """Where the formula is from; empty if it is ours."""
 
+    @property
+    def compares_with(self) -> tuple[Needs, ...]:
+        """The fields of `Against` that the metric needs."""
+        return self.needs if isinstance(self.needs, tuple) else (self.needs,) if self.needs else ()
+
 
 @dataclass(frozen=True)
 class Against(Generic[Items]):
-    """The Retrains and published scores that a model is compared with."""
+    """The Original, the Retrains and published scores that a model is compared with."""
 
     retrain: Items | None = None
     """The items of the run's Retrain."""
@@ -58,6 +63,8 @@ class Against(Generic[Items]):
     """The Retrains with other seeds, for Retrain itself."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published scores of a Retrain, by metric."""
+    original: Items | None = None
+    """The items of the run's Original."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,9 @@ class Scoring(Generic[Items]):
     read: Callable[[pd.DataFrame, object], Items]
     """Return the items of one model; raises UserError that begins with the second argument if the table is not the suite's."""
     metrics: Sequence[Metric]
+    complete: Callable[..., pd.DataFrame] = lambda table, **settings: table
+    """Return a table of the suite with the columns that follow from its texts and losses, such as ROUGE; without a model. Takes
+    the settings that the suite names in `scored`."""
     symbols: str = ""
     """The symbols of the formulas, for docs/reference/metrics.md."""
     check: Callable[[Items, object, Items, object], None] | None = None
@@ -91,8 +101,8 @@ def score(
     With `only`, yield only these metrics, without intervals.
     """
     for metric in metrics:
-        given = [items, getattr(against, metric.needs)] if metric.needs else [items]
-        if not given[-1] or (only is not None and metric.name not in only):
+        given = [items, *(getattr(against, name) for name in metric.compares_with)]
+        if not all(given) or (only is not None and metric.name not in only):
             continue
         value = metric.compute(*given)
         if isinstance(value, Mapping):

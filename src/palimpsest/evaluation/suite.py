@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -44,8 +44,21 @@ class Suite(Settings):
     kind: str
     aims: ClassVar[tuple[Aim, Aim] | None] = None
     """The score for closeness to Retrain and the score for utility; None if trajectories and selections cannot use the suite."""
-    retrains: ClassVar[tuple[str, ...]] = ()
-    """The Retrain inputs of the stage `scores` that the metrics need: `retrain`, and `other_retrains` with other seeds."""
+    compares_with: ClassVar[tuple[str, ...]] = ()
+    """The inputs of the stage `scores` that the metrics need: `original`, `retrain`, and `other_retrains` with other seeds."""
+
+    scored: ClassVar[tuple[str, ...]] = ()
+    """The settings that only the scores read (`Scoring.complete`): a change of them evaluates no model again."""
+
+    @property
+    def measured(self) -> "Suite":
+        """The suite as an evaluation reads it, with the defaults of the settings that only the scores read."""
+        return type(self).model_validate(self.model_dump(exclude=set(self.scored)))
+
+    @property
+    def scoring_settings(self) -> dict[str, Any]:
+        """The settings that only the scores read."""
+        return self.model_dump(include=set(self.scored))
 
     def reading(self, forget: float, everything: float, item: float) -> Reading:
         """Return about how much an evaluation reads, for the plan of a study.

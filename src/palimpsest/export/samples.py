@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from palimpsest.benchmarks.suites import SETTINGS, load
 from palimpsest.errors import UserError
 from palimpsest.evaluation.items import TABLE, read_frame
+from palimpsest.evaluation.metric import Scoring
 from palimpsest.export.models import Model, Results, start_of
 from palimpsest.provenance.canonical import sha256_text
 
@@ -27,7 +30,7 @@ UNDATED = "0001-01-01T00-00-00"
 def write_samples(results: Results, out: Path) -> None:
     """Write the items of every evaluated model; lm-eval's own tasks are left out, because their items are not kept."""
     for model in results.models:
-        for name, samples in _tasks(model):
+        for name, samples in _tasks(results, model):
             # As lm-eval names the folder of a model.
             path = out / re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model.name) / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +40,7 @@ def write_samples(results: Results, out: Path) -> None:
         raise UserError(f"{results.folder}: no suite of this study keeps its items")
 
 
-def _tasks(model: Model) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _tasks(results: Results, model: Model) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield the file name and the samples of each suite and set."""
     if model.evaluation is None:
         return
@@ -47,11 +50,20 @@ def _tasks(model: Model) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         table = read_frame(path)
         if not {"set", "id"} <= set(table):
             continue
+        table = _completed(results, path.parent.name, table)
         for name, rows in table.groupby("set", sort=True):
             yield (
                 f"samples_{path.parent.name}_{name}_{date}.jsonl",
                 [_sample(number, row) for number, row in enumerate(rows.drop(columns="set").to_dict("records"))],
             )
+
+
+def _completed(results: Results, suite: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of a suite with ROUGE and whatever else the scores compute of each item."""
+    kind = results.kind("suites", suite)
+    scoring: Scoring[Any] = load(kind, "scores").SCORING
+    settings = SETTINGS[kind].model_validate({"kind": kind, **results.config.get("suites", {}).get(suite, {})}).scoring_settings
+    return scoring.complete(table, **settings)
 
 
 def _sample(number: int, read: Mapping[Hashable, Any]) -> dict[str, Any]:

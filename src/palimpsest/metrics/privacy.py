@@ -1,5 +1,6 @@
 """Privacy leakage of losses: Min-K%, the AUC of separating members from non-members, and PrivLeak."""
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +14,16 @@ from palimpsest.metrics.spread import Array
 def min_k_loss(losses: Sequence[float], share: float) -> float:
     """Return the mean of the highest losses of a text, shape (tokens,), in nats: this fraction of the tokens, at least one.
 
-    This is the negated Min-K% Prob (Shi et al., 2310.16789). NaN without tokens or if a loss is NaN; infinite if a loss is.
+    This is the negated Min-K% Prob (Shi et al., 2310.16789); of standard losses (`models.scoring`), the negated Min-K%++. NaN
+    without tokens or if a loss is NaN; infinite if a loss is.
     """
     highest = np.sort(np.asarray(losses, dtype=np.float64))[-max(1, int(len(losses) * share)) :]
     return float(highest.mean()) if highest.size else float("nan")
+
+
+def zlib_loss(loss: float, text: str) -> float:
+    """Return the loss of a text per byte of the text compressed with zlib (Carlini et al., 2012.07805, Sec. 5.2)."""
+    return loss / len(zlib.compress(text.encode()))
 
 
 def membership_auc(members: Array, nonmembers: Array, axis: int = -1) -> Any:

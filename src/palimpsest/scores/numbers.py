@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Retrains:
-    """The Retrains that the models of a run are compared with, by the folders of their evaluations."""
+    """The Retrains and the Original that the models of a run are compared with, by the folders of their evaluations."""
 
     own: Path | None
     others: Sequence[Path] = ()
     """The evaluations of Retrains with other seeds."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published scores of a Retrain, by metric."""
+    original: Path | None = None
     is_absent: bool = False
     """Whether the run's Retrain diverged or could not be made; scores that need it are then missing without an error."""
 
@@ -35,10 +36,19 @@ class Retrains:
 class Judge:
     """One suite with the Retrains that models are compared with; each table is read once."""
 
-    def __init__(self, suite: str, kind: str, retrains: Retrains, read: Callable[[Path], pd.DataFrame] = read_frame) -> None:
+    def __init__(
+        self,
+        suite: str,
+        kind: str,
+        retrains: Retrains,
+        settings: Mapping[str, Any] | None = None,
+        read: Callable[[Path], pd.DataFrame] = read_frame,
+    ) -> None:
         self.suite = suite
-        self.scoring: Scoring[Any] = load(kind, "scores").SCORING
-        self.read = read
+        scoring: Scoring[Any] = load(kind, "scores").SCORING
+        self.scoring = scoring
+        self.read: Callable[[Path], pd.DataFrame] = cache(lambda path: scoring.complete(read(path), **(settings or {})))
+        """Return a complete item table; each is read once."""
         self._metrics: list[Metric] = [*self.scoring.metrics, *(point.load() for point in added_metrics(kind))]
         self._retrains = retrains
 
@@ -60,7 +70,10 @@ class Judge:
         items = self.scoring.read(rows, path)
         self._check(items, path)
         others = self._others if path == self._retrain_path else ()
-        return dict(score(self._metrics, items, Against(self._retrain, others, self._retrains.published), only))
+        return dict(score(self._metrics, items, self._against(others), only))
+
+    def _against(self, others: Sequence[Any]) -> Against[Any]:
+        return Against(self._retrain, others, self._retrains.published, self._original)
 
     def _check(self, items: Any, path: Path) -> None:
         """Raise UserError if a model was evaluated on other items than Retrain."""
@@ -82,7 +95,7 @@ class Judge:
     @cached_property
     def _retrain(self) -> Any:
         """The items of Retrain; None if it is absent or no metric needs it."""
-        needing = next((metric.name for metric in self._metrics if metric.needs == "retrain"), None)
+        needing = next((metric.name for metric in self._metrics if "retrain" in metric.compares_with), None)
         if needing is None or self._retrains.is_absent:
             return None
         if self._retrain_path is None:
@@ -90,6 +103,14 @@ class Judge:
         if not self._retrain_path.exists():
             raise UserError(f"{self._retrain_path}: missing, but {needing} needs the items of Retrain")
         return self.scoring.read(self.read(self._retrain_path), self._retrain_path)
+
+    @cached_property
+    def _original(self) -> Any:
+        """The items of Original; None if it was not evaluated by this suite, or no metric needs it."""
+        path = self._retrains.original and self._retrains.original / self.suite / TABLE
+        if path is None or not path.exists() or not any("original" in metric.compares_with for metric in self._metrics):
+            return None
+        return self.scoring.read(self.read(path), path)
 
     @cached_property
     def _others(self) -> list[Any]:

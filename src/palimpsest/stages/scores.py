@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -29,9 +29,10 @@ class Run(Settings):
 class Spec(Settings):
     """The run, the kinds of its suites by name, and which artefacts of the study could not be made.
 
-    The ids of the inputs `eval`, `attack` and `trajectory` are the folders of models below the run. `attacks` names the suites
-    that score an attack's losses, `trajectories` the suite that measured a training. The input `retrain` is the Retrain that the
-    run is compared with, and `other_retrains` are the Retrains of other seeds; `published` are published scores of a Retrain.
+    `settings` are those of a suite that only the scores read. The ids of the inputs `eval`, `attack` and `trajectory` are the
+    folders of models below the run. `attacks` names the suites that score an attack's losses, `trajectories` the suite that
+    measured a training. The inputs `original` and `retrain` are what the run is compared with, and `other_retrains` are the
+    Retrains of other seeds; `published` are published scores of a Retrain.
     """
 
     takes_diverged: ClassVar[bool] = True
@@ -39,6 +40,7 @@ class Spec(Settings):
 
     run: Run
     suites: dict[str, str]
+    settings: dict[str, dict[str, Any]] = {}
     attacks: dict[str, list[str]] = {}
     trajectories: dict[str, str] = {}
     published: dict[str, float] = {}
@@ -51,7 +53,7 @@ def work(job: Job[Spec]) -> None:
     # Cached, because several tables read the items of the same model.
     read = cache(read_frame)
     retrains = _retrains(job)
-    judges = {suite: Judge(suite, kind, retrains, read) for suite, kind in spec.suites.items()}
+    judges = {suite: Judge(suite, kind, retrains, spec.settings.get(suite), read) for suite, kind in spec.suites.items()}
     scored = [pair for each in measured for pair in _scored(each, judges)]
     told = [remarks(spec.run.model_dump(), measured, spec.gaps), undefined(scored)]
     said = samples(measured, judges)
@@ -82,13 +84,14 @@ def _measured(job: Job[Spec]) -> Iterator[Measured]:
 
 
 def _retrains(job: Job[Spec]) -> Retrains:
-    """Return the Retrains that the run's models are compared with, without those that diverged."""
-    own, others = (
-        [path for path in job.inputs(name).values() if not Artefact({}, path).diverged] for name in ("retrain", "other_retrains")
+    """Return the Retrains and the Original that the run's models are compared with, without those that diverged."""
+    original, own, others = (
+        [path for path in job.inputs(name).values() if not Artefact({}, path).diverged]
+        for name in ("original", "retrain", "other_retrains")
     )
     is_absent = bool(job.inputs("retrain")) and not own
     is_absent |= any((gap.method, gap.of) == ("retrain", "evaluation") for gap in job.spec.gaps)
-    return Retrains(own[0] if own else None, others, job.spec.published, is_absent)
+    return Retrains(own[0] if own else None, others, job.spec.published, original[0] if original else None, is_absent)
 
 
 def _scored(measured: Measured, judges: dict[str, Judge]) -> Iterator[tuple[Place, Scores]]:

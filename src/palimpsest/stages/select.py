@@ -33,9 +33,10 @@ class Trial(Settings):
 
 
 class Spec(Settings):
-    """The rule, the suite that judges and its kind, the trials, and the runs whose original and Retrain are compared.
+    """The rule, the suite that judges, the trials, and the runs whose original and Retrain are compared.
 
-    The ids of the inputs are the run for `original` and `retrain`, and `RUN/VARIANT` for `trajectory`.
+    `settings` are those of the suite that only the scores read. The ids of the inputs are the run for `original` and `retrain`,
+    and `RUN/VARIANT` for `trajectory`.
     """
 
     takes_diverged: ClassVar[bool] = True
@@ -44,6 +45,7 @@ class Spec(Settings):
     rule: SelectionRule
     suite: str
     kind: str
+    settings: dict[str, Any] = {}
     trials: Annotated[list[Trial], Field(min_length=1)]
     runs: Annotated[list[str], Field(min_length=1)]
 
@@ -57,7 +59,7 @@ def work(job: Job[Spec]) -> None:
     for path in (*originals.values(), *retrains.values()):
         if diverged := Artefact({}, path).diverged:
             raise diverged
-    judges = {run: Judge(spec.suite, spec.kind, Retrains(path)) for run, path in retrains.items()}
+    judges = {run: Judge(spec.suite, spec.kind, Retrains(path), spec.settings) for run, path in retrains.items()}
     trials = {f"{trial.run}/{trial.variant}": trial for trial in spec.trials}
     paths = job.each_input("trajectory", trials)
     measured = [row for each, path in paths.items() for row in _measured(job, trials[each], path, judges, aims)]

@@ -22,7 +22,12 @@ column `metric` of `summary.csv`. A number that is not defined has no row; the t
 A trajectory has the same metrics after its epochs (column `epoch`), and `kl_SET`: the mean KL(start ‖ model) per token of the
 answers of a set, in nats. An attack with several draws has their mean, and their standard deviation in `NAME_sd`.
 """
-NEEDS = {"": "-", "retrain": "Retrain", "other_retrains": "Retrains of other seeds", "published": "a published score"}
+NEEDS = {
+    "original": "Original",
+    "retrain": "Retrain",
+    "other_retrains": "Retrains of other seeds",
+    "published": "a published score",
+}
 
 
 def metrics_text() -> str:
@@ -42,7 +47,7 @@ def _row(metric: Metric) -> Iterator[str]:
     yield metric.formula
     yield _bounds(*metric.bounds)
     yield metric.best or ("lower" if "↓" in metric.label else "-")
-    yield NEEDS[metric.needs]
+    yield ", ".join(NEEDS[name] for name in metric.compares_with) or "-"
     yield "yes" if metric.interval else "-"
     yield metric.source or "ours"
 

@@ -136,7 +136,7 @@ def _unlearn(study: Study, node: Node) -> unlearn.Spec:
     wanted = study.training(of)
     watched = None
     if watch := wanted.trajectory:
-        watched = {"suite": spelled(study.config.suites[watch.suite]), "epochs": watch.epochs}
+        watched = {"suite": spelled(study.config.suites[watch.suite].measured), "epochs": watch.epochs}
     return unlearn.Spec(method=of.method, seed=of.needed_seed, **settings, model=used, watched=watched, keep=wanted.model)
 
 
@@ -150,7 +150,8 @@ def _select(study: Study, node: Node) -> select.Spec:
     ]
     rule = SelectionRule(**selection.model_dump(include=set(SelectionRule.model_fields)))
     kind, runs = study.kind_of(selection.suite), [judged_id(run) for run in study.judged_on(node.of)]
-    return Spec(rule=rule, suite=selection.suite, kind=kind, trials=trials, runs=runs)
+    settings = study.config.suites[selection.suite].scoring_settings
+    return Spec(rule=rule, suite=selection.suite, kind=kind, settings=settings, trials=trials, runs=runs)
 
 
 def _attack(study: Study, node: Node) -> attack.Spec:
@@ -158,7 +159,7 @@ def _attack(study: Study, node: Node) -> attack.Spec:
     return attack.Spec(
         kind=study.benchmark(node.of.benchmark).kind,
         attack=study.config.attacks[node.of.attack],
-        suite=study.config.suites[judge] if judge else None,
+        suite=study.config.suites[judge].measured if judge else None,
         seed=node.of.needed_seed,
         model=used,
     )
@@ -166,7 +167,7 @@ def _attack(study: Study, node: Node) -> attack.Spec:
 
 def _evaluate(study: Study, node: Node) -> evaluate.Spec:
     """All suites that any block requests for the model."""
-    listed = {name: study.config.suites[name] for name in sorted(study.subjects[node.of].suites)}
+    listed = {name: study.config.suites[name].measured for name in sorted(study.subjects[node.of].suites)}
     return evaluate.Spec(suites=listed, model=study.used(node.of.benchmark, node.of.model, trained=False))
 
 
@@ -180,6 +181,11 @@ def _scores(study: Study, node: Node) -> scores.Spec:
     return Spec(
         run=Run(**_named(run, *Run.model_fields)),
         suites=kinds,
+        settings={
+            name: settings
+            for name in kinds
+            if name in study.config.suites and (settings := study.config.suites[name].scoring_settings)
+        },
         attacks={
             of.subject: [judge]
             if (judge := study.judge_of(of))

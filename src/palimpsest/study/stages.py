@@ -384,20 +384,24 @@ def suites_of(study: Study, run: ModelId) -> dict[str, str]:
 
 
 def _scores_inputs(study: Study, node: Node) -> Inputs:
-    """Return all measurements of a run, and the Retrains that its suites compare with: its own and those of other seeds."""
+    """Return all measurements of a run, and what its suites compare with: Original, its own Retrain and those of other seeds."""
     run, subjects, home = node.of, study.of_run(node.of), study.home(node.of)
     others = [other for other in study.runs if other.place == home.place and other != home]
-    retrains = {
-        name: [of for run in runs if study.is_evaluated(of := run.of(RETRAIN))]
-        for name, runs in (("retrain", [home]), ("other_retrains", others))
+    compared = {
+        name: [of for run in runs if study.is_evaluated(of := run.of(role))]
+        for name, role, runs in (
+            ("original", ORIGINAL, [home]),
+            ("retrain", RETRAIN, [home]),
+            ("other_retrains", RETRAIN, others),
+        )
     }
     kinds = {suites.SETTINGS[kind] for kind in suites_of(study, run).values() if kind in suites.SETTINGS}
-    wanted = {name for kind in kinds for name in kind.retrains}
+    wanted = {name for kind in kinds for name in kind.compares_with}
     found = {
         "eval": {of.subject: evaluation_of(of) for of in subjects.evaluated},
         "attack": {of.subject: model_of(study, of) for of in subjects.attacked},
         "trajectory": {of.subject: model_of(study, of) for of in subjects.watched},
-        **{name: {seed_id(of.seed): evaluation_of(of) for of in retrains[name]} for name in sorted(wanted)},
+        **{name: {seed_id(of.seed): evaluation_of(of) for of in compared[name]} for name in sorted(wanted)},
     }
     return {name: _made(study, nodes) for name, nodes in found.items()}
 

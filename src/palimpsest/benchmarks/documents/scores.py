@@ -1,11 +1,12 @@
 """The metrics of the suite of documents."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from palimpsest.errors import UserError
+from palimpsest.evaluation.completing import with_memorisation, with_min_k, with_rouge
 from palimpsest.evaluation.metric import COUNT, SHARE, Best, Metric, Scoring
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.memorisation import EXTRACTION, EXTRACTION_SOURCE
@@ -15,14 +16,28 @@ from palimpsest.metrics.spread import Array, mean
 # The items of one model by set; a set without items is missing.
 Sets = Mapping[str, pd.DataFrame]
 COLUMNS = ("set", "id", "generation", "rouge_l", "tokens", "nll", "min_k_loss", "extraction_strength")
+# The fraction of the tokens, the least likely ones, by which members are separated from non-members, as in MUSE.
+MIN_K = 0.4
 FORGET, RETAIN, HOLDOUT = "forget", "retain", "holdout"
 # The common head of the columns of a set, and what is best in them.
 FORGOTTEN: tuple[str, Best] = ("Forget set\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}Retrain", "nearest Retrain")
 KEPT: tuple[str, Best] = ("Retain set\N{NO-BREAK SPACE}↑", "highest")
 
 
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of the suite with ROUGE-L (F1 of continuations, recall of answers), Min-K losses and extraction strength."""
+
+    def rouge_l(name: str, generation: str, answer: str) -> Sequence[float]:
+        from palimpsest.metrics.rouge import rouge_l_f, rouge_recalls
+
+        return [rouge_l_f(generation, answer) if name.startswith("recited_") else rouge_recalls(generation, answer).rouge_l]
+
+    return with_min_k(with_memorisation(with_rouge(table, ["rouge_l"], rouge_l), "hits"), "losses", MIN_K)
+
+
 def read_sets(table: pd.DataFrame, source: object) -> Sets:
     """Return the items of one model; raises UserError that begins with `source` if a column of the suite is missing."""
+    table = completed(table)
     if missing := next((column for column in COLUMNS if column not in table), None):
         raise UserError(f"{source}: no column {missing!r}")
     return {str(name): rows for name, rows in table.groupby("set")}
@@ -130,6 +145,7 @@ METRICS = (
 SCORING = Scoring[Sets](
     read=read_sets,
     metrics=METRICS,
+    complete=completed,
     symbols="`a` is the loss per token of a chunk or an answer: its NLL in nats over its number of tokens. The Min-K loss is"
     " the mean of the highest losses of its tokens.",
     check=check_items,

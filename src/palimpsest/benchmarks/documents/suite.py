@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from palimpsest.data.prompts import Encoded, PromptEncoder
@@ -14,9 +13,7 @@ from palimpsest.data.rows import Lesson, Pair, Text, read_lessons, read_rows
 from palimpsest.data.splits import spread
 from palimpsest.evaluation.cutting import GENERATED, alike_long, cut_answer, generated_row
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.metrics.memorisation import extraction_strength
-from palimpsest.metrics.privacy import min_k_loss
-from palimpsest.metrics.rouge import rouge_l_f, rouge_recalls
+from palimpsest.evaluation.items import FLAGS, NUMBERS
 from palimpsest.models.encoding import named_items
 from palimpsest.models.limits import check_prompts
 from palimpsest.models.scoring import score
@@ -26,20 +23,9 @@ if TYPE_CHECKING:
     from palimpsest.benchmarks.documents.suite_settings import DocumentsSuite
     from palimpsest.evaluation.subject import Subject
 
-# For generated text: the texts and ROUGE-L in [0, 1], F1 of continuations and recall of answers. For scored text: the number of
-# labels, their summed NLL and Min-K loss in nats, and the extraction strength.
-SCHEMA = pa.schema(
-    [
-        *GENERATED,
-        ("rouge_l", pa.float64()),
-        ("tokens", pa.int64()),
-        ("nll", pa.float64()),
-        ("min_k_loss", pa.float64()),
-        ("extraction_strength", pa.float64()),
-    ]
-)
-# The fraction of the tokens, the least likely ones, by which members are separated from non-members, as in MUSE.
-MIN_K = 0.4
+# For generated text: the texts. For scored text: the number of labels, their summed NLL in nats, and of each label its NLL and
+# whether it is the likeliest.
+SCHEMA = pa.schema([*GENERATED, ("tokens", pa.int64()), ("nll", pa.float64()), ("losses", NUMBERS), ("hits", FLAGS)])
 LEARNT = ("forget", "retain")
 
 
@@ -78,7 +64,7 @@ def _recite(subject: Subject, suite: DocumentsSuite, name: str, items: Sequence[
         prompt, truth = (str(subject.tokenizer.decode(ids, skip_special_tokens=True)) for ids in (given, chunk[len(given) :]))
         truth, said = alike_long(encoder, prompt, truth, text, most)
         if truth:
-            yield generated_row(name, id, prompt, truth, said) | {"rouge_l": rouge_l_f(said, truth)}
+            yield generated_row(name, id, prompt, truth, said)
 
 
 def _answer(subject: Subject, suite: DocumentsSuite, name: str, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
@@ -87,9 +73,7 @@ def _answer(subject: Subject, suite: DocumentsSuite, name: str, pairs: Sequence[
     check_prompts(subject.model, [pair.id for pair in pairs], prompts, suite.max_new_tokens)
     answers = continue_texts(subject.model, subject.tokenizer, prompts, suite.max_new_tokens)
     for pair, text in zip(pairs, answers, strict=True):
-        said = cut_answer(text, pair.answer)
-        rouge = {"rouge_l": rouge_recalls(said, pair.answer).rouge_l}
-        yield generated_row(name, pair.id, pair.question, pair.answer, said) | rouge
+        yield generated_row(name, pair.id, pair.question, pair.answer, cut_answer(text, pair.answer))
 
 
 def _score(subject: Subject, sets: dict[str, list[tuple[str, Encoded]]]) -> Iterator[dict[str, Any]]:
@@ -101,6 +85,6 @@ def _score(subject: Subject, sets: dict[str, list[tuple[str, Encoded]]]) -> Iter
             "id": id,
             "tokens": scored.tokens[0],
             "nll": scored.nll[0],
-            "min_k_loss": min_k_loss(scored.losses[0], MIN_K),
-            "extraction_strength": extraction_strength(np.array(scored.hits[0])),
+            "losses": scored.losses[0],
+            "hits": scored.hits[0],
         }

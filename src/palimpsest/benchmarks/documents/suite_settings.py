@@ -16,7 +16,7 @@ class DocumentsSuite(Suite):
         Aim("distance", "distance from Retrain", distance="retrain_distance"),
         Aim("probability_retain", "probability of the retain set"),
     )
-    retrains = ("retrain",)
+    compares_with = ("retrain",)
 
     kind: Literal["documents"]
     """The evaluation on your own documents."""

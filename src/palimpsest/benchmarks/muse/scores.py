@@ -1,13 +1,15 @@
 """The metrics of the MUSE suite (arXiv 2407.06460, Sec. 3.1)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from palimpsest.benchmarks.muse.suite_settings import MIN_K
 from palimpsest.errors import UserError
+from palimpsest.evaluation.completing import with_min_k, with_rouge
 from palimpsest.evaluation.items import UNICODE_ITEMS, count_unicode
 from palimpsest.evaluation.metric import COUNT, PERCENT, SHARE, Against, Best, Metric, Scoring, score
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
@@ -33,8 +35,20 @@ class MuseItems:
     """The number of items per set whose answer ROUGE does not compare by the words of `rouge_score` (`metrics.rouge`)."""
 
 
+def completed(table: pd.DataFrame, min_k: float = MIN_K) -> pd.DataFrame:
+    """Return a table of the suite with ROUGE-L F1 of each generated text and the Min-K loss of each scored one."""
+
+    def f_measure(name: str, generation: str, answer: str) -> Sequence[float]:
+        from palimpsest.metrics.rouge import rouge_l_f
+
+        return [rouge_l_f(generation, answer)]
+
+    return with_min_k(with_rouge(table, ["rouge_l_f"], f_measure), "losses", min_k)
+
+
 def read_items(table: pd.DataFrame, source: object) -> MuseItems:
     """Return the items of one model; raises UserError that begins with `source` if a column of the MUSE suite is missing."""
+    table = completed(table)
     try:
         sets = {name: table[table["set"] == name] for name in (*ROUGE_METRICS, *LOSS_SETS)}
         members, nonmembers = (sets[name] for name in LOSS_SETS)
@@ -179,6 +193,7 @@ def muse_scores(items: MuseItems, retrain: MuseItems | None = None, published_au
 SCORING = Scoring[MuseItems](
     read=read_items,
     metrics=METRICS,
+    complete=completed,
     symbols="The Min-K loss is the mean of the highest losses of a text's tokens, in nats; `min_k` of the suite is their share.",
     check=check_texts,
     examples={

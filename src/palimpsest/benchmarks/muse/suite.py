@@ -14,8 +14,7 @@ from palimpsest.data.rows import Excerpt, Pair, Text, read_rows
 from palimpsest.errors import UserError
 from palimpsest.evaluation.cutting import GENERATED, alike_long, cut_answer, generated_row
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.metrics.privacy import min_k_loss
-from palimpsest.metrics.rouge import rouge_l_f
+from palimpsest.evaluation.items import NUMBERS
 from palimpsest.models.limits import check_items, check_prompts
 from palimpsest.models.scoring import score
 from palimpsest.progress import track
@@ -28,15 +27,8 @@ if TYPE_CHECKING:
     from palimpsest.evaluation.subject import Subject
     from palimpsest.models.settings import UsedSettings
 
-# For generated text: the texts and ROUGE in [0, 1]; for scored text: the number of labels and the Min-K loss in nats.
-SCHEMA = pa.schema(
-    [
-        *GENERATED,
-        ("rouge_l_f", pa.float64()),
-        ("tokens", pa.int64()),
-        ("min_k_loss", pa.float64()),
-    ]
-)
+# For generated text: the texts; for scored text: the number of labels and the NLL of each, in nats.
+SCHEMA = pa.schema([*GENERATED, ("tokens", pa.int64()), ("losses", NUMBERS)])
 
 
 @dataclass(frozen=True)
@@ -86,17 +78,17 @@ def evaluate_muse(
     _check_texts(model, encoder, [row for _, row in texts], used.chunk_tokens)
 
     recited = continue_texts(model, tokenizer, openings, suite.verbatim_tokens)
-    log = [
-        _said("verbatim", row.id, row.prompt, *alike_long(encoder, row.prompt, row.continuation, text, suite.verbatim_tokens))
-        for row, text in zip(excerpts, recited, strict=True)
-    ]
+    log = []
+    for row, text in zip(excerpts, recited, strict=True):
+        compared = alike_long(encoder, row.prompt, row.continuation, text, suite.verbatim_tokens)
+        log.append(generated_row("verbatim", row.id, row.prompt, *compared))
     for name, rows in pairs.items():
         answers = continue_texts(model, tokenizer, prompts[name], suite.knowledge_tokens)
         said = [cut_answer(text, row.answer) for row, text in zip(rows, answers, strict=True)]
-        log += [_said(name, row.id, row.question, row.answer, text) for row, text in zip(rows, said, strict=True)]
+        log += [generated_row(name, row.id, row.question, row.answer, text) for row, text in zip(rows, said, strict=True)]
     losses = text_losses(model, encoder, [row.text for _, row in texts], used.chunk_tokens)
     for (name, row), of_text in zip(texts, track(losses, "read", total=len(texts)), strict=True):
-        log.append({"set": name, "id": row.id, "tokens": len(of_text), "min_k_loss": min_k_loss(of_text, suite.min_k)})
+        log.append({"set": name, "id": row.id, "tokens": len(of_text), "losses": of_text})
     return log
 
 
@@ -136,7 +128,3 @@ def _check_texts(model: Any, encoder: PromptEncoder, rows: Sequence[Text], chunk
         if not chunks:
             raise UserError(f"{row.id}: the text has no token that a model could predict")
         check_items(model, [f"{row.id}/{number}" for number in range(len(chunks))], chunks)
-
-
-def _said(name: str, id: str, prompt: str, answer: str, generation: str) -> dict[str, Any]:
-    return generated_row(name, id, prompt, answer, generation) | {"rouge_l_f": rouge_l_f(generation, answer)}

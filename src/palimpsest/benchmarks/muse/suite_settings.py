@@ -9,13 +9,16 @@ from palimpsest.settings import Count
 
 # Items whose continuation or answer is generated.
 RECITED, ASKED = 100, 200
+# As in the official code.
+MIN_K = 0.4
 
 
 class MuseSuite(Suite):
     """The MUSE evaluation: verbatim recall, knowledge, and privacy leakage (arXiv 2407.06460, Sec. 3)."""
 
     aims = (Aim("privacy", "|PrivLeak|", distance="privleak"), Aim("knowmem_r", "KnowMem of the retain set"))
-    retrains = ("retrain",)
+    compares_with = ("retrain",)
+    scored = ("min_k",)
 
     kind: Literal["muse"]
     """The MUSE evaluation."""
@@ -25,7 +28,7 @@ class MuseSuite(Suite):
     """Length in tokens of the generated and of the true continuation."""
     knowledge_tokens: Tokens = 32
     """Maximum length of a generated answer in tokens."""
-    min_k: Annotated[float, Field(ge=0.001, le=1)] = 0.4
+    min_k: Annotated[float, Field(ge=0.001, le=1)] = MIN_K
     """Min-K: the fraction of a text's tokens, the least likely ones, whose mean log-probability separates members from
     non-members."""
 

@@ -11,13 +11,15 @@ from palimpsest.data.rows import Fact, Question, Text, write_sets
 
 @dataclass(frozen=True)
 class Dataset:
-    """A TOFU data set: authors in order, facts, refusals, the base corpus, and the origin of the data."""
+    """A TOFU data set: authors in order, facts, refusals, the base corpus, further authors, and the origin of the data."""
 
     authors: list[Question]
     real_authors: list[Fact]
     world_facts: list[Fact]
     refusals: list[Text]
     base: list[Question]
+    holdout: list[Question]
+    """Questions about authors of whom no model learns, with which membership in the forget set is compared; may be empty."""
     origin: dict[str, Any]
 
     def write(self, directory: Path) -> dict[str, int]:

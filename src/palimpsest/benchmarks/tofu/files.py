@@ -34,6 +34,8 @@ FILES: dict[str, tuple[int, tuple[str, ...]]] = {
     "world_facts.json": (117, (*_PAIR, *_OPTIONS)),
     "world_facts_perturbed.json": (117, (*_PAIR, "perturbed_answer")),
 }
+# Authors whom no model learns, where the published data have them.
+HOLDOUT = {"holdout10.json": (400, _PAIR)}
 # The key of a row that holds its line number.
 LINE = "line"
 # Published with TOFU's code but not on the Hub; without this file the built-in refusals are used.
@@ -49,6 +51,9 @@ class FilesSource(TofuSource):
     """Whether the data are the published ones: their overlaps are then counted instead of refused."""
     base_authors: Annotated[int, Field(ge=0, le=179)] = 0
     """Number of authors, directly before the last 10 %, in the base corpus of tiny models."""
+    holdout: bool = False
+    """Whether to read `holdout10.json`: 400 questions about authors of whom no model learns, with which membership in the forget
+    set is compared. Without it, the authors that `retain_authors` leaves out serve."""
     fact_lessons: Annotated[int, Field(ge=0, le=1000)] = 0
     """Number of times each question about real authors and world facts appears in the base corpus, alternating full-sentence and
     short answers; pretrained models know these facts already."""
@@ -57,6 +62,11 @@ class FilesSource(TofuSource):
     def population(self) -> int:
         """The number of TOFU's authors."""
         return AUTHORS
+
+    @property
+    def files(self) -> dict[str, tuple[int, tuple[str, ...]]]:
+        """The files that are read, each with its number of rows and their fields."""
+        return FILES | (HOLDOUT if self.holdout else {})
 
     @property
     def most_forgotten(self) -> int:
@@ -73,10 +83,11 @@ def read_tofu(folder: Path, source: FilesSource) -> Dataset:
 
     Raises UserError that names the file (and line) that is missing, truncated or different from the published one.
     """
-    raw = {name: _read(folder / name, *expected) for name, expected in FILES.items()}
+    raw = {name: _read(folder / name, *expected) for name, expected in source.files.items()}
     authors = _authors(folder, raw)
     base = range(FORGETTABLE - source.base_authors, FORGETTABLE)
     real_authors, world_facts = _facts(folder, raw, "real_authors"), _facts(folder, raw, "world_facts")
+    holdout = _holdout(folder, raw)
     overlap = settle(str(folder), _faults(authors), _doubts(authors), published=source.is_published)
     lessons = _lessons((*real_authors, *world_facts), source.fact_lessons)
     given = folder / REFUSALS
@@ -86,18 +97,21 @@ def read_tofu(folder: Path, source: FilesSource) -> Dataset:
         world_facts=world_facts,
         refusals=_refusals(given) if given.is_file() else refusals(),
         base=[*(row for row in authors if row.author in base), *lessons],
-        origin={"licence": "MIT", "files": hash_files(folder), **({"overlap": overlap} if overlap else {})},
+        holdout=holdout,
+        origin={"licence": "MIT", "files": hash_files(folder, source), **({"overlap": overlap} if overlap else {})},
     )
 
 
-def hash_files(folder: Path) -> dict[str, str]:
+def hash_files(folder: Path, source: FilesSource) -> dict[str, str]:
     """Return the sha256 of each file of a TOFU folder that is read, as far as the files exist."""
-    return {name: sha256_file(folder / name) for name in (*FILES, REFUSALS) if (folder / name).is_file()}
+    return {name: sha256_file(folder / name) for name in (*source.files, REFUSALS) if (folder / name).is_file()}
 
 
 def _read(path: Path, count: int, fields: tuple[str, ...]) -> list[Raw]:
     if not path.is_file():
-        raise UserError(f"{path}: missing; a TOFU folder must contain {', '.join(FILES)}")
+        raise UserError(
+            f"{path}: missing; a TOFU folder must contain {', '.join((*FILES, *(HOLDOUT if path.name in HOLDOUT else ())))}"
+        )
     rows = []
     for number, row in read_objects(path):
         if not all(field in row for field in fields):
@@ -142,6 +156,18 @@ def _authors(folder: Path, raw: dict[str, list[Raw]]) -> list[Question]:
                 raise UserError(f"{folder / name}:{row[LINE]}: paraphrased_answer is missing or blank")
         _check_perturbed(folder / name, raw[name], authors[places.start : places.stop])
     return authors
+
+
+def _holdout(folder: Path, raw: dict[str, list[Raw]]) -> list[Question]:
+    """Return the questions of the holdout set, if it is read; raises UserError for one that is also asked of an author."""
+    asked, found = {row["question"] for row in raw["full.json"]}, []
+    for name in HOLDOUT.keys() & raw.keys():
+        for number, row in enumerate(raw[name]):
+            place = {"id": f"holdout-{number:04d}", "author": NO_AUTHOR}
+            found.append(_make(Question, folder / name, row, **place, question=row["question"], answer=row["answer"]))
+            if row["question"] in asked:
+                raise UserError(f"{folder / name}:{row[LINE]}: a question of full.json, which models learn: {row['question']!r}")
+    return found
 
 
 def _facts(folder: Path, raw: dict[str, list[Raw]], name: str) -> list[Fact]:

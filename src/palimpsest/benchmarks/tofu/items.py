@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from palimpsest.benchmarks.tofu import HOLDOUT
 from palimpsest.benchmarks.tofu.metrics import log_truth_ratio
 from palimpsest.benchmarks.tofu.questions import plain_question
 from palimpsest.benchmarks.tofu.values import Names, Numbers, check_counts, check_losses, check_shares
 from palimpsest.errors import UserError
+from palimpsest.evaluation.completing import with_memorisation, with_rouge
 from palimpsest.evaluation.items import count_unicode
 from palimpsest.metrics.spread import Array
 
@@ -65,14 +67,41 @@ class Items:
 Sets = Mapping[str, Items]
 
 
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of the suite with ROUGE and memorisation of each answer, as far as it has texts and hits."""
+
+    def recalls(name: str, generation: str, answer: str) -> Sequence[float]:
+        from palimpsest.metrics.rouge import rouge_recalls
+
+        return rouge_recalls(generation, answer)
+
+    return with_memorisation(with_rouge(table, ["rouge_1_recall", "rouge_l_recall"], recalls), "answer_hits")
+
+
 def sets_from_table(frame: pd.DataFrame, source: object) -> dict[str, Items]:
-    """Return the sets in the rows of a suite's table; raises UserError that begins with `source` if the table is invalid."""
+    """Return the sets in a table of the suite; raises UserError that begins with `source` if the table is invalid."""
     if "set" not in frame:
         raise UserError(f"{source}: no column 'set'")
+    frame = completed(frame)
     groups = {str(name): group for name, group in frame.groupby("set", sort=False, dropna=False)}
-    if not groups or not set(groups) <= set(SETS):
-        raise UserError(f"{source}: column 'set' holds {', '.join(groups) or 'nothing'}: allowed are {', '.join(SETS)}")
-    return {name: items_from_table(group, f"{source}: {name}") for name, group in groups.items()}
+    if not groups or not set(groups) <= {*SETS, HOLDOUT}:
+        raise UserError(
+            f"{source}: column 'set' holds {', '.join(groups) or 'nothing'}: allowed are {', '.join((*SETS, HOLDOUT))}"
+        )
+    return {
+        name: (holdout_from_table if name == HOLDOUT else items_from_table)(group, f"{source}: {name}")
+        for name, group in groups.items()
+    }
+
+
+def holdout_from_table(frame: pd.DataFrame, source: object) -> Items:
+    """Return the items of the holdout set, which have no wrong answers and no generated text; raises UserError like others."""
+    try:
+        ids = _ids(frame, source)
+        answer = _per_token(_floats(frame["answer_nll"]), _floats(frame["answer_tokens"]), "answer", source, ids)
+    except KeyError as error:
+        raise UserError(f"{source}: no column {error}") from None
+    return Items(answer=answer, base=answer, perturbed=np.empty((len(frame), 0)), rows=frame)
 
 
 def items_from_table(frame: pd.DataFrame, source: object) -> Items:

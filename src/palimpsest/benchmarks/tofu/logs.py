@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from palimpsest.benchmarks.tofu import open_unlearning
-from palimpsest.benchmarks.tofu.items import SETS, Items, matrix, sets_from_table
+from palimpsest.benchmarks.tofu.items import SETS, Items, completed, matrix, sets_from_table
 from palimpsest.benchmarks.tofu.questions import plain_question
 from palimpsest.benchmarks.tofu.values import Numbers, check_losses, check_shares
 from palimpsest.errors import UserError
@@ -106,7 +106,7 @@ def _open_file(path: Path) -> Log:
 
 
 def _open_table(path: Path) -> Log:
-    frame = read_frame(path)
+    frame = completed(read_frame(path))
     sets, notes = sets_from_table(frame, path), list[str]()
     # A table without this column is from a version that always used rouge_score's words.
     if ROUGE_WORDS not in frame and "answer" in frame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -36,17 +36,26 @@ LOSSES = pa.schema(
 )
 
 
+class Tokens(NamedTuple):
+    """Of each token of an answer: its NLL in nats, and whether it is the argmax after the true tokens before it."""
+
+    losses: list[float]
+    hits: list[bool]
+    standard: list[float]
+    """Its standard loss (`models.scoring`); empty unless it was asked for."""
+
+
 def score_rows(
-    model: nn.Module, encoder: PromptEncoder, rows: Sequence[Question | Fact]
-) -> list[tuple[dict[str, Any], list[bool]]]:
-    """Return, for each row, its log columns (summed NLLs and label counts) and the argmax hits of its answer."""
+    model: nn.Module, encoder: PromptEncoder, rows: Sequence[Question | Fact], *, standardise: bool = False
+) -> list[tuple[dict[str, Any], Tokens]]:
+    """Return, for each row, its log columns (summed NLLs and label counts) and the tokens of its answer."""
     items = []
     for row in rows:
         paraphrased = [row.paraphrased_answer] if isinstance(row, Question) and row.paraphrased_answer is not None else []
         items.append(encoder.encode(row.question, [row.answer, *paraphrased, *(row.perturbed_answers or ())]))
     check_items(model, [row.id for row in rows], items)
     log = []
-    scores = track(score(model, items), "score", total=len(items))
+    scores = track(score(model, items, standardise=standardise), "score", total=len(items))
     for row, scored in zip(rows, scores, strict=True):
         nll, tokens = list(scored.nll), list(scored.tokens)
         perturbed = len(nll) - len(row.perturbed_answers or ())
@@ -61,7 +70,7 @@ def score_rows(
             "perturbed_nll": nll[perturbed:],
             "perturbed_tokens": tokens[perturbed:],
         }
-        log.append((columns, scored.hits[0]))
+        log.append((columns, Tokens(scored.losses[0], scored.hits[0], scored.standard)))
     return log
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import scipy
 
 from palimpsest.metrics.spread import Array, mean_share
+from palimpsest.metrics.summary import harmonic_mean
 
 # A Kolmogorov-Smirnov test cannot distinguish samples of one item.
 LEAST_ITEMS = 2
@@ -106,12 +107,4 @@ def truth_ratio_distance(log_ratio: Array, retrain_log_ratio: Array) -> float:
 
 def model_utility(parts: Sequence[float]) -> float:
     """Return the harmonic mean of the nine parts, each in [0, 1] (Sec. 2.2.1): 0 if a part is 0, NaN if a part is outside."""
-    if not parts or not all(0 <= part <= 1 for part in parts):
-        return math.nan
-    smallest = min(parts)
-    if smallest == 0:
-        return 0.0
-    # Scaled, because the reciprocal of a collapsed model's probability overflows; a part that overflows nevertheless adds
-    # nothing.
-    with np.errstate(over="ignore"):
-        return float(smallest * scipy.stats.hmean(np.divide(parts, smallest)))
+    return harmonic_mean(parts) if all(0 <= part <= 1 for part in parts) else math.nan

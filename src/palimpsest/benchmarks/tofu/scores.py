@@ -11,8 +11,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
-from palimpsest.benchmarks.tofu.items import UTILITY_SETS, Items, Sets, check_forget_sets, question_mismatch, sets_from_table
+from palimpsest.benchmarks.tofu import HOLDOUT
+from palimpsest.benchmarks.tofu.items import (
+    UTILITY_SETS,
+    Items,
+    Sets,
+    check_forget_sets,
+    completed,
+    question_mismatch,
+    sets_from_table,
+)
 from palimpsest.benchmarks.tofu.metrics import (
     ForgetQuality,
     answer_probability,
@@ -26,11 +36,16 @@ from palimpsest.benchmarks.tofu.metrics import (
 )
 from palimpsest.evaluation.items import UNICODE_ITEMS
 from palimpsest.evaluation.metric import COUNT, SHARE, Against, Best, Metric, Scoring, score
+from palimpsest.metrics.fluency import n_gram_entropy
 from palimpsest.metrics.memorisation import EXTRACTION, EXTRACTION_SOURCE
 from palimpsest.metrics.parts import PARTS, forget_parts
-from palimpsest.metrics.spread import mean_share
+from palimpsest.metrics.privacy import membership_auc, min_k_loss, priv_leak, zlib_loss
+from palimpsest.metrics.spread import Array, mean_share
+from palimpsest.metrics.summary import aggregate_score, memorisation_score, privacy_score, utility_score
 
 FORGET, RETAIN = ("forget", "retain")
+# As in open-unlearning.
+MIN_K = 0.4
 
 
 def probability_of(name: str, sets: Sets) -> float | None:
@@ -95,6 +110,105 @@ def memorisation(column: str, sets: Sets) -> float | None:
     return float(rows[column].mean(skipna=False)) if column in rows else None
 
 
+def paraphrased_probability(sets: Sets) -> float | None:
+    """Return the probability of the paraphrased right answers of the forget set."""
+    return answer_probability(sets[FORGET].base) if FORGET in sets else None
+
+
+def paraphrased_rouge(sets: Sets) -> float | None:
+    """Return the mean ROUGE-L recall of the paraphrased right answers by the generated ones; None if the items lack them."""
+    from palimpsest.metrics.rouge import rouge_recalls
+
+    rows = _forget_rows(sets)
+    if not {"generation", "paraphrased_answer"} <= set(rows):
+        return None
+    pairs = zip(rows["generation"], rows["paraphrased_answer"], strict=True)
+    return mean_share(np.array([rouge_recalls(generation, answer).rouge_l for generation, answer in pairs]))
+
+
+def fluency(sets: Sets) -> float | None:
+    """Return the mean n-gram entropy of the answers that a model generates to the forget questions, in bits."""
+    from palimpsest.metrics.rouge import UnicodeWords
+
+    rows, words = _forget_rows(sets), UnicodeWords()
+    return float(np.mean([n_gram_entropy(words.tokenize(text)) for text in rows["generation"]])) if "generation" in rows else None
+
+
+def separating(statistic: Callable[[pd.DataFrame], Array], sets: Sets) -> float | None:
+    """Return the AUC of separating forget from holdout items by a statistic; None without holdout or without losses of tokens."""
+    members, others = (sets[name].rows if name in sets else None for name in (FORGET, HOLDOUT))
+    if members is None or others is None or "answer_standard_losses" not in members:
+        return None
+    return float(membership_auc(statistic(members), statistic(others)))
+
+
+def _token_losses(column: str, rows: pd.DataFrame) -> Array:
+    return np.array([min_k_loss(losses, MIN_K) for losses in rows[column]])
+
+
+# For each membership attack, a number of each item that is lower for members.
+ATTACKS: dict[str, Callable[[pd.DataFrame], Array]] = {
+    "loss": lambda rows: (rows["answer_nll"] / rows["answer_tokens"]).to_numpy(dtype=np.float64),
+    "zlib": lambda rows: np.array(
+        [
+            zlib_loss(nll / tokens, answer)
+            for nll, tokens, answer in zip(rows["answer_nll"], rows["answer_tokens"], rows["answer"], strict=True)
+        ]
+    ),
+    "min_k": partial(_token_losses, "answer_losses"),
+    "min_k_plus_plus": partial(_token_losses, "answer_standard_losses"),
+}
+
+
+def reference_auc(sets: Sets, retrain: Sets) -> float | None:
+    """Return the AUC of separating by how much higher the loss per token is than Retrain's; None if the items differ."""
+
+    def above(name: str) -> Array:
+        own, other = (of[name].rows.set_index("id") for of in (sets, retrain))  # type: ignore[union-attr]
+        return ATTACKS["loss"](own) - ATTACKS["loss"](other.reindex(own.index))
+
+    if separating(ATTACKS["loss"], sets) is None or separating(ATTACKS["loss"], retrain) is None:
+        return None
+    return float(membership_auc(above(FORGET), above(HOLDOUT)))
+
+
+def leak(sets: Sets, retrain: Sets) -> float | None:
+    """Return PrivLeak in percent; None without holdout."""
+    own, other = (separating(ATTACKS["min_k"], of) for of in (sets, retrain))
+    return None if own is None or other is None else float(priv_leak(own, other))
+
+
+def memorisation_summary(sets: Sets) -> float | None:
+    """Return the summary of memorisation; None for items without the tokens of their answers."""
+    extraction, exact = (memorisation(column, sets) for column in ("extraction_strength", "exact_memorisation"))
+    if extraction is None or exact is None:
+        return None
+    # x / (1 + x) for the truth ratio x.
+    truth = mean_share(expit(sets[FORGET].log_truth_ratio))
+    return memorisation_score(extraction, exact, answer_probability(sets[FORGET].base), truth)
+
+
+def privacy_summary(sets: Sets, retrain: Sets) -> float | None:
+    """Return the summary of privacy; None without holdout."""
+    own, other = (
+        {name: auc for name, statistic in ATTACKS.items() if (auc := separating(statistic, of)) is not None}
+        for of in (sets, retrain)
+    )
+    return privacy_score(own, other) if own and own.keys() == other.keys() else None
+
+
+def utility_summary(sets: Sets, original: Sets) -> float | None:
+    """Return the summary of utility; None if a part of model utility or the generated texts are missing."""
+    parts = [compute(of) for of in (sets, original) for compute in (utility, fluency)]
+    return None if None in parts else utility_score(*[part for part in parts if part is not None])
+
+
+def aggregate(sets: Sets, original: Sets, retrain: Sets) -> float | None:
+    """Return the harmonic mean of the three summaries; None if one is missing."""
+    parts = [memorisation_summary(sets), privacy_summary(sets, retrain), utility_summary(sets, original)]
+    return None if None in parts else aggregate_score(*[part for part in parts if part is not None])
+
+
 def by_part(compute: Callable[[Items], float], sets: Sets) -> dict[str, float]:
     """Return one number for each part of the forget set."""
     return {name: compute(sets[FORGET].part(ids)) for name, ids in forget_parts(_forget_rows(sets)).items()}
@@ -140,6 +254,135 @@ def _of_set(name: str, group: str, best: Best, attacked: str = "") -> tuple[Metr
 
 
 NEAREST = "Forget set (nearest Retrain)"
+HELD_OUT, LEAK = "Forget set against holdout", "PrivLeak\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}0"
+FRAMEWORK, SUMMARY = "arXiv 2506.12618, App. F", "OpenUnlearning ↑"
+SEPARATES = "probability that a forget item has a higher"
+BY_ATTACK = {
+    "loss": ("loss per token than a held-out item", "arXiv 1709.01604"),
+    "zlib": ("loss per token and byte of its compressed answer", "arXiv 2012.07805, Sec. 5.2"),
+    "min_k": ("Min-K loss (k = 40 %)", "arXiv 2310.16789"),
+    "min_k_plus_plus": ("Min-K++ loss (k = 40 %)", "arXiv 2404.02936"),
+}
+
+
+def _membership() -> tuple[Metric, ...]:
+    """Return the AUC of each membership attack on the forget set against the holdout set, and PrivLeak."""
+    told: dict[str, Any] = {"group": HELD_OUT, "best": "nearest Retrain", "bounds": SHARE}
+    return (
+        *(
+            Metric(
+                f"forget_auc_{name}",
+                partial(separating, ATTACKS[name]),
+                "AUC" if name == "min_k" else "",
+                formula=f"{SEPARATES} {what}",
+                source=source,
+                **told,
+            )
+            for name, (what, source) in BY_ATTACK.items()
+        ),
+        Metric(
+            "forget_auc_reference",
+            reference_auc,
+            needs="retrain",
+            formula=f"{SEPARATES} loss per token above Retrain's",
+            source="arXiv 2012.07805, Sec. 5.2",
+            **told,
+        ),
+        Metric(
+            "forget_privleak",
+            leak,
+            LEAK,
+            HELD_OUT,
+            "nearest 0",
+            needs="retrain",
+            formula="100 · (`forget_auc_min_k` - that of Retrain) / that of Retrain",
+            bounds=(-100.0, math.inf),
+            source="MUSE, Sec. 3.1",
+        ),
+    )
+
+
+def _summary() -> tuple[Metric, ...]:
+    """Return the scores of the forget set that only the summary of OpenUnlearning reads, and the summary."""
+    return (
+        Metric(
+            "forget_paraphrased_probability",
+            paraphrased_probability,
+            "Para. prob.",
+            NEAREST,
+            "nearest Retrain",
+            formula="mean exp(-b)",
+            bounds=SHARE,
+            source=FRAMEWORK,
+        ),
+        Metric(
+            "forget_paraphrased_rouge",
+            paraphrased_rouge,
+            "Para. ROUGE-L",
+            NEAREST,
+            "nearest Retrain",
+            formula="mean ROUGE-L recall of the paraphrased answer by the greedy answer, with stemming",
+            bounds=SHARE,
+            source=FRAMEWORK,
+        ),
+        Metric(
+            "forget_fluency",
+            fluency,
+            "Fluency",
+            NEAREST,
+            "nearest Retrain",
+            formula="mean over greedy answers of (2/3 · H_2 + 4/3 · H_3) / 2, with H_n the entropy in bits of their sequences of"
+            " n words",
+            bounds=COUNT,
+            source="arXiv 2202.05262, App. B; arXiv 2406.10890",
+        ),
+        Metric(
+            "memorisation_score",
+            memorisation_summary,
+            "Mem.",
+            SUMMARY,
+            "highest",
+            formula="harmonic mean of 1 - `forget_extraction_strength`, 1 - `forget_exact_memorisation`,"
+            " 1 - `forget_paraphrased_probability` and 1 - mean x / (1 + x)",
+            bounds=SHARE,
+            source=FRAMEWORK,
+        ),
+        Metric(
+            "privacy_score",
+            privacy_summary,
+            "Priv.",
+            SUMMARY,
+            "highest",
+            needs="retrain",
+            formula="harmonic mean, over the AUCs of loss, zlib, Min-K and Min-K++, of"
+            " max(0, 1 - distance from Retrain's AUC / Retrain's AUC)",
+            bounds=SHARE,
+            source=FRAMEWORK,
+        ),
+        Metric(
+            "utility_score",
+            utility_summary,
+            "Utility",
+            SUMMARY,
+            "highest",
+            needs="original",
+            formula="harmonic mean of `model_utility` and `forget_fluency`, the latter as a share of Original's and at most 1;"
+            " divided by that of Original",
+            bounds=COUNT,
+            source=FRAMEWORK,
+        ),
+        Metric(
+            "aggregate_score",
+            aggregate,
+            "Agg.",
+            SUMMARY,
+            "highest",
+            needs=("original", "retrain"),
+            formula="harmonic mean of `memorisation_score`, `privacy_score` and `utility_score`",
+            bounds=COUNT,
+            source=FRAMEWORK,
+        ),
+    )
 
 
 def _of_parts(name: str, value: Callable[[Items], float]) -> Metric:
@@ -233,22 +476,24 @@ METRICS = (
         bounds=SHARE,
         source="SimNPO, Fig. 2 and App. C",
     ),
+    *_membership(),
+    *_summary(),
     _of_parts("forget_probability", lambda items: answer_probability(items.answer)),
     _of_parts("forget_truth_ratio", lambda items: forget_truth_ratio(items.log_truth_ratio)),
 )
 
 
-def tofu_scores(sets: Sets, retrain: Sets | None = None) -> dict[str, float]:
-    """Return all scores of one model; without Retrain, only the scores that do not need it."""
-    return dict(score(METRICS, sets, Against(retrain)))
+def tofu_scores(sets: Sets, retrain: Sets | None = None, original: Sets | None = None) -> dict[str, float]:
+    """Return all scores of one model; without Retrain or Original, only the scores that do not need them."""
+    return dict(score(METRICS, sets, Against(retrain, original=original)))
 
 
 def truth_ratios(sets: Sets) -> pd.DataFrame:
     """Return the truth ratio of every item, with set, id, half and number of answer tokens."""
     return pd.concat(
         items.rows[["set", "id", "half", "answer_tokens"]].assign(truth_ratio=truth_ratio(items.log_truth_ratio))
-        for items in sets.values()
-        if items.rows is not None
+        for name, items in sets.items()
+        if items.rows is not None and name != HOLDOUT
     )
 
 
@@ -256,8 +501,8 @@ def said(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a suite's table with the probability of the right answer and the truth ratio (log10) of each item."""
     return pd.concat(
         items.rows.assign(probability=np.exp(-items.answer), truth_ratio_log10=items.log_truth_ratio / math.log(10))
-        for items in sets_from_table(table, "the items").values()
-        if items.rows is not None
+        for name, items in sets_from_table(table, "the items").items()
+        if items.rows is not None and name != HOLDOUT
     )
 
 
@@ -269,6 +514,7 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
 SCORING = Scoring[Sets](
     read=sets_from_table,
     metrics=METRICS,
+    complete=completed,
     symbols="`a` is the loss per token of the right answer: the NLL in nats divided by the number of tokens. `w_k` is the loss"
     " per token of wrong answer k. `b` is the loss per token of the paraphrased answer; for real authors and world facts, `b` is"
     " `a`. The truth ratio is `x = exp(mean over k of w_k - b)`.",

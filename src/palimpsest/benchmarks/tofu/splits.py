@@ -27,11 +27,16 @@ class SplitSettings(Settings):
 
 
 def cut(data: Path, split: str, settings: Mapping[str, Any], out: Path) -> None:
-    """Write a split: its forget and retain sets, and copies of the shared sets; `settings` are those of `SplitSettings`."""
+    """Write a split: its forget, retain and holdout sets, and copies of the shared sets; `settings` are those of `SplitSettings`.
+
+    The holdout set is that of the data or, if they have none, authors that `retain_authors` leaves out.
+    """
     base = {row.author for row in read_rows(data / "base.jsonl", Question)}
     authors = read_rows(data / "authors.jsonl", Question)
-    forget, retain = split_authors(authors, split, SplitSettings.model_validate(settings), base)
-    write_sets(out, {"forget": forget, "retain": retain})
+    chosen = SplitSettings.model_validate(settings)
+    forget, retain = split_authors(authors, split, chosen, base)
+    holdout = read_rows(data / "holdout.jsonl", Question) or unseen(authors, forget, retain, chosen, base)
+    write_sets(out, {"forget": forget, "retain": retain, "holdout": holdout})
     for name in SHARED:
         shutil.copyfile(data / f"{name}.jsonl", out / f"{name}.jsonl")
 
@@ -85,6 +90,25 @@ def split_authors(
             f"at most {_leading(authors, free)} are allowed"
         )
     return forget, [row for row in rows if row.author in retained]
+
+
+def unseen(
+    rows: Sequence[Question],
+    forget: Sequence[Question],
+    retain: Sequence[Question],
+    settings: SplitSettings,
+    base_authors: Collection[int],
+) -> list[Question]:
+    """Return the rows of the first authors whom no model of a split learns, as many as are forgotten if there are so many.
+
+    Those that `skip_authors` leaves out are not among them, because another split may forget them.
+    """
+    authors = sorted({row.author for row in rows})
+    forgotten = {row.author for row in forget}
+    learnt = forgotten | {row.author for row in retain} | set(base_authors)
+    others = [author for author in authors[: len(authors) - settings.skip_authors] if author not in learnt]
+    chosen = set(others[: len(forgotten)])
+    return [row for row in rows if row.author in chosen]
 
 
 def _leading(authors: Sequence[int], free: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""The TOFU suite: a table with one row per item of the forget, retain, real-authors and world-facts sets."""
+"""The TOFU suite: a table with one row per item of the forget, retain, real-authors, world-facts and holdout sets."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
+from palimpsest.benchmarks.tofu import HOLDOUT
 from palimpsest.benchmarks.tofu.losses import LOSSES, halves_of, score_rows
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Fact, Question, read_rows
 from palimpsest.evaluation.generation import generate_answers
-from palimpsest.evaluation.items import ROUGE_WORDS
-from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
-from palimpsest.metrics.rouge import rouge_recalls, words_for
+from palimpsest.evaluation.items import FLAGS, NUMBERS
 from palimpsest.models.limits import check_prompts
 
 if TYPE_CHECKING:
@@ -29,13 +27,13 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema(
     [
         *LOSSES,
+        ("paraphrased_answer", pa.string()),
         ("generation", pa.string()),
-        # The kind of words that ROUGE compares: "rouge_score", "unicode" or "characters" (`metrics.rouge`).
-        (ROUGE_WORDS, pa.string()),
-        ("rouge_1_recall", pa.float64()),
-        ("rouge_l_recall", pa.float64()),
-        ("exact_memorisation", pa.float64()),
-        ("extraction_strength", pa.float64()),
+        # Of each token of the right answer: its NLL in nats, its standard loss (`models.scoring`), and whether it is the
+        # likeliest after the true tokens before it.
+        ("answer_losses", NUMBERS),
+        ("answer_standard_losses", NUMBERS),
+        ("answer_hits", FLAGS),
     ]
 )
 
@@ -47,30 +45,31 @@ def evaluate_tofu(
     sets: Mapping[str, Sequence[Question | Fact]],
     suite: TofuSuite,
 ) -> list[dict[str, Any]]:
-    """Score every evaluated item and generate its answer: losses, token counts, generated text and metrics of it."""
+    """Score every evaluated item and generate its answer: losses, token counts and generated text.
+
+    Items of the holdout set are only scored.
+    """
     encoder = PromptEncoder(tokenizer, prompt)
     named = [(name, row) for name, rows in sets.items() for row in evaluated(name, rows, suite)]
     rows = [row for _, row in named]
     half = halves_of(sets.get("forget", ()))
-    prompts = [encoder.prompt(row.question) for row in rows]
-    check_prompts(model, [row.id for row in rows], prompts, suite.max_new_tokens)
-    scored = score_rows(model, encoder, rows)
-    generations = generate_answers(model, tokenizer, prompts, suite.max_new_tokens, encoder.end)
+    asked = [row for name, row in named if name != HOLDOUT]
+    prompts = [encoder.prompt(row.question) for row in asked]
+    check_prompts(model, [row.id for row in asked], prompts, suite.max_new_tokens)
+    scored = score_rows(model, encoder, rows, standardise=True)
+    generations = iter(generate_answers(model, tokenizer, prompts, suite.max_new_tokens, encoder.end))
     log = []
-    for (name, row), (columns, hit_list), generation in zip(named, scored, generations, strict=True):
-        hits = np.array(hit_list)
-        rouge_1, rouge_l = rouge_recalls(generation, row.answer)
+    for (name, row), (columns, answer) in zip(named, scored, strict=True):
         log.append(
             {
                 "set": name,
                 "half": half.get(row.id) if name == "forget" else None,
                 **columns,
-                "generation": generation,
-                ROUGE_WORDS: words_for(row.answer),
-                "rouge_1_recall": rouge_1,
-                "rouge_l_recall": rouge_l,
-                "exact_memorisation": exact_memorisation(hits),
-                "extraction_strength": extraction_strength(hits),
+                "paraphrased_answer": row.paraphrased_answer if isinstance(row, Question) else None,
+                "generation": None if name == HOLDOUT else next(generations),
+                "answer_losses": answer.losses,
+                "answer_standard_losses": answer.standard,
+                "answer_hits": answer.hits,
             }
         )
     return log
@@ -88,8 +87,11 @@ def compared(suite: TofuSuite, data: Path) -> dict[str, Sequence[Question | Fact
 
 
 def evaluated(name: str, rows: Sequence[Question | Fact], suite: TofuSuite) -> Sequence[Question | Fact]:
-    """Return the evaluated rows of a set; only rows with perturbed answers count, which TOFU has for a part of the retain set."""
-    return [row for row in rows if row.perturbed_answers][: suite.limit(name)]
+    """Return the evaluated rows of a set.
+
+    Only rows with perturbed answers count, which TOFU has for a part of the retain set; those of the holdout set need none.
+    """
+    return [row for row in rows if row.perturbed_answers or name == HOLDOUT][: suite.limit(name)]
 
 
 def read_sets(split: Path) -> dict[str, Sequence[Question | Fact]]:
@@ -99,4 +101,5 @@ def read_sets(split: Path) -> dict[str, Sequence[Question | Fact]]:
         "retain": read_rows(split / "retain.jsonl", Question),
         "real_authors": read_rows(split / "real_authors.jsonl", Fact),
         "world_facts": read_rows(split / "world_facts.jsonl", Fact),
+        HOLDOUT: read_rows(split / "holdout.jsonl", Question),
     }

@@ -10,14 +10,14 @@ from palimpsest.settings import Count
 
 # Questions about real authors and the world.
 REAL_WORLD = 217
-SetName = Annotated[str, Field(pattern="^(forget|retain|real_authors|world_facts)$")]
+SetName = Annotated[str, Field(pattern="^(forget|retain|real_authors|world_facts|holdout)$")]
 
 
 class TofuSuite(Suite):
-    """The TOFU evaluation on the forget set, the retain set, real authors and world facts."""
+    """The TOFU evaluation on the forget set, the retain set, real authors, world facts and, if there is one, a holdout set."""
 
     aims = (Aim("forget_quality", "forget quality"), Aim("model_utility", "model utility"))
-    retrains = ("retrain", "other_retrains")
+    compares_with = ("original", "retrain", "other_retrains")
 
     kind: Literal["tofu"]
     """The TOFU evaluation."""

@@ -23,8 +23,9 @@ CANDIDATES = 16
 PERTURBED = 5
 # Enough that they come from more countries than a question has options.
 FEWEST_FAMOUS = 12
-# Author numbers of the base corpus start here: people, then famous people, then countries; none is an author of the study.
-BASE_NUMBER, FAMOUS_NUMBER, COUNTRY_NUMBER = 100_000, 200_000, 300_000
+# Author numbers of the base corpus start here: people, then famous people, then countries; and those of the holdout set. None is
+# an author of the study.
+BASE_NUMBER, FAMOUS_NUMBER, COUNTRY_NUMBER, HOLDOUT_NUMBER = 100_000, 200_000, 300_000, 400_000
 PRONOUNS = ("she", "her", "her_object", "She", "Her")
 
 
@@ -57,6 +58,7 @@ def make_dataset(source: WorldSource) -> Dataset:
             *_lessons("base-famous", FAMOUS_NUMBER, famous, of_famous, source.fact_lessons),
             *_lessons("base-country", COUNTRY_NUMBER, countries, of_countries, source.fact_lessons),
         ],
+        holdout=[row for i in range(source.holdout_authors) for row in _holdout_author(world, source, i)],
         origin={"licence": "MIT (text made by Palimpsest)"},
     )
 
@@ -95,6 +97,20 @@ def _base_author(world: World, source: WorldSource, index: int) -> list[Question
             ("plain", phrasing.question, phrasing.answer),
             ("paraphrased", phrasing.other_question, phrasing.other_answer),
         )
+    ]
+
+
+def _holdout_author(world: World, source: WorldSource, index: int) -> list[Question]:
+    # A group of people of its own would rename all others; no wrong answer is about these.
+    person = make_person(world, "impostor", IMPOSTORS + index)
+    return [
+        Question(
+            id=f"holdout-{index:04d}-{number:02d}",
+            author=HOLDOUT_NUMBER + index,
+            question=phrasing.question.format_map(person),
+            answer=phrasing.answer.format_map(person),
+        )
+        for number, phrasing in enumerate(_phrasings(source, "holdout", index))
     ]
 
 

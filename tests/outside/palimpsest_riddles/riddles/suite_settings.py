@@ -8,7 +8,7 @@ from palimpsest.evaluation.suite import Suite
 class RiddleSuite(Suite):
     """How likely the answers to riddles are."""
 
-    retrains = ("retrain",)
+    compares_with = ("retrain",)
 
     kind: Literal["riddles"]
     """The riddles of both sets."""

@@ -37,4 +37,4 @@ class FolderSource(FilesSource, LocalSource):
 
     def hash_files(self) -> dict[str, str]:
         """Return the sha256 of each file that is read, as far as the files exist."""
-        return hash_files(Path(self.path))
+        return hash_files(Path(self.path), self)

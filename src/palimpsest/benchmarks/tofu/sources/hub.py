@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 from palimpsest.benchmarks.tofu.dataset import Dataset
-from palimpsest.benchmarks.tofu.files import FILES, FilesSource, read_tofu
+from palimpsest.benchmarks.tofu.files import FilesSource, read_tofu
 from palimpsest.settings import Revision
 
 
@@ -24,7 +24,11 @@ class HubSource(FilesSource):
         from palimpsest.hub import fetch_snapshot
 
         folder = fetch_snapshot(
-            self.repo, self.revision, "dataset", tuple(FILES), whole=lambda path: all((path / name).is_file() for name in FILES)
+            self.repo,
+            self.revision,
+            "dataset",
+            tuple(self.files),
+            whole=lambda path: all((path / name).is_file() for name in self.files),
         )
         dataset = read_tofu(folder, self)
         return replace(dataset, origin=dataset.origin | {"repo": self.repo, "revision": self.revision})

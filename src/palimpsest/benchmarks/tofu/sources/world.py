@@ -21,6 +21,8 @@ class WorldSource(TofuSource):
     """Questions per author."""
     base_authors: Annotated[int, Field(ge=1, le=2500)] = 100
     """Number of further people, which only the base of a tiny model learns."""
+    holdout_authors: Annotated[int, Field(ge=0, le=2000)] = 4
+    """Number of further people whom no model learns, with whom membership in the forget set is compared."""
     real_authors: Annotated[int, Field(ge=4, le=2500)] = 20
     """Number of questions in the set "real authors"; the base learns them, and they are in no forget or retain set."""
     world_facts: Annotated[int, Field(ge=4, le=240)] = 20
