@@ -101,6 +101,17 @@ def test_the_study_itself_is_taken() -> None:
             {"retain_loss": "none", "retain_weight": 2.0},
             "variants: tofu/forget10/tiny/ga: default: retain_weight: 2.0: there is no retain loss to weigh (retain_loss: none)",
         ),
+        # Steps that cannot be what they say.
+        (
+            ("methods", "tofu/*/tiny/ga"),
+            {"gradients": "projected"},
+            "variants: tofu/forget10/tiny/ga: default: gradients: projected: there is no retain loss to heed (retain_loss: none)",
+        ),
+        (
+            ("methods", "tofu/*/tiny/npo"),
+            {"sharpness": 0.0},
+            'methods: "tofu/*/tiny/npo": sharpness: 0.0: input should be greater',
+        ),
         # A method that trains nothing.
         (
             ("methods", "tofu/*/*/task-vector"),

@@ -44,7 +44,9 @@ class ForgetBatch:
     reference_nll: (items,), NLL under the reference model; needs `reads_reference`.
     refusal_nll, refusal_tokens, refusal_divisor, refusal_reference_nll: the same for a random refusal of each item; needs
     `reads_refusals`.
+    token_nll: (labels,), NLL of every token of the answers; needs `reads_token_nll`.
     logits: (labels, vocabulary), for every token of the answers, in single precision; needs `reads_logits`.
+    labels: (labels,), the tokens of the answers, which these logits predict; needs `reads_logits`.
     frozen: the same logits from the frozen models in `models`, by their names there.
     per_answer: sums values of shape (labels,) over the labels of each answer, to shape (items,).
 
@@ -59,7 +61,9 @@ class ForgetBatch:
     refusal_tokens: Tensor = NOT_DECLARED
     refusal_divisor: Tensor = NOT_DECLARED
     refusal_reference_nll: Tensor = NOT_DECLARED
+    token_nll: Tensor = NOT_DECLARED
     logits: Tensor = NOT_DECLARED
+    labels: Tensor = NOT_DECLARED
     frozen: Mapping[str, Tensor] = field(default_factory=dict)
     per_answer: Callable[[Tensor], Tensor] = NOT_DECLARED
 
@@ -82,6 +86,8 @@ class Method(Settings, ABC):
     """Whether the method reads reference log-probabilities, which are computed once before training."""
     reads_refusals: ClassVar[bool] = False
     """Whether the method reads a random refusal for each forget question."""
+    reads_token_nll: ClassVar[bool] = False
+    """Whether the method reads the NLL of every token."""
     reads_logits: ClassVar[bool] = False
     """Whether the method reads the logits of the model in training and of the models that it declares."""
     retain_losses: ClassVar[tuple[str, ...]] = ("ce", "kl", "none")
