@@ -202,3 +202,23 @@ def test_a_sharpness_aware_step_costs_one_more_pass_over_the_forget_items() -> N
     forget, _ = unlearning("npo", settings).terms(stream(0, "order", 0).permutation(7).tolist(), 0)
     assert count(sharpness=0.05) - count() == len(list(plan_passes(forget.items, 30, Layouts())))
     assert count(gradients="projected") == count()
+
+
+def test_an_adapted_weight_follows_the_log_and_an_interruption_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PDU's dual variable after each step, from epoch 1 on, is the log's own arithmetic."""
+    monkeypatch.setenv("PALIMPSEST_CHECKPOINT_SECONDS", "0")
+    settings, own = unlearn_settings(retain_weight=4.0), {"epsilon": 3.7, "dual_step": 2.0, "dual_warmup": 1}
+    undisturbed, disturbed = small_model(), small_model()
+    log = run(undisturbed, settings, unlearning("pdu", settings, **own))
+    found, weight = [entry["retain_loss_weight"] for entry in log], 4.0
+    for entry, got in zip(log, found, strict=True):
+        assert got == pytest.approx(weight)
+        weight = max(0.0, weight + 2.0 * (entry["retain_loss"] - 3.7)) if entry["epoch"] >= 1 else weight
+    assert found[:3] == [4.0] * 3 and len(set(found)) > 3
+    with pytest.raises(Stopped):
+        run(disturbed, settings, unlearning("pdu", settings, stop=4, **own), scratch=tmp_path)
+    disturbed = small_model()
+    assert run(disturbed, settings, unlearning("pdu", settings, **own), scratch=tmp_path) == log
+    assert same(weights(undisturbed), weights(disturbed))

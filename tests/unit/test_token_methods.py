@@ -1,7 +1,8 @@
 """Losses on single tokens: values of the official code, gradients of the papers' equations, limits.
 
 The official values were computed with the public code's arithmetic on the logits of `logits_of`, as sequences with a prompt and
-padding: WGA, SatImp and CE-U with open-unlearning, UNDIAL with its authors' code on the tokens of the answers.
+padding: WGA, SatImp and CE-U with open-unlearning, UNDIAL with its authors' code on the tokens of the answers, and PDU with
+open-unlearning on the logits that predict them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from palimpsest.methods.base import ForgetBatch, LossMethod
 from palimpsest.methods.ce_u import CEU
 from palimpsest.methods.graddiff import GradDiff
+from palimpsest.methods.pdu import PDU
 from palimpsest.methods.satimp import SatImp
 from palimpsest.methods.undial import UNDIAL
 from palimpsest.methods.wga import WGA
@@ -97,6 +99,7 @@ def slope(method: LossMethod, logits: Tensor, **given: Any) -> Tensor:
         (CEU(), 1.5474985401825838, [-0.003277493183, -0.07475159264, 0.2647276437, -0.181431534, -0.00526702388]),
         (UNDIAL(beta=3.0), 1.4197694081860839, [-0.003498750512, -0.1394107993, 0.1365412268, 0.006953409618, -0.0005850865676]),
         (UNDIAL(), 1.4795473128039736, [-0.004001137777, -0.1583405576, 0.1588137074, 0.004289053186, -0.000761065184]),
+        (PDU(), 8.053832287421582, [-0.2456402754, -0.2456402754, 0.9825611016, -0.2456402754, -0.2456402754]),
     ],
     ids=str,
 )
@@ -169,8 +172,29 @@ def test_ce_u_of_answers_of_one_token_is_zero(logits: Tensor) -> None:
     assert losses.tolist() == [0.0] * 5
 
 
-@pytest.mark.parametrize("method", [WGA(), SatImp(), SatImp(beta1=0.0, beta2=0.1), UNDIAL(), CEU()], ids=str)
+@pytest.mark.parametrize("method", [WGA(), SatImp(), SatImp(beta1=0.0, beta2=0.1), UNDIAL(), CEU(), PDU()], ids=str)
 def test_certain_and_impossible_tokens_have_finite_gradients(method: LossMethod) -> None:
     logits = torch.zeros(5, VOCABULARY)
     logits[0, 3], logits[1, 1] = 1e4, -1e4
     assert torch.isfinite(slope(method, logits, frozen=logits)).all()
+
+
+@given(rows)
+def test_pdu_pulls_the_greatest_logit_to_the_mean(logits: Tensor) -> None:
+    """d/dl of (max l - mean l)^2 is 2 (max l - mean l) (1 at the greatest - 1/V); flat logits have no loss."""
+    at = logits.argmax(-1, keepdim=True)
+    margin = logits.amax(-1, keepdim=True) - logits.mean(-1, keepdim=True)
+    greatest = torch.zeros_like(logits).scatter(-1, at, 1.0)
+    alone = (logits == logits.amax(-1, keepdim=True)).sum(-1) == 1
+    expected = 2 * margin * (greatest - 1 / VOCABULARY) / 2.5
+    assert torch.allclose(slope(PDU(), logits)[alone], expected[alone], atol=1e-9)
+    assert PDU().forget_loss(batch_of(torch.full_like(logits, 3.0))).tolist() == pytest.approx([0.0, 0.0])
+
+
+def test_the_dual_variable_is_the_official_codes() -> None:
+    method, weight, found = PDU(epsilon=0.3, dual_step=5.0, dual_warmup=2), 50.0, []
+    for retain_loss in (0.7, 0.25, 0.1, -20.0):
+        weight = method.next_retain_weight(weight, retain_loss, epoch=2)
+        found.append(weight)
+    assert found == pytest.approx([52.0, 51.75, 50.75, 0.0])
+    assert method.next_retain_weight(50.0, 0.7, epoch=1) == 50.0

@@ -90,6 +90,8 @@ class Method(Settings, ABC):
     """Whether the method reads the NLL of every token."""
     reads_logits: ClassVar[bool] = False
     """Whether the method reads the logits of the model in training and of the models that it declares."""
+    adapts_retain_weight: ClassVar[bool] = False
+    """Whether the weight of the retain loss changes from step to step; `retain_weight` of the settings is then the first."""
     retain_losses: ClassVar[tuple[str, ...]] = ("ce", "kl", "none")
     """The retain losses that the method allows."""
     retain_loss: ClassVar[str] = "ce"
@@ -111,6 +113,13 @@ class LossMethod(Method):
     @abstractmethod
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
         """Return one loss per item, shape (items,); training minimises the mean over the items of a step."""
+
+    def next_retain_weight(self, weight: float, retain_loss: float, epoch: int) -> float:
+        """Return the retain weight after a step, given its retain weight, retain loss and epoch, counted from 0.
+
+        Called only with `adapts_retain_weight`. It depends on these numbers alone, so an interrupted run continues exactly.
+        """
+        return weight
 
 
 class LayerMethod(Method):

@@ -125,7 +125,12 @@ class Unlearning:
             loss = distance_from_start(self._layers(), batch)
         else:
             loss = cross_entropy(batch, self.settings.mean_over)
-        return Term("retain_loss", self.settings.retain_weight, batch, loss)
+        adapt = self._next_retain_weight if self.method.adapts_retain_weight else None
+        return Term("retain_loss", self.settings.retain_weight, batch, loss, adapt=adapt)
+
+    def _next_retain_weight(self, entry: Mapping[str, Any]) -> float:
+        assert isinstance(self.method, LossMethod)
+        return self.method.next_retain_weight(entry["retain_loss_weight"], entry["retain_loss"], entry["epoch"])
 
     def _drawn(self, indices: Sequence[int], step: int) -> list[int]:
         """Return the retain items of a step: new ones, or for each forget item always the same one."""

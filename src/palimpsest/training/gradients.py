@@ -68,7 +68,7 @@ def cosine(sharing: Sharing, one: Gradient, other: Gradient) -> float:
 def without_conflict(sharing: Sharing, gradient: Gradient, other: Gradient) -> Gradient:
     """Return the gradient nearest to a gradient g whose inner product with another, h, is not negative.
 
-    It is g itself if <g, h> >= 0, and g - <g, h> / <h, h> h otherwise (arXiv 2503.09117; arXiv 1706.08840, eq. 11).
+    It is g itself if <g, h> >= 0, and g - <g, h> / <h, h> h otherwise (arXiv 2503.09117; before it arXiv 1812.00420).
     """
     conflict = sharing.inner(gradient, other)
     if conflict >= 0:

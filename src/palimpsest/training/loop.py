@@ -103,7 +103,9 @@ def train(
             group["lr"] = rate
         entry: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
         with _noted(step):
-            entry |= _differentiate(sharing, layouts, problem.terms(indices, step), settings.tokens_per_pass, used)
+            terms = [_adapted(term, log) for term in problem.terms(indices, step)]
+            entry |= {f"{term.name}_weight": term.weight for term in terms if term.adapt}
+            entry |= _differentiate(sharing, layouts, terms, settings.tokens_per_pass, used)
             entry["grad_norm"] = sharing.clip_gradients(settings.max_grad_norm or math.inf)
             _check_finite(entry, end, log)
             optimizer.step()
@@ -172,6 +174,11 @@ def _remark_vanished(log: list[dict[str, Any]], label: str, remark: Callable[[Re
             f"epoch {epoch + 1}, so the rest of the training forgets almost nothing; a smaller beta lets it forget longer"
         )
         remark(Remark(FACT, text))
+
+
+def _adapted(term: Term, log: Sequence[dict[str, Any]]) -> Term:
+    """Return a term with the weight that it has after the steps of the log."""
+    return replace(term, weight=term.adapt(log[-1])) if term.adapt and log else term
 
 
 def _differentiate(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,9 @@ class Term:
 
     With a `radius`, its gradient is taken where the weights have moved this far up it (sharpness-aware minimisation). If it
     `yields`, the part of its gradient that opposes the gradient of the other terms is left out.
+
+    With `adapt`, its weight after the first step comes from the log's entry of the step before, and the log has it as
+    `NAME_weight`.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Term:
     indices: Sequence[int] | None = None
     radius: float | None = None
     yields: bool = False
+    adapt: Callable[[Mapping[str, Any]], float] | None = None
 
 
 class Problem(Protocol):
