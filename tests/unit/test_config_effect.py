@@ -431,3 +431,12 @@ def test_repositories_without_a_revision_are_folders() -> None:
 )
 def test_one_line_about_chains(keys: Sequence[str | int], value: Any, line: str) -> None:
     assert refused(chains(*keys, value=value)).startswith(line)
+
+
+def test_a_move_that_bf16_weights_round_away_is_refused() -> None:
+    asked = (("methods", "tofu/*/tiny/npo"), {"sharpness": 0.01})
+    assert refused(changed((("models", "tiny", "precision"), "bf16"), asked)) == (
+        "variants: tofu/forget10/tiny/npo: default: sharpness: 0.01: so short a move is lost in rounding bf16 weights; "
+        "use precision: bf16-mixed"
+    )
+    assert Study(changed((("models", "tiny", "precision"), "bf16-mixed"), asked)).subjects
