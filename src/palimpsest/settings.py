@@ -71,6 +71,7 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 # Division by either bound does not overflow in single precision.
 Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
+Exponent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Finite = Annotated[float, Field(ge=-1e6, le=1e6)]

@@ -105,6 +105,7 @@ def all_trainings() -> dict[str, Any]:
         "graddiff": trained("graddiff", retain_weight=2.0),
         "npo, kl": trained("npo", retain_loss="kl"),
         "npo, kl, lora": trained("npo", {"lora": lora}, retain_loss="kl", max_steps=2),
+        "npo, sharp and projected": trained("npo", sharpness=0.05, gradients="projected", max_steps=2),
         "simnpo, gpt2": trained("simnpo", family="gpt2", max_steps=2),
         "finetune, a window": trained(None, family="mistral"),
         "npo, kl, no packing": trained("npo", retain_loss="kl", family="gemma2", max_steps=2),

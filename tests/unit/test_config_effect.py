@@ -101,6 +101,17 @@ def test_the_study_itself_is_taken() -> None:
             {"retain_loss": "none", "retain_weight": 2.0},
             "variants: tofu/forget10/tiny/ga: default: retain_weight: 2.0: there is no retain loss to weigh (retain_loss: none)",
         ),
+        # Steps that cannot be what they say.
+        (
+            ("methods", "tofu/*/tiny/ga"),
+            {"gradients": "projected"},
+            "variants: tofu/forget10/tiny/ga: default: gradients: projected: there is no retain loss to heed (retain_loss: none)",
+        ),
+        (
+            ("methods", "tofu/*/tiny/npo"),
+            {"sharpness": 0.0},
+            'methods: "tofu/*/tiny/npo": sharpness: 0.0: input should be greater',
+        ),
         # A method that trains nothing.
         (
             ("methods", "tofu/*/*/task-vector"),
@@ -420,3 +431,12 @@ def test_repositories_without_a_revision_are_folders() -> None:
 )
 def test_one_line_about_chains(keys: Sequence[str | int], value: Any, line: str) -> None:
     assert refused(chains(*keys, value=value)).startswith(line)
+
+
+def test_a_move_that_bf16_weights_round_away_is_refused() -> None:
+    asked = (("methods", "tofu/*/tiny/npo"), {"sharpness": 0.01})
+    assert refused(changed((("models", "tiny", "precision"), "bf16"), asked)) == (
+        "variants: tofu/forget10/tiny/npo: default: sharpness: 0.01: so short a move is lost in rounding bf16 weights; "
+        "use precision: bf16-mixed"
+    )
+    assert Study(changed((("models", "tiny", "precision"), "bf16-mixed"), asked)).subjects

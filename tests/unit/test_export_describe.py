@@ -20,6 +20,8 @@ NAMED = [
     *(f"attack:{name}" for name in list_attacks()),
     *(f"benchmark:{name}" for name in kinds.packages()),
     *(f"suite:{name}" for name in suites.SETTINGS),
+    "training:sharpness",
+    "training:projected",
     WORKFLOW,
 ]
 
@@ -77,9 +79,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "description": "SimNPO and a selected NPO.",
         "results": "results-mine",
         "methods": {"tofu/*/tiny/simnpo": {"beta": 3.25}},
+        "variants": {"tofu/*/tiny/simnpo": {"own": {"sharpness": 0.01, "gradients": "projected"}}},
         "grids": {"tofu/*/*/npo": {"beta": [0.05, 0.2]}},
         "selections": {"tofu/*/*/npo": {"seeds": [7], "suite": "tofu"}},
-        "blocks": [block | {"methods": ["simnpo", {"npo": ["selected"]}], "attacks": ["relearn-random"]}],
+        "blocks": [block | {"methods": [{"simnpo": ["default", "own"]}, {"npo": ["selected"]}], "attacks": ["relearn-random"]}],
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -93,8 +96,10 @@ def described(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_the_section_says_what_the_config_says(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = described(capsys)
-    (simnpo,) = [line for line in text.splitlines() if line.startswith("- SimNPO")]
+    simnpo, own = [line for line in text.splitlines() if line.startswith("- SimNPO")]
     assert simnpo.startswith("- SimNPO [@fan2024simnpo]: beta 3.25, gamma 0, ")
+    assert own.startswith("- SimNPO [@fan2024simnpo] own: beta 3.25, ") and "gradients `projected`, sharpness 0.01, " in own
+    assert own.endswith(" [@fan2025towards; @foret2021sharpness; @wang2025gru].")
     assert "- NPO [@zhang2024npo] (selected): the selected settings." in text
     assert "- NPO (selected) was selected for the highest forget quality among the trials and epochs that keep 95% " in text
     assert "with seed 7. These are the very questions that are scored here" in text

@@ -75,8 +75,8 @@ def test_learning_minimises_the_cross_entropy_over_all_predicted_states(
         row = pack(term.items, Layouts())
         assert "attention_mask" not in row.calls[0] or len(term.items) == 1
         logits = label_logits(model, row)
-        nll, tokens = row.per_answer(token_nll(logits, row)), torch.tensor(row.lengths)
-        scored = Scored(slice(None), row, logits, nll.view(-1, 1), tokens.view(-1, 1))
+        each, tokens = token_nll(logits, row), torch.tensor(row.lengths)
+        scored = Scored(slice(None), row, logits, row.per_answer(each).view(-1, 1), tokens.view(-1, 1), each)
         total += term.weight * term.loss(scored).mean().item()
     plain, predicted = 0.0, 0
     for item in items:

@@ -12,6 +12,7 @@ from palimpsest.methods.dpo_idk import DPOIDK
 from palimpsest.methods.ga import GA
 from palimpsest.methods.graddiff import GradDiff
 from palimpsest.methods.idk import IDK
+from palimpsest.methods.kto import KTO
 from palimpsest.methods.npo import NPO
 from palimpsest.methods.rkld import RKLD
 from palimpsest.methods.simnpo import SimNPO
@@ -113,6 +114,28 @@ def test_idk_is_the_token_mean_of_the_refusals(values: list[float], data: st.Dat
     tokens = torch.tensor(lengths, dtype=torch.float64)
     loss = IDK().forget_loss(ForgetBatch(refusal_nll=leaf(values), refusal_divisor=tokens.mean())).mean().item()
     assert loss == pytest.approx(sum(values) / sum(lengths))
+
+
+def test_kto_is_the_official_codes() -> None:
+    """NPO's code at beta 1, where its form agrees with the paper's, on one item; its loss is without the constant 1."""
+    nll, refusal = leaf([5.5]), leaf([7.25])
+    given = {"reference_nll": torch.tensor([4.0]), "refusal_nll": refusal, "refusal_reference_nll": torch.tensor([8.0])}
+    assert KTO(beta=1.0).forget_loss(ForgetBatch(nll=nll, **given)).item() == pytest.approx(1 - 0.8093010702017811, rel=1e-9)
+
+
+@given(nlls, st.data(), betas)
+def test_kto_gradient_weight_is_that_of_a_saturating_value(values: list[float], data: st.DataObject, beta: float) -> None:
+    """w = 2 s (1 - s) with s = sigmoid(beta (z - r)); the refusals, which give z, have no gradient."""
+    of_size = st.lists(st.floats(0.01, 60), min_size=len(values), max_size=len(values))
+    references, refusals, refusal_references = (data.draw(of_size) for _ in range(3))
+    nll, refusal = leaf(values), leaf(refusals)
+    given = {"reference_nll": leaf(references), "refusal_nll": refusal, "refusal_reference_nll": leaf(refusal_references)}
+    loss = KTO(beta=beta).forget_loss(ForgetBatch(nll=nll, **given))
+    gradient, other = torch.autograd.grad(loss.sum(), [nll, refusal], allow_unused=True)
+    assert other is None
+    for x, r, y, s, got in zip(values, references, refusals, refusal_references, gradient.tolist(), strict=True):
+        away = math.exp(-min(700.0, abs(beta * (max(0.0, s - y) - (r - x)))))
+        assert got == pytest.approx(-2 * away / (1 + away) ** 2, rel=1e-6, abs=1e-12)
 
 
 alphas = st.floats(1e-3, 4)

@@ -76,8 +76,9 @@ def losses(model: Any, term: Term, budget: int) -> torch.Tensor:
     for part in plan_passes(term.items, budget, layouts):
         row = pack(term.items[part], layouts)
         logits = label_logits(model, row)
-        nll = row.per_answer(token_nll(logits, row)).view(part.stop - part.start, -1)
-        found.append(term.loss(Scored(part, row, logits, nll, torch.ones_like(nll))))
+        each = token_nll(logits, row)
+        nll = row.per_answer(each).view(part.stop - part.start, -1)
+        found.append(term.loss(Scored(part, row, logits, nll, torch.ones_like(nll), each)))
     return torch.cat(found)
 
 

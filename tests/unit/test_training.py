@@ -16,7 +16,7 @@ from palimpsest.data.prompts import Encoded
 from palimpsest.errors import UserError
 from palimpsest.interruption import Interrupted
 from palimpsest.methods import list_methods, load_method, make_method
-from palimpsest.methods.base import LayerMethod
+from palimpsest.methods.base import Finetuned, LayerMethod, Start
 from palimpsest.methods.npo import NPO
 from palimpsest.methods.problem import Unlearning
 from palimpsest.methods.simnpo import SimNPO
@@ -576,7 +576,7 @@ def test_weights_that_do_not_vanish_are_not_remarked(method: str, loss: dict[str
     assert remarks_of(method, **loss) == []
 
 
-@pytest.mark.parametrize("method", ["idk", "rkld"])
+@pytest.mark.parametrize("method", ["idk", "rkld", "wga", "satimp", "undial", "ce-u"])
 def test_a_method_that_reads_no_nll_of_answers_has_no_weights(method: str) -> None:
     settings = unlearn_settings(epochs=1)
     (entry, *_) = run(small_model(), settings, unlearning(method, settings))
@@ -601,8 +601,8 @@ def test_a_step_runs_each_model_once_a_pass(method: str, retain_loss: str) -> No
     assert passes["forget_loss"] > 1
     assert problem.original is not None
     frozen = {
-        problem.original: passes["retain_loss"] * (retain_loss == "kl") + passes["forget_loss"] * (method == "rkld"),
-        problem.frozen["reinforced"]: passes["forget_loss"] * (method == "rkld"),
+        problem.original: passes["retain_loss"] * (retain_loss == "kl") + passes["forget_loss"] * METHODS[method].needs(Start),
+        problem.frozen["reinforced"]: passes["forget_loss"] * METHODS[method].needs(Finetuned),
     }
     before = [weights(each) for each in frozen]
 

@@ -134,9 +134,18 @@ def _methods(block: Block) -> Iterator[str]:
         training = {item for item in _leaves(settings["training"] or {}) if item not in shared}
         made = _leaves({key: settings[key] for key in ("start", "reference")})
         own = {**dict(_leaves(settings["loss"])), **dict(sorted(training)), **dict(made)}
-        yield f"{named}: {'the selected settings' if variant == SELECTED else _written(own)}."
+        told = "the selected settings" if variant == SELECTED else _written(own) + _cite(*_steps(settings["training"] or {}))
+        yield f"{named}: {told}."
     for method, trials in block.trials.items():
         yield f"{_cited_method(method)}, {counted(len(trials), 'trial')}: {joined([*trials])}."
+
+
+def _steps(training: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is cited for the kind of a training's steps."""
+    if training.get("sharpness"):
+        yield "training:sharpness"
+    if training.get("gradients") == "projected":
+        yield "training:projected"
 
 
 def _cited_method(method: str) -> str:

@@ -44,7 +44,9 @@ class ForgetBatch:
     reference_nll: (items,), NLL under the reference model; needs `reads_reference`.
     refusal_nll, refusal_tokens, refusal_divisor, refusal_reference_nll: the same for a random refusal of each item; needs
     `reads_refusals`.
+    token_nll: (labels,), NLL of every token of the answers; needs `reads_token_nll`.
     logits: (labels, vocabulary), for every token of the answers, in single precision; needs `reads_logits`.
+    labels: (labels,), the tokens of the answers, which these logits predict; needs `reads_logits`.
     frozen: the same logits from the frozen models in `models`, by their names there.
     per_answer: sums values of shape (labels,) over the labels of each answer, to shape (items,).
 
@@ -59,7 +61,9 @@ class ForgetBatch:
     refusal_tokens: Tensor = NOT_DECLARED
     refusal_divisor: Tensor = NOT_DECLARED
     refusal_reference_nll: Tensor = NOT_DECLARED
+    token_nll: Tensor = NOT_DECLARED
     logits: Tensor = NOT_DECLARED
+    labels: Tensor = NOT_DECLARED
     frozen: Mapping[str, Tensor] = field(default_factory=dict)
     per_answer: Callable[[Tensor], Tensor] = NOT_DECLARED
 
@@ -82,8 +86,12 @@ class Method(Settings, ABC):
     """Whether the method reads reference log-probabilities, which are computed once before training."""
     reads_refusals: ClassVar[bool] = False
     """Whether the method reads a random refusal for each forget question."""
+    reads_token_nll: ClassVar[bool] = False
+    """Whether the method reads the NLL of every token."""
     reads_logits: ClassVar[bool] = False
     """Whether the method reads the logits of the model in training and of the models that it declares."""
+    adapts_retain_weight: ClassVar[bool] = False
+    """Whether the weight of the retain loss changes from step to step; `retain_weight` of the settings is then the first."""
     retain_losses: ClassVar[tuple[str, ...]] = ("ce", "kl", "none")
     """The retain losses that the method allows."""
     retain_loss: ClassVar[str] = "ce"
@@ -105,6 +113,13 @@ class LossMethod(Method):
     @abstractmethod
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
         """Return one loss per item, shape (items,); training minimises the mean over the items of a step."""
+
+    def next_retain_weight(self, weight: float, retain_loss: float, epoch: int) -> float:
+        """Return the retain weight after a step, given its retain weight, retain loss and epoch, counted from 0.
+
+        Called only with `adapts_retain_weight`. It depends on these numbers alone, so an interrupted run continues exactly.
+        """
+        return weight
 
 
 class LayerMethod(Method):

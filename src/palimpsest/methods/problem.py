@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -62,6 +63,8 @@ class Unlearning:
             terms = [self._activation_term(self.method, indices)]
         else:
             terms = [self._answer_term(self.method, indices, step)]
+        yields = self.settings.gradients == "projected"
+        terms = [replace(term, radius=self.settings.sharpness, yields=yields) for term in terms]
         if self.settings.retain_loss != "none":
             terms.append(self._retain_term(indices, step))
         return terms
@@ -104,8 +107,10 @@ class Unlearning:
                 values |= {"nll": scored.nll[:, 0], "tokens": scored.tokens[:, 0]}
             if method.reads_refusals:
                 values |= {"refusal_nll": scored.nll[:, -1], "refusal_tokens": scored.tokens[:, -1]}
+            if method.reads_token_nll:
+                values["token_nll"] = scored.token_nll
             if method.reads_logits:
-                values["logits"] = scored.logits.float()
+                values |= {"logits": scored.logits.float(), "labels": scored.row.labels}
             frozen = {name: frozen_logits(self.frozen[name], scored.row).float() for name in method.models}
             return method.forget_loss(ForgetBatch(**values, frozen=frozen, per_answer=scored.row.per_answer))
 
@@ -120,7 +125,12 @@ class Unlearning:
             loss = distance_from_start(self._layers(), batch)
         else:
             loss = cross_entropy(batch, self.settings.mean_over)
-        return Term("retain_loss", self.settings.retain_weight, batch, loss)
+        adapt = self._next_retain_weight if self.method.adapts_retain_weight else None
+        return Term("retain_loss", self.settings.retain_weight, batch, loss, adapt=adapt)
+
+    def _next_retain_weight(self, entry: Mapping[str, Any]) -> float:
+        assert isinstance(self.method, LossMethod)
+        return self.method.next_retain_weight(entry["retain_loss_weight"], entry["retain_loss"], entry["epoch"])
 
     def _drawn(self, indices: Sequence[int], step: int) -> list[int]:
         """Return the retain items of a step: new ones, or for each forget item always the same one."""

@@ -194,6 +194,11 @@ def check_training(where: str, method: str, training: UnlearnSettings, name: str
     if training.retain_loss not in kind.retain_losses:
         allowed = ", ".join(kind.retain_losses)
         raise UserError(f"{where}: retain_loss: {training.retain_loss}: {method} does not take it; allowed: {allowed}")
+    if training.gradients == "projected" and training.retain_loss == "none":
+        raise UserError(f"{where}: gradients: projected: there is no retain loss to heed (retain_loss: none)")
+    if training.sharpness is not None and getattr(model, "precision", None) == "bf16":
+        wider = "so short a move is lost in rounding bf16 weights; use precision: bf16-mixed"
+        raise UserError(f"{where}: sharpness: {training.sharpness}: {wider}")
     if not issubclass(kind, LayerMethod):
         return
     if getattr(model, "lora", None):

@@ -56,6 +56,8 @@ def _needs(method: type[Method]) -> Iterator[str]:
     yield f"Retain loss: {allowed}; the default is `{method.retain_loss}`."
     if method.is_trained:
         yield "All [settings of training](../../config/README.md#method-settings) apply too."
+    if method.adapts_retain_weight:
+        yield "The weight of the retain loss changes from step to step: `retain_weight` is the first."
     if method.reads_reference:
         yield "It reads the log-probabilities of a reference model, which a stage of its own computes once."
     if method.reads_refusals:

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -25,6 +26,7 @@ from palimpsest.progress import track
 from palimpsest.provenance.manifest import FACT, UNMOVED, Remark
 from palimpsest.streams import stream
 from palimpsest.training.checkpoints import Checkpoints
+from palimpsest.training.gradients import Gradient, cosine, moved, put_gradient, take_gradient, total, without_conflict
 from palimpsest.training.log import tell_step
 from palimpsest.training.optimizer import make_optimizer
 from palimpsest.training.problems import Problem, Scored, Term
@@ -101,7 +103,9 @@ def train(
             group["lr"] = rate
         entry: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
         with _noted(step):
-            entry |= _backward(sharing, layouts, problem.terms(indices, step), settings.tokens_per_pass, used)
+            terms = [_adapted(term, log) for term in problem.terms(indices, step)]
+            entry |= {f"{term.name}_weight": term.weight for term in terms if term.adapt}
+            entry |= _differentiate(sharing, layouts, terms, settings.tokens_per_pass, used)
             entry["grad_norm"] = sharing.clip_gradients(settings.max_grad_norm or math.inf)
             _check_finite(entry, end, log)
             optimizer.step()
@@ -172,6 +176,40 @@ def _remark_vanished(log: list[dict[str, Any]], label: str, remark: Callable[[Re
         remark(Remark(FACT, text))
 
 
+def _adapted(term: Term, log: Sequence[dict[str, Any]]) -> Term:
+    """Return a term with the weight that it has after the steps of the log."""
+    return replace(term, weight=term.adapt(log[-1])) if term.adapt and log else term
+
+
+def _differentiate(
+    sharing: Sharing, layouts: Layouts, terms: Sequence[Term], tokens_per_pass: int, used: UsedSettings
+) -> dict[str, Any]:
+    """Add the gradient of a step's terms and return the entries for the log, as `_backward`.
+
+    If a term asks for more than its plain gradient, each term's gradient is computed alone.
+    """
+    if not any(term.radius or term.yields for term in terms):
+        return _backward(sharing, layouts, terms, tokens_per_pass, used)
+    entry: dict[str, Any] = {}
+    gradients: list[Gradient] = []
+    for term in terms:
+        alone = [replace(term, weight=1.0)]
+        entry |= _backward(sharing, layouts, alone, tokens_per_pass, used)
+        gradient = take_gradient(sharing)
+        if term.radius:
+            with moved(sharing, gradient, term.radius):
+                _backward(sharing, layouts, alone, tokens_per_pass, used)
+            gradient = take_gradient(sharing)
+        gradients.append(gradient)
+    for number, term in enumerate(terms):
+        if term.yields:
+            others = total([(1.0, other) for place, other in enumerate(gradients) if place != number])
+            entry["cosine"] = cosine(sharing, gradients[number], others)
+            gradients[number] = without_conflict(sharing, gradients[number], others)
+    put_gradient(sharing, total([(term.weight, gradient) for term, gradient in zip(terms, gradients, strict=True)]))
+    return entry
+
+
 def _backward(
     sharing: Sharing, layouts: Layouts, terms: Sequence[Term], tokens_per_pass: int, used: UsedSettings
 ) -> dict[str, Any]:
@@ -214,9 +252,10 @@ def _pass(
     with autocast(sharing.device, used, cached=not used.gradient_checkpointing):
         logits = sharing.label_logits(row)
         shape = (items.stop - items.start, -1)
-        nll = row.per_answer(token_nll(logits, row)).view(shape)
+        each = token_nll(logits, row)
+        nll = row.per_answer(each).view(shape)
         tokens = torch.tensor(row.lengths, device=nll.device, dtype=nll.dtype).view(shape)
-        losses = term.loss(Scored(items, row, logits, nll, tokens))
+        losses = term.loss(Scored(items, row, logits, nll, tokens, each))
     slopes: list[float] = []
     if term.indices is not None:
         # Each loss depends only on its own item's NLL, where this graph ends: no pass through the model is needed.

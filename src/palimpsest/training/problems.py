@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,14 @@ from palimpsest.training.settings import MeanOver
 
 @dataclass(frozen=True)
 class Scored:
-    """A forward pass over some items of a term, with NLLs and label counts of shape (items, answers)."""
+    """A forward pass over some items of a term, with NLLs and label counts of shape (items, answers), and each label's NLL."""
 
     items: slice
     row: Pass
     logits: Tensor
     nll: Tensor
     tokens: Tensor
+    token_nll: Tensor
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ class Term:
 
     If it has the `indices` of its items, the log records their gradient weights, -d loss / d NLL of the item's first answer,
     unless the loss does not depend on this NLL.
+
+    With a `radius`, its gradient is taken where the weights have moved this far up it (sharpness-aware minimisation). If it
+    `yields`, the part of its gradient that opposes the gradient of the other terms is left out.
+
+    With `adapt`, its weight after the first step comes from the log's entry of the step before, and the log has it as
+    `NAME_weight`.
     """
 
     name: str
@@ -40,6 +47,9 @@ class Term:
     items: Sequence[Encoded]
     loss: Callable[[Scored], Tensor]
     indices: Sequence[int] | None = None
+    radius: float | None = None
+    yields: bool = False
+    adapt: Callable[[Mapping[str, Any]], float] | None = None
 
 
 class Problem(Protocol):

@@ -73,6 +73,12 @@ class UnlearnSettings(TrainSettings):
 
     retain_pairing: Literal["fresh", "fixed"] = "fresh"
     """The retain items of a step: drawn anew, or for each forget item always the same one (as in the official code)."""
+    sharpness: Positive | None = None
+    """Radius rho of sharpness-aware steps: the gradient of the forget loss is taken where the weights have moved this far up it,
+    at the cost of one more pass over the forget items (arXiv 2502.05374, which has 0.01); null: plain steps."""
+    gradients: Literal["summed", "projected"] = "summed"
+    """How the gradients of the two losses become one: their sum, or before that the forget loss's is projected so that it does
+    not oppose the retain loss's (GRU, arXiv 2503.09117)."""
 
     @property
     def last_epoch(self) -> int:

@@ -6,7 +6,7 @@ Shards, with the gradients and moments that belong to them, can stay in the memo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import chain
@@ -74,9 +74,21 @@ class Sharing:
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), max_norm)
         return float(norm.full_tensor() if self._parts else norm)
 
+    def trained(self) -> list[nn.Parameter]:
+        """Return the weights that are trained; of a sharded model, with the values of this process's shard."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def inner(self, one: Sequence[Tensor | None], other: Sequence[Tensor | None]) -> float:
+        """Return the inner product of two gradients, each with one part per trained weight; a missing part is zero."""
+        pairs: list[Any] = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+        own = [(a.to_local(), b.to_local()) if self._parts else (a, b) for a, b in pairs]
+        products = [torch.dot(a.flatten().float(), b.flatten().float()).double() for a, b in own]
+        product = float(torch.stack(products).sum()) if products else 0.0
+        return sum(processes.gather(product)) if self._parts else product
+
     def weights(self) -> Weights:
         """Return a fingerprint of the weights of all processes."""
-        trained: list[Any] = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        trained: list[Any] = [*self.trained()]
         own = [parameter.to_local() if self._parts else parameter for parameter in trained]
         sums = tuple(int(_bits(weight).sum(dtype=torch.int64)) for weight in own)
         parts = processes.gather(Weights(sums, all(bool(weight.isfinite().all()) for weight in own)))
