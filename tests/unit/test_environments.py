@@ -28,7 +28,7 @@ STAGES = {
     for family, modules in {
         "data": "stages.data stages.split benchmarks.tofu.splits benchmarks.muse.splits",
         "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reinforce stages.reference"
-        " stages.attack attacks.relearn attacks.quantise"
+        " stages.attack attacks.relearn attacks.quantise attacks.noise attacks.prune"
         " benchmarks.markov.stages.draw benchmarks.markov.stages.finetune",
         "evaluate": "launch stages.evaluate stages.fetch stages.unlearn stages.watching"
         " benchmarks.markov.stages.evaluate benchmarks.markov.stages.unlearn"

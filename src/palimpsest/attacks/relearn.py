@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from palimpsest.attacks.base import Attack, Target
+from palimpsest.attacks.base import Attack, Draws, Target
 from palimpsest.streams import stream
 from palimpsest.training.settings import TrainSettings
 
@@ -21,7 +21,7 @@ class Relearn(Attack):
     """The part of the forget set to relearn: the shortest answers or chunks, or a random draw."""
     fraction: Annotated[float, Field(ge=0.001, le=1)] = 0.2
     """Size of that part as a fraction of the forget set."""
-    draws: Annotated[int, Field(ge=1, le=1000)] = 1
+    draws: Draws = 1
     """Number of random draws; each is a separate attack, and results are their mean and spread. Only for `select: random`."""
     training: TrainSettings = TrainSettings(epochs=3)
     """Training settings of relearning."""

@@ -38,9 +38,9 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the items before and after every step of every draw, and the attacked model if it is to be kept.
+    """Write the items before and after every step of every draw, and the model of the first draw if it is to be kept.
 
-    A finished draw survives an interruption.
+    A finished draw survives an interruption, except one whose model is kept.
     """
     from palimpsest.evaluation.items import TABLE, keyed, read_table, write_table
 
@@ -52,7 +52,7 @@ def work(job: Job[Spec]) -> None:
     table: list[dict[str, Any]] = []
     for draw, drawn in enumerate(draws):
         finished = job.scratch / f"draw-{draw}.parquet"
-        if attack.gives_model or not processes.main_value(finished.exists()):
+        if _keeps(attack, draw) or not processes.main_value(finished.exists()):
             log.info("attack: draw %d of %d, %d items", draw + 1, len(draws), len(drawn))
             measured = _draw(job, rows, [items[i] for i in drawn], draw)
             job.keep(finished, partial(write_table, rows=measured, schema=schema))
@@ -60,6 +60,10 @@ def work(job: Job[Spec]) -> None:
     write_table(job.out / TABLE, table, schema)
     ids = [[names[i] for i in drawn] for drawn in draws]
     (job.out / "draws.json").write_text(json.dumps(ids) + "\n", encoding="utf-8")
+
+
+def _keeps(attack: Attack, draw: int) -> bool:
+    return attack.gives_model and draw == 0
 
 
 def _items(job: Job[Spec], rows: Sequence[Lesson]) -> tuple[list[str], list["Encoded"], list[int]]:
@@ -96,8 +100,8 @@ def _draw(job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], dr
         table.extend({"draw": draw, "epoch": step, **columns} for columns in of_step)
 
     watch(0)
-    attack.attack(Target(model, used, items, job.spec.seed, f"draw {draw + 1}", watch, job.remark))
-    if attack.gives_model and processes.is_main():
+    attack.attack(Target(model, used, items, job.spec.seed, draw, f"draw {draw + 1}", watch, job.remark))
+    if _keeps(attack, draw) and processes.is_main():
         save_model(model, tokenizer, job.out)
     return table
 
