@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 import forked
 from caught import catches_sigterm
+from palimpsest.data.rows import read_lessons
 from palimpsest.provenance.digest import code_closure
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, write_manifest
 
@@ -600,8 +601,8 @@ def test_a_method_of_another_package_trains_without_an_edit_here(ready: Path, tm
     assert line.startswith("palimpsest unlearn: unknown method 'bounded-ga'; allowed: dpo-idk, ga, ")
 
 
-def attack(settings: dict[str, Any], model: str = "original", out: str = "attacked") -> tuple[Any, ...]:
-    spec = {"kind": "tofu", "attack": settings, "seed": 0, "model": {}}
+def attack(settings: dict[str, Any], model: str = "original", out: str = "attacked", **more: Any) -> tuple[Any, ...]:
+    spec = {"kind": "tofu", "attack": settings, "seed": 0, "model": {}} | more
     return "attack", spec, {"model": model, "split": "split"}, out
 
 
@@ -636,6 +637,18 @@ def test_an_edited_model_can_be_evaluated_by_any_suite(ready: Path, settings: di
     assert bool(by_draw[1]) == ("draws" in settings) and by_draw[0] != by_draw[1]
     suites = {"quick": {"kind": "tofu", "max_items": 2, "max_new_tokens": 2}}
     succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "attacked", "split": "split"}, "eval")
+
+
+def test_benign_fine_tuning_learns_other_sets_and_is_measured_on_the_forget_set(ready: Path) -> None:
+    settings = {"kind": "relearn", "data": "other", "select": "random", "fraction": 0.5, "training": {**TRAINING, "epochs": 1}}
+    sets = ["real_authors", "world_facts"]
+    succeed(ready, *attack(settings, sets=sets))
+    (drawn,) = json.loads((ready / "attacked" / "draws.json").read_text())
+    forget, *others = ([row.id for row in read_lessons(ready / "split" / f"{name}.jsonl")] for name in ("forget", *sets))
+    assert {*drawn} < {*others[0], *others[1]} and len(drawn) == round((len(others[0]) + len(others[1])) / 2)
+    rows = table(ready / "attacked" / "items.parquet")
+    losses = [{row["id"]: row["answer_nll"] for row in rows if row["epoch"] == epoch} for epoch in (0, 1)]
+    assert [*losses[0]] == [*losses[1]] == forget and losses[0] != losses[1]
 
 
 def test_an_attack_is_one_file(ready: Path, tmp_path: Path) -> None:

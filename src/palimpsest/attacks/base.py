@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from palimpsest.training.settings import TrainSettings
 
 Draws = Annotated[int, Field(ge=1, le=1000)]
+Held = Literal["forget", "retain", "other"]
 
 
 @dataclass(frozen=True)
 class Target:
     """A model under attack, and the data that the attacker has.
 
-    `items` are the items of the forget set that this draw uses; `seed` is the seed of the model, `draw` the number of the draw,
-    from 0. The attack calls `watch` after each step with its number, from 1, so that the stage can measure the model, and
+    `items` are the items of the attacker's set that this draw uses; `seed` is the seed of the model; `draw` is the number of the
+    draw, from 0. The attack calls `watch` after each step with its number, from 1, so that the stage can measure the model, and
     `remark` with anything that a reader of the numbers should know. `label` is the prefix of progress lines.
     """
 
@@ -57,12 +58,17 @@ class Attack(Settings, ABC):
         return 1
 
     @property
+    def has(self) -> Held:
+        """The set that the attacker has: the forget set, the retain set, or questions about something else."""
+        return "forget"
+
+    @property
     def trains(self) -> tuple[TrainSettings, float] | None:
-        """The training settings of a draw and the fraction of the forget set it trains on; None if the attack does not train."""
+        """The training settings of a draw and the fraction of its set it trains on; None if the attack does not train."""
         return None
 
     def drawn(self, lengths: Sequence[int], seed: int) -> list[list[int]]:
-        """Return, for each draw, the indices of the forget items that it uses; none by default.
+        """Return, for each draw, the indices of the items of its set that it uses; none by default.
 
         `lengths` are those of the answers of questions in characters, or of the chunks of a corpus in tokens.
         """

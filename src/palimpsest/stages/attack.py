@@ -25,13 +25,14 @@ def _as_attack(value: Any) -> Any:
 
 
 class Spec(Settings):
-    """The attack, the seed of its draws and its training, and what measures it.
+    """The attack, the sets of the split that the attacker has, the seed of its draws and its training, and what measures it.
 
     This is `suite`, or without one the losses on the forget set, which the benchmark of this `kind` computes.
     """
 
     kind: str
     attack: Annotated[SerializeAsAny[Attack], BeforeValidator(_as_attack)]
+    sets: list[str] = ["forget"]
     suite: AnySuite | None = None
     seed: int
     model: UsedSettings
@@ -47,7 +48,7 @@ def work(job: Job[Spec]) -> None:
     attack, kind = job.spec.attack, job.spec.kind
     schema = keyed(load(kind, "suite").SCHEMA if job.spec.suite else load(kind, "losses").LOSSES, "draw", "epoch")
     rows = read_lessons(job.input("split") / "forget.jsonl")
-    names, items, lengths = _items(job, rows)
+    names, items, lengths = _items(job)
     draws = attack.drawn(lengths, job.spec.seed)
     table: list[dict[str, Any]] = []
     for draw, drawn in enumerate(draws):
@@ -66,14 +67,15 @@ def _keeps(attack: Attack, draw: int) -> bool:
     return attack.gives_model and draw == 0
 
 
-def _items(job: Job[Spec], rows: Sequence[Lesson]) -> tuple[list[str], list["Encoded"], list[int]]:
-    """Return the names, the training items and the lengths of the forget set: of answers in characters, of chunks in tokens."""
+def _items(job: Job[Spec]) -> tuple[list[str], list["Encoded"], list[int]]:
+    """Return the names, the training items and the lengths of the attacker's sets: answers in characters, chunks in tokens."""
     import torch
 
     from palimpsest.models.encoding import named_items
     from palimpsest.models.loading import load_tokenizer, open_model
 
     folder = job.input("model")
+    rows = [row for name in job.spec.sets for row in read_lessons(job.input("split") / f"{name}.jsonl")]
     names, items = named_items(rows, load_tokenizer(folder), job.spec.model, open_model(folder, torch.float32, "meta"))
     answers = [len(row.answer) for row in rows if not isinstance(row, Text)]
     return names, items, answers or [len(item.answers[0]) for item in items]

@@ -14,6 +14,7 @@ class TofuBenchmark(SourcedBenchmark):
 
     suite_kinds: ClassVar = ("tofu", "lm-eval")
     takes_attacks: ClassVar = True
+    other_sets: ClassVar = ("real_authors", "world_facts")
     takes_logs: ClassVar = True
     has_facts: ClassVar = True
     kind: Literal["tofu"]
