@@ -139,8 +139,11 @@ def test_a_given_retrain_of_one_seed_is_that_of_all(tmp_path):
 
 def test_without_retrain_there_is_q_and_no_r(tmp_path):
     without = {attack: {name: of for name, of in by_method.items() if name != "retrain"} for attack, by_method in LEFT.items()}
-    _, ratio, _ = answered("robustness", case(tmp_path, without)).tables
+    _, ratio, _ = answered("robustness", case(tmp_path / "q", without)).tables
     assert [column.head for column in ratio.columns] == ["prune"]
+    trained = {attack: of for attack, of in without.items() if attack != "prune"}
+    drawn("robustness", case(tmp_path / "r", trained))
+    assert len(answered("robustness", case(tmp_path / "none", trained)).tables) == 1
 
 
 def test_the_csv_has_a_row_per_model_attack_and_seed(tmp_path):

@@ -90,7 +90,7 @@ def _tables(evidence: Evidence, place: Place, numbers: pd.DataFrame, title: str)
         if part == AFTER:
             told = [told for told in remarks_on(evidence.remarks, place.block) if told.attack in attacks]
             yield Attacks(place.title, table.models, numbers, table=replace(table, remarks=told))
-        else:
+        elif table.columns:
             yield Attacks(place.title, (), numbers[:0], table=table)
 
 
