@@ -651,6 +651,24 @@ def test_benign_fine_tuning_learns_other_sets_and_is_measured_on_the_forget_set(
     assert [*losses[0]] == [*losses[1]] == forget and losses[0] != losses[1]
 
 
+def test_a_model_is_asked_in_several_ways_and_sampled(ready: Path) -> None:
+    suites = {
+        "asked": {"kind": "prompting", "shots": 1, "max_items": 2, "max_new_tokens": 4},
+        "sampled": {"kind": "sampling", "samples": 4, "max_items": 2, "max_new_tokens": 4},
+    }
+    succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "original", "split": "split"}, "eval")
+    asked, sampled = (table(ready / "eval" / name / "items.parquet") for name in suites)
+    assert len(asked) == 2 * 5 and len(sampled) == 2 * 4
+    spec = {
+        "run": {"benchmark": "tofu", "split": "forget10", "model": "tiny", "seed": 0},
+        "suites": {"asked": "prompting", "sampled": "sampling"},
+    }
+    succeed(ready, "scores", spec, {"eval:original": "eval"}, "scores")
+    numbers = {row["metric"]: row["value"] for row in table(ready / "scores" / "scores.parquet")}
+    assert numbers["prompted_worst"] >= numbers["prompted_question"]
+    assert numbers["leak_at_4"] >= numbers["leak_at_1"] >= numbers["leak_at_1_low"]
+
+
 def test_an_attack_is_one_file(ready: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(SRC, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")))
     subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=shown("An attack"), text=True, check=True)

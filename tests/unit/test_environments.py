@@ -32,10 +32,11 @@ STAGES = {
         " benchmarks.markov.stages.draw benchmarks.markov.stages.finetune",
         "evaluate": "launch stages.evaluate stages.fetch stages.unlearn stages.watching"
         " benchmarks.markov.stages.evaluate benchmarks.markov.stages.unlearn"
-        " benchmarks.tofu.suite benchmarks.muse.suite benchmarks.documents.suite evaluation.lm_eval.suite",
+        " benchmarks.tofu.suite benchmarks.muse.suite benchmarks.documents.suite evaluation.lm_eval.suite"
+        " evaluation.prompting.suite evaluation.sampling.suite",
         "report": "stages.select stages.scores stages.external benchmarks.tofu.imported"
         " benchmarks.tofu.scores benchmarks.muse.scores benchmarks.documents.scores benchmarks.markov.scores"
-        " evaluation.lm_eval.scores"
+        " evaluation.lm_eval.scores evaluation.prompting.scores evaluation.sampling.scores"
         " stages.summarise stages.report study.publish report.cost",
     }.items()
 }
