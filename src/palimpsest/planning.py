@@ -344,7 +344,7 @@ class Plan:
         return "weights", self._read(node, self._cache(node, work)), work
 
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
-        attack, forget = self._study.config.attacks[node.of.attack], self._tokens(node)[0]
+        attack, (forget, everything) = self._study.config.attacks[node.of.attack], self._tokens(node)
         judge = self._study.judge_of(node.of)
         losses = Work(forward_operations(self.size(node.of.model), forget))
         measured = self._suite(node, self._study.config.suites[judge]) if judge else losses
@@ -352,8 +352,9 @@ class Plan:
         if attack.trains is None:
             return "weights", Memory(each=each), measured * (2 * attack.number_of_draws)
         training, share = attack.trains
-        relearned = attack.number_of_draws * share * forget * training.epochs
-        holds, memory, work = self._training(node, training, relearned)
+        # Of sets about something else no size is known: about that of the forget set.
+        held = everything - forget if attack.has == "retain" else forget
+        holds, memory, work = self._training(node, training, attack.number_of_draws * share * held * training.epochs)
         memory = replace(memory, between=self._between(node, memory, measured)) if judge else memory
         return holds, memory, work + measured * (attack.number_of_draws * (training.epochs + 1))
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 import forked
 from caught import catches_sigterm
+from palimpsest.data.rows import read_lessons
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
 from palimpsest.models.settings import UsedSettings
 from palimpsest.provenance.digest import code_closure
@@ -663,36 +665,85 @@ def test_a_method_of_another_package_trains_without_an_edit_here(ready: Path, tm
     assert line.startswith("palimpsest unlearn: unknown method 'bounded-ga'; allowed: dpo-idk, ga, ")
 
 
-def attack(settings: dict[str, Any], model: str = "original", out: str = "attacked") -> tuple[Any, ...]:
-    spec = {"kind": "tofu", "attack": settings, "seed": 0, "model": {}}
+def attack(settings: dict[str, Any], model: str = "original", out: str = "attacked", **more: Any) -> tuple[Any, ...]:
+    spec = {"kind": "tofu", "attack": settings, "seed": 0, "model": {}} | more
     return "attack", spec, {"model": model, "split": "split"}, out
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_quantisation_leaves_a_model_that_any_suite_can_evaluate(ready: Path, bits: int) -> None:
-    succeed(ready, *attack({"kind": "quantise", "bits": bits}))
+def levels(rows: Iterable[torch.Tensor]) -> int:
+    return max(len(set(row.tolist())) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_edited"),
+    [
+        ({"kind": "quantise", "bits": 8}, lambda weight, before: levels(weight) <= 255),
+        ({"kind": "quantise", "bits": 4, "levels": "nf4"}, lambda weight, before: levels(weight.flatten().split(64)) <= 16),
+        ({"kind": "prune", "share": 0.25}, lambda weight, before: int((weight == 0).sum()) == round(weight.numel() / 4)),
+        (
+            {"kind": "noise", "share": 0.5, "draws": 2},
+            lambda weight, before: 0.3 < (weight - before).std() / before.std() < 0.7,
+        ),
+    ],
+    ids=lambda of: of["kind"] + str(of.get("bits", "")) if isinstance(of, dict) else "",
+)
+def test_an_edited_model_can_be_evaluated_by_any_suite(ready: Path, settings: dict[str, Any], is_edited: Any) -> None:
+    succeed(ready, *attack(settings))
     before, after = stored(ready / "original"), stored(ready / "attacked")
     for name, weight in after.items():
         if weight.dim() < 2 or "embed" in name or "lm_head" in name:
             assert torch.equal(weight, before[name])
         else:
-            levels = {len(set(row.tolist())) for row in weight}
-            assert max(levels) <= 2**bits - 1
+            assert is_edited(weight, before[name]) and not torch.equal(weight, before[name])
     losses = table(ready / "attacked" / "items.parquet")
+    by_draw = {draw: [row["answer_nll"] for row in losses if (row["draw"], row["epoch"]) == (draw, 1)] for draw in (0, 1)}
     assert {row["epoch"] for row in losses} == {0, 1}
+    assert bool(by_draw[1]) == ("draws" in settings) and by_draw[0] != by_draw[1]
     suites = {"quick": {"kind": "tofu", "max_items": 2, "max_new_tokens": 2}}
     succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "attacked", "split": "split"}, "eval")
+
+
+def test_benign_fine_tuning_learns_other_sets_and_is_measured_on_the_forget_set(ready: Path) -> None:
+    settings = {"kind": "relearn", "data": "other", "select": "random", "fraction": 0.5, "training": {**TRAINING, "epochs": 1}}
+    sets = ["real_authors", "world_facts"]
+    succeed(ready, *attack(settings, sets=sets))
+    (drawn,) = json.loads((ready / "attacked" / "draws.json").read_text())
+    forget, *others = ([row.id for row in read_lessons(ready / "split" / f"{name}.jsonl")] for name in ("forget", *sets))
+    assert {*drawn} < {*others[0], *others[1]} and len(drawn) == round((len(others[0]) + len(others[1])) / 2)
+    rows = table(ready / "attacked" / "items.parquet")
+    losses = [{row["id"]: row["answer_nll"] for row in rows if row["epoch"] == epoch} for epoch in (0, 1)]
+    assert [*losses[0]] == [*losses[1]] == forget and losses[0] != losses[1]
+
+
+def test_a_model_is_asked_in_several_ways_and_sampled(ready: Path) -> None:
+    suites = {
+        "asked": {"kind": "prompting", "shots": 1, "max_items": 2, "max_new_tokens": 4},
+        "sampled": {"kind": "sampling", "samples": 4, "max_items": 2, "max_new_tokens": 4},
+    }
+    succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "original", "split": "split"}, "eval")
+    asked, sampled = (table(ready / "eval" / name / "items.parquet") for name in suites)
+    assert len(asked) == 2 * 5 and len(sampled) == 2 * 4
+    spec = {
+        "run": {"benchmark": "tofu", "split": "forget10", "model": "tiny", "seed": 0},
+        "suites": {"asked": "prompting", "sampled": "sampling"},
+    }
+    succeed(ready, "scores", spec, {"eval:original": "eval"}, "scores")
+    numbers = {row["metric"]: row["value"] for row in table(ready / "scores" / "scores.parquet")}
+    assert numbers["prompted_worst"] >= numbers["prompted_question"]
+    assert numbers["leak_at_4"] >= numbers["leak_at_1"] >= numbers["leak_at_1_low"]
 
 
 def test_an_attack_is_one_file(ready: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(SRC, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")))
     subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=shown("An attack"), text=True, check=True)
-    done = forked.run(command(ready, *attack({"kind": "noise", "share": 0.05})), environment(ready, PYTHONPATH=str(source)))
+    done = forked.run(command(ready, *attack({"kind": "temper"})), environment(ready, PYTHONPATH=str(source)))
     assert done.returncode == 0, done.stdout
     before, after = stored(ready / "original"), stored(ready / "attacked")
     moved = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
-    assert moved == {name for name, weight in before.items() if weight.dim() > 1}
-    assert "unknown attack 'noise'" in one_line(run(ready, *attack({"kind": "noise"}, out="refused")))
+    # The head of a tiny model is tied to its embeddings.
+    (embeddings,) = moved
+    assert "embed" in embeddings and torch.equal(after[embeddings], before[embeddings] / 0.5)
+    assert "unknown attack 'temper'" in one_line(run(ready, *attack({"kind": "temper"}, out="refused")))
 
 
 def test_the_code_of_unlearn_is_not_that_of_evaluation() -> None:

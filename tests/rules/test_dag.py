@@ -44,8 +44,9 @@ def test_the_tour_adds_to_the_demo(checkout: Checkout) -> None:
         "reference": DEMO["reference"] + 3 + 1 + 3 + 1,
         # Two methods more, the variants from the half or with another reference, and what is only watched.
         "unlearn": DEMO["unlearn"] + 2 + 4 + 3 + 5 + 2 * 2 + 3,
-        "evaluate": DEMO["evaluate"] + 2 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4,
-        "attack": DEMO["attack"],
+        # The last two: the models of attacks that edit weights, and what is asked in several ways.
+        "evaluate": DEMO["evaluate"] + 2 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4 + (2 + 1) * 5 + 2,
+        "attack": DEMO["attack"] + (2 + 1) * 8,
         # Of questions, of texts and of hazards.
         "scores": DEMO["scores"] + 1 + 3 + 1,
         **END,

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from checkout import ROOT, Checkout, clone
 from safetensors.torch import load_file
+from torch.linalg import matrix_rank
 
 import forked
 
@@ -52,15 +53,19 @@ def test_the_summary_has_numbers_of_all_four(ran: Checkout) -> None:
     values = summary.set_index(["benchmark", "method", "attack", "epoch", "metric"])["value"].sort_index()
 
     tofu = values["tofu", "max-entropy"]
-    assert 0 <= tofu["", "", "forget_accuracy"] <= 1 and 0 <= tofu["prune", "", "forget_accuracy"] <= 1
-    assert tofu["prune", "0", "forget_probability"] == pytest.approx(tofu["", "", "forget_probability"])
-    assert tofu["prune", "1", "forget_probability"] != pytest.approx(tofu["", "", "forget_probability"])
+    assert 0 <= tofu["", "", "forget_accuracy"] <= 1 and 0 <= tofu["truncate", "", "forget_accuracy"] <= 1
+    assert tofu["truncate", "0", "forget_probability"] == pytest.approx(tofu["", "", "forget_probability"])
+    assert tofu["truncate", "1", "forget_probability"] != pytest.approx(tofu["", "", "forget_probability"])
     riddles = {method: values["riddles", method, "", "", "riddle_gap"] for method in ("original", "retrain", "max-entropy")}
     assert riddles["retrain"] == 0 < abs(riddles["max-entropy"]) < riddles["original"] / 2
 
-    attacked = load_file(ran.path / "results/tofu/tiny/forget10/seed0/unlearn/max-entropy/default/attack/prune/model.safetensors")
-    zeros = {name: float((weight == 0).double().mean()) for name, weight in attacked.items() if weight.dim() > 1}
-    assert zeros == pytest.approx(dict.fromkeys(zeros, 0.5), abs=1e-3)
+    attacked = load_file(
+        ran.path / "results/tofu/tiny/forget10/seed0/unlearn/max-entropy/default/attack/truncate/model.safetensors"
+    )
+    layers = {name: weight for name, weight in attacked.items() if weight.dim() > 1 and "embed" not in name}
+    assert {name: int(matrix_rank(weight, rtol=1e-4)) for name, weight in layers.items()} == {
+        name: min(weight.shape) // 2 for name, weight in layers.items()
+    }
 
 
 def test_the_report_has_the_page_of_the_benchmark(ran: Checkout) -> None:
@@ -74,7 +79,7 @@ def test_the_report_has_the_page_of_the_benchmark(ran: Checkout) -> None:
     ("file", "jobs"),
     [
         ("max_entropy.py", {"unlearn": 2, "attack": 1, "evaluate": 3, "scores": 2, **END}),
-        ("prune.py", {"attack": 2, "evaluate": 2, "scores": 1, **END}),
+        ("truncate.py", {"attack": 2, "evaluate": 2, "scores": 1, **END}),
         ("accuracy.py", {"scores": 1, **END}),
         ("riddles/suite.py", {"evaluate": 3, "scores": 1, **END}),
         ("riddles/page.py", {"page": 1, "publish": 1, "all": 1}),
@@ -102,9 +107,9 @@ def test_an_edit_of_the_package_reruns_what_uses_it(copied: Checkout, file: str,
             "palimpsest_riddles.poems cannot be imported: No module named 'palimpsest_riddles.poems'",
         ),
         (
-            "prune = palimpsest_riddles.prune:Prune",
-            "prune = palimpsest_riddles.prune:prune",
-            "attack prune: palimpsest_riddles.prune:prune is not an Attack of palimpsest.attacks.base",
+            "truncate = palimpsest_riddles.truncate:Truncate",
+            "truncate = palimpsest_riddles.truncate:truncate",
+            "attack truncate: palimpsest_riddles.truncate:truncate is not an Attack of palimpsest.attacks.base",
         ),
     ],
 )

@@ -190,6 +190,14 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
             "attacks: attacks are judged by a suite of kind muse: add one to suites",
         ),
         ({"attacks": ["relearn-shortest"], "splits": ["scale2"]}, [], "attacks: scale2 of muse has no attacks"),
+        (
+            {"attacks": ["benign-retain", "benign-other"]},
+            [
+                (("attacks", "benign-retain"), {"kind": "relearn", "data": "retain", "select": "random"}),
+                (("attacks", "benign-other"), {"kind": "relearn", "data": "other", "select": "random"}),
+            ],
+            "attacks: benign-other: data: other: muse is of kind muse, which has only a forget and a retain set",
+        ),
         ({**WMDP, "attacks": ["relearn-shortest"]}, [], "attacks: wmdp is of kind wmdp, which takes no attacks"),
         ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, but muse is a corpus"),
         ({"trajectories": {"suite": "tofu"}}, [], "trajectories: suite: 'tofu' is of kind tofu; expected kind muse"),

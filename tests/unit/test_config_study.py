@@ -175,6 +175,21 @@ UNLEARN = "tofu/tiny/forget10/seed{}/unlearn/{}/model"
 
 
 @pytest.mark.parametrize(
+    ("attack", "sets"),
+    [
+        ({"kind": "relearn", "select": "random"}, ["forget"]),
+        ({"kind": "relearn", "select": "random", "data": "retain"}, ["retain"]),
+        ({"kind": "relearn", "select": "random", "data": "other"}, ["real_authors", "world_facts"]),
+        ({"kind": "prune"}, ["forget"]),
+    ],
+)
+def test_an_attack_is_told_which_sets_the_attacker_has(attack: dict[str, Any], sets: list[str]) -> None:
+    block = CONFIG["blocks"][0] | {"attacks": ["one"]}
+    study = Study(CONFIG | {"attacks": {"one": attack}, "blocks": [block]})
+    assert {tuple(spec(study, path)["sets"]) for path in folders(study, "attack")} == {tuple(sets)}
+
+
+@pytest.mark.parametrize(
     ("keys", "value", "expected"),
     [
         (

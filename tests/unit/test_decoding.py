@@ -14,7 +14,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 
 from palimpsest.evaluation import generation
 from palimpsest.evaluation.generation import continue_texts
-from palimpsest.models.decoding import decode_greedily
+from palimpsest.models import decoding
 
 # A window that is passed, one that is not, one layer of each kind, a sparse cache, states beside keys, and states alone.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -87,7 +87,7 @@ def cache_after(model: Any, drops: bool) -> tuple[DynamicCache, list[int]]:
         places.append(cache.layers[0].keys.data_ptr())
 
     def decode(*given: Any, **more: Any) -> Any:
-        return decode_greedily(*given, look=look, drops=drops, **more)
+        return decoding.decode(*given, look=look, drops=drops, **more)
 
     ids = torch.tensor([prompts()[1]] * 2)
     model.generate(input_ids=ids, past_key_values=cache, custom_generate=decode, do_sample=False, max_new_tokens=6)
@@ -113,9 +113,9 @@ def test_a_batch_for_which_a_gpu_has_no_memory_is_divided(monkeypatch: pytest.Mo
         sizes.append(len(input_ids))
         if len(input_ids) > limit:
             raise torch.OutOfMemoryError
-        return decode_greedily(model, input_ids, *given, **more)
+        return decoding.decode(model, input_ids, *given, **more)
 
-    monkeypatch.setattr(generation, "decode_greedily", decode)
+    monkeypatch.setattr(generation, "decode", decode)
     limit = 2
     assert continue_texts(model, TOKENIZER, prompts(), 4) == expected
     assert sizes == [6, 3, 1, 2, 3, 1, 2]

@@ -28,14 +28,15 @@ STAGES = {
     for family, modules in {
         "data": "stages.data stages.split benchmarks.tofu.splits benchmarks.muse.splits",
         "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reinforce stages.reference"
-        " stages.attack attacks.relearn attacks.quantise"
+        " stages.attack attacks.relearn attacks.quantise attacks.noise attacks.prune"
         " benchmarks.markov.stages.draw benchmarks.markov.stages.finetune",
         "evaluate": "launch stages.evaluate stages.fetch stages.unlearn stages.watching"
         " benchmarks.markov.stages.evaluate benchmarks.markov.stages.unlearn"
         " benchmarks.tofu.suite benchmarks.muse.suite benchmarks.documents.suite evaluation.lm_eval.suite"
+        " evaluation.prompting.suite evaluation.sampling.suite"
         " stages.select stages.scores stages.external benchmarks.tofu.imported"
         " benchmarks.tofu.scores benchmarks.muse.scores benchmarks.documents.scores benchmarks.markov.scores"
-        " evaluation.lm_eval.scores",
+        " evaluation.lm_eval.scores evaluation.prompting.scores evaluation.sampling.scores",
         "report": "stages.summarise stages.report study.publish report.cost",
     }.items()
 }

@@ -231,6 +231,18 @@ def test_an_attack_on_a_corpus_runs_the_suite_before_it_and_after_every_epoch() 
     assert hours(200) - hours(100) == pytest.approx(more)
 
 
+def test_an_attack_that_learns_the_retain_set_is_longer_than_one_that_learns_the_forget_set() -> None:
+    def hours(attack: str) -> float:
+        config = read_configs([ROOT / "config.yaml"])
+        settings = config["attacks"]["benign-retain"] | {"fraction": 0.2}
+        config["attacks"] |= {"benign-retain": settings, "forget": settings | {"data": "forget"}}
+        config["blocks"] = [config["blocks"][0] | {"methods": ["npo"], "attacks": [attack]}]
+        (row,) = (row for row in Plan(Study(config)).rows() if row.stage == "attack")
+        return row.hours / row.jobs
+
+    assert hours("benign-retain") > hours("forget")
+
+
 def test_a_model_of_unknown_size_wants_a_number() -> None:
     config = read_configs([ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
     config["models"]["llama2-7b-chat"]["name"] = "someone/else"

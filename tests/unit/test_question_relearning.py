@@ -12,6 +12,7 @@ ATTACKS = {
     "relearn-shortest": {"select": "shortest", "training": {}},
     "relearn-random": {"select": "random", "training": {}},
     "relearn-bits": {"bits": 4},
+    "relearn-other": {"select": "random", "data": "retain", "training": {}},
 }
 ROBUST, HARDER = "SimNPO is more robust to relearning than NPO", "SimNPO's lead is larger when the shortest answers are relearnt"
 WEAK, STRONG = (0.6, 0.2, 0.1), (0.7, 0.6, 0.5)
@@ -86,6 +87,12 @@ def test_an_attack_that_trains_nothing_counts_steps_and_is_no_relearning(tmp_pat
     (steps, _), (epochs, _) = (row for _, row in answered("relearning", of).figure.rows)
     assert (steps.x.label, epochs.x.label) == ("Steps of relearn-bits", "Epochs of relearn-random")
     assert answered("relearning", of).tables[0].columns[1].head == "step\N{NO-BREAK SPACE}1"
+    assert judged("relearning", of) == {}
+
+
+def test_fine_tuning_on_other_data_is_no_relearning(tmp_path):
+    of = case(tmp_path, other={"npo": WEAK, "simnpo": STRONG})
+    assert len(answered("relearning", of).tables) == 1
     assert judged("relearning", of) == {}
 
 

@@ -1,4 +1,4 @@
-"""Relearning: fine-tune on a part of the forget set and measure how fast the rest comes back (SimNPO, Sec. 5 and Fig. 6)."""
+"""Relearning: fine-tune on a part of the forget set, or on other data, and measure how fast the forget set comes back."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from palimpsest.attacks.base import Attack, Target
+from palimpsest.attacks.base import Attack, Draws, Held, Target
 from palimpsest.streams import stream
 from palimpsest.training.settings import TrainSettings
 
 
 class Relearn(Attack):
-    """Fine-tune on a part of the forget set: the shortest answers or chunks, or random draws (SimNPO, Sec. 5 and Fig. 6)."""
+    """Fine-tune on a part of the forget set (SimNPO, Sec. 5 and Fig. 6), or on other data (arXiv 2406.13356)."""
 
     kind: Literal["relearn"]
     """Relearning."""
+    data: Held = "forget"
+    """What the attacker has: the forget set; or, for benign fine-tuning, the retain set or questions about something else
+    (`other`: in TOFU the real authors and world facts)."""
     select: Literal["shortest", "random"]
-    """The part of the forget set to relearn: the shortest answers or chunks, or a random draw."""
+    """The part of it that the model learns: the shortest answers or chunks, or a random draw."""
     fraction: Annotated[float, Field(ge=0.001, le=1)] = 0.2
-    """Size of that part as a fraction of the forget set."""
-    draws: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Size of that part as a fraction of the whole."""
+    draws: Draws = 1
     """Number of random draws; each is a separate attack, and results are their mean and spread. Only for `select: random`."""
     training: TrainSettings = TrainSettings(epochs=3)
     """Training settings of relearning."""
@@ -38,12 +41,17 @@ class Relearn(Attack):
         return self.draws
 
     @property
+    def has(self) -> Held:
+        """The set that the attacker has."""
+        return self.data
+
+    @property
     def trains(self) -> tuple[TrainSettings, float]:
-        """The training settings of a draw and the fraction of the forget set it trains on."""
+        """The training settings of a draw and the fraction of its set it trains on."""
         return self.training, self.fraction
 
     def drawn(self, lengths: Sequence[int], seed: int) -> list[list[int]]:
-        """Return the sorted indices of the items that each draw relearns.
+        """Return the sorted indices of the items that each draw learns.
 
         The shortest items (of equally short ones, the earlier) are the same for all draws. Random draws have the same size, each
         from a random stream of its own.

@@ -152,6 +152,8 @@ class Benchmark(Settings, ABC):
     suite_kinds: ClassVar[tuple[str, ...]] = ()
     takes_attacks: ClassVar[bool] = False
     """Whether its models can be attacked: measured after each step by its suite, or by a module `losses` if it has one."""
+    other_sets: ClassVar[tuple[str, ...]] = ()
+    """The sets of a split about something else than the forget and the retain set, which an attacker may learn."""
     takes_logs: ClassVar[bool] = False
     """Whether imported evaluation logs may appear in its tables."""
     has_facts: ClassVar[bool] = False

@@ -1,7 +1,7 @@
 """The kinds of suites: a kind is a package with the modules `suite_settings`, `suite` and `scores`.
 
-A benchmark may have a suite of its own name; several benchmarks use lm-eval. Modules are imported only when they are used, so
-editing one suite reruns no other: a code digest covers only the modules that the job uses.
+A benchmark may have a suite of its own name; other suites, such as lm-eval, serve several. Modules are imported only when they
+are used, so editing one suite reruns no other: a code digest covers only the modules that the job uses.
 """
 
 from functools import reduce
@@ -15,7 +15,7 @@ from palimpsest.benchmarks import kinds
 from palimpsest.evaluation.suite import Suite
 
 # Suites that belong to no benchmark.
-SHARED = {"lm-eval": "palimpsest.evaluation.lm_eval"}
+SHARED = {kind: f"palimpsest.evaluation.{kind.replace('-', '_')}" for kind in ("lm-eval", "prompting", "sampling")}
 # The entry points of metrics in other packages, each named `KIND.NAME`.
 METRICS = "palimpsest.metrics"
 

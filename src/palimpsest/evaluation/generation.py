@@ -1,8 +1,8 @@
-"""Greedy generation: answers to questions, and continuations of texts."""
+"""Generation: answers to questions, and continuations of texts, greedy unless the caller chooses each token."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from palimpsest.errors import Diverged
 from palimpsest.models.batches import exact_batches, run_divided
-from palimpsest.models.decoding import decode_greedily, end_tokens, left_padded
+from palimpsest.models.decoding import decode, end_tokens, left_padded
 from palimpsest.processes import share
 from palimpsest.progress import track
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # The most tokens of a batch, prompts and continuations together; memory for all of them is allocated before the first.
 CPU_TOKENS, GPU_TOKENS = 2**14, 2**15
+# Returns the next token of some prompts, (prompts,), from their places among all, the number of tokens generated before, and
+# their scores, (prompts, vocabulary).
+Choose = Callable[[list[int], int, Tensor], Tensor]
 
 
 def generate_answers(
@@ -30,9 +33,10 @@ def generate_answers(
     prompts: Sequence[list[int]],
     max_new_tokens: int,
     end: int | None = None,
+    choose: Choose | None = None,
 ) -> list[str]:
-    """Return the greedy continuation of each prompt like `continue_texts`, without surrounding blanks."""
-    return [text.strip() for text in continue_texts(model, tokenizer, prompts, max_new_tokens, end)]
+    """Return the continuation of each prompt like `continue_texts`, without surrounding blanks."""
+    return [text.strip() for text in continue_texts(model, tokenizer, prompts, max_new_tokens, end, choose)]
 
 
 def continue_texts(
@@ -41,9 +45,11 @@ def continue_texts(
     prompts: Sequence[list[int]],
     max_new_tokens: int,
     end: int | None = None,
+    choose: Choose | None = None,
 ) -> list[str]:
-    """Return the greedy continuation of each prompt, in order, without special tokens, up to `end` or another `end_tokens`.
+    """Return the continuation of each prompt, in order, without special tokens, up to `end` or another `end_tokens`.
 
+    It is greedy, or made of the tokens that `choose` returns.
     Prompts of similar length share a batch, with left padding if it is exact for the model; a row that has ended leaves its
     batch. Several processes divide the batches. Raises Diverged if a prediction is NaN, which would be taken for a token.
     """
@@ -53,7 +59,11 @@ def continue_texts(
 
     def one_batch(batch: list[int]) -> list[str | None]:
         asked = [prompts[index] for index in batch]
-        return _one_batch(model, tokenizer, asked, max_new_tokens, ends, drops=exact.drops)
+
+        def chosen(rows: Tensor, step: int, scores: Tensor) -> Tensor:
+            return choose([batch[row] for row in rows.tolist()], step, scores) if choose else scores.argmax(-1)
+
+        return _one_batch(model, tokenizer, asked, max_new_tokens, ends, chosen, drops=exact.drops)
 
     texts: list[str] = []
     for of_batch in track(share(batches, partial(run_divided, one_batch)), "generate", total=len(batches)):
@@ -71,6 +81,7 @@ def _one_batch(
     prompts: Sequence[list[int]],
     max_new_tokens: int,
     ends: list[int],
+    choose: Callable[[Tensor, int, Tensor], Tensor],
     *,
     drops: bool,
 ) -> list[str | None]:
@@ -78,7 +89,7 @@ def _one_batch(
     are_nan: list[Tensor] = []
     tokens = model.generate(  # type: ignore[operator]
         **left_padded(prompts, tokenizer.pad_token_id, model.device),
-        custom_generate=partial(decode_greedily, look=lambda rows, scores: are_nan.append(scores.isnan().any()), drops=drops),
+        custom_generate=partial(decode, look=lambda _, scores: are_nan.append(scores.isnan().any()), choose=choose, drops=drops),
         do_sample=False,
         num_beams=1,
         # Otherwise transformers would warn about a chat model's sampling defaults.

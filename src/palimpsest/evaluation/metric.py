@@ -35,7 +35,8 @@ class Metric:
     needs: Needs | tuple[Needs, ...] = ""
     """The fields of `Against` that the metric compares with; if one is missing, the metric is left out."""
     attacked: str = ""
-    """The title of the metric on the page of attacks; a metric without a title is not on it."""
+    """The title of the metric on the page of attacks; a metric without a title is not on it. One that needs no Retrain says how
+    much a model knows of the forget set: 0 or more, higher for more."""
     interval: Callable[..., Interval] | None = None
     """A function with the arguments of `compute` that returns the 95 % interval over items."""
     suffixes: Sequence[str] = ()

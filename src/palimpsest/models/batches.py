@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from palimpsest import processes
 from palimpsest.errors import UserError
-from palimpsest.models.decoding import decode_greedily, left_padded
+from palimpsest.models.decoding import decode, left_padded
 from palimpsest.models.layouts import attempt, base_model, is_close, kind_of, limits, ordinary_tokens
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _continue(model: PreTrainedModel, prompts: Sequence[list[int]], *, drops: bo
     model.eval()
     tokens: Any = model.generate(  # type: ignore[operator]
         **batch,
-        custom_generate=partial(decode_greedily, look=look, drops=drops),
+        custom_generate=partial(decode, look=look, drops=drops),
         stopping_criteria=[is_first] if drops else None,
         do_sample=False,
         num_beams=1,

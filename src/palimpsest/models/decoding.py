@@ -1,4 +1,4 @@
-"""Greedy decoding of a batch with memory for all keys and values set aside at once, and without the rows that have ended."""
+"""Decoding of a batch with memory for all keys and values set aside at once, and without the rows that have ended."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ def left_padded(prompts: Sequence[list[int]], pad: int, device: torch.device) ->
     return {"input_ids": torch.tensor(ids, device=device), "attention_mask": torch.tensor(mask, device=device)}
 
 
-def decode_greedily(
+def likeliest(rows: Tensor, step: int, scores: Tensor) -> Tensor:
+    """Return the token with the highest score of each row, (rows,)."""
+    return scores.argmax(-1)
+
+
+def decode(
     model: Any,
     input_ids: Tensor,
     logits_processor: Callable[[Tensor, Tensor], Tensor],
@@ -46,12 +51,14 @@ def decode_greedily(
     *,
     look: Callable[[Tensor, Tensor], None],
     drops: bool,
+    choose: Callable[[Tensor, int, Tensor], Tensor] = likeliest,
     **inputs: Any,
 ) -> Tensor:
     """Decode as `model.generate` does, which takes this function as its `custom_generate`; return the new tokens, (rows, tokens).
 
     `look` receives the indices of the rows in each forward pass, shape (rows,), and their scores, shape (rows, vocabulary).
-    With `drops`, rows that have ended leave the batch; the memory of the model must then be a cache of transformers.
+    `choose` returns their next tokens, shape (rows,), from these and the number of tokens decoded before. With `drops`, rows that
+    have ended leave the batch; the memory of the model must then be a cache of transformers.
     """
     pad, most, width = generation_config._pad_token_tensor, generation_config.max_length, input_ids.shape[1]
     _set_aside(inputs.get("past_key_values"), most)
@@ -66,7 +73,7 @@ def decode_greedily(
             scores = logits_processor(input_ids, passed.logits[:, -1].to(torch.float32, copy=True))
             del passed
             look(rows, scores)
-            tokens = scores.argmax(-1).masked_fill(have_ended, pad)
+            tokens = choose(rows, input_ids.shape[1] - width, scores).masked_fill(have_ended, pad)
             input_ids = torch.cat([input_ids, tokens[:, None]], dim=-1)
             have_ended |= stopping_criteria(input_ids, None)
             output[rows, : input_ids.shape[1]] = input_ids

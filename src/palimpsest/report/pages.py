@@ -11,7 +11,7 @@ PAGE, SCORES = "page", "scores"
 
 def page_modules() -> list[str]:
     """Return the modules of benchmarks that the report reads, for its code digest: pages, and declarations of metrics."""
-    return [*own_pages(), *(name for kind in kinds.having(SCORES) for name in suites.scoring_modules(kind))]
+    return [*own_pages(), *(name for kind in _scored() for name in suites.scoring_modules(kind))]
 
 
 def own_pages() -> list[str]:
@@ -24,12 +24,17 @@ def declared_metrics(used: Iterable[str], *, paged: bool = True) -> list[Metric]
 
     With `paged` false, kinds that have a page of their own are left out.
     """
-    left = [kind for kind in kinds.having(SCORES) if kind in {*used} and (paged or kind not in kinds.having(PAGE))]
+    left = [kind for kind in _scored() if kind in {*used} and (paged or kind not in kinds.having(PAGE))]
     return [
         metric
         for kind in left
         for metric in (*suites.load(kind, SCORES).SCORING.metrics, *(point.load() for point in suites.added_metrics(kind)))
     ]
+
+
+def _scored() -> list[str]:
+    """Return the kinds of suites whose metrics are declared: those of benchmarks, and those that serve several benchmarks."""
+    return [*kinds.having(SCORES), *suites.SHARED]
 
 
 def scoring_of(kind: str) -> Scoring[Any] | None:

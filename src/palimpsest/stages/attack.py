@@ -25,34 +25,35 @@ def _as_attack(value: Any) -> Any:
 
 
 class Spec(Settings):
-    """The attack, the seed of its draws and its training, and what measures it.
+    """The attack, the sets of the split that the attacker has, the seed of its draws and its training, and what measures it.
 
     This is `suite`, or without one the losses on the forget set, which the benchmark of this `kind` computes.
     """
 
     kind: str
     attack: Annotated[SerializeAsAny[Attack], BeforeValidator(_as_attack)]
+    sets: list[str] = ["forget"]
     suite: AnySuite | None = None
     seed: int
     model: UsedSettings
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the items before and after every step of every draw, and the attacked model if it is to be kept.
+    """Write the items before and after every step of every draw, and the model of the first draw if it is to be kept.
 
-    A finished draw survives an interruption.
+    A finished draw survives an interruption, except one whose model is kept.
     """
     from palimpsest.evaluation.items import TABLE, keyed, read_table, write_table
 
     attack, kind = job.spec.attack, job.spec.kind
     schema = keyed(load(kind, "suite").SCHEMA if job.spec.suite else load(kind, "losses").LOSSES, "draw", "epoch")
     rows = read_lessons(job.input("split") / "forget.jsonl")
-    names, items, lengths = _items(job, rows)
+    names, items, lengths = _items(job)
     draws = attack.drawn(lengths, job.spec.seed)
     table: list[dict[str, Any]] = []
     for draw, drawn in enumerate(draws):
         finished = job.scratch / f"draw-{draw}.parquet"
-        if attack.gives_model or not processes.main_value(finished.exists()):
+        if _keeps(attack, draw) or not processes.main_value(finished.exists()):
             log.info("attack: draw %d of %d, %d items", draw + 1, len(draws), len(drawn))
             measured = _draw(job, rows, [items[i] for i in drawn], draw)
             job.keep(finished, partial(write_table, rows=measured, schema=schema))
@@ -62,12 +63,17 @@ def work(job: Job[Spec]) -> None:
     (job.out / "draws.json").write_text(json.dumps(ids) + "\n", encoding="utf-8")
 
 
-def _items(job: Job[Spec], rows: Sequence[Lesson]) -> tuple[list[str], list["Encoded"], list[int]]:
-    """Return the names, the training items and the lengths of the forget set: of answers in characters, of chunks in tokens."""
+def _keeps(attack: Attack, draw: int) -> bool:
+    return attack.gives_model and draw == 0
+
+
+def _items(job: Job[Spec]) -> tuple[list[str], list["Encoded"], list[int]]:
+    """Return the names, the training items and the lengths of the attacker's sets: answers in characters, chunks in tokens."""
     from palimpsest.models.encoding import named_items
     from palimpsest.models.loading import load_tokenizer
     from palimpsest.stages.loading import open_input
 
+    rows = [row for name in job.spec.sets for row in read_lessons(job.input("split") / f"{name}.jsonl")]
     names, items = named_items(rows, load_tokenizer(job.input("model")), job.spec.model, open_input(job, "model"))
     answers = [len(row.answer) for row in rows if not isinstance(row, Text)]
     return names, items, answers or [len(item.answers[0]) for item in items]
@@ -95,8 +101,8 @@ def _draw(job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], dr
         table.extend({"draw": draw, "epoch": step, **columns} for columns in of_step)
 
     watch(0)
-    attack.attack(Target(model, used, items, job.spec.seed, f"draw {draw + 1}", watch, job.remark))
-    if attack.gives_model and processes.is_main():
+    attack.attack(Target(model, used, items, job.spec.seed, draw, f"draw {draw + 1}", watch, job.remark))
+    if _keeps(attack, draw) and processes.is_main():
         save_model(model, tokenizer, job.out)
     return table
 

@@ -159,6 +159,10 @@ def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str
     if block.attacks and not benchmark.takes_attacks:
         raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes no attacks")
     known("attack", block.attacks, config.attacks, *at, "attacks")
+    for name in block.attacks:
+        if config.attacks[name].has == "other" and not benchmark.other_sets:
+            said = f"{name}: data: other: {block.benchmark} is of kind {benchmark.kind}, which has only a forget and a retain set"
+            raise UserError(f"{place(*at, 'attacks')}: {said}")
     if block.attacks and benchmark.kind not in suites.values():
         raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind {benchmark.kind}: add one to suites")
 

@@ -72,6 +72,8 @@ MEANINGS = {
     "id": "id of the item in its set",
     "half": "half of the forget set, 1 or 2, or a part of it by name",
     "question": "the question, or the id of the question of the report",
+    "way": "the way to ask: as the question stands (`question`), or one of the suite's `prompts`",
+    "sample": "number of a sampled answer, from 0",
     "prompt": "the prompt of a continuation or an answer",
     "answer": "the right answer",
     "generation": "what the model wrote",

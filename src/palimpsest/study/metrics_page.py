@@ -16,7 +16,7 @@ column `metric` of `summary.csv`. A number that is not defined has no row; the t
 - **Best**: the direction, and which value the report marks in a column. *nearest Retrain*: the goal is a model that never
   saw the forget set, not 0.
 - **Needs**: what a model is compared with. Without it there is no number.
-- **Interval**: the metric has a 95 % interval over items, a bootstrap, in `NAME_low` and `NAME_high`.
+- **Interval**: the metric has a 95 % interval in `NAME_low` and `NAME_high`: a bootstrap over items, or what its formula names.
 - **Source**: where the formula is from; *ours* if it is nowhere else.
 
 A trajectory has the same metrics after its epochs (column `epoch`), and `kl_SET`: the mean KL(start ‖ model) per token of the

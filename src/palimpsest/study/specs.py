@@ -156,9 +156,11 @@ def _select(study: Study, node: Node) -> select.Spec:
 
 def _attack(study: Study, node: Node) -> attack.Spec:
     used, judge = study.used(node.of.benchmark, node.of.model, trained=True), study.judge_of(node.of)
+    benchmark, settings = study.benchmark(node.of.benchmark), study.config.attacks[node.of.attack]
     return attack.Spec(
-        kind=study.benchmark(node.of.benchmark).kind,
-        attack=study.config.attacks[node.of.attack],
+        kind=benchmark.kind,
+        attack=settings,
+        sets=list(benchmark.other_sets) if settings.has == "other" else [settings.has],
         suite=study.config.suites[judge].measured if judge else None,
         seed=node.of.needed_seed,
         model=used,

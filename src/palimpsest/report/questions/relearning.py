@@ -14,11 +14,12 @@ from palimpsest.report.pages import declared_metrics
 from palimpsest.report.question import Found, Question
 from palimpsest.report.remarks import remarks_on, unmoved_models
 from palimpsest.report.rows import attacked
-from palimpsest.report.study import TRAINED
 from palimpsest.report.tables import Cell, Column, Table, make_table
 from palimpsest.report.words import QUALITY, SIGNIFICANCE
 
 HARDEST, EASIER = "shortest", "random"
+# What is relearned, unless an attack says otherwise.
+HELD = "forget"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Attacked(Found):
     place: Place
     unit: str
     kind: str
-    """Which part of the forget set is relearned."""
+    """Which part of the forget set is relearned; "" if the attack does something else."""
     titles: Mapping[str, str]
     """The titles of the metrics that the benchmark shows of an attack."""
     levels: Mapping[str, Mapping[str, float]]
@@ -103,7 +104,8 @@ def _attacked(evidence: Evidence, place: Place, attack: str, titles: Mapping[str
     told = [told for told in remarks_on(evidence.remarks, place.block) if told.attack == attack]
     table = replace(make_table(place.block, place.suite, keyed, columns, attack), remarks=told)
     numbers = rows[rows["metric"].str.removesuffix("_sd").isin(titles)]
-    kind = str(evidence.study.attacks.get(attack, {}).get("select", ""))
+    settings = evidence.study.attacks.get(attack, {})
+    kind = str(settings.get("select", "")) if settings.get("data", HELD) == HELD else ""
     # Retrain's forget quality is 1 by definition.
     levels = evidence.levels(place, titles.keys() - {QUALITY})
     return Attacked(table.title, table.models, numbers, place, unit, kind, titles, levels, table=table)
@@ -111,7 +113,7 @@ def _attacked(evidence: Evidence, place: Place, attack: str, titles: Mapping[str
 
 def _robust(of: Found) -> Iterator[Pair]:
     """SimNPO has the higher mean forget quality over the epochs of the attack in which one of both is above the 5 % level."""
-    if not isinstance(of, Attacked) or of.unit != TRAINED:
+    if not isinstance(of, Attacked) or not of.kind:
         return
     simnpo, npo = (of.left(method) for method in (SIMNPO, NPO))
     if simnpo.empty or npo.empty:
