@@ -82,6 +82,6 @@ def test_a_suite_is_told_by_its_kind() -> None:
     few = {"kind": "tofu", "max_items": 4}
     assert suites.validate_python({"few": few})["few"] == SETTINGS["tofu"].model_validate(few)
     with pytest.raises(
-        ValidationError, match="does not match any of the expected tags: 'documents', 'lume', 'muse', 'rwku', 'tofu', 'lm-eval'"
+        ValidationError, match="does not match any of the expected tags: 'documents', 'lume', 'muse', 'rwku', 'tofu', 'depth', 'lm-eval'"
     ):
         suites.validate_python({"few": {"kind": "none"}})

@@ -15,7 +15,7 @@ from palimpsest.benchmarks import kinds
 from palimpsest.evaluation.suite import Suite
 
 # Suites that belong to no benchmark.
-SHARED = {"lm-eval": "palimpsest.evaluation.lm_eval"}
+SHARED = {"depth": "palimpsest.evaluation.depth", "lm-eval": "palimpsest.evaluation.lm_eval"}
 # The entry points of metrics in other packages, each named `KIND.NAME`.
 METRICS = "palimpsest.metrics"
 

@@ -11,7 +11,7 @@ PAGE, SCORES = "page", "scores"
 
 def page_modules() -> list[str]:
     """Return the modules of benchmarks that the report reads, for its code digest: pages, and declarations of metrics."""
-    return [*own_pages(), *(name for kind in kinds.having(SCORES) for name in suites.scoring_modules(kind))]
+    return [*own_pages(), *(name for kind in _scored() for name in suites.scoring_modules(kind))]
 
 
 def own_pages() -> list[str]:
@@ -22,9 +22,10 @@ def own_pages() -> list[str]:
 def declared_metrics(used: Iterable[str], *, paged: bool = True) -> list[Metric]:
     """Return the metrics of the given kinds of suites, including metrics from other packages.
 
-    With `paged` false, kinds that have a page of their own are left out.
+    With `paged` false, kinds that have a page of their own are left out, and those of no benchmark.
     """
-    left = [kind for kind in kinds.having(SCORES) if kind in {*used} and (paged or kind not in kinds.having(PAGE))]
+    own_page = {*kinds.having(PAGE), *suites.SHARED}
+    left = [kind for kind in _scored() if kind in {*used} and (paged or kind not in own_page)]
     return [
         metric
         for kind in left
@@ -36,3 +37,8 @@ def scoring_of(kind: str) -> Scoring[Any] | None:
     """Return the scoring of a kind of suite; None for a suite that no benchmark brings."""
     found: Scoring[Any] | None = suites.load(kind, SCORES).SCORING if kind in kinds.having(SCORES) else None
     return found
+
+
+def _scored() -> list[str]:
+    """Return the kinds of suites: those of benchmarks, and those that several use."""
+    return [*kinds.having(SCORES), *suites.SHARED]

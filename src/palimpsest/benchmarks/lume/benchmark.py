@@ -11,7 +11,7 @@ class LumeBenchmark(CorpusBenchmark):
     The only split is `forget`.
     """
 
-    suite_kinds: ClassVar = ("lume", "lm-eval")
+    suite_kinds: ClassVar = ("lume", "depth", "lm-eval")
     takes_attacks: ClassVar = True
     kind: Literal["lume"]
     """The tasks of LUME."""

@@ -12,7 +12,7 @@ from palimpsest.mistakes import place
 class TofuBenchmark(SourcedBenchmark):
     """TOFU: questions about fictitious authors, of which a split forgets the last ones (arXiv 2401.06121)."""
 
-    suite_kinds: ClassVar = ("tofu", "lm-eval")
+    suite_kinds: ClassVar = ("tofu", "depth", "lm-eval")
     takes_attacks: ClassVar = True
     takes_logs: ClassVar = True
     has_facts: ClassVar = True

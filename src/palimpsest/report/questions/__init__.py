@@ -4,9 +4,20 @@ from importlib import import_module
 
 from palimpsest.report.pages import own_pages
 from palimpsest.report.question import Question
-from palimpsest.report.questions import ablation, halves, reference, relearning, seeds, selection, speed, trajectory, weights
+from palimpsest.report.questions import (
+    ablation,
+    depth,
+    halves,
+    reference,
+    relearning,
+    seeds,
+    selection,
+    speed,
+    trajectory,
+    weights,
+)
 
-SHARED = (seeds, halves, weights, speed, trajectory, reference, ablation, relearning, selection)
+SHARED = (seeds, halves, weights, speed, trajectory, reference, ablation, relearning, depth, selection)
 
 
 def all_questions() -> tuple[Question, ...]:
