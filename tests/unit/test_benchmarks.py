@@ -19,7 +19,7 @@ SOURCES = {kind: module for benchmark in kinds.packages() for kind, module in ki
 
 def test_a_kind_is_a_folder_and_a_kind_of_source_is_a_module_of_it() -> None:
     assert {kind: kinds.load_benchmark(kind).model_fields["kind"].annotation.__args__ for kind in kinds.packages()} == {
-        kind: (kind,) for kind in ("documents", "markov", "muse", "tofu", "wmdp")
+        kind: (kind,) for kind in ("documents", "lume", "markov", "muse", "rwku", "tofu", "wmdp")
     }
     for kind in SOURCES:
         assert kinds.load_source(kind).model_fields["kind"].annotation.__args__ == (kind,)

@@ -81,5 +81,8 @@ def test_a_suite_is_told_by_its_kind() -> None:
     suites = TypeAdapter(dict[str, AnySuite])
     few = {"kind": "tofu", "max_items": 4}
     assert suites.validate_python({"few": few})["few"] == SETTINGS["tofu"].model_validate(few)
-    with pytest.raises(ValidationError, match="does not match any of the expected tags: 'documents', 'muse', 'tofu', 'lm-eval'"):
+    with pytest.raises(
+        ValidationError,
+        match="does not match any of the expected tags: 'documents', 'lume', 'muse', 'rwku', 'tofu', 'depth', 'lm-eval'",
+    ):
         suites.validate_python({"few": {"kind": "none"}})

@@ -15,7 +15,7 @@ from palimpsest.benchmarks import kinds
 from palimpsest.evaluation.suite import Suite
 
 # Suites that belong to no benchmark.
-SHARED = {kind: f"palimpsest.evaluation.{kind.replace('-', '_')}" for kind in ("lm-eval", "prompting", "sampling")}
+SHARED = {kind: f"palimpsest.evaluation.{kind.replace('-', '_')}" for kind in ("depth", "lm-eval", "prompting", "sampling")}
 # The entry points of metrics in other packages, each named `KIND.NAME`.
 METRICS = "palimpsest.metrics"
 

@@ -31,10 +31,11 @@ class SuiteModule(Protocol):
     SCHEMA: pa.Schema
     """The columns of the item table."""
 
-    def measure(self, subject: Subject, suite: Any, data: Path, scratch: Path, **fetched: Path) -> list[dict[str, Any]]:
+    def measure(self, subject: Subject, suite: Any, data: Path, scratch: Path, **more: Any) -> list[dict[str, Any]]:
         """Evaluate a model with the suite's settings and return one row per item; `data` is the folder of the split.
 
-        A suite whose settings name `datasets` of the Hub also gets the folder with them, under this name.
+        A suite whose settings name `datasets` of the Hub also gets the folder with them, under this name, and one with `models`
+        gets these models, frozen, by their roles.
         """
         ...
 

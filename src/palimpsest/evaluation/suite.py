@@ -1,7 +1,7 @@
 """The base class of all suite settings, and the scores that a selection may use."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
@@ -60,9 +60,17 @@ class Suite(Settings):
         """The settings that only the scores read."""
         return self.model_dump(include=set(self.scored))
 
+    models: ClassVar[tuple[str, ...]] = ()
+    """The models of the run that the suite reads besides the evaluated one: `original`, `retrain`."""
+
     def reading(self, forget: float, everything: float, item: float) -> Reading:
         """Return about how much an evaluation reads, for the plan of a study.
 
         `forget` and `everything` are tokens of the forget set and of the whole training set, `item` of one question.
         """
         return Reading(scored=forget, generated=0)
+
+
+def further_models(suites: Iterable[Suite]) -> list[str]:
+    """Return the roles of the models that some suites read besides the evaluated one."""
+    return sorted({role for suite in suites for role in suite.models})

@@ -103,7 +103,7 @@ class Selection(SelectionRule):
     seeds: Some[Seed] = [0]
     """Seeds of the trials. A run is a seed on a benchmark; a trial is judged by its means over all runs."""
     suite: Name = "tofu"
-    """The suite that judges the trials, of kind tofu, muse or documents."""
+    """The suite that judges the trials, of kind tofu, muse, documents, lume or rwku."""
     benchmarks: list[Name] = []
     """The benchmarks that the trials are judged on, such as two worlds that are not scored; none: the benchmark of the selected
     model."""
@@ -115,7 +115,7 @@ class Trajectories(Settings):
     """Measurements during unlearning: a suite, the divergence from the start model, and the gradient weights."""
 
     suite: Name
-    """The suite to run, of kind tofu, muse or documents."""
+    """The suite to run, of kind tofu, muse, documents, lume or rwku."""
     epochs: Literal["all", "last"] = "all"
     """`all`: before the first epoch and after every epoch; `last`: only after the last epoch."""
 
@@ -218,9 +218,9 @@ class Block(Settings):
     benchmark: Name
     """A name under `benchmarks`."""
     splits: Some[Name]
-    """The forget sets. Kind tofu: forget01, forget05, forget10 ... (the last 1, 5, 10 % of the authors). Kinds muse, wmdp
-    and documents: forget. Kind muse also: scale2, scale3 ... (larger forget sets) and request2, request3 ... (sequential
-    requests, each starting from the model left by the previous one). Kind markov: the names of its splits."""
+    """The forget sets. Kind tofu: forget01, forget05, forget10 ... (the last 1, 5, 10 % of the authors). Kinds muse, wmdp,
+    documents, lume and rwku: forget. Kind muse also: scale2, scale3 ... (larger forget sets) and request2, request3 ...
+    (sequential requests, each starting from the model left by the previous one). Kind markov: the names of its splits."""
     models: Some[Name]
     """Names under `models`."""
     seeds: Some[Seed]

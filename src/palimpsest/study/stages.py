@@ -14,6 +14,7 @@ from palimpsest.attacks import module_name as attack_module
 from palimpsest.benchmarks import kinds, suites
 from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
+from palimpsest.evaluation.suite import further_models
 from palimpsest.methods import load_method, module_name
 from palimpsest.methods.base import Finetuned
 from palimpsest.models.settings import Tiny
@@ -365,8 +366,11 @@ def _attack_module(study: Study, node: Node) -> list[str]:
 
 
 def _evaluate_inputs(study: Study, node: Node) -> Inputs:
-    found: Inputs = {**_model(study, "model", model_of(study, node.of)), "split": split_of(study, study.home(node.of.run))}
+    home = study.home(node.of.run)
+    found: Inputs = {**_model(study, "model", model_of(study, node.of)), "split": split_of(study, home)}
     listed = {name: study.config.suites.get(name) for name in sorted(study.subjects[node.of].suites)}
+    for role in further_models(filter(None, listed.values())):
+        found |= _model(study, role, model_of(study, home.of(role)))
     fetched = [name for name, suite in listed.items() if isinstance(suite, LmEvalSuite) and suite.datasets]
     return found | ({"datasets": {name: Node("fetch", ModelId(""), name) for name in fetched}} if fetched else {})
 

@@ -8,7 +8,7 @@ from palimpsest.benchmarks.corpora import CorpusBenchmark
 class DocumentsBenchmark(CorpusBenchmark):
     """Your own documents, or questions with answers, judged by their distance from Retrain; the only split is `forget`."""
 
-    suite_kinds: ClassVar = ("documents", "lm-eval")
+    suite_kinds: ClassVar = ("documents", "depth", "lm-eval")
     takes_attacks: ClassVar = True
     kind: Literal["documents"]
     """Your own documents, or questions with answers."""

@@ -15,7 +15,7 @@ from palimpsest.mistakes import place
 class MuseBenchmark(CorpusBenchmark):
     """A corpus to forget, judged by verbatim recall, knowledge and privacy leakage (MUSE, arXiv 2407.06460)."""
 
-    suite_kinds: ClassVar = ("muse", "lm-eval")
+    suite_kinds: ClassVar = ("muse", "depth", "lm-eval")
     takes_attacks: ClassVar = True
     kind: Literal["muse"]
     """A corpus in MUSE's format."""

@@ -13,7 +13,7 @@ from palimpsest.settings import spelled
 class TofuBenchmark(SourcedBenchmark):
     """TOFU: questions about fictitious authors, of which a split forgets the last ones (arXiv 2401.06121)."""
 
-    suite_kinds: ClassVar = ("tofu", "lm-eval", "prompting", "sampling")
+    suite_kinds: ClassVar = ("tofu", "depth", "lm-eval", "prompting", "sampling")
     takes_attacks: ClassVar = True
     other_sets: ClassVar = ("real_authors", "world_facts")
     takes_logs: ClassVar = True

@@ -6,6 +6,7 @@ from palimpsest.report.pages import own_pages
 from palimpsest.report.question import Question
 from palimpsest.report.questions import (
     ablation,
+    depth,
     halves,
     reference,
     relearning,
@@ -17,7 +18,7 @@ from palimpsest.report.questions import (
     weights,
 )
 
-SHARED = (seeds, halves, weights, speed, trajectory, reference, ablation, relearning, robustness, selection)
+SHARED = (seeds, halves, weights, speed, trajectory, reference, ablation, relearning, robustness, depth, selection)
 
 
 def all_questions() -> tuple[Question, ...]:

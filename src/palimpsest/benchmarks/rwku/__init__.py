@@ -1,0 +1,1 @@
+"""RWKU: famous people to forget, whom a pretrained model knows."""

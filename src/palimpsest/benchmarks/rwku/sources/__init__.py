@@ -1,0 +1,1 @@
+"""The sources of data: a module each, named after its kind."""
