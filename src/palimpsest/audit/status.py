@@ -199,8 +199,8 @@ def set_aside(study: Study, paths: Iterable[str]) -> None:
 def format_status(found: Status) -> str:
     """Return a status as text for a terminal: how much is current, and what is to be made, by cause."""
     current, wanted = found.of(*CURRENT), found.of("stale", "missing")
-    kinds = (("accepted", "by accepted code"), ("pruned", "pruned"))
-    aside = ", ".join(f"{len(found.of(kind))} {said}" for kind, said in kinds if found.of(kind))
+    kinds: dict[Kind, str] = {"accepted": "by accepted code", "pruned": "pruned"}
+    aside = ", ".join(f"{len(found.of(kind))} {said}" for kind, said in kinds.items() if found.of(kind))
     told = f"{len(current)} current{f' ({aside})' if aside else ''}"
     lines = [f"{found.results}: {len(found.states)} artefacts: {told}, {len(wanted)} to make{_price(wanted)}"]
     rows = [(cause, f"{len(states)} to make{_price(states)}") for cause, states in found.groups.items()]

@@ -41,8 +41,3 @@ def scoring_of(kind: str) -> Scoring[Any] | None:
     """Return the scoring of a kind of suite; None for a suite that no benchmark brings."""
     found: Scoring[Any] | None = suites.load(kind, SCORES).SCORING if kind in kinds.having(SCORES) else None
     return found
-
-
-def _scored() -> list[str]:
-    """Return the kinds of suites: those of benchmarks, and those that several use."""
-    return [*kinds.having(SCORES), *suites.SHARED]

@@ -16,7 +16,7 @@ class LumeSuite(Suite):
         Aim("retrain_distance", "distance from Retrain", distance="retrain_distance"),
         Aim("knowledge_retain", "knowledge of the retain set"),
     )
-    retrains = ("retrain",)
+    compares_with = ("retrain",)
 
     kind: Literal["lume"]
     """The evaluation of SemEval-2025, task 4."""

@@ -79,9 +79,9 @@ def evaluate_muse(
 
     recited = continue_texts(model, tokenizer, openings, suite.verbatim_tokens)
     log = []
-    for row, text in zip(excerpts, recited, strict=True):
-        compared = alike_long(encoder, row.prompt, row.continuation, text, suite.verbatim_tokens)
-        log.append(generated_row("verbatim", row.id, row.prompt, *compared))
+    for excerpt, text in zip(excerpts, recited, strict=True):
+        compared = alike_long(encoder, excerpt.prompt, excerpt.continuation, text, suite.verbatim_tokens)
+        log.append(generated_row("verbatim", excerpt.id, excerpt.prompt, *compared))
     for name, rows in pairs.items():
         answers = continue_texts(model, tokenizer, prompts[name], suite.knowledge_tokens)
         said = [cut_answer(text, row.answer) for row, text in zip(rows, answers, strict=True)]
