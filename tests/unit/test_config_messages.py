@@ -77,7 +77,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             ("blocks", 0, "seed"),
             [0],
             "blocks[0]: unknown key 'seed'; did you mean seeds? "
-            "allowed: benchmark, splits, models, seeds, methods, checkpoints, suites, attacks, trajectories",
+            "allowed: benchmark, splits, models, seeds, methods, checkpoints, suites, attacks, trajectories, keep",
         ),
         (("sources", "world"), {"kind": "folder"}, "sources: world: the key 'path' is missing"),
         (("sources", "world"), {"authors": 40}, "sources: world: the key 'kind' is missing"),
