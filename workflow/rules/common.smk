@@ -12,8 +12,8 @@ console.install(workflow)
 study = open_study(config, layers)
 artefacts = Artefacts(study)
 with one_line():
-    STORAGE = open_storage(workflow, study)
     refuse_cache(workflow)
+STORAGE = open_storage(workflow, study)
 of = partial(ruling.Rule, artefacts, storage=STORAGE)
 ask = partial(ruling.resource, artefacts)
 

@@ -56,11 +56,9 @@ class Storage:
 
 
 def open_storage(workflow: Any, study: Study) -> Storage | None:
-    """Return the default storage of a run; None without one. Raises UserError if the results cannot lie on it."""
+    """Return the default storage of a run; None without one."""
     if workflow.storage_registry.default_storage_provider is None:
         return None
-    if study.results.startswith(("/", "..")):
-        raise UserError(f"config: results: {study.results}: with a storage, must be a folder below the storage's prefix")
     copy = str(workflow.modifier.path_modifier.apply_default_storage(study.results))
     return Storage(workflow, copy.removesuffix(f"/{study.results}"))
 
