@@ -12,8 +12,8 @@ from palimpsest.study.storage import open_storage, refuse_cache
 console.install(workflow)
 study = open_study(config, layers)
 with one_line():
-    STORAGE = open_storage(workflow, study)
     refuse_cache(workflow)
+    STORAGE = open_storage(workflow, study)
     artefacts = Artefacts(study, accepted_codes(study))
 remaking = Remaking(artefacts, workflow)
 of = partial(ruling.Rule, artefacts, plan=remaking.manifest, storage=STORAGE)

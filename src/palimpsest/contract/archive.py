@@ -40,7 +40,7 @@ def unpack(manifest: Path, folder: Path) -> Path:
     archive, wanted = manifest.with_name(ARCHIVE), read_manifest(manifest)["files"].keys()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive) as opened:
+        with tarfile.open(archive, "r:") as opened:
             members = {member.name: member for member in opened if member.isreg()}
             if members.keys() != wanted:
                 raise tarfile.TarError(f"{min(members.keys() ^ wanted)} is in only one of both")

@@ -17,7 +17,8 @@ NOISE = (
     *("Select jobs to execute...", "Using shell: ", "Conda environments: ignored", "Singularity containers: ignored"),
     *("Exiting because a job execution failed.", "Job failed, going on with independent jobs."),
     # One line for each file that goes to a storage or comes from it.
-    *("Storing in storage: ", "Finished upload.", "Retrieving from storage: ", "Removing local copy of storage file: "),
+    *("Storing in storage: ", "Finished upload.", "Retrieving from storage: ", "Finished retrieval."),
+    "Removing local copy of storage file: ",
     # The shell around a job that failed.
     "RuleException:\nCalledProcessError in file ",
 )

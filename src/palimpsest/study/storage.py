@@ -56,11 +56,9 @@ class Storage:
 
 
 def open_storage(workflow: Any, study: Study) -> Storage | None:
-    """Return the default storage of a run; None without one. Raises UserError if the results cannot lie on it."""
+    """Return the default storage of a run; None without one. Raises UserError if weights are to be pruned on it."""
     if workflow.storage_registry.default_storage_provider is None:
         return None
-    if study.results.startswith(("/", "..")):
-        raise UserError(f"config: results: {study.results}: with a storage, must be a folder below the storage's prefix")
     if pruned := next((keep for block in study.config.blocks if (keep := block.keep or study.config.keep) != "all"), None):
         raise UserError(f"config: keep: {pruned}: with a storage, the weights of an artefact are in its archive: keep: all")
     copy = str(workflow.modifier.path_modifier.apply_default_storage(study.results))
