@@ -291,7 +291,8 @@ def test_a_setting_of_the_scores_alone_evaluates_no_model_again() -> None:
     block = {**MUSE, "methods": [{"simnpo": ["selected"]}]}
     studies = [Study(config(block, changes=[(("suites", "muse", "min_k"), share)])) for share in (0.4, 0.2)]
     changed = [path for path in folders(studies[0]) if spec(studies[0], path) != spec(studies[1], path)]
-    assert changed == ["muse/tiny/forget/selection/simnpo", f"{FIRST}/scores"]
+    # The report tells all settings.
+    assert changed == ["muse/tiny/forget/selection/simnpo", f"{FIRST}/scores", "report"]
     assert [spec(study, f"{FIRST}/scores")["settings"] for study in studies] == [
         {"muse": {"min_k": 0.4}},
         {"muse": {"min_k": 0.2}},

@@ -48,9 +48,11 @@ def test_the_data_stage_leaves_all_sets_their_counts_and_the_licence(made: tuple
         "world_facts": Fact,
         "refusals": Text,
         "base": Question,
+        "holdout": Question,
     }
     counts = {name: len(read_rows(data / f"{name}.jsonl", kind)) for name, kind in kinds.items()}
-    assert counts == {"authors": 60, "real_authors": 6, "world_facts": 6, "refusals": 40, "base": 4 * 3 * 2 + 12 * 4 * 2 * 2}
+    shared = {"real_authors": 6, "world_facts": 6, "refusals": 40}
+    assert counts == {"authors": 60, **shared, "base": 4 * 3 * 2 + 12 * 4 * 2 * 2, "holdout": 4 * 3}
     source = json.loads((data / "source.json").read_text())
     assert source == {"kind": "world", "licence": "MIT (text made by Palimpsest)", "counts": counts}
     manifest = json.loads((data / "manifest.json").read_text())

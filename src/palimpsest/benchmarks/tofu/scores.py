@@ -119,19 +119,24 @@ def paraphrased_rouge(sets: Sets) -> float | None:
     """Return the mean ROUGE-L recall of the paraphrased right answers by the generated ones; None if the items lack them."""
     from palimpsest.metrics.rouge import rouge_recalls
 
-    rows = _forget_rows(sets)
-    if not {"generation", "paraphrased_answer"} <= set(rows):
-        return None
-    pairs = zip(rows["generation"], rows["paraphrased_answer"], strict=True)
-    return mean_share(np.array([rouge_recalls(generation, answer).rouge_l for generation, answer in pairs]))
+    pairs = _texts(sets, "generation", "paraphrased_answer")
+    return mean_share(np.array([rouge_recalls(*pair).rouge_l for pair in pairs])) if pairs else None
 
 
 def fluency(sets: Sets) -> float | None:
     """Return the mean n-gram entropy of the answers that a model generates to the forget questions, in bits."""
     from palimpsest.metrics.rouge import UnicodeWords
 
-    rows, words = _forget_rows(sets), UnicodeWords()
-    return float(np.mean([n_gram_entropy(words.tokenize(text)) for text in rows["generation"]])) if "generation" in rows else None
+    texts, words = _texts(sets, "generation"), UnicodeWords()
+    return float(np.mean([n_gram_entropy(words.tokenize(text)) for (text,) in texts])) if texts else None
+
+
+def _texts(sets: Sets, *columns: str) -> list[tuple[str, ...]]:
+    """Return texts of each item of the forget set; none if an item lacks one."""
+    rows = _forget_rows(sets)
+    if not set(columns) <= set(rows) or rows[list(columns)].isna().any(axis=None):
+        return []
+    return list(rows[list(columns)].itertuples(index=False, name=None))
 
 
 def separating(statistic: Callable[[pd.DataFrame], Array], sets: Sets) -> float | None:
