@@ -720,14 +720,14 @@ def test_a_model_is_asked_in_several_ways_and_sampled(ready: Path) -> None:
         "asked": {"kind": "prompting", "shots": 1, "max_items": 2, "max_new_tokens": 4},
         "sampled": {"kind": "sampling", "samples": 4, "max_items": 2, "max_new_tokens": 4},
     }
-    succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "original", "split": "split"}, "eval")
-    asked, sampled = (table(ready / "eval" / name / "items.parquet") for name in suites)
+    succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "original", "split": "split"}, "tofu/tiny/eval")
+    asked, sampled = (table(ready / "tofu/tiny/eval" / name / "items.parquet") for name in suites)
     assert len(asked) == 2 * 5 and len(sampled) == 2 * 4
     spec = {
         "run": {"benchmark": "tofu", "split": "forget10", "model": "tiny", "seed": 0},
         "suites": {"asked": "prompting", "sampled": "sampling"},
     }
-    succeed(ready, "scores", spec, {"eval:original": "eval"}, "scores")
+    succeed(ready, "scores", spec, {"eval:original": "tofu/tiny/eval"}, "scores")
     numbers = {row["metric"]: row["value"] for row in table(ready / "scores" / "scores.parquet")}
     assert numbers["prompted_worst"] >= numbers["prompted_question"]
     assert numbers["leak_at_4"] >= numbers["leak_at_1"] >= numbers["leak_at_1_low"]
