@@ -1,8 +1,8 @@
 """Losses on single tokens: values of the official code, gradients of the papers' equations, limits.
 
 The official values were computed with the public code's arithmetic on the logits of `logits_of`, as sequences with a prompt and
-padding: WGA, SatImp and CE-U with open-unlearning, UNDIAL with its authors' code on the tokens of the answers, and PDU with
-open-unlearning on the logits that predict them.
+padding: WGA, SatImp and CE-U with open-unlearning, UNDIAL with open-unlearning on the tokens of the answers
+alone, which is its authors' arithmetic, and PDU with open-unlearning on the logits that predict them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import cast
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ from palimpsest.report.tables import Column, Table, make_table
 from palimpsest.report.words import format_score
 
 MODEL = ["method", "variant", "attack", "seed"]
+Model = tuple[str, str, str, int]
 RATE = "learning_rate"
 # The columns of the numbers that have a table each: what it is about, and the rule for its best values.
 AFTER = "after"
@@ -139,13 +141,10 @@ def _numbers(study: Study, place: Place, metric: str) -> pd.DataFrame:
     return rows.merge(folders, on=MODEL, how="left").assign(**place.identity)
 
 
-def _ends(rows: pd.DataFrame) -> dict[tuple[str, str, str, int], Change]:
+def _ends(rows: pd.DataFrame) -> dict[Model, Change]:
     """Return the first and the last value of each model, attack and seed over the epochs or steps of the attack."""
     groups = rows.sort_values("epoch").groupby(MODEL)["value"]
-    found = {}
-    for (method, variant, attack, seed), of in groups:  # type: ignore[misc]
-        found[str(method), str(variant), str(attack), int(seed)] = Change(float(of.iloc[0]), float(of.iloc[-1]))
-    return found
+    return {cast(Model, key): Change(float(of.iloc[0]), float(of.iloc[-1])) for key, of in groups}
 
 
 def _scores(study: Study, attack: str, change: Change, control: Change | None) -> tuple[float | None, float | None]:
