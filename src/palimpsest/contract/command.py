@@ -18,7 +18,7 @@ def parse_stage(name: str, arguments: Sequence[str] | None = None) -> argparse.N
     parser.add_argument("--in", dest="inputs", action="append", default=[], type=_named_path, metavar="NAME[:ID]=MANIFEST")
     parser.add_argument("--out", required=True, type=filled_path, metavar="MANIFEST")
     parser.add_argument("--scratch", type=filled_path, default=scratch_folder())
-    parser.add_argument("--outputs", nargs="+", default=[], type=Path, help="with a storage: what the job's rule declares")
+    parser.add_argument("--outputs", nargs="+", default=[], type=filled_path, help="with a storage: what the job's rule declares")
     args = parser.parse_args(arguments)
     if args.out.name != MANIFEST:
         parser.error(f"--out must name a {MANIFEST}")
