@@ -125,7 +125,7 @@ def test_a_store_that_cannot_be_written_loses_no_work(folder: Path, capsys: pyte
 
 
 def test_unfinished_work_of_several_places_never_meets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal settings, code and inputs, in two results of a folder and in two folders; a study that moves keeps its own scratch."""
+    """Equal settings, code and inputs, in two results of a folder and in two folders; a study that moves keeps its work."""
     found = []
     for study in ("one", "two"):
         (tmp_path / study).mkdir()
