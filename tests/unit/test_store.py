@@ -207,7 +207,7 @@ def test_an_entry_that_is_removed_while_it_is_taken_is_made_again(folder: Path, 
 
 
 def test_unfinished_work_of_several_places_never_meets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal settings, code and inputs, in two results of a folder and in two folders; a study that moves keeps its scratch."""
+    """Equal settings, code and inputs, in two results of a folder and in two folders; a study that moves keeps its work."""
     found = []
     for study in ("one", "two"):
         (tmp_path / study).mkdir()
