@@ -141,8 +141,10 @@ def _numbers(study: Study, place: Place, metric: str) -> pd.DataFrame:
 
 def _ends(rows: pd.DataFrame) -> dict[tuple[str, str, str, int], Change]:
     """Return the first and the last value of each model, attack and seed over the epochs or steps of the attack."""
-    groups = rows.sort_values("epoch").groupby(MODEL)["value"]
-    return {key: Change(float(of.iloc[0]), float(of.iloc[-1])) for key, of in groups}
+    ends: dict[tuple[str, str, str, int], Change] = {}
+    for (method, variant, attack, seed), of in rows.sort_values("epoch").groupby(MODEL)["value"]:
+        ends[str(method), str(variant), str(attack), int(str(seed))] = Change(float(of.iloc[0]), float(of.iloc[-1]))
+    return ends
 
 
 def _scores(study: Study, attack: str, change: Change, control: Change | None) -> tuple[float | None, float | None]:
