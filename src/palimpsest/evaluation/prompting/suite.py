@@ -13,10 +13,8 @@ from palimpsest.data.rows import Pair, Question
 from palimpsest.data.splits import spread
 from palimpsest.errors import UserError
 from palimpsest.evaluation.generation import generate_answers
-from palimpsest.evaluation.items import ROUGE_WORDS
 from palimpsest.evaluation.prompting.suite_settings import FEW_SHOT, JAILBREAK, PARAPHRASE, PLAIN, PREFIX
 from palimpsest.evaluation.questions import read_questions
-from palimpsest.metrics.rouge import rouge_recalls, words_for
 from palimpsest.models.limits import check_prompts
 
 if TYPE_CHECKING:
@@ -33,8 +31,6 @@ SCHEMA = pa.schema(
         # The answer without the words that the prompt gives.
         ("answer", pa.string()),
         ("generation", pa.string()),
-        (ROUGE_WORDS, pa.string()),
-        ("rouge_l_recall", pa.float64()),
     ]
 )
 
@@ -62,8 +58,7 @@ def measure(subject: Subject, suite: PromptingSuite, data: Path, scratch: Path) 
     return [
         {
             **{"set": "forget", "id": row.id, "way": each.way, "question": each.question},
-            **{"answer": each.answer, "generation": generation, ROUGE_WORDS: words_for(each.answer)},
-            "rouge_l_recall": rouge_recalls(generation, each.answer).rouge_l,
+            **{"answer": each.answer, "generation": generation},
         }
         for (row, each), generation in zip(asked, said, strict=True)
     ]

@@ -11,9 +11,7 @@ import torch
 
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.evaluation.generation import generate_answers
-from palimpsest.evaluation.items import ROUGE_WORDS
 from palimpsest.evaluation.questions import read_questions
-from palimpsest.metrics.rouge import rouge_recalls, words_for
 from palimpsest.models.limits import check_prompts
 from palimpsest.streams import stream
 
@@ -31,8 +29,6 @@ SCHEMA = pa.schema(
         ("question", pa.string()),
         ("answer", pa.string()),
         ("generation", pa.string()),
-        (ROUGE_WORDS, pa.string()),
-        ("rouge_l_recall", pa.float64()),
     ]
 )
 
@@ -55,8 +51,7 @@ def measure(subject: Subject, suite: SamplingSuite, data: Path, scratch: Path) -
     return [
         {
             **{"set": "forget", "id": row.id, "sample": sample, "question": row.question, "answer": row.answer},
-            **{"generation": generation, ROUGE_WORDS: words_for(row.answer)},
-            "rouge_l_recall": rouge_recalls(generation, row.answer).rouge_l,
+            "generation": generation,
         }
         for (row, sample), generation in zip(asked, said, strict=True)
     ]
