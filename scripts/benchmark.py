@@ -296,7 +296,7 @@ def references(case: Case) -> Iterator[Compared]:
     npo = trained(case, "npo", steps)
 
     def both() -> None:
-        compute_references(case.model, names, forget, [], TOKENS_PER_PASS)
+        compute_references(case.model, names, forget, [[]] * len(forget), TOKENS_PER_PASS)
         npo()
 
     times = alternate(trained(case, "simnpo", steps), both, case.repeats)

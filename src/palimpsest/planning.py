@@ -24,7 +24,7 @@ from palimpsest.names import RETRAIN
 from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
 from palimpsest.study.keeping import priority, prunable
 from palimpsest.study.models import Keep, PretrainedEntry
-from palimpsest.study.stages import REFUSALS, STAGES, Artefacts, Node, over
+from palimpsest.study.stages import ALTERNATIVES, REFUSALS, STAGES, Artefacts, Node, over
 from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
@@ -332,10 +332,18 @@ class Plan:
         assert isinstance(entry, Tiny)
         return self._training(node, entry.base_training, BASE_ITEMS * self._assumed.item_tokens)
 
+    def _alternatives(self, node: Node) -> tuple[str, Memory, Work]:
+        asking, forget = self._study.alternatives(*node.of.place), self._tokens(node)[0]
+        read, written = asking.number * forget, asking.number * forget / self._item(node) * asking.max_new_tokens
+        work = Work(forward_operations(self.size(node.of.model), read), written)
+        return "weights", self._read(node, self._cache(node, work)), work
+
     def _reference(self, node: Node) -> tuple[str, Memory, Work]:
         tokens = self._tokens(node)[0]
         if node.name.endswith(REFUSALS):
             tokens *= 1 + REFUSAL_TOKENS / self._item(node)
+        elif node.name.endswith(ALTERNATIVES):
+            tokens *= 1 + self._study.alternatives(*node.of.place).number
         return "weights", self._read(node), Work(forward_operations(self.size(node.of.model), tokens))
 
     def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:

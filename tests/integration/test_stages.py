@@ -1,6 +1,7 @@
 """The contract of a stage, through its command line: faults are one line and exit 2, an interrupted run continues."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -296,6 +297,7 @@ def test_a_finished_draw_of_an_attack_survives_an_interruption(root: Path) -> No
 
 UNLEARN = {**TRAINING, "epochs": 3, "batch_size": 2, "warmup_epochs": 0}
 INPUTS = {"model": "original", "split": "split", "reference": "reference"}
+PLAIN = {"model": {}, "random_share": 0.0, "seed": 0, "refusals": False}
 WATCHED = ["items.parquet", "divergence.parquet", "weights.parquet", "training_log.jsonl"]
 
 
@@ -373,6 +375,40 @@ def test_a_reference_goes_a_share_of_the_way_to_a_random_model(ready: Path) -> N
     assert all(a < b for a, b in zip(own, first, strict=True))
     spec = {"model": {}, "random_share": 1.5, "seed": 0, "refusals": True}
     assert "random_share" in one_line(run(ready, "reference", spec, {"model": "original", "split": "split"}, "no"))
+
+
+ALTERNATIVES = {"number": 3, "temperature": 2.0, "max_new_tokens": 8, "request": "{question}"}
+
+
+def test_altpo_learns_what_its_start_model_made_up(ready: Path) -> None:
+    start = {"model": "original", "split": "split"}
+    asked = {"seed": 0, "model": {}, "asking": ALTERNATIVES}
+    succeed(ready, "alternatives", asked, start, "alternatives")
+    succeed(ready, "alternatives", asked | {"asking": ALTERNATIVES | {"number": 2}}, start, "fewer")
+    succeed(ready, "alternatives", asked | {"seed": 1}, start, "others")
+    rows, fewer, others = (table(ready / name / "alternatives.parquet") for name in ("alternatives", "fewer", "others"))
+    questions = [json.loads(line) for line in (ready / "split" / "forget.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["sample"]) for row in rows] == [(of["id"], sample) for of in questions for sample in range(3)]
+    assert [row for row in rows if row["sample"] < 2] == fewer and rows != others
+
+    succeed(ready, "reference", PLAIN, start | {"alternatives": "alternatives"}, "scored")
+    scored = table(ready / "scored" / "references.parquet")
+    own = [row["nll"] for row in table(ready / "reference" / "references.parquet")]
+    assert [row["nll"] for row in scored] == pytest.approx(own, rel=1e-5)
+    assert [len(row["other_nll"]) for row in scored] == [3] * len(questions)
+
+    stage, spec, _, _ = unlearn("altpo", "altpo")
+    read = start | {"alternatives": "alternatives", "reference": "scored"}
+    succeed(ready, stage, spec, read, "altpo")
+    told = [json.loads((ready / name / "manifest.json").read_text()).get("remarks") for name in ("alternatives", "altpo")]
+    assert told[0] == told[1]
+    first, *_, last = log_lines(ready / "altpo")
+    # At the start model the preference is undecided: (2 / beta) log 2.
+    assert first["forget_loss"] == pytest.approx(20 * math.log(2), rel=1e-3) and last["forget_loss"] < first["forget_loss"]
+
+    succeed(ready, "split", {"kind": "tofu", "split": "forget20", "settings": {}}, {"data": "data"}, "other")
+    wrong = {"model": "original", "split": "other", "alternatives": "alternatives"}
+    assert "alternatives.parquet: made for other forget items" in one_line(run(ready, "reference", PLAIN, wrong, "no"))
 
 
 def test_a_selection_gives_the_model_of_the_settings_that_it_names(ready: Path) -> None:

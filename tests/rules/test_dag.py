@@ -124,6 +124,14 @@ def test_methods_without_a_reference_do_not_wait_for_one(checkout: Checkout) -> 
     assert checkout.jobs("unlearned", *arguments) == {**COMMON, "finetune": 1, "unlearn": 3, "unlearned": 1}
 
 
+def test_altpo_waits_for_alternatives_and_for_their_reference(checkout: Checkout) -> None:
+    arguments = checkout.overlay(
+        "blocks: [{benchmark: tofu, splits: [forget10], models: [tiny], seeds: [0], methods: [npo, dpo-idk, altpo]}]"
+    )
+    jobs = {**COMMON, "finetune": 1, "alternatives": 1, "reference": 3, "unlearn": 3, "unlearned": 1}
+    assert checkout.jobs("unlearned", *arguments) == jobs
+
+
 def test_a_task_vector_waits_for_the_reinforced_model_and_for_no_reference(checkout: Checkout) -> None:
     arguments = checkout.overlay(
         "blocks: [{benchmark: tofu, splits: [forget10], models: [tiny], seeds: [0], methods: [task-vector]}]"

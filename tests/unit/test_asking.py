@@ -14,6 +14,7 @@ from test_batches import TOKENIZER
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.data.rows import Pair, Question, Text, write_rows
 from palimpsest.errors import UserError
+from palimpsest.evaluation.drawing import sample_tokens
 from palimpsest.evaluation.metric import Against, score
 from palimpsest.evaluation.prompting import scores as prompting_scores
 from palimpsest.evaluation.prompting import suite as prompting
@@ -129,9 +130,9 @@ def test_without_temperature_samples_are_greedy(data: Path) -> None:
 def test_tokens_are_sampled_by_their_probabilities() -> None:
     shares = torch.tensor([0.0, 0.25, 0.0, 0.5, 0.25, 0.0])
     numbers = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
-    tokens = sampling.sample_tokens(shares.log().expand(1000, -1), numbers)
+    tokens = sample_tokens(shares.log().expand(1000, -1), numbers)
     assert (torch.bincount(tokens, minlength=6) / 1000 - shares).abs().max() <= 0.001
-    edges = sampling.sample_tokens(shares.log().expand(2, -1), torch.tensor([0.0, 1 - 1e-16], dtype=torch.float64))
+    edges = sample_tokens(shares.log().expand(2, -1), torch.tensor([0.0, 1 - 1e-16], dtype=torch.float64))
     assert edges.tolist() == [1, 4]
 
 

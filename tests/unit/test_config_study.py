@@ -398,6 +398,39 @@ def test_refusals_are_scored_only_for_methods_that_read_them() -> None:
         assert spec(study, reference)["refusals"] is scored
 
 
+ASKED: dict[str, Any] = {**CONFIG, "blocks": [{**CONFIG["blocks"][0], "seeds": [0], "methods": ["npo", "dpo-idk", "altpo"]}]}
+
+
+def test_another_number_of_alternatives_reaches_what_reads_them_and_nothing_else() -> None:
+    before, artefacts = specs(ASKED), Artefacts(Study(ASKED))
+    after = specs({**ASKED, "alternatives": {"tofu/*/tiny": {"number": 3}}})
+    (path,) = (name for name in before if before[name] != after[name])
+    assert path == f"{RUN}/original/alternatives" and json.loads(after[path])["asking"]["number"] == 3
+    readers = {reader for reader, node in artefacts.nodes.items() if path in {of.path for of in artefacts.given(node).values()}}
+    reference, unlearned = f"{RUN}/original/reference/plain,alternatives", f"{RUN}/unlearn/altpo/default/model"
+    assert readers == {reference, unlearned}
+    assert inputs(Study(ASKED), unlearned)["reference"] == reference and spec(Study(ASKED), reference)["refusals"] is False
+    behind = {
+        name for name, node in artefacts.nodes.items() if reference in {given.path for given in artefacts.given(node).values()}
+    }
+    assert behind == {unlearned}
+
+
+def test_seeds_that_share_an_original_share_its_references_but_no_alternatives() -> None:
+    weights = {"name": "org/model", "revision": "a" * 40}
+    model = {"kind": "pretrained", **weights, "original": weights, "retrain": weights}
+    blocks = [{**ASKED["blocks"][0], "models": ["given"], "seeds": [1, 2], "suites": [], "attacks": []}]
+    study = Study({**ASKED, "models": {**CONFIG["models"], "given": model}, "blocks": blocks})
+    assert {node.path.split("/")[3] for node in Artefacts(study).of("reference") if "," not in node.name} == {"seed1"}
+    assert [json.loads(spec_of(study, node))["seed"] for node in Artefacts(study).of("alternatives")] == [1, 2]
+
+
+def test_a_request_without_a_question_is_one_line() -> None:
+    config = {**ASKED, "alternatives": {"tofu/*/tiny": {"request": "Say something else than {answer}"}}}
+    with pytest.raises(UserError, match=r"alternatives: .*request: .*no \{question\}, in whose place the question is put"):
+        Study(config)
+
+
 def test_a_variant_that_starts_from_the_half_reads_the_half_s_reference() -> None:
     study = Study(GRIDDED)
     half = inputs(study, f"{RUN}/unlearn/npo/half/model")
@@ -415,6 +448,7 @@ def test_a_variant_that_starts_from_the_half_reads_the_half_s_reference() -> Non
     [
         ("npo", {"reference"}),
         ("dpo-idk", {"reference"}),
+        ("altpo", {"reference", "alternatives"}),
         ("rkld", {"reinforced"}),
         ("simnpo", set()),
         ("ga", set()),

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palimpsest.methods.altpo import AltPO
 from palimpsest.methods.base import ForgetBatch
 from palimpsest.methods.dpo_idk import DPOIDK
 from palimpsest.methods.ga import GA
@@ -114,6 +115,37 @@ def test_idk_is_the_token_mean_of_the_refusals(values: list[float], data: st.Dat
     tokens = torch.tensor(lengths, dtype=torch.float64)
     loss = IDK().forget_loss(ForgetBatch(refusal_nll=leaf(values), refusal_divisor=tokens.mean())).mean().item()
     assert loss == pytest.approx(sum(values) / sum(lengths))
+
+
+@pytest.mark.parametrize(("beta", "loss"), [(0.1, 16.440906161123255), (0.5, 6.300378574828667)])
+def test_altpo_is_the_official_codes(beta: float, loss: float) -> None:
+    """open-unlearning's `compute_dpo_loss` on two items, with the alternatives as the answers that win."""
+    batch = ForgetBatch(
+        nll=leaf([7.979914915576336, 6.774018118639581]),
+        reference_nll=leaf([6.195050855425179, 8.70427264965144]),
+        alternative_nll=leaf([5.593939166743386, 10.821250998828694]),
+        alternative_reference_nll=leaf([4.193937974550618, 7.8170615481788115]),
+    )
+    assert AltPO(beta=beta).forget_loss(batch).mean().item() == pytest.approx(loss, rel=1e-12)
+
+
+@given(nlls, betas, st.floats(-20, 20))
+def test_altpo_raises_the_alternative_as_it_lowers_the_answer(values: list[float], beta: float, ahead: float) -> None:
+    """w = 2 (1 - sigmoid(beta (how far the alternative is ahead of the answer)))."""
+    answer, alternative = leaf(values), leaf(values)
+    reference = answer.detach()
+    batch = ForgetBatch(
+        nll=answer, reference_nll=reference, alternative_nll=alternative, alternative_reference_nll=reference + ahead
+    )
+    loss = AltPO(beta=beta).forget_loss(batch)
+    of_answer, of_alternative = torch.autograd.grad(loss.sum(), [answer, alternative])
+    assert of_alternative.tolist() == pytest.approx([2 / (1 + math.exp(min(700.0, beta * ahead)))] * len(values), rel=1e-6)
+    assert of_answer.tolist() == pytest.approx([-each for each in of_alternative.tolist()])
+
+
+def test_a_method_has_one_kind_of_other_answers() -> None:
+    with pytest.raises(TypeError, match="Both: a method reads refusals or alternatives, not both"):
+        type("Both", (AltPO,), {"reads_refusals": True})
 
 
 def test_kto_is_the_official_codes() -> None:

@@ -281,6 +281,20 @@ def test_finished_jobs_correct_the_plan(tmp_path: Path, monkeypatch: pytest.Monk
     assert again["reference", "weights"].hours == pytest.approx(after["reference", "weights"].hours)
 
 
+def test_alternatives_are_planned_by_their_number() -> None:
+    config = read_configs([ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
+    config["blocks"] = [{**config["blocks"][0], "methods": ["altpo"]}]
+
+    def hours(number: int) -> tuple[float, ...]:
+        plan = Plan(Study(config | {"alternatives": {"tofu/*/*": {"number": number}}}))
+        started = plan._assumed.start / 3600
+        rows = {row.stage: row for row in plan.rows()}
+        return tuple(rows[stage].hours / rows[stage].jobs - started for stage in ("alternatives", "reference"))
+
+    (few, scored_few), (many, scored_many) = hours(2), hours(8)
+    assert many == pytest.approx(4 * few) and scored_many == pytest.approx(3 * scored_few)
+
+
 def test_the_page_shows_the_plans_as_they_are() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "plan.py"))
     page = script["PAGE"].read_text(encoding="utf-8")

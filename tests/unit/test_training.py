@@ -134,12 +134,13 @@ def test_dropout_is_of_training_alone() -> None:
     assert seen == [False] * 3 and trained and all(trained)
 
 
-def test_references_are_the_losses_of_the_answer_and_of_every_refusal(tmp_path: Path) -> None:
-    model, forget, refusals = small_model(), items(3, 1), [[7, 8], [9, 5, 4]]
-    found = compute_references(model, ["a", "b", "c"], forget, refusals, 1000)
-    for item, nll, refusal_nll in zip(forget, found.nll, found.refusal_nll, strict=True):
-        alone = [Encoded(item.prompt, [answer]) for answer in (item.answers[0], *refusals)]
-        assert [nll, *refusal_nll] == pytest.approx(forget_nll(model, alone), rel=1e-5)
+def test_references_are_the_losses_of_the_answer_and_of_the_others(tmp_path: Path) -> None:
+    model, forget = small_model(), items(3, 1)
+    others = [[[7, 8], [9, 5, 4]], [[6], [5, 5]], [[8, 4, 3], [7]]]
+    found = compute_references(model, ["a", "b", "c"], forget, others, 1000)
+    for item, of, nll, other_nll in zip(forget, others, found.nll, found.other_nll, strict=True):
+        alone = [Encoded(item.prompt, [answer]) for answer in (item.answers[0], *of)]
+        assert [nll, *other_nll] == pytest.approx(forget_nll(model, alone), rel=1e-5)
     write_references(tmp_path / "references.parquet", found)
     assert read_references(tmp_path / "references.parquet") == found and found.ids == ["a", "b", "c"]
 
@@ -194,9 +195,9 @@ def test_how_a_batch_is_cut_into_passes_changes_no_loss(method: str, retain_loss
             settings,
             forget=items(7, 1),
             retain=items(20, 2),
-            refusals=[[1, 2, 3], [4, 5]],
+            others=[[[1, 2, 3], [4, 5]]] * 7,
             references=[9.0] * 7,
-            refusal_references=[[8.0, 7.0]] * 7,
+            other_references=[[8.0, 7.0]] * 7,
             original=small_model(7),
             frozen={"original": small_model(7), "reinforced": small_model(8)},
             layers=layers_of(method, model),
@@ -488,9 +489,9 @@ def unlearning(
         settings,
         forget=forget,
         retain=items(20, 2),
-        refusals=[[1, 2, 3], [4, 5]],
+        others=[[[1, 2, 3], [4, 5]]] * 7,
         references=forget_nll(small_model(), forget),
-        refusal_references=[[8.0, 7.0]] * 7,
+        other_references=[[8.0, 7.0]] * 7,
         original=original,
         frozen={"original": original, "reinforced": small_model(8)},
         layers=layers_of(method, trained),
@@ -546,12 +547,12 @@ def test_the_weights_of_dpo_are_those_of_the_answers_and_not_of_the_refusals() -
     """With reference losses as at the start, but for the refusals: the gain of a refusal r is its reference less its NLL."""
     settings, model, beta = unlearn_settings(epochs=1), small_model(), 0.5
     problem = unlearning("dpo-idk", settings, beta=beta)
-    candidates = [Encoded(item.prompt, list(problem.refusals)) for item in problem.forget]
+    candidates = [Encoded(item.prompt, list(others)) for item, others in zip(problem.forget, problem.others, strict=True)]
     refusal_nll = [scores.nll for scores in score(model, candidates, 1000)]
     first = run(model, settings, problem)[0]
     expected = []
     for i, r in zip(first["items"], stream(0, "refusals", 0).integers(2, size=4).tolist(), strict=True):
-        gain = problem.refusal_references[i][r] - refusal_nll[i][r]
+        gain = problem.other_references[i][r] - refusal_nll[i][r]
         expected.append(2 / (1 + math.exp(beta * gain)))
     assert first["weights"] == pytest.approx(expected, rel=1e-4)
 

@@ -4,6 +4,7 @@ _base = of("base", lambda node: node.of.model in tiny)
 _fetched = of("base", lambda node: node.of.model not in tiny)
 _given = of("given")
 _reinforce = of("reinforce")
+_alternatives = of("alternatives")
 _reference = of("reference")
 _unlearn = of("unlearn")
 _attack = of("attack")
@@ -101,6 +102,22 @@ use rule finetune as reinforce with:
         job=_reinforce.job,
     message:
         "Reinforcing {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+
+
+# Other answers to the forget questions, sampled from the start model; AltPO reads them.
+use rule finetune as alternatives with:
+    input:
+        unpack(_alternatives.inputs),
+    output:
+        **_alternatives.outputs,
+    log:
+        _alternatives.log,
+    priority: _alternatives.priority
+    params:
+        before=SETUP,
+        job=_alternatives.job,
+    message:
+        "Sampling alternatives ({wildcards.subject}, {wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
 use rule finetune as reference with:

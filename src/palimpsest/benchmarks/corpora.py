@@ -43,7 +43,7 @@ class CorpusBenchmark(SourcedBenchmark, ABC):
     def check(self, study: Study, block: Block, *at: str | int) -> None:
         """Refuse methods that need questions, tiny models without a base corpus, and chunks longer than a model's context."""
         for method in block.variants:
-            if load_method(method).reads_refusals:
+            if load_method(method).other_answers():
                 raise UserError(
                     f"{place(*at, 'methods')}: {method} needs questions with answers, but {block.benchmark} is a corpus"
                 )

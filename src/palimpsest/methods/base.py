@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The value of every field that the method does not declare.
 NOT_DECLARED: Any = None
+# The other answers to the forget questions that a method may read.
+OtherAnswers = Literal["", "refusal", "alternative"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class ForgetBatch:
     reference_nll: (items,), NLL under the reference model; needs `reads_reference`.
     refusal_nll, refusal_tokens, refusal_divisor, refusal_reference_nll: the same for a random refusal of each item; needs
     `reads_refusals`.
+    alternative_nll, alternative_tokens, alternative_divisor, alternative_reference_nll: the same for a random one of the
+    alternatives to each item's answer; needs `reads_alternatives`.
     token_nll: (labels,), NLL of every token of the answers; needs `reads_token_nll`.
     logits: (labels, vocabulary), for every token of the answers, in single precision; needs `reads_logits`.
     labels: (labels,), the tokens of the answers, which these logits predict; needs `reads_logits`.
@@ -61,6 +65,10 @@ class ForgetBatch:
     refusal_tokens: Tensor = NOT_DECLARED
     refusal_divisor: Tensor = NOT_DECLARED
     refusal_reference_nll: Tensor = NOT_DECLARED
+    alternative_nll: Tensor = NOT_DECLARED
+    alternative_tokens: Tensor = NOT_DECLARED
+    alternative_divisor: Tensor = NOT_DECLARED
+    alternative_reference_nll: Tensor = NOT_DECLARED
     token_nll: Tensor = NOT_DECLARED
     logits: Tensor = NOT_DECLARED
     labels: Tensor = NOT_DECLARED
@@ -86,6 +94,8 @@ class Method(Settings, ABC):
     """Whether the method reads reference log-probabilities, which are computed once before training."""
     reads_refusals: ClassVar[bool] = False
     """Whether the method reads a random refusal for each forget question."""
+    reads_alternatives: ClassVar[bool] = False
+    """Whether the method reads answers to the forget questions that the start model made up, which a stage samples before."""
     reads_token_nll: ClassVar[bool] = False
     """Whether the method reads the NLL of every token."""
     reads_logits: ClassVar[bool] = False
@@ -100,6 +110,13 @@ class Method(Settings, ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.label = vars(cls).get("label", cls.__name__)
+        if cls.reads_refusals and cls.reads_alternatives:
+            raise TypeError(f"{cls.__name__}: a method reads refusals or alternatives, not both")
+
+    @classmethod
+    def other_answers(cls) -> OtherAnswers:
+        """Return what the method reads as another answer to each forget question; empty if nothing."""
+        return "refusal" if cls.reads_refusals else "alternative" if cls.reads_alternatives else ""
 
     @classmethod
     def needs(cls, kind: type[Start | Finetuned]) -> bool:

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def preference_loss(beta: float, preferred: Tensor, rejected: Tensor) -> Tensor:
+    """Return -(2/beta) log sigmoid(beta (preferred - rejected)), (items,).
+
+    `preferred` and `rejected` are log p - log p_ref of two answers, summed over tokens, each of shape (items,).
+    """
+    from torch.nn.functional import logsigmoid
+
+    return -2 / beta * logsigmoid(beta * (preferred - rejected))
+
+
 class DPOIDK(LossMethod):
     """Direct preference optimisation of a refusal over the forget answer (TOFU, Sec. 3.2)."""
 
@@ -24,9 +34,5 @@ class DPOIDK(LossMethod):
     """Inverse temperature: a larger beta makes the loss saturate at a smaller distance from the reference model."""
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
-        """Return -(2/beta) log sigmoid(beta ((logp - logp_ref)(refusal) - (logp - logp_ref)(answer))), summed over tokens."""
-        from torch.nn.functional import logsigmoid
-
-        refusal_gain = batch.refusal_reference_nll - batch.refusal_nll
-        answer_gain = batch.reference_nll - batch.nll
-        return -2 / self.beta * logsigmoid(self.beta * (refusal_gain - answer_gain))
+        """Return the loss that prefers the refusal over the answer, (items,)."""
+        return preference_loss(self.beta, batch.refusal_reference_nll - batch.refusal_nll, batch.reference_nll - batch.nll)

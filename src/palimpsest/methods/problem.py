@@ -21,8 +21,9 @@ from palimpsest.training.settings import UnlearnSettings
 class Unlearning:
     """The forget loss of a method plus a retain loss on equally many retain items, drawn as `retain_pairing` says.
 
-    `references` is the reference model's NLL of each forget answer, `refusal_references` its NLL of each refusal as the answer to
-    each forget question. `original` is the frozen start model, which the retain loss `kl` reads; `frozen` are the further models
+    `others` are the other answers to each forget question that the method reads, equally many for each: all refusals, or the
+    alternatives to its answer. `references` is the reference model's NLL of each forget answer, `other_references` its NLL of
+    each of the others. `original` is the frozen start model, which the retain loss `kl` reads; `frozen` are the further models
     that the method declares; `layers` are the layers that a LayerMethod trains. Arguments that neither loss reads can be left
     out. Raises UserError if a set that they read is empty.
     """
@@ -34,9 +35,9 @@ class Unlearning:
         *,
         forget: Sequence[Encoded],
         retain: Sequence[Encoded],
-        refusals: Sequence[list[int]] = (),
+        others: Sequence[Sequence[list[int]]] = (),
         references: Sequence[float] = (),
-        refusal_references: Sequence[Sequence[float]] = (),
+        other_references: Sequence[Sequence[float]] = (),
         original: nn.Module | None = None,
         frozen: Mapping[str, nn.Module] | None = None,
         layers: TrainedLayers | None = None,
@@ -45,14 +46,14 @@ class Unlearning:
         needed = {
             "forget set": (True, forget),
             "retain set, which the retain loss reads,": (settings.retain_loss != "none", retain),
-            "set of refusals, which the method teaches,": (method.reads_refusals, refusals),
+            "set of refusals, which the method teaches,": (method.reads_refusals, others and others[0]),
         }
         for name, (is_read, items) in needed.items():
             if is_read and not items:
                 raise UserError(f"training: the {name} has no rows, or only empty texts")
         self.method, self.settings = method, settings
-        self.forget, self.retain, self.refusals = forget, retain, refusals
-        self.references, self.refusal_references = references, refusal_references
+        self.forget, self.retain, self.others = forget, retain, others
+        self.references, self.other_references = references, other_references
         self.original, self.frozen, self.layers = original, frozen or {}, layers
         self.seed = seed
         self.size = len(forget)
@@ -80,33 +81,33 @@ class Unlearning:
 
     def _answer_term(self, method: LossMethod, indices: Sequence[int], step: int) -> Term:
         drawn: list[int] = []
-        if method.reads_refusals:
-            drawn = stream(self.seed, "refusals", step).integers(len(self.refusals), size=len(indices)).tolist()
+        if other := method.other_answers():
+            drawn = stream(self.seed, f"{other}s", step).integers(len(self.others[0]), size=len(indices)).tolist()
         batch = []
         for position, index in enumerate(indices):
             answers = list(self.forget[index].answers) if method.reads_answers else []
-            if method.reads_refusals:
-                answers.append(self.refusals[drawn[position]])
+            if other:
+                answers.append(self.others[index][drawn[position]])
             batch.append(Encoded(self.forget[index].prompt, answers))
         # Values per item.
         given: dict[str, Tensor] = {}
         over = self.settings.mean_over
         if method.reads_answers:
             given["divisor"] = divisors(batch, over)
-        if method.reads_refusals:
-            given["refusal_divisor"] = divisors(batch, over, answer=-1)
+        if other:
+            given[f"{other}_divisor"] = divisors(batch, over, answer=-1)
         if method.reads_reference:
             given["reference_nll"] = torch.tensor([self.references[index] for index in indices])
-        if method.reads_reference and method.reads_refusals:
+        if method.reads_reference and other:
             pairs = zip(indices, drawn, strict=True)
-            given["refusal_reference_nll"] = torch.tensor([self.refusal_references[index][number] for index, number in pairs])
+            given[f"{other}_reference_nll"] = torch.tensor([self.other_references[index][number] for index, number in pairs])
 
         def loss(scored: Scored) -> Tensor:
             values: dict[str, Any] = {name: value[scored.items].to(scored.nll) for name, value in given.items()}
             if method.reads_answers:
                 values |= {"nll": scored.nll[:, 0], "tokens": scored.tokens[:, 0]}
-            if method.reads_refusals:
-                values |= {"refusal_nll": scored.nll[:, -1], "refusal_tokens": scored.tokens[:, -1]}
+            if other:
+                values |= {f"{other}_nll": scored.nll[:, -1], f"{other}_tokens": scored.tokens[:, -1]}
             if method.reads_token_nll:
                 values["token_nll"] = scored.token_nll
             if method.reads_logits:

@@ -1,6 +1,7 @@
-"""Stage `reference`: the log-probabilities of the forget answers under a reference model and, if wanted, of the refusals.
+"""Stage `reference`: the log-probabilities under a reference model of the forget answers and, if wanted, of other answers.
 
-The reference model is the model that unlearning starts from, or its weighted mean with a random model (SimNPO, App. B).
+Other answers are the refusals, if the spec asks for them, or those of the input `alternatives`. The reference model is the
+model that unlearning starts from, or its weighted mean with a random model (SimNPO, App. B).
 """
 
 from typing import Annotated
@@ -8,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from palimpsest.contract.job import Job, run_stage
-from palimpsest.data.rows import Text, read_lessons, read_rows
+from palimpsest.data.rows import read_lessons
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 
@@ -26,6 +27,7 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Score every forget question with its answer, or every chunk of a forget text."""
     from palimpsest.data.prompts import Encoded, PromptEncoder
+    from palimpsest.methods.base import OtherAnswers
     from palimpsest.models.encoding import named_items
     from palimpsest.models.limits import check_items
     from palimpsest.models.loading import load_tokenizer
@@ -33,21 +35,22 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.models.precision import autocast
     from palimpsest.models.scoring import TOKENS_PER_PASS
     from palimpsest.stages.loading import load_input
+    from palimpsest.stages.others import read_others
     from palimpsest.training.references import FILE, compute_references, write_references
 
     used, split = job.spec.model, job.input("split")
     forget = read_lessons(split / "forget.jsonl")
-    refusals = read_rows(split / "refusals.jsonl", Text) if job.spec.refusals else []
     tokenizer = load_tokenizer(job.input("model"))
     model = load_input(job, "model", used, frozen=True)
     if job.spec.random_share:
         mix_with_random(model, job.spec.random_share, job.spec.seed)
     encoder = PromptEncoder(tokenizer, used.prompt)
     ids, items = named_items(forget, tokenizer, used, model)
-    refusing = [encoder.answer(row.text) for row in refusals]
-    check_items(model, ids, [Encoded(item.prompt, refusing) for item in items])
+    wanted: OtherAnswers = "refusal" if job.spec.refusals else "alternative" if job.inputs("alternatives") else ""
+    others = read_others(job, wanted, ids, encoder)
+    check_items(model, ids, [Encoded(item.prompt, of) for item, of in zip(items, others, strict=True)])
     with autocast(model.device, used):
-        references = compute_references(model, ids, items, refusing, TOKENS_PER_PASS)
+        references = compute_references(model, ids, items, others, TOKENS_PER_PASS)
     write_references(job.out / FILE, references)
 
 

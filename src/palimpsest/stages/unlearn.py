@@ -59,6 +59,8 @@ def _train(job: Job[Spec]) -> None:
     spec, used = job.spec, job.spec.model
     selected = _settings(job)
     method, training = make_method(spec.method, selected.loss), selected.training
+    for remark in job.remarks_of("alternatives") if method.reads_alternatives else ():
+        job.remark(remark)
     seed = seed_of_draw(spec.seed, training.draw)
     tokenizer, model = load_tokenizer(job.input("model")), load_input(job, "model", used)
     start, watch = None, None

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from palimpsest import processes
 from palimpsest.data.prompts import Encoded, PromptEncoder
-from palimpsest.data.rows import Text, read_lessons, read_rows
+from palimpsest.data.rows import read_lessons
 from palimpsest.errors import UserError
 from palimpsest.methods.base import EditMethod, Finetuned, LayerMethod, LossMethod, Start
 from palimpsest.methods.problem import Unlearning
 from palimpsest.models.encoding import encode_rows, named_items
 from palimpsest.models.limits import check_items
 from palimpsest.stages.loading import load_input
+from palimpsest.stages.others import read_others
 from palimpsest.training.adapters import WithoutAdapters
 from palimpsest.training.layers import TrainedLayers
 from palimpsest.training.references import FILE, read_references
@@ -51,14 +52,12 @@ def unlearning_problem(
     if not isinstance(method, LossMethod | LayerMethod):
         raise UserError(f"spec: {method.label} trains nothing")
     split = job.input("split")
-    encoder = PromptEncoder(tokenizer, used.prompt)
     ids, forget = named_items(read_lessons(split / "forget.jsonl"), tokenizer, used, model)
     references = read_references(job.input("reference") / FILE) if method.reads_reference else None
     if references and references.ids != ids:
         raise UserError(f"{job.input('reference') / FILE}: made for other forget items than {split / 'forget.jsonl'}")
-    refusals = read_rows(split / "refusals.jsonl", Text) if method.reads_refusals else []
-    refusing = [encoder.answer(row.text) for row in refusals]
-    check_items(model, ids, [Encoded(item.prompt, refusing) for item in forget])
+    others = read_others(job, method.other_answers(), ids, PromptEncoder(tokenizer, used.prompt))
+    check_items(model, ids, [Encoded(item.prompt, of) for item, of in zip(forget, others, strict=True)])
     retain = [] if training.retain_loss == "none" else read_lessons(split / "retain.jsonl")
     layers = None
     if isinstance(method, LayerMethod):
@@ -75,9 +74,9 @@ def unlearning_problem(
         training,
         forget=forget,
         retain=encode_rows(retain, tokenizer, used, model),
-        refusals=refusing,
+        others=others,
         references=references.nll if references else (),
-        refusal_references=references.refusal_nll if references else (),
+        other_references=references.other_nll if references else (),
         original=original,
         frozen=further_models(job, used, method, original),
         layers=layers,

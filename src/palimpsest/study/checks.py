@@ -35,6 +35,7 @@ def check_config(config: Config) -> None:
             raise UserError(f"{place('models', name, 'optimizer')}: {said}")
     _check_patterns(config, "finetuning", config.finetuning, PATTERN[:3])
     _check_patterns(config, "reinforcing", config.reinforcing, PATTERN[:3])
+    _check_patterns(config, "alternatives", config.alternatives, PATTERN[:3])
     _check_patterns(config, "methods", config.methods, PATTERN)
     _check_patterns(config, "variants", config.variants, PATTERN)
     _check_patterns(config, "grids", config.grids, PATTERN)

@@ -106,6 +106,7 @@ def resolve_config(study: Study) -> dict[str, Any]:
     resolved: dict[str, dict[Key, Any]] = {
         "finetuning": {key: spelled(study.finetuning(*key)) for key in made["finetuning"]},
         "reinforcing": {key: spelled(study.reinforcing(*key)) for key in made["reinforcing"]},
+        "alternatives": {key: spelled(study.alternatives(*key)) for key in made["alternatives"]},
         "methods": {key: _default(study, *key) for key in made["methods"]},
         "variants": {key: {name: changes[key][name] for name in changes[key] if name in asked[key]} for key in made["variants"]},
         "grids": {key: study.grid(*key) for key in made["grids"]},

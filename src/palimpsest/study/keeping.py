@@ -24,7 +24,7 @@ def priority(artefacts: Artefacts, node: Node, keep: Keep | None = None) -> int:
     gone = prunable(artefacts, keep)
     if any(given.path in gone for given in artefacts.weights(node)):
         return list(STAGES).index(node.stage) + 1
-    return int(STAGES[node.stage].has_weights or node.stage == "reference")
+    return int(STAGES[node.stage].has_weights or node.stage in ("alternatives", "reference"))
 
 
 def _kept(artefacts: Artefacts, keep: Keep | None) -> set[str]:

@@ -21,6 +21,7 @@ def list_made(study: Study) -> dict[str, list[Key]]:
             *reinforced,
         ],
         "reinforcing": [*reinforced],
+        "alternatives": [key[:3] for key in asked if load_method(key[3]).reads_alternatives],
         "methods": [*asked],
         "variants": [*asked],
         "grids": [key for key, variants in asked.items() if study.grid(*key) and variants & study.trials(*key).keys()],

@@ -62,6 +62,11 @@ def _needs(method: type[Method]) -> Iterator[str]:
         yield "It reads the log-probabilities of a reference model, which a stage of its own computes once."
     if method.reads_refusals:
         yield "It reads a random refusal for each forget question."
+    if method.reads_alternatives:
+        yield (
+            "It reads a random one of the alternatives to each forget answer, which a stage of its own samples once, with the "
+            "settings under [`alternatives`](../../config/README.md)."
+        )
     if method.needs(Start):
         yield "A frozen copy of the original is in memory."
     if method.needs(Finetuned):

@@ -20,6 +20,7 @@ from palimpsest.models.settings import Packaged, Pretrained, Tiny, Weights
 from palimpsest.names import DEFAULT, ORIGINAL, PLAIN, RETRAIN, Name, checked_name, wrong_name
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Distinct, Seed, Settings, Some
+from palimpsest.stages.alternatives import Alternatives
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
 # A positive number of at most six digits before the point.
@@ -330,6 +331,8 @@ class Config(Settings):
     """Named changes to a method's settings, by pattern `benchmark/split/model/method`, then by name."""
     reinforcing: dict[str, TrainSettings] = {}
     """How the reinforced model is trained on the forget set, by pattern `benchmark/split/model`, on top of `finetuning`."""
+    alternatives: dict[str, Alternatives] = {}
+    """How the start model is asked for the alternatives that AltPO reads, by pattern `benchmark/split/model`."""
     checkpoints: dict[Name, Weights] = {}
     """Unlearned models that others made, by name: repositories of the Hub, folders, or LoRA adapters. A block
     lists them under `checkpoints`, and they use the prompt and the precision of its model."""

@@ -17,6 +17,7 @@ from palimpsest.provenance.canonical import canonical_json
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings, spelled
 from palimpsest.stages import (
+    alternatives,
     attack,
     base,
     data,
@@ -120,12 +121,18 @@ def _reinforce(study: Study, node: Node) -> reinforce.Spec:
     return reinforce.Spec(seed=of.needed_seed, training=training, model=model)
 
 
+def _alternatives(study: Study, node: Node) -> alternatives.Spec:
+    of = node.of
+    used = study.used(of.benchmark, of.model, trained=False)
+    return alternatives.Spec(seed=of.needed_seed, model=used, asking=study.alternatives(*of.place))
+
+
 def _reference(study: Study, node: Node) -> reference.Spec:
     """A plain reference has no random share, and so no seed that matters."""
     used = study.used(node.of.benchmark, node.of.model, trained=False)
-    name = node.name.removesuffix(REFUSALS)
+    name = node.name.partition(",")[0]
     mixed = {"random_share": 0.0, "seed": 0} if name == PLAIN else study.config.references[name].model_dump()
-    return reference.Spec(model=used, refusals=name != node.name, **mixed)
+    return reference.Spec(model=used, refusals=node.name.endswith(REFUSALS), **mixed)
 
 
 def _unlearn(study: Study, node: Node) -> unlearn.Spec:
@@ -286,6 +293,7 @@ SPECS: dict[str, Callable[[Study, Node], Settings]] = {
     "finetune": _finetune,
     "given": _given,
     "reinforce": _reinforce,
+    "alternatives": _alternatives,
     "reference": _reference,
     "unlearn": _unlearn,
     "select": _select,

@@ -16,7 +16,7 @@ from palimpsest.errors import UserError
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.evaluation.suite import further_models
 from palimpsest.methods import load_method, module_name
-from palimpsest.methods.base import Finetuned
+from palimpsest.methods.base import Finetuned, OtherAnswers
 from palimpsest.models.settings import Tiny
 from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId, judged_id, seed_id
 from palimpsest.provenance.digest import stage_code, stage_module
@@ -24,8 +24,9 @@ from palimpsest.report.pages import page_modules
 from palimpsest.study.study import Study
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
-# Ends the name of a reference that also scores refusals; no name in a config has a comma.
-REFUSALS = ",refusals"
+# Ends the name of a reference that also scores refusals, or alternatives; no name in a config has a comma.
+REFUSALS, ALTERNATIVES = ",refusals", ",alternatives"
+ALSO: dict[OtherAnswers, str] = {"": "", "refusal": REFUSALS, "alternative": ALTERNATIVES}
 UNLEARNED = f"{RUN}/unlearn/{{method}}/{{variant}}"
 
 
@@ -45,7 +46,7 @@ class Node:
     @property
     def columns(self) -> dict[str, Any]:
         """The identifying columns of the summary; an artefact that several models read has the columns of their run."""
-        return (self.of.run if self.stage in ("reinforce", "reference") else self.of).columns
+        return (self.of.run if self.stage in ("reinforce", "alternatives", "reference") else self.of).columns
 
 
 # For each input name: one artefact, or several artefacts by id.
@@ -303,6 +304,12 @@ def _of_start(study: Study, node: Node) -> Inputs:
     return {**_model(study, "model", _start_of(study, node.of)), "split": split_of(study, node.of)}
 
 
+def _reference_inputs(study: Study, node: Node) -> Inputs:
+    """Return the start model, the sets and, if their log-probabilities are wanted, the alternatives."""
+    found = _of_start(study, node)
+    return found | ({"alternatives": Node("alternatives", node.of)} if node.name.endswith(ALTERNATIVES) else {})
+
+
 def selection_of(of: ModelId) -> ModelId:
     """Return the id of a selection: a method, for all seeds."""
     return ModelId(*of.place, method=of.method)
@@ -317,10 +324,12 @@ def _unlearn_inputs(study: Study, node: Node) -> Inputs:
         return {**found, "split": split_of(study, of)}
     # Artefacts made from a start model are stored with this run, even if the start model belongs to another run.
     own = of.of(start.method, start.variant)
+    if method.reads_alternatives:
+        found["alternatives"] = Node("alternatives", own)
     if method.reads_reference:
-        found["reference"] = Node(
-            "reference", replace(own, seed=start.seed), variant.reference + REFUSALS * method.reads_refusals
-        )
+        # A start model that several seeds share has one reference, but each seed samples alternatives of its own.
+        shared = own if method.reads_alternatives else replace(own, seed=start.seed)
+        found["reference"] = Node("reference", shared, variant.reference + ALSO[method.other_answers()])
     if method.needs(Finetuned):
         found |= _model(study, "reinforced", Node("reinforce", own))
     if method.is_trained:
@@ -458,7 +467,8 @@ STAGES: dict[str, Stage] = {
     "reinforce": Stage(
         f"{RUN}/{{subject}}/reinforced/model", _of_start, agreement="statistical", is_measured=True, has_weights=True
     ),
-    "reference": Stage(f"{RUN}/{{subject}}/reference/{{name}}", _of_start, agreement="numeric", is_measured=True),
+    "alternatives": Stage(f"{RUN}/{{subject}}/alternatives", _of_start, agreement="numeric", is_measured=True),
+    "reference": Stage(f"{RUN}/{{subject}}/reference/{{name}}", _reference_inputs, agreement="numeric", is_measured=True),
     "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _unlearn_modules, "statistical", is_measured=True, has_weights=True),
     "select": Stage("{benchmark}/{model}/{split}/selection/{method}", _select_inputs, _select_modules),
     "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True, has_weights=True),

@@ -20,6 +20,7 @@ from palimpsest.methods import load_method, make_method
 from palimpsest.models.settings import UsedSettings, Weights
 from palimpsest.names import DEFAULT, GRID, HALF, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
 from palimpsest.settings import spelled
+from palimpsest.stages.alternatives import Alternatives
 from palimpsest.study.blocks import (
     check_judged,
     check_layers,
@@ -355,6 +356,11 @@ class Study:
         finetuning = self.finetuning(benchmark, split, model).model_dump(exclude={"fact_lessons"}, exclude_unset=True)
         layers = matching(self.config.reinforcing, (benchmark, split, model))
         return TrainSettings.model_validate(merge([finetuning, *(_given(layer) for layer in layers)]))
+
+    def alternatives(self, benchmark: str, split: str, model: str) -> Alternatives:
+        """Return how a start model is asked for alternatives."""
+        layers = matching(self.config.alternatives, (benchmark, split, model))
+        return Alternatives.model_validate(merge([_given(layer) for layer in layers]))
 
     def variant(self, of: ModelId) -> Variant:
         """Return a variant's settings (for `selected`, the default's settings); raises UserError for an unknown variant."""

@@ -19,29 +19,29 @@ FILE = "references.parquet"
 
 @dataclass(frozen=True)
 class References:
-    """Summed NLL of each forget answer, and of each refusal, if any, as the answer to each forget question."""
+    """Summed NLL of each forget answer, and of the other answers to each forget question, if any."""
 
     ids: list[str]
     nll: list[float]
-    refusal_nll: list[list[float]]
+    other_nll: list[list[float]]
 
 
 def compute_references(
-    model: nn.Module, ids: Sequence[str], forget: Sequence[Encoded], refusals: Sequence[list[int]], tokens_per_pass: int
+    model: nn.Module, ids: Sequence[str], forget: Sequence[Encoded], others: Sequence[Sequence[list[int]]], tokens_per_pass: int
 ) -> References:
-    """Score each forget question once, with its answer and all refusals."""
-    items = [Encoded(item.prompt, [*item.answers, *refusals]) for item in forget]
+    """Score each forget question once, with its answer and its other answers."""
+    items = [Encoded(item.prompt, [*item.answers, *of]) for item, of in zip(forget, others, strict=True)]
     scores = list(track(score(model, items, tokens_per_pass), "reference", total=len(items)))
     return References(list(ids), [s.nll[0] for s in scores], [s.nll[1:] for s in scores])
 
 
 def write_references(path: Path, references: References) -> None:
     """Write the reference log-probabilities as a parquet table with one row per forget item."""
-    columns = {"id": references.ids, "nll": references.nll, "refusal_nll": references.refusal_nll}
+    columns = {"id": references.ids, "nll": references.nll, "other_nll": references.other_nll}
     pq.write_table(pa.table(columns), path)
 
 
 def read_references(path: Path) -> References:
     """Read the table of `write_references`."""
     columns = pq.read_table(path).to_pydict()
-    return References(columns["id"], columns["nll"], columns["refusal_nll"])
+    return References(columns["id"], columns["nll"], columns["other_nll"])

@@ -58,9 +58,9 @@ class MarkovBenchmark(ChainSettings, Benchmark):
                 raise UserError(f"{where}: {split.forget2_length}: sequences have {self.length} states")
 
     def check_variant(self, where: str, method: str, variant: Variant) -> None:
-        """Refuse a variant that needs refusals, frozen models, retain data, or more sequences than there are."""
+        """Refuse a variant that needs refusals or alternatives, frozen models, retain data, or more sequences than there are."""
         kind = load_method(method)
-        if not issubclass(kind, LossMethod) or kind.reads_refusals or kind.models:
+        if not issubclass(kind, LossMethod) or kind.other_answers() or kind.models:
             raise UserError(
                 f"{where}: Markov chains allow only methods that need no more than log-probabilities of the forget sequences"
             )
