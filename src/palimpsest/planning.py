@@ -345,9 +345,9 @@ class Plan:
 
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
         attack, (forget, everything) = self._study.config.attacks[node.of.attack], self._tokens(node)
-        judge = self._study.judge_of(node.of)
+        suite = self._study.measured_by(node.of)
         losses = Work(forward_operations(self.size(node.of.model), forget))
-        measured = self._suite(node, self._study.config.suites[judge]) if judge else losses
+        measured = self._suite(node, self._study.config.suites[suite]) if suite else losses
         each = self._frozen(node) + self._cache(node, measured)
         if attack.trains is None:
             return "weights", Memory(each=each), measured * (2 * attack.number_of_draws)
@@ -355,7 +355,7 @@ class Plan:
         # Of sets about something else no size is known: about that of the forget set.
         held = everything - forget if attack.has == "retain" else forget
         holds, memory, work = self._training(node, training, attack.number_of_draws * share * held * training.epochs)
-        memory = replace(memory, between=self._between(node, memory, measured)) if judge else memory
+        memory = replace(memory, between=self._between(node, memory, measured)) if suite else memory
         return holds, memory, work + measured * (attack.number_of_draws * (training.epochs + 1))
 
     def _unlearn(self, node: Node) -> tuple[str, Memory, Work]:

@@ -11,7 +11,7 @@ from palimpsest.contract.job import Job, run_stage
 from palimpsest.evaluation.items import DIVERGENCE_TABLE, read_frame
 from palimpsest.names import ModelId
 from palimpsest.scores.artefacts import Artefact, Measured
-from palimpsest.scores.numbers import Judge, Place, Retrains, Scores, tidy_numbers
+from palimpsest.scores.numbers import Place, Retrains, Scorer, Scores, tidy_numbers
 from palimpsest.scores.remarks import Gap, remarks, undefined
 from palimpsest.scores.tables import artefact_paths, examples, losses, prompts, samples, truth_ratios, weights
 from palimpsest.settings import Settings
@@ -53,19 +53,19 @@ def work(job: Job[Spec]) -> None:
     # Cached, because several tables read the items of the same model.
     read = cache(read_frame)
     retrains = _retrains(job)
-    judges = {suite: Judge(suite, kind, retrains, spec.settings.get(suite), read) for suite, kind in spec.suites.items()}
-    scored = [pair for each in measured for pair in _scored(each, judges)]
+    scorers = {suite: Scorer(suite, kind, retrains, spec.settings.get(suite), read) for suite, kind in spec.suites.items()}
+    scored = [pair for each in measured for pair in _scored(each, scorers)]
     told = [remarks(spec.run.model_dump(), measured, spec.gaps), undefined(scored)]
-    said = samples(measured, judges)
+    said = samples(measured, scorers)
     tables = {
         "scores": tidy_numbers(scored),
         "remarks": pd.concat(told, ignore_index=True),
-        "truth_ratios": truth_ratios(measured, judges),
+        "truth_ratios": truth_ratios(measured, scorers),
         "samples": said,
-        "examples": examples(said, judges),
+        "examples": examples(said, scorers),
         "prompts": prompts(measured),
         "weights": weights(measured),
-        "losses": losses(measured, judges),
+        "losses": losses(measured, scorers),
     }
     for name, table in tables.items():
         table.to_parquet(job.out / f"{name}.parquet", index=False)
@@ -94,11 +94,11 @@ def _retrains(job: Job[Spec]) -> Retrains:
     return Retrains(own[0] if own else None, others, job.spec.published, original[0] if original else None, is_absent)
 
 
-def _scored(measured: Measured, judges: dict[str, Judge]) -> Iterator[tuple[Place, Scores]]:
+def _scored(measured: Measured, scorers: dict[str, Scorer]) -> Iterator[tuple[Place, Scores]]:
     """Yield the scores of an artefact by suite and epoch; for a trajectory also the divergence from the start model."""
     moved = _divergences(measured.directory / DIVERGENCE_TABLE)
     for suite, path in measured.tables().items():
-        for epoch, scores in judges[suite].scores(path):
+        for epoch, scores in scorers[suite].scores(path):
             yield measured.identity | {"suite": suite, "epoch": epoch}, scores | moved.get(epoch, {})
 
 

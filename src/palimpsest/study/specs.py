@@ -155,13 +155,13 @@ def _select(study: Study, node: Node) -> select.Spec:
 
 
 def _attack(study: Study, node: Node) -> attack.Spec:
-    used, judge = study.used(node.of.benchmark, node.of.model, trained=True), study.judge_of(node.of)
+    used, suite = study.used(node.of.benchmark, node.of.model, trained=True), study.measured_by(node.of)
     benchmark, settings = study.benchmark(node.of.benchmark), study.config.attacks[node.of.attack]
     return attack.Spec(
         kind=benchmark.kind,
         attack=settings,
         sets=list(benchmark.other_sets) if settings.has == "other" else [settings.has],
-        suite=study.config.suites[judge].measured if judge else None,
+        suite=study.config.suites[suite].measured if suite else None,
         seed=node.of.needed_seed,
         model=used,
     )
@@ -189,8 +189,8 @@ def _scores(study: Study, node: Node) -> scores.Spec:
             if name in study.config.suites and (settings := study.config.suites[name].scoring_settings)
         },
         attacks={
-            of.subject: [judge]
-            if (judge := study.judge_of(of))
+            of.subject: [suite]
+            if (suite := study.measured_by(of))
             else sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == kind)
             for of in subjects.attacked
             if study.is_made(model_of(study, of).path)

@@ -358,7 +358,7 @@ def _attack_inputs(study: Study, node: Node) -> Inputs:
 
 
 def _attack_module(study: Study, node: Node) -> list[str]:
-    measuring = suites.module_name(study.benchmark(node.of.benchmark).kind, "suite" if study.judge_of(node.of) else "losses")
+    measuring = suites.module_name(study.benchmark(node.of.benchmark).kind, "suite" if study.measured_by(node.of) else "losses")
     return [attack_module(study.config.attacks[node.of.attack].kind), measuring]
 
 

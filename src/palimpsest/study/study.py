@@ -54,7 +54,7 @@ class Wanted:
     """The requests for a model: its suites, its trajectory, the suites that measure an attack, and whether the model is kept."""
 
     suites: set[str] = field(default_factory=set)
-    judges: set[str] = field(default_factory=set)
+    measuring: set[str] = field(default_factory=set)
     trajectory: Trajectories | None = None
     model: bool = False
 
@@ -115,7 +115,7 @@ class Study:
         for subject, wanted in self.subjects.items():
             self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
         for of in self.subjects.attacked:
-            self.judge_of(of)
+            self.measured_by(of)
         self._check_lessons()
         check_folders(self.config, self.results)
         check_logs(self.config, self._is_imported)
@@ -202,17 +202,17 @@ class Study:
         for name in block.attacks:
             wanted = _wanted(subjects, of.attacked(name))
             if kind not in kinds.having("losses"):
-                wanted.judges |= {suite for suite in block.suites if self.kind_of(suite) == kind}
+                wanted.measuring |= {suite for suite in block.suites if self.kind_of(suite) == kind}
             if self.config.attacks[name].gives_model:
                 wanted.suites.update(block.suites)
 
-    def judge_of(self, of: ModelId) -> str | None:
+    def measured_by(self, of: ModelId) -> str | None:
         """Return the suite that measures an attack after each step; None if the benchmark has losses to measure instead."""
-        judges = sorted(self.subjects[of].judges)
-        if len(judges) > 1:
+        measuring = sorted(self.subjects[of].measuring)
+        if len(measuring) > 1:
             where = f"config: blocks: {'/'.join(of.place)}: attacks"
-            raise UserError(f"{where}: two suites measure them, {judges[0]} and {judges[1]}; use one")
-        return judges[0] if judges else None
+            raise UserError(f"{where}: two suites measure them, {measuring[0]} and {measuring[1]}; use one")
+        return measuring[0] if measuring else None
 
     def _check_lessons(self) -> None:
         """Refuse lessons on facts for a benchmark without facts."""
