@@ -190,13 +190,13 @@ def _scores(kind: str, suite: str, settings: Mapping[str, Any], folder: Path, re
     """Return a table with the scores of an evaluation, against the evaluation or the log of Retrain."""
     from palimpsest.benchmarks import kinds
     from palimpsest.evaluation.items import TABLE
-    from palimpsest.scores.numbers import Judge, Retrains
+    from palimpsest.scores.numbers import Retrains, Scorer
 
     if kind in kinds.having("score"):
         module = kinds.load_part(kind, "score")
         other = retrain and (retrain / suite if (retrain / suite / TABLE).exists() else retrain)
         return str(module.format_score(module.score_log(folder / suite, other)))
-    judge = Judge(suite, kind, Retrains(retrain, is_absent=retrain is None), settings)
+    scorer = Scorer(suite, kind, Retrains(retrain, is_absent=retrain is None), settings)
     return "\n".join(
-        f"{name:28}{value:.4g}" for _, scores in judge.scores(folder / suite / TABLE) for name, value in scores.items()
+        f"{name:28}{value:.4g}" for _, scores in scorer.scores(folder / suite / TABLE) for name, value in scores.items()
     )

@@ -24,7 +24,7 @@ from palimpsest.names import RETRAIN
 from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
 from palimpsest.study.keeping import priority, prunable
 from palimpsest.study.models import Keep, PretrainedEntry
-from palimpsest.study.stages import ALTERNATIVES, REFUSALS, STAGES, Artefacts, Node, over
+from palimpsest.study.stages import ALTERNATIVES, REFUSALS, STAGES, Artefacts, Node, is_remote, over, working_model
 from palimpsest.study.study import Study, Variant, Wanted
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
@@ -252,7 +252,7 @@ class Plan:
         row, inputs = STAGES[node.stage], [given.path for given in self._artefacts.given(node).values()]
         if not (row.has_weights or row.is_measured) or self._study.benchmark(node.of.benchmark).measures_itself:
             return Step(node.path, inputs)
-        model = self._study.config.models[node.of.model]
+        model = self._study.config.models[working_model(self._study, node)]
         is_fetched = node.stage == "given" or (node.stage == "base" and not isinstance(model, Tiny))
         step = Step(
             node.path,
@@ -351,11 +351,21 @@ class Plan:
         work = sum((self._suite(node, self._study.config.suites[name]) for name in sorted(suites)), Work())
         return "weights", self._read(node, self._cache(node, work)), work
 
+    def _judge(self, node: Node) -> tuple[str, Memory, Work]:
+        """Return the work of a judge on this machine: a prompt is about twice as long as the longest answer in it."""
+        if is_remote(self._study, node):
+            return "nothing", Memory(), Work()
+        judge = replace(node, of=replace(node.of, model=working_model(self._study, node)))
+        suites = [self._study.config.suites[name] for name in sorted(self._wanted(node).judged)]
+        read = sum(suite.reading(*self._tokens(node), self._assumed.item_tokens).generated for suite in suites)
+        work = Work(forward_operations(self.size(judge.of.model), 2 * read), generated=1.0)
+        return "weights of the judge", self._read(judge, self._cache(judge, work)), work
+
     def _attack(self, node: Node) -> tuple[str, Memory, Work]:
         attack, (forget, everything) = self._study.config.attacks[node.of.attack], self._tokens(node)
-        judge = self._study.judge_of(node.of)
+        suite = self._study.measured_by(node.of)
         losses = Work(forward_operations(self.size(node.of.model), forget))
-        measured = self._suite(node, self._study.config.suites[judge]) if judge else losses
+        measured = self._suite(node, self._study.config.suites[suite]) if suite else losses
         each = self._frozen(node) + self._cache(node, measured)
         if attack.trains is None:
             return "weights", Memory(each=each), measured * (2 * attack.number_of_draws)
@@ -363,7 +373,7 @@ class Plan:
         # Of sets about something else no size is known: about that of the forget set.
         held = everything - forget if attack.has == "retain" else forget
         holds, memory, work = self._training(node, training, attack.number_of_draws * share * held * training.epochs)
-        memory = replace(memory, between=self._between(node, memory, measured)) if judge else memory
+        memory = replace(memory, between=self._between(node, memory, measured)) if suite else memory
         return holds, memory, work + measured * (attack.number_of_draws * (training.epochs + 1))
 
     def _unlearn(self, node: Node) -> tuple[str, Memory, Work]:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from extending import install, shown
+from judge_server import Answer, reply, serving
 from safetensors.torch import load_file, save_file
 
 import forked
@@ -767,6 +768,56 @@ def test_a_model_is_asked_in_several_ways_and_sampled(ready: Path) -> None:
     numbers = {row["metric"]: row["value"] for row in table(ready / "scores" / "scores.parquet")}
     assert numbers["prompted_worst"] >= numbers["prompted_question"]
     assert numbers["leak_at_4"] >= numbers["leak_at_1"] >= numbers["leak_at_1_low"]
+
+
+RUN = "tofu/tiny/original"
+TOLD = {"forget": "forget", "retain": "retain"}
+JUDGE = {"prompt": "{question} {answer} {generation}?", "suites": {"quick": TOLD}, "max_new_tokens": 3}
+SCORED = {"run": {"benchmark": "tofu", "split": "forget10", "model": "tiny", "seed": 0}, "suites": {"quick": "tofu"}}
+
+
+def judged_numbers(root: Path) -> dict[str, float]:
+    given = {"eval:original": f"{RUN}/eval", "eval:retrain": f"{RUN}/eval", "judged:original": f"{RUN}/judged"}
+    succeed(root, "scores", SCORED, {**given, "retrain:seed0": f"{RUN}/eval"}, "scores")
+    return {row["metric"]: row["value"] for row in table(root / "scores" / "scores.parquet")}
+
+
+def test_a_judge_reads_the_answers_of_a_model(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suites = {"quick": {"kind": "tofu", "max_items": 3, "max_new_tokens": 2}}
+    succeed(root, "evaluate", {"suites": suites, "model": {}}, {"model": "base", "split": "split"}, f"{RUN}/eval")
+
+    # The replies of a tiny model are nonsense, and no verdicts.
+    succeed(root, "judge", {**JUDGE, "model": {}}, {"eval": f"{RUN}/eval", "judge": "base"}, f"{RUN}/judged")
+    rows = table(root / RUN / "judged/quick/items.parquet")
+    assert [row["set"] for row in rows] == ["forget"] * 3 + ["retain"] * 3
+    assert {row["told"] for row in rows} == {None} and len({row["prompt_sha256"] for row in rows}) == 6
+    manifest = json.loads((root / RUN / "judged" / MANIFEST).read_text())
+    assert manifest["remarks"][0]["text"] == "the judge's reply is no verdict for 6 of 6 answers"
+    assert manifest["spec"]["prompt"] == JUDGE["prompt"]
+    numbers = judged_numbers(root)
+    assert numbers["judged_without_verdict"] == 6 and "judged_forget" not in numbers and "model_utility" in numbers
+    remarks = [row["text"] for row in table(root / "scores" / "remarks.parquet")]
+    assert "judged_forget, judged_retain of suite quick are not defined" in remarks
+    assert manifest["remarks"][0]["text"] in remarks
+
+    # A server that fails after two replies, and is asked only for the rest then; it is asked once about an answer.
+    monkeypatch.setenv("JUDGE_KEY", "sk-a-secret")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(reply("yes"), reply("no"), Answer(400, {"error": {"message": "full sk-a-secret"}}), reply("Yes.")) as server:
+        api = {"url": server.url, "model": "big", "key": "JUDGE_KEY", "timeout": 30.0, "retries": 0}
+        ask = ("judge", {**JUDGE, "api": api}, {"eval": f"{RUN}/eval"}, f"{RUN}/judged")
+        assert "HTTP 400: full ..." in one_line(run(root, *ask))
+        done = run(root, *ask)
+        assert done.returncode == 0 and "sk-a-secret" not in done.stdout, done.stdout
+    asked = [each["body"]["messages"][0]["content"] for each in server.asked]
+    assert len(asked) == 6 + 1 and len({*asked}) == 6 and asked[2] == asked[3]
+    found = [(row["reply"], row["told"]) for row in table(root / RUN / "judged/quick/items.parquet")]
+    assert found == [("yes", True), ("no", False), *[("Yes.", True)] * 4]
+    assert judged_numbers(root)["judged_forget"] == pytest.approx(2 / 3)
+    for path in (root / RUN / "judged").rglob("*"):
+        assert not path.is_file() or b"sk-a-secret" not in path.read_bytes()
+    both = run(root, "judge", {**JUDGE, "api": api, "model": {}}, {"eval": f"{RUN}/eval"}, f"{RUN}/judged")
+    assert "give either model or api" in one_line(both)
 
 
 def test_an_attack_is_one_file(ready: Path, tmp_path: Path) -> None:

@@ -89,6 +89,26 @@ def test_targets(checkout: Checkout, target: str, expected: dict[str, int]) -> N
     assert checkout.jobs(target, *TINY) == expected
 
 
+@pytest.mark.parametrize(
+    ("judge", "expected"),
+    [
+        ("{kind: local, model: other}", {"base_tiny": 2, "judge": 3}),
+        ("{kind: api, url: 'https://judge.example/v1', model: big}", {"base_tiny": 1, "judge_online": 3}),
+    ],
+)
+def test_a_judge_reads_the_answers_of_every_model(checkout: Checkout, judge: str, expected: dict[str, int]) -> None:
+    arguments = checkout.overlay(
+        f"""
+models: {{other: {{kind: tiny}}}}
+judges: {{careful: {judge}}}
+blocks:
+  - {{benchmark: tofu, splits: [forget10], models: [tiny], seeds: [0], methods: [ga], suites: [tofu], judge: careful}}
+"""
+    )
+    made = {**COMMON, "finetune": 2, "unlearn": 1, "evaluate": 3, "scores": 1, **END}
+    assert checkout.jobs(*arguments) == {**made, **expected}
+
+
 def test_blocks_are_united(checkout: Checkout) -> None:
     # The second block repeats npo with another suite and adds a variant; the third has models of its own and no method.
     arguments = checkout.overlay(

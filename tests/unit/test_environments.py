@@ -30,7 +30,7 @@ STAGES = {
         "train": "launch benchmarks.tofu.losses stages.base stages.finetune stages.reinforce stages.reference"
         " stages.attack attacks.relearn attacks.quantise attacks.noise attacks.prune"
         " benchmarks.markov.stages.draw benchmarks.markov.stages.finetune",
-        "evaluate": "launch stages.evaluate stages.fetch stages.unlearn stages.watching"
+        "evaluate": "launch stages.evaluate stages.judge stages.fetch stages.unlearn stages.watching"
         " benchmarks.markov.stages.evaluate benchmarks.markov.stages.unlearn"
         " benchmarks.tofu.suite benchmarks.muse.suite benchmarks.documents.suite evaluation.lm_eval.suite"
         " evaluation.prompting.suite evaluation.sampling.suite"

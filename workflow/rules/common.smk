@@ -4,7 +4,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from palimpsest.audit.remaking import Remaking
 from palimpsest.audit.status import accepted_codes, refuse_stale_copies
-from palimpsest.study import console, hooks, images, rules as ruling
+from palimpsest.study import console, hooks, images, rules as ruling, stages
 from palimpsest.study.applied import open_study
 from palimpsest.study.stages import Artefacts
 from palimpsest.study.storage import open_storage, refuse_cache

@@ -1,4 +1,6 @@
 _evaluate = of("evaluate")
+_judge = of("judge", lambda node: not stages.is_remote(study, node))
+_asked = of("judge", lambda node: stages.is_remote(study, node))
 _select = of("select")
 _scores = of("scores")
 
@@ -21,6 +23,49 @@ use rule finetune as evaluate with:
         job=_evaluate.job,
     message:
         "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+
+
+# A judge on this machine, with the resources of its own model.
+use rule evaluate as judge with:
+    input:
+        unpack(_judge.inputs),
+    output:
+        **_judge.outputs,
+    log:
+        _judge.log,
+    priority: _judge.priority
+    threads: ask("threads", stage="judge")
+    resources:
+        gpu=ask("gpu", stage="judge"),
+        parallel=ask("parallel", stage="judge"),
+        mem=ask("mem", stage="judge"),
+        runtime=ask("runtime", stage="judge"),
+    params:
+        before=SETUP,
+        job=_judge.job,
+    message:
+        "Judging the answers of {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+
+
+# A judge behind an address is asked by the machine that runs Snakemake, like downloads.
+use rule fetch as judge_online with:
+    input:
+        unpack(_asked.inputs),
+    output:
+        **_asked.outputs,
+    log:
+        _asked.log,
+    priority: 0
+    resources:
+        gpu=0,
+        parallel="ddp",
+        mem="2GB",
+        runtime="1d",
+    params:
+        before=SETUP_ONLINE,
+        job=_asked.job,
+    message:
+        "Asking a judge about the answers of {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
 use rule external as select with:

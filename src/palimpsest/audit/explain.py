@@ -21,7 +21,7 @@ SUMMARY = "summary"
 # The columns that identify a number.
 IDENTITY = ("benchmark", "split", "model", "seed", "method", "variant", "attack", "epoch", "suite")
 # Inputs of the stage `scores` whose ids are models of its run.
-MEASURED = ("eval", "attack", "trajectory")
+MEASURED = ("eval", "judged", "attack", "trajectory")
 LISTED = 6
 # Maximum settings of an artefact in one line.
 SHOWN_SETTINGS = 8
@@ -150,7 +150,8 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[st
         return imported or read
     if stage != "scores":
         return inputs
-    wanted = "eval" if not row["epoch"] else "attack" if row["attack"] else "trajectory"
+    measured = "judged" if row["metric"].startswith("judged_") else "eval"
+    wanted = measured if not row["epoch"] else "attack" if row["attack"] else "trajectory"
     run, identity = ModelId(**spec["run"]), tuple(row[key] for key in ("method", "variant", "attack"))
     own, retrain = {}, {}
     for name, content in inputs.items():

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -46,6 +46,9 @@ class Suite(Settings):
     """The score for closeness to Retrain and the score for utility; None if trajectories and selections cannot use the suite."""
     compares_with: ClassVar[tuple[str, ...]] = ()
     """The inputs of the stage `scores` that the metrics need: `original`, `retrain`, and `other_retrains` with other seeds."""
+
+    judged: ClassVar[Mapping[str, Literal["forget", "retain"]]] = {}
+    """The sets of questions whose answers a judge can read, each as answers on the forget or the retain set."""
 
     scored: ClassVar[tuple[str, ...]] = ()
     """The settings that only the scores read (`Scoring.complete`): a change of them evaluates no model again."""

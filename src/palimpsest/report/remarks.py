@@ -36,7 +36,7 @@ class Told:
     def label(self) -> str:
         """The model, and what was tried with it where that is no evaluation."""
         model = model_label(self.method, self.variant) if self.method else "All models"
-        tried = {"attack": f", {self.attack}", "trajectory": ", trajectory"}
+        tried = {"attack": f", {self.attack}", "trajectory": ", trajectory", "judge": ", judge"}
         return f"{model}{tried.get(self.of, '')}"
 
     @property

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from palimpsest.names import ORIGINAL, PLAIN
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.report.names import model_order, standing_variant
-from palimpsest.settings import Settings
+from palimpsest.settings import Option, Settings
 
 Values = dict[str, Any]
 # The setting that tells repetitions of one training apart.
@@ -90,6 +90,7 @@ class Study(Settings):
     attacks: dict[str, Values]
     suites: dict[str, Values]
     references: dict[str, Values] = {}
+    judges: Option[dict[str, Values]] = None
     blocks: Annotated[list[Block], Field(min_length=1)]
 
     def shape(self, block: Block) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from palimpsest.evaluation.judging.scores import METRICS as JUDGED
 from palimpsest.evaluation.metric import Best, Metric
 from palimpsest.methods import list_methods
 from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN, SELECTED
@@ -214,16 +215,23 @@ def score_tables(evidence: Evidence, columns: Sequence[Column], blocks: Iterable
 
     Imported models stand below the rows of their block and suite.
     """
+    complete = partial(_with_judged, columns)
     return [
         replace(
             table,
             published=evidence.published_for(block),
             imported=[one for one in evidence.imported if one.place == (*block.key, table.suite)],
-            remarks=[told for told in remarks_on(evidence.remarks, block) if told.of == "evaluation"],
+            remarks=[told for told in remarks_on(evidence.remarks, block) if told.of in ("evaluation", "judge")],
         )
         for block in (evidence.study.blocks if blocks is None else blocks)
-        for table in that_compare(_by_suite(block, main_models(finished(evidence.results), block), lambda *_: columns))
+        for table in that_compare(_by_suite(block, main_models(finished(evidence.results), block), complete))
     ]
+
+
+def _with_judged(columns: Sequence[Column], suite: str, rows: pd.DataFrame) -> list[Column]:
+    """Return the columns for a suite, with those of a judge of its answers behind them; none if it has only the latter."""
+    has_own = rows["metric"].isin([column.key for column in columns]).any()
+    return [*columns, *columns_of(JUDGED)] if has_own else []
 
 
 def that_compare(tables: Iterable[Table]) -> list[Table]:
@@ -261,13 +269,14 @@ def _lm_eval_columns(evidence: Evidence, suite: str, rows: pd.DataFrame) -> list
 def attacked_tables(evidence: Evidence) -> list[Table]:
     """Return a table per block and suite of the models that attacks gave, each below the model before it."""
     declared = [replace(column, best=None) for column in columns_of(declared_metrics(evidence.study.kinds))]
+    judged = [replace(column, best=None) for column in columns_of(JUDGED)]
     done, key = evidence.results[evidence.results["epoch"].isna()], ["method", "variant", "suite"]
     tables = []
     for block in evidence.study.blocks:
         rows = of_block(done, block)
         hit = pd.MultiIndex.from_frame(rows.loc[rows["attack"] != "", key])
         under = rows[pd.MultiIndex.from_frame(rows[key]).isin(hit)]
-        tables += _by_suite(block, under, lambda suite, of: [*declared, *_lm_eval_columns(evidence, suite, of)])
+        tables += _by_suite(block, under, lambda suite, of: [*declared, *judged, *_lm_eval_columns(evidence, suite, of)])
     return tables
 
 

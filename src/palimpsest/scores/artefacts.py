@@ -11,7 +11,7 @@ from palimpsest.evaluation.items import TABLE
 from palimpsest.provenance.manifest import MANIFEST, Remark, read_manifest, read_remarks
 
 # Attacks on a model.
-Attempt = Literal["evaluation", "attack", "trajectory"]
+Attempt = Literal["evaluation", "judge", "attack", "trajectory"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Measured(Artefact):
     """The suites that score it; an evaluation may lack some."""
 
     def tables(self) -> dict[str, Path]:
-        """Return the item table of each suite: an evaluation has one folder per suite, other artefacts have one table for all."""
+        """Return the item table of each suite: an evaluation or a judge has one folder per suite, others one table for all."""
         if self.diverged and self.of != "trajectory":
             return {}
-        paths = {suite: self.directory / (suite if self.of == "evaluation" else "") / TABLE for suite in self.suites}
+        paths = {suite: self.directory / (suite if self.of in ("evaluation", "judge") else "") / TABLE for suite in self.suites}
         return {suite: path for suite, path in paths.items() if path.exists()}

@@ -33,7 +33,7 @@ class Retrains:
     """Whether the run's Retrain diverged or could not be made; scores that need it are then missing without an error."""
 
 
-class Judge:
+class Scorer:
     """One suite with the Retrains that models are compared with; each table is read once."""
 
     def __init__(

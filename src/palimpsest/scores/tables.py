@@ -23,19 +23,19 @@ from palimpsest.scores.columns import (
     stack,
     stack_samples,
 )
-from palimpsest.scores.numbers import Judge
+from palimpsest.scores.numbers import Scorer
 
-Judges = Mapping[str, Judge]
+Scorers = Mapping[str, Scorer]
 
 
-def truth_ratios(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
+def truth_ratios(measured: Iterable[Measured], scorers: Scorers) -> pd.DataFrame:
     """Return the truth ratio of every item of every finished model that was not attacked, with `TRUTH_RATIO_COLUMNS`."""
     parts = [
-        of(scoring.read(judges[suite].read(path), path)).assign(**each.identity, suite=suite)
+        of(scoring.read(scorers[suite].read(path), path)).assign(**each.identity, suite=suite)
         for each in measured
         if each.of == "evaluation" and not each.identity.get("attack")
         for suite, path in each.tables().items()
-        if (of := (scoring := judges[suite].scoring).truth_ratios)
+        if (of := (scoring := scorers[suite].scoring).truth_ratios)
     ]
     return stack(parts, TRUTH_RATIO_COLUMNS)
 
@@ -46,25 +46,25 @@ def weights(measured: Iterable[Measured]) -> pd.DataFrame:
     return stack([read_frame(path).assign(**each.identity) for each, path in paths if path.exists()], WEIGHT_COLUMNS)
 
 
-def losses(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
+def losses(measured: Iterable[Measured], scorers: Scorers) -> pd.DataFrame:
     """Return the NLL of every forget answer in every epoch of every trajectory, with `LOSS_COLUMNS`."""
     parts = [
-        of(judges[suite].read(path)).assign(**each.identity, suite=suite)
+        of(scorers[suite].read(path)).assign(**each.identity, suite=suite)
         for each in measured
         if each.of == "trajectory"
         for suite, path in each.tables().items()
-        if (of := judges[suite].scoring.losses)
+        if (of := scorers[suite].scoring.losses)
     ]
     return stack(parts, LOSS_COLUMNS)
 
 
-def samples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
+def samples(measured: Iterable[Measured], scorers: Scorers) -> pd.DataFrame:
     """Return the answers of all models to all questions, with `SAMPLE_COLUMNS` and the numbers of each item."""
     parts = []
     for each in measured:
         for suite, path in each.tables().items() if each.of == "evaluation" else ():
-            if (scoring := judges[suite].scoring).examples:
-                said = scoring.said(judges[suite].read(path))
+            if (scoring := scorers[suite].scoring).examples:
+                said = scoring.said(scorers[suite].read(path))
                 if (again := said["id"].duplicated()).any():
                     raise UserError(f"{path}: item {said.loc[again, 'id'].iloc[0]} stands twice among the generated texts")
                 texts = said[["set", "id", "question", "answer", "generation", *scoring.said_numbers]]
@@ -72,7 +72,7 @@ def samples(measured: Iterable[Measured], judges: Judges) -> pd.DataFrame:
     return stack_samples(parts)
 
 
-def examples(samples: pd.DataFrame, judges: Judges) -> pd.DataFrame:
+def examples(samples: pd.DataFrame, scorers: Scorers) -> pd.DataFrame:
     """Return the answers of all models to the same few questions on the forget and the retain set, with `EXAMPLE_COLUMNS`.
 
     The questions come from the suite that most models have; models without this suite have no examples.
@@ -81,13 +81,13 @@ def examples(samples: pd.DataFrame, judges: Judges) -> pd.DataFrame:
     counts = Counter(own[[*IDENTITY, "suite"]].drop_duplicates()["suite"])
     if not counts:
         return stack([], EXAMPLE_COLUMNS)
-    judge = judges[min(counts, key=lambda name: (-counts[name], name))]
-    tables = [table for _, table in own[own["suite"] == judge.suite].groupby(IDENTITY, sort=False)]
+    scorer = scorers[min(counts, key=lambda name: (-counts[name], name))]
+    tables = [table for _, table in own[own["suite"] == scorer.suite].groupby(IDENTITY, sort=False)]
     chosen: set[tuple[str, str]] = set()
-    for name, (count, _) in judge.scoring.examples.items():
+    for name, (count, _) in scorer.scoring.examples.items():
         asked = [set(table.loc[table["set"] == name, "id"]) for table in tables]
         chosen |= {(name, id) for id in spread(sorted(set.intersection(*asked)), count)}
-    shown_in = {name: shown for name, (_, shown) in judge.scoring.examples.items()}
+    shown_in = {name: shown for name, (_, shown) in scorer.scoring.examples.items()}
     parts = []
     for table in tables:
         rows = table[[item in chosen for item in zip(table["set"], table["id"], strict=True)]].sort_values(["set", "id"])

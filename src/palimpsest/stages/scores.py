@@ -9,9 +9,11 @@ import pandas as pd
 
 from palimpsest.contract.job import Job, run_stage
 from palimpsest.evaluation.items import DIVERGENCE_TABLE, read_frame
+from palimpsest.evaluation.judging.scores import SCORING as JUDGED
+from palimpsest.evaluation.metric import Against, score
 from palimpsest.names import ModelId
 from palimpsest.scores.artefacts import Artefact, Measured
-from palimpsest.scores.numbers import Judge, Place, Retrains, Scores, tidy_numbers
+from palimpsest.scores.numbers import Place, Retrains, Scorer, Scores, tidy_numbers
 from palimpsest.scores.remarks import Gap, remarks, undefined
 from palimpsest.scores.tables import artefact_paths, examples, losses, prompts, samples, truth_ratios, weights
 from palimpsest.settings import Settings
@@ -29,9 +31,9 @@ class Run(Settings):
 class Spec(Settings):
     """The run, the kinds of its suites by name, and which artefacts of the study could not be made.
 
-    `settings` are those of a suite that only the scores read. The ids of the inputs `eval`, `attack` and `trajectory` are the
-    folders of models below the run. `attacks` names the suites that score an attack's losses, `trajectories` the suite that
-    measured a training. The inputs `original` and `retrain` are what the run is compared with, and `other_retrains` are the
+    `settings` are those of a suite that only the scores read. The ids of the inputs `eval`, `judged`, `attack` and `trajectory`
+    are the folders of models below the run. `attacks` names the suites that score an attack's losses, `trajectories` the suite
+    that measured a training. The inputs `original` and `retrain` are what the run is compared with, and `other_retrains` are the
     Retrains of other seeds; `published` are published scores of a Retrain.
     """
 
@@ -53,19 +55,19 @@ def work(job: Job[Spec]) -> None:
     # Cached, because several tables read the items of the same model.
     read = cache(read_frame)
     retrains = _retrains(job)
-    judges = {suite: Judge(suite, kind, retrains, spec.settings.get(suite), read) for suite, kind in spec.suites.items()}
-    scored = [pair for each in measured for pair in _scored(each, judges)]
+    scorers = {suite: Scorer(suite, kind, retrains, spec.settings.get(suite), read) for suite, kind in spec.suites.items()}
+    scored = [pair for each in measured for pair in _scored(each, scorers)]
     told = [remarks(spec.run.model_dump(), measured, spec.gaps), undefined(scored)]
-    said = samples(measured, judges)
+    said = samples(measured, scorers)
     tables = {
         "scores": tidy_numbers(scored),
         "remarks": pd.concat(told, ignore_index=True),
-        "truth_ratios": truth_ratios(measured, judges),
+        "truth_ratios": truth_ratios(measured, scorers),
         "samples": said,
-        "examples": examples(said, judges),
+        "examples": examples(said, scorers),
         "prompts": prompts(measured),
         "weights": weights(measured),
-        "losses": losses(measured, judges),
+        "losses": losses(measured, scorers),
     }
     for name, table in tables.items():
         table.to_parquet(job.out / f"{name}.parquet", index=False)
@@ -77,6 +79,9 @@ def _measured(job: Job[Spec]) -> Iterator[Measured]:
     spec, run = job.spec, ModelId(**job.spec.run.model_dump())
     for subject, path in job.inputs("eval").items():
         yield Measured(run.at(subject).columns, path, "evaluation", list(spec.suites))
+    for subject, path in job.inputs("judged").items():
+        if not Artefact({}, job.inputs("eval")[subject]).diverged:
+            yield Measured(run.at(subject).columns, path, "judge", list(spec.suites))
     for subject, path in job.each_input("attack", spec.attacks).items():
         yield Measured(run.at(subject).columns, path, "attack", spec.attacks[subject])
     for subject, path in job.each_input("trajectory", spec.trajectories).items():
@@ -94,11 +99,16 @@ def _retrains(job: Job[Spec]) -> Retrains:
     return Retrains(own[0] if own else None, others, job.spec.published, original[0] if original else None, is_absent)
 
 
-def _scored(measured: Measured, judges: dict[str, Judge]) -> Iterator[tuple[Place, Scores]]:
+def _scored(measured: Measured, scorers: dict[str, Scorer]) -> Iterator[tuple[Place, Scores]]:
     """Yield the scores of an artefact by suite and epoch; for a trajectory also the divergence from the start model."""
+    if measured.of == "judge":
+        for suite, path in measured.tables().items():
+            verdicts = JUDGED.read(read_frame(path), path)
+            yield measured.identity | {"suite": suite, "epoch": None}, dict(score(JUDGED.metrics, verdicts, Against()))
+        return
     moved = _divergences(measured.directory / DIVERGENCE_TABLE)
     for suite, path in measured.tables().items():
-        for epoch, scores in judges[suite].scores(path):
+        for epoch, scores in scorers[suite].scores(path):
             yield measured.identity | {"suite": suite, "epoch": epoch}, scores | moved.get(epoch, {})
 
 

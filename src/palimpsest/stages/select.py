@@ -16,7 +16,7 @@ from palimpsest.evaluation.suite import Aim
 from palimpsest.metrics.spread import mean
 from palimpsest.provenance.manifest import FACT, Remark
 from palimpsest.scores.artefacts import Artefact, Measured
-from palimpsest.scores.numbers import Judge, Retrains
+from palimpsest.scores.numbers import Retrains, Scorer
 from palimpsest.selection.rule import MEASURED, compare_trials, explain_selection
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings, spelled
@@ -59,13 +59,13 @@ def work(job: Job[Spec]) -> None:
     for path in (*originals.values(), *retrains.values()):
         if diverged := Artefact({}, path).diverged:
             raise diverged
-    judges = {run: Judge(spec.suite, spec.kind, Retrains(path), spec.settings) for run, path in retrains.items()}
+    scorers = {run: Scorer(spec.suite, spec.kind, Retrains(path), spec.settings) for run, path in retrains.items()}
     trials = {f"{trial.run}/{trial.variant}": trial for trial in spec.trials}
     paths = job.each_input("trajectory", trials)
-    measured = [row for each, path in paths.items() for row in _measured(job, trials[each], path, judges, aims)]
+    measured = [row for each, path in paths.items() for row in _measured(job, trials[each], path, scorers, aims)]
     settings = {trial.variant: trial for trial in reversed(spec.trials)}
     variants = list(dict.fromkeys(trial.variant for trial in spec.trials))
-    utility = mean([_utility(judges[run], aims[1], path / spec.suite / TABLE) for run, path in originals.items()])
+    utility = mean([_utility(scorers[run], aims[1], path / spec.suite / TABLE) for run, path in originals.items()])
     table = compare_trials(pd.DataFrame(measured, columns=[*MEASURED, *spec.rule.judged]), variants, utility, spec.rule)
     table.to_parquet(job.out / "trials.parquet", index=False)
     if table[list(spec.rule.judged)].isna().all(axis=None):
@@ -85,19 +85,19 @@ def work(job: Job[Spec]) -> None:
 
 
 def _measured(
-    job: Job[Spec], trial: Trial, path: Path, judges: Mapping[str, Judge], aims: tuple[Aim, Aim]
+    job: Job[Spec], trial: Trial, path: Path, scorers: Mapping[str, Scorer], aims: tuple[Aim, Aim]
 ) -> Iterator[dict[str, Any]]:
     """Yield the two scores of a trial by epoch; after a divergence, yield the remaining epochs without scores.
 
     So every mean over runs includes the diverged trial.
     """
-    if trial.run not in judges:
+    if trial.run not in scorers:
         raise UserError(f"spec: trials: {trial.variant}: {trial.run} is not among the runs")
     identity = {"variant": trial.variant, "run": trial.run}
     trajectory = Measured(identity, path, "trajectory", [job.spec.suite])
     reached = 0
     for table in trajectory.tables().values():
-        for epoch, scores in judges[trial.run].scores(table, {aim.metric for aim in aims}):
+        for epoch, scores in scorers[trial.run].scores(table, {aim.metric for aim in aims}):
             yield identity | {"epoch": epoch} | {aim.name: aim.value(scores) for aim in aims}
             reached = epoch or 0
     if trajectory.diverged:
@@ -105,11 +105,11 @@ def _measured(
         yield from (identity | {"epoch": epoch} for epoch in range(reached + 1, trial.training.last_epoch + 1))
 
 
-def _utility(judge: Judge, utility: Aim, path: Path) -> float:
+def _utility(scorer: Scorer, utility: Aim, path: Path) -> float:
     """Return the utility of an Original; raises UserError if its evaluation lacks the score."""
     if not path.exists():
         raise UserError(f"{path}: missing, but a selection needs Original's {utility.label}")
-    ((_, scores),) = judge.scores(path, {utility.metric})
+    ((_, scores),) = scorer.scores(path, {utility.metric})
     if utility.metric not in scores:
         raise UserError(f"{path}: no {utility.label}, which a selection needs")
     return utility.value(scores)

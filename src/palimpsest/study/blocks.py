@@ -11,6 +11,7 @@ from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.benchmarks.kinds import source_modules
 from palimpsest.benchmarks.suites import SETTINGS
 from palimpsest.errors import UserError
+from palimpsest.evaluation.judging.settings import LocalJudge
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.evaluation.suite import Suite
 from palimpsest.methods import load_method
@@ -48,6 +49,7 @@ def check_block(config: Config, block: Block, *at: str | int) -> None:
         _check_measures_itself(block, benchmark, *at)
     else:
         _check_measured(config, block, benchmark, *at)
+    _check_judge(config, block, benchmark, *at)
     if isinstance(benchmark, SourcedBenchmark):
         _check_source(config, block, benchmark)
     benchmark.check(config, block, *at)
@@ -56,6 +58,23 @@ def check_block(config: Config, block: Block, *at: str | int) -> None:
         for key in ("trajectories", "attacks"):
             if getattr(block, key) and not benchmark.is_watched(split):
                 raise UserError(f"{place(*at, key)}: {split} of {block.benchmark} has no {key}")
+
+
+def _check_judge(config: Config, block: Block, benchmark: Benchmark, *at: str | int) -> None:
+    """Refuse a judge without answers to judge, and a judge on this machine whose model has no weights of its own."""
+    if block.judge is None:
+        return
+    where = place(*at, "judge")
+    known("judge", [block.judge], config.judges, *at, "judge")
+    if not any(config.suites[name].judged for name in block.suites):
+        kinds = ", ".join(kind for kind, suite in SETTINGS.items() if suite.judged)
+        raise UserError(f"{where}: no suite of the block asks questions for a judge; kinds of suites that do: {kinds}")
+    judge = config.judges[block.judge]
+    if isinstance(judge, LocalJudge):
+        own = [name for name, model in config.models.items() if model.kind in benchmark.model_kinds]
+        known("model", [judge.model], own, "judges", block.judge, "model")
+        if getattr(config.models[judge.model], "name", "") is None:
+            raise UserError(f"{place('judges', block.judge, 'model')}: {judge.model} has no `name`: a judge is a base model")
 
 
 def _check_keep(config: Config, block: Block, *at: str | int) -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from palimpsest.benchmarks.base import LocalSource, SourcedBenchmark
 from palimpsest.errors import UserError
+from palimpsest.evaluation.judging.settings import LocalJudge
 from palimpsest.lines import find_half
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import known, place
@@ -18,7 +19,7 @@ from palimpsest.models.settings import EIGHT_BIT, Pretrained, Repository, Weight
 from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES, SELECTED, UNLEARN
 from palimpsest.study.blocks import check_block, check_epochs, check_pattern, stands_in
 from palimpsest.study.messages import explain
-from palimpsest.study.models import Config, External, MethodSettings
+from palimpsest.study.models import Block, Config, External, MethodSettings
 from palimpsest.study.patterns import ANY
 from palimpsest.training.settings import UnlearnSettings
 
@@ -103,7 +104,7 @@ def check_folders(config: Config, results: str) -> None:
         if isinstance(source, LocalSource) and not Path(source.path).is_dir() and files_made_of(results, name) is None:
             where = place("sources", settings.source, "path")
             raise UserError(f"{where}: there is no folder {source.path!r}: it should hold {source.holds}")
-    for benchmark, name in dict.fromkeys((block.benchmark, model) for block in config.blocks for model in block.models):
+    for benchmark, name in dict.fromkeys((block.benchmark, model) for block in config.blocks for model in _loaded(config, block)):
         model = config.models[name]
         if not isinstance(model, Pretrained) or Path(results, benchmark, name, "base", "manifest.json").exists():
             continue
@@ -111,6 +112,12 @@ def check_folders(config: Config, results: str) -> None:
             _check_repository(repository, "models", *keys)
     for name in dict.fromkeys(name for block in config.blocks for name in block.checkpoints):
         _check_repository(config.checkpoints[name], "checkpoints", name)
+
+
+def _loaded(config: Config, block: Block) -> list[str]:
+    """Return the names of the models of a block, with that of its judge."""
+    judge = config.judges[block.judge] if block.judge else None
+    return [*block.models, *([judge.model] if isinstance(judge, LocalJudge) else [])]
 
 
 def _check_repository(repository: Repository, *keys: str) -> None:

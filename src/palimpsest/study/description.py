@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from palimpsest.evaluation.judging.settings import LocalJudge
+from palimpsest.evaluation.judging.verdicts import read_prompt
 from palimpsest.names import DEFAULT, PLAIN, SELECTED, ModelId
 from palimpsest.settings import spelled
 from palimpsest.study.made import Key, list_asked, list_made
@@ -27,12 +29,27 @@ def describe_study(study: Study) -> dict[str, Any]:
         "name": config.study,
         "description": config.description,
         "data": {name: _data(study, name) for name, _, _ in blocks},
-        "models": {name: spelled(config.models[name], exclude={"resources"}) for _, _, name in blocks},
+        "models": {name: spelled(config.models[name], exclude={"resources"}) for name in _models(study, blocks)},
         "attacks": {name: spelled(config.attacks[name]) for block in shown for name in block["attacks"]},
         "suites": {name: spelled(config.suites[name]) for block in shown for name in block["suites"] if name in config.suites},
         "references": {name: spelled(config.references[name]) for name in sorted(references)},
+        **_judges(study),
         "blocks": shown,
     }
+
+
+def _models(study: Study, blocks: Iterable[Place]) -> dict[str, None]:
+    """Return the names of the models of the blocks, and of the judges on this machine."""
+    judges = [study.judge_of(of) for of in study.subjects.judged]
+    names = [*(name for _, _, name in blocks), *(judge.model for judge in judges if isinstance(judge, LocalJudge))]
+    return dict.fromkeys(names)
+
+
+def _judges(study: Study) -> dict[str, Any]:
+    """Return the settings of the judges with their prompt; without a judge, the description has no such key."""
+    used = sorted({study.subjects[of].judge for of in study.subjects.judged})
+    judges = {name: {**spelled(study.config.judges[name], exclude={"key"}), "prompt": read_prompt()} for name in used}
+    return {"judges": judges} if judges else {}
 
 
 def _data(study: Study, benchmark: str) -> dict[str, Any]:
@@ -112,8 +129,8 @@ def resolve_config(study: Study) -> dict[str, Any]:
         "grids": {key: study.grid(*key) for key in made["grids"]},
         "selections": {of.key: spelled(study.selection(of)) for of in study.selections},
     }
-    # The config of a study without imported models has no section for them.
-    empty = {section for section in ("external", "checkpoints") if not getattr(study.config, section)}
+    # The config of a study without imported models or judges has no section for them.
+    empty = {section for section in ("external", "checkpoints", "judges") if not getattr(study.config, section)}
     sections = {section: {"/".join(key): value for key, value in of.items()} for section, of in resolved.items()}
     return {**spelled(study.config, exclude={*sections, *empty}), **sections, "published": study.published}
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from palimpsest.benchmarks import kinds, suites
 from palimpsest.evaluation.items import DIVERGENCE, PROMPT, WEIGHTS
+from palimpsest.evaluation.judging.verdicts import SCHEMA as VERDICTS
 from palimpsest.report.summary import SELECTION_COLUMNS
 from palimpsest.scores import columns
 from palimpsest.study.stages import STAGES
@@ -51,6 +52,7 @@ FILES = {
     "select": "`trials.parquet` (all candidates), `selection.json` (the selected one and why)",
     "attack": "`items.parquet` by draw and epoch, `draws.json` (the ids), the attacked model if it is kept",
     "evaluate": "`SUITE/items.parquet` of each suite, `prompt.parquet` (one prompt with its labels)",
+    "judge": "`SUITE/items.parquet` of each suite whose answers were judged; the prompt is in `manifest.json`",
     "scores": "`scores`, `remarks`, `truth_ratios`, `samples`, `examples`, `prompts`, `weights` and `losses` as parquet, and "
     "`artefacts.csv`",
     "external": "`scores.parquet`, `provenance.json`",
@@ -78,6 +80,10 @@ MEANINGS = {
     "prompt": "the prompt of a continuation or an answer",
     "answer": "the right answer",
     "generation": "what the model wrote",
+    "prompt_sha256": "hash of the prompt that the judge was given",
+    "reply": "what the judge wrote",
+    "replier": "the model behind an address that replied, as the server names it; empty for a judge on this machine",
+    "told": "whether the answer tells what the right answer tells, according to the judge; empty if its reply is no verdict",
     "answer_nll": "NLL of the answer, in nats, summed over its tokens",
     "answer_tokens": "number of its tokens, with the end token",
     "paraphrased_nll": "the same for its paraphrase",
@@ -188,6 +194,7 @@ def _tables() -> Iterator[tuple[str, list[str]]]:
     for kind in (*kinds.having("suite"), *suites.SHARED):
         schema: pa.Schema = suites.load(kind, "suite").SCHEMA
         yield f"`items.parquet` of a suite of kind `{kind}`", schema.names
+    yield "`items.parquet` of a judge", VERDICTS.names
     yield "`divergence.parquet`", DIVERGENCE.names
     yield "`weights.parquet` of a training", WEIGHTS.names
     yield "`prompt.parquet`", PROMPT.names

@@ -35,6 +35,8 @@ def _kept(artefacts: Artefacts, keep: Keep | None) -> set[str]:
         attacks.setdefault(of.attacked(""), []).append(of.attack)
     for block in study.config.blocks:
         by = keep or block.keep or study.config.keep
+        if by == "all" and block.judge:
+            found |= {given.path for node in artefacts.of("judge") for given in artefacts.weights(node)}
         for of in study.named_by(block) if by != "results" else ():
             models = [of, *map(of.attacked, attacks.get(of, []))] if of in study.subjects else []
             nodes = [model_of(study, each) for each in models]

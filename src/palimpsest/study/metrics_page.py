@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from palimpsest.benchmarks import kinds, suites
+from palimpsest.evaluation.judging.scores import SCORING as JUDGED
 from palimpsest.evaluation.metric import Metric, Scoring
 from palimpsest.markup import markdown_table
 
@@ -31,15 +33,15 @@ NEEDS = {
 
 
 def metrics_text() -> str:
-    """Return the page: a table per kind of suite."""
-    return HEAD + "".join(_section(kind) for kind in (*kinds.having("scores"), *suites.SHARED))
+    """Return the page: a table per kind of suite, and one of judges."""
+    scorings = {kind: suites.load(kind, "scores").SCORING for kind in (*kinds.having("scores"), *suites.SHARED)}
+    return HEAD + "".join(_section(f"Suite `{kind}`", scoring) for kind, scoring in scorings.items()) + _section("Judge", JUDGED)
 
 
-def _section(kind: str) -> str:
-    scoring: Scoring[object] = suites.load(kind, "scores").SCORING
+def _section(title: str, scoring: Scoring[Any]) -> str:
     heads = ["metric", "formula", "bounds", "best", "needs", "interval", "source"]
     symbols = f"{scoring.symbols}\n\n" if scoring.symbols else ""
-    return f"\n## Suite `{kind}`\n\n{symbols}{markdown_table(heads, (list(_row(metric)) for metric in scoring.metrics))}\n"
+    return f"\n## {title}\n\n{symbols}{markdown_table(heads, (list(_row(metric)) for metric in scoring.metrics))}\n"
 
 
 def _row(metric: Metric) -> Iterator[str]:

@@ -14,12 +14,13 @@ from palimpsest.attacks.base import Attack
 from palimpsest.benchmarks import kinds
 from palimpsest.benchmarks.base import Benchmark, Source
 from palimpsest.benchmarks.suites import AnySuite
+from palimpsest.evaluation.judging.settings import AnyJudge
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import suggest
 from palimpsest.models.settings import Packaged, Pretrained, Tiny, Weights
 from palimpsest.names import DEFAULT, ORIGINAL, PLAIN, RETRAIN, Name, checked_name, wrong_name
 from palimpsest.selection.settings import SelectionRule
-from palimpsest.settings import Distinct, Seed, Settings, Some
+from palimpsest.settings import Distinct, Option, Seed, Settings, Some
 from palimpsest.stages.alternatives import Alternatives
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
@@ -234,6 +235,9 @@ class Block(Settings):
     model."""
     suites: Distinct[Name] = []
     """Names under `suites`, which evaluate Original, Retrain, every unlearned model and every checkpoint."""
+    judge: Option[Name] = None
+    """A name under `judges`: a model that reads the answers of the suites and says whether they tell the right answers; null:
+    none."""
     attacks: Distinct[Name] = []
     """Names under `attacks`: run on every unlearned model and every checkpoint of this block."""
     trajectories: Trajectories | None = None
@@ -344,6 +348,8 @@ class Config(Settings):
     """How the variant `selected` is found, by pattern `benchmark/split/model/method`."""
     suites: dict[Name, AnySuite] = {}
     """The evaluation suites by name."""
+    judges: dict[Name, AnyJudge] = {}
+    """The judges of answers by name: a model of `models`, or one behind an address. Used by blocks with a `judge`."""
     attacks: dict[Name, AnyAttack] = {}
     """The attacks by name."""
     published: dict[str, Some[Published]] = {}

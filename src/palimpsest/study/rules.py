@@ -24,7 +24,7 @@ from palimpsest.study.keeping import priority, prunable
 from palimpsest.study.library import Library
 from palimpsest.study.messages import one_line
 from palimpsest.study.specs import source_files, spec_of
-from palimpsest.study.stages import STAGES, Artefacts, Node
+from palimpsest.study.stages import STAGES, Artefacts, Node, working_model
 from palimpsest.study.storage import Storage, archive_of, environment_of, unwatched
 from palimpsest.study.study import Study
 
@@ -179,19 +179,22 @@ def written_config(study: Study) -> Callable[[Wildcards], str]:
     return asked(lambda wildcards: canonical_json(resolve_config(study)))
 
 
-def resource(artefacts: Artefacts, name: str) -> int | str | Callable[..., int | str]:
+def resource(artefacts: Artefacts, name: str, stage: str = "") -> int | str | Callable[..., int | str]:
     """Return a function that gives the amount of a resource for a model's job; memory and time grow with the attempt.
 
-    An amount that all models of the study share is returned itself, because Snakemake spends time on functions.
+    The model is the wildcard, or with a stage the model that its job computes with. An amount that all models of the study share
+    is returned itself, because Snakemake spends time on functions.
     """
-    models = artefacts.study.config.models
-    amounts: set[int | str] = {getattr(models[node.of.model].resources, name) for node in artefacts.measured()}
+    study, models = artefacts.study, artefacts.study.config.models
+    amounts: set[int | str] = {getattr(models[working_model(study, node)].resources, name) for node in artefacts.measured()}
     if len(amounts) == 1 and name not in GROWING:
         return amounts.pop()
 
     @asked
     def ask(wildcards: Wildcards) -> int | str:
-        value: int | str = getattr(models[wildcards.model].resources, name)
+        node = artefacts.at(STAGES[stage].path.format(**dict(wildcards.items()))) if stage else None
+        model = working_model(study, node) if node else wildcards.model
+        value: int | str = getattr(models[model].resources, name)
         return value
 
     @asked

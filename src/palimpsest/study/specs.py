@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from palimpsest.benchmarks import suites
 from palimpsest.benchmarks.base import LocalSource
+from palimpsest.evaluation.judging.settings import Api, ApiJudge
+from palimpsest.evaluation.judging.verdicts import read_prompt
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
 from palimpsest.names import PLAIN, RETRAIN, SELECTED, ModelId, judged_id
@@ -24,6 +26,7 @@ from palimpsest.stages import (
     evaluate,
     fetch,
     finetune,
+    judge,
     reference,
     reinforce,
     split,
@@ -31,11 +34,22 @@ from palimpsest.stages import (
 )
 from palimpsest.study.checks import files_made_of
 from palimpsest.study.description import describe_study
-from palimpsest.study.stages import REFUSALS, Node, evaluation_of, external_of, model_of, own_module, scores_of, suites_of
+from palimpsest.study.stages import (
+    REFUSALS,
+    Node,
+    evaluation_of,
+    external_of,
+    judged_of,
+    model_of,
+    own_module,
+    scores_of,
+    suites_of,
+)
 from palimpsest.study.study import CHUNKS, Study
 
 if TYPE_CHECKING:
     from palimpsest.report.study import ReportSpec
+    from palimpsest.scores.artefacts import Attempt
     from palimpsest.stages import external, scores, select, summarise
     from palimpsest.stages.external import LogFiles
 
@@ -162,13 +176,13 @@ def _select(study: Study, node: Node) -> select.Spec:
 
 
 def _attack(study: Study, node: Node) -> attack.Spec:
-    used, judge = study.used(node.of.benchmark, node.of.model, trained=True), study.judge_of(node.of)
+    used, suite = study.used(node.of.benchmark, node.of.model, trained=True), study.measured_by(node.of)
     benchmark, settings = study.benchmark(node.of.benchmark), study.config.attacks[node.of.attack]
     return attack.Spec(
         kind=benchmark.kind,
         attack=settings,
         sets=list(benchmark.other_sets) if settings.has == "other" else [settings.has],
-        suite=study.config.suites[judge].measured if judge else None,
+        suite=study.config.suites[suite].measured if suite else None,
         seed=node.of.needed_seed,
         model=used,
     )
@@ -178,6 +192,20 @@ def _evaluate(study: Study, node: Node) -> evaluate.Spec:
     """All suites that any block requests for the model."""
     listed = {name: study.config.suites[name].measured for name in sorted(study.subjects[node.of].suites)}
     return evaluate.Spec(suites=listed, model=study.used(node.of.benchmark, node.of.model, trained=False))
+
+
+def _judge(study: Study, node: Node) -> judge.Spec:
+    """The prompt, the sets whose answers are judged, and the judge: how it is loaded, or where it is asked."""
+    asked, suites = study.judge_of(node.of), study.config.suites
+    remote = asked.model_dump(include=set(Api.model_fields)) if isinstance(asked, ApiJudge) else None
+    local = study.used(node.of.benchmark, asked.model, trained=False) if remote is None else None
+    return judge.Spec(
+        prompt=read_prompt(),
+        suites={name: dict(suites[name].judged) for name in sorted(study.subjects[node.of].judged)},
+        max_new_tokens=asked.max_new_tokens,
+        model=local,
+        api=None if remote is None else Api(**remote),
+    )
 
 
 def _scores(study: Study, node: Node) -> scores.Spec:
@@ -196,8 +224,8 @@ def _scores(study: Study, node: Node) -> scores.Spec:
             if name in study.config.suites and (settings := study.config.suites[name].scoring_settings)
         },
         attacks={
-            of.subject: [judge]
-            if (judge := study.judge_of(of))
+            of.subject: [suite]
+            if (suite := study.measured_by(of))
             else sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == kind)
             for of in subjects.attacked
             if study.is_made(model_of(study, of).path)
@@ -220,12 +248,14 @@ def _gaps(study: Study, run: ModelId) -> list[Any]:
     subjects = study.of_run(run)
     return [
         *(gap for of in subjects.evaluated for gap in _gap(study, evaluation_of(of), "evaluation")),
+        # Without an evaluation there is nothing to judge.
+        *(gap for of in subjects.judged if study.is_made(evaluation_of(of).path) for gap in _gap(study, judged_of(of), "judge")),
         *(gap for of in subjects.attacked for gap in _gap(study, model_of(study, of), "attack")),
         *(gap for of in subjects.watched for gap in _gap(study, model_of(study, of), "trajectory")),
     ]
 
 
-def _gap(study: Study, node: Node, kind: Literal["evaluation", "attack", "trajectory"]) -> list[Any]:
+def _gap(study: Study, node: Node, kind: Attempt) -> list[Any]:
     from palimpsest.scores.remarks import Gap
 
     reason = study.gaps.get(study.path(node.path))
@@ -299,6 +329,7 @@ SPECS: dict[str, Callable[[Study, Node], Settings]] = {
     "select": _select,
     "attack": _attack,
     "evaluate": _evaluate,
+    "judge": _judge,
     "scores": _scores,
     "external": _external,
     "summarise": _summarise,

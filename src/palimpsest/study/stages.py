@@ -13,6 +13,7 @@ from typing import Any
 from palimpsest.attacks import module_name as attack_module
 from palimpsest.benchmarks import kinds, suites
 from palimpsest.errors import UserError
+from palimpsest.evaluation.judging.settings import ApiJudge, LocalJudge
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.evaluation.suite import further_models
 from palimpsest.methods import load_method, module_name
@@ -132,9 +133,13 @@ class Artefacts:
         return [each for each in given if STAGES[each.stage].has_weights]
 
     def measured(self) -> list[Node]:
-        """Return the artefacts whose jobs compute with a model, in the order of the pipeline; a fetched base is not computed."""
+        """Return the artefacts whose jobs compute with a model, in the order of the pipeline.
+
+        Nothing is computed for a fetched base, and by a job that asks a judge behind an address.
+        """
         models = self.study.config.models
         found = [node for stage, row in STAGES.items() if row.is_measured for node in self.of(stage)]
+        found = [node for node in found if not is_remote(self.study, node)]
         return [node for node in found if node.stage != "base" or isinstance(models[node.of.model], Tiny)]
 
     def made(self, *stages: str) -> list[str]:
@@ -255,6 +260,22 @@ def evaluation_of(of: ModelId) -> Node:
     return Node("evaluate", of)
 
 
+def judged_of(of: ModelId) -> Node:
+    """Return the artefact with a judge's verdicts on the answers of a model."""
+    return Node("judge", of)
+
+
+def working_model(study: Study, node: Node) -> str:
+    """Return the name of the model that a job computes with: the node's own, or that of a judge on this machine."""
+    judge = study.judge_of(node.of) if node.stage == "judge" else None
+    return judge.model if isinstance(judge, LocalJudge) else node.of.model
+
+
+def is_remote(study: Study, node: Node) -> bool:
+    """Return whether a job asks a judge behind an address."""
+    return node.stage == "judge" and isinstance(study.judge_of(node.of), ApiJudge)
+
+
 def scores_of(run: ModelId) -> Node:
     """Return the artefact with all numbers of a run."""
     return Node("scores", run)
@@ -367,7 +388,7 @@ def _attack_inputs(study: Study, node: Node) -> Inputs:
 
 
 def _attack_module(study: Study, node: Node) -> list[str]:
-    measuring = suites.module_name(study.benchmark(node.of.benchmark).kind, "suite" if study.judge_of(node.of) else "losses")
+    measuring = suites.module_name(study.benchmark(node.of.benchmark).kind, "suite" if study.measured_by(node.of) else "losses")
     return [attack_module(study.config.attacks[node.of.attack].kind), measuring]
 
 
@@ -387,6 +408,14 @@ def _evaluate_inputs(study: Study, node: Node) -> Inputs:
 def _suite_modules(study: Study, node: Node) -> list[str]:
     kinds = sorted({study.kind_of(name) for name in study.subjects[node.of].suites})
     return [suites.module_name(kind, "suite") for kind in kinds]
+
+
+def _judge_inputs(study: Study, node: Node) -> Inputs:
+    """Return the evaluation, and the base of a judge on this machine."""
+    found: Inputs = {"eval": evaluation_of(node.of)}
+    if is_remote(study, node):
+        return found
+    return {**found, "judge": base_of(replace(node.of, model=working_model(study, node)))}
 
 
 def suites_of(study: Study, run: ModelId) -> dict[str, str]:
@@ -412,6 +441,7 @@ def _scores_inputs(study: Study, node: Node) -> Inputs:
     wanted = {name for kind in kinds for name in kind.compares_with}
     found = {
         "eval": {of.subject: evaluation_of(of) for of in subjects.evaluated},
+        "judged": {of.subject: judged_of(of) for of in subjects.judged},
         "attack": {of.subject: model_of(study, of) for of in subjects.attacked},
         "trajectory": {of.subject: model_of(study, of) for of in subjects.watched},
         **{name: {seed_id(of.seed): evaluation_of(of) for of in compared[name]} for name in sorted(wanted)},
@@ -473,6 +503,7 @@ STAGES: dict[str, Stage] = {
     "select": Stage("{benchmark}/{model}/{split}/selection/{method}", _select_inputs, _select_modules),
     "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True, has_weights=True),
     "evaluate": Stage(f"{RUN}/{{subject}}/eval", _evaluate_inputs, _suite_modules, "numeric", is_measured=True),
+    "judge": Stage(f"{RUN}/{{subject}}/judged", _judge_inputs, agreement="statistical", is_measured=True),
     "scores": Stage(f"{RUN}/scores", _scores_inputs, _scores_modules),
     "external": Stage("{benchmark}/{model}/{split}/external/{name}", _external_inputs, _external_modules),
     "summarise": Stage("summary", _summarise_inputs),

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from palimpsest.benchmarks import kinds
 from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.errors import UserError
+from palimpsest.evaluation.judging.settings import ApiJudge, LocalJudge
 from palimpsest.methods import load_method, make_method
 from palimpsest.models.settings import UsedSettings, Weights
 from palimpsest.names import DEFAULT, GRID, HALF, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
@@ -52,10 +53,16 @@ CHUNKS = {"chunk_tokens", "chunks_per_text"}
 
 @dataclass
 class Wanted:
-    """The requests for a model: its suites, its trajectory, the suites that measure an attack, and whether the model is kept."""
+    """The requests for a model.
+
+    Its suites, the suites that measure an attack, the suites whose answers a judge reads and this judge, its trajectory, and
+    whether the model is kept.
+    """
 
     suites: set[str] = field(default_factory=set)
-    judges: set[str] = field(default_factory=set)
+    measuring: set[str] = field(default_factory=set)
+    judged: set[str] = field(default_factory=set)
+    judge: str = ""
     trajectory: Trajectories | None = None
     model: bool = False
 
@@ -67,6 +74,11 @@ class Subjects(dict[ModelId, Wanted]):
     def evaluated(self) -> list[ModelId]:
         """Every model that some suite evaluates."""
         return [subject for subject, wanted in self.items() if wanted.suites]
+
+    @property
+    def judged(self) -> list[ModelId]:
+        """Every model whose answers a judge reads."""
+        return [subject for subject, wanted in self.items() if wanted.judge]
 
     @property
     def attacked(self) -> list[ModelId]:
@@ -116,7 +128,7 @@ class Study:
         for subject, wanted in self.subjects.items():
             self._by_run.setdefault(subject.run, Subjects())[subject] = wanted
         for of in self.subjects.attacked:
-            self.judge_of(of)
+            self.measured_by(of)
         self._check_lessons()
         check_folders(self.config, self.results)
         check_logs(self.config, self._is_imported)
@@ -131,12 +143,12 @@ class Study:
             watched = {trajectories.suite} if trajectories else set()
             for run in _runs(block):
                 for role in benchmark.roles:
-                    _wanted(subjects, self.home(run).of(role)).suites |= {*suites, *watched}
+                    self._evaluate(subjects, block, self.home(run).of(role)).suites |= watched
                 if RETRAIN in benchmark.roles:
                     self._attack(subjects, block, self.home(run).of(RETRAIN))
                 for name in block.checkpoints if run.seed == min(block.seeds) else ():
                     given = self.home(run).of(name)
-                    _wanted(subjects, given).suites.update(block.suites)
+                    self._evaluate(subjects, block, given)
                     self._attack(subjects, block, given)
                 for method, variant in self._listed(block, run):
                     of, where = run.of(method, variant), f"{'/'.join(run.place)}/{method}"
@@ -144,14 +156,13 @@ class Study:
                     benchmark.check_variant(f"config: blocks: {where}: {variant}", method, settings)
                     for before in self._requests_before(run):
                         _wanted(subjects, before.of(method, variant)).model = True
-                    wanted = _wanted(subjects, of)
-                    wanted.suites.update(suites)
+                    wanted = self._evaluate(subjects, block, of)
                     self._attack(subjects, block, of)
                     wanted.model |= bool(suites or block.attacks) or not trajectories
                     if trajectories:
                         check_watched(f"config: blocks: {where}", settings.training)
                         _watch(wanted, trajectories, f"{where}: {variant}")
-                    _wanted(subjects, self.home(run).of(settings.start)).suites.update(suites)
+                    self._evaluate(subjects, block, self.home(run).of(settings.start))
                     if variant == SELECTED:
                         self._select(subjects, ModelId(*run.place, method=method))
         for subject, wanted in subjects.items():
@@ -197,23 +208,35 @@ class Study:
         """Return the requests of all variants that share a training: its trajectory, and whether the model is kept."""
         return self._trainings[of]
 
+    def _evaluate(self, subjects: Subjects, block: Block, of: ModelId) -> Wanted:
+        """Request the suites of a block for a model, and its judge for their answers; return the requests for the model."""
+        wanted = _wanted(subjects, of)
+        wanted.suites.update(block.suites)
+        if block.judge:
+            if wanted.judge not in ("", block.judge):
+                where = f"config: blocks: {'/'.join(of.place)}: judge"
+                raise UserError(f"{where}: two judges read the answers of one model, {wanted.judge} and {block.judge}; use one")
+            wanted.judge = block.judge
+            wanted.judged |= {name for name in block.suites if self.config.suites[name].judged}
+        return wanted
+
     def _attack(self, subjects: Subjects, block: Block, of: ModelId) -> None:
         """Request the attacks of a block on a model; if an attack gives a model, the block's suites evaluate it."""
         kind = self.benchmark(block.benchmark).kind
         for name in block.attacks:
             wanted = _wanted(subjects, of.attacked(name))
             if kind not in kinds.having("losses"):
-                wanted.judges |= {suite for suite in block.suites if self.kind_of(suite) == kind}
+                wanted.measuring |= {suite for suite in block.suites if self.kind_of(suite) == kind}
             if self.config.attacks[name].gives_model:
-                wanted.suites.update(block.suites)
+                self._evaluate(subjects, block, of.attacked(name))
 
-    def judge_of(self, of: ModelId) -> str | None:
+    def measured_by(self, of: ModelId) -> str | None:
         """Return the suite that measures an attack after each step; None if the benchmark has losses to measure instead."""
-        judges = sorted(self.subjects[of].judges)
-        if len(judges) > 1:
+        measuring = sorted(self.subjects[of].measuring)
+        if len(measuring) > 1:
             where = f"config: blocks: {'/'.join(of.place)}: attacks"
-            raise UserError(f"{where}: two suites measure them, {judges[0]} and {judges[1]}; use one")
-        return judges[0] if judges else None
+            raise UserError(f"{where}: two suites measure them, {measuring[0]} and {measuring[1]}; use one")
+        return measuring[0] if measuring else None
 
     def _check_lessons(self) -> None:
         """Refuse lessons on facts for a benchmark without facts."""
@@ -292,6 +315,10 @@ class Study:
     def is_evaluated(self, subject: ModelId) -> bool:
         """Return whether some suite evaluates a model."""
         return subject in self.subjects and bool(self.subjects[subject].suites)
+
+    def judge_of(self, of: ModelId) -> LocalJudge | ApiJudge:
+        """Return the judge that reads the answers of a model."""
+        return self.config.judges[self.subjects[of].judge]
 
     def benchmark(self, name: str) -> Benchmark:
         """Return a benchmark of the config."""

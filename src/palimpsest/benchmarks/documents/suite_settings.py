@@ -17,6 +17,7 @@ class DocumentsSuite(Suite):
         Aim("probability_retain", "probability of the retain set"),
     )
     compares_with = ("retrain",)
+    judged = {"asked_forget": "forget", "asked_retain": "retain"}
 
     kind: Literal["documents"]
     """The evaluation on your own documents."""

@@ -19,6 +19,7 @@ class MuseSuite(Suite):
     aims = (Aim("privacy", "|PrivLeak|", distance="privleak"), Aim("knowmem_r", "KnowMem of the retain set"))
     compares_with = ("retrain",)
     scored = ("min_k",)
+    judged = {"knowledge_forget": "forget", "knowledge_retain": "retain"}
 
     kind: Literal["muse"]
     """The MUSE evaluation."""

@@ -16,6 +16,7 @@ class RwkuSuite(Suite):
         Aim("forgotten", "knowledge of the people to forget", distance="recall_questions"),
         Aim("recall_neighbour_questions", "knowledge of their neighbours"),
     )
+    judged = {"questions": "forget", "neighbour_questions": "retain"}
 
     kind: Literal["rwku"]
     """The probes of RWKU."""

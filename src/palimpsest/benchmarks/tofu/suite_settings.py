@@ -18,6 +18,7 @@ class TofuSuite(Suite):
 
     aims = (Aim("forget_quality", "forget quality"), Aim("model_utility", "model utility"))
     compares_with = ("original", "retrain", "other_retrains")
+    judged = {"forget": "forget", "retain": "retain"}
 
     kind: Literal["tofu"]
     """The TOFU evaluation."""
