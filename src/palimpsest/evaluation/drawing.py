@@ -12,11 +12,12 @@ from palimpsest.evaluation.generation import generate_answers
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def sample_answers(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[list[int]],
     streams: Iterable[np.random.Generator],
