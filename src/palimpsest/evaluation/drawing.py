@@ -11,8 +11,8 @@ import torch
 from palimpsest.evaluation.generation import generate_answers
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from peft import PeftModel
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
