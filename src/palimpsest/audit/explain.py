@@ -177,7 +177,7 @@ def _is_of(artefact: Artefact, row: Mapping[str, str]) -> bool:
 def _settings(spec: Any) -> str:
     # Model settings are shown only at the base, because they are the same in all steps.
     told = spec if set(spec) == {"model"} else {name: value for name, value in spec.items() if name != "model"}
-    pairs = [f"{key} {value}" for key, value in _leaves(told) if key not in ("template", "answer_prefix")]
+    pairs = [f"{key} {value}" for key, value in _leaves(told) if key not in ("template", "answer_prefix", "prompt")]
     return ", ".join(pairs[:SHOWN_SETTINGS]) + (f" and {len(pairs) - SHOWN_SETTINGS} more" if len(pairs) > SHOWN_SETTINGS else "")
 
 
