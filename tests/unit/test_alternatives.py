@@ -6,7 +6,8 @@ import pytest
 
 from palimpsest.data.alternatives import read_alternatives, write_alternatives
 from palimpsest.errors import UserError
-from palimpsest.stages.alternatives import Alternatives, filled, remark_on
+from palimpsest.evaluation.asking import Alternatives
+from palimpsest.stages.alternatives import filled, remark_on
 
 
 def test_a_request_has_question_and_answer_in_their_places() -> None:

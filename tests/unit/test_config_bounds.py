@@ -53,6 +53,11 @@ TAKEN = {
     "seed": {ZERO, LARGE},
     "seeds": {ZERO, LARGE},
     "base_seed": {ZERO, LARGE},
+    "holdout_authors": {ZERO},
+    # Without its exponents a loss is another known one, and a bound of 0 is never reached.
+    **{name: {ZERO, TINY} for name in ("alpha", "beta1", "beta2", "epsilon")},
+    "dual_warmup": {ZERO},
+    "retries": {ZERO},
     # Numbers of papers, printed and never computed with.
     "scores": {ZERO, TINY, MINUS, LARGE},
     # Values of settings, which are looked at as such: below.
@@ -66,6 +71,9 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "WmdpHubSource": {"subject": "bio"},
     "WmdpFolderSource": {"path": "x"},
     "DocumentsSource": {"path": "x"},
+    "RwkuFolderSource": {"path": "x"},
+    "LocalJudge": {"model": "x"},
+    "ApiJudge": {"url": "http://x", "model": "x"},
     "LmEvalSuite": {"tasks": [{"task": "own"}]},
     "Relearn": {"select": "random"},
     "MuseBenchmark": {"source": "x"},

@@ -183,7 +183,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
             "request3 ...",
         ),
         ({"splits": ["scale4"]}, [], "splits: scale4: source 'corpus' has 3 parts"),
-        ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu; expected kind muse or lm-eval"),
+        ({"suites": ["tofu"]}, [], "suites: 'tofu' is of kind tofu; expected kind muse or depth or lm-eval"),
         (
             {"attacks": ["relearn-shortest"], "suites": ["lm-eval"]},
             [],

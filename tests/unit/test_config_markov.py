@@ -181,7 +181,8 @@ METHODS = ("methods", "markov/*/gpt2/*")
         (
             ("benchmarks", "markov", "kind"),
             "markow",
-            "benchmarks: markov: unknown kind 'markow'; did you mean markov? allowed: documents, markov, muse, tofu, wmdp",
+            "benchmarks: markov: unknown kind 'markow'; did you mean markov?"
+            " allowed: documents, lume, markov, muse, rwku, tofu, wmdp",
         ),
         (
             ("benchmarks", "markov", "watchd"),

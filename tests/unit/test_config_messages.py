@@ -20,7 +20,10 @@ TRAINING = (
     "tokens_per_pass, max_steps"
 )
 PUBLISHED = [{"source": "a paper", "scores": {"npo": {"forget_quality": 0.5}}}]
-EVERY = f"{TRAINING}, stop_epoch, draw, forget_weight, retain_weight, mean_over, retain_loss, retain_pairing, start, reference"
+EVERY = (
+    f"{TRAINING}, stop_epoch, draw, forget_weight, retain_weight, mean_over, retain_loss, retain_pairing, sharpness, gradients,"
+    " start, reference"
+)
 METHODS = ", ".join(list_methods())
 NPO = ("methods", "tofu/*/*/npo")
 NAME = "is not a name: use letters, digits, . _ + -, and start with a letter or digit"
@@ -77,7 +80,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             ("blocks", 0, "seed"),
             [0],
             "blocks[0]: unknown key 'seed'; did you mean seeds? "
-            "allowed: benchmark, splits, models, seeds, methods, checkpoints, suites, attacks, trajectories, keep",
+            "allowed: benchmark, splits, models, seeds, methods, checkpoints, suites, judge, attacks, trajectories, keep",
         ),
         (("sources", "world"), {"kind": "folder"}, "sources: world: the key 'path' is missing"),
         (("sources", "world"), {"authors": 40}, "sources: world: the key 'kind' is missing"),
@@ -90,7 +93,8 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("suites", "tofu", "kind"),
             "tofy",
-            "suites: tofu: unknown kind 'tofy'; did you mean tofu? allowed: documents, muse, tofu, lm-eval",
+            "suites: tofu: unknown kind 'tofy'; did you mean tofu?"
+            " allowed: documents, lume, muse, rwku, tofu, depth, lm-eval, prompting, sampling",
         ),
         # Methods and the settings of their losses.
         (("blocks", 0, "methods", 0), "gaa", f"blocks[0]: methods[0]: unknown method 'gaa'; did you mean ga? allowed: {METHODS}"),
@@ -103,7 +107,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("methods", "tofu/*/tiny/*", "beta"),
             0.1,
-            f"""methods: "tofu/*/tiny/*": unknown setting of ga 'beta'; allowed: {EVERY}""",
+            f"""methods: "tofu/*/tiny/*": unknown setting of ce-u 'beta'; allowed: skip_first, {EVERY}""",
         ),
         (
             ("variants", "tofu/*/*/npo"),

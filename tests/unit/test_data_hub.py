@@ -54,6 +54,7 @@ def test_tofu_is_fetched_once_and_then_needs_no_network(hub: Hub, tmp_path: Path
         "authors": 4000,
         "base": 0,
         "real_authors": 100,
+        "holdout": 0,
         "refusals": len(refusals()),
         "world_facts": 117,
     }

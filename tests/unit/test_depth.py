@@ -101,7 +101,7 @@ def test_the_suite_measures_a_model_between_original_and_retrain(tmp_path: Path)
     original, retrain = (build_model(architecture, tokenizer, seed).eval() for seed in (0, 1))
     pairs = [Pair(id=f"q{number}", question=f"Who left {number}?", answer="Mira Tolvane") for number in range(4)]
     write_rows(tmp_path / "forget.jsonl", pairs)
-    suite = DepthSuite(kind="depth", max_items=2, threshold=1e-6)
+    suite = DepthSuite(kind="depth", max_items=2, threshold=0.001)
 
     def scores_of(model: Any) -> dict[str, float]:
         subject = Subject(model, tokenizer, UsedSettings())

@@ -260,7 +260,7 @@ def test_the_data_are_the_split_and_every_method_has_one_original_and_retrain(
             "config: blocks[0]: splits: 'forget10' is not a split of documents, which is of kind documents: ",
         ),
         ({"methods": ["idk"]}, "config: blocks[0]: methods: idk needs questions with answers, but documents is a corpus"),
-        ({"suites": ["muse"]}, "config: blocks[0]: suites: 'muse' is of kind muse; expected kind documents or lm-eval"),
+        ({"suites": ["muse"]}, "config: blocks[0]: suites: 'muse' is of kind muse; expected kind documents or depth or lm-eval"),
         (
             {"attacks": ["relearn-shortest"], "suites": ["lm-eval"]},
             "config: blocks[0]: attacks: attacks are judged by a suite of kind documents: add one to suites",

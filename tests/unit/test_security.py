@@ -40,7 +40,7 @@ def test_results_lie_below_the_working_directory(results: str) -> None:
 def test_no_wildcard_of_a_rule_matches_what_leaves_the_results() -> None:
     artefacts = Artefacts(Study(CONFIG))
     for stage, row in STAGES.items():
-        pattern = regex_from_filepattern(Rule(artefacts, stage).manifest)
+        pattern = regex_from_filepattern(Rule(artefacts, stage).outputs["manifest"])
         for name in re.findall(r"{(\w+)}", row.path):
             for text in ("..", "../x", "x/../..", "/etc", "tiny/../..", "", "~", "unlearn/../npo", "original/.."):
                 filled = {each: text if each == name else "tofu" for each in re.findall(r"{(\w+)}", row.path)}

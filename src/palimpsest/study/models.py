@@ -14,6 +14,7 @@ from palimpsest.attacks.base import Attack
 from palimpsest.benchmarks import kinds
 from palimpsest.benchmarks.base import Benchmark, Source
 from palimpsest.benchmarks.suites import AnySuite
+from palimpsest.evaluation.asking import Alternatives
 from palimpsest.evaluation.judging.settings import AnyJudge
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import suggest
@@ -21,7 +22,6 @@ from palimpsest.models.settings import Packaged, Pretrained, Tiny, Weights
 from palimpsest.names import DEFAULT, ORIGINAL, PLAIN, RETRAIN, Name, checked_name, wrong_name
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Distinct, Option, Seed, Settings, Some
-from palimpsest.stages.alternatives import Alternatives
 from palimpsest.training.settings import FinetuneSettings, TrainSettings, UnlearnSettings
 
 # A positive number of at most six digits before the point.

@@ -16,12 +16,12 @@ from pydantic import BaseModel, ValidationError
 from palimpsest.benchmarks import kinds
 from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
 from palimpsest.errors import UserError
+from palimpsest.evaluation.asking import Alternatives
 from palimpsest.evaluation.judging.settings import ApiJudge, LocalJudge
 from palimpsest.methods import load_method, make_method
 from palimpsest.models.settings import UsedSettings, Weights
 from palimpsest.names import DEFAULT, GRID, HALF, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
 from palimpsest.settings import spelled
-from palimpsest.stages.alternatives import Alternatives
 from palimpsest.study.blocks import (
     check_judged,
     check_layers,

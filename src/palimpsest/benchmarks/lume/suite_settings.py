@@ -13,7 +13,7 @@ class LumeSuite(Suite):
     """What a model recites and answers in each task, and membership (LUME, arXiv 2502.15097, Sec. 4)."""
 
     aims = (
-        Aim("retrain_distance", "distance from Retrain", distance="retrain_distance"),
+        Aim("distance", "distance from Retrain", distance="retrain_distance"),
         Aim("knowledge_retain", "knowledge of the retain set"),
     )
     compares_with = ("retrain",)

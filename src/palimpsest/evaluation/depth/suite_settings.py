@@ -18,7 +18,7 @@ class DepthSuite(Suite):
     """Activation patching between a model, Original and Retrain."""
     max_items: Count | None = 50
     """Patch only N forget items, evenly spaced; null: all."""
-    threshold: Annotated[float, Field(gt=0, le=10)] = 0.05
+    threshold: Annotated[float, Field(ge=0.001, le=10)] = 0.05
     """A layer holds knowledge of an item if Retrain's output there costs Original more than this, in nats per label."""
 
     def reading(self, forget: float, everything: float, item: float) -> Reading:
