@@ -216,7 +216,7 @@ def training_memory(size: Size, used: UsedSettings, tokens: int, *, partly: bool
 
 def adapter_parameters(size: Size, lora: LoraSettings) -> float:
     """Return the approximate number of adapter parameters: four layers of width x width, three of width x 2.7 widths."""
-    return size.layers * lora.rank * size.width * (4 * 2 + 3 * 3.7)
+    return (len(lora.layers) if lora.layers else size.layers) * lora.rank * size.width * (4 * 2 + 3 * 3.7)
 
 
 def train_operations(size: Size, used: UsedSettings, tokens: float) -> float:

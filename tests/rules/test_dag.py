@@ -40,12 +40,14 @@ def test_the_tour_adds_to_the_demo(checkout: Checkout) -> None:
         # The original of the first half, Original and Retrain of the seed with trajectories, and those of texts.
         "finetune": DEMO["finetune"] + 1 + 2 + 2,
         "reinforce": DEMO["reinforce"] + 1,
-        # Mixed with noise twice, of the half, and of the seed with trajectories. One per corpus run.
-        "reference": DEMO["reference"] + 3 + 1 + 3 + 1,
-        # Two methods more, the variants from the half or with another reference, and what is only watched.
-        "unlearn": DEMO["unlearn"] + 2 + 4 + 3 + 5 + 2 * 2 + 3,
+        "alternatives": 1,
+        # Mixed with noise twice, of the half, and of the seed with trajectories. One per corpus run. That of the alternatives.
+        "reference": DEMO["reference"] + 3 + 1 + 3 + 1 + 1,
+        # Two methods more, those of other papers and with steps of another kind, the variants from the half or with another
+        # reference, and what is only watched.
+        "unlearn": DEMO["unlearn"] + 2 + 7 + 3 + 4 + 3 + 5 + 2 * 2 + 3,
         # The last two: the models of attacks that edit weights, and what is asked in several ways.
-        "evaluate": DEMO["evaluate"] + 2 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4 + (2 + 1) * 5 + 2,
+        "evaluate": DEMO["evaluate"] + 2 + 7 + 3 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4 + (2 + 1) * 5 + 2,
         "attack": DEMO["attack"] + (2 + 1) * 8,
         # Of questions, of texts and of hazards.
         "scores": DEMO["scores"] + 1 + 3 + 1,

@@ -55,20 +55,20 @@ def state(model: Any) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("family", "targets", "precision"),
+    ("family", "lora", "precision"),
     [
-        ("llama", "all-linear", "fp32"),
-        ("llama", "all-linear", "bf16"),
-        ("llama", "all-linear", "bf16-mixed"),
-        ("gpt2", "all-linear", "bf16"),
-        ("qwen2", ["embed_tokens", "lm_head", "q_proj"], "bf16-mixed"),
-        ("qwen3_moe", "all-linear", "bf16"),
+        ("llama", {}, "fp32"),
+        ("llama", {}, "bf16"),
+        ("llama", {"layers": [1]}, "bf16-mixed"),
+        ("gpt2", {}, "bf16"),
+        ("qwen2", {"target_modules": ["embed_tokens", "lm_head", "q_proj"]}, "bf16-mixed"),
+        ("qwen3_moe", {}, "bf16"),
     ],
 )
 def test_adapters_over_adapters_over_a_base_are_the_merged_model_to_the_bit(
-    family: str, targets: Any, precision: Any, tmp_path: Path
+    family: str, lora: dict[str, Any], precision: Any, tmp_path: Path
 ) -> None:
-    used = UsedSettings(precision=precision, lora=LoraSettings(rank=3, alpha=8.0, target_modules=targets))
+    used = UsedSettings(precision=precision, lora=LoraSettings(rank=3, alpha=8.0, **lora))
     base = tmp_path / "base"
     save_model(small(family), TOKENIZER, base)
     first, once = written(base, [], used, tmp_path, 1)

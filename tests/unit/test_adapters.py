@@ -58,6 +58,45 @@ def test_merging_leaves_the_model_that_was_trained(family: str, targets: Any) ->
     assert torch.allclose(merge_adapters(adapted)(IDS).logits, before, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("family", "targets", "layers", "per_layer"),
+    [("llama", "all-linear", [1], 7), ("llama", ["q_proj", "v_proj"], [2, 0], 2), ("gpt2", "all-linear", [0, 2], 4)],
+)
+def test_adapters_are_in_the_chosen_decoder_layers_alone(family: str, targets: Any, layers: list[int], per_layer: int) -> None:
+    start, adapted = build(family, 3), add_adapters(build(family, 3), LoraSettings(target_modules=targets, layers=layers), 0)
+    trained = [name for name, weight in adapted.named_parameters() if weight.requires_grad]
+    assert len(trained) == 2 * per_layer * len(layers) and all("lora_" in name for name in trained)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name:
+                weight.normal_(std=0.3)
+    moved = {
+        name
+        for (name, before), after in zip(start.named_parameters(), merge_adapters(adapted).parameters(), strict=True)
+        if not torch.equal(before, after)
+    }
+    assert {int(name.split(".")[2]) for name in moved} == {*layers} and len(moved) == per_layer * len(layers)
+
+
+@pytest.mark.parametrize(
+    ("targets", "layers", "reason"),
+    [
+        ("all-linear", [0, 2], "the model has no decoder layer 2; its layers are 0 to 1"),
+        (["q_proj"], [9], "the model has no decoder layer 9; its layers are 0 to 1"),
+        (["q_proj", "model.layers.0.mlp.down_proj"], [1], "'model.layers.0.mlp.down_proj' of target_modules is in none of the "),
+        (["q_proj", "lm_head"], [1], "'lm_head' of target_modules is in none of the decoder layers"),
+    ],
+)
+def test_decoder_layers_that_get_no_adapter_are_refused(targets: Any, layers: list[int], reason: str) -> None:
+    with pytest.raises(UserError, match=f"^lora: layers: {reason}"):
+        add_adapters(build("llama", 2, tied=False), LoraSettings(target_modules=targets, layers=layers), 0)
+
+
+def test_a_layer_that_a_tiny_model_lacks_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"^config: models: tiny: lora: layers: 7: the layers of this model are 0 to \d$"):
+        Study(changed(("models", "tiny", "lora"), {"layers": [0, 7]}))
+
+
 @pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
 def test_a_layer_with_a_weight_of_its_own_may_have_one(target: str) -> None:
     adapted: Any = add_adapters(build("llama", 1, tied=False), LoraSettings(target_modules=[target]), 0)
@@ -132,4 +171,5 @@ def test_the_base_is_told_what_is_asked_of_it_and_nothing_else_of_prompts_and_ad
     chat = {"kind": "chat", "system": "Be brief.", "variables": {"enable_thinking": False}, "date": "2024-07-26"}
     assert needs(prompt=chat) == nothing | {"chat": PromptSettings(**chat).model_dump()}
     assert needs(lora={"rank": 2, "target_modules": ["q_proj"]}) == nothing | {"lora_targets": ["q_proj"]}
+    assert needs(lora={"layers": [1, 0]}) == nothing | {"lora_layers": [1, 0]}
     assert needs(optimizer="adamw-8bit") == nothing | {"optimizer": "adamw-8bit"}

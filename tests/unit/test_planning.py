@@ -55,6 +55,9 @@ def test_training_llama_2_in_full_is_16_bytes_a_parameter() -> None:
 
 def test_adapters_on_all_linear_layers_of_llama_2() -> None:
     # peft says 19,988,480 trainable parameters for rank 8 on the seven linear layers of Llama-2-7B.
+    few, one = LoraSettings(rank=8, layers=[0, 5, 6]), LoraSettings(rank=8, layers=[31])
+    assert adapter_parameters(LLAMA, few) == 3 * adapter_parameters(LLAMA, one)
+    assert 32 * adapter_parameters(LLAMA, one) == adapter_parameters(LLAMA, LoraSettings(rank=8))
     assert adapter_parameters(LLAMA, LoraSettings(rank=8)) == pytest.approx(19_988_480, rel=0.01)
 
 

@@ -13,7 +13,7 @@ from palimpsest.errors import UserError
 from palimpsest.models.limits import check_items
 from palimpsest.models.loading import load_tokenizer, open_model, refused, vocabulary_size
 from palimpsest.models.settings import Needs, PromptSettings
-from palimpsest.training.adapters import check_targets
+from palimpsest.training.adapters import check_targets, names_in_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,11 +42,13 @@ def check_folder(folder: Path, needs: Needs) -> None:
 
 
 def check_needs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, needs: Needs) -> None:
-    """Raise UserError for a chat template that cannot be used as the settings say, or if a named layer does not exist."""
+    """Raise UserError for a chat template that cannot be used as the settings say, or a layer for adapters that is missing."""
     if needs.chat is not None:
         _check_chat(model, tokenizer, needs.chat)
     if needs.lora_targets is not None:
         check_targets(model, needs.lora_targets)
+    if needs.lora_layers is not None:
+        names_in_layers(model, needs.lora_targets or "all-linear", needs.lora_layers)
 
 
 def _check_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:

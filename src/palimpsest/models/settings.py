@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from palimpsest.settings import Count, Revision, Seed, Settings
+from palimpsest.settings import Count, Option, Revision, Seed, Settings
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
 MIXED, EIGHT_BIT = "bf16-mixed", "adamw-8bit"
@@ -94,6 +94,8 @@ class Needs(Settings):
     """The settings of prompts that use the chat template; null: they do not."""
     lora_targets: list[str] | None = None
     """Names of the layers that get adapters; null: not given by name."""
+    lora_layers: Option[list[int]] = None
+    """Decoder layers that get adapters; null: all."""
     optimizer: Optimizer = "adamw"
     """How the model is trained."""
 

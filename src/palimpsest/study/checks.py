@@ -15,7 +15,7 @@ from palimpsest.evaluation.judging.settings import LocalJudge
 from palimpsest.lines import find_half
 from palimpsest.methods import list_methods, load_method
 from palimpsest.mistakes import known, place
-from palimpsest.models.settings import EIGHT_BIT, Pretrained, Repository, Weights
+from palimpsest.models.settings import EIGHT_BIT, Pretrained, Repository, Tiny, Weights
 from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES, SELECTED, UNLEARN
 from palimpsest.study.blocks import check_block, check_epochs, check_pattern, stands_in
 from palimpsest.study.messages import explain
@@ -34,6 +34,9 @@ def check_config(config: Config) -> None:
         if getattr(model, "optimizer", None) == EIGHT_BIT and (parallel := model.resources.parallel) != "ddp":
             said = f"{EIGHT_BIT} needs all weights in every process, but resources has parallel: {parallel}; use ddp"
             raise UserError(f"{place('models', name, 'optimizer')}: {said}")
+        if isinstance(model, Tiny) and model.lora and max(model.lora.layers or [0]) >= (there := model.architecture.layers):
+            asked = max(model.lora.layers or [])
+            raise UserError(f"{place('models', name, 'lora', 'layers')}: {asked}: the layers of this model are 0 to {there - 1}")
     _check_patterns(config, "finetuning", config.finetuning, PATTERN[:3])
     _check_patterns(config, "reinforcing", config.reinforcing, PATTERN[:3])
     _check_patterns(config, "alternatives", config.alternatives, PATTERN[:3])

@@ -114,9 +114,10 @@ def _given(study: Study, node: Node) -> base.Spec:
 
 def _needs(model: Tiny | Pretrained | Packaged) -> Needs:
     """Return the needs that the stage `base` checks; other settings of prompts and training do not rerun it."""
-    targets = model.lora.target_modules if model.lora else None
+    targets, layers = (model.lora.target_modules, model.lora.layers) if model.lora else (None, None)
     chat = model.prompt if model.prompt.kind == "chat" else None
-    return Needs(chat=chat, lora_targets=targets if isinstance(targets, list) else None, optimizer=model.optimizer)
+    named = targets if isinstance(targets, list) else None
+    return Needs(chat=chat, lora_targets=named, lora_layers=layers, optimizer=model.optimizer)
 
 
 def _finetune(study: Study, node: Node) -> finetune.Spec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,25 +40,51 @@ def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
             )
 
 
+def names_in_layers(model: PreTrainedModel, targets: Sequence[str] | Literal["all-linear"], layers: Sequence[int]) -> list[str]:
+    """Return the full names of the layers in some decoder layers that get adapters, in the order of the model.
+
+    Raises UserError for a decoder layer that the model does not have, and for a name that is in none of them.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    kinds = (nn.Linear, Conv1D) if targets == "all-linear" else (nn.Linear, nn.Embedding, Conv1D)
+    # The first number in a name is that of the decoder layer; experts, too, have numbers.
+    numbered = [(name, int(found[1])) for name, _ in model.named_modules() if (found := re.search(r"\.(\d+)(?:\.|$)", name))]
+    last = max((number for _, number in numbered), default=-1)
+    if missing := [number for number in layers if number > last]:
+        raise UserError(f"lora: layers: the model has no decoder layer {missing[0]}; its layers are 0 to {last}")
+    inside = [name for name, number in numbered if number in layers and isinstance(model.get_submodule(name), kinds)]
+    if targets == "all-linear":
+        return inside
+    named = {target: [name for name in inside if f".{name}".endswith(f".{target}")] for target in targets}
+    if absent := [target for target, names in named.items() if not names]:
+        raise UserError(f"lora: layers: {absent[0]!r} of target_modules is in none of the decoder layers {list(layers)}")
+    return [name for name in inside if any(name in names for names in named.values())]
+
+
 def add_adapters(model: PreTrainedModel, settings: LoraSettings | None, seed: int) -> PreTrainedModel | PeftModel:
     """Freeze the model and add adapters initialised from the seed; without settings, return the model itself.
 
-    Raises UserError like `check_targets`, and for layers whose output would change when the adapter is merged.
+    Raises UserError like `check_targets` and `names_in_layers`, and for layers whose output would change when the adapter is
+    merged.
     """
     if settings is None:
         return model
     from peft import LoraConfig, get_peft_model
 
-    if isinstance(settings.target_modules, list):
-        check_targets(model, settings.target_modules)
-
+    targets: Any = settings.target_modules
+    if isinstance(targets, list):
+        check_targets(model, targets)
+    if settings.layers is not None:
+        # peft ignores a decoder layer that the model does not have, and knows none for all linear layers.
+        targets = names_in_layers(model, targets, settings.layers)
     torch.manual_seed(seed)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]
         lora_dropout=settings.dropout,
-        target_modules=settings.target_modules,
+        target_modules=targets,
     )
     try:
         adapted: PeftModel = get_peft_model(model, config)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from palimpsest.errors import UserError
-from palimpsest.settings import Count, Epochs, Option, Positive, Settings, Some, Weight
+from palimpsest.settings import Count, Epochs, Layer, Option, Positive, Settings, Some, Weight
 
 MeanOver = Literal["tokens", "items"]
 
@@ -99,3 +99,5 @@ class LoraSettings(Settings):
     """Dropout before the adapters."""
     target_modules: Some[str] | Literal["all-linear"] = "all-linear"
     """Names of the layers that get adapters."""
+    layers: Option[Some[Layer]] = None
+    """Decoder layers that get adapters, counted from 0; null: all of them, and named layers outside of them."""
