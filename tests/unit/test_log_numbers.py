@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,6 +68,10 @@ def as_open_unlearning(log: Log, folder: Path) -> Path:
     return _written(folder / "TOFU_EVAL.json", from_tofu(log))
 
 
+# As tables were written before the scores computed ROUGE.
+WITH_ROUGE = pa.schema([*SCHEMA, ("rouge_words", pa.string()), ("rouge_l_recall", pa.float64())])
+
+
 def as_table(log: Log, folder: Path) -> Path:
     """Our own form; with powers of two for the numbers of tokens no loss is rounded."""
     rows = []
@@ -90,7 +95,7 @@ def as_table(log: Log, folder: Path) -> Path:
                     "rouge_l_recall": fields["rougeL_recall"][key],
                 }
             )
-    write_table(folder / "items.parquet", rows, SCHEMA)
+    write_table(folder / "items.parquet", rows, WITH_ROUGE)
     return folder
 
 
@@ -219,7 +224,7 @@ def test_a_count_that_is_none_is_refused(log: Log, tmp_path: Path, column: str, 
     path = as_table(log, tmp_path) / "items.parquet"
     rows = read_table(path)
     rows[1][column] = wrong
-    write_table(path, rows, SCHEMA)
+    write_table(path, rows, WITH_ROUGE)
     with pytest.raises(UserError, match=f"forget: {column}: item 1: .*a number of tokens is 1 or more"):
         read_log(path)
 

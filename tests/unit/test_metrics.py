@@ -248,7 +248,11 @@ def test_utility_needs_its_sets_and_not_the_forget_set(missing: str) -> None:
 
 def test_items_without_generations_have_no_rouge() -> None:
     items = Items(answer=np.array([0.5]), base=np.array([0.5]), perturbed=np.array([[1.0, 2.0]]))
-    assert tofu_scores({"forget": items}).keys() == {"forget_probability", "forget_truth_ratio"}
+    assert tofu_scores({"forget": items}).keys() == {
+        "forget_probability",
+        "forget_paraphrased_probability",
+        "forget_truth_ratio",
+    }
 
 
 def asked(ratios: dict[str, float]) -> dict[str, Items]:

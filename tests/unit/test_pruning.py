@@ -18,7 +18,7 @@ from palimpsest.audit.files import check_file, check_manifest, check_strangers
 from palimpsest.contract.pruning import difference_from_pruned, freed_by, is_left, main, prune, restore
 from palimpsest.contract.store import entry_of, keep
 from palimpsest.disk import Step, simulate
-from palimpsest.errors import BrokenArtefact, UserError
+from palimpsest.errors import SNAKEMAKE_RUN, BrokenArtefact, UserError
 from palimpsest.provenance.manifest import (
     MANIFEST,
     PRUNED,
@@ -338,9 +338,10 @@ def test_other_bytes_are_told_and_the_same_command_runs_once_more(
     monkeypatch.setattr("sys.argv", ["snakemake", "--cores", "2"])
     monkeypatch.setattr(subprocess, "run", lambda command, **_: ran.append(command) or subprocess.CompletedProcess(command, 3))
     workflow, study = SimpleNamespace(dag=SimpleNamespace(jobs=[])), Study(CONFIG)
-    hooks.succeeded(workflow, study, Remade([]))
+    monkeypatch.setenv(SNAKEMAKE_RUN, "a run")
+    hooks.succeeded(workflow, study, Remade([]), None)
     assert ran == [] and capsys.readouterr().err == ""
     with pytest.raises(SystemExit, match="3"):
-        hooks.succeeded(workflow, study, Remade(["tofu/model"]))
+        hooks.succeeded(workflow, study, Remade(["tofu/model"]), None)
     assert [command[1:] for command in ran] == [["-m", "snakemake", "--cores", "2", "--nolock"]]
     assert "have other bytes than before they were pruned:\n  tofu/model" in capsys.readouterr().err

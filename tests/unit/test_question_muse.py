@@ -174,7 +174,7 @@ def test_texts_answer_their_own_question_and_that_of_attacks(tmp_path):
     found += [row | place | {"attack": "relearn", "epoch": 1} for row in rows({"npo": [NPO, NPO]})]
     weights = [row | place for row in weighed("npo") + weighed("simnpo")]
     of = evidence(tmp_path, found, texts(), data=DATA, weights=weights)
-    assert {each.id for each in all_questions() if each.answer(of)} == {"muse", "relearning"}
+    assert {each.id for each in all_questions() if each.answer(of)} == {"muse", "relearning", "robustness"}
 
 
 def test_texts_beside_a_benchmark_of_questions_change_no_answer_of_its_own(tmp_path):

@@ -106,10 +106,11 @@ def _open_file(path: Path) -> Log:
 
 
 def _open_table(path: Path) -> Log:
-    frame = completed(read_frame(path))
-    sets, notes = sets_from_table(frame, path), list[str]()
-    # A table without this column is from a version that always used rouge_score's words.
-    if ROUGE_WORDS not in frame and "answer" in frame:
+    written = read_frame(path)
+    frame, notes = completed(written), list[str]()
+    sets = sets_from_table(frame, path)
+    # A table with ROUGE but without this column is from a version that always used rouge_score's words.
+    if "rouge_l_recall" in written and ROUGE_WORDS not in written and "answer" in written:
         for name in sets:
             sets[name] = without_unread_rouge(name, sets[name], frame.loc[frame["set"] == name, "answer"].tolist(), notes)
     return Log(sets, TABLE_FORM, notes=notes)
