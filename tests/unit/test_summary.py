@@ -175,7 +175,8 @@ def test_csv_and_parquet_hold_the_same_values(study: Results, monkeypatch: pytes
     for name in ("summary", "selections"):
         # An empty name is a name; an empty epoch is none, nor is a score that only trials of texts have.
         types = {"epoch": pd.read_parquet(out / f"{name}.parquet")["epoch"].dtype}
-        none = {column: [""] for column in ("epoch", "privacy", "knowmem_r", "distance", "probability_retain")}
+        scores = ("privacy", "knowmem_r", "distance", "probability_retain", "knowledge_retain")
+        none = {column: [""] for column in ("epoch", *scores, "forgotten", "recall_neighbour_questions")}
         read = pd.read_csv(out / f"{name}.csv", dtype=types, keep_default_na=False, na_values=none)
         pd.testing.assert_frame_equal(read, pd.read_parquet(out / f"{name}.parquet"), check_exact=True)
     header, first = (out / "summary.csv").read_text(encoding="utf-8").splitlines()[:2]
