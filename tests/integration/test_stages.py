@@ -699,7 +699,7 @@ def test_a_method_of_another_package_trains_without_an_edit_here(ready: Path, tm
     stopped = forget_losses(ready, f"{SRC}:{site}", *newcomer("bounded-ga", {"limit": 1e-3}, ["model", "split"]))
     assert stopped == pytest.approx([-1e-3] * len(stopped))
     line = one_line(run(ready, *newcomer("bounded-ga", {}, ["model", "split"])))
-    assert line.startswith("palimpsest unlearn: unknown method 'bounded-ga'; allowed: dpo-idk, ga, ")
+    assert line.startswith("palimpsest unlearn: unknown method 'bounded-ga'; allowed: altpo, ce-u, ")
 
 
 def attack(settings: dict[str, Any], model: str = "original", out: str = "attacked", **more: Any) -> tuple[Any, ...]:

@@ -169,4 +169,7 @@ def test_a_setting_and_the_code_that_reads_it_are_accepted_and_rerun_nothing(fin
 
 def test_what_cannot_be_accepted_is_one_line(finished_once: Checkout) -> None:
     ran = palimpsest(finished_once, "accept", "results", "--stage", "splt")
-    assert (ran.returncode, ran.stderr) == (2, "palimpsest accept: --stage: unknown stage 'splt'; did you mean split?\n")
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(
+        "palimpsest accept: --stage: unknown stage 'splt'; did you mean split? allowed: data, fetch, split, "
+    )

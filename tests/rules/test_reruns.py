@@ -127,7 +127,7 @@ def test_another_seed_runs_beside_the_first(finished: Checkout) -> None:
 
 
 def test_the_order_of_keys_and_resources_rerun_nothing(finished: Checkout) -> None:
-    path = finished.path / "config.yaml"
+    path = finished.path / "config/config.yaml"
     config = yaml.safe_load(path.read_text())
     config["models"]["tiny"]["resources"] = {"threads": 2, "mem": "3GB"}
     path.write_text(yaml.safe_dump(_reversed(config), sort_keys=False))

@@ -22,6 +22,7 @@ from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_environme
 from palimpsest.report import outdated
 from palimpsest.storing import told_unshared
 from palimpsest.study import console
+from palimpsest.study.places import BASE, COPY
 from palimpsest.study.rules import run_of
 from palimpsest.study.storage import Storage, fetched
 from palimpsest.study.study import GAPS, Study
@@ -58,6 +59,12 @@ def started(workflow: Any, study: Study, remade: Remade, storage: Storage | None
         printed.plan(jobs, _earlier(workflow.dag.jobs))
         logs = [os.path.relpath(path) for path in workflow.logger_manager.get_logfile()]
         _say([f"{len(jobs)} job{'s' * (len(jobs) != 1)}; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
+    if BASE.is_file() and COPY.is_file() and BASE.read_bytes() != COPY.read_bytes():
+        _say(
+            [
+                f"{BASE} and {COPY} differ; what extends ../{BASE} builds on the second: `python -m palimpsest.study write` copies the first"
+            ]
+        )
     if remade.forced:
         _say(["weights that were pruned are made again, because a job reads them:", *remade.forced])
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 BASE = Path("config.yaml")
+# Its copy for deployments, on which the studies in config/studies build.
+COPY = Path("config/config.yaml")
 # A copy of it, from which a deployment starts.
 DEPLOYED = Path("config", "config.yaml")
 STUDIES = Path("config", "studies")
