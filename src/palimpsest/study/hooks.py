@@ -22,7 +22,7 @@ from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_environme
 from palimpsest.report import outdated
 from palimpsest.storing import told_unshared
 from palimpsest.study import console
-from palimpsest.study.places import BASE, COPY
+from palimpsest.study.places import BASE, DEPLOYED
 from palimpsest.study.rules import run_of
 from palimpsest.study.storage import Storage, fetched
 from palimpsest.study.study import GAPS, Study
@@ -59,11 +59,9 @@ def started(workflow: Any, study: Study, remade: Remade, storage: Storage | None
         printed.plan(jobs, _earlier(workflow.dag.jobs))
         logs = [os.path.relpath(path) for path in workflow.logger_manager.get_logfile()]
         _say([f"{len(jobs)} job{'s' * (len(jobs) != 1)}; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
-    if BASE.is_file() and COPY.is_file() and BASE.read_bytes() != COPY.read_bytes():
+    if BASE.is_file() and DEPLOYED.is_file() and BASE.read_bytes() != DEPLOYED.read_bytes():
         _say(
-            [
-                f"{BASE} and {COPY} differ; what extends ../{BASE} builds on the second: `python -m palimpsest.study write` copies the first"
-            ]
+            [f"{BASE} and {DEPLOYED} differ; the shipped studies build on the second: `python -m palimpsest.study write` copies"]
         )
     if remade.forced:
         _say(["weights that were pruned are made again, because a job reads them:", *remade.forced])

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 BASE = Path("config.yaml")
-# Its copy for deployments, on which the studies in config/studies build.
-COPY = Path("config/config.yaml")
-# A copy of it, from which a deployment starts.
+# A copy of it, from which a deployment starts, and on which the shipped studies build.
 DEPLOYED = Path("config", "config.yaml")
 STUDIES = Path("config", "studies")
 DEFAULTS = Path(__file__).with_name("defaults.yaml")
