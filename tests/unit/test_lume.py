@@ -1,4 +1,4 @@
-"""LUME: its files, its suite on a small model, and its numbers against those of the official arithmetic."""
+"""LUME: its files, its suite on a small model, and its numbers against the numbers of the official arithmetic."""
 
 from __future__ import annotations
 

@@ -13,6 +13,9 @@ from palimpsest.evaluation.items import ROUGE_WORDS, derived
 from palimpsest.metrics.memorisation import exact_memorisation, extraction_strength
 from palimpsest.metrics.privacy import min_k_loss
 
+# The column with the ROUGE-L recall of a generated text.
+RECALL = "rouge_l_recall"
+
 
 def with_rouge(table: pd.DataFrame, results: Sequence[str], compute: Callable[[str, str, str], Sequence[float]]) -> pd.DataFrame:
     """Return a table with the ROUGE of each generated text, and which words it compares (`metrics.rouge`).
@@ -26,6 +29,17 @@ def with_rouge(table: pd.DataFrame, results: Sequence[str], compute: Callable[[s
         return [words_for(answer), *compute(name, generation, answer)]
 
     return derived(table, ["set", "generation", "answer"], [ROUGE_WORDS, *results], compare)
+
+
+def with_recall(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the ROUGE-L recall of each generated text, in the column `RECALL`."""
+
+    def compute(name: str, generation: str, answer: str) -> list[float]:
+        from palimpsest.metrics.rouge import rouge_recalls
+
+        return [rouge_recalls(generation, answer).rouge_l]
+
+    return with_rouge(table, [RECALL], compute)
 
 
 def with_memorisation(table: pd.DataFrame, hits: str) -> pd.DataFrame:

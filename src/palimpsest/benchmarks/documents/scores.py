@@ -1,20 +1,19 @@
 """The metrics of the suite of documents."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from palimpsest.errors import UserError
 from palimpsest.evaluation.completing import with_memorisation, with_min_k, with_rouge
-from palimpsest.evaluation.metric import COUNT, SHARE, Best, Metric, Scoring
+from palimpsest.evaluation.distance import Sets, check_same_items, distance_from_retrain, token_losses
+from palimpsest.evaluation.metric import SHARE, Best, Metric, Scoring
+from palimpsest.evaluation.sets import split_sets
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.memorisation import EXTRACTION, EXTRACTION_SOURCE
 from palimpsest.metrics.privacy import auc_interval, membership_auc
 from palimpsest.metrics.spread import Array, mean
 
-# The items of one model by set; a set without items is missing.
-Sets = Mapping[str, pd.DataFrame]
 COLUMNS = ("set", "id", "generation", "rouge_l", "tokens", "nll", "min_k_loss", "extraction_strength")
 # The fraction of the tokens, the least likely ones, by which members are separated from non-members, as in MUSE.
 MIN_K = 0.4
@@ -37,17 +36,7 @@ def completed(table: pd.DataFrame) -> pd.DataFrame:
 
 def read_sets(table: pd.DataFrame, source: object) -> Sets:
     """Return the items of one model; raises UserError that begins with `source` if a column of the suite is missing."""
-    table = completed(table)
-    if missing := next((column for column in COLUMNS if column not in table), None):
-        raise UserError(f"{source}: no column {missing!r}")
-    return {str(name): rows for name, rows in table.groupby("set")}
-
-
-def check_items(sets: Sets, source: object, retrain: Sets, retrain_source: object) -> None:
-    """Raise UserError if a model and Retrain were scored on different chunks or answers."""
-    own, other = (of[FORGET][["id", "tokens"]].to_numpy().tolist() for of in (sets, retrain))
-    if own != other:
-        raise UserError(f"{source}: other items than Retrain in {retrain_source}")
+    return split_sets(completed(table), COLUMNS, source)
 
 
 def said(table: pd.DataFrame) -> pd.DataFrame:
@@ -55,16 +44,6 @@ def said(table: pd.DataFrame) -> pd.DataFrame:
     spoken = table[table["generation"].notna()].rename(columns={"prompt": "question"})
     # A chunk and a question may have the same id.
     return spoken.assign(id=spoken["set"] + "/" + spoken["id"])
-
-
-def log_probabilities(rows: pd.DataFrame) -> Array:
-    """Return the mean log-probability per token of each item, shape (items,), in nats."""
-    return (-rows["nll"] / rows["tokens"]).to_numpy(dtype=np.float64)
-
-
-def distances(sets: Sets, retrain: Sets) -> Array:
-    """Return how far the log-probability per token of each forget item is from Retrain's, shape (items,), in nats."""
-    return np.abs(log_probabilities(sets[FORGET]) - log_probabilities(retrain[FORGET]))
 
 
 def auc(sets: Sets) -> float | None:
@@ -82,7 +61,7 @@ def _column(name: str) -> Callable[[pd.DataFrame], Array]:
 
 
 def _probabilities(rows: pd.DataFrame) -> Array:
-    return np.exp(log_probabilities(rows))
+    return np.exp(-token_losses(rows))
 
 
 def _average(
@@ -112,18 +91,7 @@ RECALL = "mean ROUGE-L F1 of the greedy continuation of a chunk, against the tru
 PROBABILITY = "mean exp(-a)"
 ANSWERS = "mean ROUGE-L recall of the greedy answer"
 METRICS = (
-    Metric(
-        "retrain_distance",
-        lambda sets, retrain: mean(distances(sets, retrain).tolist()),
-        "Distance\N{NO-BREAK SPACE}↓",
-        "From Retrain",
-        "nearest 0",
-        needs="retrain",
-        attacked="Distance from Retrain",
-        interval=lambda sets, retrain: bootstrap_interval(distances(sets, retrain).tolist()),
-        formula="mean distance of a from Retrain's a, item by item, in nats",
-        bounds=COUNT,
-    ),
+    distance_from_retrain(FORGET),
     _average("recall_forget", "recited_forget", _column("rouge_l"), "Recall", RECALL, attacked="Recall, forget set"),
     _average("extraction_forget", FORGET, _column("extraction_strength"), "Extr. strength", EXTRACTION, EXTRACTION_SOURCE),
     _average("probability_forget", FORGET, _probabilities, "Probability", PROBABILITY, attacked="Probability, forget set"),
@@ -148,7 +116,7 @@ SCORING = Scoring[Sets](
     complete=completed,
     symbols="`a` is the loss per token of a chunk or an answer: its NLL in nats over its number of tokens. The Min-K loss is"
     " the mean of the highest losses of its tokens.",
-    check=check_items,
+    check=check_same_items(FORGET),
     examples={
         "recited_forget": (3, "forget"),
         "asked_forget": (3, "forget"),

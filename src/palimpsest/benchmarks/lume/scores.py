@@ -1,23 +1,20 @@
 """The metrics of LUME's suite (LUME, arXiv 2502.15097, Sec. 4, and the evaluation script of SemEval-2025, task 4)."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from palimpsest.benchmarks.lume.dataset import FORMS, SETS, TASKS, place_of
-from palimpsest.errors import UserError
-from palimpsest.evaluation.metric import COUNT, SHARE, Best, Metric, Scoring
+from palimpsest.evaluation.distance import Sets, check_same_items, distance_from_retrain
+from palimpsest.evaluation.items import derived
+from palimpsest.evaluation.metric import SHARE, Best, Metric, Scoring
 from palimpsest.evaluation.sets import split_sets, text_losses
 from palimpsest.metrics.intervals import Interval, bootstrap_interval, resampled_interval
 from palimpsest.metrics.privacy import auc_interval, membership_auc
-from palimpsest.metrics.rouge import rouge_recalls
 from palimpsest.metrics.spread import Array, mean
 
-# The items of one model by set; a set without items is missing.
-Sets = Mapping[str, pd.DataFrame]
 COLUMNS = ("set", "id", "answer", "generation", "tokens", "nll")
 LOSSES, MEMBERS, NONMEMBERS = "losses_forget", "members", "nonmembers"
 SOURCE = "LUME, arXiv 2502.15097, Sec. 4; SemEval-2025, task 4"
@@ -27,46 +24,40 @@ FORMULAS = {
     SENTENCES: "mean ROUGE-L recall, with stemming, of the greedy continuation of a text against the true one",
     QUESTIONS: "share of greedy answers that equal the true answer, but for case and blanks around it",
 }
-_recall = cache(lambda generation, answer: rouge_recalls(generation, answer).rouge_l)
+
+
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of the suite with the score of each generated text: ROUGE-L recall of texts, 1 or 0 for answers."""
+
+    def score(id: str, generation: str, answer: str) -> list[float]:
+        from palimpsest.metrics.rouge import rouge_recalls
+
+        if place_of(id).form == SENTENCES:
+            return [rouge_recalls(generation, answer).rouge_l]
+        return [float(generation.strip().lower() == answer.strip().lower())]
+
+    return derived(table, ["id", "generation", "answer"], ["score"], score)
 
 
 def read_sets(table: pd.DataFrame, source: object) -> Sets:
     """Return the items of one model; raises UserError that begins with `source` if a column of the suite is missing."""
-    return split_sets(table, COLUMNS, source)
-
-
-def check_items(sets: Sets, source: object, retrain: Sets, retrain_source: object) -> None:
-    """Raise UserError if a model and Retrain were scored on different items."""
-    own, other = (of[LOSSES][["id", "tokens"]].to_numpy().tolist() for of in (sets, retrain))
-    if own != other:
-        raise UserError(f"{source}: other items than Retrain in {retrain_source}")
+    return split_sets(completed(table), COLUMNS, source)
 
 
 def said(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with generated text, with their score."""
-    spoken = table[table["generation"].notna()].rename(columns={"prompt": "question"})
-    scores = [
-        _score(place_of(id).form, generation, answer)
-        for id, generation, answer in zip(spoken["id"], spoken["generation"], spoken["answer"], strict=True)
-    ]
-    return spoken.assign(id=spoken["set"] + "/" + spoken["id"], score=scores)
+    spoken = completed(table[table["generation"].notna()]).rename(columns={"prompt": "question"})
+    return spoken.assign(id=spoken["set"] + "/" + spoken["id"])
 
 
 def values(sets: Sets, name: str, form: str, task: str | None = None) -> Array:
-    """Return the score of each item of a form in a set, shape (items,): ROUGE-L recall of texts, 1 or 0 for answers."""
+    """Return the score of each item of a form in a set, shape (items,)."""
     rows = sets.get(name)
     if rows is None:
         return np.array([])
     places = [place_of(id) for id in rows["id"]]
-    kept = rows[[place.form == form and task in (None, place.task) for place in places]]
-    pairs = zip(kept["generation"], kept["answer"], strict=True)
-    return np.array([_score(form, generation, answer) for generation, answer in pairs], dtype=np.float64)
-
-
-def _score(form: str, generation: str, answer: str) -> float:
-    if form == SENTENCES:
-        return float(_recall(generation, answer))
-    return float(generation.strip().lower() == answer.strip().lower())
+    kept = [place.form == form and task in (None, place.task) for place in places]
+    return rows.loc[kept, "score"].to_numpy(dtype=np.float64)
 
 
 def task_aggregate(sets: Sets) -> float:
@@ -106,12 +97,6 @@ def _membership_interval(sets: Sets) -> Interval:
 def _document_losses(sets: Sets) -> tuple[Array, Array]:
     members, nonmembers = (text_losses(sets[name]) for name in (MEMBERS, NONMEMBERS))
     return members, nonmembers
-
-
-def distances(sets: Sets, retrain: Sets) -> Array:
-    """Return how far the log-probability per token of each forget item is from Retrain's, shape (items,), in nats."""
-    own, other = ((of[LOSSES]["nll"] / of[LOSSES]["tokens"]).to_numpy(dtype=np.float64) for of in (sets, retrain))
-    return np.asarray(np.abs(own - other))
 
 
 def _average(name: str, form: str, task: str | None = None) -> Metric:
@@ -168,18 +153,7 @@ METRICS = (
         bounds=SHARE,
         source=SOURCE,
     ),
-    Metric(
-        "retrain_distance",
-        lambda sets, retrain: mean(distances(sets, retrain).tolist()),
-        "Distance\N{NO-BREAK SPACE}↓",
-        "From Retrain",
-        "nearest 0",
-        needs="retrain",
-        attacked="Distance from Retrain",
-        interval=lambda sets, retrain: bootstrap_interval(distances(sets, retrain).tolist()),
-        formula="mean distance of a from Retrain's a, item by item, in nats",
-        bounds=COUNT,
-    ),
+    distance_from_retrain(LOSSES),
     *_each(_average, None),
     *_each(_average, *TASKS),
     Metric(
@@ -194,10 +168,11 @@ METRICS = (
 SCORING = Scoring[Sets](
     read=read_sets,
     metrics=METRICS,
+    complete=completed,
     symbols="`a` is the loss per token of a forget item's output: its NLL in nats over its number of tokens. The final score of"
     " SemEval-2025, task 4, is the mean of `task_aggregate`, `membership_score` and the accuracy on MMLU, which an lm-eval suite"
     " measures.",
-    check=check_items,
+    check=check_same_items(LOSSES),
     examples={"forget": (4, "forget"), "retain": (2, "retain")},
     said=said,
     said_numbers={"score": "ROUGE-L or match"},

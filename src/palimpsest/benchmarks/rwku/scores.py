@@ -1,16 +1,14 @@
 """The metrics of RWKU's suite (RWKU, arXiv 2406.10890, Sec. 4)."""
 
 from collections.abc import Mapping
-from functools import cache
 
-import numpy as np
 import pandas as pd
 
+from palimpsest.evaluation.completing import RECALL, with_recall
 from palimpsest.evaluation.metric import COUNT, SHARE, Metric, Scoring
 from palimpsest.evaluation.sets import split_sets, text_losses
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
-from palimpsest.metrics.rouge import rouge_recalls
-from palimpsest.metrics.spread import Array, mean
+from palimpsest.metrics.spread import mean
 
 # The items of one model by set; a set without items is missing.
 Sets = Mapping[str, pd.DataFrame]
@@ -26,34 +24,32 @@ HEADS = {
     "neighbour_questions": "Questions",
 }
 TEXTS = {"members": "people to forget", "nonmembers": "others"}
-_recall = cache(lambda generation, answer: rouge_recalls(generation, answer).rouge_l)
 
 
 def read_sets(table: pd.DataFrame, source: object) -> Sets:
     """Return the items of one model; raises UserError that begins with `source` if a column of the suite is missing."""
-    return split_sets(table, COLUMNS, source)
+    return split_sets(with_recall(table), COLUMNS, source)
 
 
 def said(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with answers, with their score."""
-    spoken = table[table["generation"].notna()].rename(columns={"prompt": "question"})
-    return spoken.assign(id=spoken["set"] + "/" + spoken["id"], score=recalls(spoken))
+    spoken = with_recall(table[table["generation"].notna()]).rename(columns={"prompt": "question", RECALL: "score"})
+    return spoken.assign(id=spoken["set"] + "/" + spoken["id"])
 
 
-def recalls(rows: pd.DataFrame) -> Array:
-    """Return the ROUGE-L recall of each answer, shape (items,)."""
-    pairs = zip(rows["generation"], rows["answer"], strict=True)
-    return np.array([_recall(generation, answer) for generation, answer in pairs], dtype=np.float64)
+def recalls(rows: pd.DataFrame) -> list[float]:
+    """Return the ROUGE-L recall of each answer."""
+    return rows[RECALL].astype(float).tolist()
 
 
 def _of_probes(name: str, head: str) -> Metric:
     near = name.startswith("neighbour")
 
     def compute(sets: Sets) -> float | None:
-        return mean(recalls(sets[name]).tolist()) if name in sets else None
+        return mean(recalls(sets[name])) if name in sets else None
 
     def interval(sets: Sets) -> Interval:
-        return bootstrap_interval(recalls(sets[name]).tolist())
+        return bootstrap_interval(recalls(sets[name]))
 
     return Metric(
         f"recall_{name}",
@@ -91,6 +87,7 @@ METRICS = (*(_of_probes(*item) for item in HEADS.items()), *(_of_texts(*item) fo
 SCORING = Scoring[Sets](
     read=read_sets,
     metrics=METRICS,
+    complete=with_recall,
     examples={"questions": (3, "forget"), "attacks": (3, "forget"), "neighbour_questions": (2, "retain")},
     said=said,
     said_numbers={"score": "ROUGE-L"},

@@ -5,25 +5,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from palimpsest.errors import UserError
-from palimpsest.evaluation.completing import with_rouge
+from palimpsest.evaluation.completing import RECALL, with_recall
 from palimpsest.evaluation.items import UNICODE_ITEMS, count_unicode
 from palimpsest.evaluation.metric import COUNT, SHARE, Metric, Scoring
 from palimpsest.evaluation.prompting.suite_settings import FEW_SHOT, JAILBREAK, PARAPHRASE, PLAIN, PREFIX
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.spread import mean_share
-
-RECALL = "rouge_l_recall"
-
-
-def completed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of the suite with the ROUGE-L recall of each answer."""
-
-    def compute(name: str, generation: str, answer: str) -> list[float]:
-        from palimpsest.metrics.rouge import rouge_recalls
-
-        return [rouge_recalls(generation, answer).rouge_l]
-
-    return with_rouge(table, [RECALL], compute)
 
 
 @dataclass(frozen=True)
@@ -45,7 +32,7 @@ class Prompted:
 
 def read(table: pd.DataFrame, source: object) -> Prompted:
     """Return the recalls in a table of the suite; raises UserError if a column is missing."""
-    table = completed(table)
+    table = with_recall(table)
     if missing := [name for name in ("id", "way", RECALL) if name not in table]:
         raise UserError(f"{source}: no column {missing[0]!r}")
     return Prompted(table.pivot(index="id", columns="way", values=RECALL), count_unicode(table))
@@ -90,4 +77,4 @@ METRICS = (
     ),
     Metric("prompted_unicode_items", lambda items: float(items.unicode_words) or None, formula=UNICODE_ITEMS, bounds=COUNT),
 )
-SCORING = Scoring[Prompted](read=read, metrics=METRICS, complete=completed)
+SCORING = Scoring[Prompted](read=read, metrics=METRICS, complete=with_recall)

@@ -65,7 +65,7 @@ def measure(subject: Subject, suite: PromptingSuite, data: Path, scratch: Path) 
 
 
 def ways(encoder: PromptEncoder, row: Question | Pair, suite: PromptingSuite, shots: Sequence[int]) -> Iterator[Asked]:
-    """Yield the ways to ask a question: as it stands, then those of the suite that it has."""
+    """Yield the ways to ask a question: as it stands, then each way of the suite that this question allows."""
     plain = encoder.prompt(row.question)
     yield Asked(PLAIN, plain, row.answer, row.question)
     for way in suite.prompts:

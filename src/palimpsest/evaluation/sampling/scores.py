@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from palimpsest.errors import UserError
-from palimpsest.evaluation.completing import with_rouge
+from palimpsest.evaluation.completing import RECALL, with_recall
 from palimpsest.evaluation.items import UNICODE_ITEMS, count_unicode
 from palimpsest.evaluation.metric import COUNT, SHARE, Metric, Scoring
 from palimpsest.metrics.leaks import leak_at, leak_interval
@@ -13,18 +13,6 @@ from palimpsest.metrics.spread import Array
 
 # Every power of 2 up to the most samples of a suite.
 COUNTS = tuple(2**power for power in range(11))
-RECALL = "rouge_l_recall"
-
-
-def completed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of the suite with the ROUGE-L recall of each answer."""
-
-    def compute(name: str, generation: str, answer: str) -> list[float]:
-        from palimpsest.metrics.rouge import rouge_recalls
-
-        return [rouge_recalls(generation, answer).rouge_l]
-
-    return with_rouge(table, [RECALL], compute)
 
 
 @dataclass(frozen=True)
@@ -37,7 +25,7 @@ class Sampled:
 
 def read(table: pd.DataFrame, source: object) -> Sampled:
     """Return the recalls in a table of the suite; raises UserError if a column is missing or a question lacks samples."""
-    table = completed(table)
+    table = with_recall(table)
     if missing := [name for name in ("id", "sample", RECALL) if name not in table]:
         raise UserError(f"{source}: no column {missing[0]!r}")
     recalls = table.pivot(index="id", columns="sample", values=RECALL)
@@ -64,4 +52,4 @@ METRICS = (
     ),
     Metric("leak_unicode_items", lambda items: float(items.unicode_words) or None, formula=UNICODE_ITEMS, bounds=COUNT),
 )
-SCORING = Scoring[Sampled](read=read, metrics=METRICS, complete=completed)
+SCORING = Scoring[Sampled](read=read, metrics=METRICS, complete=with_recall)
