@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from uuid import uuid4
 
+from palimpsest.contract.folders import write_whole
 from palimpsest.errors import UserError
 from palimpsest.provenance.canonical import canonical_json
 
@@ -62,6 +62,10 @@ class Equivalences:
             found |= linked
         return {code} if any(record.contrary and record.pair <= found for record in self._of(stage)) else found
 
+    def ordered(self, stage: str, code: str) -> list[str]:
+        """Return the same codes in a fixed order, the code itself first."""
+        return sorted(self.codes(stage, code), key=lambda each: (each != code, each))
+
     def are_equal(self, stage: str, one: str, other: str) -> bool:
         """Return whether two codes of a stage count as equal."""
         return one == other or other in self.codes(stage, one)
@@ -113,9 +117,7 @@ def read_equivalences(results: Path) -> Equivalences:
 def write_equivalences(results: Path, found: Equivalences) -> None:
     """Write what is known about codes into the results: a record per line, with the same bytes for equal records."""
     lines = [canonical_json(asdict(record)) for record in found.records]
-    partial = results / f".{uuid4().hex}.partial"
-    partial.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
-    partial.rename(results / EQUIVALENCES)
+    write_whole(results / EQUIVALENCES, ("[\n" + ",\n".join(lines) + "\n]\n").encode())
 
 
 def equivalences_of(out: Path) -> Equivalences:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from palimpsest.errors import UserError
 from palimpsest.faults import explained
@@ -85,6 +86,13 @@ def clear(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{uuid4().hex}.partial")
+    partial.write_bytes(content)
+    partial.rename(path)
 
 
 def replace(partial: Path, out: Path) -> None:

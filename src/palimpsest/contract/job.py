@@ -295,8 +295,7 @@ def _code(stage: str, planned: str | None, out: Path) -> str | None:
     """Return today's code digest of a stage; None if it is neither the planned one nor accepted as equal to it."""
     if not planned:
         return code_today(stage, "")
-    equal = equivalences_of(out).codes(stage, planned)
-    for code in sorted(equal, key=lambda code: (code != planned, code)):
+    for code in equivalences_of(out).ordered(stage, planned):
         with suppress(ModuleNotFoundError):
             if code_today(stage, code) == code:
                 return code

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from palimpsest.contract.folders import write_whole
 from palimpsest.contract.store import entry_of
 from palimpsest.environment import store_folder
 from palimpsest.errors import UserError
@@ -19,7 +20,7 @@ from palimpsest.provenance.manifest import (
     PRUNED,
     content_of,
     is_pruned,
-    key_of,
+    key_in,
     read_manifest,
     weight_files,
 )
@@ -37,7 +38,7 @@ def prune(folder: Path, store: Path | None) -> int:
     own, entry = _files(folder, manifest), _entry(store, manifest)
     stored = _files(entry, manifest) if entry else []
     freed = _freed([*own, *stored])
-    _write(folder / PRUNED, (folder / MANIFEST).read_bytes())
+    write_whole(folder / PRUNED, (folder / MANIFEST).read_bytes())
     for path in own:
         path.unlink()
     if entry and all(path.stat().st_nlink == 1 for path in stored):
@@ -61,7 +62,7 @@ def is_left(folder: Path) -> bool:
 def restore(folder: Path) -> None:
     """Put back the manifest of a pruned artefact, which is missing after its making again was interrupted."""
     if is_pruned(folder) and not (folder / MANIFEST).exists():
-        _write(folder / MANIFEST, (folder / PRUNED).read_bytes())
+        write_whole(folder / MANIFEST, (folder / PRUNED).read_bytes())
 
 
 def difference_from_pruned(folder: Path, manifest: Mapping[str, Any]) -> str | None:
@@ -69,7 +70,7 @@ def difference_from_pruned(folder: Path, manifest: Mapping[str, Any]) -> str | N
     if not is_pruned(folder):
         return None
     before = read_manifest(folder / PRUNED)
-    if _key(before) != _key(manifest) or content_of(before) == content_of(manifest):
+    if key_in(before) != key_in(manifest) or content_of(before) == content_of(manifest):
         return None
     return f"{folder}: other bytes than those that were pruned; what was made of those is to be made again"
 
@@ -79,13 +80,13 @@ def settle(model: Path, readers: Iterable[Path], store: Path | None) -> str:
     folder, content = model.parent, content_of(read_manifest(model))
     for reader in readers:
         if content not in read_manifest(reader)["inputs"].values():
-            _write(folder / PRUNED, STAYS)
+            write_whole(folder / PRUNED, STAYS)
             return f"{folder}: its weights stay: {reader.parent} was made of others, and is to be made again"
     return f"{folder}: pruned, {prune(folder, store) / 1e6:.1f} MB"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the rule `prune`: the manifest of a model, then those of its readers."""
+    """Run the rule `prune`; the arguments are the manifest of a model and the manifests of its readers."""
     model, *readers = map(Path, arguments)
     try:
         print(settle(model, readers, store_folder()))
@@ -98,12 +99,8 @@ def main(arguments: Sequence[str]) -> int:
 def _entry(store: Path | None, manifest: Mapping[str, Any]) -> Path | None:
     if store is None:
         return None
-    entry = entry_of(store, _key(manifest))
+    entry = entry_of(store, key_in(manifest))
     return entry if entry.is_dir() else None
-
-
-def _key(manifest: Mapping[str, Any]) -> str:
-    return key_of(manifest["stage"], manifest["spec"], manifest["code"], manifest["inputs"])
 
 
 def _files(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
@@ -117,13 +114,6 @@ def _freed(paths: Iterable[Path]) -> int:
         stat = path.stat()
         found.setdefault((stat.st_dev, stat.st_ino), []).append(stat)
     return sum(links[0].st_size for links in found.values() if len(links) == links[0].st_nlink)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.rename(path)
 
 
 if __name__ == "__main__":

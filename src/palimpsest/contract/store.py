@@ -28,6 +28,7 @@ from palimpsest.provenance.manifest import (
     MANIFEST,
     content_of,
     is_pruned,
+    key_in,
     key_of,
     read_manifest,
     verify_artefact,
@@ -133,9 +134,7 @@ def take(stage: str, arguments: list[str]) -> dict[str, Any] | None:
         spec = json.loads(args.spec)
     except (BrokenArtefact, ValueError):
         return None
-    equal = equivalences_of(args.out).codes(stage, args.code)
-    # What the code itself made goes first.
-    keys = [key_of(stage, spec, code, contents) for code in sorted(equal, key=lambda code: (code != args.code, code))]
+    keys = [key_of(stage, spec, code, contents) for code in equivalences_of(args.out).ordered(stage, args.code)]
     key = next((key for key in keys if entry_of(store, key).exists()), None)
     if key is None:
         return None
@@ -164,7 +163,7 @@ def take(stage: str, arguments: list[str]) -> dict[str, Any] | None:
 def verify_entry(entry: Path) -> dict[str, Any]:
     """Return the manifest of an entry after checking its files and its key; raises BrokenArtefact."""
     manifest = verify_artefact(entry / MANIFEST)
-    if key_of(manifest["stage"], manifest["spec"], manifest["code"], manifest["inputs"]) != entry.name:
+    if key_in(manifest) != entry.name:
         raise BrokenArtefact(f"{entry / MANIFEST}: the manifest of another artefact")
     return manifest
 

@@ -69,6 +69,11 @@ def key_of(stage: str, spec: Any, code: str, inputs: Mapping[str, str]) -> str:
     return sha256_text(canonical_json([stage, spec, code, dict(inputs)]))
 
 
+def key_in(manifest: Mapping[str, Any]) -> str:
+    """Return the key of the artefact that a manifest describes."""
+    return key_of(manifest["stage"], manifest["spec"], manifest["code"], manifest["inputs"])
+
+
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
     """Write `manifest.json`: readable, and with the same bytes for equal values."""
     text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
