@@ -35,5 +35,5 @@ def test_alternatives_are_read_in_the_order_of_the_questions(tmp_path: Path) -> 
     write_alternatives(path, rows)
     assert read_alternatives(path, ["b", "a"]) == [*texts.values()]
     for others in (["a", "b"], ["b"], ["b", "a", "c"]):
-        with pytest.raises(UserError, match=r"alternatives\.parquet: made for other forget items than those of the split"):
+        with pytest.raises(UserError, match=r"alternatives\.parquet: made for other forget items than the split has"):
             read_alternatives(path, others)

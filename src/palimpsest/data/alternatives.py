@@ -34,5 +34,5 @@ def read_alternatives(path: Path, ids: Sequence[str]) -> list[list[str]]:
     for row in pq.read_table(path, columns=["id", "generation"]).to_pylist():
         found.setdefault(row["id"], []).append(row["generation"])
     if [*found] != [*ids]:
-        raise UserError(f"{path}: made for other forget items than those of the split")
+        raise UserError(f"{path}: made for other forget items than the split has")
     return [*found.values()]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from palimpsest.contract.job import Job, run_stage
+from palimpsest.data.filling import fill
 from palimpsest.data.prompts import ANSWER, QUESTION
 from palimpsest.evaluation.asking import Alternatives
 from palimpsest.models.settings import UsedSettings
@@ -63,8 +63,7 @@ def work(job: Job[Spec]) -> None:
 
 def filled(request: str, question: str, answer: str) -> str:
     """Return a request with the question and the answer in their places; what these spell themselves stays as it is."""
-    values = {QUESTION: question, ANSWER: answer}
-    return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], request)
+    return fill(request, {QUESTION: question, ANSWER: answer})
 
 
 def remark_on(alternatives: Sequence[str], answers: Sequence[str]) -> Remark | None:

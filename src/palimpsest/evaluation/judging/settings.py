@@ -46,7 +46,7 @@ class Api(Settings):
     """A model behind an OpenAI-compatible address."""
 
     url: Annotated[str, Field(json_schema_extra={"pattern": ADDRESS}), AfterValidator(_address)]
-    """The address, to which `/chat/completions` is added, such as that of your own server."""
+    """The address, to which `/chat/completions` is added, such as the address of your own server."""
     model: Annotated[str, Field(min_length=1, max_length=200)]
     """The name of the model at this address; one that stays the same, not one such as `latest`."""
     key: Annotated[str, Field(json_schema_extra={"pattern": VARIABLE}), AfterValidator(_variable)] | None = None

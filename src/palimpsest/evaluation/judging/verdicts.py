@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from palimpsest.data import filling
+from palimpsest.data.prompts import ANSWER, QUESTION
+
 # What the judge read is in the columns before its reply. `told` is null if the reply is no verdict.
 SCHEMA = pa.schema(
     [
@@ -12,7 +15,6 @@ SCHEMA = pa.schema(
         ("told", pa.bool_()),
     ]
 )
-_PLACES = re.compile(r"\{(question|answer|generation)\}")
 # The first word, which must end there: "no doubt" is no verdict.
 _VERDICT = re.compile(r"\W*(yes|no)[^\S\n]*(?:[^\w\s]|\n|$)", re.IGNORECASE)
 _WORDS = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
@@ -25,8 +27,7 @@ def read_prompt() -> str:
 
 def fill(prompt: str, question: str, answer: str, generation: str) -> str:
     """Return the prompt with the texts in their places; what looks like a place inside a text stays."""
-    texts = {"question": question, "answer": answer, "generation": generation}
-    return _PLACES.sub(lambda place: texts[place[1]], prompt)
+    return filling.fill(prompt, {QUESTION: question, ANSWER: answer, "{generation}": generation})
 
 
 def verdict(reply: str) -> bool | None:
