@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from question_example import PLACE, answered, drawn, evidence, methods, question
 from report_example import block, numbers
 
-from palimpsest.metrics.meta import faithfulness, harmonic, rank_agreement
+from palimpsest.metrics.meta import faithfulness, rank_agreement
+from palimpsest.metrics.summary import harmonic_mean
 from palimpsest.report.evidence import Evidence
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=6)
@@ -29,7 +30,8 @@ def test_faithfulness_does_not_depend_on_the_direction(knowing, others):
 
 
 def test_means_and_ranks_by_hand():
-    assert harmonic(1.0, 0.5) == pytest.approx(2 / 3) and harmonic(0.0, 1.0) == 0 and math.isnan(harmonic(0.5, math.nan))
+    assert harmonic_mean([1.0, 0.5]) == pytest.approx(2 / 3) and harmonic_mean([0.0, 1.0]) == 0
+    assert math.isnan(harmonic_mean([0.5, math.nan]))
     before = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.9}
     assert rank_agreement(before, before, (0.0, 0.0)) == 1
     # The distances from 1 are in the contrary order.

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import scipy
 from scipy.stats import spearmanr
 
 from palimpsest.metrics.privacy import membership_auc
@@ -18,13 +17,6 @@ def faithfulness(knowing: Sequence[float], others: Sequence[float]) -> float:
     """
     auc = float(membership_auc(np.asarray(knowing, dtype=np.float64), np.asarray(others, dtype=np.float64)))
     return max(auc, 1 - auc)
-
-
-def harmonic(*values: float) -> float:
-    """Return the harmonic mean of numbers of 0 or more; NaN if one is NaN."""
-    if any(math.isnan(value) for value in values):
-        return math.nan
-    return float(scipy.stats.hmean(values))
 
 
 def rank_agreement(before: Mapping[str, float], after: Mapping[str, float], goals: tuple[float, float]) -> float:

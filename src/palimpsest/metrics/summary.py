@@ -40,7 +40,7 @@ def closeness(auc: float, retrain_auc: float) -> float:
 
 
 def privacy_score(aucs: Mapping[str, float], retrain_aucs: Mapping[str, float]) -> float:
-    """Return the harmonic mean of the closeness of each membership attack's AUC to that of Retrain, by attack."""
+    """Return the harmonic mean of the closeness of each membership attack's AUC to Retrain's AUC."""
     return harmonic_mean([closeness(auc, retrain_aucs[name]) for name, auc in aucs.items()])
 
 

@@ -8,9 +8,10 @@ from functools import partial
 import pandas as pd
 
 from palimpsest.evaluation.metric import SHARE, Metric
-from palimpsest.metrics.meta import faithfulness, harmonic, rank_agreement
+from palimpsest.metrics.meta import faithfulness, rank_agreement
 from palimpsest.metrics.robustness import Change, symmetric_robustness, symmetric_stability
 from palimpsest.metrics.spread import mean
+from palimpsest.metrics.summary import harmonic_mean
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel
@@ -69,10 +70,11 @@ def _find(evidence: Evidence) -> Iterator[Metrics]:
     """Yield every place with enough models of both kinds; its metrics are those whose goal is Retrain's value."""
     declared = [metric for metric in declared_metrics(evidence.study.kinds) if metric.best == "nearest Retrain"]
     along = attacked(evidence.results)
+    attacks = {each.title: each.rows for each in evidence.places(along)}
     found: dict[tuple[str, ...], tuple[int, Metrics]] = {}
     for place in evidence.finished(*(metric.name for metric in declared)):
-        steps = pd.concat([each.rows for each in evidence.places(along) if each.title == place.title] or [along[:0]])
-        scores = [_scores(evidence.study, metric, _of_all_models(evidence, place), steps) for metric in declared]
+        steps, rows = attacks.get(place.title, along[:0]), _of_all_models(evidence, place)
+        scores = [_scores(evidence.study, metric, rows, steps) for metric in declared]
         numbers = pd.DataFrame([of for of in scores if of])
         # Several models of a benchmark share the pools; the one that is attacked most has the table.
         key = (place.block.benchmark, place.block.split, place.suite)
@@ -116,8 +118,7 @@ def _scores(study: Study, metric: Metric, rows: pd.DataFrame, steps: pd.DataFram
             for key, change in ends_of(steps[steps["metric"] == metric.name]).items()
         }
     relearning, editing = _robustness(study, changes)
-    scores = [score for score in (relearning, editing) if pd.notna(score)]
-    robust = harmonic(*scores) if scores else float("nan")
+    robust = harmonic_mean([score for score in (relearning, editing) if pd.notna(score)])
     found = faithfulness(knowing, others)
     return {
         "metric": metric.name,
@@ -125,7 +126,7 @@ def _scores(study: Study, metric: Metric, rows: pd.DataFrame, steps: pd.DataFram
         "relearning": relearning,
         "editing": editing,
         "robustness": robust,
-        "overall": harmonic(found, robust),
+        "overall": harmonic_mean([found, robust]),
         "agreement": _agreement(changes),
         "knowing": len(knowing),
         "others": len(others),
