@@ -54,7 +54,10 @@ def total(weighted: Sequence[tuple[float, Gradient]]) -> Gradient:
     """Return the weighted sum of gradients."""
     found: Gradient = []
     for parts in zip(*(gradient for _, gradient in weighted), strict=True):
-        terms = [part * weight for (weight, _), part in zip(weighted, parts, strict=True) if part is not None]
+        # A product with 1 would copy a gradient as large as the model.
+        terms = [
+            part if weight == 1 else part * weight for (weight, _), part in zip(weighted, parts, strict=True) if part is not None
+        ]
         found.append(sum(terms[1:], start=terms[0]) if terms else None)
     return found
 
