@@ -74,7 +74,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("models", "tiny", "lora"),
             {"rnk": 8},
-            "models: tiny: lora: unknown key 'rnk'; did you mean rank? allowed: rank, alpha, dropout, target_modules",
+            "models: tiny: lora: unknown key 'rnk'; did you mean rank? allowed: rank, alpha, dropout, target_modules, layers",
         ),
         (
             ("blocks", 0, "seed"),
