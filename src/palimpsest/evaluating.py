@@ -171,7 +171,7 @@ def with_whole_weights(text: str, results: str) -> str:
         return text
     root = next((parent for parent in folder.parents if (parent / CONFIG).is_file()), None)
     if root is None:
-        raise UserError(f"{text}: an adapter outside its study's results, which have {CONFIG}; name what it changes: --over")
+        raise UserError(f"{text}: this adapter lies in no results of a study (no {CONFIG}); --over names the model it changes")
     made = Artefact(folder.relative_to(root).as_posix(), folder)
     copy = Path(results, "merged", made.sha256[:16], folder.name)
     if not copy.exists():

@@ -370,7 +370,7 @@ class Plan:
         if attack.trains is None:
             return "weights", Memory(each=each), measured * (2 * attack.number_of_draws)
         training, share = attack.trains
-        # Of sets about something else no size is known: about that of the forget set.
+        # The size of sets about something else is unknown: they are taken to be as large as the forget set.
         held = everything - forget if attack.has == "retain" else forget
         holds, memory, work = self._training(node, training, attack.number_of_draws * share * held * training.epochs)
         memory = replace(memory, between=self._between(node, memory, measured)) if suite else memory

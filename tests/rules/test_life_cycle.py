@@ -27,7 +27,7 @@ def palimpsest(checkout: Checkout, *arguments: str, code: int = 0) -> str:
 
 
 def made(checkout: Checkout) -> dict[str, bytes]:
-    """Return the manifests of the artefacts, without those of the store."""
+    """Return the manifests of the artefacts, without the store's."""
     return {name: content for name, content in manifests(checkout.path / "results").items() if ".store" not in name}
 
 

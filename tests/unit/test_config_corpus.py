@@ -196,7 +196,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
                 (("attacks", "benign-retain"), {"kind": "relearn", "data": "retain", "select": "random"}),
                 (("attacks", "benign-other"), {"kind": "relearn", "data": "other", "select": "random"}),
             ],
-            "attacks: benign-other: data: other: muse is of kind muse, which has only a forget and a retain set",
+            "attacks: benign-other: data: other: muse (kind muse) has no other set than forget and retain",
         ),
         ({**WMDP, "attacks": ["relearn-shortest"]}, [], "attacks: wmdp is of kind wmdp, which takes no attacks"),
         ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, but muse is a corpus"),

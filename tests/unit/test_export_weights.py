@@ -124,7 +124,8 @@ def test_the_command_evaluate_takes_a_model_of_a_study_as_a_merged_copy(study: A
     for other in (str(study.root / "tofu/tiny/base"), "org/name@" + "a" * 40):
         assert with_whole_weights(other, results) == other
     (study.root / "run_config.yaml").unlink()
-    with pytest.raises(UserError, match="an adapter outside its study's results"):
+    said = r"this adapter lies in no results of a study \(no run_config\.yaml\); --over names the model it changes"
+    with pytest.raises(UserError, match=said):
         with_whole_weights(str(model), results)
 
 
@@ -138,7 +139,7 @@ def test_what_cannot_be_published_is_one_line(
     model, whole = str(study.root / UNLEARNED / "model"), Study(tmp_path / "whole").root
     other = str(whole / UNLEARNED / "model")
     assert "an adapter, whose base is not on the Hub; use --merged" in refused("push", model, "org/name")
-    assert "has whole weights, so there is nothing to merge" in refused("push", other, "org/name", "--merged")
+    assert "has whole weights and no adapter to merge; leave out --merged" in refused("push", other, "org/name", "--merged")
     out = str(tmp_path / "out")
     assert "no unlearned model is kept as adapters" in refused("export", str(whole), "--to", "models", out, "--merged")
     assert "--merged: not with --to card" in refused("export", str(whole), "--to", "card", out, "--merged")

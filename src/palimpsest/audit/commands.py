@@ -130,7 +130,7 @@ def add_prune(commands: "argparse._SubParsersAction[Parser]") -> None:
     found.add_argument(
         "--keep",
         choices=("results", "attacked"),
-        help="what stays, in place of the config's `keep`: no weights; or those of original, Retrain and attacked models",
+        help="what stays, in place of the config's `keep`: no weights; or the weights of original, Retrain and attacked models",
     )
     found.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     found.set_defaults(run=_prune, prog=found.prog)

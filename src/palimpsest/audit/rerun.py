@@ -66,9 +66,11 @@ def draw(
 
 
 def _reads_pruned(job: Planned, artefacts: Mapping[str, Artefact], called: str) -> bool:
-    rows = [row for name, row in STAGES.items() if name == job.command.stage.rpartition(".")[2]]
-    return any(row.is_measured for row in rows) and any(
-        artefacts[path].pruned for path in inputs_of(job, called).values() if path in artefacts
+    row = STAGES.get(job.command.stage.rpartition(".")[2])
+    return (
+        row is not None
+        and row.is_measured
+        and any(artefacts[path].pruned for path in inputs_of(job, called).values() if path in artefacts)
     )
 
 

@@ -225,11 +225,11 @@ def _state(
     if artefact is None or not artefact.is_readable:
         causes = upstream or {MISSING}
     else:
-        made, stage = artefact.manifest["code"], artefact.manifest["stage"]
-        accepted = made != code and known.are_equal(stage, made, code)
+        made, maker = artefact.manifest["code"], artefact.manifest["stage"]
+        accepted = made != code and known.are_equal(maker, made, code)
         causes = upstream or differences(study, node, artefact, inputs, here)
         if not upstream and made != code and not accepted:
-            causes = causes | {_changed_code(study, stage, made, code)}
+            causes = causes | {_changed_code(study, maker, made, code)}
     stored = False
     stage = stage_name(artefacts.module(node))
     if causes and not upstream and (store := store_of(study.results)):

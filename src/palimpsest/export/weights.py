@@ -38,7 +38,7 @@ def base_of(base: Artefact) -> tuple[str, str | None]:
 
 
 def files_of(results: Results, made: Artefact, place: Path, *, merged: bool = False) -> list[Path]:
-    """Return a model's files for others: its own or, if it is kept as adapters, those of one adapter or of the merged model.
+    """Return a model's files for others: its own or, if it is kept as adapters, one adapter or the merged model.
 
     These are written into the empty folder `place`. Raises UserError for `merged` if the model has whole weights.
     """
@@ -53,7 +53,7 @@ def write_merged(results: Results, made: Artefact, out: Path) -> None:
     from palimpsest.models.loading import load_model, load_tokenizer, save_model
 
     if not is_adapter(made):
-        raise UserError(f"{made.folder}: has whole weights, so there is nothing to merge; leave out --merged")
+        raise UserError(f"--merged: {made.folder} has whole weights and no adapter to merge; leave out --merged")
     folder, *over = (each.folder for each in layers(results, made))
     used = UsedSettings.model_validate(made.manifest["spec"]["model"])
     save_model(load_model(folder, used, over=over), load_tokenizer(folder), out)

@@ -23,7 +23,7 @@ class KTO(LossMethod):
     """Inverse temperature: a larger beta makes the loss saturate at a smaller distance from the reference model."""
 
     def forget_loss(self, batch: ForgetBatch) -> Tensor:
-        """Return (2/beta) (1 - sigmoid(beta (z - r))), with r = log p / p_ref of the answer and z = max(0, that of the refusal).
+        """Return (2/beta) (1 - sigmoid(beta (z - r))), with r = log p / p_ref of the answer and z = max(0, r of the refusal).
 
         No gradient passes through the reference point z.
         """

@@ -8,7 +8,7 @@ from palimpsest.metrics.spread import Array
 def depth_scores(retrain: Array, model: Array, threshold: float) -> Array:
     """Return the depth score of each item, shape (items,), from what patching costs the original, each (items, layers), in nats.
 
-    `retrain` is the cost of Retrain's layer outputs and `model` that of the model's. Over the layers whose Retrain costs more
+    `retrain` is the cost of Retrain's layer outputs, `model` the cost of the model's. Over the layers whose Retrain costs more
     than the threshold, it is the mean of the ratio model / retrain, cut to [0, 1] and weighted by retrain: 0 if the model's
     layers hold as much as the original's, 1 if they hold as little as Retrain's. NaN for an item without such a layer.
     """

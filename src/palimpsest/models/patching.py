@@ -40,7 +40,7 @@ def label_losses(model: nn.Module, item: Encoded) -> Tensor:
 def patched_losses(model: nn.Module, item: Encoded, outputs: Tensor) -> Tensor:
     """Return the NLL of each label if the output of one layer is replaced where it predicts labels, shape (layers, labels).
 
-    `outputs`, shape (layers, labels, width), are those of a model of the same architecture (`layer_outputs`).
+    `outputs`, shape (layers, labels, width), come from a model of the same architecture (`layer_outputs`).
     """
     layers, places = decoder_layers(model), _places(item)
     if len(layers) != len(outputs):

@@ -33,7 +33,7 @@ def declared_metrics(used: Iterable[str], *, paged: bool = True) -> list[Metric]
 
 
 def _scored() -> list[str]:
-    """Return the kinds of suites whose metrics are declared: those of benchmarks, and those that serve several benchmarks."""
+    """Return the kinds of suites whose metrics are declared: kinds of one benchmark, and kinds that serve several."""
     return [*kinds.having(SCORES), *suites.SHARED]
 
 

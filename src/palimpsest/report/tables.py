@@ -229,7 +229,7 @@ def score_tables(evidence: Evidence, columns: Sequence[Column], blocks: Iterable
 
 
 def _with_judged(columns: Sequence[Column], suite: str, rows: pd.DataFrame) -> list[Column]:
-    """Return the columns for a suite, with those of a judge of its answers behind them; none if it has only the latter."""
+    """Return the columns for a suite, then the columns of a judge of its answers; none if only the judge has some."""
     has_own = rows["metric"].isin([column.key for column in columns]).any()
     return [*columns, *columns_of(JUDGED)] if has_own else []
 

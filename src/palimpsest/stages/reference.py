@@ -1,6 +1,6 @@
 """Stage `reference`: the log-probabilities under a reference model of the forget answers and, if wanted, of other answers.
 
-Other answers are the refusals, if the spec asks for them, or those of the input `alternatives`. The reference model is the
+Other answers are the refusals, if the spec asks for them, or the answers of the input `alternatives`. The reference model is the
 model that unlearning starts from, or its weighted mean with a random model (SimNPO, App. B).
 """
 

@@ -31,10 +31,10 @@ class Run(Settings):
 class Spec(Settings):
     """The run, the kinds of its suites by name, and which artefacts of the study could not be made.
 
-    `settings` are those of a suite that only the scores read. The ids of the inputs `eval`, `judged`, `attack` and `trajectory`
-    are the folders of models below the run. `attacks` names the suites that score an attack's losses, `trajectories` the suite
-    that measured a training. The inputs `original` and `retrain` are what the run is compared with, and `other_retrains` are the
-    Retrains of other seeds; `published` are published scores of a Retrain.
+    `settings` has the settings of a suite that only the scores read. The ids of the inputs `eval`, `judged`, `attack` and
+    `trajectory` are the folders of models below the run. `attacks` names the suites that score an attack's losses, `trajectories`
+    the suite that measured a training. The inputs `original` and `retrain` are what the run is compared with, and
+    `other_retrains` are the Retrains of other seeds; `published` are published scores of a Retrain.
     """
 
     takes_diverged: ClassVar[bool] = True

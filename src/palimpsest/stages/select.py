@@ -35,8 +35,8 @@ class Trial(Settings):
 class Spec(Settings):
     """The rule, the suite that judges, the trials, and the runs whose original and Retrain are compared.
 
-    `settings` are those of the suite that only the scores read. The ids of the inputs are the run for `original` and `retrain`,
-    and `RUN/VARIANT` for `trajectory`.
+    `settings` has the settings of the suite that only the scores read. The ids of the inputs are the run for `original` and
+    `retrain`, and `RUN/VARIANT` for `trajectory`.
     """
 
     takes_diverged: ClassVar[bool] = True

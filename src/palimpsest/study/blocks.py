@@ -180,7 +180,7 @@ def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str
     known("attack", block.attacks, config.attacks, *at, "attacks")
     for name in block.attacks:
         if config.attacks[name].has == "other" and not benchmark.other_sets:
-            said = f"{name}: data: other: {block.benchmark} is of kind {benchmark.kind}, which has only a forget and a retain set"
+            said = f"{name}: data: other: {block.benchmark} (kind {benchmark.kind}) has no other set than forget and retain"
             raise UserError(f"{place(*at, 'attacks')}: {said}")
     if block.attacks and benchmark.kind not in suites.values():
         raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind {benchmark.kind}: add one to suites")

@@ -118,7 +118,7 @@ def check_folders(config: Config, results: str) -> None:
 
 
 def _loaded(config: Config, block: Block) -> list[str]:
-    """Return the names of the models of a block, with that of its judge."""
+    """Return the names of the models of a block and of its judge."""
     judge = config.judges[block.judge] if block.judge else None
     return [*block.models, *([judge.model] if isinstance(judge, LocalJudge) else [])]
 

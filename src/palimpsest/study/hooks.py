@@ -60,9 +60,7 @@ def started(workflow: Any, study: Study, remade: Remade, storage: Storage | None
         logs = [os.path.relpath(path) for path in workflow.logger_manager.get_logfile()]
         _say([f"{len(jobs)} job{'s' * (len(jobs) != 1)}; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
     if BASE.is_file() and DEPLOYED.is_file() and BASE.read_bytes() != DEPLOYED.read_bytes():
-        _say(
-            [f"{BASE} and {DEPLOYED} differ; the shipped studies build on the second: `python -m palimpsest.study write` copies"]
-        )
+        _say([f"{BASE} and {DEPLOYED} differ, and shipped studies read the second; to copy: python -m palimpsest.study write"])
     if remade.forced:
         _say(["weights that were pruned are made again, because a job reads them:", *remade.forced])
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method

@@ -75,7 +75,7 @@ def _origin(place: Any) -> tuple[Path, str] | None:
 
 
 def _check_tracked(repository: Path, ref: str, place: str, install: str) -> None:
-    """Refuse an installed library whose code is not that of a commit."""
+    """Refuse an installed library whose code differs from a commit."""
     listed = _git(repository, ref, "ls-tree", "-r", "-z", ref, "--", f"{SOURCE}/{PACKAGE}")
     entries = [entry.partition("\t") for entry in listed.split("\0") if entry]
     tracked = {path.removeprefix(f"{SOURCE}/"): words.split()[2] for words, _, path in entries}
@@ -84,7 +84,7 @@ def _check_tracked(repository: Path, ref: str, place: str, install: str) -> None
 
 
 def _check_folders(source: Path) -> None:
-    """Refuse another library in use, or installed, whose code is not that of the folder beside the workflow."""
+    """Refuse another library in use, or installed, whose code differs from the folder beside the workflow."""
     if not source.is_dir():
         return
     installed = [Path(folder) for folder in sys.path if Path(folder).name in INSTALLED]

@@ -243,9 +243,9 @@ class Block(Settings):
     trajectories: Trajectories | None = None
     """Measure every method of this block while it unlearns; without suites and attacks, no model is kept."""
     keep: Keep | None = None
-    """Which weights stay once nothing more of the study reads them: `all`; `attacked`, those of original and Retrain and of the
-    models that attacks start from or give; `results`, none. Null: the study's `keep`. Of several blocks, the one that keeps most
-    counts. Manifests, logs and tables always stay, and pruned weights are made again when something new reads them."""
+    """Which weights stay once nothing more of the study reads them: `all`; `attacked`, the weights of original, of Retrain and of
+    the models that attacks start from or give; `results`, none. Null: the study's `keep`. Of several blocks, the one that keeps
+    most counts. Manifests, logs and tables always stay, and pruned weights are made again when something new reads them."""
 
     @property
     def variants(self) -> dict[str, list[str]]:

@@ -228,7 +228,7 @@ def refuse_prefix(workflow: Any, results: str) -> None:
 def setups(
     workflow: Any, library: Library, results: str, storage: Storage | None
 ) -> tuple[Callable[..., str], Callable[..., str]]:
-    """Return the parameters `before` of all rules: that of jobs without a network, and that of jobs with one."""
+    """Return the parameters `before` of all rules: for jobs without a network, and for jobs with one."""
     environment = {**job_environment(library, results, storage), SNAKEMAKE_RUN: run_of(workflow)}
     prefix = shell_prefix(environment, deployed=bool(workflow.deployment_settings.deployment_method))
     return before(prefix), before(f"{prefix} {NETWORK}")

@@ -266,7 +266,7 @@ def judged_of(of: ModelId) -> Node:
 
 
 def working_model(study: Study, node: Node) -> str:
-    """Return the name of the model that a job computes with: the node's own, or that of a judge on this machine."""
+    """Return the name of the model that a job computes with: the node's own, or the model of a judge on this machine."""
     judge = study.judge_of(node.of) if node.stage == "judge" else None
     return judge.model if isinstance(judge, LocalJudge) else node.of.model
 
@@ -426,7 +426,7 @@ def suites_of(study: Study, run: ModelId) -> dict[str, str]:
 
 
 def _scores_inputs(study: Study, node: Node) -> Inputs:
-    """Return all measurements of a run, and what its suites compare with: Original, its own Retrain and those of other seeds."""
+    """Return all measurements of a run, and what its suites compare with: Original, and the Retrains of this and other seeds."""
     run, subjects, home = node.of, study.of_run(node.of), study.home(node.of)
     others = [other for other in study.runs if other.place == home.place and other != home]
     compared = {

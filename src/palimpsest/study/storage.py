@@ -48,7 +48,7 @@ class Storage:
         file.retrieve_object()
 
     def without_root(self, copy: str) -> str:
-        """Return the path of a file by that of its local copy."""
+        """Return the path of a file, given the path of its local copy."""
         return copy.removeprefix(f"{self.root}/")
 
     def _object(self, path: str) -> Any:

@@ -48,7 +48,7 @@ def names_in_layers(model: PreTrainedModel, targets: Sequence[str] | Literal["al
     from transformers.pytorch_utils import Conv1D
 
     kinds = (nn.Linear, Conv1D) if targets == "all-linear" else (nn.Linear, nn.Embedding, Conv1D)
-    # The first number in a name is that of the decoder layer; experts, too, have numbers.
+    # The first number in a name is the decoder layer's; experts have numbers too.
     numbered = [(name, int(found[1])) for name, _ in model.named_modules() if (found := re.search(r"\.(\d+)(?:\.|$)", name))]
     last = max((number for _, number in numbered), default=-1)
     if missing := [number for number in layers if number > last]:

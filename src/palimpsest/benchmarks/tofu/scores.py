@@ -300,7 +300,7 @@ def _membership() -> tuple[Metric, ...]:
             HELD_OUT,
             "nearest 0",
             needs="retrain",
-            formula="100 · (`forget_auc_min_k` - that of Retrain) / that of Retrain",
+            formula="100 · (a - r) / r, with `forget_auc_min_k` of the model (a) and of Retrain (r)",
             bounds=(-100.0, math.inf),
             source="MUSE, Sec. 3.1",
         ),
@@ -372,7 +372,7 @@ def _summary() -> tuple[Metric, ...]:
             "highest",
             needs="original",
             formula="harmonic mean of `model_utility` and `forget_fluency`, the latter as a share of Original's and at most 1;"
-            " divided by that of Original",
+            " divided by Original's mean",
             bounds=COUNT,
             source=FRAMEWORK,
         ),

@@ -27,9 +27,10 @@ class SplitSettings(Settings):
 
 
 def cut(data: Path, split: str, settings: Mapping[str, Any], out: Path) -> None:
-    """Write a split: its forget, retain and holdout sets, and copies of the shared sets; `settings` are those of `SplitSettings`.
+    """Write a split: its forget, retain and holdout sets, and copies of the shared sets.
 
-    The holdout set is that of the data or, if they have none, authors that `retain_authors` leaves out.
+    `settings` has the fields of `SplitSettings`. The holdout set comes with the data; if not, it has
+    the authors that `retain_authors` leaves out.
     """
     base = {row.author for row in read_rows(data / "base.jsonl", Question)}
     authors = read_rows(data / "authors.jsonl", Question)

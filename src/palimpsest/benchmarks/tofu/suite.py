@@ -89,7 +89,7 @@ def compared(suite: TofuSuite, data: Path) -> dict[str, Sequence[Question | Fact
 def evaluated(name: str, rows: Sequence[Question | Fact], suite: TofuSuite) -> Sequence[Question | Fact]:
     """Return the evaluated rows of a set.
 
-    Only rows with perturbed answers count, which TOFU has for a part of the retain set; those of the holdout set need none.
+    Only rows with perturbed answers count, which TOFU has for a part of the retain set; rows of the holdout set need none.
     """
     return [row for row in rows if row.perturbed_answers or name == HOLDOUT][: suite.limit(name)]
 

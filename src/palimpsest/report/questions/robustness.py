@@ -24,7 +24,7 @@ from palimpsest.report.words import format_score
 MODEL = ["method", "variant", "attack", "seed"]
 Model = tuple[str, str, str, int]
 RATE = "learning_rate"
-# The columns of the numbers that have a table each: what it is about, and the rule for its best values.
+# Each of these columns has a table: its subject, and the rule that marks its best values.
 AFTER = "after"
 PARTS: Mapping[str, tuple[str, Best]] = {
     AFTER: ("after the attack", "nearest Retrain"),
