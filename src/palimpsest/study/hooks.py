@@ -23,6 +23,7 @@ from palimpsest.report import outdated
 from palimpsest.storing import told_unshared
 from palimpsest.study import console
 from palimpsest.study.places import BASE, DEPLOYED
+from palimpsest.study.processor import slow_models
 from palimpsest.study.rules import run_of
 from palimpsest.study.storage import Storage, fetched
 from palimpsest.study.study import GAPS, Study
@@ -61,6 +62,8 @@ def started(workflow: Any, study: Study, remade: Remade, storage: Storage | None
         _say([f"{len(jobs)} job{'s' * (len(jobs) != 1)}; all that Snakemake says is in {', '.join(logs) or 'no log'}"])
     if BASE.is_file() and DEPLOYED.is_file() and BASE.read_bytes() != DEPLOYED.read_bytes():
         _say([f"{BASE} and {DEPLOYED} differ, and shipped studies read the second; to copy: python -m palimpsest.study write"])
+    if workflow.local_exec and jobs and (slow := slow_models(study)):
+        _say(slow)
     if remade.forced:
         _say(["weights that were pruned are made again, because a job reads them:", *remade.forced])
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
