@@ -85,6 +85,7 @@ def test_the_selected_one_stands_in_the_table_with_its_scores(tmp_path):
             "Model utility": "0.460",
             "of Original's": "92.0%",
             "Eligible": "3 of 4 epochs",
+            "At an edge": "",
         }
     ]
     assert len(found.numbers) == 4
@@ -151,13 +152,16 @@ def test_without_selections_there_is_no_answer(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("selected", "edge"), [("beta-1", "NPO (beta 1 of 1, 2 and 3)"), ("beta-2", None), ("beta-3", "NPO (beta 3 of 1, 2 and 3)")]
+    ("selected", "edge"), [("beta-1", "beta 1 of 1, 2 and 3"), ("beta-2", ""), ("beta-3", "beta 3 of 1, 2 and 3")]
 )
 def test_a_choice_at_an_edge_of_its_grid_is_named(tmp_path, selected, edge):
     trials = {name: [(0.1 if name != selected else 0.4, 0.49)] for name in ("beta-1", "beta-2", "beta-3")}
     points = {name: {"beta": float(name[-1]), "forget_weight": 0.5} for name in trials}
-    text = told(tmp_path, rows_of(trials=trials, selected=(selected, 1)), {"npo": {"seeds": [0], "trials": points}})
-    assert (f"At an edge of its grid, so a better value may lie beyond: {edge}." in text) if edge else ("edge" not in text)
+    asked = {"npo": {"seeds": [0], "trials": points}}
+    found = answered("selection", case(tmp_path / "one", rows_of(trials=trials, selected=(selected, 1)), asked))
+    assert found.table["At an edge"].tolist() == [edge]
+    text = told(tmp_path, rows_of(trials=trials, selected=(selected, 1)), asked)
+    assert ("Selected at an edge of the grid, so a better value may lie beyond: NPO (last column)." in text) == bool(edge)
 
 
 def test_the_runs_of_the_selected_trial_say_how_many_others_are_as_good(tmp_path):

@@ -106,6 +106,7 @@ class Selection:
             **{HEADS[score]: _written(selected[score], partial(_score, score)) for score in self.scores},
             "of Original's": _written(selected["utility_share"], "{:.1%}".format),
             "Eligible": f"{eligible} of {len(self.rows)} {among}" if eligible else "none",
+            "At an edge": "; ".join(self.edges),
         }
 
 
@@ -141,9 +142,8 @@ class Selections(Found):
         if len(set(counts.values())) > 1:
             trials = joined([f"{name} {count}" for name, count in counts.items()])
             yield f"Trials: {trials}; more trials find a better one by luck."
-        edges = [f"{method_name(of.method)} ({joined(of.edges)})" for of in self.of if of.edges]
-        if edges:
-            yield f"At an edge of its grid, so a better value may lie beyond: {joined(edges)}."
+        if edges := [method_name(of.method) for of in self.of if of.edges]:
+            yield f"Selected at an edge of the grid, so a better value may lie beyond: {joined(edges)} (last column)."
         if ranges := [of.range for of in self.of if of.range]:
             name = NAMES[self.of[0].scores.closeness]
             what = f"Range of {name} over the runs of the selected trial (and how many eligible trials reach into it)"
