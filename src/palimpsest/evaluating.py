@@ -67,14 +67,15 @@ def _run(args: argparse.Namespace) -> int:
     study = Study(read_configs([*files, path]))
     (block,) = overlay["blocks"]
     place = ModelId(args.benchmark, args.split, block["models"][0], 0)
-    made = [Artefacts(study).manifest(evaluation_of(place.of(name))) for name in block["checkpoints"]]
+    (suite,) = block["suites"]
+    made = [Artefacts(study).manifest(evaluation_of(place.of(name), suite)) for name in block["checkpoints"]]
     command = [sys.executable, "-m", "snakemake", "--cores", str(args.cores)]
     command += ["--resources", f"gpu={max(args.gpu, study.model(place.model).resources.gpu)}"]
     command += ["--configfile", *map(str, (*files, path)), "--", *made]
     # Only the scores go to the standard output.
     if code := subprocess.run(command, stdout=sys.stderr).returncode:
         return code if code == USER_ERROR_EXIT else 1
-    (own, *retrain), (suite,) = (Path(manifest).parent for manifest in made), block["suites"]
+    own, *retrain = (Path(manifest).parent for manifest in made)
     if args.retrain and not retrain:
         retrain = [Path(args.retrain)]
     print(_scores(study.kind_of(suite), suite, study.config.suites[suite].scoring_settings, own, *retrain))
@@ -194,9 +195,6 @@ def _scores(kind: str, suite: str, settings: Mapping[str, Any], folder: Path, re
 
     if kind in kinds.having("score"):
         module = kinds.load_part(kind, "score")
-        other = retrain and (retrain / suite if (retrain / suite / TABLE).exists() else retrain)
-        return str(module.format_score(module.score_log(folder / suite, other)))
-    scorer = Scorer(suite, kind, Retrains(retrain, is_absent=retrain is None), settings)
-    return "\n".join(
-        f"{name:28}{value:.4g}" for _, scores in scorer.scores(folder / suite / TABLE) for name, value in scores.items()
-    )
+        return str(module.format_score(module.score_log(folder, retrain)))
+    scorer = Scorer(suite, kind, Retrains(retrain and retrain / TABLE, is_absent=retrain is None), settings)
+    return "\n".join(f"{name:28}{value:.4g}" for _, scores in scorer.scores(folder / TABLE) for name, value in scores.items())

@@ -25,7 +25,7 @@ from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
 from palimpsest.study.keeping import priority, prunable
 from palimpsest.study.models import Keep, PretrainedEntry
 from palimpsest.study.stages import ALTERNATIVES, REFUSALS, STAGES, Artefacts, Node, is_remote, over, working_model
-from palimpsest.study.study import Study, Variant, Wanted
+from palimpsest.study.study import Study, Variant
 from palimpsest.training.settings import LoraSettings, TrainSettings
 
 GB = 1e9
@@ -347,8 +347,7 @@ class Plan:
         return "weights", self._read(node), Work(forward_operations(self.size(node.of.model), tokens))
 
     def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:
-        suites = self._wanted(node).suites
-        work = sum((self._suite(node, self._study.config.suites[name]) for name in sorted(suites)), Work())
+        work = self._suite(node, self._study.config.suites[node.name])
         return "weights", self._read(node, self._cache(node, work)), work
 
     def _judge(self, node: Node) -> tuple[str, Memory, Work]:
@@ -356,8 +355,8 @@ class Plan:
         if is_remote(self._study, node):
             return "nothing", Memory(), Work()
         judge = replace(node, of=replace(node.of, model=working_model(self._study, node)))
-        suites = [self._study.config.suites[name] for name in sorted(self._wanted(node).judged)]
-        read = sum(suite.reading(*self._tokens(node), self._assumed.item_tokens).generated for suite in suites)
+        suite = self._study.config.suites[node.name]
+        read = suite.reading(*self._tokens(node), self._assumed.item_tokens).generated
         work = Work(forward_operations(self.size(judge.of.model), 2 * read), generated=1.0)
         return "weights of the judge", self._read(judge, self._cache(judge, work)), work
 
@@ -454,9 +453,6 @@ class Plan:
         """Return the tokens of one item of a batch: a question with its answer, or a chunk of a text."""
         used = self._used(node.of.model)
         return used.chunk_tokens if self._study.benchmark(node.of.benchmark).is_corpus else self._assumed.item_tokens
-
-    def _wanted(self, node: Node) -> Wanted:
-        return self._study.subjects[node.of]
 
     def _variant(self, node: Node) -> Variant:
         return self._study.variant(node.of)

@@ -32,7 +32,7 @@ def test_damaged_files_stop_what_reads_them_and_are_made_again(finished: Checkou
     """Of each kind one: weights, a table, the data. What reads them is asked for again."""
     before = manifests(finished.path / "results")
     broken = {
-        f"{RUN}/unlearn/npo/default/model/model.safetensors": f"{RUN}/unlearn/npo/default/eval",
+        f"{RUN}/unlearn/npo/default/model/model.safetensors": f"{RUN}/unlearn/npo/default/eval/tofu",
         f"{RUN}/original/reference/plain/references.parquet": f"{RUN}/unlearn/npo/default/model",
         "results/tofu/data/world_facts.jsonl": "results/tofu/splits/forget10",
     }

@@ -221,33 +221,29 @@ READ = RETAIN | {
 }
 
 
-def evaluated(counts: tuple[int, ...], root: Path, suites: dict[str, Any], used: dict[str, Any], **inputs: str) -> dict[str, Any]:
-    """Evaluate with each number of processes, and return the first's files; all manifests, and so all tables, are the same."""
-    manifests = set()
+def evaluated(
+    counts: tuple[int, ...], root: Path, suite: dict[str, Any], used: dict[str, Any], **inputs: str
+) -> list[dict[str, Any]]:
+    """Evaluate with each number of processes, and return the first's table; all manifests, and so all tables, are the same."""
+    manifests, kind = set(), suite["kind"]
     for count in counts:
-        run_several(count, root, "evaluate", {"suites": suites, "model": used}, inputs, f"eval-{count}")
-        manifests.add((root / f"eval-{count}" / "manifest.json").read_bytes())
+        run_several(count, root, "evaluate", {"suite": suite, "model": used}, inputs, f"{kind}-{count}")
+        manifests.add((root / f"{kind}-{count}" / "manifest.json").read_bytes())
     assert len(manifests) == 1
-    files: dict[str, Any] = json.loads(manifests.pop())["files"]
-    return files
+    assert json.loads(manifests.pop())["files"].keys() == {"prompt.parquet", "items.parquet"}
+    return table(root / f"{kind}-{counts[0]}" / "items.parquet")
 
 
 def test_questions_are_evaluated_to_the_same_bytes_with_any_number_of_processes(questions: Path) -> None:
-    suites = {
-        "tofu": {"kind": "tofu", "max_new_tokens": 4},
-        "lm-eval": {"kind": "lm-eval", "tasks": [CHOICE, SAID, READ], "limit": 40},
-    }
-    files = evaluated((1, 2, 5), questions, suites, {}, model="base", split="split")
-    assert files.keys() == {"prompt.parquet", "tofu/items.parquet", "lm-eval/items.parquet"}
-    assert len(table(questions / "eval-1" / "tofu" / "items.parquet")) > 2 * 64
-    numbers = {(row["task"], row["metric"]) for row in table(questions / "eval-1" / "lm-eval" / "items.parquet")}
-    assert set(METRICS.items()) <= numbers
+    given = {"model": "base", "split": "split"}
+    assert len(evaluated((1, 2, 5), questions, {"kind": "tofu", "max_new_tokens": 4}, {}, **given)) > 2 * 64
+    rows = evaluated((1, 2, 5), questions, {"kind": "lm-eval", "tasks": [CHOICE, SAID, READ], "limit": 40}, {}, **given)
+    assert set(METRICS.items()) <= {(row["task"], row["metric"]) for row in rows}
 
 
 def test_texts_are_evaluated_to_the_same_bytes_with_any_number_of_processes(texts: Path) -> None:
     """Most processes have nothing to do."""
-    files = evaluated((1, 5), texts, {"muse": SUITE}, USED, model="original", split="data")
-    assert files.keys() == {"prompt.parquet", "muse/items.parquet"}
+    assert evaluated((1, 5), texts, SUITE, USED, model="original", split="data")
 
 
 def test_references_are_the_same_bytes_with_any_number_of_processes(root: Path) -> None:

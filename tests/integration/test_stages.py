@@ -192,8 +192,8 @@ def test_an_item_that_is_too_long_is_named_before_any_training(root: Path) -> No
     config = json.loads((root / "base" / "config.json").read_text())
     (root / "base" / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 60}))
     succeed(root, "base", {"model": {"kind": "pretrained", "name": str(root / "base")}}, {}, "short")
-    suites = {"tofu": {"kind": "tofu", "max_new_tokens": 50}}
-    line = one_line(run(root, "evaluate", {"suites": suites, "model": {}}, {"model": "short", "split": "split"}, "eval"))
+    suite = {"kind": "tofu", "max_new_tokens": 50}
+    line = one_line(run(root, "evaluate", {"suite": suite, "model": {}}, {"model": "short", "split": "split"}, "eval"))
     assert re.fullmatch(
         r"palimpsest evaluate: author-\d+-\d+: \d+ tokens with the 50 to generate, but the model has 60 positions", line
     ), line
@@ -455,11 +455,11 @@ def test_watching_changes_no_weight(ready: Path) -> None:
     suite = watched("")[1]["watched"]["suite"]
     assert (ready / "all" / "model.safetensors").read_bytes() == (ready / "npo" / "model.safetensors").read_bytes()
     assert {path.name for path in (ready / "last").iterdir()} == {*WATCHED, MANIFEST, "environment.json"}
-    succeed(ready, "evaluate", {"suites": {"tofu": suite}, "model": {}}, {"model": "npo", "split": "split"}, "eval")
+    succeed(ready, "evaluate", {"suite": suite, "model": {}}, {"model": "npo", "split": "split"}, "eval")
     items = table(ready / "all" / "items.parquet")
     assert [row["epoch"] for row in items] == sorted(row["epoch"] for row in items)
     assert {row["epoch"] for row in items} == {0, 1, 2, 3}
-    finished = table(ready / "eval" / "tofu" / "items.parquet")
+    finished = table(ready / "eval" / "items.parquet")
     assert [row for row in items if row["epoch"] == 3] == [{"epoch": 3, **row} for row in finished]
     shown, asked = table(ready / "eval" / "prompt.parquet"), finished[0]
     assert [(piece["text"], piece["special"], piece["label"]) for piece in shown] == [
@@ -543,10 +543,10 @@ LORA = {"lora": {"rank": 2}}
 
 def evaluated(root: Path, out: str, **inputs: str) -> bytes:
     """Evaluate a model; return the bytes of its table of items."""
-    suites = {"quick": {"kind": "tofu", "max_items": 2, "max_new_tokens": 4}}
+    suite = {"kind": "tofu", "max_items": 2, "max_new_tokens": 4}
     given = {name.replace("over", "model_over:"): path for name, path in inputs.items()}
-    succeed(root, "evaluate", {"suites": suites, "model": {}}, {**given, "split": "split"}, out)
-    return (root / out / "quick" / "items.parquet").read_bytes()
+    succeed(root, "evaluate", {"suite": suite, "model": {}}, {**given, "split": "split"}, out)
+    return (root / out / "items.parquet").read_bytes()
 
 
 def merge(root: Path, out: str, folder: str, *over: str) -> None:
@@ -584,7 +584,7 @@ def test_a_study_of_adapters_keeps_adapters_and_measures_the_merged_models(root:
         assert (root / "quantised" / name).read_bytes() == (root / "quantised-merged" / name).read_bytes()
 
     # Adapters fit the weights that they were trained over, and no others.
-    ask = ("evaluate", {"suites": {}, "model": {}})
+    ask = ("evaluate", {"suite": {"kind": "tofu"}, "model": {}})
     assert "an adapter is never applied automatically" in one_line(run(root, *ask, start, "no"))
     line = one_line(run(root, *ask, start | {"model": "ga", "model_over:1": "base"}, "no"))
     trained_over = "an adapter that was trained over other weights than those in"
@@ -736,8 +736,8 @@ def test_an_edited_model_can_be_evaluated_by_any_suite(ready: Path, settings: di
     by_draw = {draw: [row["answer_nll"] for row in losses if (row["draw"], row["epoch"]) == (draw, 1)] for draw in (0, 1)}
     assert {row["epoch"] for row in losses} == {0, 1}
     assert bool(by_draw[1]) == ("draws" in settings) and by_draw[0] != by_draw[1]
-    suites = {"quick": {"kind": "tofu", "max_items": 2, "max_new_tokens": 2}}
-    succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "attacked", "split": "split"}, "eval")
+    suite = {"kind": "tofu", "max_items": 2, "max_new_tokens": 2}
+    succeed(ready, "evaluate", {"suite": suite, "model": {}}, {"model": "attacked", "split": "split"}, "eval")
 
 
 def test_benign_fine_tuning_learns_other_sets_and_is_measured_on_the_forget_set(ready: Path) -> None:
@@ -757,41 +757,43 @@ def test_a_model_is_asked_in_several_ways_and_sampled(ready: Path) -> None:
         "asked": {"kind": "prompting", "shots": 1, "max_items": 2, "max_new_tokens": 4},
         "sampled": {"kind": "sampling", "samples": 4, "max_items": 2, "max_new_tokens": 4},
     }
-    succeed(ready, "evaluate", {"suites": suites, "model": {}}, {"model": "original", "split": "split"}, "tofu/tiny/eval")
+    for name, suite in suites.items():
+        inputs = {"model": "original", "split": "split"}
+        succeed(ready, "evaluate", {"suite": suite, "model": {}}, inputs, f"tofu/tiny/eval/{name}")
     asked, sampled = (table(ready / "tofu/tiny/eval" / name / "items.parquet") for name in suites)
     assert len(asked) == 2 * 5 and len(sampled) == 2 * 4
     spec = {
         "run": {"benchmark": "tofu", "split": "forget10", "model": "tiny", "seed": 0},
         "suites": {"asked": "prompting", "sampled": "sampling"},
     }
-    succeed(ready, "scores", spec, {"eval:original": "tofu/tiny/eval"}, "scores")
+    succeed(ready, "scores", spec, {f"eval:original/{name}": f"tofu/tiny/eval/{name}" for name in suites}, "scores")
     numbers = {row["metric"]: row["value"] for row in table(ready / "scores" / "scores.parquet")}
     assert numbers["prompted_worst"] >= numbers["prompted_question"]
     assert numbers["leak_at_4"] >= numbers["leak_at_1"] >= numbers["leak_at_1_low"]
 
 
-RUN = "tofu/tiny/original"
+EVAL, JUDGED = "tofu/tiny/original/eval/quick", "tofu/tiny/original/judged/quick"
 TOLD = {"forget": "forget", "retain": "retain"}
-JUDGE = {"prompt": "{question} {answer} {generation}?", "suites": {"quick": TOLD}, "max_new_tokens": 3}
+JUDGE = {"prompt": "{question} {answer} {generation}?", "sets": TOLD, "max_new_tokens": 3}
 SCORED = {"run": {"benchmark": "tofu", "split": "forget10", "model": "tiny", "seed": 0}, "suites": {"quick": "tofu"}}
 
 
 def judged_numbers(root: Path) -> dict[str, float]:
-    given = {"eval:original": f"{RUN}/eval", "eval:retrain": f"{RUN}/eval", "judged:original": f"{RUN}/judged"}
-    succeed(root, "scores", SCORED, {**given, "retrain:seed0": f"{RUN}/eval"}, "scores")
+    given = {"eval:original/quick": EVAL, "eval:retrain/quick": EVAL, "judged:original/quick": JUDGED}
+    succeed(root, "scores", SCORED, {**given, "retrain:seed0/quick": EVAL}, "scores")
     return {row["metric"]: row["value"] for row in table(root / "scores" / "scores.parquet")}
 
 
 def test_a_judge_reads_the_answers_of_a_model(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    suites = {"quick": {"kind": "tofu", "max_items": 3, "max_new_tokens": 2}}
-    succeed(root, "evaluate", {"suites": suites, "model": {}}, {"model": "base", "split": "split"}, f"{RUN}/eval")
+    suite = {"kind": "tofu", "max_items": 3, "max_new_tokens": 2}
+    succeed(root, "evaluate", {"suite": suite, "model": {}}, {"model": "base", "split": "split"}, EVAL)
 
     # The replies of a tiny model are nonsense, and no verdicts.
-    succeed(root, "judge", {**JUDGE, "model": {}}, {"eval": f"{RUN}/eval", "judge": "base"}, f"{RUN}/judged")
-    rows = table(root / RUN / "judged/quick/items.parquet")
+    succeed(root, "judge", {**JUDGE, "model": {}}, {"eval": EVAL, "judge": "base"}, JUDGED)
+    rows = table(root / JUDGED / "items.parquet")
     assert [row["set"] for row in rows] == ["forget"] * 3 + ["retain"] * 3
     assert {row["told"] for row in rows} == {None} and len({row["prompt_sha256"] for row in rows}) == 6
-    manifest = json.loads((root / RUN / "judged" / MANIFEST).read_text())
+    manifest = json.loads((root / JUDGED / MANIFEST).read_text())
     assert manifest["remarks"][0]["text"] == "the judge's reply is no verdict for 6 of 6 answers"
     assert manifest["spec"]["prompt"] == JUDGE["prompt"]
     numbers = judged_numbers(root)
@@ -805,18 +807,18 @@ def test_a_judge_reads_the_answers_of_a_model(root: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(reply("yes"), reply("no"), Answer(400, {"error": {"message": "full sk-a-secret"}}), reply("Yes.")) as server:
         api = {"url": server.url, "model": "big", "key": "JUDGE_KEY", "timeout": 30.0, "retries": 0}
-        ask = ("judge", {**JUDGE, "api": api}, {"eval": f"{RUN}/eval"}, f"{RUN}/judged")
+        ask = ("judge", {**JUDGE, "api": api}, {"eval": EVAL}, JUDGED)
         assert "HTTP 400: full ..." in one_line(run(root, *ask))
         done = run(root, *ask)
         assert done.returncode == 0 and "sk-a-secret" not in done.stdout, done.stdout
     asked = [each["body"]["messages"][0]["content"] for each in server.asked]
     assert len(asked) == 6 + 1 and len({*asked}) == 6 and asked[2] == asked[3]
-    found = [(row["reply"], row["told"]) for row in table(root / RUN / "judged/quick/items.parquet")]
+    found = [(row["reply"], row["told"]) for row in table(root / JUDGED / "items.parquet")]
     assert found == [("yes", True), ("no", False), *[("Yes.", True)] * 4]
     assert judged_numbers(root)["judged_forget"] == pytest.approx(2 / 3)
-    for path in (root / RUN / "judged").rglob("*"):
+    for path in (root / JUDGED).rglob("*"):
         assert not path.is_file() or b"sk-a-secret" not in path.read_bytes()
-    both = run(root, "judge", {**JUDGE, "api": api, "model": {}}, {"eval": f"{RUN}/eval"}, f"{RUN}/judged")
+    both = run(root, "judge", {**JUDGE, "api": api, "model": {}}, {"eval": EVAL}, JUDGED)
     assert "give either model or api" in one_line(both)
 
 

@@ -60,10 +60,9 @@ def test_what_is_downloaded_once_is_evaluated_without_a_network(root: Path, hub:
     assert json.loads((root / "fetched/source.json").read_text()) == STOCK["datasets"]
     assert (root / "fetched/cais/wmdp/wmdp-bio/test-00000-of-00001.parquet").is_file()
 
-    suites = {"hazards": {"kind": "lm-eval", **STOCK}}
-    inputs = {"model": "base", "split": "split", "datasets:hazards": "fetched"}
-    succeed(root, "evaluate", {"suites": suites, "model": {}}, inputs, "evaluated")
-    (row,) = (row for row in table(root / "evaluated/hazards/items.parquet") if row["metric"] == "acc")
+    inputs = {"model": "base", "split": "split", "datasets": "fetched"}
+    succeed(root, "evaluate", {"suite": {"kind": "lm-eval", **STOCK}, "model": {}}, inputs, "evaluated")
+    (row,) = (row for row in table(root / "evaluated/items.parquet") if row["metric"] == "acc")
     assert (row["task"], row["value"]) == ("wmdp_bio", 0.25)
 
 

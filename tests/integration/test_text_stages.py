@@ -69,9 +69,9 @@ def test_a_trajectory_of_texts_watches_the_training_that_unlearn_does(root: Path
     spec: dict[str, Any] = {"method": "npo", "seed": 0, "training": UNLEARN, "loss": {"beta": 0.1}, "model": USED}
     succeed(root, "unlearn", spec, inputs, "npo")
     succeed(root, "unlearn", spec | {"watched": {"suite": SUITE, "epochs": "all"}}, inputs, "watched")
-    succeed(root, "evaluate", {"suites": {"muse": SUITE}, "model": USED}, {"model": "npo", "split": "data"}, "eval")
+    succeed(root, "evaluate", {"suite": SUITE, "model": USED}, {"model": "npo", "split": "data"}, "eval")
     items = table(root / "watched" / "items.parquet")
-    finished = table(root / "eval" / "muse" / "items.parquet")
+    finished = table(root / "eval" / "items.parquet")
     # The sets of the data, three items of each at most, whatever is forgotten.
     named = [(name, "forget") for name in ("verbatim", "members")] + [("nonmembers", "holdout"), ("knowledge_forget", "mill")]
     for name, prefix in named:
@@ -122,8 +122,8 @@ def test_an_attack_on_a_corpus_relearns_chunks_and_is_measured_by_the_suite(root
     succeed(root, "attack", spec, inputs, "attacked")
     rows = table(root / "attacked" / "items.parquet")
     assert {(row["draw"], row["epoch"]) for row in rows} == {(0, 0), (0, 1), (0, 2)}
-    succeed(root, "evaluate", {"suites": {"muse": SUITE}, "model": USED}, inputs, "before")
-    before = table(root / "before" / "muse" / "items.parquet")
+    succeed(root, "evaluate", {"suite": SUITE, "model": USED}, inputs, "before")
+    before = table(root / "before" / "items.parquet")
     assert [row for row in rows if row["epoch"] == 0] == [{"draw": 0, "epoch": 0, **row} for row in before]
 
     def loss(epoch: int) -> float:

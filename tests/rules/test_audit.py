@@ -102,17 +102,17 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
     forge(run / "unlearn/ga/default/model/manifest.json", spec={"method": "npo"})
     edit_json(run / "unlearn/npo/reference-0.1/model/manifest.json", spec={"method": "npo"})
     (run / "unlearn/npo/half/model/manifest.json").write_text("garbage")
-    evaluated = run / "unlearn/simnpo/default/eval/manifest.json"
+    evaluated = run / "unlearn/simnpo/default/eval/tofu/manifest.json"
     edit_json(evaluated, inputs=json.loads(evaluated.read_text())["inputs"] | {"model": "0" * 64})
     (run / "link").symlink_to("/etc/passwd")
     (run / "unlearn/stray.txt").write_text("x")
     (run / "unlearn/.old.partial").mkdir()
-    shutil.rmtree(run / "unlearn/rmu/default/eval")
+    shutil.rmtree(run / "unlearn/rmu/default/eval/tofu")
     shutil.copytree(run / "unlearn/simnpo/default", run / "unlearn/simnpo/other")
     environment = run / "unlearn/rkld/default/model/environment.json"
     packages = json.loads(environment.read_text())["packages"]
     edit_json(environment, packages=packages | {"torch": "1.0"}, image="train.sif")
-    (run / "unlearn/rkld/default/eval/environment.json").unlink()
+    (run / "unlearn/rkld/default/eval/tofu/environment.json").unlink()
     with (results / "summary.csv").open("a") as file:
         file.write("\n")
     base = results / "tofu/tiny/base/manifest.json"
@@ -128,19 +128,20 @@ def test_every_kind_of_fault_is_found_where_it_is(finished: Checkout) -> None:
         ("tampered", f"{RUN}/unlearn/npo/reference-0.1/model/manifest.json"),
         ("tampered", "tofu/tiny/base"),
         ("missing", f"{RUN}/retrain/eval/tofu/items.parquet"),
-        ("missing", f"{RUN}/unlearn/rmu/default/eval"),
-        ("missing", f"{RUN}/unlearn/rkld/default/eval/environment.json"),
+        ("missing", f"{RUN}/unlearn/rmu/default/eval/tofu"),
+        ("missing", f"{RUN}/unlearn/rkld/default/eval/tofu/environment.json"),
         ("stale", "tofu/tiny/base"),
         ("stale", f"{RUN}/scores"),
         ("stale", f"{RUN}/unlearn/ga/default/model"),
-        ("stale", f"{RUN}/unlearn/npo/half/eval"),
-        ("stale", f"{RUN}/unlearn/simnpo/default/eval"),
-        ("stale", f"{RUN}/unlearn/simnpo/other/eval"),  # a copy of that
-        ("stale", f"{RUN}/unlearn/npo/reference-0.1/eval"),
+        ("stale", f"{RUN}/unlearn/npo/half/eval/tofu"),
+        ("stale", f"{RUN}/unlearn/simnpo/default/eval/tofu"),
+        ("stale", f"{RUN}/unlearn/simnpo/other/eval/tofu"),  # a copy of that
+        ("stale", f"{RUN}/unlearn/npo/reference-0.1/eval/tofu"),
         ("orphaned", f"{RUN}/unlearn/stray.txt"),
         ("orphaned", f"{RUN}/unlearn/.old.partial"),
         ("orphaned", f"{RUN}/unlearn/simnpo/other/model"),
-        ("orphaned", f"{RUN}/unlearn/simnpo/other/eval"),
+        ("orphaned", f"{RUN}/unlearn/simnpo/other/eval/tofu"),
+        ("orphaned", f"{RUN}/unlearn/simnpo/other/eval/lm-eval"),
         ("unpinned", "tofu/tiny/base"),
         ("unrecorded", "tofu/data"),
         ("mixed-environment", f"{RUN}/unlearn/rkld/default/model"),
@@ -178,8 +179,8 @@ def test_a_number_is_followed_to_its_source(finished_once: Checkout) -> None:
     row = find_number(results, "forget_quality", {"method": "npo", "variant": "default", "suite": "tofu"})
     steps = trace(results, row)
     paths = [step.path for step in steps if not step.seen]
-    assert paths[:4] == ["summary", f"{RUN}/scores", f"{RUN}/unlearn/npo/default/eval", f"{RUN}/unlearn/npo/default/model"]
-    assert {f"{RUN}/retrain/eval", f"{RUN}/original/reference/plain", "tofu/tiny/base", "tofu/splits/forget10"} < set(paths)
+    assert paths[:4] == ["summary", f"{RUN}/scores", f"{RUN}/unlearn/npo/default/eval/tofu", f"{RUN}/unlearn/npo/default/model"]
+    assert {f"{RUN}/retrain/eval/tofu", f"{RUN}/original/reference/plain", "tofu/tiny/base", "tofu/splits/forget10"} < set(paths)
     assert not any("simnpo" in path or "/ga/" in path for path in paths)
     assert [step.path for step in steps if step.source] and {step.source for step in steps if step.source} == {
         "made here (world), seed 0"
@@ -216,7 +217,12 @@ def test_two_runs_of_which_one_has_other_settings_part_where_these_begin(finishe
     assert ran.returncode == 0, ran.stdout
     comparison = compare(derive_ledger(finished_once.path / "results"), derive_ledger(finished.path / "results"))
     model = f"{RUN}/unlearn/task-vector/default/model"
-    behind = {f"{RUN}/unlearn/task-vector/default/eval", f"{RUN}/scores", "summary", "report"}
+    behind = {
+        *(f"{RUN}/unlearn/task-vector/default/eval/{suite}" for suite in ("tofu", "lm-eval")),
+        f"{RUN}/scores",
+        "summary",
+        "report",
+    }
     assert {each.path for each in comparison.differences} == {model} | behind
     assert comparison.roots[model] == 5
     assert not comparison.only_first and not comparison.only_second

@@ -110,8 +110,8 @@ def test_retrain_cannot_be_another(finished: Checkout) -> None:
     """The manifest of scores names the very Retrain that PrivLeak was taken against."""
     folder = finished.path / "results/muse/tiny-corpus"
     scores = json.loads((folder / "request2/seed0/scores/manifest.json").read_text())
-    evaluated = folder / "forget/seed0/retrain/eval/manifest.json"
-    assert scores["inputs"]["retrain:seed0"] == content_of(read_manifest(evaluated))
+    evaluated = folder / "forget/seed0/retrain/eval/muse/manifest.json"
+    assert scores["inputs"]["retrain:seed0/muse"] == content_of(read_manifest(evaluated))
 
 
 def _by_model(rows: pd.DataFrame) -> list[tuple[pd.Series, pd.DataFrame]]:

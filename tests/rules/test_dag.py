@@ -19,7 +19,8 @@ DEMO = {
     "reinforce": 1,
     "reference": 3 + 1,
     "unlearn": 8 + 2 * 2,
-    "evaluate": 2 * 3 + 8 + 2 * 2,
+    # By two suites on seed 0.
+    "evaluate": 2 * (2 + 8) + 2 * (2 + 2),
     "attack": (2 + 1) * 2,
     "scores": 3,
     **END,
@@ -46,8 +47,9 @@ def test_the_tour_adds_to_the_demo(checkout: Checkout) -> None:
         # Two methods more, those of other papers and with steps of another kind, the variants from the half or with another
         # reference, and what is only watched.
         "unlearn": DEMO["unlearn"] + 2 + 7 + 3 + 4 + 3 + 5 + 2 * 2 + 3,
-        # The last two: the models of attacks that edit weights, and what is asked in several ways.
-        "evaluate": DEMO["evaluate"] + 2 + 7 + 3 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4 + (2 + 1) * 5 + 2,
+        # The first: two methods by two suites. The last three: the models of attacks that edit weights, and on the seed with
+        # trajectories what is asked in two ways, Original and Retrain in two more.
+        "evaluate": DEMO["evaluate"] + 2 * 2 + 7 + 3 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4 + (2 + 1) * 5 + 2 * 2 + 2 * 2,
         "attack": DEMO["attack"] + (2 + 1) * 8,
         # Of questions, of texts and of hazards.
         "scores": DEMO["scores"] + 1 + 3 + 1,
@@ -69,14 +71,14 @@ UNLEARN = {"unlearn": 9 + 3, "select": 1}
         ("unlearned", {**TABLE1, "finetune": 3, "evaluate": 2, **UNLEARN, "unlearned": 1}),
         ("attacked", {**COMMON, "finetune": 2, "reference": 1, "unlearn": 1, "attack": 2, "attacked": 1}),
         ("watched", {**COMMON, "finetune": 1, "reference": 1, "unlearn": 5, "watched": 1}),
-        ("evaluated", {**TABLE1, "finetune": 3, "evaluate": 12, **UNLEARN, "evaluated": 1}),
+        ("evaluated", {**TABLE1, "finetune": 3, "evaluate": 22, **UNLEARN, "evaluated": 1}),
         (
             "report",
             {
                 **TABLE1,
                 "finetune": 3,
                 **UNLEARN,
-                "evaluate": 12,
+                "evaluate": 22,
                 "attack": 2,
                 "scores": 1,
                 "summarise": 1,
@@ -133,7 +135,7 @@ blocks:
         "finetune": 4,
         "reference": 1,
         "unlearn": 3,
-        "evaluate": 7,
+        "evaluate": 3 + 5 + 2,
         "scores": 2,
         **END,
     }
@@ -179,7 +181,7 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
         *("--configfile", "config/studies/tofu-tiny.yaml"),
         *("--config", 'sources={"folder": {"path": "some where"}}'),
     )
-    assert set(jobs) == {*DEMO, "select"}
+    assert set(jobs) == {*DEMO}
 
 
 def test_every_study_is_a_valid_config(checkout: Checkout) -> None:

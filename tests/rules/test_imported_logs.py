@@ -43,7 +43,7 @@ def test_a_log_reruns_its_artefact_and_the_report_and_nothing_else(finished: Che
     assert [step.path for step in steps][:3] == [
         "summary",
         "tofu/tiny/forget10/external/theirs",
-        "tofu/tiny/forget10/seed0/retrain/eval",
+        "tofu/tiny/forget10/seed0/retrain/eval/tofu",
     ]
     assert str(steps[1].source).startswith("imported, not made here: a friend (logs/items.parquet items.parquet sha256 ")
 

@@ -71,7 +71,7 @@ def test_pruned_results_are_current_for_all_commands(pruned: Checkout) -> None:
     assert pruned.jobs(*TINY) == {}
     states = {state["path"]: state["kind"] for state in json.loads(palimpsest(pruned, "status", "results", "--json"))["states"]}
     assert set(states.values()) == {"current", "pruned"}
-    assert states[f"{GA}/model"] == "pruned" and states[f"{GA}/eval"] == "current"
+    assert states[f"{GA}/model"] == "pruned" and states[f"{GA}/eval/tofu"] == "current"
     assert "(14 of them pruned), 0 to make" in palimpsest(pruned, "status", "results")
     told = palimpsest(pruned, "audit", "verify", "results", "--allow", "unrecorded", "--out", "results")
     assert "14 pruned (" in told and "every byte traces to its source" in told
@@ -81,7 +81,7 @@ def test_pruned_results_are_current_for_all_commands(pruned: Checkout) -> None:
     assert "Its weights were pruned" in (pruned.path / crate.strip()).read_text()
     assert "0 models pruned, which freed 0.0 MB" in palimpsest(pruned, "prune", "results", "--keep", "results")
     told = palimpsest(pruned, "audit", "rerun", "results", "--only", "evaluate", "--sample", "1", code=2)
-    assert "has only 0 artefacts of these stages; 12 more read weights that were pruned" in told
+    assert "has only 0 artefacts of these stages; 22 more read weights that were pruned" in told
 
 
 def test_a_new_attack_makes_its_model_again_and_nothing_that_is_there(pruned: Checkout) -> None:
@@ -107,12 +107,12 @@ def test_a_making_again_that_was_killed_wakes_nothing(pruned: Checkout) -> None:
 @pytest.mark.slow
 def test_an_edit_reruns_what_is_behind_it_although_it_was_pruned(pruned: Checkout) -> None:
     pruned.edit("src/palimpsest/methods/ga.py", "-batch.nll", "-1 * batch.nll")
-    assert pruned.jobs(*TINY) == {**AGAIN, "evaluate": 1, **END}
+    assert pruned.jobs(*TINY) == {**AGAIN, "evaluate": 2, **END}
 
 
 @pytest.mark.slow
 def test_a_job_that_is_forced_gets_its_weights(pruned: Checkout) -> None:
-    assert pruned.jobs(*TINY, "--forcerun", f"results/{GA}/eval/manifest.json") == {**AGAIN, "evaluate": 1, **END}
+    assert pruned.jobs(*TINY, "--forcerun", f"results/{GA}/eval/tofu/manifest.json") == {**AGAIN, "evaluate": 1, **END}
     # The command of the message that a reader of pruned weights prints.
     assert pruned.jobs(f"results/{GA}/model/manifest.json", "--force", *TINY) == AGAIN
 

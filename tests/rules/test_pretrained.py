@@ -62,7 +62,7 @@ blocks:
     trained = ("original", "retrain", "unlearn/npo/default")
     adapters = {f"tofu/small/forget10/seed0/{name}/model/adapter_model.safetensors" for name in trained}
     assert kept == adapters | {"tofu/small/base/model.safetensors"}
-    read = json.loads((run / "unlearn/npo/default/eval/manifest.json").read_text())["inputs"]
+    read = json.loads((run / "unlearn/npo/default/eval/tofu/manifest.json").read_text())["inputs"]
     assert {"model", "model_over:1", "model_over:2"} < read.keys()
     assert "small" in (checkout.path / "results/report.html").read_text()
     # Another base wakes everything that lies over it.

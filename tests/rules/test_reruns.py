@@ -36,14 +36,15 @@ def test_comments_docstrings_and_blank_lines_rerun_nothing(finished: Checkout) -
 @pytest.mark.parametrize(
     ("method", "old", "new", "models", "behind"),
     [
-        # The default and the selected one; the four trials, of which one is the default, and the selection between them.
-        ("simnpo", "-2 / self.beta", "-2.0 / self.beta", 2, {"unlearn": 5, "select": 1}),
-        # The default, that from the half, and that with a noisy reference.
-        ("npo", "-2 / self.beta", "-2.0 / self.beta", 3, {"attack": 1}),
-        ("ga", "-batch.nll", "-1 * batch.nll", 1, {}),
-        ("rkld", "reduction=", "*(), reduction=", 1, {}),
-        ("task-vector", "-self.alpha", "-1 * self.alpha", 1, {}),
-        ("rmu", "self.steering * direction", "direction * self.steering", 1, {}),
+        # Two suites evaluate the default, and one each other variant. The default and the selected one; the four trials, of which
+        # one is the default, and the selection between them.
+        ("simnpo", "-2 / self.beta", "-2.0 / self.beta", 5, {"evaluate": 2 + 1, "select": 1}),
+        # The default, the one from the half, and the one with a noisy reference.
+        ("npo", "-2 / self.beta", "-2.0 / self.beta", 3, {"evaluate": 2 + 2, "attack": 1}),
+        ("ga", "-batch.nll", "-1 * batch.nll", 1, {"evaluate": 2}),
+        ("rkld", "reduction=", "*(), reduction=", 1, {"evaluate": 2}),
+        ("task-vector", "-self.alpha", "-1 * self.alpha", 1, {"evaluate": 2}),
+        ("rmu", "self.steering * direction", "direction * self.steering", 1, {"evaluate": 2}),
     ],
 )
 def test_an_edited_method_reruns_itself_and_what_is_behind_it(
@@ -51,7 +52,7 @@ def test_an_edited_method_reruns_itself_and_what_is_behind_it(
 ) -> None:
     finished.edit(f"{METHODS}/{method.replace('-', '_')}.py", old, new)
     jobs = finished.jobs(*TINY, said=f"Unlearning with {method} default")
-    assert jobs == {"unlearn": models, "evaluate": models, **behind, **END}
+    assert jobs == {"unlearn": models, **behind, **END}
 
 
 def test_a_new_method_reruns_nothing(finished: Checkout) -> None:
@@ -59,20 +60,41 @@ def test_a_new_method_reruns_nothing(finished: Checkout) -> None:
     (source / "new_npo.py").write_text((source / "npo.py").read_text(encoding="utf-8"))
     assert finished.jobs(*TINY) == {}
     finished.edit(TINY[1], "methods: [ga, npo, simnpo", "methods: [ga, npo, new-npo, simnpo")
-    assert finished.jobs(*TINY) == {"unlearn": 1, "evaluate": 1, **END}
+    assert finished.jobs(*TINY) == {"unlearn": 1, "evaluate": 2, **END}
 
 
-def test_evaluation_code_reruns_evaluations(finished: Checkout) -> None:
+def test_evaluation_code_reruns_evaluations_by_its_suites(finished: Checkout) -> None:
     (finished.path / "src/palimpsest/benchmarks/tofu/suite.py").open("a").write("\nSOMETHING = 1\n")
     # What was selected may be another now, and so is made again.
     # Of the five that the suite watches one is attacked.
     selected = {"unlearn": 5 + 1, "attack": 1, "select": 1}
-    assert finished.jobs(*TINY) == {"evaluate": 12, **selected, **END}
+    # Twelve models by the suite `tofu`, Original and Retrain by `quick` too; by `lm-eval` two watched models that are made again.
+    assert finished.jobs(*TINY) == {"evaluate": 12 + 2 + 2, **selected, **END}
+
+
+def test_the_code_and_the_settings_of_a_suite_rerun_its_evaluations_alone(finished: Checkout) -> None:
+    arguments = finished.overlay("suites: {lm-eval: {limit: 3}}")
+    assert finished.jobs(*arguments) == {"evaluate": 8, **END}
+    arguments = finished.overlay("suites: {tofu: {max_new_tokens: 9}}")
+    assert finished.jobs(*arguments) == {"evaluate": 12, **END}
+    (finished.path / "src/palimpsest/evaluation/lm_eval/harness.py").open("a").write("\nSOMETHING = 1\n")
+    assert finished.jobs(*TINY) == {"evaluate": 8, **END}
+
+
+def test_one_more_suite_evaluates_by_itself(finished: Checkout) -> None:
+    arguments = finished.overlay(
+        """
+suites: {short: {kind: tofu, max_items: 2}}
+blocks:
+  - {benchmark: tofu, splits: [forget10], models: [tiny], seeds: [0], methods: [ga], suites: [tofu, short]}
+"""
+    )
+    assert finished.jobs(*arguments) == {"evaluate": 3, **END}
 
 
 def test_a_setting_of_one_method_reruns_that_method(finished: Checkout) -> None:
     arguments = finished.overlay('methods: {"tofu/forget10/tiny/ga": {forget_weight: 0.5}}')
-    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 1, **END}
+    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 2, **END}
 
 
 def test_a_trial_more_is_made_beside_the_others_and_selected_among(finished: Checkout) -> None:
@@ -92,12 +114,12 @@ def test_another_reference_reruns_what_reads_it(finished: Checkout) -> None:
 
 def test_a_setting_of_a_method_without_training_reruns_it(finished: Checkout) -> None:
     arguments = finished.overlay('methods: {"tofu/forget10/tiny/task-vector": {alpha: 0.25}}')
-    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 1, **END}
+    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 2, **END}
 
 
 def test_how_the_original_is_reinforced_is_nothing_to_other_methods(finished: Checkout) -> None:
     arguments = finished.overlay('reinforcing: {"tofu/*/tiny": {epochs: 2}}')
-    assert finished.jobs(*arguments) == {"reinforce": 1, "unlearn": 2, "evaluate": 2, **END}
+    assert finished.jobs(*arguments) == {"reinforce": 1, "unlearn": 2, "evaluate": 2 * 2, **END}
 
 
 def test_a_new_optional_setting_reruns_nothing_until_it_is_set(finished: Checkout) -> None:
@@ -106,7 +128,7 @@ def test_a_new_optional_setting_reruns_nothing_until_it_is_set(finished: Checkou
     finished.edit("src/palimpsest/training/settings.py", "import Count, Epochs,", "import Count, Epochs, Fraction,")
     assert finished.jobs(*TINY) == {}
     arguments = finished.overlay('methods: {"tofu/forget10/tiny/ga": {smoothing: 0.1}}')
-    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 1, **END}
+    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 2, **END}
 
 
 def test_a_setting_that_a_more_specific_one_hides_reruns_no_model(finished: Checkout) -> None:
@@ -117,13 +139,13 @@ def test_a_setting_that_a_more_specific_one_hides_reruns_no_model(finished: Chec
 def test_another_variant_runs_beside_the_first(finished: Checkout) -> None:
     finished.edit(TINY[1], "methods: [ga, npo, simnpo", "methods: [ga, npo, {simnpo: [default, beta-2.5]}")
     # A trial has its settings: its training now leaves a model, and what was selected from the trials is made again.
-    assert finished.jobs(*TINY) == {"unlearn": 2, "select": 1, "evaluate": 2, **END}
+    assert finished.jobs(*TINY) == {"unlearn": 2, "select": 1, "evaluate": 2 + 1, **END}
 
 
 def test_another_seed_runs_beside_the_first(finished: Checkout) -> None:
     finished.edit(TINY[1], "seeds: [0]\n    methods: [ga", "seeds: [0, 1]\n    methods: [ga")
     runs = {**END, "scores": 2}
-    assert finished.jobs(*TINY) == {"finetune": 2, "reference": 1, "reinforce": 1, "unlearn": 6, "evaluate": 8, **runs}
+    assert finished.jobs(*TINY) == {"finetune": 2, "reference": 1, "reinforce": 1, "unlearn": 6, "evaluate": 8 * 2, **runs}
 
 
 def test_the_order_of_keys_and_resources_rerun_nothing(finished: Checkout) -> None:
@@ -161,7 +183,7 @@ def test_an_edit_that_changes_no_byte_ends_at_its_own_stage(finished: Checkout) 
     finished.edit(f"{METHODS}/ga.py", "-batch.nll", "-1 * batch.nll")
     assert finished.snakemake(*TINY).returncode == 0
     assert TAKEN not in log(finished, f"{RUN}/unlearn/ga/default/model")
-    for artefact in (f"{RUN}/unlearn/ga/default/eval", f"{RUN}/scores", "summary", "report"):
+    for artefact in (f"{RUN}/unlearn/ga/default/eval/tofu", f"{RUN}/scores", "summary", "report"):
         assert TAKEN in log(finished, artefact), artefact
     finished.edit(f"{METHODS}/ga.py", "-1 * batch.nll", "-batch.nll")
     assert finished.snakemake(*TINY).returncode == 0
@@ -173,7 +195,7 @@ def test_a_renamed_variant_is_not_trained_again(finished: Checkout) -> None:
     finished.edit(TINY[1], "{npo: [half,", "{npo: [from-half,")
     arguments = finished.overlay('variants: {"tofu/*/tiny/npo": {from-half: {start: original-half}}}')
     assert finished.snakemake(*arguments).returncode == 0
-    for artefact in ("model", "eval"):
+    for artefact in ("model", "eval/tofu"):
         assert TAKEN in log(finished, f"{RUN}/unlearn/npo/from-half/{artefact}")
 
 
@@ -199,27 +221,30 @@ def test_a_second_study_trains_only_what_is_its_own(
     logs = checkout.path / "second/logs"
     taken = {path.relative_to(logs).with_suffix("").as_posix(): TAKEN in path.read_text() for path in logs.rglob("*.log")}
     run, own = RUN.removeprefix("results/"), "unlearn/npo/own"
-    # The first study evaluates its original and Retrain by one more suite.
-    evaluated = {f"{run}/{of}/eval" for of in ("original", "retrain", own)}
+    evaluated = {f"{run}/{own}/eval/{suite}" for suite in ("tofu", "lm-eval")}
     ends = {f"{run}/scores", "summary", "report", "publish"}
     assert {path for path, is_taken in taken.items() if not is_taken} == {"tofu/data", f"{run}/{own}/model", *evaluated, *ends}
-    models = {f"{run}/{of}/model" for of in ("original", "retrain", "unlearn/ga/default")}
-    shared = {"tofu/splits/forget10", "tofu/tiny/base", f"{run}/original/reference/plain", f"{run}/unlearn/ga/default/eval"}
-    assert {path for path, is_taken in taken.items() if is_taken} == models | shared
+    shared = {
+        f"{run}/{of}/{artefact}"
+        for of in ("original", "retrain", "unlearn/ga/default")
+        for artefact in ("model", "eval/tofu", "eval/lm-eval")
+    }
+    shared |= {"tofu/splits/forget10", "tofu/tiny/base", f"{run}/original/reference/plain"}
+    assert {path for path, is_taken in taken.items() if is_taken} == shared
 
 
 def test_a_failing_stage_shows_its_one_line(finished: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PALIMPSEST_STORE", "no")
     retain = finished.path / "results/tofu/splits/forget10/retain.jsonl"
     retain.write_text(retain.read_text() + "\n")
-    target = Path(RUN, "unlearn/ga/default/eval/manifest.json")
+    target = Path(RUN, "unlearn/ga/default/eval/tofu/manifest.json")
     (finished.path / target).unlink()
     ran = finished.snakemake(str(target), *TINY)
     assert ran.returncode == 1
     lines = ran.stdout.splitlines()
     (cause,) = [number for number, line in enumerate(lines) if line.startswith("palimpsest evaluate: ")]
     assert lines[cause].startswith("palimpsest evaluate: results/tofu/splits/forget10/retain.jsonl: sha256 is")
-    assert lines[cause + 1] == "  failed: Evaluating unlearn/ga/default (tiny, forget10, seed 0)"
+    assert lines[cause + 1] == "  failed: Evaluating unlearn/ga/default by tofu (tiny, forget10, seed 0)"
     assert (finished.path / lines[cause + 2].removeprefix("  its log: ")).is_file() and "pipefail" not in ran.stdout
 
 

@@ -11,7 +11,8 @@ from checkout import TINY, Checkout
 
 END = {"scores": 1, "summarise": 1, "page": 1, "publish": 1, "all": 1}
 RUN = "tofu/tiny/forget10/seed0"
-BEHIND = {f"{RUN}/unlearn/ga/default/model", f"{RUN}/unlearn/ga/default/eval", f"{RUN}/scores", "summary", "report"}
+EVALUATED = {f"{RUN}/unlearn/ga/default/eval/{suite}" for suite in ("tofu", "lm-eval")}
+BEHIND = {f"{RUN}/unlearn/ga/default/model", *EVALUATED, f"{RUN}/scores", "summary", "report"}
 
 
 def palimpsest(checkout: Checkout, *arguments: str) -> str:
@@ -40,7 +41,7 @@ def test_a_finished_study_is_current(finished: Checkout) -> None:
 def test_an_edit_is_named_with_all_that_it_makes_stale(finished: Checkout) -> None:
     finished.edit("src/palimpsest/methods/ga.py", "-batch.nll", "-2 * batch.nll")
     assert to_make(status(finished)) == dict.fromkeys(BEHIND, ("code: methods/ga.py",))
-    assert "code: methods/ga.py  5 to make, 0:" in palimpsest(finished, "status", "results")
+    assert "code: methods/ga.py  6 to make, 0:" in palimpsest(finished, "status", "results")
 
 
 def test_a_setting_is_named(finished: Checkout) -> None:
@@ -49,12 +50,13 @@ def test_a_setting_is_named(finished: Checkout) -> None:
 
 
 def test_what_is_missing_is_in_the_store_and_what_is_asked_for_no_more_is_orphaned(finished: Checkout) -> None:
-    shutil.rmtree(finished.path / "results" / RUN / "unlearn/ga/default/eval")
-    shutil.copytree(finished.path / "results" / RUN / "retrain/eval", finished.path / "results" / RUN / "older/eval")
+    shutil.rmtree(finished.path / "results" / RUN / "unlearn/ga/default/eval/tofu")
+    shutil.copytree(finished.path / "results" / RUN / "retrain/eval/tofu", finished.path / "results" / RUN / "older/eval/tofu")
     found = status(finished)
-    assert to_make(found) == dict.fromkeys(BEHIND - {f"{RUN}/unlearn/ga/default/model"}, ("missing",))
-    assert [state["path"] for state in found["states"] if state["is_stored"]] == [f"{RUN}/unlearn/ga/default/eval"]
-    assert found["orphaned"] == [f"{RUN}/older/eval"]
+    current = {f"{RUN}/unlearn/ga/default/model", f"{RUN}/unlearn/ga/default/eval/lm-eval"}
+    assert to_make(found) == dict.fromkeys(BEHIND - current, ("missing",))
+    assert [state["path"] for state in found["states"] if state["is_stored"]] == [f"{RUN}/unlearn/ga/default/eval/tofu"]
+    assert found["orphaned"] == [f"{RUN}/older/eval/tofu"]
 
 
 def test_an_input_made_anew_is_named(finished: Checkout) -> None:
@@ -72,9 +74,9 @@ def test_a_copy_without_records_runs_exactly_what_differs(finished: Checkout) ->
     arguments = finished.overlay('methods: {"tofu/forget10/tiny/ga": {forget_weight: 0.5}}')
     ran = finished.snakemake("--dry-run", *arguments)
     assert ran.returncode == 2
-    assert "palimpsest: results: 5 of" in ran.stdout and "`palimpsest status results --adopt` sets them aside" in ran.stdout
+    assert "palimpsest: results: 6 of" in ran.stdout and "`palimpsest status results --adopt` sets them aside" in ran.stdout
     palimpsest(finished, "status", "results", "--adopt", *arguments)
-    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 1, **END}
+    assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 2, **END}
 
 
 def test_a_copy_whose_code_was_edited_runs_exactly_what_differs(finished: Checkout) -> None:
@@ -82,4 +84,4 @@ def test_a_copy_whose_code_was_edited_runs_exactly_what_differs(finished: Checko
     finished.edit("src/palimpsest/methods/ga.py", "-batch.nll", "-2 * batch.nll")
     assert finished.snakemake("--dry-run", *TINY).returncode == 2
     palimpsest(finished, "status", "results", "--adopt")
-    assert finished.jobs(*TINY) == {"unlearn": 1, "evaluate": 1, **END}
+    assert finished.jobs(*TINY) == {"unlearn": 1, "evaluate": 2, **END}

@@ -65,8 +65,8 @@ class Study:
             remarks = [Remark(FACT, "the warm-up is shortened")] if of.variant else []
             self.seal(f"{of.path}/model", "unlearn" if of.variant else "finetune", made, inputs, remarks)
             write_table(self.folder(f"{of.path}/eval/tofu") / "items.parquet", suite_rows(rng, 0.3), SCHEMA)
-            self.seal(f"{of.path}/eval", "evaluate", {}, {"model": f"{of.path}/model"})
-            evaluated[f"eval:{of.subject}"] = f"{of.path}/eval"
+            self.seal(f"{of.path}/eval/tofu", "evaluate", {}, {"model": f"{of.path}/model"})
+            evaluated[f"eval:{of.subject}/tofu"] = f"{of.path}/eval/tofu"
         attack = RUN.of("simnpo", "default").attacked("relearn")
         self.seal(attack.path, "attack", {"attack": {"kind": "relearn"}}, {"model": f"{RUN.of('simnpo', 'default').path}/model"})
         inputs = {**evaluated, f"attack:{attack.subject}": attack.path}

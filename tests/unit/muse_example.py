@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run_example import Identity, Results, subject
+from run_example import Identity, Results, label
 
 from palimpsest.benchmarks.muse.suite import SCHEMA
 from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
@@ -45,8 +45,8 @@ class Texts(Results):
     """The results of text benchmarks."""
 
     def evaluate_texts(self, of: Identity, rows: list[dict[str, Any]], suite: str = "muse") -> Path:
-        folder = self.folder(of) / "eval"
-        write_table(folder / suite / TABLE, rows, SCHEMA)
+        folder = self.folder(of) / "eval" / suite
+        write_table(folder / TABLE, rows, SCHEMA)
         self.seal("eval", of, folder)
         return folder
 
@@ -64,7 +64,7 @@ class Texts(Results):
     def spec(self, run: Identity, retrain_auc: float | None = None) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
         """Return what the stage of a run's scores is told: its own measurements, in their order."""
         own = {
-            kind: {subject(of): (of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()}
+            kind: {label(kind, *each): each for each in self.artefacts[kind] if run.items() <= each[0].items()}
             for kind in ("eval", "trajectory")
         }
         watched = {name: of["suite"] for name, (of, _) in own["trajectory"].items()}

@@ -105,6 +105,11 @@ def subject(of: Identity) -> str:
     return ModelId("", method=of["method"], variant=of["variant"], attack=of.get("attack", "")).subject
 
 
+def label(kind: str, of: Identity, folder: Path) -> str:
+    """The id of an artefact among the inputs of the scores: an evaluation names its suite too."""
+    return f"{subject(of)}/{folder.name}" if kind == "eval" else subject(of)
+
+
 class Results:
     """A results folder, and the stages that read it."""
 
@@ -128,16 +133,17 @@ class Results:
             self.artefacts[kind].append((of, folder))
 
     def evaluate(self, of: Identity, rows: list[dict[str, Any]], suite: str = "tofu") -> None:
-        folder = self.items_path(of, suite).parents[1]
-        write_table(self.items_path(of, suite), rows, SCHEMA)
+        path = self.items_path(of, suite)
+        write_table(path, rows, SCHEMA)
         results = {"acc": 0.25 + of["seed"] / 8, "acc_stderr": float("nan")}
         numbers = [{"task": "world_facts", "metric": metric, "value": value} for metric, value in results.items()]
-        write_table(folder / "facts" / TABLE, numbers, lm_eval.SCHEMA)
+        write_table(self.items_path(of, "facts"), numbers, lm_eval.SCHEMA)
         pieces = [
             {"text": text, "special": False, "label": is_label} for text, is_label in (("Who?", False), (of["method"], True))
         ]
-        write_table(folder / PROMPT_TABLE, pieces, PROMPT)
-        self.seal("eval", of, folder)
+        for folder in (self.items_path(of, "facts").parent, path.parent):
+            write_table(folder / PROMPT_TABLE, pieces, PROMPT)
+            self.seal("eval", of, folder)
 
     def attack(self, of: Identity, rows: list[dict[str, Any]]) -> None:
         folder = self.folder(of) / "attack" / of["attack"]
@@ -161,9 +167,9 @@ class Results:
 
     def score(self, monkeypatch: pytest.MonkeyPatch, run: Identity) -> Path:
         """Run the stage `scores` of one run."""
-        suites = {path.parent.name for of, folder in self.artefacts["eval"] for path in folder.glob("*/*.parquet")}
+        suites = {folder.name for _, folder in self.artefacts["eval"]}
         own = {
-            kind: {subject(of): (of, path) for of, path in self.artefacts[kind] if run.items() <= of.items()} for kind in KINDS
+            kind: {label(kind, *each): each for each in self.artefacts[kind] if run.items() <= each[0].items()} for kind in KINDS
         }
         spec: dict[str, Any] = {
             "run": run,
@@ -174,7 +180,8 @@ class Results:
         inputs = [(f"{kind}:{name}", path) for kind, each in own.items() for name, (_, path) in each.items()]
         for of, path in self.artefacts["eval"]:
             if of["method"] == "retrain" and run.items() <= {**of, "seed": run["seed"]}.items():
-                inputs.append((f"{'retrain' if of['seed'] == run['seed'] else 'other_retrains'}:seed{of['seed']}", path))
+                role = "retrain" if of["seed"] == run["seed"] else "other_retrains"
+                inputs.append((f"{role}:seed{of['seed']}/{path.name}", path))
         return self.stage(monkeypatch, scores, spec, inputs, self.run_folder(run) / "scores")
 
     def select(self, monkeypatch: pytest.MonkeyPatch, method: str, spec: dict[str, Any]) -> Path:
@@ -185,7 +192,9 @@ class Results:
             for run, variant in trials
         ]
         for role in ("original", "retrain"):
-            inputs += [(f"{role}:{run}", self.folder(identity(role, "", _seed(run))) / "eval") for run in spec["runs"]]
+            inputs += [
+                (f"{role}:{run}", self.items_path(identity(role, "", _seed(run)), spec["suite"]).parent) for run in spec["runs"]
+            ]
         return self.stage(monkeypatch, select, spec, inputs, self.root / "tofu" / "tiny" / "forget05" / "selection" / method)
 
     def summarise(self, monkeypatch: pytest.MonkeyPatch, selections: tuple[str, ...] = ()) -> Path:

@@ -86,8 +86,8 @@ def test_all_splits_share_the_original_and_retrain_of_the_first() -> None:
     roles = [path for path in folders(study, "finetune") if path.startswith("muse/")]
     assert roles == [f"{FIRST}/original/model", f"{FIRST}/retrain/model"]
     evaluated = {path for path in folders(study, "evaluate") if path.startswith("muse/")}
-    others = {f"muse/tiny/{split}/seed0/unlearn/npo/default/eval" for split in ("request2", "scale2")}
-    assert evaluated == {f"{FIRST}/original/eval", f"{FIRST}/retrain/eval"} | others
+    others = {f"muse/tiny/{split}/seed0/unlearn/npo/default/eval/muse" for split in ("request2", "scale2")}
+    assert evaluated == {f"{FIRST}/original/eval/muse", f"{FIRST}/retrain/eval/muse"} | others
     assert inputs(study, f"{FIRST}/original/model") == {"base": "muse/tiny/base", "split": "muse/data"}
     # What is trained on is the split's, what is evaluated on is the same for all of them.
     assert inputs(study, "muse/tiny/scale2/seed0/unlearn/npo/default/model") == {
@@ -95,7 +95,7 @@ def test_all_splits_share_the_original_and_retrain_of_the_first() -> None:
         "reference": "muse/tiny/scale2/seed0/original/reference/plain",
         "split": "muse/splits/scale2",
     }
-    assert inputs(study, "muse/tiny/scale2/seed0/unlearn/npo/default/eval") == {
+    assert inputs(study, "muse/tiny/scale2/seed0/unlearn/npo/default/eval/muse") == {
         "model": "muse/tiny/scale2/seed0/unlearn/npo/default/model",
         "split": "muse/data",
     }
@@ -128,9 +128,9 @@ def test_a_request_starts_from_the_model_that_the_one_before_has_left() -> None:
 def test_every_split_is_scored_against_the_one_retrain() -> None:
     study = Study(config({**MUSE, "splits": ["forget", "request2"], "seeds": [0, 1]}))
     first, second = "muse/tiny/forget/seed0/scores", "muse/tiny/request2/seed0/scores"
-    assert inputs(study, first)["retrain"] == inputs(study, second)["retrain"] == [f"{FIRST}/retrain/eval"]
+    assert inputs(study, first)["retrain"] == inputs(study, second)["retrain"] == [f"{FIRST}/retrain/eval/muse"]
     assert spec(study, first)["published"] == {}
-    assert inputs(study, second)["eval"] == ["muse/tiny/request2/seed0/unlearn/npo/default/eval"]
+    assert inputs(study, second)["eval"] == ["muse/tiny/request2/seed0/unlearn/npo/default/eval/muse"]
 
 
 def test_the_base_that_knows_the_hazards_is_the_original_and_there_is_no_retrain() -> None:
@@ -139,7 +139,7 @@ def test_the_base_that_knows_the_hazards_is_the_original_and_there_is_no_retrain
     assert not any("/wmdp/" in path for path in Artefacts(study).models("retrain"))
     run = "wmdp/tiny/forget/seed0"
     assert inputs(study, f"{run}/unlearn/rmu/default/model")["model"] == "wmdp/tiny/base"
-    assert inputs(study, f"{run}/original/eval")["model"] == "wmdp/tiny/base"
+    assert inputs(study, f"{run}/original/eval/hazards")["model"] == "wmdp/tiny/base"
     assert "retrain" not in inputs(study, f"{run}/scores")
     assert measured(study, "wmdp") == ["base", *["evaluate"] * 3, "reference", *["unlearn"] * 2]
 

@@ -46,8 +46,8 @@ def test_all_seeds_share_the_given_original_and_retrain() -> None:
     for seed in (RUN, other):
         read = inputs(study, f"{seed}/unlearn/npo/default/model")
         assert (read["model"], read["reference"]) == (f"{RUN}/original/model", f"{RUN}/original/reference/plain")
-        assert inputs(study, f"{seed}/scores")["retrain"] == [f"{RUN}/retrain/eval"]
-    assert inputs(study, f"{other}/scores")["eval"] == [f"{other}/unlearn/npo/default/eval"]
+        assert inputs(study, f"{seed}/scores")["retrain"] == [f"{RUN}/retrain/eval/tofu"]
+    assert inputs(study, f"{other}/scores")["eval"] == [f"{other}/unlearn/npo/default/eval/tofu"]
     # Retrain is attacked once, as the control of all seeds.
     assert [path for path in folders(study, "attack") if "/retrain/" in path] == [f"{RUN}/retrain/attack/relearn-shortest"]
 
@@ -64,7 +64,7 @@ def test_a_checkpoint_is_evaluated_and_attacked_once_beside_the_methods() -> Non
     model = spec(study, f"{RUN}/authors/model")["model"]
     assert (model["name"], model["revision"], model["over"], model["tokenizer"]) == ("some/simnpo", REVISION, None, None)
     assert spec(study, f"{RUN}/adapter/model")["model"]["over"] == ORIGINAL
-    assert f"{RUN}/authors/eval" in inputs(study, f"{RUN}/scores")["eval"]
+    assert f"{RUN}/authors/eval/tofu" in inputs(study, f"{RUN}/scores")["eval"]
     attacked = [path for path in folders(study, "attack") if "/authors/" in path]
     assert attacked == [f"{RUN}/authors/attack/relearn-shortest"]
     assert inputs(study, attacked[0])["model"] == f"{RUN}/authors/model"
@@ -88,8 +88,8 @@ def test_selections_judge_all_seeds_by_the_given_models() -> None:
     asked = {"tofu/*/*/npo": {"seeds": [1, 2], "suite": "tofu", "epochs": "all"}}
     study = Study(config({"methods": [{"npo": ["selected"]}]}, selections=asked))
     found = inputs(study, "tofu/large/forget10/selection/npo")
-    assert found["retrain"] == [f"{RUN}/retrain/eval"] * 2
-    assert found["original"] == [f"{RUN}/original/eval"] * 2
+    assert found["retrain"] == [f"{RUN}/retrain/eval/tofu"] * 2
+    assert found["original"] == [f"{RUN}/original/eval/tofu"] * 2
 
 
 def test_the_resolved_config_is_the_same_study() -> None:

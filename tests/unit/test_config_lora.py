@@ -30,16 +30,16 @@ def test_who_reads_adapters_reads_all_that_they_lie_over() -> None:
         f"{unlearned}/model": start | {"split": SPLIT, "reference": f"{RUN}/original/reference/plain"},
         f"{RUN}/unlearn/rkld/default/model": start
         | {"split": SPLIT, "reinforced": f"{RUN}/original/reinforced/model", "reinforced_over": [ORIGINAL_MODEL, BASE]},
-        f"{RUN}/retrain/eval": {"model": f"{RUN}/retrain/model", **over_base, "split": SPLIT},
-        f"{unlearned}/eval": {"model": f"{unlearned}/model", **over_original, "split": SPLIT},
+        f"{RUN}/retrain/eval/tofu": {"model": f"{RUN}/retrain/model", **over_base, "split": SPLIT},
+        f"{unlearned}/eval/tofu": {"model": f"{unlearned}/model", **over_original, "split": SPLIT},
         f"{unlearned}/attack/relearn-random": {"model": f"{unlearned}/model", **over_original, "split": SPLIT},
         f"{RUN}/retrain/attack/quantise": {"model": f"{RUN}/retrain/model", **over_base, "split": SPLIT},
         # What edits all weights saves all weights.
-        f"{unlearned}/attack/quantise/eval": {"model": f"{unlearned}/attack/quantise", "split": SPLIT},
-        f"{RUN}/unlearn/task-vector/default/eval": {"model": f"{RUN}/unlearn/task-vector/default/model", "split": SPLIT},
+        f"{unlearned}/attack/quantise/eval/tofu": {"model": f"{unlearned}/attack/quantise", "split": SPLIT},
+        f"{RUN}/unlearn/task-vector/default/eval/tofu": {"model": f"{RUN}/unlearn/task-vector/default/model", "split": SPLIT},
     }.items():
         assert inputs(study, path) == wanted, path
-    labels = Artefacts(study).inputs(Artefacts(study).at(f"{unlearned}/eval"))
+    labels = Artefacts(study).inputs(Artefacts(study).at(f"{unlearned}/eval/tofu"))
     assert {label: path.removeprefix("results/") for label, path in labels.items() if "over" in label} == {
         "model_over:1": f"{ORIGINAL_MODEL}/manifest.json",
         "model_over:2": f"{BASE}/manifest.json",

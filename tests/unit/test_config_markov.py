@@ -69,8 +69,7 @@ def test_what_the_splits_differ_in() -> None:
     assert retrain["learnt"] == {"retain": 20}
     # What is said of one split is nothing to what both share.
     assert retrain["training"]["epochs"] == 5
-    assert spec(study, "markov/gpt2/memorisation/seed0/retrain/eval") == {
-        "suite": "markov",
+    assert spec(study, "markov/gpt2/memorisation/seed0/retrain/eval/markov") == {
         "lengths": {"retain": 20, "forget1": 20, "forget2": 20},
     }
 
@@ -81,8 +80,8 @@ def test_all_splits_share_one_retrain_a_seed() -> None:
         f"markov/gpt2/retain/seed{seed}/retrain/model" for seed in (0, 1)
     ]
     run = "markov/gpt2/lengths/seed0"
-    assert inputs(study, f"{run}/retrain/eval")["model"] == "markov/gpt2/retain/seed0/retrain/model"
-    assert inputs(study, f"{run}/original/eval") == {"model": f"{run}/original/model", "split": "markov/seed0/data"}
+    assert inputs(study, f"{run}/retrain/eval/markov")["model"] == "markov/gpt2/retain/seed0/retrain/model"
+    assert inputs(study, f"{run}/original/eval/markov") == {"model": f"{run}/original/model", "split": "markov/seed0/data"}
 
 
 def test_methods_are_watched_and_leave_no_model() -> None:
@@ -115,7 +114,7 @@ def test_every_job_is_measured_where_its_rule_writes() -> None:
     files = {f"{node.path}.tsv" for node in Artefacts(Study(config())).measured() if node.of.benchmark == "markov"}
     assert "markov/gpt2/retain/seed0/retrain/model.tsv" in files
     assert "markov/gpt2/lengths/seed1/original/model.tsv" in files
-    assert "markov/gpt2/lengths/seed0/retrain/eval.tsv" in files
+    assert "markov/gpt2/lengths/seed0/retrain/eval/markov.tsv" in files
     assert "markov/gpt2/memorisation/seed0/unlearn/npo/default/model.tsv" in files
     assert not [file for file in files if "reference" in file]
     # A seed: Retrain; an original, two evaluations and three trajectories a split.

@@ -120,7 +120,8 @@ def test_blocks_are_united() -> None:
     artefacts = Artefacts(study)
     assert len(artefacts.models("original")) == len(artefacts.models("retrain")) == 2
     assert len(artefacts.models()) == len(folders(study, "unlearn")) == 2 * (1 + 1 + 2)
-    assert len(folders(study, "evaluate")) == len(study.subjects.evaluated) == 2 * (2 + 4)
+    assert len(study.subjects.evaluated) == 2 * (2 + 4)
+    assert len(folders(study, "evaluate")) == 2 * (2 + 4) * len(("tofu", "lm-eval"))
     # Retrain is attacked too, as the control.
     assert set(folders(study, "attack")) == {
         f"{RUN}/{subject}/attack/{attack}"
@@ -262,18 +263,25 @@ def test_the_inputs_of_a_run_s_scores_carry_what_they_are() -> None:
     study = Study(GRIDDED)
     told, artefacts = spec(study, f"{RUN}/scores"), Artefacts(study)
     given = artefacts.inputs(artefacts.at(f"{RUN}/scores"))
-    for kind, end in (("eval", "/eval"), ("attack", ""), ("trajectory", "/model")):
+    for kind, end in (("eval", "/eval/{}"), ("attack", ""), ("trajectory", "/model")):
         own = {label.partition(":")[2]: path for label, path in given.items() if label.startswith(f"{kind}:")}
         assert own
-        for subject, path in own.items():
+        for each, path in own.items():
+            subject, _, suite = each.rpartition("/") if kind == "eval" else (each, "", "")
             # A trial with the settings of the default is trained with it.
             made = study.made_as(study.runs[0].at(subject)).subject if kind == "trajectory" else subject
-            assert path == study.path(f"{RUN}/{made}{end}")
+            assert path == study.path(f"{RUN}/{made}{end.format(suite)}")
             assert study.runs[0].at(subject).subject == subject
         wanted = {"attack": told["attacks"], "trajectory": told["trajectories"]}.get(kind, own)
         assert own.keys() == wanted.keys()
-    retrains = {f"other_retrains:seed{seed}": study.path(f"tofu/tiny/forget10/seed{seed}/retrain/eval") for seed in (1, 3, 4)}
-    retrains["retrain:seed0"] = study.path(f"{RUN}/retrain/eval")
+    suites = {0: ("lm-eval", "tofu"), 1: ("lm-eval", "tofu"), 3: ("tofu",), 4: ("tofu",)}
+    retrains = {
+        f"{'other_retrains' if seed else 'retrain'}:seed{seed}/{suite}": study.path(
+            f"tofu/tiny/forget10/seed{seed}/retrain/eval/{suite}"
+        )
+        for seed, names in suites.items()
+        for suite in names
+    }
     assert {label: path for label, path in given.items() if "retrain" in label.partition(":")[0]} == retrains
 
 
@@ -357,7 +365,7 @@ def test_a_selection_waits_for_all_trials_of_its_seeds_and_for_what_they_are_mea
     for trial, path in zip(told["trials"], given["trajectory"], strict=True):
         assert path.endswith(f"/{trial['run'].partition('/')[2]}/unlearn/simnpo/{trial['variant']}/model")
     for role in ("original", "retrain"):
-        assert given[role] == [f"tofu/tiny/forget10/seed{seed}/{role}/eval" for seed in (3, 4)]
+        assert given[role] == [f"tofu/tiny/forget10/seed{seed}/{role}/eval/tofu" for seed in (3, 4)]
 
     selected = f"{RUN}/unlearn/simnpo/selected/model"
     assert spec(study, selected)["training"] is spec(study, selected)["loss"] is None
@@ -439,7 +447,7 @@ def test_a_variant_that_starts_from_the_half_reads_the_half_s_reference() -> Non
     noisy = inputs(study, f"{RUN}/unlearn/npo/noisy/model")
     assert noisy["model"] == f"{RUN}/original/model"
     assert noisy["reference"] == f"{RUN}/original/reference/noisy"
-    assert f"{RUN}/original-half/eval" in folders(study, "evaluate")
+    assert f"{RUN}/original-half/eval/tofu" in folders(study, "evaluate")
     assert spec(study, f"{RUN}/original/reference/noisy")["random_share"] == 0.2
 
 
@@ -608,7 +616,7 @@ def test_every_job_that_works_with_a_model_is_measured() -> None:
         f"{run}/unlearn/npo/noisy/model",
         f"{run}/unlearn/npo/default/attack/relearn-random",
         f"{run}/unlearn/simnpo/beta-4.5+gamma-1/model",
-        f"{run}/unlearn/simnpo/selected/eval",
+        f"{run}/unlearn/simnpo/selected/eval/tofu",
     } <= files
     assert len(files) == len(costs["jobs"])
 

@@ -231,10 +231,11 @@ RECORD = {"what": "loss is nan", "step": 12, "steps": 45}
 def test_a_diverged_model_is_a_remark_and_costs_no_other_its_numbers(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     (run_of,) = study.runs()
     before = pd.read_parquet(study.score(monkeypatch, run_of) / "scores.parquet")
-    folder = study.folder(identity("npo", "default")) / "eval"
-    replace_manifest(folder, diverged=RECORD)
+    for suite in ("tofu", "facts"):
+        replace_manifest(study.items_path(identity("npo", "default"), suite).parent, diverged=RECORD)
     out = study.score(monkeypatch, run_of)
     after, told = pd.read_parquet(out / "scores.parquet"), pd.read_parquet(out / "remarks.parquet")
+    # It is said once, although two suites did not evaluate the model.
     assert told[["method", "variant", "of", "kind", "text"]].to_dict("records") == [
         {
             "method": "npo",
@@ -252,7 +253,7 @@ def test_a_diverged_model_is_a_remark_and_costs_no_other_its_numbers(study: Resu
 
 def test_without_retrain_there_is_utility_and_no_forget_quality(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     (run_of,) = study.runs()
-    replace_manifest(study.folder(identity("retrain", "")) / "eval", diverged=RECORD)
+    replace_manifest(study.items_path(identity("retrain", "")).parent, diverged=RECORD)
     table = pd.read_parquet(study.score(monkeypatch, run_of) / "scores.parquet")
     assert not table["metric"].str.startswith("forget_quality").any()
     assert set(table.loc[table["metric"] == "model_utility", "method"]) == {"original", "npo", "simnpo"}
@@ -268,8 +269,9 @@ def test_what_could_not_be_made_is_a_remark(study: Results, monkeypatch: pytest.
             {"method": "simnpo", "variant": "beta-2.5", "of": "evaluation", "reason": "failed: out of memory after step 12"}
         ],
     }
-    inputs = [(f"eval:{subject(of)}", path) for of, path in study.artefacts["eval"]]
-    inputs += [("retrain", path) for of, path in study.artefacts["eval"] if of["method"] == "retrain"]
+    evaluated = [(of, path) for of, path in study.artefacts["eval"] if path.name == "tofu"]
+    inputs = [(f"eval:{subject(of)}/tofu", path) for of, path in evaluated]
+    inputs += [("retrain:seed0/tofu", path) for of, path in evaluated if of["method"] == "retrain"]
     out = study.stage(monkeypatch, scores, asked, inputs, study.run_folder(run_of) / "scores")
     (row,) = pd.read_parquet(out / "remarks.parquet").to_dict("records")
     assert (row["method"], row["kind"], row["text"]) == ("simnpo", MISSING, "failed: out of memory after step 12")

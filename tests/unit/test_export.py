@@ -226,7 +226,7 @@ def test_what_is_wrong_is_one_line(broken: Path, capsys: pytest.CaptureFixture[s
 def test_unfinished_and_broken_results_are_one_line(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["export", str(broken), "--to", "lm-eval-samples", str(broken.parent / "out")]
     (broken / "tofu/tiny/forget05/seed0/original/model").rename(broken.parent / "away")
-    assert_refused(capsys, command, "original/eval: made of model ")
+    assert_refused(capsys, command, "original/eval/tofu: made of model ")
     (broken / "summary/summary.parquet").unlink()
     assert_refused(capsys, command, "summary.parquet: missing; finish the study first")
 

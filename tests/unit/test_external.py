@@ -56,7 +56,7 @@ def take(study: Results, monkeypatch: pytest.MonkeyPatch, log: Path, retrain: Pa
         "log": planned or given[0],
         "retrain": given[1],
     }
-    inputs = [] if retrain else [("retrain", study.folder(identity("retrain", "")) / "eval")]
+    inputs = [] if retrain else [("retrain", study.items_path(identity("retrain", "")).parent)]
     out = study.run_folder(identity("original", "")).parent / "external" / "theirs"
     return study.stage(monkeypatch, external, asked, inputs, out)
 
@@ -240,7 +240,7 @@ def test_the_bytes_of_a_log_are_its_identity_and_its_label_is_none(tmp_path: Pat
     Path("log.json").write_text("{ }", encoding="utf-8")
     assert asked()[0] != before[0]
     study = Study(configured(theirs=entry()))
-    assert inputs(study, THEIRS) == {"retrain": "tofu/tiny/forget10/seed0/retrain/eval"}
+    assert inputs(study, THEIRS) == {"retrain": "tofu/tiny/forget10/seed0/retrain/eval/tofu"}
     assert inputs(Study(configured(theirs=entry(retrain="log.json"))), THEIRS) == {}
     assert Study(resolve_config(study)).config == Study(resolve_config(Study(resolve_config(study)))).config
 

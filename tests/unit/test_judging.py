@@ -243,14 +243,14 @@ def test_a_judge_adds_its_jobs_and_changes_only_what_reads_them() -> None:
     found = Artefacts(study)
     added = {path: node for path, node in found.nodes.items() if path not in plain.nodes}
     models = ["original", "retrain", "unlearn/npo/default", "unlearn/simnpo/default"]
-    assert {*added} == {"tofu/arbiter/base", *(f"tofu/tiny/forget10/seed0/{model}/judged" for model in models)}
+    assert {*added} == {"tofu/arbiter/base", *(f"tofu/tiny/forget10/seed0/{model}/judged/tofu" for model in models)}
     run = "tofu/tiny/forget10/seed0"
     assert {path for path, node in plain.nodes.items() if plain.given(node) != found.given(node)} == {f"{run}/scores"}
     assert {path for path, node in plain.nodes.items() if spec_of(plain.study, node) != spec_of(study, node)} == {"report"}
-    given = {"eval": f"{run}/retrain/eval", "judge": "tofu/arbiter/base"}
-    assert inputs(study, f"{run}/retrain/judged") == given
-    said = spec(study, f"{run}/retrain/judged")
-    assert said["prompt"] == read_prompt() and said["suites"] == {"tofu": {"forget": "forget", "retain": "retain"}}
+    given = {"eval": f"{run}/retrain/eval/tofu", "judge": "tofu/arbiter/base"}
+    assert inputs(study, f"{run}/retrain/judged/tofu") == given
+    said = spec(study, f"{run}/retrain/judged/tofu")
+    assert said["prompt"] == read_prompt() and said["sets"] == {"forget": "forget", "retain": "retain"}
     assert said["api"] is None and said["model"].keys() == {"prompt", "precision"}
 
 
@@ -259,7 +259,14 @@ def test_the_rules_of_both_kinds_of_judges() -> None:
         found = Artefacts(Study(judged(judge, 1)))
         assert {is_remote(found.study, node) for node in found.of("judge")} == {remote}
         assert any(node.stage == "judge" for node in found.measured()) is not remote
-        wildcards = {"benchmark": "tofu", "model": "tiny", "split": "forget10", "seed": "0", "subject": "original"}
+        wildcards = {
+            "benchmark": "tofu",
+            "model": "tiny",
+            "split": "forget10",
+            "seed": "0",
+            "subject": "original",
+            "name": "tofu",
+        }
         assert Rule(found, "judge").job(wildcards).startswith("palimpsest.stages.judge --spec ")
         if not remote:
             assert resource(found, "mem", "judge")(wildcards, 1) == "7GB"  # type: ignore[operator]

@@ -318,7 +318,7 @@ def select_texts(texts: Texts, monkeypatch: pytest.MonkeyPatch, **rule: Any) -> 
         for trial in trials()
     ]
     for role in ("original", "retrain"):
-        inputs += [(f"{role}:tofu/seed{seed}", texts.folder(place(role, "", seed)) / "eval") for seed in (3, 5)]
+        inputs += [(f"{role}:tofu/seed{seed}", texts.folder(place(role, "", seed)) / "eval" / "muse") for seed in (3, 5)]
     return texts.stage(
         monkeypatch, select, spec(**rule) | {"suite": "muse", "kind": "muse"}, inputs, texts.root / "selection" / "npo"
     )
@@ -367,8 +367,8 @@ def test_a_rule_of_another_kind_of_suite_is_refused(
 def test_an_original_without_the_suite_is_refused(
     texts: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = texts.folder(place("original", "", 3)) / "eval"
-    (folder / "muse" / "items.parquet").rename(folder / "muse" / "other.parquet")
+    folder = texts.folder(place("original", "", 3)) / "eval" / "muse"
+    (folder / "items.parquet").rename(folder / "other.parquet")
     texts.seal("eval", place("original", "", 3), folder)
     line = refusal(lambda: select_texts(texts, monkeypatch, maximise="privacy"), capsys)
     assert "original/eval/muse/items.parquet: missing, but a selection needs Original's KnowMem of the retain set" in line

@@ -259,11 +259,11 @@ def test_each_artefact_is_named_from_the_results_root(study: Results, monkeypatc
     watch_and_select(study, monkeypatch)
     artefacts = pd.read_csv(study.summarise(monkeypatch) / "artefacts.csv", keep_default_na=False)
     assert list(artefacts.columns) == ARTEFACT_COLUMNS
-    assert artefacts["manifest"].iloc[0] == "tofu/tiny/forget05/seed0/original/eval/manifest.json"
+    assert artefacts["manifest"].iloc[0] == "tofu/tiny/forget05/seed0/original/eval/facts/manifest.json"
     assert artefacts["manifest"].iloc[-3] == "tofu/tiny/forget05/seed1/unlearn/npo/default/attack/shortest/manifest.json"
     assert artefacts["manifest"].iloc[-1] == "tofu/tiny/forget05/seed1/unlearn/simnpo/beta-4.5/model/manifest.json"
-    # Of seed 0 four evaluations and two trajectories, of seed 1 the attacks between them too.
-    assert artefacts["attack"].tolist() == [""] * 10 + ["random", "shortest"] + [""] * 2
+    # Of seed 0 four models evaluated by two suites and two trajectories, of seed 1 the attacks between them too.
+    assert artefacts["attack"].tolist() == [""] * 18 + ["random", "shortest"] + [""] * 2
     for path, digest in zip(artefacts["manifest"], artefacts["sha256"], strict=True):
         assert content_of(read_manifest(study.root / path)) == digest
 

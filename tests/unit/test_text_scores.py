@@ -41,9 +41,9 @@ def run_stage(
     auc: float | None = None,
 ) -> Path:
     spec, inputs = study.spec(run, auc)
-    own = study.folder(place("retrain", "") | run) / "eval"
+    own = study.folder(place("retrain", "") | run) / "eval" / "muse"
     if retrain or own in [path for _, path in inputs]:
-        inputs.append(("retrain:seed0", retrain or own))
+        inputs.append(("retrain:seed0/muse", retrain or own))
     return study.stage(monkeypatch, stage, spec, inputs, study.run_folder(run) / "scores")
 
 
@@ -115,7 +115,7 @@ def test_a_run_of_another_split_is_judged_by_the_shared_retrain(
     other = HOME | {"split": "scale2"}
     line = refusal(lambda: run_stage(study, monkeypatch, other), capsys)
     assert line == "palimpsest scores: no Retrain was given (--in retrain=), but privleak of suite muse needs it"
-    retrain = study.folder(place("retrain", "")) / "eval"
+    retrain = study.folder(place("retrain", "")) / "eval" / "muse"
     scores = numbers(study, monkeypatch, other, retrain)
     assert set(scores["method"]) == {"npo"}
     retrain_auc = membership_auc(*losses(table_of(study, "retrain")))
@@ -130,9 +130,9 @@ def test_a_run_of_wmdp_has_the_numbers_of_its_tasks_alone(tmp_path: Path, monkey
     run = HOME | {"benchmark": "wmdp-world"}
     for method, variant, acc in (("original", "", 0.5), ("rmu", "default", 0.25)):
         of = place(method, variant) | run
-        folder = study.folder(of) / "eval"
+        folder = study.folder(of) / "eval" / "lm"
         numbers = [{"task": task, "metric": "acc", "value": value} for task, value in (("hazards", acc), ("general", 0.75))]
-        write_table(folder / "lm" / TABLE, numbers, SCHEMA)
+        write_table(folder / TABLE, numbers, SCHEMA)
         study.seal("eval", of, folder)
     out = run_stage(study, monkeypatch, run)
     scores = pd.read_parquet(out / "scores.parquet")
@@ -147,8 +147,8 @@ def test_a_run_of_wmdp_has_the_numbers_of_its_tasks_alone(tmp_path: Path, monkey
         assert table.empty and list(table.columns) == columns
     artefacts = pd.read_csv(out / "artefacts.csv")
     assert artefacts["manifest"].tolist() == [
-        "wmdp-world/tiny/forget/seed0/original/eval/manifest.json",
-        "wmdp-world/tiny/forget/seed0/unlearn/rmu/default/eval/manifest.json",
+        "wmdp-world/tiny/forget/seed0/original/eval/lm/manifest.json",
+        "wmdp-world/tiny/forget/seed0/unlearn/rmu/default/eval/lm/manifest.json",
     ]
 
 
@@ -205,15 +205,15 @@ def test_a_retrain_without_the_suite_is_refused(
 ) -> None:
     study.evaluate_texts(place("npo", "default"), muse_rows(np.random.default_rng(1), 0.0), "few")
     line = refusal(lambda: run_stage(study, monkeypatch), capsys)
-    assert "retrain/eval/few/items.parquet: missing, but privleak needs the items of Retrain" in line
+    assert line == "palimpsest scores: no Retrain was given (--in retrain=), but privleak of suite few needs it"
 
 
 def test_a_table_that_is_none_of_the_suite_is_refused(
     study: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = study.folder(place("npo", "default")) / "eval"
-    table = pd.read_parquet(folder / "muse" / "items.parquet").drop(columns="losses")
-    table.to_parquet(folder / "muse" / "items.parquet")
+    folder = study.folder(place("npo", "default")) / "eval" / "muse"
+    table = pd.read_parquet(folder / "items.parquet").drop(columns="losses")
+    table.to_parquet(folder / "items.parquet")
     study.seal("eval", place("npo", "default"), folder)
     assert "items.parquet: no column 'min_k_loss'" in refusal(lambda: run_stage(study, monkeypatch), capsys)
 

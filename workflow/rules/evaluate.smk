@@ -22,7 +22,7 @@ use rule finetune as evaluate with:
         before=SETUP,
         job=_evaluate.job,
     message:
-        "Evaluating {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+        "Evaluating {wildcards.subject} by {wildcards.name} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
 # A judge on this machine, with the resources of its own model.
@@ -44,7 +44,7 @@ use rule evaluate as judge with:
         before=SETUP,
         job=_judge.job,
     message:
-        "Judging the answers of {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+        "Judging the answers of {wildcards.subject} to {wildcards.name} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
 # A judge behind an address is asked by the machine that runs Snakemake, like downloads.
@@ -65,7 +65,7 @@ use rule fetch as judge_online with:
         before=SETUP_ONLINE,
         job=_asked.job,
     message:
-        "Asking a judge about the answers of {wildcards.subject} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
+        "Asking a judge about the answers of {wildcards.subject} to {wildcards.name} ({wildcards.model}, {wildcards.split}, seed {wildcards.seed})"
 
 
 use rule external as select with:

@@ -22,6 +22,8 @@ SUMMARY = "summary"
 IDENTITY = ("benchmark", "split", "model", "seed", "method", "variant", "attack", "epoch", "suite")
 # Inputs of the stage `scores` whose ids are models of its run.
 MEASURED = ("eval", "judged", "attack", "trajectory")
+# Inputs of the scores that no suite names, because they are no evaluation.
+TRAINED = ("attack", "trajectory")
 LISTED = 6
 # Maximum settings of an artefact in one line.
 SHOWN_SETTINGS = 8
@@ -139,7 +141,7 @@ def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
 
 
 def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[str, str]:
-    """Return the inputs that a number depends on: for a summary and for scores, only those of its model and of Retrain."""
+    """Return the inputs that a number depends on: for a summary and for scores, only those of its model, suite and Retrain."""
     inputs: dict[str, str] = artefact.manifest["inputs"]
     stage, spec = artefact.manifest["stage"], artefact.manifest["spec"]
     if stage == "summarise":
@@ -156,6 +158,10 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[st
     own, retrain = {}, {}
     for name, content in inputs.items():
         kind, _, subject = name.partition(":")
+        if kind not in TRAINED:
+            subject, _, suite = subject.rpartition("/")
+            if suite != row["suite"]:
+                continue
         of = run.at(subject) if kind in MEASURED else run.of(RETRAIN)
         label = f"{kind} of " + " ".join(value for value in (of.method, of.variant) if value)
         if kind == wanted and (of.method, of.variant, of.attack) == identity:

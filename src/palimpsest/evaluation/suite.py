@@ -1,7 +1,7 @@
 """The base class of all suite settings, and the scores that a selection may use."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -72,8 +72,3 @@ class Suite(Settings):
         `forget` and `everything` are tokens of the forget set and of the whole training set, `item` of one question.
         """
         return Reading(scored=forget, generated=0)
-
-
-def further_models(suites: Iterable[Suite]) -> list[str]:
-    """Return the roles of the models that some suites read besides the evaluated one."""
-    return sorted({role for suite in suites for role in suite.models})

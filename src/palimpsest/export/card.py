@@ -145,7 +145,7 @@ def _first_of(results: Results, artefact: Artefact, labels: Sequence[str]) -> Ar
 
 def _data_of(results: Results, model: Model) -> Artefact | None:
     """Return the data of a model; weights that are edited read none, but their evaluation does."""
-    reading = (each for each in (model.made, model.evaluation) if each and DATA[0] in each.manifest["inputs"])
+    reading = (each for each in (model.made, *model.evaluations.values()) if DATA[0] in each.manifest["inputs"])
     first = next(reading, None)
     return first and _first_of(results, first, DATA)
 

@@ -29,11 +29,11 @@ Setting = str | int | float | bool
 
 @dataclass(frozen=True)
 class Model:
-    """A model of a study: the artefact that made it, its evaluation if there is one, and its rows of the summary."""
+    """A model of a study: the artefact that made it, its evaluations by suite, and its rows of the summary."""
 
     of: ModelId
     made: Artefact
-    evaluation: Artefact | None
+    evaluations: dict[str, Artefact]
     rows: pd.DataFrame
 
     @property
@@ -128,7 +128,8 @@ class Results:
     def models(self) -> list[Model]:
         """Every model of the study that was measured, in the order of its folders."""
         rows = dict(iter(self._summary.groupby(list(ModelId("").columns), sort=False)))
-        made: dict[ModelId, tuple[Artefact, Artefact | None]] = {}
+        made: dict[ModelId, Artefact] = {}
+        evaluations: dict[ModelId, dict[str, Artefact]] = {}
         for scores in self.artefacts.values():
             if scores.manifest["stage"] != "scores":
                 continue
@@ -136,12 +137,17 @@ class Results:
             for label in sorted(scores.manifest["inputs"]):
                 kind, _, subject = label.partition(":")
                 if kind == "eval":
+                    evaluated, _, suite = subject.rpartition("/")
                     evaluation = self.input_of(scores, label)
-                    made[run.at(subject)] = (self.input_of(evaluation, "model"), evaluation)
+                    made[run.at(evaluated)] = self.input_of(evaluation, "model")
+                    evaluations.setdefault(run.at(evaluated), {})[suite] = evaluation
                 elif kind in ("attack", "trajectory"):
-                    made.setdefault(run.at(subject), (self.input_of(scores, label), None))
+                    made.setdefault(run.at(subject), self.input_of(scores, label))
         nothing = self._summary.iloc[:0]
-        return [Model(of, *artefacts, rows.get(tuple(of.columns.values()), nothing)) for of, artefacts in sorted(made.items())]
+        return [
+            Model(of, artefact, evaluations.get(of, {}), rows.get(tuple(of.columns.values()), nothing))
+            for of, artefact in sorted(made.items())
+        ]
 
     @cached_property
     def _summary(self) -> pd.DataFrame:

@@ -42,18 +42,18 @@ def write_samples(results: Results, out: Path) -> None:
 
 def _tasks(results: Results, model: Model) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield the file name and the samples of each suite and set."""
-    if model.evaluation is None:
-        return
-    started = start_of(model.evaluation)
-    date = started.strftime("%Y-%m-%dT%H-%M-%S") if started else UNDATED
-    for path in sorted(model.evaluation.folder.glob(f"*/{TABLE}")):
-        table = read_frame(path)
+    for suite, evaluation in model.evaluations.items():
+        started = start_of(evaluation)
+        date = started.strftime("%Y-%m-%dT%H-%M-%S") if started else UNDATED
+        path = evaluation.folder / TABLE
+        # A model that diverged has no table.
+        table = read_frame(path) if path.exists() else pd.DataFrame()
         if not {"set", "id"} <= set(table):
             continue
-        table = _completed(results, path.parent.name, table)
+        table = _completed(results, suite, table)
         for name, rows in table.groupby("set", sort=True):
             yield (
-                f"samples_{path.parent.name}_{name}_{date}.jsonl",
+                f"samples_{suite}_{name}_{date}.jsonl",
                 [_sample(number, row) for number, row in enumerate(rows.drop(columns="set").to_dict("records"))],
             )
 

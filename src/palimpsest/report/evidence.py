@@ -73,9 +73,10 @@ class Evidence:
         number lies, below the results.
         """
         own = self._summary[~are_imported(self._summary, self.study.blocks)]
-        folders = self.artefacts.drop_duplicates(MODEL).astype({"seed": int})
+        key = [*MODEL, "suite"]
+        folders = self.artefacts.drop_duplicates(key).astype({"seed": int})
         folders = folders.assign(folder=folders["manifest"].str.rsplit("/", n=1).str[0])
-        return own.merge(folders[[*MODEL, "folder"]], on=MODEL, how="left").fillna({"folder": ""})
+        return own.merge(folders[[*key, "folder"]], on=key, how="left").fillna({"folder": ""})
 
     @cached_property
     def artefacts(self) -> pd.DataFrame:

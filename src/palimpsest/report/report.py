@@ -134,7 +134,8 @@ class Report:
     @cached_property
     def artefacts(self) -> list[Any]:
         """The provenance of every number, one row per artefact."""
-        frame = self.evidence.artefacts
+        # An attack has a number of each suite that scores it.
+        frame = self.evidence.artefacts.drop(columns="suite").drop_duplicates()
         imported = {(*one.place[:3], one.name): f"{one.label} (imported)" for one in self.evidence.imported}
         models = frame[["benchmark", "split", "model", "method", "variant"]].itertuples(index=False, name=None)
         labels = [imported.get(model[:4]) or model_label(*model[3:]) for model in models]

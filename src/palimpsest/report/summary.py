@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from palimpsest.scores.artefacts import Artefact
+from palimpsest.scores.artefacts import Artefact, Measured
 from palimpsest.scores.columns import ARTEFACT_COLUMNS, stack, stack_samples
 from palimpsest.scores.tables import artefact_paths
 from palimpsest.selection.rule import TRIAL_TYPES
@@ -41,11 +41,16 @@ def read_imported(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 def imported_paths(folders: Sequence[Path]) -> pd.DataFrame:
     """Return where the numbers of the logs that others made lie, as `read_artefacts` does."""
-    identities = [
-        {name: one[name] for name in ("benchmark", "split", "model", "seed")} | {"method": one["name"], "variant": ""}
-        for one in read_imported(folders)
+    found = [
+        Measured(
+            {name: one[name] for name in ("benchmark", "split", "model", "seed")} | {"method": one["name"], "variant": ""},
+            folder,
+            "evaluation",
+            [one["suite"]],
+        )
+        for one, folder in zip(read_imported(folders), folders, strict=True)
     ]
-    return artefact_paths([Artefact(*pair) for pair in zip(identities, folders, strict=True)]).astype("str")
+    return artefact_paths(found).astype("str")
 
 
 def read_selections(selections: Mapping[str, Path]) -> pd.DataFrame:

@@ -38,15 +38,15 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Measured(Artefact):
-    """An artefact with item tables of one or several suites."""
+    """An artefact with a table of items."""
 
     of: Attempt
     suites: Sequence[str]
-    """The suites that score it; an evaluation may lack some."""
+    """The suites that score it: one, or for an attack those that score its losses."""
 
     def tables(self) -> dict[str, Path]:
-        """Return the item table of each suite: an evaluation or a judge has one folder per suite, others one table for all."""
-        if self.diverged and self.of != "trajectory":
+        """Return the table for each suite that scores it; empty if the model diverged before there was one."""
+        path = self.directory / TABLE
+        if (self.diverged and self.of != "trajectory") or not path.exists():
             return {}
-        paths = {suite: self.directory / (suite if self.of in ("evaluation", "judge") else "") / TABLE for suite in self.suites}
-        return {suite: path for suite, path in paths.items() if path.exists()}
+        return dict.fromkeys(self.suites, path)

@@ -14,7 +14,7 @@ EXAMPLE_COLUMNS = [*IDENTITY, *ASKED]
 PROMPT_COLUMNS = [*IDENTITY, "text", "special", "label"]
 WEIGHT_COLUMNS = [*IDENTITY, "epoch", "id", "tokens", "weight"]
 LOSS_COLUMNS = [*IDENTITY, "suite", "epoch", "id", "tokens", "nll"]
-ARTEFACT_COLUMNS = [*IDENTITY, "attack", "manifest", "sha256"]
+ARTEFACT_COLUMNS = [*IDENTITY, "attack", "suite", "manifest", "sha256"]
 REMARK_COLUMNS = [*IDENTITY, "attack", "of", "kind", "text"]
 # All other columns contain text.
 TYPES = {

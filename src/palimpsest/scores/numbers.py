@@ -11,7 +11,7 @@ import pandas as pd
 
 from palimpsest.benchmarks.suites import added_metrics, load
 from palimpsest.errors import UserError
-from palimpsest.evaluation.items import TABLE, read_frame
+from palimpsest.evaluation.items import read_frame
 from palimpsest.evaluation.metric import Against, Metric, Scoring, score
 from palimpsest.scores.columns import COLUMNS, stack
 
@@ -21,11 +21,11 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Retrains:
-    """The Retrains and the Original that the models of a run are compared with, by the folders of their evaluations."""
+    """The Retrains and the Original that the models of a run are compared with, by the tables of their items."""
 
     own: Path | None
     others: Sequence[Path] = ()
-    """The evaluations of Retrains with other seeds."""
+    """The tables of Retrains with other seeds."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published scores of a Retrain, by metric."""
     original: Path | None = None
@@ -69,7 +69,7 @@ class Scorer:
     def _score(self, rows: pd.DataFrame, path: Path, only: Collection[str] | None) -> Scores:
         items = self.scoring.read(rows, path)
         self._check(items, path)
-        others = self._others if path == self._retrain_path else ()
+        others = self._others if path == self._retrains.own else ()
         return dict(score(self._metrics, items, self._against(others), only))
 
     def _against(self, others: Sequence[Any]) -> Against[Any]:
@@ -78,19 +78,15 @@ class Scorer:
     def _check(self, items: Any, path: Path) -> None:
         """Raise UserError if a model was evaluated on other items than Retrain."""
         if self.scoring.check and self._retrain is not None:
-            self.scoring.check(items, path, self._retrain, self._retrain_path)
+            self.scoring.check(items, path, self._retrain, self._retrains.own)
 
     def _asked(self, rows: pd.DataFrame) -> pd.DataFrame | None:
         """Return the rows of an attack for the items of Retrain's evaluation; None without Retrain. Attacks have all items."""
-        if self._retrain_path is None or self._retrain is None:
+        if self._retrains.own is None or self._retrain is None:
             return None
         keys = ["set", "id"]
-        known = pd.MultiIndex.from_frame(self.read(self._retrain_path)[keys])
+        known = pd.MultiIndex.from_frame(self.read(self._retrains.own)[keys])
         return rows[pd.MultiIndex.from_frame(rows[keys]).isin(known)]
-
-    @cached_property
-    def _retrain_path(self) -> Path | None:
-        return self._retrains.own and self._retrains.own / self.suite / TABLE
 
     @cached_property
     def _retrain(self) -> Any:
@@ -98,26 +94,25 @@ class Scorer:
         needing = next((metric.name for metric in self._metrics if "retrain" in metric.compares_with), None)
         if needing is None or self._retrains.is_absent:
             return None
-        if self._retrain_path is None:
+        if (path := self._retrains.own) is None:
             raise UserError(f"no Retrain was given (--in retrain=), but {needing} of suite {self.suite} needs it")
-        if not self._retrain_path.exists():
-            raise UserError(f"{self._retrain_path}: missing, but {needing} needs the items of Retrain")
-        return self.scoring.read(self.read(self._retrain_path), self._retrain_path)
+        if not path.exists():
+            raise UserError(f"{path}: missing, but {needing} needs the items of Retrain")
+        return self.scoring.read(self.read(path), path)
 
     @cached_property
     def _original(self) -> Any:
         """The items of Original; None if it was not evaluated by this suite, or no metric needs it."""
-        path = self._retrains.original and self._retrains.original / self.suite / TABLE
-        if path is None or not path.exists() or not any("original" in metric.compares_with for metric in self._metrics):
+        path = self._retrains.original
+        if path is None or not any("original" in metric.compares_with for metric in self._metrics):
             return None
         return self.scoring.read(self.read(path), path)
 
     @cached_property
     def _others(self) -> list[Any]:
-        """The items of the Retrains with other seeds that have this suite."""
-        paths = [path for folder in self._retrains.others if (path := folder / self.suite / TABLE).exists()]
-        found = [self.scoring.read(self.read(path), path) for path in paths]
-        for items, path in zip(found, paths, strict=True):
+        """The items of the Retrains with other seeds."""
+        found = [self.scoring.read(self.read(path), path) for path in self._retrains.others]
+        for items, path in zip(found, self._retrains.others, strict=True):
             self._check(items, path)
         return found
 

@@ -40,10 +40,13 @@ class StudyGap(Settings):
 
 
 def remarks(run: Mapping[str, Any], measured: Iterable[Measured], gaps: Iterable[Gap]) -> pd.DataFrame:
-    """Return one row per remark on the artefacts of a run, and one per missing artefact, with `REMARK_COLUMNS`."""
+    """Return one row per remark on the models of a run, and one per gap, with `REMARK_COLUMNS`.
+
+    What holds for the evaluations of a model by several suites is said once.
+    """
     rows = [row for each in measured for row in _of_artefact(each)]
     rows += [{**run, **gap.model_dump(exclude={"reason"}), "kind": MISSING, "text": gap.reason} for gap in gaps]
-    return as_table(rows)
+    return as_table(rows).drop_duplicates(ignore_index=True)
 
 
 def study_remarks(gaps: Iterable[StudyGap]) -> pd.DataFrame:

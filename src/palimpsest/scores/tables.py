@@ -96,21 +96,24 @@ def examples(samples: pd.DataFrame, scorers: Scorers) -> pd.DataFrame:
 
 
 def prompts(measured: Iterable[Measured]) -> pd.DataFrame:
-    """Return the prompt that the evaluation of Original shows, in pieces, with `PROMPT_COLUMNS`."""
+    """Return the prompt that an evaluation of Original shows, in pieces, with `PROMPT_COLUMNS`."""
     paths = [(each, each.directory / PROMPT_TABLE) for each in measured if each.identity["method"] == ORIGINAL]
-    return stack([read_frame(path).assign(**each.identity) for each, path in paths if path.exists()], PROMPT_COLUMNS)
+    shown = [(each, path) for each, path in paths if path.exists()][:1]
+    return stack([read_frame(path).assign(**each.identity) for each, path in shown], PROMPT_COLUMNS)
 
 
-def artefact_paths(artefacts: Sequence[Artefact]) -> pd.DataFrame:
+def artefact_paths(artefacts: Sequence[Measured]) -> pd.DataFrame:
     """Return the folder of each number's artefact, relative to the results, with its content's hash and `ARTEFACT_COLUMNS`."""
     rows = [
         {"attack": ""}
         | each.identity
         | {
+            "suite": suite,
             "manifest": (_below_results(each) / MANIFEST).as_posix(),
             "sha256": content_of(read_manifest(each.directory / MANIFEST)),
         }
         for each in artefacts
+        for suite in each.suites
     ]
     return stack([pd.DataFrame(rows, columns=ARTEFACT_COLUMNS)], ARTEFACT_COLUMNS)
 

@@ -58,7 +58,7 @@ def work(job: Job[Spec]) -> None:
     else:
         folder = job.input("retrain")
         diverged = Diverged.from_record(record) if (record := read_manifest(folder / MANIFEST).get("diverged")) else None
-        retrain = diverged or folder / spec.place.suite / TABLE
+        retrain = diverged or folder / TABLE
     scores, doubts = log.score(retrain)
     place = spec.place.model_dump() | {"method": spec.name, "variant": "", "attack": "", "epoch": None}
     tidy_numbers([(place, scores)]).to_parquet(job.out / "scores.parquet", index=False)

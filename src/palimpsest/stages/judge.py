@@ -25,13 +25,13 @@ REPLIES, KEPT_AFTER = "replies.json", 50
 
 
 class Spec(Settings):
-    """The prompt, and the sets of each suite whose answers are judged, as answers on the forget or the retain set.
+    """The prompt, and the sets whose answers are judged, as answers on the forget or the retain set.
 
     Either `model` says how the model in the input `judge` is loaded, or `api` where a model is asked.
     """
 
     prompt: str
-    suites: dict[str, dict[str, Literal["forget", "retain"]]]
+    sets: dict[str, Literal["forget", "retain"]]
     max_new_tokens: int
     model: UsedSettings | None = None
     api: Api | None = None
@@ -44,10 +44,9 @@ class Spec(Settings):
 
 
 def work(job: Job[Spec]) -> None:
-    """Write the table of verdicts of each suite."""
-    spec, folder = job.spec, job.input("eval")
-    found = {suite: _answers(read_table(folder / suite / TABLE), sets) for suite, sets in spec.suites.items()}
-    rows = [row for of_suite in found.values() for row in of_suite]
+    """Write the table of verdicts."""
+    spec = job.spec
+    rows = _answers(read_table(job.input("eval") / TABLE), spec.sets)
     prompts = [fill(spec.prompt, row["question"], row["answer"], row["generation"]) for row in rows]
     # The same answer is judged once.
     asked = list(dict.fromkeys(prompts))
@@ -55,14 +54,13 @@ def work(job: Job[Spec]) -> None:
     for row, prompt in zip(rows, prompts, strict=True):
         reply, replier = replies[prompt]
         row |= {"prompt_sha256": sha256_text(prompt), "reply": reply, "replier": replier, "told": verdict(reply)}
-    for suite, of_suite in found.items():
-        write_table(job.out / suite / TABLE, of_suite, SCHEMA)
+    write_table(job.out / TABLE, rows, SCHEMA)
     if without := Counter(row["told"] for row in rows)[None]:
         job.remark(Remark(FACT, f"the judge's reply is no verdict for {without} of {len(rows)} answers"))
 
 
 def _answers(table: Sequence[Mapping[str, Any]], sets: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the answers of some sets of a suite's table; their ids begin with the set that they had there."""
+    """Return the answers of some sets of a table; their ids begin with the set that they had there."""
     return [
         {
             "set": sets[row["set"]],

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from palimpsest.contract.job import Job, run_stage
-from palimpsest.evaluation.items import DIVERGENCE_TABLE, read_frame
+from palimpsest.evaluation.items import DIVERGENCE_TABLE, TABLE, read_frame
 from palimpsest.evaluation.judging.scores import SCORING as JUDGED
 from palimpsest.evaluation.metric import Against, score
 from palimpsest.names import ModelId
@@ -31,10 +31,10 @@ class Run(Settings):
 class Spec(Settings):
     """The run, the kinds of its suites by name, and which artefacts of the study could not be made.
 
-    `settings` has the settings of a suite that only the scores read. The ids of the inputs `eval`, `judged`, `attack` and
-    `trajectory` are the folders of models below the run. `attacks` names the suites that score an attack's losses, `trajectories`
-    the suite that measured a training. The inputs `original` and `retrain` are what the run is compared with, and
-    `other_retrains` are the Retrains of other seeds; `published` are published scores of a Retrain.
+    `settings` has the settings of a suite that only the scores read. `attacks` names the suites that score an attack's losses,
+    `trajectories` the suite that measured a training. The ids of the inputs `attack` and `trajectory` are the folders of models
+    below the run; to these, the ids of `eval` and `judged` add a suite. The inputs `original` and `retrain` are what the run is
+    compared with, and `other_retrains` are the Retrains of other seeds, by suite; `published` are published scores of a Retrain.
     """
 
     takes_diverged: ClassVar[bool] = True
@@ -54,8 +54,9 @@ def work(job: Job[Spec]) -> None:
     spec, measured = job.spec, list(_measured(job))
     # Cached, because several tables read the items of the same model.
     read = cache(read_frame)
-    retrains = _retrains(job)
-    scorers = {suite: Scorer(suite, kind, retrains, spec.settings.get(suite), read) for suite, kind in spec.suites.items()}
+    scorers = {
+        suite: Scorer(suite, kind, _retrains(job, suite), spec.settings.get(suite), read) for suite, kind in spec.suites.items()
+    }
     scored = [pair for each in measured for pair in _scored(each, scorers)]
     told = [remarks(spec.run.model_dump(), measured, spec.gaps), undefined(scored)]
     said = samples(measured, scorers)
@@ -77,26 +78,34 @@ def work(job: Job[Spec]) -> None:
 def _measured(job: Job[Spec]) -> Iterator[Measured]:
     """Yield the measurements of the run's models."""
     spec, run = job.spec, ModelId(**job.spec.run.model_dump())
-    for subject, path in job.inputs("eval").items():
-        yield Measured(run.at(subject).columns, path, "evaluation", list(spec.suites))
-    for subject, path in job.inputs("judged").items():
-        if not Artefact({}, job.inputs("eval")[subject]).diverged:
-            yield Measured(run.at(subject).columns, path, "judge", list(spec.suites))
+    for each, path in job.inputs("eval").items():
+        subject, _, suite = each.rpartition("/")
+        yield Measured(run.at(subject).columns, path, "evaluation", [suite])
+    for each, path in job.inputs("judged").items():
+        subject, _, suite = each.rpartition("/")
+        if not Artefact({}, job.inputs("eval")[each]).diverged:
+            yield Measured(run.at(subject).columns, path, "judge", [suite])
     for subject, path in job.each_input("attack", spec.attacks).items():
         yield Measured(run.at(subject).columns, path, "attack", spec.attacks[subject])
     for subject, path in job.each_input("trajectory", spec.trajectories).items():
         yield Measured(run.at(subject).columns, path, "trajectory", [spec.trajectories[subject]])
 
 
-def _retrains(job: Job[Spec]) -> Retrains:
-    """Return the Retrains and the Original that the run's models are compared with, without those that diverged."""
-    original, own, others = (
-        [path for path in job.inputs(name).values() if not Artefact({}, path).diverged]
+def _retrains(job: Job[Spec], suite: str) -> Retrains:
+    """Return the Retrains and the Original that a suite compares the run's models with, without those that diverged."""
+    given = {
+        name: [path for each, path in job.inputs(name).items() if each.rpartition("/")[2] == suite]
         for name in ("original", "retrain", "other_retrains")
+    }
+    original, own, others = ([path / TABLE for path in paths if not Artefact({}, path).diverged] for paths in given.values())
+    is_absent = bool(given["retrain"]) or any((gap.method, gap.of) == ("retrain", "evaluation") for gap in job.spec.gaps)
+    return Retrains(
+        own[0] if own else None,
+        others,
+        job.spec.published,
+        original[0] if original else None,
+        is_absent=is_absent and not own,
     )
-    is_absent = bool(job.inputs("retrain")) and not own
-    is_absent |= any((gap.method, gap.of) == ("retrain", "evaluation") for gap in job.spec.gaps)
-    return Retrains(own[0] if own else None, others, job.spec.published, original[0] if original else None, is_absent)
 
 
 def _scored(measured: Measured, scorers: dict[str, Scorer]) -> Iterator[tuple[Place, Scores]]:

@@ -59,13 +59,13 @@ def work(job: Job[Spec]) -> None:
     for path in (*originals.values(), *retrains.values()):
         if diverged := Artefact({}, path).diverged:
             raise diverged
-    scorers = {run: Scorer(spec.suite, spec.kind, Retrains(path), spec.settings) for run, path in retrains.items()}
+    scorers = {run: Scorer(spec.suite, spec.kind, Retrains(path / TABLE), spec.settings) for run, path in retrains.items()}
     trials = {f"{trial.run}/{trial.variant}": trial for trial in spec.trials}
     paths = job.each_input("trajectory", trials)
     measured = [row for each, path in paths.items() for row in _measured(job, trials[each], path, scorers, aims)]
     settings = {trial.variant: trial for trial in reversed(spec.trials)}
     variants = list(dict.fromkeys(trial.variant for trial in spec.trials))
-    utility = mean([_utility(scorers[run], aims[1], path / spec.suite / TABLE) for run, path in originals.items()])
+    utility = mean([_utility(scorers[run], aims[1], path / TABLE) for run, path in originals.items()])
     table = compare_trials(pd.DataFrame(measured, columns=[*MEASURED, *spec.rule.judged]), variants, utility, spec.rule)
     table.to_parquet(job.out / "trials.parquet", index=False)
     if table[list(spec.rule.judged)].isna().all(axis=None):

@@ -51,8 +51,8 @@ FILES = {
     "unlearn": f"{WEIGHTS_OF}; if the study watches it, `items.parquet`, `divergence.parquet` and `weights.parquet` by epoch",
     "select": "`trials.parquet` (all candidates), `selection.json` (the selected one and why)",
     "attack": "`items.parquet` by draw and epoch, `draws.json` (the ids), the attacked model if it is kept",
-    "evaluate": "`SUITE/items.parquet` of each suite, `prompt.parquet` (one prompt with its labels)",
-    "judge": "`SUITE/items.parquet` of each suite whose answers were judged; the prompt is in `manifest.json`",
+    "evaluate": "`items.parquet`, `prompt.parquet` (one prompt with its labels)",
+    "judge": "`items.parquet`; the prompt is in `manifest.json`",
     "scores": "`scores`, `remarks`, `truth_ratios`, `samples`, `examples`, `prompts`, `weights` and `losses` as parquet, and "
     "`artefacts.csv`",
     "external": "`scores.parquet`, `provenance.json`",

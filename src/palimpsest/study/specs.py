@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,8 +38,9 @@ from palimpsest.study.stages import (
     REFUSALS,
     Node,
     evaluation_of,
+    evaluations,
     external_of,
-    judged_of,
+    judgements,
     model_of,
     own_module,
     scores_of,
@@ -190,19 +191,18 @@ def _attack(study: Study, node: Node) -> attack.Spec:
 
 
 def _evaluate(study: Study, node: Node) -> evaluate.Spec:
-    """All suites that any block requests for the model."""
-    listed = {name: study.config.suites[name].measured for name in sorted(study.subjects[node.of].suites)}
-    return evaluate.Spec(suites=listed, model=study.used(node.of.benchmark, node.of.model, trained=False))
+    used = study.used(node.of.benchmark, node.of.model, trained=False)
+    return evaluate.Spec(suite=study.config.suites[node.name].measured, model=used)
 
 
 def _judge(study: Study, node: Node) -> judge.Spec:
     """The prompt, the sets whose answers are judged, and the judge: how it is loaded, or where it is asked."""
-    asked, suites = study.judge_of(node.of), study.config.suites
+    asked = study.judge_of(node.of)
     remote = asked.model_dump(include=set(Api.model_fields)) if isinstance(asked, ApiJudge) else None
     local = study.used(node.of.benchmark, asked.model, trained=False) if remote is None else None
     return judge.Spec(
         prompt=read_prompt(),
-        suites={name: dict(suites[name].judged) for name in sorted(study.subjects[node.of].judged)},
+        sets=dict(study.config.suites[node.name].judged),
         max_new_tokens=asked.max_new_tokens,
         model=local,
         api=None if remote is None else Api(**remote),
@@ -239,7 +239,7 @@ def _scores(study: Study, node: Node) -> scores.Spec:
         published={} if auc is None else {"auc_min_k": auc},
         gaps=[
             *_gaps(study, run),
-            *([] if home == run else _gap(study, evaluation_of(home.of(RETRAIN)), "evaluation")),
+            *([] if home == run else _gaps_of(study, evaluations(study, [home.of(RETRAIN)]), "evaluation")),
         ],
     )
 
@@ -247,20 +247,31 @@ def _scores(study: Study, node: Node) -> scores.Spec:
 def _gaps(study: Study, run: ModelId) -> list[Any]:
     """Return the missing measurements of a run, with the reasons."""
     subjects = study.of_run(run)
+    # Without an evaluation there is nothing to judge.
+    judged = [node for node in judgements(study, subjects) if study.is_made(evaluation_of(node.of, node.name).path)]
     return [
-        *(gap for of in subjects.evaluated for gap in _gap(study, evaluation_of(of), "evaluation")),
-        # Without an evaluation there is nothing to judge.
-        *(gap for of in subjects.judged if study.is_made(evaluation_of(of).path) for gap in _gap(study, judged_of(of), "judge")),
-        *(gap for of in subjects.attacked for gap in _gap(study, model_of(study, of), "attack")),
-        *(gap for of in subjects.watched for gap in _gap(study, model_of(study, of), "trajectory")),
+        *_gaps_of(study, evaluations(study, subjects), "evaluation"),
+        *_gaps_of(study, judged, "judge"),
+        *_gaps_of(study, [model_of(study, of) for of in subjects.attacked], "attack"),
+        *_gaps_of(study, [model_of(study, of) for of in subjects.watched], "trajectory"),
     ]
 
 
-def _gap(study: Study, node: Node, kind: Attempt) -> list[Any]:
+def _gaps_of(study: Study, nodes: Iterable[Node], kind: Attempt) -> list[Any]:
+    """Return the artefacts that are missing; an evaluation names its suite, unless no suite could evaluate the model."""
     from palimpsest.scores.remarks import Gap
 
-    reason = study.gaps.get(study.path(node.path))
-    return [Gap(**_named(node.of, "method", "variant", "attack"), of=kind, reason=reason)] if reason else []
+    reasons = {node: study.gaps.get(study.path(node.path)) for node in nodes}
+    measured = {node.of for node, reason in reasons.items() if not reason}
+    return [
+        Gap(
+            **_named(node.of, "method", "variant", "attack"),
+            of=kind,
+            reason=f"suite {node.name}: {reason}" if node.of in measured else reason,
+        )
+        for node, reason in reasons.items()
+        if reason
+    ]
 
 
 def _external(study: Study, node: Node) -> external.Spec:

@@ -15,7 +15,6 @@ from palimpsest.benchmarks import kinds, suites
 from palimpsest.errors import UserError
 from palimpsest.evaluation.judging.settings import ApiJudge, LocalJudge
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
-from palimpsest.evaluation.suite import further_models
 from palimpsest.methods import load_method, module_name
 from palimpsest.methods.base import Finetuned, OtherAnswers
 from palimpsest.models.settings import Tiny
@@ -255,14 +254,19 @@ def _model(study: Study, name: str, node: Node) -> Inputs:
     return {name: node, f"{name}_over": below} if below else {name: node}
 
 
-def evaluation_of(of: ModelId) -> Node:
-    """Return the artefact with the evaluation of a model."""
-    return Node("evaluate", of)
+def evaluation_of(of: ModelId, suite: str) -> Node:
+    """Return the artefact with the evaluation of a model by a suite."""
+    return Node("evaluate", of, suite)
 
 
-def judged_of(of: ModelId) -> Node:
-    """Return the artefact with a judge's verdicts on the answers of a model."""
-    return Node("judge", of)
+def evaluations(study: Study, models: Iterable[ModelId]) -> list[Node]:
+    """Return the evaluations of models by all their suites; a model that no block names has none."""
+    return [evaluation_of(of, suite) for of in models if of in study.subjects for suite in sorted(study.subjects[of].suites)]
+
+
+def judgements(study: Study, models: Iterable[ModelId]) -> list[Node]:
+    """Return the artefacts with a judge's verdicts on the answers of models, for each suite whose answers are judged."""
+    return [Node("judge", of, suite) for of in models for suite in sorted(study.subjects[of].judged)]
 
 
 def working_model(study: Study, node: Node) -> str:
@@ -370,10 +374,12 @@ def _unlearn_modules(study: Study, node: Node) -> list[str]:
 
 def _select_inputs(study: Study, node: Node) -> Inputs:
     """Return the trajectory of every trial, and the evaluations of original and Retrain of every run."""
-    runs = study.judged_on(node.of)
+    runs, suite = study.judged_on(node.of), study.selection(node.of).suite
     return {
         "trajectory": {f"{judged_id(trial)}/{trial.variant}": model_of(study, trial) for trial in study.trials_of(node.of)},
-        **{role: {judged_id(run): evaluation_of(study.home(run).of(role)) for run in runs} for role in (ORIGINAL, RETRAIN)},
+        **{
+            role: {judged_id(run): evaluation_of(study.home(run).of(role), suite) for run in runs} for role in (ORIGINAL, RETRAIN)
+        },
     }
 
 
@@ -396,23 +402,21 @@ def _attack_module(study: Study, node: Node) -> list[str]:
 
 
 def _evaluate_inputs(study: Study, node: Node) -> Inputs:
-    home = study.home(node.of.run)
+    home, suite = study.home(node.of.run), study.config.suites.get(node.name)
     found: Inputs = {**_model(study, "model", model_of(study, node.of)), "split": split_of(study, home)}
-    listed = {name: study.config.suites.get(name) for name in sorted(study.subjects[node.of].suites)}
-    for role in further_models(filter(None, listed.values())):
+    for role in suite.models if suite else ():
         found |= _model(study, role, model_of(study, home.of(role)))
-    fetched = [name for name, suite in listed.items() if isinstance(suite, LmEvalSuite) and suite.datasets]
-    return found | ({"datasets": {name: Node("fetch", ModelId(""), name) for name in fetched}} if fetched else {})
+    is_fetched = isinstance(suite, LmEvalSuite) and suite.datasets
+    return found | ({"datasets": Node("fetch", ModelId(""), node.name)} if is_fetched else {})
 
 
-def _suite_modules(study: Study, node: Node) -> list[str]:
-    kinds = sorted({study.kind_of(name) for name in study.subjects[node.of].suites})
-    return [suites.module_name(kind, "suite") for kind in kinds]
+def _suite_module(study: Study, node: Node) -> list[str]:
+    return [suites.module_name(study.kind_of(node.name), "suite")]
 
 
 def _judge_inputs(study: Study, node: Node) -> Inputs:
     """Return the evaluation, and the base of a judge on this machine."""
-    found: Inputs = {"eval": evaluation_of(node.of)}
+    found: Inputs = {"eval": evaluation_of(node.of, node.name)}
     if is_remote(study, node):
         return found
     return {**found, "judge": base_of(replace(node.of, model=working_model(study, node)))}
@@ -430,7 +434,7 @@ def _scores_inputs(study: Study, node: Node) -> Inputs:
     run, subjects, home = node.of, study.of_run(node.of), study.home(node.of)
     others = [other for other in study.runs if other.place == home.place and other != home]
     compared = {
-        name: [of for run in runs if study.is_evaluated(of := run.of(role))]
+        name: evaluations(study, [run.of(role) for run in runs])
         for name, role, runs in (
             ("original", ORIGINAL, [home]),
             ("retrain", RETRAIN, [home]),
@@ -440,11 +444,11 @@ def _scores_inputs(study: Study, node: Node) -> Inputs:
     kinds = {suites.SETTINGS[kind] for kind in suites_of(study, run).values() if kind in suites.SETTINGS}
     wanted = {name for kind in kinds for name in kind.compares_with}
     found = {
-        "eval": {of.subject: evaluation_of(of) for of in subjects.evaluated},
-        "judged": {of.subject: judged_of(of) for of in subjects.judged},
+        "eval": {f"{each.of.subject}/{each.name}": each for each in evaluations(study, subjects)},
+        "judged": {f"{each.of.subject}/{each.name}": each for each in judgements(study, subjects)},
         "attack": {of.subject: model_of(study, of) for of in subjects.attacked},
         "trajectory": {of.subject: model_of(study, of) for of in subjects.watched},
-        **{name: {seed_id(of.seed): evaluation_of(of) for of in compared[name]} for name in sorted(wanted)},
+        **{name: {f"{seed_id(each.of.seed)}/{each.name}": each for each in compared[name]} for name in sorted(wanted)},
     }
     return {name: _made(study, nodes) for name, nodes in found.items()}
 
@@ -464,9 +468,10 @@ def _external_modules(study: Study, node: Node) -> list[str]:
 
 def _external_inputs(study: Study, node: Node) -> Inputs:
     """Return the evaluation of the study's Retrain, if the log comes without a Retrain."""
-    if study.config.external[node.name].retrain is not None:
+    given = study.config.external[node.name]
+    if given.retrain is not None:
         return {}
-    return {"retrain": evaluation_of(study.home(study.external_run(node.name)).of(RETRAIN))}
+    return {"retrain": evaluation_of(study.home(study.external_run(node.name)).of(RETRAIN), given.suite)}
 
 
 def _summarise_inputs(study: Study, node: Node) -> Inputs:
@@ -502,8 +507,8 @@ STAGES: dict[str, Stage] = {
     "unlearn": Stage(f"{UNLEARNED}/model", _unlearn_inputs, _unlearn_modules, "statistical", is_measured=True, has_weights=True),
     "select": Stage("{benchmark}/{model}/{split}/selection/{method}", _select_inputs, _select_modules),
     "attack": Stage(f"{RUN}/{{subject}}", _attack_inputs, _attack_module, "statistical", is_measured=True, has_weights=True),
-    "evaluate": Stage(f"{RUN}/{{subject}}/eval", _evaluate_inputs, _suite_modules, "numeric", is_measured=True),
-    "judge": Stage(f"{RUN}/{{subject}}/judged", _judge_inputs, agreement="statistical", is_measured=True),
+    "evaluate": Stage(f"{RUN}/{{subject}}/eval/{{name}}", _evaluate_inputs, _suite_module, "numeric", is_measured=True),
+    "judge": Stage(f"{RUN}/{{subject}}/judged/{{name}}", _judge_inputs, agreement="statistical", is_measured=True),
     "scores": Stage(f"{RUN}/scores", _scores_inputs, _scores_modules),
     "external": Stage("{benchmark}/{model}/{split}/external/{name}", _external_inputs, _external_modules),
     "summarise": Stage("summary", _summarise_inputs),

@@ -312,10 +312,6 @@ class Study:
         """Return the models of a run and the requests for each, in the order of `subjects`."""
         return self._by_run.get(run, Subjects())
 
-    def is_evaluated(self, subject: ModelId) -> bool:
-        """Return whether some suite evaluates a model."""
-        return subject in self.subjects and bool(self.subjects[subject].suites)
-
     def judge_of(self, of: ModelId) -> LocalJudge | ApiJudge:
         """Return the judge that reads the answers of a model."""
         return self.config.judges[self.subjects[of].judge]

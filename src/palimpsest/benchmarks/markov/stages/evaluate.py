@@ -7,15 +7,14 @@ from palimpsest.settings import Settings
 
 
 class Spec(Settings):
-    """The name of the suite, and how many states of each sequence of each chain are looked at."""
+    """How many states of each sequence of each chain are looked at."""
 
-    suite: str
     lengths: dict[str, int]
 
 
 def spec(study: Resolved, of: ModelId) -> Spec:
     """Return the spec of an evaluation."""
-    return Spec(suite=of.benchmark, lengths=study.benchmark(of.benchmark).lengths(of.split))
+    return Spec(lengths=study.benchmark(of.benchmark).lengths(of.split))
 
 
 def work(job: Job[Spec]) -> None:
@@ -27,7 +26,7 @@ def work(job: Job[Spec]) -> None:
 
     model = load_chain_model(job.input("model"))
     rows = distances(model, read(job.input("split")), job.spec.lengths, most=None)
-    write_table(job.out / job.spec.suite / TABLE, list(rows), SCHEMA)
+    write_table(job.out / TABLE, list(rows), SCHEMA)
 
 
 if __name__ == "__main__":
