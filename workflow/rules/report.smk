@@ -62,9 +62,12 @@ use rule external as page with:
 # Copies the report and the summary to the top of the results, with the resolved config and the costs.
 rule publish:
     input:
-        table=rules.summarise.output.table,
-        page=rules.page.output.page,
-        samples=rules.page.output.samples,
+        # Snakemake compares large files by their times alone, and manifests by their content.
+        rules.summarise.output.manifest,
+        rules.page.output.manifest,
+        table=ancient(rules.summarise.output.table),
+        page=ancient(rules.page.output.page),
+        samples=ancient(rules.page.output.samples),
         environments=ruling.environments(artefacts, STORAGE),
     output:
         table=f"{RESULTS}/summary.csv",
