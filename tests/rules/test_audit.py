@@ -62,10 +62,10 @@ def test_a_finished_study_holds_and_every_command_of_the_docs_is_true(finished: 
         assert ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
         said[name] = ran.stdout
     assert said.keys() == {"verify", "rerun", "explain", "compare", "freeze", "check", "crate"}
-    assert re.fullmatch(r"results: 40 artefacts, \d+ files, .* MB: every byte traces to its source\n", said["verify"])
+    assert re.fullmatch(r"results: 50 artefacts, \d+ files, .* MB: every byte traces to its source\n", said["verify"])
     assert len(said["rerun"].splitlines()) == 3
     assert all("(bitwise, " in line and line.endswith(" s): agrees") for line in said["rerun"].splitlines())
-    assert said["compare"] == said["check"] == "40 artefacts are the same\n"
+    assert said["compare"] == said["check"] == "50 artefacts are the same\n"
     assert (finished.path / "ledger.json").stat().st_size < 50_000
 
 
@@ -79,7 +79,7 @@ def test_the_page_of_the_audit_is_no_stranger_to_it_and_a_ledger_tells_what_chan
     # With the page that was just written.
     assert audit(finished, "verify", "results", "--allow", "dirty-tree").returncode == 0
     assert json.loads((results / "audit.json").read_text())["sources"] == {"tofu/data": "made here (world), seed 0"}
-    assert "1 finding in 40 artefacts" in (results / "audit.html").read_text()
+    assert "1 finding in 50 artefacts" in (results / "audit.html").read_text()
     ran = audit(finished, "freeze", "results", "--out", "other.json")
     assert (ran.returncode, (finished.path / "other.json").exists()) == (1, False)
     assert "results with findings get no ledger" in ran.stderr
