@@ -191,7 +191,7 @@ def write_summary(
     asked = {"suite": "tofu", "set": "forget"}
     ratios = [{"id": str(i), "half": i + 1, "answer_tokens": 5 + i, "truth_ratio": 0.5 + i} for i in (0, 1)]
     said = {"suite": "tofu", "set": "forget", "id": "author-0190-03", "question": question, "answer": label, "generation": answer}
-    place = {"attack": "", "manifest": "tofu/x/manifest.json", "sha256": "ab" * 32}
+    place = {"attack": "", "suite": "tofu", "manifest": "tofu/x/manifest.json", "sha256": "ab" * 32}
     pieces = [("<s>", True, False), (f"Question: {question}", False, False), (f" {label}", False, True), ("</s>", True, True)]
     readers = [model for model in models if model["method"] == "original" and model["benchmark"] != "markov"]
     seen = [dict(zip(("text", "special", "label"), piece, strict=True)) for piece in pieces]

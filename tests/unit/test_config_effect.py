@@ -372,7 +372,7 @@ def test_the_data_of_stock_tasks_are_pinned() -> None:
     artefacts = Artefacts(Study(texts(WMDP, changes=[(("suites", "hazards"), STOCK)])))
     (fetched,) = artefacts.of("fetch")
     for node in (node for node in artefacts.of("evaluate") if node.of.benchmark == "wmdp"):
-        assert artefacts.inputs(node)["datasets:hazards"] == artefacts.manifest(fetched)
+        assert artefacts.inputs(node)["datasets"] == artefacts.manifest(fetched)
 
 
 def test_an_original_is_taught_by_a_source_with_lessons() -> None:
