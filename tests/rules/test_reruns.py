@@ -40,10 +40,10 @@ def test_comments_docstrings_and_blank_lines_rerun_nothing(finished: Checkout) -
 @pytest.mark.parametrize(
     ("method", "old", "new", "models", "behind"),
     [
-        # Two suites evaluate the default, and one each other variant. The default and the selected one; the four trials, of which
-        # one is the default, and the selection between them.
+        # Two suites evaluate the default variant, and one suite evaluates each other variant. SimNPO has the default, a selected
+        # variant and four trials. One trial is the default. The selection reads the trials.
         ("simnpo", "-2 / self.beta", "-2.0 / self.beta", 5, {"evaluate": 2 + 1, "select": 1}),
-        # The default, the one from the half, and the one with a noisy reference.
+        # NPO has the default, a variant from the half-learnt original, and a variant with a noisy reference.
         ("npo", "-2 / self.beta", "-2.0 / self.beta", 3, {"evaluate": 2 + 2, "attack": 1}),
         ("ga", "-batch.nll", "-1 * batch.nll", 1, {"evaluate": 2}),
         ("rkld", "reduction=", "*(), reduction=", 1, {"evaluate": 2}),

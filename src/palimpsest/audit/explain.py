@@ -22,7 +22,7 @@ SUMMARY = "summary"
 IDENTITY = ("benchmark", "split", "model", "seed", "method", "variant", "attack", "epoch", "suite")
 # Inputs of the stage `scores` whose ids are models of its run.
 MEASURED = ("eval", "judged", "attack", "trajectory")
-# Inputs of the scores that no suite names, because they are no evaluation.
+# The ids of these inputs name no suite; the ids of evaluations and of verdicts do.
 TRAINED = ("attack", "trajectory")
 LISTED = 6
 # Maximum settings of an artefact in one line.
@@ -141,7 +141,10 @@ def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
 
 
 def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[str, str]:
-    """Return the inputs that a number depends on: for a summary and for scores, only those of its model, suite and Retrain."""
+    """Return the inputs that a number depends on.
+
+    A summary and scores have the inputs of many numbers; only the inputs of the number's model, suite and Retrain are returned.
+    """
     inputs: dict[str, str] = artefact.manifest["inputs"]
     stage, spec = artefact.manifest["stage"], artefact.manifest["spec"]
     if stage == "summarise":

@@ -247,7 +247,7 @@ def _scores(study: Study, node: Node) -> scores.Spec:
 def _gaps(study: Study, run: ModelId) -> list[Any]:
     """Return the missing measurements of a run, with the reasons."""
     subjects = study.of_run(run)
-    # Without an evaluation there is nothing to judge.
+    # A judge has no answers to read if the evaluation is missing.
     judged = [node for node in judgements(study, subjects) if study.is_made(evaluation_of(node.of, node.name).path)]
     return [
         *_gaps_of(study, evaluations(study, subjects), "evaluation"),
