@@ -105,17 +105,10 @@ def test_a_legend_entry_hides_its_model_by_mouse_and_key(page: Any) -> None:
     entry = page.locator(f'{FIGURE} [aria-label="Hide or show NPO"]')
     entry.click()
     # The entry itself stays.
-    page.wait_for_function(
-        "([selector, count]) => document.querySelectorAll(selector).length < count",
-        arg=[f'{FIGURE} svg path[fill="#0072B2"]', shown],
-    )
-    assert marks.count() == 1
+    sync_api.expect(marks).to_have_count(1)
     entry.focus()
     page.keyboard.press("Enter")
-    page.wait_for_function(
-        "([selector, count]) => document.querySelectorAll(selector).length === count",
-        arg=[f'{FIGURE} svg path[fill="#0072B2"]', shown],
-    )
+    sync_api.expect(marks).to_have_count(shown)
 
 
 def test_tables_and_figures_can_be_had_as_files(page: Any, tmp_path: Path) -> None:
@@ -142,7 +135,7 @@ def test_figures_follow_the_dark_mode(page: Any) -> None:
 
 def test_a_narrow_page_fits(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
-    page.wait_for_function(f"() => document.querySelector('{FIGURE} svg').getBoundingClientRect().width <= 370")
+    sync_api.expect(page.locator(f"{FIGURE} svg")).to_have_attribute("width", re.compile(r"(3[0-6]|[12]\d)\d"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.set_viewport_size({"width": 1400, "height": 900})
 
