@@ -16,6 +16,7 @@ from palimpsest.errors import UserError, first_line
 from palimpsest.mistakes import suggest
 from palimpsest.names import RETRAIN, ModelId
 from palimpsest.provenance.manifest import MANIFEST
+from palimpsest.scores.ids import evaluation_parts
 
 SUMMARY = "summary"
 # The columns that identify a number.
@@ -162,7 +163,7 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[st
     for name, content in inputs.items():
         kind, _, subject = name.partition(":")
         if kind not in TRAINED:
-            subject, _, suite = subject.rpartition("/")
+            subject, suite = evaluation_parts(subject)
             if suite != row["suite"]:
                 continue
         of = run.at(subject) if kind in MEASURED else run.of(RETRAIN)

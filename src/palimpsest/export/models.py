@@ -20,6 +20,7 @@ from palimpsest.evaluation.items import read_frame
 from palimpsest.names import ModelId
 from palimpsest.provenance.manifest import WEIGHTS
 from palimpsest.report.rows import clean_summary
+from palimpsest.scores.ids import evaluation_parts
 from palimpsest.study.files import read_configs
 
 SUMMARY = Path("summary", "summary.parquet")
@@ -137,7 +138,7 @@ class Results:
             for label in sorted(scores.manifest["inputs"]):
                 kind, _, subject = label.partition(":")
                 if kind == "eval":
-                    evaluated, _, suite = subject.rpartition("/")
+                    evaluated, suite = evaluation_parts(subject)
                     evaluation = self.input_of(scores, label)
                     made[run.at(evaluated)] = self.input_of(evaluation, "model")
                     evaluations.setdefault(run.at(evaluated), {})[suite] = evaluation

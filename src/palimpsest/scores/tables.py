@@ -107,12 +107,9 @@ def artefact_paths(artefacts: Sequence[Measured]) -> pd.DataFrame:
     rows = [
         {"attack": ""}
         | each.identity
-        | {
-            "suite": suite,
-            "manifest": (_below_results(each) / MANIFEST).as_posix(),
-            "sha256": content_of(read_manifest(each.directory / MANIFEST)),
-        }
+        | {"suite": suite, "manifest": (_below_results(each) / MANIFEST).as_posix(), "sha256": content}
         for each in artefacts
+        for content in [content_of(read_manifest(each.directory / MANIFEST))]
         for suite in each.suites
     ]
     return stack([pd.DataFrame(rows, columns=ARTEFACT_COLUMNS)], ARTEFACT_COLUMNS)

@@ -1,0 +1,12 @@
+"""The ids of evaluations among the inputs of the stage `scores`."""
+
+
+def evaluation_id(of: str, suite: str) -> str:
+    """Return the id of a suite's evaluation of a model, which its folder below the run names, or of a Retrain, by its seed."""
+    return f"{of}/{suite}"
+
+
+def evaluation_parts(id: str) -> tuple[str, str]:
+    """Return the model or seed of an evaluation's id, and the suite."""
+    of, _, suite = id.rpartition("/")
+    return of, suite
