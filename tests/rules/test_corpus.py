@@ -40,14 +40,26 @@ def test_the_numbers_of_a_study(ran: Checkout) -> None:
 
 def test_an_attack_on_a_corpus_has_its_scores_beside_an_attacked_retrain(ran: Checkout) -> None:
     numbers = pd.read_csv(ran.path / "results/summary.csv", keep_default_na=False)
-    attacked = numbers[numbers["attack"] == "relearn-random"]
-    assert {*attacked["benchmark"]} == {"muse"} and {*attacked["method"]} == {"npo", "retrain"}
+    attacked = numbers[(numbers["attack"] == "relearn-random") & (numbers["benchmark"] == "muse")]
+    assert {*attacked["method"]} == {"npo", "retrain"}
     for _, of in attacked.groupby(["method", "epoch"]):
         # A mean over two draws and its spread.
         assert {metric for name in MUSE for metric in (name, f"{name}_sd")} <= {*of["metric"]}
     assert {*attacked["epoch"]} == {"0", "1"}
     page = (ran.path / "results/report.html").read_text(encoding="utf-8")
     assert 'id="relearning"' in page and "KnowMem, forget set" in page
+
+
+def test_relearning_hazards_has_the_accuracy_after_every_epoch(ran: Checkout) -> None:
+    numbers = pd.read_csv(ran.path / "results/summary.csv", keep_default_na=False)
+    attacked = numbers[(numbers["attack"] == "relearn-random") & (numbers["benchmark"] == "wmdp")]
+    # WMDP has no Retrain.
+    assert {*attacked["method"]} == {"npo"} and {*attacked["epoch"]} == {"0", "1"}
+    before = attacked[attacked["epoch"] == "0"].set_index("metric")["value"]
+    finished = numbers[(numbers["benchmark"] == "wmdp") & (numbers["method"] == "npo") & (numbers["epoch"] == "")]
+    assert before["hazards/acc"] == finished.set_index("metric")["value"]["hazards/acc"]
+    left = pd.read_csv(ran.path / "results/report/tables/robustness.csv")
+    assert {*left.loc[left["benchmark"] == "wmdp", "metric"]} == {"hazards/acc"}
 
 
 def test_the_pages_of_texts_are_there(ran: Checkout) -> None:

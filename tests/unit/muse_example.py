@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run_example import Identity, Results, label
+from run_example import KINDS, Identity, Results, label
 
 from palimpsest.benchmarks.muse.suite import SCHEMA
 from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
@@ -64,10 +64,10 @@ class Texts(Results):
     def spec(self, run: Identity, retrain_auc: float | None = None) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
         """Return what the stage of a run's scores is told: its own measurements, in their order."""
         own = {
-            kind: {label(kind, *each): each for each in self.artefacts[kind] if run.items() <= each[0].items()}
-            for kind in ("eval", "trajectory")
+            kind: {label(kind, *each): each for each in self.artefacts[kind] if run.items() <= each[0].items()} for kind in KINDS
         }
         watched = {name: of["suite"] for name, (of, _) in own["trajectory"].items()}
         spec: dict[str, Any] = {"run": run, "suites": {"muse": "muse", "few": "muse", "lm": "lm-eval"}, "trajectories": watched}
+        spec["attacks"] = dict.fromkeys(own["attack"], self.attacked_by)
         spec |= {} if retrain_auc is None else {"published": {"auc_min_k": retrain_auc}}
         return spec, [(f"{kind}:{name}", path) for kind, each in own.items() for name, (_, path) in each.items()]

@@ -151,6 +151,31 @@ def test_an_original_that_learns_the_hazards_first() -> None:
     assert inputs(study, "wmdp/tiny/forget/seed0/unlearn/rmu/default/model")["model"] == original
 
 
+def test_an_attack_on_hazards_is_measured_by_their_tasks() -> None:
+    attacks = {**WMDP, "attacks": ["relearn-shortest", "prune"]}
+    study = Study(config(attacks, changes=[(("attacks", "prune"), {"kind": "prune", "share": 0.2})]))
+    relearnt = "wmdp/tiny/forget/seed0/unlearn/npo/default/attack/relearn-shortest"
+    of = spec(study, relearnt)
+    assert (of["kind"], of["suite"]["kind"], of["sets"]) == ("wmdp", "lm-eval", ["forget"])
+    scored = spec(study, "wmdp/tiny/forget/seed0/scores")["attacks"]
+    assert {name: scored[name] for name in scored if "/npo/" in name} == {
+        f"unlearn/npo/default/attack/{name}": ["hazards"] for name in ("relearn-shortest", "prune")
+    }
+    # A model that an attack leaves is evaluated; there is no Retrain to attack.
+    assert "wmdp/tiny/forget/seed0/unlearn/npo/default/attack/prune/eval/hazards" in folders(study)
+    assert not any("/retrain/" in path for path in folders(study) if path.startswith("wmdp/"))
+
+
+def test_an_attack_reads_the_data_sets_of_its_suite_and_takes_one_suite() -> None:
+    stock = {"kind": "lm-eval", "tasks": ["hazards"], "datasets": {"cais/wmdp": REVISION}}
+    of_hub = [(("suites", "stock"), stock)]
+    study = Study(config({**WMDP, "suites": ["stock"], "attacks": ["relearn-shortest"]}, changes=of_hub))
+    relearnt = "wmdp/tiny/forget/seed0/unlearn/npo/default/attack/relearn-shortest"
+    assert inputs(study, relearnt)["datasets"] == "datasets/stock"
+    with pytest.raises(UserError, match="attacks: two suites measure them, hazards and stock; use one"):
+        Study(config({**WMDP, "suites": ["stock", "hazards"], "attacks": ["relearn-shortest"]}, changes=of_hub))
+
+
 def test_finished_models_are_fetched_and_take_the_tokenizer_of_their_base() -> None:
     study = Study(config({**MUSE, "benchmark": "news", "models": ["large"]}))
     run = "news/large/forget/seed0"
@@ -198,7 +223,6 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
             ],
             "attacks: benign-other: data: other: muse (kind muse) has no other set than forget and retain",
         ),
-        ({**WMDP, "attacks": ["relearn-shortest"]}, [], "attacks: wmdp is of kind wmdp, which takes no attacks"),
         ({"methods": ["dpo-idk"]}, [], "methods: dpo-idk needs questions with answers, but muse is a corpus"),
         ({"trajectories": {"suite": "tofu"}}, [], "trajectories: suite: 'tofu' is of kind tofu; expected kind muse"),
         (

@@ -1,10 +1,12 @@
 """Robustness: what each attack leaves beside Retrain, R and Q and their symmetric forms, and curves over learning rates."""
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from question_example import PLACE, answered, drawn, drawn_as, evidence, methods, question, views
 from report_example import attacked, block
+from text_example import DATA
 
 from palimpsest.metrics.robustness import Change, robustness, stability, symmetric_robustness, symmetric_stability
 from palimpsest.report.evidence import Evidence
@@ -144,6 +146,36 @@ def test_without_retrain_there_is_q_and_no_r(tmp_path):
     trained = {attack: of for attack, of in without.items() if attack != "prune"}
     drawn("robustness", case(tmp_path / "r", trained))
     assert len(answered("robustness", case(tmp_path / "none", trained)).tables) == 1
+
+
+def test_original_stands_in_the_column_before_as_what_could_come_back(tmp_path):
+    of = case(tmp_path, seeds=(0,))
+    finished = PLACE | {"seed": 0, "method": "original", "variant": "", "attack": "", "epoch": float("nan"), "suite": "tofu"}
+    own = pd.DataFrame([finished | {"metric": "forget_probability", "value": 0.96, "folder": "x"}])
+    vars(of)["results"] = pd.concat([of.results, own], ignore_index=True)
+    after, ratio, _ = answered("robustness", of).tables
+    row = next(row for row in after.rows if row.label == "Original")
+    assert {column.head: row.cells[column.key].mean for column in after.columns if column.key in row.cells} == {"before": 0.96}
+    assert "Original" not in {row.label for row in ratio.rows}
+
+
+def test_hazards_are_measured_by_the_accuracy_on_their_task(tmp_path):
+    of = {"benchmark": "bio", "split": "forget", "model": "tiny", "seed": 0, "suite": "hazards"}
+    rows = [
+        of | {"method": method, "variant": "default", "attack": attack, "epoch": epoch, "metric": metric, "value": value}
+        for method, attack, values in (("rmu", "relearn-fast", (0.25, 0.6)), ("npo", "prune", (0.3, 0.4)))
+        for epoch, value in enumerate(values)
+        for metric, value in (("wmdp_bio/acc", value), ("mmlu/acc", 0.5))
+    ]
+    hazards = {"benchmark": "bio", "split": "forget", "suites": ["hazards"], "methods": methods("rmu", "npo"), "attacks": [*LEFT]}
+    given = evidence(tmp_path, rows, block(**hazards), data=DATA)
+    answer = answered("robustness", Evidence(given.study.model_copy(update={"attacks": ATTACKS}), given.summary))
+    after, ratio, _ = answer.tables
+    assert after.title == "bio / forget / tiny / hazards: Accuracy, wmdp_bio, after the attack"
+    ends = answer.numbers.set_index("method")[["before", "after"]]
+    assert ends.T.to_dict("list") == {"npo": [0.3, 0.4], "rmu": [0.25, 0.6]}
+    # Without Retrain, an attack that trains has no R.
+    assert [column.head for column in ratio.columns] == ["prune"]
 
 
 def test_the_csv_has_a_row_per_model_attack_and_seed(tmp_path):

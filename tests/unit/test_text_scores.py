@@ -11,7 +11,7 @@ from muse_example import READ, SAID, WORDS, Texts, answer_of, muse_rows, place
 from run_example import RUN, refusal, value
 
 from palimpsest.benchmarks.muse.scores import completed
-from palimpsest.evaluation.items import TABLE, write_table
+from palimpsest.evaluation.items import TABLE, keyed, write_table
 from palimpsest.evaluation.lm_eval.suite import SCHEMA
 from palimpsest.metrics.privacy import membership_auc
 from palimpsest.scores.columns import COLUMNS, EXAMPLE_COLUMNS, PROMPT_COLUMNS, TRUTH_RATIO_COLUMNS, WEIGHT_COLUMNS
@@ -150,6 +150,34 @@ def test_a_run_of_wmdp_has_the_numbers_of_its_tasks_alone(tmp_path: Path, monkey
         "wmdp-world/tiny/forget/seed0/original/eval/lm/manifest.json",
         "wmdp-world/tiny/forget/seed0/unlearn/rmu/default/eval/lm/manifest.json",
     ]
+
+
+def test_an_attack_on_hazards_has_the_numbers_of_its_tasks_without_a_retrain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Texts(tmp_path / "results")
+    run = HOME | {"benchmark": "wmdp-world"}
+    folder = study.folder(place("original", "") | run) / "eval" / "lm"
+    write_table(folder / TABLE, [{"task": "hazards", "metric": "acc", "value": 0.5}], SCHEMA)
+    study.seal("eval", place("original", "") | run, folder)
+    of = place("rmu", "default") | run | {"attack": "relearn-random"}
+    folder = study.folder(of) / "attack" / "relearn-random"
+    asked = [
+        {"draw": draw, "epoch": epoch, "task": "hazards", "metric": "acc", "value": 0.25 + epoch * (1 + draw) / 8}
+        for draw in (0, 1)
+        for epoch in (0, 1)
+    ]
+    write_table(folder / TABLE, asked, keyed(SCHEMA, "draw", "epoch"))
+    study.seal("attack", of, folder)
+    study.attacked_by = ["lm"]
+    scores = pd.read_parquet(run_stage(study, monkeypatch, run) / "scores.parquet")
+    along = scores[scores["attack"] == "relearn-random"].set_index(["epoch", "metric"])["value"]
+    assert along.to_dict() == {
+        (0, "hazards/acc"): 0.25,
+        (0, "hazards/acc_sd"): 0.0,
+        (1, "hazards/acc"): 0.4375,
+        (1, "hazards/acc_sd"): pytest.approx(0.125 / 2**0.5),
+    }
 
 
 def test_a_collapsed_model_has_no_number_of_its_losses(study: Texts, monkeypatch: pytest.MonkeyPatch) -> None:

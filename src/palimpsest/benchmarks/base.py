@@ -150,8 +150,9 @@ class Benchmark(Settings, ABC):
     model: ClassVar[type[Settings] | None] = None
     """The settings of a kind of model that no other benchmark has."""
     suite_kinds: ClassVar[tuple[str, ...]] = ()
-    takes_attacks: ClassVar[bool] = False
-    """Whether its models can be attacked: measured after each step by its suite, or by a module `losses` if it has one."""
+    measures_attacks: ClassVar[str] = ""
+    """The kind of suite that measures its models after each step of an attack, unless the benchmark has a module `losses`; empty
+    for the kind of the benchmark itself."""
     other_sets: ClassVar[tuple[str, ...]] = ()
     """The sets of a split about something else than the forget and the retain set, which an attacker may learn."""
     takes_logs: ClassVar[bool] = False

@@ -81,7 +81,12 @@ class Scorer:
             self.scoring.check(items, path, self._retrain, self._retrains.own)
 
     def _asked(self, rows: pd.DataFrame) -> pd.DataFrame | None:
-        """Return the rows of an attack for the items of Retrain's evaluation; None without Retrain. Attacks have all items."""
+        """Return the rows of an attack for the items of Retrain's evaluation, of which attacks have more; None without Retrain.
+
+        All rows if no metric needs Retrain.
+        """
+        if self._needing is None:
+            return rows
         if self._retrains.own is None or self._retrain is None:
             return None
         keys = ["set", "id"]
@@ -91,14 +96,18 @@ class Scorer:
     @cached_property
     def _retrain(self) -> Any:
         """The items of Retrain; None if it is absent or no metric needs it."""
-        needing = next((metric.name for metric in self._metrics if "retrain" in metric.compares_with), None)
-        if needing is None or self._retrains.is_absent:
+        if self._needing is None or self._retrains.is_absent:
             return None
         if (path := self._retrains.own) is None:
-            raise UserError(f"no Retrain was given (--in retrain=), but {needing} of suite {self.suite} needs it")
+            raise UserError(f"no Retrain was given (--in retrain=), but {self._needing} of suite {self.suite} needs it")
         if not path.exists():
-            raise UserError(f"{path}: missing, but {needing} needs the items of Retrain")
+            raise UserError(f"{path}: missing, but {self._needing} needs the items of Retrain")
         return self.scoring.read(self.read(path), path)
+
+    @cached_property
+    def _needing(self) -> str | None:
+        """The first metric that compares with Retrain."""
+        return next((metric.name for metric in self._metrics if "retrain" in metric.compares_with), None)
 
     @cached_property
     def _original(self) -> Any:

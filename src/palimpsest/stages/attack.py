@@ -45,8 +45,8 @@ def work(job: Job[Spec]) -> None:
     """
     from palimpsest.evaluation.items import TABLE, keyed, read_table, write_table
 
-    attack, kind = job.spec.attack, job.spec.kind
-    schema = keyed(load(kind, "suite").SCHEMA if job.spec.suite else load(kind, "losses").LOSSES, "draw", "epoch")
+    attack, suite = job.spec.attack, job.spec.suite
+    schema = keyed(load(suite.kind, "suite").SCHEMA if suite else load(job.spec.kind, "losses").LOSSES, "draw", "epoch")
     rows = read_lessons(job.input("split") / "forget.jsonl")
     names, items, lengths = _items(job)
     draws = attack.drawn(lengths, job.spec.seed)
@@ -89,13 +89,14 @@ def _draw(job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], dr
 
     used, attack, kind, suite = job.spec.model, job.spec.attack, job.spec.kind, job.spec.suite
     tokenizer, model = load_tokenizer(job.input("model")), load_input(job, "model", used)
-    encoder = PromptEncoder(tokenizer, used.prompt)
+    encoder, subject = PromptEncoder(tokenizer, used.prompt), Subject(model, tokenizer, used)
+    fetched = {"datasets": job.input("datasets")} if job.inputs("datasets") else {}
     table: list[dict[str, Any]] = []
 
     def watch(step: int) -> None:
         with autocast(model.device, used):
             if suite:
-                of_step = load(kind, "suite").measure(Subject(model, tokenizer, used), suite, job.input("split"), job.scratch)
+                of_step = load(suite.kind, "suite").measure(subject, suite, job.input("split"), job.scratch, **fetched)
             else:
                 of_step = load(kind, "losses").forget_losses(model, encoder, rows)
         table.extend({"draw": draw, "epoch": step, **columns} for columns in of_step)

@@ -13,6 +13,7 @@ from palimpsest.evaluation.judging.scores import SCORING as JUDGED
 from palimpsest.evaluation.metric import Against, score
 from palimpsest.names import ModelId
 from palimpsest.scores.artefacts import Artefact, Measured
+from palimpsest.scores.ids import evaluation_parts
 from palimpsest.scores.numbers import Place, Retrains, Scorer, Scores, tidy_numbers
 from palimpsest.scores.remarks import Gap, remarks, undefined
 from palimpsest.scores.tables import artefact_paths, examples, losses, prompts, samples, truth_ratios, weights
@@ -79,10 +80,10 @@ def _measured(job: Job[Spec]) -> Iterator[Measured]:
     """Yield the measurements of the run's models."""
     spec, run = job.spec, ModelId(**job.spec.run.model_dump())
     for each, path in job.inputs("eval").items():
-        subject, _, suite = each.rpartition("/")
+        subject, suite = evaluation_parts(each)
         yield Measured(run.at(subject).columns, path, "evaluation", [suite])
     for each, path in job.inputs("judged").items():
-        subject, _, suite = each.rpartition("/")
+        subject, suite = evaluation_parts(each)
         if not Artefact({}, job.inputs("eval")[each]).diverged:
             yield Measured(run.at(subject).columns, path, "judge", [suite])
     for subject, path in job.each_input("attack", spec.attacks).items():
@@ -94,7 +95,7 @@ def _measured(job: Job[Spec]) -> Iterator[Measured]:
 def _retrains(job: Job[Spec], suite: str) -> Retrains:
     """Return the Retrains and the Original that a suite compares the run's models with, without those that diverged."""
     given = {
-        name: [path for each, path in job.inputs(name).items() if each.rpartition("/")[2] == suite]
+        name: [path for each, path in job.inputs(name).items() if evaluation_parts(each)[1] == suite]
         for name in ("original", "retrain", "other_retrains")
     }
     original, own, others = ([path / TABLE for path in paths if not Artefact({}, path).diverged] for paths in given.values())

@@ -175,15 +175,14 @@ def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str
     for method, variants in block.variants.items():
         if block.trajectories or {GRID, SELECTED} & {*variants}:
             check_epochs(method, *at, "methods")
-    if block.attacks and not benchmark.takes_attacks:
-        raise UserError(f"{place(*at, 'attacks')}: {block.benchmark} is of kind {benchmark.kind}, which takes no attacks")
     known("attack", block.attacks, config.attacks, *at, "attacks")
     for name in block.attacks:
         if config.attacks[name].has == "other" and not benchmark.other_sets:
             said = f"{name}: data: other: {block.benchmark} (kind {benchmark.kind}) has no other set than forget and retain"
             raise UserError(f"{place(*at, 'attacks')}: {said}")
-    if block.attacks and benchmark.kind not in suites.values():
-        raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind {benchmark.kind}: add one to suites")
+    measuring = benchmark.measures_attacks or benchmark.kind
+    if block.attacks and measuring not in suites.values():
+        raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind {measuring}: add one to suites")
 
 
 def _check_data_files(name: str, suite: Suite, source_name: str, source: Source) -> None:

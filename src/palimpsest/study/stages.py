@@ -21,6 +21,7 @@ from palimpsest.models.settings import Tiny
 from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId, judged_id, seed_id
 from palimpsest.provenance.digest import stage_code, stage_module
 from palimpsest.report.pages import page_modules
+from palimpsest.scores.ids import evaluation_id
 from palimpsest.study.study import Study
 
 RUN = "{benchmark}/{model}/{split}/seed{seed}"
@@ -389,12 +390,14 @@ def _select_modules(study: Study, node: Node) -> list[str]:
 
 
 def _attack_inputs(study: Study, node: Node) -> Inputs:
-    of = node.of
-    return {**_model(study, "model", model_of(study, of.attacked(""))), "split": split_of(study, of)}
+    of, suite = node.of, study.measured_by(node.of)
+    fetched = _fetched(study, suite) if suite else {}
+    return {**_model(study, "model", model_of(study, of.attacked(""))), "split": split_of(study, of), **fetched}
 
 
 def _attack_module(study: Study, node: Node) -> list[str]:
-    measuring = suites.module_name(study.benchmark(node.of.benchmark).kind, "suite" if study.measured_by(node.of) else "losses")
+    suite, own = study.measured_by(node.of), study.benchmark(node.of.benchmark).kind
+    measuring = suites.module_name(study.kind_of(suite), "suite") if suite else suites.module_name(own, "losses")
     return [attack_module(study.config.attacks[node.of.attack].kind), measuring]
 
 
@@ -406,8 +409,13 @@ def _evaluate_inputs(study: Study, node: Node) -> Inputs:
     found: Inputs = {**_model(study, "model", model_of(study, node.of)), "split": split_of(study, home)}
     for role in suite.models if suite else ():
         found |= _model(study, role, model_of(study, home.of(role)))
-    is_fetched = isinstance(suite, LmEvalSuite) and suite.datasets
-    return found | ({"datasets": Node("fetch", ModelId(""), node.name)} if is_fetched else {})
+    return found | _fetched(study, node.name)
+
+
+def _fetched(study: Study, name: str) -> Inputs:
+    """Return the data sets of the Hub that a suite reads, if any."""
+    suite = study.config.suites.get(name)
+    return {"datasets": Node("fetch", ModelId(""), name)} if isinstance(suite, LmEvalSuite) and suite.datasets else {}
 
 
 def _suite_module(study: Study, node: Node) -> list[str]:
@@ -444,11 +452,11 @@ def _scores_inputs(study: Study, node: Node) -> Inputs:
     kinds = {suites.SETTINGS[kind] for kind in suites_of(study, run).values() if kind in suites.SETTINGS}
     wanted = {name for kind in kinds for name in kind.compares_with}
     found = {
-        "eval": {f"{each.of.subject}/{each.name}": each for each in evaluations(study, subjects)},
-        "judged": {f"{each.of.subject}/{each.name}": each for each in judgements(study, subjects)},
+        "eval": {evaluation_id(each.of.subject, each.name): each for each in evaluations(study, subjects)},
+        "judged": {evaluation_id(each.of.subject, each.name): each for each in judgements(study, subjects)},
         "attack": {of.subject: model_of(study, of) for of in subjects.attacked},
         "trajectory": {of.subject: model_of(study, of) for of in subjects.watched},
-        **{name: {f"{seed_id(each.of.seed)}/{each.name}": each for each in compared[name]} for name in sorted(wanted)},
+        **{name: {evaluation_id(seed_id(each.of.seed), each.name): each for each in compared[name]} for name in sorted(wanted)},
     }
     return {name: _made(study, nodes) for name, nodes in found.items()}
 

@@ -222,10 +222,11 @@ class Study:
 
     def _attack(self, subjects: Subjects, block: Block, of: ModelId) -> None:
         """Request the attacks of a block on a model; if an attack gives a model, the block's suites evaluate it."""
-        kind = self.benchmark(block.benchmark).kind
+        benchmark = self.benchmark(block.benchmark)
+        kind = benchmark.measures_attacks or benchmark.kind
         for name in block.attacks:
             wanted = _wanted(subjects, of.attacked(name))
-            if kind not in kinds.having("losses"):
+            if benchmark.kind not in kinds.having("losses"):
                 wanted.measuring |= {suite for suite in block.suites if self.kind_of(suite) == kind}
             if self.config.attacks[name].gives_model:
                 self._evaluate(subjects, block, of.attacked(name))

@@ -9,6 +9,5 @@ class DocumentsBenchmark(CorpusBenchmark):
     """Your own documents, or questions with answers, judged by their distance from Retrain; the only split is `forget`."""
 
     suite_kinds: ClassVar = ("documents", "depth", "lm-eval")
-    takes_attacks: ClassVar = True
     kind: Literal["documents"]
     """Your own documents, or questions with answers."""

@@ -12,6 +12,5 @@ class LumeBenchmark(CorpusBenchmark):
     """
 
     suite_kinds: ClassVar = ("lume", "depth", "lm-eval")
-    takes_attacks: ClassVar = True
     kind: Literal["lume"]
     """The tasks of LUME."""

@@ -16,7 +16,6 @@ class MuseBenchmark(CorpusBenchmark):
     """A corpus to forget, judged by verbatim recall, knowledge and privacy leakage (MUSE, arXiv 2407.06460)."""
 
     suite_kinds: ClassVar = ("muse", "depth", "lm-eval")
-    takes_attacks: ClassVar = True
     kind: Literal["muse"]
     """A corpus in MUSE's format."""
     retrain_auc: Annotated[float, Field(ge=0.001, le=1)] | None = None

@@ -57,6 +57,7 @@ def _of_probes(name: str, head: str) -> Metric:
         head,
         NEIGHBOURS if near else PEOPLE,
         "highest" if near else "nearest 0",
+        attacked="" if near else f"Recall, {head.lower()}",
         interval=interval,
         formula="mean ROUGE-L recall of the greedy answer",
         bounds=SHARE,

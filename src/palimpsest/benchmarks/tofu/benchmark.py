@@ -14,7 +14,6 @@ class TofuBenchmark(SourcedBenchmark):
     """TOFU: questions about fictitious authors, of which a split forgets the last ones (arXiv 2401.06121)."""
 
     suite_kinds: ClassVar = ("tofu", "depth", "lm-eval", "prompting", "sampling")
-    takes_attacks: ClassVar = True
     other_sets: ClassVar = ("real_authors", "world_facts")
     takes_logs: ClassVar = True
     has_facts: ClassVar = True

@@ -15,6 +15,7 @@ class WmdpBenchmark(CorpusBenchmark):
 
     roles: ClassVar = (ORIGINAL,)
     suite_kinds: ClassVar = ("lm-eval",)
+    measures_attacks: ClassVar = "lm-eval"
     kind: Literal["wmdp"]
     """Corpora in WMDP's format."""
     original: Literal["base", "finetuned"] = "base"

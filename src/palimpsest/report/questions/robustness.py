@@ -9,14 +9,14 @@ import pandas as pd
 
 from palimpsest.evaluation.metric import Best
 from palimpsest.metrics.robustness import Change, robustness, stability, symmetric_robustness, symmetric_stability
-from palimpsest.names import RETRAIN
+from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels
 from palimpsest.report.pages import declared_metrics
 from palimpsest.report.question import Found, Question
 from palimpsest.report.remarks import remarks_on
-from palimpsest.report.rows import attacked
+from palimpsest.report.rows import attacked, finished, of_block
 from palimpsest.report.study import TRAINED, Study
 from palimpsest.report.tables import Column, Table, make_table
 from palimpsest.report.words import format_score
@@ -69,13 +69,19 @@ class Rates(Found):
 
 def _find(evidence: Evidence) -> Iterator[Found]:
     """Yield what attacks leave of each metric that says how much a model knows of the forget set: it needs no Retrain."""
-    declared = [metric for metric in declared_metrics(evidence.study.kinds) if metric.attacked and not metric.needs]
-    for place in evidence.places(attacked(evidence.results), *(metric.name for metric in declared)):
-        for metric in declared:
-            numbers = _numbers(evidence.study, place, metric.name)
-            if set(numbers["method"]) - {RETRAIN}:
-                yield from _tables(evidence, place, numbers, metric.attacked)
-                yield from _curves(evidence.study, place, numbers, metric.attacked)
+    declared = {metric.name: metric.attacked for metric in declared_metrics(evidence.study.kinds) if not metric.needs}
+    for place in evidence.places(attacked(evidence.results)):
+        for metric, title in {**declared, **_of_tasks(evidence.study, place)}.items():
+            numbers = _numbers(evidence.study, place, metric)
+            if title and set(numbers["method"]) - {RETRAIN}:
+                yield from _tables(evidence, place, numbers, title)
+                yield from _curves(evidence.study, place, numbers, title)
+
+
+def _of_tasks(study: Study, place: Place) -> dict[str, str]:
+    """Return the accuracy on the task of lm-eval about the knowledge to forget, of a benchmark with one, and its title."""
+    task = study.data.get(place.block.benchmark, {}).get("forget_task")
+    return {f"{task}/acc": f"Accuracy, {task}"} if task else {}
 
 
 def _tables(evidence: Evidence, place: Place, numbers: pd.DataFrame, title: str) -> Iterator[Attacks]:
@@ -87,13 +93,20 @@ def _tables(evidence: Evidence, place: Place, numbers: pd.DataFrame, title: str)
         if part == AFTER:
             columns.insert(0, Column(_key(numbers, "before"), title, "before", best))
             first = numbers.drop_duplicates(["method", "variant", "seed"]).assign(attack="")
-            rows += [_values(numbers, part, "sd", "_sd"), _values(first, "before", "before")]
+            rows += [_values(numbers, part, "sd", "_sd"), _values(first, "before", "before"), _original(evidence, place, numbers)]
         table = make_table(place.block, place.suite, pd.concat(rows).assign(attack=""), columns, f"{title}, {about}")
         if part == AFTER:
             told = [told for told in remarks_on(evidence.remarks, place.block) if told.attack in attacks]
             yield Attacks(place.title, table.models, numbers, table=replace(table, remarks=told))
         elif table.columns:
             yield Attacks(place.title, (), numbers[:0], table=table)
+
+
+def _original(evidence: Evidence, place: Place, numbers: pd.DataFrame) -> pd.DataFrame:
+    """Return the metric of Original, which no attack changes: all that could come back."""
+    rows = finished(of_block(evidence.results, place.block))
+    is_known = (rows["method"] == ORIGINAL) & (rows["suite"] == place.suite) & rows["metric"].isin(numbers["metric"])
+    return rows[is_known].assign(metric=_key(numbers, "before"))
 
 
 def _values(numbers: pd.DataFrame, part: str, column: str, end: str = "") -> pd.DataFrame:
