@@ -175,7 +175,7 @@ QUESTIONS = (
         _find,
         "Maps of what every attack leaves, and of how robust each method is to it: attacks across, methods upwards.",
         "What a model knows of the forget set after each attack, and how robust it is: means over seeds. Retrain never knew the "
-        "forget set, so what an attack adds to it is no recovery.",
+        "forget set, so what an attack adds to it is no recovery. No attack changes Original: it knows all that can come back.",
         grid=partial(Grid, wide=1),
         note="With d = after - before: R = min(d of Retrain / d, 1) of an attack that trains, and Q = min(before / after, 1) of "
         "one that edits weights (arXiv 2506.12618). Symmetric: R = 1 - |d - d of Retrain| / (|d| + |d of Retrain|), and "
