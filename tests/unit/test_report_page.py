@@ -378,6 +378,16 @@ def test_the_quality_axis_holds_every_seed():
     assert labels(drawn_quality({"retrain": PLAIN["retrain"], "npo": npo}), "y")[-1] == f"1e{MINUS}10"
 
 
+def test_references_alone_have_a_panel_only_without_other_models():
+    references = {name: PLAIN[name] for name in ("original", "retrain")}
+    of = told(numbers(PLAIN) + numbers(references, split="forget10"), block(), block(split="forget10", methods={}))
+    tables = main_tables(of)
+    assert [table.block.split for table in tables] == ["forget05", "forget10"]
+    for shown, titles in ((tables, ["tofu / forget05 / tiny"]), (tables[1:], ["tofu / forget10 / tiny"])):
+        ((_, panels),) = quality_against_utility(shown).rows
+        assert [panel.title for panel in panels] == titles
+
+
 def test_truth_ratios_have_a_panel_a_method(tmp_path):
     summary = write_summary(tmp_path / "summary", numbers(PLAIN | {"npo/beta-1": PLAIN["npo"]}))
     tables = main_tables(told(numbers(PLAIN)))

@@ -15,8 +15,12 @@ from palimpsest.report.words import QUALITY, UTILITY, format_quality
 
 
 def quality_against_utility(tables: Sequence[Table]) -> Grid:
-    """Return forget quality against model utility: a point a seed, a large one for the mean; a panel a table."""
-    panels = [panel for table in tables if len((panel := _quality_panel(table)).data)]
+    """Return forget quality against model utility: a point a seed, a large one for the mean; a panel a table.
+
+    Tables of references alone, such as those of a selection's data, have a panel only if there is no other table.
+    """
+    compared = [table for table in tables if table.rivals] or tables
+    panels = [panel for table in compared if len((panel := _quality_panel(table)).data)]
     labels = {"Retrain against Retrain": Look(GOOD, area=True)} if any(panel.good for panel in panels) else {}
     empty = "No model here has both a forget quality and a model utility."
     return Grid([("", panels)] if panels else [], wide=2, height=310, labels=labels, empty=empty)
