@@ -388,6 +388,12 @@ def test_references_alone_have_a_panel_only_without_other_models():
         assert [panel.title for panel in panels] == titles
 
 
+def test_the_suite_that_measures_most_models_comes_first():
+    few = {name: PLAIN[name] for name in ("original", "retrain", "npo")}
+    of = told(numbers(few, suite="a-few") + numbers(PLAIN, suite="many"), block(suites=["a-few", "many"]))
+    assert [table.suite for table in main_tables(of)] == ["many", "a-few"]
+
+
 def test_truth_ratios_have_a_panel_a_method(tmp_path):
     summary = write_summary(tmp_path / "summary", numbers(PLAIN | {"npo/beta-1": PLAIN["npo"]}))
     tables = main_tables(told(numbers(PLAIN)))

@@ -235,8 +235,11 @@ def _with_judged(columns: Sequence[Column], suite: str, rows: pd.DataFrame) -> l
 
 
 def that_compare(tables: Iterable[Table]) -> list[Table]:
-    """Return those of one block's tables that have columns; a suite of references alone served a selection and is left out."""
-    found = [table for table in tables if table.columns]
+    """Return those of one block's tables that have columns, the one with most models to compare first.
+
+    A suite of references alone served a selection and is left out.
+    """
+    found = sorted((table for table in tables if table.columns), key=lambda table: -len(table.rivals))
     return [table for table in found if table.rivals] or found
 
 
