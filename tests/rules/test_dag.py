@@ -47,10 +47,11 @@ def test_the_tour_adds_to_the_demo(checkout: Checkout) -> None:
         # Two methods more, those of other papers and with steps of another kind, the variants from the half or with another
         # reference, and what is only watched.
         "unlearn": DEMO["unlearn"] + 2 + 7 + 3 + 4 + 3 + 5 + 2 * 2 + 3,
-        # The first: two methods by two suites. The last three: the models of attacks that edit weights, and on the seed with
-        # trajectories what is asked in two ways, Original and Retrain in two more.
-        "evaluate": DEMO["evaluate"] + 2 * 2 + 7 + 3 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4 + (2 + 1) * 5 + 2 * 2 + 2 * 2,
-        "attack": DEMO["attack"] + (2 + 1) * 8,
+        # The first: two methods by two suites. The last four: the models of attacks that edit weights, on the seed with
+        # trajectories what is asked in two ways, Original and Retrain in two more, and models of hazards with rounded weights.
+        "evaluate": DEMO["evaluate"] + 2 * 2 + 7 + 3 + 1 + 4 + 2 + 2 + 5 + 2 * 2 + 4 + (2 + 1) * 5 + 2 * 2 + 2 * 2 + 3,
+        # On questions, also on Retrain, and on hazards.
+        "attack": DEMO["attack"] + (2 + 1) * 8 + 3 * 3,
         # Of questions, of texts and of hazards.
         "scores": DEMO["scores"] + 1 + 3 + 1,
         **END,
