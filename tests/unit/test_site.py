@@ -105,6 +105,10 @@ def test_generated_pages_are_up_to_date() -> None:
     assert generated().keys() <= written.written().keys()
 
 
+def test_our_numbers_of_a_method_have_no_row_without_a_number() -> None:
+    assert not [path for path, text in method_pages.method_pages().items() if re.search(r"\bnan\b", text)]
+
+
 def test_every_method_has_a_page_with_its_equation_differences_and_settings() -> None:
     for name in list_methods():
         page = ROOT / f"docs/methods/{name}.md"

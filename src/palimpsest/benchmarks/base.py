@@ -151,8 +151,8 @@ class Benchmark(Settings, ABC):
     """The settings of a kind of model that no other benchmark has."""
     suite_kinds: ClassVar[tuple[str, ...]] = ()
     measures_attacks: ClassVar[str] = ""
-    """The kind of suite that measures its models after each step of an attack, unless the benchmark has a module `losses`; empty
-    for the kind of the benchmark itself."""
+    """The kind of suite that measures a model after each step of an attack; empty for the kind of the benchmark itself. A module
+    `losses` of the benchmark takes the suite's place."""
     other_sets: ClassVar[tuple[str, ...]] = ()
     """The sets of a split about something else than the forget and the retain set, which an attacker may learn."""
     takes_logs: ClassVar[bool] = False

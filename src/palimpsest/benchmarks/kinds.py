@@ -88,6 +88,11 @@ def load_benchmark(kind: str) -> type[Benchmark]:
     return found
 
 
+def measuring_kind(kind: str) -> str:
+    """Return the kind of suite that measures attacks on models of a kind of benchmark."""
+    return load_benchmark(kind).measures_attacks or kind
+
+
 def load_source(kind: str) -> type[Source]:
     """Import the class of a kind of source."""
     found: type[Source] = _class_in(source_module(kind), Source)

@@ -17,7 +17,7 @@ from palimpsest.report.words import QUALITY, UTILITY, format_quality
 def quality_against_utility(tables: Sequence[Table]) -> Grid:
     """Return forget quality against model utility: a point a seed, a large one for the mean; a panel a table.
 
-    Tables of references alone, such as those of a selection's data, have a panel only if there is no other table.
+    A table with only Original and Retrain, such as the table of a selection's data, has a panel only if all tables are like it.
     """
     compared = [table for table in tables if table.rivals] or tables
     panels = [panel for table in compared if len((panel := _quality_panel(table)).data)]

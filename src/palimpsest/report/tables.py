@@ -235,9 +235,9 @@ def _with_judged(columns: Sequence[Column], suite: str, rows: pd.DataFrame) -> l
 
 
 def that_compare(tables: Iterable[Table]) -> list[Table]:
-    """Return those of one block's tables that have columns, the one with most models to compare first.
+    """Return one block's tables that have columns. The table with the most methods comes first.
 
-    A suite of references alone served a selection and is left out.
+    A table without a method served a selection and is left out, unless no table has a method.
     """
     found = sorted((table for table in tables if table.columns), key=lambda table: -len(table.rivals))
     return [table for table in found if table.rivals] or found

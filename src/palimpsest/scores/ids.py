@@ -2,7 +2,7 @@
 
 
 def evaluation_id(of: str, suite: str) -> str:
-    """Return the id of a suite's evaluation of a model, which its folder below the run names, or of a Retrain, by its seed."""
+    """Return the id of an evaluation of a model (its folder below the run) or of a reference (the name of the seed's folder)."""
     return f"{of}/{suite}"
 
 

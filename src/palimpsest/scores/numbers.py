@@ -81,9 +81,9 @@ class Scorer:
             self.scoring.check(items, path, self._retrain, self._retrains.own)
 
     def _asked(self, rows: pd.DataFrame) -> pd.DataFrame | None:
-        """Return the rows of an attack for the items of Retrain's evaluation, of which attacks have more; None without Retrain.
+        """Return the rows of an attack whose items are also in Retrain's evaluation; an attack measures all items.
 
-        All rows if no metric needs Retrain.
+        Returns all rows if no metric needs Retrain, and None if one does and there is no Retrain.
         """
         if self._needing is None:
             return rows

@@ -85,18 +85,17 @@ def _draw(job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], dr
     from palimpsest.evaluation.subject import Subject
     from palimpsest.models.loading import load_tokenizer, save_model
     from palimpsest.models.precision import autocast
-    from palimpsest.stages.loading import load_input
+    from palimpsest.stages.loading import data_sets, load_input
 
     used, attack, kind, suite = job.spec.model, job.spec.attack, job.spec.kind, job.spec.suite
     tokenizer, model = load_tokenizer(job.input("model")), load_input(job, "model", used)
     encoder, subject = PromptEncoder(tokenizer, used.prompt), Subject(model, tokenizer, used)
-    fetched = {"datasets": job.input("datasets")} if job.inputs("datasets") else {}
     table: list[dict[str, Any]] = []
 
     def watch(step: int) -> None:
         with autocast(model.device, used):
             if suite:
-                of_step = load(suite.kind, "suite").measure(subject, suite, job.input("split"), job.scratch, **fetched)
+                of_step = load(suite.kind, "suite").measure(subject, suite, job.input("split"), job.scratch, **data_sets(job))
             else:
                 of_step = load(kind, "losses").forget_losses(model, encoder, rows)
         table.extend({"draw": draw, "epoch": step, **columns} for columns in of_step)

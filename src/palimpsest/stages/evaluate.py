@@ -21,17 +21,16 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.evaluation.shown import shown_item
     from palimpsest.models.loading import load_tokenizer
     from palimpsest.models.precision import autocast
-    from palimpsest.stages.loading import load_input
+    from palimpsest.stages.loading import data_sets, load_input
 
     used, suite = job.spec.model, job.spec.suite
     for remark in job.remarks_of("model"):
         job.remark(remark)
     subject = Subject(load_input(job, "model", used, frozen=True), load_tokenizer(job.input("model")), used)
     read = {role: load_input(job, role, used, frozen=True) for role in suite.models}
-    fetched = {"datasets": job.input("datasets")} if job.inputs("datasets") else {}
     module: SuiteModule = load(suite.kind, "suite")
     with autocast(subject.model.device, used):
-        rows = module.measure(subject, suite, job.input("split"), job.scratch, **fetched, **read)
+        rows = module.measure(subject, suite, job.input("split"), job.scratch, **data_sets(job), **read)
     write_table(job.out / TABLE, rows, module.SCHEMA)
     first = read_lessons(job.input("split") / "forget.jsonl", 1)
     write_table(job.out / PROMPT_TABLE, [piece for row in first for piece in shown_item(subject, row)], PROMPT)

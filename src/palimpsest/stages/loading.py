@@ -9,6 +9,8 @@ import torch
 from palimpsest.models.loading import load_model, open_model
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PreTrainedModel
 
     from palimpsest.contract.job import Job
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 def load_input(job: Job[Any], name: str, used: UsedSettings, *, frozen: bool = False) -> PreTrainedModel:
     """Load the model given under a name; an adapter is merged into the models that it lies over."""
     return load_model(job.input(name), used, over=job.over(name), frozen=frozen)
+
+
+def data_sets(job: Job[Any]) -> dict[str, Path]:
+    """Return the argument `datasets` of a suite that reads data sets of the Hub; empty for other suites."""
+    return {"datasets": job.input("datasets")} if job.inputs("datasets") else {}
 
 
 def open_input(job: Job[Any], name: str) -> PreTrainedModel:

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from palimpsest.benchmarks.base import Benchmark, Source, SourcedBenchmark
-from palimpsest.benchmarks.kinds import source_modules
+from palimpsest.benchmarks.kinds import measuring_kind, source_modules
 from palimpsest.benchmarks.suites import SETTINGS
 from palimpsest.errors import UserError
 from palimpsest.evaluation.judging.settings import LocalJudge
@@ -180,8 +180,7 @@ def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str
         if config.attacks[name].has == "other" and not benchmark.other_sets:
             said = f"{name}: data: other: {block.benchmark} (kind {benchmark.kind}) has no other set than forget and retain"
             raise UserError(f"{place(*at, 'attacks')}: {said}")
-    measuring = benchmark.measures_attacks or benchmark.kind
-    if block.attacks and measuring not in suites.values():
+    if block.attacks and (measuring := measuring_kind(benchmark.kind)) not in suites.values():
         raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind {measuring}: add one to suites")
 
 

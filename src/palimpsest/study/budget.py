@@ -92,11 +92,7 @@ def _beside() -> dict[str, Beside]:
         },
         "attack": {
             **{attack: (attack_module(attack),) for attack in list_attacks()},
-            **{
-                kind: measured[measuring]
-                for kind in kinds.packages()
-                if (measuring := kinds.load_benchmark(kind).measures_attacks or kind) in measured
-            },
+            **{kind: measured[measuring] for kind in kinds.packages() if (measuring := kinds.measuring_kind(kind)) in measured},
             **{kind: (kinds.module_name(kind, "losses"),) for kind in kinds.having("losses")},
         },
         "evaluate": measured,

@@ -103,8 +103,10 @@ def _rows(path: Path, name: str) -> Iterator[Sequence[str]]:
         means = table.pivot_table("mean", index, "metric")
         table = means.join(table.pivot_table("sd", index, "metric").add_suffix("_sd")).reset_index()
     for _, row in table[table["method"] == name].iterrows():
-        numbers = [f"`{metric}`{NO_BREAK}{_number(row, metric)}" for metric in METRICS[path.name] if metric in row]
-        yield "/".join(row[["benchmark", "split", "model"]]), str(row["variant"]), str(row["seeds"]), _listed(numbers)
+        numbers = [f"`{metric}`{NO_BREAK}{_number(row, metric)}" for metric in METRICS[path.name] if pd.notna(row.get(metric))]
+        # Other suites have other metrics.
+        if numbers:
+            yield "/".join(row[["benchmark", "split", "model"]]), str(row["variant"]), str(row["seeds"]), _listed(numbers)
 
 
 def _number(row: pd.Series, metric: str) -> str:

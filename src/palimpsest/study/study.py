@@ -222,12 +222,12 @@ class Study:
 
     def _attack(self, subjects: Subjects, block: Block, of: ModelId) -> None:
         """Request the attacks of a block on a model; if an attack gives a model, the block's suites evaluate it."""
-        benchmark = self.benchmark(block.benchmark)
-        kind = benchmark.measures_attacks or benchmark.kind
+        kind = self.benchmark(block.benchmark).kind
+        measuring = kinds.measuring_kind(kind)
         for name in block.attacks:
             wanted = _wanted(subjects, of.attacked(name))
-            if benchmark.kind not in kinds.having("losses"):
-                wanted.measuring |= {suite for suite in block.suites if self.kind_of(suite) == kind}
+            if kind not in kinds.having("losses"):
+                wanted.measuring |= {suite for suite in block.suites if self.kind_of(suite) == measuring}
             if self.config.attacks[name].gives_model:
                 self._evaluate(subjects, block, of.attacked(name))
 

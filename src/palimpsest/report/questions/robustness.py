@@ -69,11 +69,13 @@ class Rates(Found):
 
 def _find(evidence: Evidence) -> Iterator[Found]:
     """Yield what attacks leave of each metric that says how much a model knows of the forget set: it needs no Retrain."""
-    declared = {metric.name: metric.attacked for metric in declared_metrics(evidence.study.kinds) if not metric.needs}
+    declared = {
+        metric.name: metric.attacked for metric in declared_metrics(evidence.study.kinds) if metric.attacked and not metric.needs
+    }
     for place in evidence.places(attacked(evidence.results)):
         for metric, title in {**declared, **_of_tasks(evidence.study, place)}.items():
             numbers = _numbers(evidence.study, place, metric)
-            if title and set(numbers["method"]) - {RETRAIN}:
+            if set(numbers["method"]) - {RETRAIN}:
                 yield from _tables(evidence, place, numbers, title)
                 yield from _curves(evidence.study, place, numbers, title)
 
@@ -103,7 +105,7 @@ def _tables(evidence: Evidence, place: Place, numbers: pd.DataFrame, title: str)
 
 
 def _original(evidence: Evidence, place: Place, numbers: pd.DataFrame) -> pd.DataFrame:
-    """Return the metric of Original, which no attack changes: all that could come back."""
+    """Return the metric of Original. Original is not attacked; its value shows how much can come back."""
     rows = finished(of_block(evidence.results, place.block))
     is_known = (rows["method"] == ORIGINAL) & (rows["suite"] == place.suite) & rows["metric"].isin(numbers["metric"])
     return rows[is_known].assign(metric=_key(numbers, "before"))
@@ -175,7 +177,7 @@ QUESTIONS = (
         _find,
         "Maps of what every attack leaves, and of how robust each method is to it: attacks across, methods upwards.",
         "What a model knows of the forget set after each attack, and how robust it is: means over seeds. Retrain never knew the "
-        "forget set, so what an attack adds to it is no recovery. No attack changes Original: it knows all that can come back.",
+        "forget set, so what an attack adds to it is no recovery. Original is not attacked: it shows how much can come back.",
         grid=partial(Grid, wide=1),
         note="With d = after - before: R = min(d of Retrain / d, 1) of an attack that trains, and Q = min(before / after, 1) of "
         "one that edits weights (arXiv 2506.12618). Symmetric: R = 1 - |d - d of Retrain| / (|d| + |d of Retrain|), and "
