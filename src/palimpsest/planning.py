@@ -271,7 +271,7 @@ class Plan:
         if node.stage == "unlearn":
             return self._study.training(node.of).model
         if node.stage == "attack":
-            return self._study.config.attacks[node.of.attack].gives_model
+            return self._study.config.attacks[node.of.attack].keep_model
         return STAGES[node.stage].has_weights
 
     def _kept(self, node: Node, *, is_fetched: bool) -> float:

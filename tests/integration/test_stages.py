@@ -702,9 +702,9 @@ def test_a_method_of_another_package_trains_without_an_edit_here(ready: Path, tm
     assert line.startswith("palimpsest unlearn: unknown method 'bounded-ga'; allowed: altpo, ce-u, ")
 
 
-def attack(settings: dict[str, Any], model: str = "original", out: str = "attacked", **more: Any) -> tuple[Any, ...]:
+def attack(settings: dict[str, Any], out: str = "attacked", **more: Any) -> tuple[Any, ...]:
     spec = {"kind": "tofu", "attack": settings, "seed": 0, "model": {}} | more
-    return "attack", spec, {"model": model, "split": "split"}, out
+    return "attack", spec, {"model": "original", "split": "split"}, out
 
 
 def levels(rows: Iterable[torch.Tensor]) -> int:
@@ -750,6 +750,21 @@ def test_benign_fine_tuning_learns_other_sets_and_is_measured_on_the_forget_set(
     rows = table(ready / "attacked" / "items.parquet")
     losses = [{row["id"]: row["answer_nll"] for row in rows if row["epoch"] == epoch} for epoch in (0, 1)]
     assert [*losses[0]] == [*losses[1]] == forget and losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("used", [{}, LORA], ids=["whole", "lora"])
+def test_a_relearned_model_that_is_kept_is_the_one_that_was_measured_last(ready: Path, used: dict[str, Any]) -> None:
+    training = {**TRAINING, "epochs": 2}
+    settings = {"kind": "relearn", "select": "random", "fraction": 0.5, "draws": 2, "training": training, "keep_model": True}
+    succeed(ready, *attack(settings, model=used))
+    before, after = stored(ready / "original"), stored(ready / "attacked")
+    assert before.keys() == after.keys() and any(not torch.equal(after[name], before[name]) for name in after)
+    rows = table(ready / "attacked" / "items.parquet")
+    last = {row["id"]: row["answer_nll"] for row in rows if (row["draw"], row["epoch"]) == (0, 2)}
+    suite = {"kind": "tofu", "max_items": 4, "max_new_tokens": 2}
+    succeed(ready, "evaluate", {"suite": suite, "model": {}}, {"model": "attacked", "split": "split"}, "eval")
+    asked = {row["id"]: row["answer_nll"] for row in table(ready / "eval" / "items.parquet") if row["set"] == "forget"}
+    assert asked == pytest.approx({name: last[name] for name in asked}, rel=1e-4)
 
 
 def test_a_model_is_asked_in_several_ways_and_sampled(ready: Path) -> None:

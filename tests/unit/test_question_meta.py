@@ -95,6 +95,22 @@ def test_edited_retrains_are_models_that_never_saw_the_forget_set(tmp_path):
     assert answer.numbers.set_index("metric").loc["forget_probability", "faithfulness"] == 1
 
 
+def test_a_model_that_an_attack_leaves_has_every_metric(tmp_path):
+    of = case(tmp_path)
+    alone = of.results[(of.results["attack"] == "") & (of.results["method"] == "retrain")]
+    # The truth ratio, which falls with knowledge: before and after pruning of one model, and only after it of another.
+    before = alone.assign(method="npo", variant="default", value=0.6)
+    pruned = before.assign(attack="prune", value=0.2)
+    lone = pruned.assign(method="simnpo")
+    kept = pd.concat([before, pruned, lone])
+    vars(of)["results"] = pd.concat([of.results, kept[(kept["metric"] == "forget_truth_ratio") & (kept["seed"] == 0)]])
+    found = answered("meta", of).numbers.set_index("metric")
+    # Q of what the model knows, 1 - ratio: 1 - (0.8 - 0.4) / (0.8 + 0.4).
+    assert found.loc["forget_truth_ratio", "editing"] == pytest.approx(2 / 3)
+    # The probability, which the suite did not measure, still comes from the attack's own steps.
+    assert found.loc["forget_probability", "editing"] == pytest.approx((0.5 + 1) / 2)
+
+
 def test_fewer_models_are_no_answer(tmp_path):
     few = {name: {seed: of for seed, of in by_seed.items() if seed < 4} for name, by_seed in FINISHED.items()}
     assert question("meta").answer(case(tmp_path, few)) is None

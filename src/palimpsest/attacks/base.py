@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -46,11 +46,10 @@ class Target:
 class Attack(Settings, ABC):
     """An attempt to recover the forgotten data from an unlearned model; Retrain, which never saw the data, is the control."""
 
-    gives_model: ClassVar[bool] = False
-    """Whether the attacked model is kept and evaluated by all suites of the block; of several draws, the first."""
-
     kind: str
     """The name of the attack."""
+    keep_model: bool = False
+    """Whether the attacked model is kept, so that all suites of the block evaluate it; of several draws, the first."""
 
     @property
     def number_of_draws(self) -> int:
@@ -82,7 +81,8 @@ class Attack(Settings, ABC):
 class Edit(Attack, ABC):
     """An attack that changes the weights of the linear layers once, without data: embeddings and the output head stay."""
 
-    gives_model = True
+    keep_model: bool = True
+    """Whether the attacked model is kept, so that all suites of the block evaluate it; of several draws, the first."""
 
     @abstractmethod
     def edited(self, name: str, weight: Tensor, target: Target) -> Tensor:

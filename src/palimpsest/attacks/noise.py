@@ -21,7 +21,7 @@ class Noise(Edit):
     share: Annotated[float, Field(ge=1e-6, le=100)] = 0.1
     """Standard deviation of the noise, as a share of the standard deviation of each weight matrix."""
     draws: Draws = 1
-    """Number of random draws; each is a separate attack; results are their mean and spread, and the first model is kept."""
+    """Number of random draws; each is a separate attack; results are their mean and spread."""
 
     @property
     def number_of_draws(self) -> int:

@@ -64,7 +64,9 @@ class Relearn(Attack):
         return [sorted(draw.tolist()) for draw in draws]
 
     def attack(self, target: Target) -> None:
-        """Fine-tune the model on the target's items and measure it after every epoch."""
+        """Fine-tune the model on the target's items and measure it after every epoch; its adapters are merged at the end."""
+        from palimpsest import processes
+        from palimpsest.models.merging import merge_adapters
         from palimpsest.training.adapters import add_adapters
         from palimpsest.training.loop import train
         from palimpsest.training.problems import FineTuning
@@ -73,3 +75,6 @@ class Relearn(Attack):
         model = add_adapters(target.model, used.lora, seed)
         problem = FineTuning(list(target.items))
         train(model, problem, self.training, used, seed=seed, label=target.label, after_epoch=target.watch, remark=target.remark)
+        # Of several processes, the main one has all weights.
+        if processes.is_main():
+            merge_adapters(model)

@@ -64,7 +64,7 @@ def work(job: Job[Spec]) -> None:
 
 
 def _keeps(attack: Attack, draw: int) -> bool:
-    return attack.gives_model and draw == 0
+    return attack.keep_model and draw == 0
 
 
 def _items(job: Job[Spec]) -> tuple[list[str], list["Encoded"], list[int]]:

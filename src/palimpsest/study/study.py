@@ -221,14 +221,14 @@ class Study:
         return wanted
 
     def _attack(self, subjects: Subjects, block: Block, of: ModelId) -> None:
-        """Request the attacks of a block on a model; if an attack gives a model, the block's suites evaluate it."""
+        """Request the attacks of a block on a model; if the attacked model is kept, the block's suites evaluate it."""
         kind = self.benchmark(block.benchmark).kind
         measuring = kinds.measuring_kind(kind)
         for name in block.attacks:
             wanted = _wanted(subjects, of.attacked(name))
             if kind not in kinds.having("losses"):
                 wanted.measuring |= {suite for suite in block.suites if self.kind_of(suite) == measuring}
-            if self.config.attacks[name].gives_model:
+            if self.config.attacks[name].keep_model:
                 self._evaluate(subjects, block, of.attacked(name))
 
     def measured_by(self, of: ModelId) -> str | None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import pandas as pd
 
@@ -17,8 +18,8 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.pages import declared_metrics
 from palimpsest.report.question import Found, Question
-from palimpsest.report.questions.robustness import ends_of
-from palimpsest.report.rows import attacked
+from palimpsest.report.questions.robustness import MODEL, Model, ends_of
+from palimpsest.report.rows import attacked, of_block
 from palimpsest.report.study import TRAINED, Study
 from palimpsest.report.words import counted
 
@@ -74,9 +75,11 @@ def _find(evidence: Evidence) -> Iterator[Metrics]:
     found: dict[tuple[str, ...], tuple[int, Metrics]] = {}
     for place in evidence.finished(*(metric.name for metric in declared)):
         steps, rows = attacks.get(place.title, along[:0]), _of_all_models(evidence, place)
-        scores = [_scores(evidence.study, metric, rows, steps) for metric in declared]
+        scores = [
+            _scores(evidence.study, metric, rows, _changes(metric, of_block(rows, place.block), steps)) for metric in declared
+        ]
         numbers = pd.DataFrame([of for of in scores if of])
-        # Several models of a benchmark share the pools; the one that is attacked most has the table.
+        # Several models of a benchmark share the pools; the one that attacks measure most has the table.
         key = (place.block.benchmark, place.block.split, place.suite)
         if len(numbers) and len(steps) >= found.get(key, (0, None))[0]:
             ordered = numbers.sort_values(["overall", "faithfulness", "metric"], ascending=[False, False, True])
@@ -103,7 +106,19 @@ def _pools(study: Study, rows: pd.DataFrame) -> tuple[list[float], list[float]]:
     return knowing["value"].tolist(), others["value"].tolist()
 
 
-def _scores(study: Study, metric: Metric, rows: pd.DataFrame, steps: pd.DataFrame) -> dict[str, object] | None:
+def _changes(metric: Metric, rows: pd.DataFrame, steps: pd.DataFrame) -> dict[Model, Change]:
+    """Return what attacks change in a metric: in the models that they leave, or where none is kept, after their last step."""
+    own = rows[rows["metric"] == metric.name]
+    before = own[own["attack"] == ""].drop(columns="attack")
+    pairs = own[own["attack"] != ""].merge(before, on=["method", "variant", "seed"], suffixes=("", "_before")).set_index(MODEL)
+    kept = {
+        cast(Model, key): Change(*pair)
+        for key, pair in zip(pairs.index, pairs[["value_before", "value"]].to_numpy(), strict=True)
+    }
+    return ends_of(steps[steps["metric"] == metric.name]) | kept
+
+
+def _scores(study: Study, metric: Metric, rows: pd.DataFrame, changes: dict[Model, Change]) -> dict[str, object] | None:
     """Return the scores of a metric; None with too few models."""
     own = rows[rows["metric"] == metric.name]
     knowing, others = _pools(study, own)
@@ -112,11 +127,8 @@ def _scores(study: Study, metric: Metric, rows: pd.DataFrame, steps: pd.DataFram
     falls = mean(knowing) < mean(others)
     if falls and metric.bounds != SHARE:
         changes = {}
-    else:
-        changes = {
-            key: Change(1 - change.before, 1 - change.after) if falls else change
-            for key, change in ends_of(steps[steps["metric"] == metric.name]).items()
-        }
+    elif falls:
+        changes = {key: Change(1 - change.before, 1 - change.after) for key, change in changes.items()}
     relearning, editing = _robustness(study, changes)
     robust = harmonic_mean([score for score in (relearning, editing) if pd.notna(score)])
     found = faithfulness(knowing, others)
@@ -133,7 +145,7 @@ def _scores(study: Study, metric: Metric, rows: pd.DataFrame, steps: pd.DataFram
     }
 
 
-def _robustness(study: Study, changes: dict[tuple[str, str, str, int], Change]) -> tuple[float, float]:
+def _robustness(study: Study, changes: dict[Model, Change]) -> tuple[float, float]:
     """Return the mean symmetric R over models that attacks train, and the mean symmetric Q over edited ones; NaN without any."""
     relearnt, edited = [], []
     for (method, _, attack, seed), change in changes.items():
@@ -146,7 +158,7 @@ def _robustness(study: Study, changes: dict[tuple[str, str, str, int], Change]) 
     return mean(relearnt), mean(edited)
 
 
-def _agreement(changes: dict[tuple[str, str, str, int], Change]) -> float:
+def _agreement(changes: dict[Model, Change]) -> float:
     """Return how far the methods' ranking by distance from Retrain is the same before and after attacks."""
     methods = sorted({method for method, *_ in changes})
     of = {method: [change for (name, *_), change in changes.items() if name == method] for method in methods}
@@ -169,7 +181,8 @@ QUESTIONS = (
         "and 1 - AUC). R and Q, symmetric: means over the attacked models; a metric that an attack changes in the same way as in "
         "Retrain, or not at all, has 1. Robustness: their harmonic mean. Overall: the harmonic mean of faithfulness and "
         "robustness (OpenUnlearning, arXiv 2506.12618; symmetric forms: arXiv 2605.24614). Ranks kept: Spearman's correlation "
-        "over methods between the distances from Retrain before and after the attacks.",
+        "over methods between the distances from Retrain before and after the attacks. Attacks that keep no model "
+        "(`keep_model: false`) measure the losses of the forget set alone.",
         grid=partial(Grid, wide=1),
         note="Metrics that compare with Retrain are left out: Retrain itself has their best value by definition.",
         short="Metrics",
