@@ -42,16 +42,31 @@ def _polygon(corners: int, depth: float = 1.0) -> str:
     return f"M{'L'.join(points)}Z"
 
 
-# Shapes by the letters of matplotlib, which a method declares.
+def _scaled(path: str) -> str:
+    """Return a path of straight lines, grown about its middle until it covers `COVERED`, so that thin marks show as well."""
+    numbers = [float(number) for number in re.findall(r"-?[\d.]+", path)]
+    across, upwards = numbers[::2], numbers[1::2]
+    area = abs(sum(across[i - 1] * upwards[i] - across[i] * upwards[i - 1] for i in range(len(across)))) / 2
+    factor = max(1.0, math.sqrt(COVERED / area))
+    return re.sub(r"-?[\d.]+", lambda found: f"{factor * float(found[0]):.3f}", path)
+
+
+# Shapes by the letters of matplotlib, which a method declares. A circle reaches 1 to each side.
+COVERED = 0.6 * math.pi
 SHAPES = {
     **{"o": "circle", "s": "square", "D": "diamond", "P": "cross"},
     **{"^": "triangle-up", "v": "triangle-down", "<": "triangle-left", ">": "triangle-right"},
-    **{"p": _polygon(5), "h": _polygon(6), "8": _polygon(8), "*": _polygon(5, 0.45), "d": "M0,-1L0.6,0L0,1L-0.6,0Z"},
-    **{"1": _polygon(3, 0.3), "4": _polygon(4, 0.4), "H": "M1,0L0.5,0.866L-0.5,0.866L-1,0L-0.5,-0.866L0.5,-0.866Z"},
-    "2": "M0,1L0.26,0.15L0.866,-0.5L0,-0.3L-0.866,-0.5L-0.26,0.15Z",
-    **{"_": "M-1,-0.35L1,-0.35L1,0.35L-1,0.35Z", "|": "M-0.35,-1L0.35,-1L0.35,1L-0.35,1Z"},
-    "+": "M-0.2,-1L0.2,-1L0.2,-0.2L1,-0.2L1,0.2L0.2,0.2L0.2,1L-0.2,1L-0.2,0.2L-1,0.2L-1,-0.2L-0.2,-0.2Z",
-    "X": "M-1,-0.6L-0.6,-1L0,-0.4L0.6,-1L1,-0.6L0.4,0L1,0.6L0.6,1L0,0.4L-0.6,1L-1,0.6L-0.4,0Z",
+    **{
+        letter: _scaled(path)
+        for letter, path in {
+            **{"p": _polygon(5), "h": _polygon(6), "8": _polygon(8), "*": _polygon(5, 0.45), "d": "M0,-1L0.6,0L0,1L-0.6,0Z"},
+            **{"1": _polygon(3, 0.35), "4": _polygon(4, 0.4), "H": "M1,0L0.5,0.866L-0.5,0.866L-1,0L-0.5,-0.866L0.5,-0.866Z"},
+            "2": "M0,1L0.3,0.15L0.866,-0.5L0,-0.3L-0.866,-0.5L-0.3,0.15Z",
+            **{"_": "M-1,-0.4L1,-0.4L1,0.4L-1,0.4Z", "|": "M-0.4,-1L0.4,-1L0.4,1L-0.4,1Z"},
+            "+": "M-0.2,-1L0.2,-1L0.2,-0.2L1,-0.2L1,0.2L0.2,0.2L0.2,1L-0.2,1L-0.2,0.2L-1,0.2L-1,-0.2L-0.2,-0.2Z",
+            "X": "M-1,-0.6L-0.6,-1L0,-0.4L0.6,-1L1,-0.6L0.4,0L1,0.6L0.6,1L0,0.4L-0.6,1L-1,0.6L-0.4,0Z",
+        }.items()
+    },
 }
 
 
@@ -72,7 +87,7 @@ def shape_of(method: str) -> str:
 
 def size_of(method: str) -> float:
     """Return the diameter of a method's marker, in pixels."""
-    return {"retrain": 16.0, "original": 10.0, "original-half": 12.0}.get(method, 11.0)
+    return {"retrain": 13.5, "original": 10.0, "original-half": 10.0}.get(method, 11.0)
 
 
 def _method(method: str) -> type[Method]:
