@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from palimpsest.arguments import Parser, whole
+from palimpsest.contract.command import with_spec
 from palimpsest.contract.store import take
 from palimpsest.environment import check
 from palimpsest.errors import DIVERGED_EXIT, USER_ERROR_EXIT, UserError
@@ -38,6 +39,7 @@ def main() -> int:
     os.environ[PARALLEL] = args.parallel
     try:
         check()
+        args.arguments = with_spec(args.arguments)
         if not args.one_of_several and (made := take(stage_name(args.module), args.arguments)):
             print("palimpsest: taken from the store", file=sys.stderr)
             return DIVERGED_EXIT if "diverged" in made else 0

@@ -319,6 +319,8 @@ def test_a_damaged_summary_is_one_line(capsys: pytest.CaptureFixture[str], tmp_p
         (["--spec", "[1"], "--spec is not JSON"),
         (["--spec", "[1]"], "spec: "),
         (["--spec", "NaN"], "spec: "),
+        (["--spec", "@none.json"], "--spec: none.json: "),
+        (["--spec", "@binary"], "--spec: binary: "),
         (["--in", "x"], "'x' is not NAME=MANIFEST"),
         (["--in", "=x"], "'=x' is not NAME=MANIFEST"),
         (["--in", "x="], "'x=' is not NAME=MANIFEST"),

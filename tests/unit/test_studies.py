@@ -1,6 +1,9 @@
 """What the shipped studies promise: presets for the models that they are of, and sizes that can decide a claim."""
 
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,17 @@ from palimpsest.metrics.power import ks_power
 from palimpsest.planning import Plan
 from palimpsest.report.claims import FEWEST
 from palimpsest.study.files import read_configs
+from palimpsest.study.rules import Rule
 from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts
 from palimpsest.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "config" / "studies").glob("*.yaml"))
+
+
+# Prints the spec that a stage gets with these arguments.
+TOLD = "import sys; from palimpsest.contract.command import with_spec; print(with_spec(sys.argv[1:])[2])"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -31,6 +39,17 @@ def read(path: Path) -> dict[str, Any]:
 def study(name: str = "demo") -> Study:
     """Return a shipped study, by default the demo."""
     return Study(read_configs([ROOT / "config.yaml" if name == "demo" else ROOT / "config" / "studies" / f"{name}.yaml"]))
+
+
+def test_a_spec_that_is_longer_than_an_argument_may_be_reaches_its_stage(tmp_path: Path) -> None:
+    """The report's spec has the settings of every trial; Linux takes 128 KiB an argument."""
+    found = Artefacts(study("world-tuning"))
+    spec, command = spec_of(found.study, found.at("report")), Rule(found, "report").job({})
+    assert len(spec) > 128 * 1024
+    script = tmp_path / "job.sh"
+    script.write_text(f"{shlex.join([sys.executable, '-c', TOLD])} {command}\n", encoding="utf-8")
+    done = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{spec}\n"
 
 
 def presets() -> Iterator[tuple[str, str]]:

@@ -42,6 +42,8 @@ SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
 TAKE_DIVERGED = f"[ $code -ne {DIVERGED_EXIT} ] || exit 0"
 AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
 OUT = "--out {output.manifest}"
+# An argument of a command has at most 128 KiB; a longer spec is given as a file, which bash writes to without a command.
+LONGEST = 64 * 1024
 # The command of every stage; a rule that inherits from another cannot change it.
 COMMAND = (
     "{params.before} python -m palimpsest.launch --gpu {resources.gpu} --parallel {resources.parallel}"
@@ -114,6 +116,8 @@ class Rule:
         """Return the module of a job's stage and its arguments: one parameter, because Snakemake spends time on each."""
         found = self._artefacts
         spec = shlex.quote(spec_of(found.study, node))
+        if len(spec) > LONGEST:
+            spec = f"@<(printf %s {spec})"
         return f"{found.module(node)} --spec {spec} --code {found.planned_code(node)} {as_flags(found.inputs(node))}"
 
     def _names(self, nodes: Iterable[Node]) -> dict[str, str]:
