@@ -1,5 +1,6 @@
 """Which jobs a study has: by dry runs that count them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -185,14 +186,25 @@ def test_real_tofu_is_the_same_dag(checkout: Checkout) -> None:
     assert set(jobs) == {*DEMO}
 
 
-def test_every_study_is_a_valid_config(checkout: Checkout) -> None:
+def check_studies(checkout: Checkout, studies: Iterable[Path]) -> None:
+    """Plan the jobs of shipped studies, whose data and revisions are stand-ins."""
     for folder in ("tofu", "austen", "documents"):
         (checkout.path / "data" / folder).mkdir(parents=True)
-    studies = sorted(Path(checkout.path, "config").glob("*/*.yaml"))
-    assert studies
     for study in studies:
         study.write_text(yaml.safe_dump(read_pinned(study)), encoding="utf-8")
         assert checkout.jobs("--configfile", str(study))["all"] == 1
+
+
+def test_a_study_of_each_benchmark_is_a_valid_config(checkout: Checkout) -> None:
+    names = ("tofu-forget05-llama2-lora", "muse-news", "wmdp-bio", "markov", "documents", "mmlu-offline", "world-tuning")
+    check_studies(checkout, [Path(checkout.path, "config", "studies", f"{name}.yaml") for name in names])
+
+
+@pytest.mark.slow
+def test_every_study_is_a_valid_config(checkout: Checkout) -> None:
+    studies = sorted(Path(checkout.path, "config").glob("*/*.yaml"))
+    assert studies
+    check_studies(checkout, studies)
 
 
 def test_the_workflow_can_be_a_module(checkout: Checkout, tmp_path: Path) -> None:

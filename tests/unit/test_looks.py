@@ -77,6 +77,11 @@ def test_a_valid_config_is_said_to_be_so(here: Path, capsys: pytest.CaptureFixtu
         ("beta: 2.0", "beta: -2.0", 'mine.yaml:8: methods: "tofu/forget10/tiny/simnpo": beta: -2.0: '),
         ("suites: [tofu]", "suites: [tufo]", "mine.yaml:12: blocks[0]: suites: unknown suite 'tufo'; "),
         ("[0.05, 0.2]", "[0.05, 0.05]", 'mine.yaml:10: grids: "tofu/*/*/npo": beta: '),
+        (
+            "[forget10]",
+            "[forget05]",
+            'mine.yaml:6: methods: "tofu/forget10/tiny/simnpo": in mine.yaml: the pattern matches nothing',
+        ),
     ],
 )
 def test_an_error_names_file_and_line(here: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str) -> None:

@@ -93,13 +93,12 @@ def merge_layers(layers: Iterable[Layer]) -> dict[str, Any]:
 
 def read_configs(given: Iterable[Path]) -> dict[str, Any]:
     """Return the merged config of the given files; raises UserError as `read_layers` does."""
-    return read_located(given)[0]
+    return merge_layers(read_layers(given))
 
 
-def read_located(given: Iterable[Path]) -> tuple[dict[str, Any], Places]:
-    """Return the merged config like `read_configs`, and `file:line` of every key and element: of a key in several, the last."""
-    layers = read_layers(given)
-    return merge_layers(layers), {key: f"{layer.name}:{line}" for layer in layers for key, line in layer.lines.items()}
+def places_of(layers: Iterable[Layer]) -> Places:
+    """Return `file:line` of every key and element of a config: of a key in several layers, the last."""
+    return {key: f"{layer.name}:{line}" for layer in layers for key, line in layer.lines.items()}
 
 
 def _layer(path: Path, *, is_given: bool) -> Layer:

@@ -9,7 +9,8 @@ from typing import Any
 from palimpsest.errors import UserError
 from palimpsest.mistakes import place
 from palimpsest.names import DEFAULT, SELECTED, ModelId
-from palimpsest.study.files import Key, Places, read_located
+from palimpsest.study.applied import check_applied
+from palimpsest.study.files import Key, Places, merge_layers, places_of, read_layers
 from palimpsest.study.patterns import matching_patterns
 from palimpsest.study.study import Study
 
@@ -18,10 +19,13 @@ NOWHERE = "default"
 
 
 def open_study(given: Iterable[Path]) -> tuple[Study, Places]:
-    """Return the study of the given files, and the places of its keys; an error names file and line."""
-    config, places = read_located(given)
+    """Return the study of the given files, checked as by a run, and the places of its keys; an error names file and line."""
+    layers = read_layers(given)
+    places = places_of(layers)
     try:
-        return Study(config), places
+        study = Study(merge_layers(layers))
+        check_applied(study, layers)
+        return study, places
     except UserError as error:
         raise UserError(locate(str(error), places)) from None
 
