@@ -84,7 +84,8 @@ def _find(evidence: Evidence) -> Iterator[Metrics]:
         if len(numbers) and len(steps) >= found.get(key, (0, None))[0]:
             ordered = numbers.sort_values(["overall", "faithfulness", "metric"], ascending=[False, False, True])
             found[key] = len(steps), Metrics(place.title, (), ordered.assign(**place.identity).reset_index(drop=True))
-    yield from (metrics for _, metrics in found.values())
+    # The suite that attacks measure most comes first.
+    yield from (metrics for _, metrics in sorted(found.values(), key=lambda pair: -pair[0]))
 
 
 def _of_all_models(evidence: Evidence, place: Place) -> pd.DataFrame:
@@ -181,8 +182,8 @@ QUESTIONS = (
         "and 1 - AUC). R and Q, symmetric: means over the attacked models; a metric that an attack changes in the same way as in "
         "Retrain, or not at all, has 1. Robustness: their harmonic mean. Overall: the harmonic mean of faithfulness and "
         "robustness (OpenUnlearning, arXiv 2506.12618; symmetric forms: arXiv 2605.24614). Ranks kept: Spearman's correlation "
-        "over methods between the distances from Retrain before and after the attacks. Attacks that keep no model "
-        "(`keep_model: false`) measure the losses of the forget set alone.",
+        "over methods between the distances from Retrain before and after the attacks. After an attack that keeps "
+        "no model, the losses of the forget set are all that is known.",
         grid=partial(Grid, wide=1),
         note="Metrics that compare with Retrain are left out: Retrain itself has their best value by definition.",
         short="Metrics",
