@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_example import PLAIN, block, numbers, spec, write_summary
+from report_example import PLAIN, attacked, block, numbers, spec, write_summary
 
 from palimpsest.report.report import write_report
 from palimpsest.report.style import colour_of, dark_colours
@@ -20,6 +20,9 @@ MORE = {
     for name in ("idk", "rkld")
 }
 
+# More names than fit beside each other on a narrow page.
+ATTACKS = ["relearn-random", "relearn-shortest", "benign-retain", "benign-other"]
+
 if not CHROMIUM.exists():
     pytest.skip("there is no /usr/bin/chromium", allow_module_level=True)
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -29,10 +32,13 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("browser")
     models = PLAIN | MORE
-    summary = write_summary(folder / "summary", numbers(models))
+    attacks = [row for attack in ATTACKS for row in attacked(attack=attack)]
+    summary = write_summary(folder / "summary", numbers(models) + attacks)
     (folder / "report").mkdir()
-    of = block(methods={name: {"default": {}} for name in models if name not in ("original", "retrain")})
-    write_report(spec(of), summary, folder / "report")
+    of = block(methods={name: {"default": {}} for name in models if name not in ("original", "retrain")}, attacks=ATTACKS)
+    write_report(
+        spec(of, attacks={name: {"select": "random", "training": {"epochs": 1}} for name in ATTACKS}), summary, folder / "report"
+    )
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
         shown = browser.new_page(viewport={"width": 1400, "height": 900}, accept_downloads=True)
@@ -138,6 +144,16 @@ def test_a_narrow_page_fits(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     sync_api.expect(page.locator(f"{FIGURE} svg")).to_have_attribute("width", re.compile(r"(3[0-6]|[12]\d)\d"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1400, "height": 900})
+
+
+def test_a_narrow_figure_has_all_names(page: Any) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.locator('figure[data-figure="robustness"]').scroll_into_view_if_needed()
+    for attack in ATTACKS:
+        names = page.locator('figure[data-figure="robustness"] svg .mark-text.role-axis-label text', has_text=attack)
+        sync_api.expect(names.first).to_have_attribute("transform", re.compile(r"rotate\(330"))
+        sync_api.expect(names.first).to_have_attribute("opacity", "1")
     page.set_viewport_size({"width": 1400, "height": 900})
 
 

@@ -39,6 +39,7 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 # Pixels of a figure, of one with a single panel across, and of what stands around the plot of a panel.
 WIDTH, NARROW, LETTER, AROUND = 940, 660, 6.2, 30
 ROW, LEGEND_ROW, CELL_ROW = 24, 19, 30
+LEAST, CELL = 110, 36
 # P-values below the last tick are drawn at it: they say the same, and some are 0 by underflow.
 QUALITY_TICKS = (1.0, 0.5, 0.1, 0.01, 1e-3, 1e-5, 1e-10, 1e-20)
 RATIO_TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
@@ -59,6 +60,8 @@ NEAR, LARGER = 6.0, 1.45
 ZOOM = "wheel![event.ctrlKey || event.metaKey]"
 HIDDEN: Spec = {"param": "hidden", "empty": False}
 TIPS = {"model": "Model", "seed": "Seed", "item": "Item", "tx": "", "ty": "", "folder": "Folder"}
+# Names below a plot that has no room for them side by side.
+TILTED: Spec = {"labelAngle": -30, "labelOverlap": False}
 # Panels share no colours that stand for numbers.
 APART: Spec = {"scale": {"color": "independent"}}
 CONFIG: Spec = {
@@ -80,7 +83,8 @@ CONFIG: Spec = {
 def spec_of(grid: Grid) -> Spec:
     """Return a grid as one spec with one legend; one without panels says why.
 
-    `usermeta` says how the page may lay it out anew: by row the pixels beside each plot and those of names at the left.
+    `usermeta` says how the page may lay it out anew: by row the pixels beside each plot, those of names at the left, the width
+    below which names across are tilted, and the least width.
     """
     panels = [panel for _, row in grid.rows for panel in row]
     if not panels:
@@ -104,13 +108,14 @@ def spec_of(grid: Grid) -> Spec:
             head: Spec = {"title": {"text": title, "fontSize": 13, "offset": 10}} if title and len(grid.rows) > 1 else {}
             spacing = {"row": 18, "column": 14}
             rows.append(head | {"concat": shown, "columns": columns, "spacing": spacing, "align": "each", "resolve": APART})
-            layout.append({"names": names, "margin": margin, "width": width})
+            needed, least = [each.names_across for each in drawn], max(each.least for each in drawn)
+            layout.append({"names": names, "margin": margin, "width": width, "across": needed, "least": least})
     views = [*rows, *([legend.spec(whole)] if legend.entries else [])]
     return {
         "$schema": SCHEMA,
         "config": CONFIG,
         "padding": 6,
-        "usermeta": {"rows": layout, "cell": legend.cell},
+        "usermeta": {"rows": layout, "cell": legend.cell, "tilted": TILTED},
         "params": [{"name": "columns", "value": legend.columns(whole)}],
         "vconcat": views,
         "spacing": 22,
@@ -491,6 +496,16 @@ class _Drawn:
         return Scaled(axis, [*known[np.isfinite(known)].tolist(), *more, *marks, *rings], lowest)
 
     @property
+    def names_across(self) -> int:
+        """The pixels that the names across need side by side."""
+        return round(LETTER * sum(map(len, self.panel.x.names)) / 0.8)
+
+    @property
+    def least(self) -> int:
+        """The pixels of the narrowest plot, in which the numbers of a heatmap do not touch."""
+        return max(LEAST, CELL * len(self.panel.x.names) if self.panel.kind == "heatmap" else 0)
+
+    @property
     def names_width(self) -> int:
         """The pixels of the names beside the first plot of a line."""
         labels = self.y.axis.names if self.panel.kind == "dots" else ()
@@ -531,8 +546,8 @@ class _Drawn:
                 name: each | {"axis": each["axis"] | {"grid": False, "ticks": False, "domain": False}}
                 for name, each in axes.items()
             }
-        if sum(map(len, self.panel.x.names)) * LETTER > 0.8 * self.width:
-            axes["x"]["axis"] |= {"labelAngle": -30, "labelOverlap": False}
+        if self.names_across > self.width:
+            axes["x"]["axis"] |= TILTED
         zoomed = [
             name for name, scaled in (("x", self.x), ("y", self.y)) if not scaled.axis.names and self.panel.kind != "heatmap"
         ]

@@ -18,14 +18,15 @@
     const text = wanted(`spec-${name}`);
     const colours = dark.matches ? JSON.parse(wanted("dark")) : {};
     const spec = JSON.parse(text.replace(/#[0-9a-f]{6}/gi, (colour) => colours[colour] ?? colour));
-    const { rows, cell } = spec.usermeta ?? { rows: [] };
-    rows.forEach(({ names, margin, width: usual }, place) => {
+    const { rows, cell, tilted } = spec.usermeta ?? { rows: [] };
+    rows.forEach(({ names, margin, width: usual, across, least }, place) => {
       const row = spec.vconcat[place];
       const fits = Math.floor((width - names) / (Math.min(usual, 190) + margin));
       row.columns = Math.max(1, Math.min(row.columns, width < narrow ? fits : Math.max(fits, 2)));
       const each = Math.floor((width - 14 - names) / row.columns) - margin - (row.columns > 1 ? 14 : 0);
       row.concat.forEach((panel, at) => {
-        panel.width = Math.max(110, Math.min(each, Math.round(usual * 1.4)));
+        panel.width = Math.max(least, Math.min(each, Math.round(usual * 1.4)));
+        if (across[at] > panel.width) Object.assign(panel.encoding.x.axis, tilted);
         /* Of dots the names stand at the left of the first plot alone. */
         if (panel.encoding.y.scale.reverse) panel.encoding.y.axis.labels = at % row.columns === 0;
       });
