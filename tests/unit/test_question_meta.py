@@ -111,6 +111,14 @@ def test_a_model_that_an_attack_leaves_has_every_metric(tmp_path):
     assert found.loc["forget_probability", "editing"] == pytest.approx((0.5 + 1) / 2)
 
 
+def test_a_metric_that_compares_with_retrain_is_left_out(tmp_path):
+    """The AUC by Retrain's losses tells Originals from Retrains by definition."""
+    more = {
+        name: {seed: of | {"forget_auc_reference": 0.5} for seed, of in by_seed.items()} for name, by_seed in FINISHED.items()
+    }
+    assert "forget_auc_reference" not in set(answered("meta", case(tmp_path, more)).numbers["metric"])
+
+
 def test_fewer_models_are_no_answer(tmp_path):
     few = {name: {seed: of for seed, of in by_seed.items() if seed < 4} for name, by_seed in FINISHED.items()}
     assert question("meta").answer(case(tmp_path, few)) is None

@@ -68,8 +68,12 @@ class Metrics(Found):
 
 
 def _find(evidence: Evidence) -> Iterator[Metrics]:
-    """Yield every place with enough models of both kinds; its metrics are those whose goal is Retrain's value."""
-    declared = [metric for metric in declared_metrics(evidence.study.kinds) if metric.best == "nearest Retrain"]
+    """Yield every place with enough models of both kinds.
+
+    The metrics are those whose goal is Retrain's value, and that do not compare with Retrain.
+    """
+    known = declared_metrics(evidence.study.kinds)
+    declared = [metric for metric in known if metric.best == "nearest Retrain" and not metric.needs]
     along = attacked(evidence.results)
     attacks = {each.title: each.rows for each in evidence.places(along)}
     found: dict[tuple[str, ...], tuple[int, Metrics]] = {}
