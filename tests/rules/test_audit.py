@@ -159,6 +159,14 @@ def test_what_is_stale_is_what_snakemake_would_make_anew_first(finished: Checkou
     assert (jobs["unlearn"], jobs["page"]) == (4, 1)
 
 
+def test_an_artefact_that_is_made_again_by_name_leaves_no_mark_on_the_report(finished: Checkout) -> None:
+    manifest = f"{RUN}/scores/manifest.json"
+    (finished.path / "results" / manifest).unlink()
+    ran = finished.snakemake(f"results/{manifest}", *TINY)
+    assert ran.returncode == 0, ran.stdout
+    assert found(finished) == set() and finished.jobs(*TINY) == {}
+
+
 def test_a_forgery_that_its_manifest_covers_is_caught_by_making_it_again(finished: Checkout) -> None:
     report = finished.path / "results/report"
     page = report / "report.html"

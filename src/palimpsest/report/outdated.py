@@ -12,13 +12,18 @@ MARK = (
 
 def mark(page: Path) -> None:
     """Put the mark on top of a page, where there is a page that has none."""
-    if page.is_file() and MARK not in (text := page.read_text(encoding="utf-8")):
-        _write(page, text.replace(BODY, BODY + MARK, 1))
+    if page.is_file() and not is_marked(page):
+        _write(page, page.read_text(encoding="utf-8").replace(BODY, BODY + MARK, 1))
+
+
+def is_marked(page: Path) -> bool:
+    """Return whether there is a page, and it has the mark."""
+    return page.is_file() and MARK in page.read_text(encoding="utf-8")
 
 
 def unmark(page: Path, source: Path) -> None:
     """Put the page that it was published from in the place of a marked one."""
-    if page.is_file() and source.is_file() and MARK in page.read_text(encoding="utf-8"):
+    if source.is_file() and is_marked(page):
         _write(page, source.read_text(encoding="utf-8"))
 
 

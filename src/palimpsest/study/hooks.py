@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from palimpsest import environment, leases
+from palimpsest.audit.status import status
 from palimpsest.errors import DIVERGED_EXIT, SNAKEMAKE_RUN, BrokenArtefact
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_environment
 from palimpsest.report import outdated
@@ -100,9 +101,13 @@ def succeeded(workflow: Any, study: Study, remade: Remade, storage: Storage | No
         _say([*_other_bytes(changed), "now what was made of the pruned ones is made again"])
         if _is_command():
             sys.exit(_run_again(workflow))
-    if any(job.rule.name == PUBLISH for job in workflow.dag.jobs):
-        for page in PAGES:
-            outdated.unmark(Path(study.results, page), Path(study.results, "report", page))
+    pages = [Path(study.results, name) for name in PAGES]
+    is_published = any(job.rule.name == PUBLISH for job in workflow.dag.jobs)
+    # A run by name may have made again what was there, with the same bytes.
+    if is_published or (any(map(outdated.is_marked, pages)) and not status(study).of("stale", "missing")):
+        for page in pages:
+            outdated.unmark(page, page.parent / "report" / page.name)
+    if is_published:
         report = f"{study.results}/{PAGES[0]}"
         _say([f"the report is {storage.address(report) if storage else report}"])
     made = _manifests(workflow.dag.jobs, storage)
