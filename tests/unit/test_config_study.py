@@ -391,6 +391,13 @@ def test_a_selection_can_be_judged_on_benchmarks_that_are_not_scored() -> None:
         Study(config)
 
 
+def test_a_benchmark_that_only_a_selection_reads_is_checked_like_those_of_blocks() -> None:
+    benchmarks = {**GRIDDED["benchmarks"], "other": {"kind": "tofu", "source": "moon"}}
+    selections = {"tofu/*/*/simnpo": {**SELECTED_FROM, "benchmarks": ["other"]}}
+    with pytest.raises(UserError, match=r"^config: benchmarks: other: source: unknown source 'moon'; "):
+        Study({**GRIDDED, "benchmarks": benchmarks, "selections": selections})
+
+
 def test_without_a_grid_a_selection_is_between_the_epochs_of_the_default() -> None:
     blocks = [{**CONFIG["blocks"][1], "methods": [{"npo": ["selected"]}]}]
     study = Study({**CONFIG, "selections": {"tofu/*/*/npo": SELECTED_FROM}, "blocks": blocks})

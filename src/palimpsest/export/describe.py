@@ -161,8 +161,9 @@ def _suite(name: str, settings: Values) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    """Return settings in one line, without the kind and without null settings."""
-    return _written(dict(_leaves({key: value for key, value in settings.items() if key not in ("kind", "shape")})))
+    """Return settings in one line, without the kind, what is kept of models, and null settings."""
+    said = {key: value for key, value in settings.items() if key not in ("kind", "shape", "keep_model")}
+    return _written(dict(_leaves(said)))
 
 
 def _written(leaves: Mapping[str, str]) -> str:

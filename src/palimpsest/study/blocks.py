@@ -51,7 +51,9 @@ def check_block(config: Config, block: Block, *at: str | int) -> None:
         _check_measured(config, block, benchmark, *at)
     _check_judge(config, block, benchmark, *at)
     if isinstance(benchmark, SourcedBenchmark):
-        _check_source(config, block, benchmark)
+        source = _check_source(config, block.benchmark, benchmark)
+        for name in block.suites:
+            _check_data_files(name, config.suites[name], benchmark.source, source)
     benchmark.check(config, block, *at)
     for split in block.splits:
         benchmark.check_split(config, block.benchmark, split, *at, "splits")
@@ -84,18 +86,17 @@ def _check_keep(config: Config, block: Block, *at: str | int) -> None:
         raise UserError(f"{place(*at, 'keep')}: {block.keep}: nothing reads the models of the block; use all, or name suites")
 
 
-def _check_source(config: Config, block: Block, benchmark: SourcedBenchmark) -> None:
-    """Refuse a source of another kind of benchmark, and a source that lacks a setting."""
-    known("source", [benchmark.source], config.sources, "benchmarks", block.benchmark, "source")
+def _check_source(config: Config, name: str, benchmark: SourcedBenchmark) -> Source:
+    """Return the source of a benchmark; refuse an unknown one, one of another kind, and one that lacks a setting."""
+    known("source", [benchmark.source], config.sources, "benchmarks", name, "source")
     source = config.sources[benchmark.source]
     allowed = source_modules(benchmark.kind)
     if source.kind not in allowed:
-        where = place("benchmarks", block.benchmark, "source")
+        where = place("benchmarks", name, "source")
         said = f"{benchmark.source!r} is of kind {source.kind}; allowed for kind {benchmark.kind}: {', '.join(allowed)}"
         raise UserError(f"{where}: {said}")
     source.check("sources", benchmark.source)
-    for name in block.suites:
-        _check_data_files(name, config.suites[name], benchmark.source, source)
+    return source
 
 
 def _check_models(config: Config, block: Block, benchmark: Benchmark, *at: str | int) -> None:
@@ -268,6 +269,9 @@ def check_judged(config: Config, benchmark: str, split: str, selection: Selectio
         allowed = ", ".join(JUDGED[kind])
         raise UserError(f"{place(*keys, 'maximise')}: {selection.maximise}: suites of kind {kind} give {allowed}")
     judged_on = config.benchmarks[benchmark]
+    # No block needs to name it.
+    if isinstance(judged_on, SourcedBenchmark):
+        _check_source(config, benchmark, judged_on)
     judged_on.check_split(config, benchmark, split, *keys, "split")
     if not judged_on.is_watched(split):
         raise UserError(f"{place(*keys, 'split')}: {split} of {benchmark} has no trajectories; set another split")
