@@ -329,6 +329,9 @@ class Remade:
     def changed(self) -> list[str]:
         return self._changed
 
+    def is_finished(self) -> bool:
+        return True
+
 
 def test_other_bytes_are_told_and_the_same_command_runs_once_more(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

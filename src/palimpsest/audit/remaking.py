@@ -73,6 +73,10 @@ class Remaking:
         """Return the models that have other bytes after they were made again, so that what was made of them is stale."""
         return [path for path, content in self.forced.items() if self._content(path) not in (content, None)]
 
+    def is_finished(self) -> bool:
+        """Return whether everything that the study asks for is there, and is current."""
+        return not status(self._artefacts.study).of("stale", "missing")
+
     def _content(self, path: str) -> str | None:
         try:
             return content_of(read_manifest(self._results / path / MANIFEST))

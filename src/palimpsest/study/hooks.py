@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from palimpsest import environment, leases
-from palimpsest.audit.status import status
 from palimpsest.errors import DIVERGED_EXIT, SNAKEMAKE_RUN, BrokenArtefact
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, read_environment
 from palimpsest.report import outdated
@@ -46,6 +45,9 @@ class Remade(Protocol):
 
     def changed(self) -> list[str]:
         """Return those that have other bytes now."""
+
+    def is_finished(self) -> bool:
+        """Return whether everything that the study asks for is there, and is current."""
 
 
 def started(workflow: Any, study: Study, remade: Remade, storage: Storage | None) -> None:
@@ -104,7 +106,7 @@ def succeeded(workflow: Any, study: Study, remade: Remade, storage: Storage | No
     pages = [Path(study.results, name) for name in PAGES]
     is_published = any(job.rule.name == PUBLISH for job in workflow.dag.jobs)
     # A run by name may have made again what was there, with the same bytes.
-    if is_published or (any(map(outdated.is_marked, pages)) and not status(study).of("stale", "missing")):
+    if is_published or (any(map(outdated.is_marked, pages)) and remade.is_finished()):
         for page in pages:
             outdated.unmark(page, page.parent / "report" / page.name)
     if is_published:
