@@ -64,7 +64,7 @@ class Relearn(Attack):
         return [sorted(draw.tolist()) for draw in draws]
 
     def attack(self, target: Target) -> None:
-        """Fine-tune the model on the target's items and measure it after every epoch; its adapters are merged at the end."""
+        """Fine-tune the model on the target's items and measure it after every epoch; merge the adapters of a kept model."""
         from palimpsest import processes
         from palimpsest.models.merging import merge_adapters
         from palimpsest.training.adapters import add_adapters
@@ -76,5 +76,5 @@ class Relearn(Attack):
         problem = FineTuning(list(target.items))
         train(model, problem, self.training, used, seed=seed, label=target.label, after_epoch=target.watch, remark=target.remark)
         # Of several processes, the main one has all weights.
-        if processes.is_main():
+        if self.keep_model and processes.is_main():
             merge_adapters(model)

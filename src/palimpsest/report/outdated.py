@@ -12,8 +12,8 @@ MARK = (
 
 def mark(page: Path) -> None:
     """Put the mark on top of a page, where there is a page that has none."""
-    if page.is_file() and not is_marked(page):
-        _write(page, page.read_text(encoding="utf-8").replace(BODY, BODY + MARK, 1))
+    if page.is_file() and MARK not in (text := page.read_text(encoding="utf-8")):
+        _write(page, text.replace(BODY, BODY + MARK, 1))
 
 
 def is_marked(page: Path) -> bool:

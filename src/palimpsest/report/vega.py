@@ -83,8 +83,8 @@ CONFIG: Spec = {
 def spec_of(grid: Grid) -> Spec:
     """Return a grid as one spec with one legend; one without panels says why.
 
-    `usermeta` says how the page may lay it out anew: by row the pixels beside each plot, those of names at the left, the width
-    below which names across are tilted, and the least width.
+    The page may lay it out anew. `usermeta` has what the page needs for this, in pixels: for each row the margin beside a plot,
+    the width of the names at the left, the usual and the least width of a plot, and for each plot the width of its names across.
     """
     panels = [panel for _, row in grid.rows for panel in row]
     if not panels:

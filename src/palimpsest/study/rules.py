@@ -42,7 +42,7 @@ SAY_KILLED = f"[ $code -ne {KILLED_EXIT} ] || echo {shlex.quote(KILLED)} >&2"
 TAKE_DIVERGED = f"[ $code -ne {DIVERGED_EXIT} ] || exit 0"
 AT_EXIT = f"code=$?; {SAY_KILLED}; {TAKE_DIVERGED}"
 OUT = "--out {output.manifest}"
-# An argument of a command has at most 128 KiB; a longer spec is given as a file, which bash writes to without a command.
+# Linux takes an argument of at most 128 KiB. Bash writes a longer spec to a file itself, without starting a command.
 LONGEST = 64 * 1024
 # The command of every stage; a rule that inherits from another cannot change it.
 COMMAND = (

@@ -79,9 +79,8 @@ def _find(evidence: Evidence) -> Iterator[Metrics]:
     found: dict[tuple[str, ...], tuple[int, Metrics]] = {}
     for place in evidence.finished(*(metric.name for metric in declared)):
         steps, rows = attacks.get(place.title, along[:0]), _of_all_models(evidence, place)
-        scores = [
-            _scores(evidence.study, metric, rows, _changes(metric, of_block(rows, place.block), steps)) for metric in declared
-        ]
+        own = of_block(rows, place.block)
+        scores = [_scores(evidence.study, metric, rows, _changes(metric, own, steps)) for metric in declared]
         numbers = pd.DataFrame([of for of in scores if of])
         # Several models of a benchmark share the pools; the one that attacks measure most has the table.
         key = (place.block.benchmark, place.block.split, place.suite)
@@ -186,8 +185,8 @@ QUESTIONS = (
         "and 1 - AUC). R and Q, symmetric: means over the attacked models; a metric that an attack changes in the same way as in "
         "Retrain, or not at all, has 1. Robustness: their harmonic mean. Overall: the harmonic mean of faithfulness and "
         "robustness (OpenUnlearning, arXiv 2506.12618; symmetric forms: arXiv 2605.24614). Ranks kept: Spearman's correlation "
-        "over methods between the distances from Retrain before and after the attacks. After an attack that keeps "
-        "no model, the losses of the forget set are all that is known.",
+        "over methods between the distances from Retrain before and after the attacks. If an attack keeps no "
+        "model, only the metrics of losses on the forget set have a value after it.",
         grid=partial(Grid, wide=1),
         note="Metrics that compare with Retrain are left out: Retrain itself has their best value by definition.",
         short="Metrics",
