@@ -36,6 +36,8 @@ PAGES = ("report.html", "samples.html")
 LISTED = 10
 # Fewer jobs take less time than the start of a warm process.
 FEWEST = 4
+# Snakemake's own limit: jobs, and the seconds in which it starts no more of them.
+DEFAULT_LIMIT = (100, 1)
 
 
 class Remade(Protocol):
@@ -69,11 +71,22 @@ def started(workflow: Any, study: Study, remade: Remade, storage: Storage | None
         _say(slow)
     if remade.forced:
         _say(["weights that were pruned are made again, because a job reads them:", *remade.forced])
+    _lift_default_limit(workflow.scheduler)
     is_plain = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
     if len(jobs) >= FEWEST and is_plain and sys.platform == "linux" and WARM not in os.environ and _without_gpu(study):
         warm = Warm()
         atexit.register(warm.stop)
         os.environ[WARM] = str(warm.socket)
+
+
+def _lift_default_limit(scheduler: Any) -> None:
+    """Let jobs start without a limit per second, unless the user gave one.
+
+    With a limit, Snakemake 9 looks at all ready jobs once more a second for each job that has ended, up to a full core.
+    """
+    limiter = scheduler.job_rate_limiter
+    if limiter is not None and (limiter.max_jobs, limiter.timespan) == DEFAULT_LIMIT:
+        scheduler.job_rate_limiter = None
 
 
 def _earlier(jobs: Iterable[Any]) -> dict[str, float]:
