@@ -33,16 +33,26 @@ def shell(site: Path | None = None) -> Path:
     return path
 
 
-def start(arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None = None, said: int | None = None) -> Command:
-    """Start `python {arguments}`; its output goes to a file descriptor, or nowhere."""
+def start(
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    said: int | None = None,
+    errors: int | None = None,
+) -> Command:
+    """Start `python {arguments}`; its output goes to a file descriptor, or nowhere, and stderr to the same or to another."""
     with Path(os.devnull).open("r+") as nothing:
         said = nothing.fileno() if said is None else said
-        return Command(server(), arguments, env, (cwd or Path()).absolute(), [nothing.fileno(), said, said])
+        errors = said if errors is None else errors
+        return Command(server(), arguments, env, (cwd or Path()).absolute(), [nothing.fileno(), said, errors])
 
 
-def run(arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `python {arguments}` to its end; stderr is in stdout."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-        code = start(arguments, env, cwd, file.fileno()).wait()
-        file.seek(0)
-        return subprocess.CompletedProcess(list(arguments), code, file.read())
+def run(
+    arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None = None, *, apart: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run `python {arguments}` to its end; stderr is in stdout, or `apart` from it."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said, tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        code = start(arguments, env, cwd, said.fileno(), errors.fileno() if apart else None).wait()
+        for file in (said, errors):
+            file.seek(0)
+        return subprocess.CompletedProcess(list(arguments), code, said.read(), errors.read())

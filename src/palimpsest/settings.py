@@ -1,10 +1,15 @@
 """The base class of all settings, and the types of their numbers, lists and options."""
 
+import ast
+import inspect
 import re
-from collections.abc import Collection
+import textwrap
+from collections.abc import Collection, Iterator
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 
 Item = TypeVar("Item")
 # Marks the settings that are as if they did not exist while they are null.
@@ -21,7 +26,7 @@ class Settings(BaseModel):
     `config/README.md`; the code digest ignores it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **more: Any) -> None:
@@ -30,6 +35,31 @@ class Settings(BaseModel):
         for name in _options(cls):
             if cls.model_fields[name].default is not None:
                 raise TypeError(f"{cls.__name__}.{name}: the default of an option is null")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Add the descriptions; pydantic would read the source of each class when it is imported, in every job."""
+        schema = handler(core)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for kind in cls.__mro__:
+            for name, text in _descriptions(kind) if kind is not Settings and issubclass(kind, Settings) else ():
+                if name in properties:
+                    properties[name].setdefault("description", text)
+        return schema
+
+
+def _descriptions(kind: type[Settings]) -> Iterator[tuple[str, str]]:
+    """Yield the names of the fields that a class declares with a string below, and this string."""
+    try:
+        (declared,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    except OSError:
+        # A class that no file declares, such as one of pydantic.create_model.
+        return
+    assert isinstance(declared, ast.ClassDef)
+    for field, below in pairwise(declared.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
 
 
 def _options(kind: type[BaseModel]) -> list[str]:

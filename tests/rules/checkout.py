@@ -39,14 +39,27 @@ class Checkout:
         """
         command = ["-m", "snakemake", "--cores", "2", *arguments]
         # A copy has no git: a commit is claimed.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PALIMPSEST_COMMIT": "c" * 40}
+        environment = self._environment(PALIMPSEST_COMMIT="c" * 40)
         if self.site:
             environment["PYTHONPATH"] = str(self.site)
         if not alone:
-            forks = {"BASH_ENV": str(forked.shell(self.site)), "PALIMPSEST_WARM": "no"}
-            return forked.run(command, environment | forks, self.path)
+            return forked.run(command, environment | self._forks(), self.path)
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.run([sys.executable, *command], cwd=self.path, env=environment, **said)
+
+    def palimpsest(self, *arguments: object, code: int | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run Palimpsest's command line with the code of this copy, in a fork, which must end with `code`, if given."""
+        environment = self._environment(PYTHONPATH=str(self.path / "src"), **variables) | self._forks()
+        ran = forked.run(["-m", "palimpsest", *map(str, arguments)], environment, self.path, apart=True)
+        assert code in (None, ran.returncode), ran.stdout + ran.stderr
+        return ran
+
+    def _environment(self, **variables: str) -> dict[str, str]:
+        return {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+
+    def _forks(self) -> dict[str, str]:
+        """Return variables with which jobs are forks too."""
+        return {"BASH_ENV": str(forked.shell(self.site)), "PALIMPSEST_WARM": "no"}
 
     def jobs(self, *arguments: str, said: str = "") -> dict[str, int]:
         """Return how many jobs of each rule a dry run would do, and see that it said something."""
@@ -98,7 +111,7 @@ def clone(to: Path) -> Checkout:
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "images"))
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("*.egg-info", "images"))
         else:
             shutil.copy(source, to / name)
     return Checkout(to)

@@ -1,12 +1,10 @@
 """The audit of a finished study: silent where all is well, and each fault by its kind, path and reason."""
 
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +22,7 @@ RUN = "tofu/tiny/forget10/seed0"
 
 def audit(checkout: Checkout, command: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run a command of the audit as it is in a checkout."""
-    words = ["-m", "palimpsest", "audit", command, *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(checkout.path / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(
-        [sys.executable, *words], cwd=checkout.path, env=environment, capture_output=True, text=True, check=False
-    )
+    return checkout.palimpsest("audit", command, *arguments)
 
 
 def found(checkout: Checkout, *arguments: object) -> set[tuple[str, str]]:

@@ -1,8 +1,6 @@
 """`palimpsest evaluate`: a model of one's own and a Retrain, from the command line to the scores."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,10 +14,8 @@ def evaluate(checkout: Checkout, *arguments: str) -> subprocess.CompletedProcess
     """Run the command on the fictional world."""
     world = checkout.path / "evaluate-world.yaml"
     world.write_text("suites: {small: {kind: tofu, max_items: 4, max_new_tokens: 4}}\n")
-    command = ["-m", "palimpsest", "evaluate", *arguments, "--benchmark", "tofu", "--split", "forget10"]
-    command += ["--suite", "small", "--cores", "2", "--configfile", "config/test/tiny.yaml", world.name]
-    environment = {**os.environ, "PYTHONPATH": str(checkout.path / "src"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *command], cwd=checkout.path, env=environment, capture_output=True, text=True)
+    place = ["--benchmark", "tofu", "--split", "forget10", "--suite", "small", "--cores", "2"]
+    return checkout.palimpsest("evaluate", *arguments, *place, "--configfile", "config/test/tiny.yaml", world.name)
 
 
 def test_a_model_is_judged_against_a_retrain(checkout: Checkout) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,11 +15,9 @@ END = {"scores": 1, "summarise": 1, "page": 1, "publish": 1, "all": 1}
 AGAIN = {"base_tiny": 1, "finetune": 1, "unlearn": 1}
 
 
-def palimpsest(checkout: Checkout, *arguments: str, code: int = 0) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(checkout.path / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "palimpsest", *arguments]
-    ran = subprocess.run(command, cwd=checkout.path, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == code, ran.stdout + ran.stderr
+def said(checkout: Checkout, *arguments: str, code: int = 0) -> str:
+    """Return all that a command of Palimpsest says."""
+    ran = checkout.palimpsest(*arguments, code=code)
     return ran.stdout + ran.stderr
 
 
@@ -45,8 +40,8 @@ def attack_ga(checkout: Checkout) -> None:
 def pruned_once(finished_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The finished study, all weights pruned by hand."""
     checkout = finished_once.copy(tmp_path_factory.mktemp("pruned") / "study")
-    said = palimpsest(checkout, "prune", "results", "--keep", "results")
-    assert "14 models pruned, which freed" in said and not weights(checkout)
+    pruned = said(checkout, "prune", "results", "--keep", "results")
+    assert "14 models pruned, which freed" in pruned and not weights(checkout)
     return checkout
 
 
@@ -69,18 +64,18 @@ def test_keep_prunes_a_finished_study_and_nothing_else_runs(finished: Checkout) 
 @pytest.mark.slow
 def test_pruned_results_are_current_for_all_commands(pruned: Checkout) -> None:
     assert pruned.jobs(*TINY) == {}
-    states = {state["path"]: state["kind"] for state in json.loads(palimpsest(pruned, "status", "results", "--json"))["states"]}
+    states = {state["path"]: state["kind"] for state in json.loads(said(pruned, "status", "results", "--json"))["states"]}
     assert set(states.values()) == {"current", "pruned"}
     assert states[f"{GA}/model"] == "pruned" and states[f"{GA}/eval/tofu"] == "current"
-    assert "(14 of them pruned), 0 to make" in palimpsest(pruned, "status", "results")
-    told = palimpsest(pruned, "audit", "verify", "results", "--allow", "unrecorded", "--out", "results")
+    assert "(14 of them pruned), 0 to make" in said(pruned, "status", "results")
+    told = said(pruned, "audit", "verify", "results", "--allow", "unrecorded", "--out", "results")
     assert "14 pruned (" in told and "every byte traces to its source" in told
     where = ("method=ga", "variant=default", "seed=0", "suite=tofu")
-    assert ", weights pruned" in palimpsest(pruned, "audit", "explain", "forget_quality", "results", "--where", *where)
-    crate = palimpsest(pruned, "audit", "crate", "results", "crate")
+    assert ", weights pruned" in said(pruned, "audit", "explain", "forget_quality", "results", "--where", *where)
+    crate = said(pruned, "audit", "crate", "results", "crate")
     assert "Its weights were pruned" in (pruned.path / crate.strip()).read_text()
-    assert "0 models pruned, which freed 0.0 MB" in palimpsest(pruned, "prune", "results", "--keep", "results")
-    told = palimpsest(pruned, "audit", "rerun", "results", "--only", "evaluate", "--sample", "1", code=2)
+    assert "0 models pruned, which freed 0.0 MB" in said(pruned, "prune", "results", "--keep", "results")
+    told = said(pruned, "audit", "rerun", "results", "--only", "evaluate", "--sample", "1", code=2)
     assert "has only 0 artefacts of these stages; 22 more read weights that were pruned" in told
 
 
@@ -120,9 +115,9 @@ def test_a_job_that_is_forced_gets_its_weights(pruned: Checkout) -> None:
 def test_what_an_unfinished_job_reads_is_not_pruned(finished: Checkout) -> None:
     attack_ga(finished)
     arguments = ("prune", "results", "--configfile", TINY[1], "--keep", "results")
-    assert "; left for jobs that are not finished: 1" in palimpsest(finished, *arguments)
+    assert "; left for jobs that are not finished: 1" in said(finished, *arguments)
     assert weights(finished) == {f"{GA}/model"}
     locks = finished.path / ".snakemake" / "locks"
     locks.mkdir(exist_ok=True)
     (locks / "0.input.lock").touch()
-    assert "snakemake is running here" in palimpsest(finished, *arguments, code=2)
+    assert "snakemake is running here" in said(finished, *arguments, code=2)

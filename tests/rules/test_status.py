@@ -1,10 +1,7 @@
 """What `palimpsest status` says of a finished study, and what Snakemake does with a copy of its results."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from typing import Any
 
 from checkout import TINY, Checkout
@@ -15,16 +12,8 @@ EVALUATED = {f"{RUN}/unlearn/ga/default/eval/{suite}" for suite in ("tofu", "lm-
 BEHIND = {f"{RUN}/unlearn/ga/default/model", *EVALUATED, f"{RUN}/scores", "summary", "report"}
 
 
-def palimpsest(checkout: Checkout, *arguments: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(checkout.path / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "palimpsest", *arguments]
-    ran = subprocess.run(command, cwd=checkout.path, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
 def status(checkout: Checkout, *arguments: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(palimpsest(checkout, "status", "results", "--json", *arguments))
+    found: dict[str, Any] = json.loads(checkout.palimpsest("status", "results", "--json", *arguments, code=0).stdout)
     return found
 
 
@@ -35,13 +24,13 @@ def to_make(found: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 def test_a_finished_study_is_current(finished: Checkout) -> None:
     found = status(finished)
     assert to_make(found) == {} and found["orphaned"] == found["unrecorded"] == []
-    assert palimpsest(finished, "status", "results").count("\n") == 1
+    assert finished.palimpsest("status", "results", code=0).stdout.count("\n") == 1
 
 
 def test_an_edit_is_named_with_all_that_it_makes_stale(finished: Checkout) -> None:
     finished.edit("src/palimpsest/methods/ga.py", "-batch.nll", "-2 * batch.nll")
     assert to_make(status(finished)) == dict.fromkeys(BEHIND, ("code: methods/ga.py",))
-    assert "code: methods/ga.py  6 to make, 0:" in palimpsest(finished, "status", "results")
+    assert "code: methods/ga.py  6 to make, 0:" in finished.palimpsest("status", "results", code=0).stdout
 
 
 def test_a_setting_is_named(finished: Checkout) -> None:
@@ -75,7 +64,7 @@ def test_a_copy_without_records_runs_exactly_what_differs(finished: Checkout) ->
     ran = finished.snakemake("--dry-run", *arguments)
     assert ran.returncode == 2
     assert "palimpsest: results: 6 of" in ran.stdout and "`palimpsest status results --adopt` sets them aside" in ran.stdout
-    palimpsest(finished, "status", "results", "--adopt", *arguments)
+    finished.palimpsest("status", "results", "--adopt", *arguments, code=0)
     assert finished.jobs(*arguments) == {"unlearn": 1, "evaluate": 2, **END}
 
 
@@ -83,5 +72,5 @@ def test_a_copy_whose_code_was_edited_runs_exactly_what_differs(finished: Checko
     shutil.rmtree(finished.path / ".snakemake")
     finished.edit("src/palimpsest/methods/ga.py", "-batch.nll", "-2 * batch.nll")
     assert finished.snakemake("--dry-run", *TINY).returncode == 2
-    palimpsest(finished, "status", "results", "--adopt")
+    finished.palimpsest("status", "results", "--adopt", code=0)
     assert finished.jobs(*TINY) == {"unlearn": 1, "evaluate": 2, **END}

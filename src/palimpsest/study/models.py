@@ -61,7 +61,7 @@ class MethodSettings(UnlearnSettings, extra="allow"):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core))
+        schema = handler.resolve_ref_schema(super().__get_pydantic_json_schema__(core, handler))
         schema["properties"] |= _own_settings()
         schema["additionalProperties"] = False
         return schema
