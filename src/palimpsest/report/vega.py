@@ -54,8 +54,8 @@ COUNTS = ("Epoch", "Step")
 FEW, LISTED, MARKED = 4, 4, 30
 # Of the variants of a method the first has a solid line.
 DASHES = (SOLID, DASHED, (2, 2), DASH_DOTTED, (12, 3), (12, 3, 3, 3))
-# Marks that are nearer to each other than this lie in each other, each larger than the one above it by this factor.
-NEAR, LARGER = 6.0, 1.45
+# Marks that are nearer to each other than this, in pixels, lie in each other, each so much wider than the one above it.
+NEAR, LARGER = 6.0, 3.0
 # A key and a mouse wheel zoom, so that the wheel alone still scrolls the page.
 ZOOM = "wheel![event.ctrlKey || event.metaKey]"
 HIDDEN: Spec = {"param": "hidden", "empty": False}
@@ -212,7 +212,10 @@ class Scaled:
             decades = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
             several = decades if len(decades) > 1 else [tick for tick in RATIO_TICKS if low <= tick <= high]
             return {"values": several, "format": "~g" if several and min(several) >= 1e-3 and max(several) <= 1e3 else "~e"}
-        return {"tickMinStep": 1, "format": "d", "tickCount": 6} if self.axis.label.startswith(COUNTS) else {"tickCount": 5}
+        if self.axis.label.startswith(COUNTS):
+            first, last = math.ceil(low), math.floor(high)
+            return {"values": list(range(first, last + 1, math.ceil((last - first) / 6) or 1)), "format": "d"}
+        return {"tickCount": 5}
 
     def _apart(self, ticks: Iterable[float]) -> list[float]:
         """Return the ticks that are not too near to the one before."""
@@ -437,7 +440,7 @@ def nested_sizes(points: Sequence[tuple[float, float]], sizes: Sequence[float], 
     for place in range(len(points) - 2, -1, -1):
         on_top = [on for on in range(place + 1, len(points)) if names[on] != names[place]]
         above = [found[on] for on in on_top if math.dist(points[place], points[on]) < NEAR]
-        found[place] = max([found[place], *(LARGER * size for size in above)])
+        found[place] = max([found[place], *(size + LARGER for size in above)])
     return found
 
 
