@@ -111,7 +111,7 @@ def clone(to: Path) -> Checkout:
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("*.egg-info", "images"))
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "images"))
         else:
             shutil.copy(source, to / name)
     return Checkout(to)
