@@ -42,7 +42,7 @@ class Settings(BaseModel):
         schema = handler(core)
         properties = handler.resolve_ref_schema(schema).get("properties", {})
         for kind in cls.__mro__:
-            for name, text in _descriptions(kind) if kind is not Settings and issubclass(kind, Settings) else ():
+            for name, text in _descriptions(kind) if issubclass(kind, Settings) else ():
                 if name in properties:
                     properties[name].setdefault("description", text)
         return schema

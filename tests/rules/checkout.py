@@ -49,7 +49,8 @@ class Checkout:
 
     def palimpsest(self, *arguments: object, code: int | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run Palimpsest's command line with the code of this copy, in a fork, which must end with `code`, if given."""
-        environment = self._environment(PYTHONPATH=str(self.path / "src"), **variables) | self._forks()
+        path = os.pathsep.join(str(folder) for folder in (self.path / "src", self.site) if folder)
+        environment = self._environment(PYTHONPATH=path, **variables) | self._forks()
         ran = forked.run(["-m", "palimpsest", *map(str, arguments)], environment, self.path, apart=True)
         assert code in (None, ran.returncode), ran.stdout + ran.stderr
         return ran

@@ -29,7 +29,7 @@ def records(checkout: Checkout) -> list[dict[str, Any]]:
 
 
 def found(checkout: Checkout) -> set[str]:
-    """Return the paths of all that the audit finds."""
+    """Return the paths of the findings of `audit verify`."""
     ran = checkout.palimpsest("audit", "verify", "results", "--json")
     return {finding["path"] for finding in json.loads(ran.stdout)["findings"]}
 

@@ -21,12 +21,12 @@ RUN = "tofu/tiny/forget10/seed0"
 
 
 def audit(checkout: Checkout, command: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a command of the audit as it is in a checkout."""
+    """Run a command of the audit with the code of a checkout."""
     return checkout.palimpsest("audit", command, *arguments)
 
 
 def found(checkout: Checkout, *arguments: object) -> set[tuple[str, str]]:
-    """Return kind and path of all that `verify` finds."""
+    """Return the kind and path of each finding of `verify`."""
     ran = audit(checkout, "verify", "results", "--json", *arguments)
     assert ran.returncode in (0, 1), ran.stderr
     findings = json.loads(ran.stdout)["findings"]

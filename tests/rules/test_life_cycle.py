@@ -16,7 +16,7 @@ AGAIN = {"base_tiny": 1, "finetune": 1, "unlearn": 1}
 
 
 def said(checkout: Checkout, *arguments: str, code: int = 0) -> str:
-    """Return all that a command of Palimpsest says."""
+    """Run a command of Palimpsest, and return its stdout and stderr."""
     ran = checkout.palimpsest(*arguments, code=code)
     return ran.stdout + ran.stderr
 

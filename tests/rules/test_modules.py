@@ -77,7 +77,7 @@ def test_two_of_it_in_one_workflow_share_nothing_and_leave_its_own_rules_alone(c
     # A shell that runs in the background may have traps of its own, which ignore a signal.
     assert environment.startswith("mine\n") and "EXIT" not in environment and "SIGTERM" not in environment
     # As the tests set them, and no more.
-    own = {**os.environ, "PALIMPSEST_COMMIT": "c" * 40, "PALIMPSEST_WARM": "no", "PYTHONDONTWRITEBYTECODE": "1"}
+    own = {**os.environ, "PALIMPSEST_COMMIT": "c" * 40, "PALIMPSEST_WARM": "no"}
     told = dict(line.split("=", 1) for line in environment.splitlines()[1:] if not line.startswith("trap "))
     assert told.items() <= own.items()
     made = [json.loads((other.path / f"results-{name}/tofu/data/manifest.json").read_text()) for name in "ab"]

@@ -54,7 +54,7 @@ COUNTS = ("Epoch", "Step")
 FEW, LISTED, MARKED = 4, 4, 30
 # Of the variants of a method the first has a solid line.
 DASHES = (SOLID, DASHED, (2, 2), DASH_DOTTED, (12, 3), (12, 3, 3, 3))
-# Marks that are nearer to each other than this, in pixels, lie in each other, each so much wider than the one above it.
+# Pixels: marks nearer to each other than the first lie in each other, and each is wider by the second than the mark above it.
 NEAR, LARGER = 6.0, 3.0
 # A key and a mouse wheel zoom, so that the wheel alone still scrolls the page.
 ZOOM = "wheel![event.ctrlKey || event.metaKey]"

@@ -36,7 +36,7 @@ PAGES = ("report.html", "samples.html")
 LISTED = 10
 # Fewer jobs take less time than the start of a warm process.
 FEWEST = 4
-# Snakemake's own limit: jobs, and the seconds in which it starts no more of them.
+# Snakemake's own limit: at most so many jobs start in so many seconds.
 DEFAULT_LIMIT = (100, 1)
 
 
