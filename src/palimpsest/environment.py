@@ -81,6 +81,11 @@ def storage_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
     return Path(folder) if folder else None
 
 
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the user's folder of what can be made again; raises RuntimeError for a user without a home."""
+    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
 def gpus(environment: Mapping[str, str] = os.environ) -> list[str] | None:
     """Return the GPUs that jobs may lease; None if the variable is not set. Raises UserError."""
     if (text := environment.get(GPUS)) is None:

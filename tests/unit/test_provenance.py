@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ class Package:
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Package:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
+    # Parsed code is kept there.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return Package(tmp_path)
 
 
@@ -351,6 +354,34 @@ def test_a_plug_in_s_module_and_what_it_imports_of_its_own_package_count(
         assert after != before
         before = after
     assert "digested_plug_in" not in sys.modules
+
+
+def test_parsed_code_is_read_from_the_cache_until_the_module_changes(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = package.digest()
+    with monkeypatch.context() as broken:
+        broken.setattr("palimpsest.provenance.digest.strip", None)
+        assert package.digest() == before
+    package.write("constants", "ZERO = 1\n")
+    assert package.digest() != before
+    package.write("constants", "ZERO = 0\n")
+    assert package.digest() == before
+
+
+@pytest.mark.parametrize("edit", [lambda text: text[:-9], lambda text: text.replace("return", "yield"), lambda _: ""])
+def test_a_damaged_cache_is_not_believed(package: Package, edit: Callable[[str], str]) -> None:
+    before = package.digest()
+    kept = [path for path in (package.root / "cache").rglob("*") if path.is_file()]
+    assert kept
+    for path in kept:
+        path.write_text(edit(path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert package.digest() == before
+
+
+def test_a_user_without_a_cache_gets_the_same_digest(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = package.digest()
+    (package.root / "no-folder").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(package.root / "no-folder"))
+    assert package.digest() == before
 
 
 def test_where_the_code_lies_does_not_matter(package: Package, tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from palimpsest.environment import cache_folder
+from palimpsest.provenance import bare_code
 from palimpsest.provenance.bare_code import is_for_types, strip
 from palimpsest.provenance.canonical import sha256_file, sha256_text
 
@@ -64,8 +69,8 @@ def code_digest(*modules: str, root: Path = ROOT) -> str:
 
     Comments, formatting, annotations of functions, the order of imports and the texts of errors do not count, nor does PLUMBING.
     The code of a module includes the data file with its name (`world.py`: `world.yaml`), and the code of a package all other
-    files of its folder (templates). Modules are parsed, never imported, which is cheap enough for every cluster job. Raises
-    ModuleNotFoundError for a name without a file.
+    files of its folder (templates). Modules are parsed, never imported. Raises ModuleNotFoundError for a name without
+    a file.
     """
     digest = hashlib.sha256()
     for name, text in sorted(code_closure(*modules, root=root).items()):
@@ -101,12 +106,50 @@ def _read(root: Path, name: str) -> tuple[str, list[str]]:
     path = _file(root, name)
     if path is None:
         raise ModuleNotFoundError(f"no module {name} under {root}")
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    imports = {parent for parent in _parents(name) if _file(root, parent)}
-    for statement in _statements(tree):
-        imports.update(_imported(root, name, package, statement))
-    return "\0".join([ast.unparse(strip(tree)), *_data_files(path)]), sorted(imports)
+    bare, imported = _parsed(name, path)
+    imports = {module for module in (*imported, *_parents(name)) if _file(root, module)}
+    return "\0".join([bare, *_data_files(path)]), sorted(imports)
+
+
+def _parsed(name: str, path: Path) -> tuple[str, list[str]]:
+    """Return the normalised code of a module, and the modules of its own package and of ours that it may import."""
+    text = path.read_text(encoding="utf-8")
+
+    def parse() -> str:
+        tree = ast.parse(text, filename=str(path))
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        imported = {module for statement in _statements(tree) for module in _imported(name, package, statement)}
+        return json.dumps([ast.unparse(strip(tree)), sorted(imported)])
+
+    # A plan takes half of its time to parse all modules.
+    bare, imported = json.loads(_cached(name, "\0".join([_parser(), path.name, text]), parse))
+    return bare, imported
+
+
+def _cached(name: str, key: str, make: Callable[[], str]) -> str:
+    """Return the text that is made for a key, from a file of the user's cache if that begins with the hash of key and text.
+
+    A file that is damaged, or half written, is thus made again. Without a cache, the text is made each time.
+    """
+    place = None
+    with suppress(OSError, RuntimeError, UnicodeError):
+        place = cache_folder() / PACKAGE / "code" / name
+        head, _, text = place.read_text(encoding="utf-8").partition("\n")
+        if head == sha256_text(key + text):
+            return text
+    text = make()
+    if place:
+        with suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(f"{sha256_text(key + text)}\n{text}", encoding="utf-8")
+    return text
+
+
+@cache
+def _parser() -> str:
+    """Return a hash of the code that parses, and of the Python that runs it."""
+    code = [Path(file).read_text(encoding="utf-8") for file in (__file__, bare_code.__file__)]
+    return sha256_text("\0".join([sys.version, *code]))
 
 
 def _data_files(path: Path) -> list[str]:
@@ -148,7 +191,8 @@ def _statements(node: ast.AST) -> Iterator[ast.stmt]:
             yield from _statements(child)
 
 
-def _imported(root: Path, module: str, package: str, node: ast.AST) -> list[str]:
+def _imported(module: str, package: str, node: ast.AST) -> list[str]:
+    """Return the names in an import that may be modules of this package or of the module's own."""
     own = module.partition(".")[0]
     names: list[str] = []
     if isinstance(node, ast.Import):
@@ -159,5 +203,4 @@ def _imported(root: Path, module: str, package: str, node: ast.AST) -> list[str]
             parts = package.split(".")
             base = ".".join(parts[: len(parts) - node.level + 1] + ([node.module] if node.module else []))
         names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    inside = [name for name in names if name.split(".")[0] in (PACKAGE, own)]
-    return [name for name in inside if _file(root, name)]
+    return [name for name in names if name.split(".")[0] in (PACKAGE, own)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from palimpsest.environment import SCRATCH, STORE
+from palimpsest.environment import SCRATCH, STORE, cache_folder
 from palimpsest.errors import UserError
 from palimpsest.settings import Settings
 from palimpsest.study.messages import one_line
@@ -100,8 +100,7 @@ def enter_containers(root: Path | None, config: Any, results: str, *, apptainer:
         if not (shutil.which("apptainer") or shutil.which("singularity")):
             raise UserError("containers: apptainer is not installed (Debian 12: scripts/install_apptainer.sh)")
     # Inside a container the working directory is the home, so the user's own cache has to be named.
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    Path(os.environ.setdefault("HF_HOME", str(cache / "huggingface"))).mkdir(parents=True, exist_ok=True)
+    Path(os.environ.setdefault("HF_HOME", str(cache_folder() / "huggingface"))).mkdir(parents=True, exist_ok=True)
     wrappers = str(root / "containers/bin")
     if os.environ["PATH"].split(os.pathsep)[0] != wrappers:
         os.environ["PATH"] = os.pathsep.join([wrappers, os.environ["PATH"]])
