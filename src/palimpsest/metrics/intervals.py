@@ -13,6 +13,8 @@ from palimpsest.streams import stream
 
 LEVEL = 0.95
 RESAMPLES = 9999
+# Values that are drawn at a time, so that many items take no more memory: 32 MB for the draws of one sample.
+DRAWN = 2**22
 
 
 class Interval(NamedTuple):
@@ -49,6 +51,7 @@ def resampled_interval(samples: Sequence[NDArray[Any]], statistic: Callable[...,
             samples,
             statistic,
             n_resamples=RESAMPLES,
+            batch=max(1, DRAWN // sum(map(len, samples))),
             confidence_level=LEVEL,
             vectorized=True,
             method="percentile",
