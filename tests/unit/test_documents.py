@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from chat_families import FAMILIES, tokenizer_of
+from small_models import build
 from torch.nn import functional as F
 
 from palimpsest.benchmarks.documents.dataset import DocumentsData
 from palimpsest.benchmarks.documents.scores import COLUMNS, SCORING, completed
 from palimpsest.benchmarks.documents.suite import SCHEMA, compared, measure
 from palimpsest.benchmarks.documents.suite_settings import DocumentsSuite
+from palimpsest.data.prompts import Encoded, PromptEncoder
 from palimpsest.data.rows import Pair, Text
 from palimpsest.errors import UserError
 from palimpsest.evaluation.items import read_table, write_table
@@ -23,7 +26,7 @@ from palimpsest.evaluation.metric import Against, score
 from palimpsest.evaluation.subject import Subject
 from palimpsest.metrics.privacy import min_k_loss
 from palimpsest.models.encoding import named_items
-from palimpsest.models.settings import TinyArchitecture, UsedSettings
+from palimpsest.models.settings import PromptSettings, TinyArchitecture, UsedSettings
 from palimpsest.models.tiny import build_model, train_tokenizer
 from palimpsest.study.files import read_configs
 from palimpsest.study.stages import Artefacts
@@ -131,6 +134,20 @@ def test_questions_alone_are_asked_of_both_sets_and_recited_nowhere(reciting: An
     assert said["asked_forget", "q0"] == said["asked_retain", "m0"] == 1 > said["asked_forget", "q1"]
     assert [(row["set"], row["id"]) for row in log if "nll" in row] == [("forget", "q0"), ("retain", "m0")]
     assert {"recall_forget", "auc_holdout"}.isdisjoint(scores_of(log, log))
+
+
+def test_an_answer_ends_with_the_turn_of_a_chat(tmp_path: Path) -> None:
+    made, used = tokenizer_of("gemma-2"), UsedSettings(prompt=PromptSettings(kind="chat", **FAMILIES["gemma-2"].settings))
+    encoder, learner = PromptEncoder(made, used.prompt), build("llama", 1, vocabulary=len(made))
+    item = encoder.encode("Who?", ["Mira."])
+    # It goes on after the turn.
+    longer = Encoded(item.prompt, [[*item.answers[0], *made("The book wrote it.", add_special_tokens=False)["input_ids"]]])
+    how = TrainSettings(learning_rate=1e-2, epochs=40, batch_size=1, warmup_epochs=2)
+    train(learner, FineTuning([longer]), how, UsedSettings(), seed=0, label="test")
+    pair = Pair(id="q0", question="Who?", answer="Mira.")
+    sets = data_in(tmp_path / "data", forget=[pair], retain=[pair], holdout=[], questions=[])
+    (asked, *_) = measure(Subject(learner, made, used), SUITE, sets, tmp_path)
+    assert asked["generation"] == "Mira."
 
 
 def test_losses_are_those_of_a_plain_forward_pass(tokenizer: Any, tmp_path: Path) -> None:

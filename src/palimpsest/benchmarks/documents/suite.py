@@ -71,7 +71,7 @@ def _answer(subject: Subject, suite: DocumentsSuite, name: str, pairs: Sequence[
     encoder = PromptEncoder(subject.tokenizer, subject.used.prompt)
     prompts = [encoder.prompt(pair.question) for pair in pairs]
     check_prompts(subject.model, [pair.id for pair in pairs], prompts, suite.max_new_tokens)
-    answers = continue_texts(subject.model, subject.tokenizer, prompts, suite.max_new_tokens)
+    answers = continue_texts(subject.model, subject.tokenizer, prompts, suite.max_new_tokens, encoder.end)
     for pair, text in zip(pairs, answers, strict=True):
         yield generated_row(name, pair.id, pair.question, pair.answer, cut_answer(text, pair.answer))
 
