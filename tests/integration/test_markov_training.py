@@ -1,8 +1,9 @@
 """Models of the Markov chains against what is known: the best that can be predicted of a mixture, and Retrain's closed form."""
 
 import pytest
+from markov_optimum import best_predictions, divergence
 
-from palimpsest.benchmarks.markov.chains import CHAINS, best_predictions, divergence
+from palimpsest.benchmarks.markov.chains import CHAINS
 from palimpsest.benchmarks.markov.data import Sequences, draw
 from palimpsest.benchmarks.markov.models import ChainTraining, build_model, encode
 from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings

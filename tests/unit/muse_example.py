@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from run_example import KINDS, Identity, Results, label
 
+from palimpsest.benchmarks.muse.scores import AUC, METRICS, MuseItems
 from palimpsest.benchmarks.muse.suite import SCHEMA
 from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
+from palimpsest.evaluation.metric import Against, score
 
 WORDS = 20
 SAID = {"verbatim": 5, "knowledge_forget": 6, "knowledge_retain": 7}
@@ -39,6 +41,11 @@ def muse_rows(rng: np.random.Generator, gap: float, rouge: float = 0.5) -> list[
         for number in range(count)
     ]
     return said + read
+
+
+def muse_scores(items: MuseItems, retrain: MuseItems | None = None, published_auc: float | None = None) -> dict[str, float]:
+    """All scores of one model with intervals; PrivLeak against Retrain and against a published AUC, as far as given."""
+    return dict(score(METRICS, items, Against(retrain, published={} if published_auc is None else {AUC: published_auc})))
 
 
 class Texts(Results):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markov_optimum import best_predictions, divergence
 
-from palimpsest.benchmarks.markov.chains import CHAINS, OWN, STATES, best_predictions, divergence, sample, start, transitions
+from palimpsest.benchmarks.markov.chains import CHAINS, OWN, STATES, sample, start, transitions
 from palimpsest.benchmarks.markov.data import draw, read, write
 from palimpsest.benchmarks.markov.settings import ChainSettings
 from palimpsest.streams import stream

@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from muse_example import muse_scores
 from torch.nn import functional as F
 
 from palimpsest.benchmarks.muse.dataset import MuseData
-from palimpsest.benchmarks.muse.scores import MuseItems, completed, muse_scores, read_items
+from palimpsest.benchmarks.muse.scores import MuseItems, completed, read_items
 from palimpsest.benchmarks.muse.suite import (
     SCHEMA,
     MuseSets,

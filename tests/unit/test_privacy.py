@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from muse_example import muse_scores
 
-from palimpsest.benchmarks.muse.scores import MuseItems, muse_scores
+from palimpsest.benchmarks.muse.scores import MuseItems
 from palimpsest.metrics.intervals import bootstrap_interval, resampled_interval
 from palimpsest.metrics.privacy import auc_interval, membership_auc, min_k_loss, priv_leak, priv_leak_interval
 

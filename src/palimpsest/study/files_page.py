@@ -196,7 +196,7 @@ def files_text() -> str:
     """Return the page: the files of the stages, the tables with their columns, and the meaning of each column."""
     rows = (f"| {stage} | `{row.path}` | {FILES[stage]} |\n" for stage, row in STAGES.items())
     meanings = "".join(f"| `{name}` | {text} |\n" for name, text in MEANINGS.items())
-    listed = "".join(f"| {table} | {', '.join(f'`{name}`' for name in names)} |\n" for table, names in _tables())
+    listed = "".join(f"| {table} | {', '.join(f'`{name}`' for name in names)} |\n" for table, names in tables())
     return (
         f"{HEAD}{''.join(rows)}\n## Tables\n\n| table | columns |\n|---|---|\n{listed}\n"
         f"## Columns\n\nOther columns of the report's tables are metrics, with `_sd`: [metrics.md](metrics.md).\n\n"
@@ -204,12 +204,8 @@ def files_text() -> str:
     )
 
 
-def table_columns() -> set[str]:
-    """Return the columns of all tables of the page."""
-    return {name for _, names in _tables() for name in names}
-
-
-def _tables() -> Iterator[tuple[str, list[str]]]:
+def tables() -> Iterator[tuple[str, list[str]]]:
+    """Yield the name and the columns of each table of the page."""
     for kind in (*kinds.having("suite"), *suites.SHARED):
         schema: pa.Schema = suites.load(kind, "suite").SCHEMA
         yield f"`items.parquet` of a suite of kind `{kind}`", schema.names

@@ -11,7 +11,7 @@ from palimpsest.benchmarks.muse.suite_settings import MIN_K
 from palimpsest.errors import UserError
 from palimpsest.evaluation.completing import with_min_k, with_rouge
 from palimpsest.evaluation.items import UNICODE_ITEMS, count_unicode
-from palimpsest.evaluation.metric import COUNT, PERCENT, SHARE, Against, Best, Metric, Scoring, score
+from palimpsest.evaluation.metric import COUNT, PERCENT, SHARE, Best, Metric, Scoring
 from palimpsest.metrics.intervals import Interval, bootstrap_interval
 from palimpsest.metrics.privacy import auc_interval, membership_auc, priv_leak, priv_leak_interval
 from palimpsest.metrics.spread import Array, mean
@@ -183,11 +183,6 @@ METRICS = (
         source=SOURCE,
     ),
 )
-
-
-def muse_scores(items: MuseItems, retrain: MuseItems | None = None, published_auc: float | None = None) -> dict[str, float]:
-    """Return all scores of one model with intervals; PrivLeak against Retrain and against a published AUC, as far as given."""
-    return dict(score(METRICS, items, Against(retrain, published={} if published_auc is None else {AUC: published_auc})))
 
 
 SCORING = Scoring[MuseItems](
