@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from run_example import KINDS, Identity, Results, label
 
-from palimpsest.benchmarks.muse.scores import AUC, METRICS, MuseItems
+from palimpsest.benchmarks.muse.scores import METRICS, MuseItems
 from palimpsest.benchmarks.muse.suite import SCHEMA
+from palimpsest.benchmarks.muse.suite_settings import AUC
 from palimpsest.evaluation.items import DIVERGENCE, DIVERGENCE_TABLE, TABLE, WEIGHTS, WEIGHTS_TABLE, keyed, write_table
 from palimpsest.evaluation.metric import Against, score
 

@@ -183,6 +183,11 @@ class Benchmark(Settings, ABC):
         return False
 
     @property
+    def published(self) -> dict[str, float]:
+        """The published scores of Retrain, by metric, with which metrics may compare."""
+        return {}
+
+    @property
     def split_settings(self) -> dict[str, Any]:
         """The settings that the stage `split` reads."""
         return {}

@@ -214,8 +214,7 @@ def _scores(study: Study, node: Node) -> scores.Spec:
     from palimpsest.stages.scores import Run, Spec
 
     run, subjects, kinds = node.of, study.of_run(node.of), suites_of(study, node.of)
-    kind, home = study.benchmark(run.benchmark).kind, study.home(run)
-    auc = getattr(study.benchmark(run.benchmark), "retrain_auc", None)
+    benchmark, home = study.benchmark(run.benchmark), study.home(run)
     return Spec(
         run=Run(**_named(run, *Run.model_fields)),
         suites=kinds,
@@ -227,7 +226,7 @@ def _scores(study: Study, node: Node) -> scores.Spec:
         attacks={
             of.subject: [suite]
             if (suite := study.measured_by(of))
-            else sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == kind)
+            else sorted(name for name in subjects[of.attacked("")].suites if kinds[name] == benchmark.kind)
             for of in subjects.attacked
             if study.is_made(model_of(study, of).path)
         },
@@ -236,7 +235,7 @@ def _scores(study: Study, node: Node) -> scores.Spec:
             for of in subjects.watched
             if (wanted := subjects[of].trajectory) and study.is_made(model_of(study, of).path)
         },
-        published={} if auc is None else {"auc_min_k": auc},
+        published=benchmark.published,
         gaps=[
             *_gaps(study, run),
             *([] if home == run else _gaps_of(study, evaluations(study, [home.of(RETRAIN)]), "evaluation")),

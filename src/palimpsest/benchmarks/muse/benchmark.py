@@ -8,6 +8,7 @@ from palimpsest.benchmarks.base import Study
 from palimpsest.benchmarks.corpora import CorpusBenchmark
 from palimpsest.benchmarks.muse.dataset import MuseSource
 from palimpsest.benchmarks.muse.splits import is_split, number, predecessor
+from palimpsest.benchmarks.muse.suite_settings import AUC
 from palimpsest.errors import UserError
 from palimpsest.mistakes import place
 
@@ -21,6 +22,11 @@ class MuseBenchmark(CorpusBenchmark):
     retrain_auc: Annotated[float, Field(ge=0.001, le=1)] | None = None
     """Published AUC of Retrain (News 0.4772, Books 0.5393); PrivLeak is then also computed against it, not only against the
     study's own Retrain."""
+
+    @property
+    def published(self) -> dict[str, float]:
+        """The AUC of a published Retrain."""
+        return {} if self.retrain_auc is None else {AUC: self.retrain_auc}
 
     @property
     def split_names(self) -> str:

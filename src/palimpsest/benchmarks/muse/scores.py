@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from palimpsest.benchmarks.muse.suite_settings import MIN_K
+from palimpsest.benchmarks.muse.suite_settings import AUC, MIN_K
 from palimpsest.errors import UserError
 from palimpsest.evaluation.completing import with_min_k, with_rouge
 from palimpsest.evaluation.items import UNICODE_ITEMS, count_unicode
@@ -19,7 +19,6 @@ from palimpsest.metrics.spread import Array, mean
 # The metric of each set that is a mean ROUGE-L F1 in percent.
 ROUGE_METRICS = {"verbatim": "verbmem_f", "knowledge_forget": "knowmem_f", "knowledge_retain": "knowmem_r"}
 LOSS_SETS = ("members", "nonmembers")
-AUC = "auc_min_k"
 
 
 @dataclass(frozen=True)

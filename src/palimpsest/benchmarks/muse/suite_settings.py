@@ -11,6 +11,8 @@ from palimpsest.settings import Count
 RECITED, ASKED = 100, 200
 # As in the official code.
 MIN_K = 0.4
+# The metric with a published number of Retrain.
+AUC = "auc_min_k"
 
 
 class MuseSuite(Suite):
