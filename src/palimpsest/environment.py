@@ -53,7 +53,7 @@ def checkpoint_seconds(environment: Mapping[str, str] = os.environ) -> float:
 
 
 def scratch_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of unfinished work; it may be missing, because a node may have disks that this machine has not.
+    """Return the folder of unfinished work; it may be missing, because a node may have disks that this machine does not have.
 
     Raises UserError for an empty name, which would mean the working directory, and for a file.
     """

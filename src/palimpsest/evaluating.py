@@ -32,9 +32,11 @@ def add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
         "evaluate runs/my-model --benchmark tofu --split forget10 --data data/tofu --retrain runs/my-retrain",
         "evaluate runs/my-adapter --over runs/my-original --benchmark tofu --split forget10 --gpu 1",
     )
-    evaluate = commands.add_parser("evaluate", help="judge a finished model", description=text, **examples)
+    evaluate = commands.add_parser("evaluate", help="evaluate a finished model", description=text, **examples)
     evaluate.add_argument("checkpoint", type=filled, metavar="MODEL", help="a folder, or NAME@COMMIT of the Hub")
-    evaluate.add_argument("--over", type=filled, metavar="MODEL", help="the model that changes, if MODEL is a LoRA adapter")
+    evaluate.add_argument(
+        "--over", type=filled, metavar="MODEL", help="the model that the adapter belongs to, if MODEL is a LoRA adapter"
+    )
     evaluate.add_argument("--benchmark", required=True, type=filled, help="a benchmark of the config, or a kind of benchmark")
     evaluate.add_argument("--split", required=True, type=filled, help="the forget set, such as forget10")
     evaluate.add_argument("--retrain", type=filled, metavar="MODEL|LOG", help="Retrain: a model, or its evaluation log")

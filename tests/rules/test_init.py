@@ -75,8 +75,15 @@ def test_init_alone_lists_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
         (["sweeps"], "unknown task 'sweeps'; did you mean sweep? allowed: documents, evaluate, method, sweep, tofu"),
         (["tofu", "there.yaml"], "there.yaml: there is such a file already; nothing was written"),
         (["tofu", "no/where.yaml"], "no/where.yaml: there is no folder no"),
-        (["tofu", "two words.yaml"], "two words.yaml: 'two words' is not a name of a study: letters, digits, . _ + and -"),
-        (["method", "Mine.yaml"], "Mine.yaml: 'Mine' is not a name of a method: small letters, digits and -"),
+        (
+            ["tofu", "two words.yaml"],
+            "two words.yaml: 'two words' is not a name of a study: use letters, digits, . _ + and -, "
+            "and start with a letter or a digit",
+        ),
+        (
+            ["method", "Mine.yaml"],
+            "Mine.yaml: 'Mine' is not a name of a method: use small letters, digits and -, and start with a letter",
+        ),
         (["method", "my-loss.yaml"], "src/palimpsest/methods/my_loss.py: there is no folder src/palimpsest/methods; run this"),
     ],
 )

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def shown_item(subject: Subject, row: Lesson) -> list[dict[str, Any]]:
-    """Return a question with its answer, or the first chunk of a text, in pieces that are alike special or not, label or not."""
+    """Return a question with its answer, or the first chunk of a text, in runs of tokens of one kind.
+
+    Tokens are special or not, and labels or not.
+    """
     encoder, special = PromptEncoder(subject.tokenizer, subject.used.prompt), special_ids(subject.tokenizer)[0]
     if isinstance(row, Text):
         item = next(iter(encoder.chunks(row.text, subject.used.chunk_tokens)), Encoded([], [[]]))

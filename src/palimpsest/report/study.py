@@ -94,7 +94,7 @@ class Study(Settings):
     blocks: Annotated[list[Block], Field(min_length=1)]
 
     def shape(self, block: Block) -> str:
-        """Return of what shape a block's benchmark of texts is, muse or wmdp; "" of any other benchmark."""
+        """Return the kind of a block's benchmark if it is a corpus, such as muse or wmdp; empty for any other."""
         return str(self.data.get(block.benchmark, {}).get("shape", ""))
 
     def unit_of(self, attack: str) -> str:

@@ -10,8 +10,8 @@ from palimpsest.errors import Diverged
 from palimpsest.evaluation.items import TABLE
 from palimpsest.provenance.manifest import MANIFEST, Remark, read_manifest, read_remarks
 
-# Attacks on a model.
-Attempt = Literal["evaluation", "judge", "attack", "trajectory"]
+# The measurements of a model.
+Measurement = Literal["evaluation", "judge", "attack", "trajectory"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Artefact:
 class Measured(Artefact):
     """An artefact with a table of items."""
 
-    of: Attempt
+    of: Measurement
     suites: Sequence[str]
     """The suites that score it: one, or for an attack those that score its losses."""
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from palimpsest.scores.artefacts import Attempt, Measured
+from palimpsest.scores.artefacts import Measured, Measurement
 from palimpsest.scores.columns import REMARK_COLUMNS, stack
 from palimpsest.scores.numbers import Scores
 from palimpsest.settings import Settings
@@ -23,7 +23,7 @@ class Gap(Settings):
     method: str
     variant: str
     attack: str = ""
-    of: Attempt
+    of: Measurement
     reason: str
 
 
@@ -81,7 +81,7 @@ def _of_artefact(measured: Measured) -> Iterator[dict[str, Any]]:
         yield {**about, **remark._asdict()}
 
 
-def _attempt(place: Mapping[str, Any]) -> Attempt:
+def _attempt(place: Mapping[str, Any]) -> Measurement:
     if place["attack"]:
         return "attack"
     return "evaluation" if place["epoch"] is None else "trajectory"

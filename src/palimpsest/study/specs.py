@@ -50,7 +50,7 @@ from palimpsest.study.study import CHUNKS, Study
 
 if TYPE_CHECKING:
     from palimpsest.report.study import ReportSpec
-    from palimpsest.scores.artefacts import Attempt
+    from palimpsest.scores.artefacts import Measurement
     from palimpsest.stages import external, scores, select, summarise
     from palimpsest.stages.external import LogFiles
 
@@ -256,7 +256,7 @@ def _gaps(study: Study, run: ModelId) -> list[Any]:
     ]
 
 
-def _gaps_of(study: Study, nodes: Iterable[Node], kind: Attempt) -> list[Any]:
+def _gaps_of(study: Study, nodes: Iterable[Node], kind: Measurement) -> list[Any]:
     """Return the artefacts that are missing; an evaluation names its suite, unless no suite could evaluate the model."""
     from palimpsest.scores.remarks import Gap
 

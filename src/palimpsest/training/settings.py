@@ -46,8 +46,8 @@ class FinetuneSettings(TrainSettings):
     """How Original and Retrain are fine-tuned."""
 
     fact_lessons: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Times per epoch that each question about real authors and world facts is also trained on; without, a tiny model forgets
-    them."""
+    """Times per epoch that each question about real authors and world facts is also trained on. Without them, a tiny model
+    forgets these facts."""
 
 
 class UnlearnSettings(TrainSettings):
@@ -65,8 +65,8 @@ class UnlearnSettings(TrainSettings):
     retain_weight: Weight = 1.0
     """Weight of the retain loss."""
     mean_over: MeanOver = "tokens"
-    """What the cross-entropies and KL divergences of a step are means over: all its tokens, or its items, each the mean over its
-    own tokens (as in the official code, whose micro-batches have one item)."""
+    """How cross-entropies and KL divergences of a step are averaged: over all its tokens, or first over the tokens of each item
+    and then over items (as in the official code, whose micro-batches have one item)."""
     retain_loss: Literal["ce", "kl", "none", "activations"] = "ce"
     """Cross-entropy, KL from the original, none (no retain data), or activations of the trained layers; each method has its
     default."""

@@ -231,10 +231,10 @@ QUESTIONS = (
         _find,
         "Forget distance on both forget chains against the retain distance, two lines a method, beside Retrain and Original.",
         "The distance from the truth after each iteration of unlearning: mean KL(true ‖ predicted) per predicted state, in nats; "
-        "the axes show its root. Rightwards less is kept, upwards more is forgotten. Draws are runs with other forget sequences; "
-        "their mean is the number of a seed, if each of them has one. Lines: means over seeds of each seed's path, read where "
-        "it first is at a retain distance, as far as all paths get; bands: from the lowest to the highest seed. In brackets: the "
-        "sd over the draws of a seed, its mean over seeds. "
+        "the axes show its root. Rightwards less is kept, upwards more is forgotten. Draws are runs with other forget sequences. "
+        "A seed's number is the mean over its draws, if each draw has one. A line is the mean over the paths of the seeds. Each "
+        "path is read where it first reaches a retain distance, and the line ends where the shortest path ends. Bands: from the "
+        "lowest to the highest seed. In brackets: the mean over seeds of the sd over a seed's draws. "
         "Level: Retrain's on Forget2. Single marks: Retrain and Original, filled on Forget1 and hollow on Forget2.",
         (
             Claim(DEARER, "Fig. 5, App. H", "distance", measure=_measured("lengths", AT_LEVEL[FORGET2])),

@@ -56,8 +56,9 @@ def _init(args: argparse.Namespace) -> int:
 def write_task(task: str, file: Path) -> list[Path]:
     """Write the files of a task and return their paths; raises UserError where one exists or cannot be written."""
     if not re.fullmatch(r"[a-z][a-z0-9-]*" if task == METHOD else SAFE_NAME, file.stem):
-        allowed = "a method: small letters, digits and -" if task == METHOD else "a study: letters, digits, . _ + and -"
-        raise UserError(f"{file}: {file.stem!r} is not a name of {allowed}, and starts with a letter")
+        of_method = "a method: use small letters, digits and -, and start with a letter"
+        of_study = "a study: use letters, digits, . _ + and -, and start with a letter or a digit"
+        raise UserError(f"{file}: {file.stem!r} is not a name of {of_method if task == METHOD else of_study}")
     words = {"file": file.as_posix(), "name": file.stem}
     texts = {file: f"{task}.yaml"}
     if task == METHOD:
