@@ -26,6 +26,8 @@ FINALS = {
 }
 # By epoch: what the watched training of SimNPO had.
 WATCHED = [{"forget_quality": 1e-20, "model_utility": 0.61}, {"forget_quality": 0.4, "model_utility": 0.55}]
+# What a watched training leaves beside its model: the texts of the forget set, and numbers of them.
+TEXTS = {"items.parquet", "divergence.parquet", "weights.parquet"}
 TRAINING = {"learning_rate": 1e-05, "epochs": 1, "batch_size": 8, "forget_weight": 0.1375, "max_steps": None}
 LOG = [
     {"step": 0, "epoch": 0, "learning_rate": 5e-6, "forget_loss": -0.5, "items": [1, 0], "weights": [0.5, 1.0], "grad_norm": 2.0},
@@ -62,6 +64,8 @@ class Study:
                 self.write_weights(self.folder(f"{of.path}/model"), method, self.root / start)
             log = "".join(json.dumps(entry) + "\n" for entry in LOG)
             self.folder(f"{of.path}/model").joinpath("training_log.jsonl").write_text(log)
+            for name in TEXTS if of.variant else ():
+                (self.folder(f"{of.path}/model") / name).write_bytes(b"forget question 0?")
             remarks = [Remark(FACT, "the warm-up is shortened")] if of.variant else []
             self.seal(f"{of.path}/model", "unlearn" if of.variant else "finetune", made, inputs, remarks)
             write_table(self.folder(f"{of.path}/eval/tofu") / "items.parquet", suite_rows(rng, 0.3), SCHEMA)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from export_example import RUN, Study
+from export_example import RUN, TEXTS, Study
 from huggingface_hub import constants
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 from local_hub import NOBODY, Hub, serving
@@ -36,8 +36,10 @@ def test_a_model_is_pushed_with_its_files_card_and_manifest(study: Study, hub: H
     folder = study.root / MODEL
     assert main(["push", str(folder), "org/name", "--license", "mit"]) == 0
     files = hub.pushed["org/name"]
-    own = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "environment.json"}
+    own = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in {"environment.json", *TEXTS}}
+    assert own.keys() == {"model.safetensors", "config.json", "training_log.jsonl", "manifest.json"}
     assert files == own | {"README.md": files["README.md"]}
+    assert all(b"forget question" not in content for content in files.values())
     assert b"license: mit" in files["README.md"] and b"base_model: org/base" in files["README.md"]
     assert hub.created["org/name"]["visibility"] == "private"
     assert hub.tokens == {f"Bearer {TOKEN}"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from export_example import BASE, RUN, Study
+from export_example import BASE, RUN, TEXTS, Study
 from huggingface_hub import constants
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 from local_hub import Hub, serving
@@ -44,6 +44,18 @@ class Adapters(Study):
         """The unlearned model as the stages load it."""
         over = [self.root / RUN.of("original").path / "model", self.root / "tofu/tiny/base"]
         return load_model(self.root / UNLEARNED / "model", USED, over=over)
+
+
+FILES = {"model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json"}
+FILES |= {"tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "merges.txt", "chat_template.jinja"}
+
+
+class Whole(Study):
+    """A study whose models have whole weights, and files of all kinds of tokenizers."""
+
+    def write_weights(self, folder: Path, method: str, start: Path) -> None:
+        for name in FILES:
+            (folder / name).write_text(method)
 
 
 @pytest.fixture
@@ -83,6 +95,20 @@ def test_peft_alone_loads_an_exported_model_and_predicts_what_the_stages_measure
     assert torch.allclose(read, logits(study.merged), atol=1e-3)
     original = load_model(study.root / RUN.of("original").path / "model", USED, over=[study.root / "tofu/tiny/base"])
     assert not torch.allclose(read, logits(original), atol=0.1)
+
+
+@pytest.mark.parametrize("kind", [Study, Adapters])
+def test_an_export_has_no_texts_of_the_forget_set(kind: type[Study], tmp_path: Path) -> None:
+    root = kind(tmp_path / "results", base=LOCAL).root
+    assert {path.name for path in (root / UNLEARNED / "model").iterdir()} > TEXTS
+    assert main(["export", str(root), "--to", "models", str(tmp_path / "out")]) == 0
+    files = {path.name for path in (tmp_path / "out" / UNLEARNED).iterdir()}
+    assert "training_log.jsonl" in files and not files & TEXTS
+
+
+def test_every_file_that_loads_a_model_is_exported(tmp_path: Path) -> None:
+    assert main(["export", str(Whole(tmp_path / "results").root), "--to", "models", str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out" / UNLEARNED).iterdir()} == FILES | {"training_log.jsonl"}
 
 
 def test_a_merged_export_is_a_plain_model_with_the_bytes_that_the_stages_load(study: Adapters, tmp_path: Path) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palimpsest.audit.artefacts import Artefact
 from palimpsest.errors import UserError
+from palimpsest.export.models import LOG, Results
 from palimpsest.models.loading import ADAPTER
+from palimpsest.models.pretrained import TOKENIZER
 from palimpsest.models.settings import UsedSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from palimpsest.export.models import Results
+# A watched training keeps the texts of the forget set beside its model, so whatever is not named here stays.
+PUBLISHED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", *TOKENIZER, "*.model", LOG)
 
 
 def is_adapter(made: Artefact) -> bool:
@@ -43,7 +47,7 @@ def files_of(results: Results, made: Artefact, place: Path, *, merged: bool = Fa
     These are written into the empty folder `place`. Raises UserError for `merged` if the model has whole weights.
     """
     if not (merged or is_adapter(made)):
-        return [made.folder / name for name in made.manifest["files"]]
+        return [made.folder / name for name in sorted(_published(made))]
     (write_merged if merged else _write_adapter)(results, made, place)
     return sorted(place.iterdir())
 
@@ -75,8 +79,13 @@ def _write_adapter(results: Results, made: Artefact, out: Path) -> None:
     name, revision = base_of(base)
     write_adapter(out, {**settings, "base_model_name_or_path": name, "revision": revision}, weights)
     # Beside a config of the model, other tools expect whole weights.
-    for file in made.manifest["files"].keys() - {ADAPTER, WEIGHTS, "config.json"}:
+    for file in _published(made) - {WEIGHTS, "config.json"}:
         shutil.copyfile(made.folder / file, out / file)
+
+
+def _published(made: Artefact) -> set[str]:
+    """Return the names of a model's files that others may have."""
+    return {name for name in made.manifest["files"] if any(fnmatch(name, pattern) for pattern in PUBLISHED)}
 
 
 def _joined(name: str, parts: list[tuple[Tensor, float]]) -> Tensor:
