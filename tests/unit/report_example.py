@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from palimpsest.names import ROLES
 from palimpsest.report.evidence import Evidence
-from palimpsest.report.names import REFERENCES
 from palimpsest.report.rows import clean_summary, finished
 from palimpsest.report.study import Block, Published, ReportSpec
 from palimpsest.report.summary import SELECTION_TYPES
@@ -81,7 +81,7 @@ def numbers(models: dict[str, dict[int, Metrics]], suite: str = "tofu", split: s
     rows = []
     for name, by_seed in models.items():
         method, _, variant = name.partition("/")
-        variant = variant or ("" if method in REFERENCES else "default")
+        variant = variant or ("" if method in ROLES else "default")
         for seed, metrics in by_seed.items():
             key = {"benchmark": "tofu", "split": split, "model": "tiny", "seed": seed, "method": method, "variant": variant}
             place = {"attack": "", "epoch": None, "suite": suite}
@@ -136,7 +136,7 @@ def clean(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def block(**changes: Any) -> Block:
     """A block that ran all of PLAIN."""
-    methods = {method: {"default": UNLEARN} for method in PLAIN if method not in REFERENCES}
+    methods = {method: {"default": UNLEARN} for method in PLAIN if method not in ROLES}
     plain = {"benchmark": "tofu", "split": "forget05", "model": "tiny", "seeds": [0, 1], "training": {"epochs": 5}}
     return Block.model_validate(plain | {"methods": methods, "attacks": [], "suites": ["tofu"]} | changes)
 

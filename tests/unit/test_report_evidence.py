@@ -6,7 +6,8 @@ from report_example import block, numbers
 from text_example import DATA, NPO, TASKS, rows, texts
 
 from palimpsest.methods import list_methods
-from palimpsest.report.names import REFERENCES, method_name, standing_variant
+from palimpsest.names import ROLES
+from palimpsest.report.names import method_name, standing_variant
 from palimpsest.report.style import colour_of, marker_of
 
 
@@ -81,6 +82,6 @@ def test_places_are_found_by_their_metrics(tmp_path):
 
 
 def test_every_model_has_a_look_of_its_own():
-    models = [*REFERENCES, *list_methods()]
+    models = [*ROLES, *list_methods()]
     for look in (colour_of, marker_of, method_name):
         assert len({look(model) for model in models} | {look("a-model-of-others")}) == len(models) + 1

@@ -15,7 +15,7 @@ from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, PRUNED, is_pru
 # Files at the top of the results besides artefacts: published copies, and files that differ between runs.
 COPIES = {"summary.csv": "summary/summary.csv", **{name: f"report/{name}" for name in ("report.html", "samples.html")}}
 PUBLISHED = (*COPIES, CONFIG, EQUIVALENCES, "cost.csv", "cost.html", PLAIN, PAGE, "snakemake-report.zip")
-UNWATCHED = ("logs", "benchmarks", ".scratch", STORE_FOLDER)
+UNWATCHED = ("logs", ".scratch", STORE_FOLDER)
 # Snakemake's own files in declared folders.
 STAMP = ".snakemake_timestamp"
 

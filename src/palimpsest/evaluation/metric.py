@@ -1,7 +1,7 @@
 """Metrics of suites: their declaration, and the scoring of one model's items."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -11,6 +11,7 @@ from palimpsest.metrics.intervals import Interval
 
 Items = TypeVar("Items")
 Needs = Literal["", "original", "retrain", "other_retrains", "published"]
+Name = TypeVar("Name", bound=Hashable)
 Best = Literal["highest", "nearest 0", "nearest Retrain"] | None
 
 
@@ -92,6 +93,15 @@ class Scoring(Generic[Items]):
     """Return set, id, half, answer_tokens and truth_ratio of each item."""
     losses: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     """Return the rows of the forget set in a table of the suite, with the `tokens` of the answer and its summed `nll`."""
+
+
+def best_of(values: Mapping[Name, float], rule: Best, retrain: float | None) -> set[Name]:
+    """Return the names with the best value by the rule of a metric; empty if fewer than two compete, or if all are equal."""
+    goal = {"highest": math.inf, "nearest 0": 0.0, "nearest Retrain": retrain}.get(rule or "")
+    if goal is None:
+        return set()
+    merits = {name: value if goal == math.inf else -abs(value - goal) for name, value in values.items()}
+    return {name for name, merit in merits.items() if merit == max(merits.values())} if len({*merits.values()}) > 1 else set()
 
 
 def score(

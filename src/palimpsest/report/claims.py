@@ -19,8 +19,8 @@ NONE = "\N{EN DASH}"
 FEWEST = 5
 RULE = (
     f"The rule: a claim is decided by the differences between two models of the same seed, of at least {FEWEST} seeds. It holds "
-    f"where the one-sided paired t-test gives p ≤ {SIGNIFICANCE:g} after Holm's correction for all claims that the study can "
-    "decide; it does not hold where the opposite test gives that. Else, and with fewer seeds, it is undecided. Forget quality "
+    f"if the one-sided paired t-test gives p ≤ {SIGNIFICANCE:g} after Holm's correction for all claims that the study can "
+    "decide; it does not hold if the opposite test does. Otherwise, and with fewer seeds, it is undecided. Forget quality "
     "is a p-value and is compared by the root of its decades, as in the figures: that root grows like the KS distance."
 )
 

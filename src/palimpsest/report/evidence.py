@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN
+from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN, ROLES
 from palimpsest.report.imported import Imported, are_imported, read_imported
-from palimpsest.report.names import REFERENCES, standing_variant
+from palimpsest.report.names import standing_variant
 from palimpsest.report.rows import KEY, clean_summary, finished, of_block, of_models
 from palimpsest.report.study import Block, Published, Study, starts_from
 
@@ -47,7 +47,7 @@ class Place:
 
     def standing_by_seed(self, metric: str, method: str) -> pd.Series:
         """Return a metric of the variant that represents a method, indexed by seed; empty if the model lacks it."""
-        variant = "" if method in REFERENCES else self.block.standing(method)
+        variant = "" if method in ROLES else self.block.standing(method)
         return pd.Series(dtype=float) if variant is None else self.by_seed(metric, method, variant)
 
     def points(self, metric: str, models: Iterable[tuple[str, str]]) -> pd.DataFrame:

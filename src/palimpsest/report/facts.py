@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from palimpsest.names import ORIGINAL, RETRAIN, SELECTED
-from palimpsest.report.names import NPO, REFERENCES, SIMNPO, method_name, model_label, model_order
+from palimpsest.names import ORIGINAL, RETRAIN, ROLES, SELECTED
+from palimpsest.report.names import NPO, SIMNPO, method_name, model_label, model_order
 from palimpsest.report.study import Block, Values
 from palimpsest.report.tables import Row, Table
 from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, counted, format_score, joined
@@ -29,7 +29,7 @@ def facts(table: Table) -> list[str]:
 
 def _unlearned(table: Table, key: str) -> list[Row]:
     """Return the unlearned models that have a metric, the highest first."""
-    rows = [row for row in table.rows if row.method not in REFERENCES and key in row.cells]
+    rows = [row for row in table.rows if row.method not in ROLES and key in row.cells]
     return sorted(rows, key=lambda row: -row.cells[key].mean)
 
 

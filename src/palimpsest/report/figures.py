@@ -56,7 +56,7 @@ class Panel:
     y: Axis = Axis()
     note: str = ""
     levels: Mapping[str, float] = field(default_factory=dict)
-    """What references, or guessing, reach, by name: a line across."""
+    """What Original, Retrain or guessing reach, by name: a line across."""
     good: tuple[float, float] | None = None
     """Between which values a model is good: shaded."""
     marks: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from palimpsest.methods import list_methods, load_method
-from palimpsest.names import DEFAULT, HALF, ORIGINAL, RETRAIN, SELECTED
+from palimpsest.names import DEFAULT, HALF, ORIGINAL, RETRAIN, ROLES, SELECTED
 
 # The models that no method made.
 ROLE_NAMES = {ORIGINAL: "Original", HALF: "Original (half)", RETRAIN: "Retrain"}
-REFERENCES = tuple(ROLE_NAMES)
 # The methods that claims are about.
 GA, GRADDIFF, W_GRADDIFF, NPO, SIMNPO, RMU = "ga", "graddiff", "w-graddiff", "npo", "simnpo", "rmu"
 # Those that stand out in a figure of many: the paper compares them throughout.
@@ -34,7 +33,7 @@ def model_order(method: str, variant: str = "") -> tuple[Any, ...]:
     """Return a sort key: Original, Retrain, the methods by name, then others; selected, default, variants by their numbers."""
     parts = [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", variant))]
     place = {SELECTED: 0, DEFAULT: 1}.get(variant, 2)
-    group = REFERENCES.index(method) if method in REFERENCES else len(REFERENCES) + (method not in list_methods())
+    group = ROLES.index(method) if method in ROLES else len(ROLES) + (method not in list_methods())
     return group, method_name(method).casefold(), place, parts
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from palimpsest.names import ORIGINAL, RETRAIN
+from palimpsest.names import ORIGINAL, RETRAIN, ROLES
 from palimpsest.report.facts import FLOOR
 from palimpsest.report.figures import Axis, Grid, Look, Panel
-from palimpsest.report.names import REFERENCES, method_name, model_order
+from palimpsest.report.names import method_name, model_order
 from palimpsest.report.rows import log10, main_models
 from palimpsest.report.style import GOOD
 from palimpsest.report.tables import Table, points_of
@@ -48,7 +48,7 @@ def _distributions(table: Table, ratios: pd.DataFrame) -> Iterator[Panel]:
     methods = sorted({*rows["method"]} - {RETRAIN}, key=model_order)
     for place, method in enumerate(methods if (rows["method"] == RETRAIN).any() else []):
         standing = table.standing.get(method)
-        shown = rows[rows["method"].isin([method, RETRAIN, *([ORIGINAL] if method not in REFERENCES else [])])]
+        shown = rows[rows["method"].isin([method, RETRAIN, *([ORIGINAL] if method not in ROLES else [])])]
         data = shown.assign(main=(shown["method"] != method) | (shown["variant"] == (standing.variant if standing else "")))
         quality = table.value(method, QUALITY)
         note = "" if quality is None else f"FQ {format_quality(quality)}"

@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from palimpsest.names import ROLES
 from palimpsest.report import templates
 from palimpsest.report.exports import downloads
-from palimpsest.report.names import REFERENCES
 from palimpsest.report.style import bundle, colour_of, dark_colours, svg_of
 from palimpsest.report.words import format_score, format_sd, unbroken
 
@@ -65,7 +65,7 @@ def page_environment(*packages: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(colour=colour_of, flatten=flatten, groups=groups, references=REFERENCES)
+    environment.globals.update(colour=colour_of, flatten=flatten, groups=groups, roles=ROLES)
     environment.globals.update(score=format_score, sd=format_sd, downloads=downloads, as_json=as_json)
     script = (resources.files(templates) / "page.js").read_text(encoding="utf-8")
     environment.globals.update(script=script, bundle=bundle, dark_colours=dark_colours, source_hash=source_hash)

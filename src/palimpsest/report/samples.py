@@ -61,7 +61,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Place:
-    """The answers of one block and suite, and the answers of the references that the block shares with others."""
+    """The answers of one block and suite, and the answers of Original and Retrain, which blocks share."""
 
     block: Block
     suite: str

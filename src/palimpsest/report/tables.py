@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from palimpsest.evaluation.judging.scores import METRICS as JUDGED
-from palimpsest.evaluation.metric import Best, Metric
+from palimpsest.evaluation.metric import Best, Metric, best_of
 from palimpsest.methods import list_methods
 from palimpsest.names import DEFAULT, ORIGINAL, RETRAIN, SELECTED
 from palimpsest.report.evidence import Evidence
@@ -153,19 +153,14 @@ class Table:
 
     @property
     def rivals(self) -> list[Row]:
-        """The rows that stand for the methods, without the references and given checkpoints."""
+        """The rows that stand for the methods, without Original, Retrain and given checkpoints."""
         return [row for method, row in self.standing.items() if method in list_methods()]
 
     def best(self, column: Column) -> list[Row]:
         """Return the best unlearned models in a column; none where fewer than two compete or all are alike."""
-        target = {"nearest 0": 0.0, "nearest Retrain": self.value(RETRAIN, column.key), "highest": math.inf}
-        goal = target.get(column.best or "")
-        if goal is None:
-            return []
         rows = [row for row in self.rows if row.method in list_methods() and column.key in row.cells]
-        means = [row.cells[column.key].mean for row in rows]
-        scores = [mean if goal == math.inf else -abs(mean - goal) for mean in means]
-        return [row for row, score in zip(rows, scores, strict=True) if score == max(scores)] if len({*scores}) > 1 else []
+        means = {place: row.cells[column.key].mean for place, row in enumerate(rows)}
+        return [rows[place] for place in sorted(best_of(means, column.best, self.value(RETRAIN, column.key)))]
 
     def published_of(self, row: Row, key: str) -> float | None:
         """Return the published value to print beside the variant that stands for a method, or its only one."""

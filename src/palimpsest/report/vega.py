@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from palimpsest.names import RETRAIN
+from palimpsest.names import RETRAIN, ROLES
 from palimpsest.report.figures import GUESSING, Axis, Grid, Look, Panel
-from palimpsest.report.names import PROMINENT, REFERENCES, method_name, model_label, model_order
+from palimpsest.report.names import PROMINENT, method_name, model_label, model_order
 from palimpsest.report.rows import root_of_decades
 from palimpsest.report.style import (
     AREA,
@@ -247,7 +247,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class _Legend:
-    """One legend for all panels: models, references, levels and marks that they have, then further labels."""
+    """One legend for all panels: models, levels and marks that they have, then further labels."""
 
     panels: Sequence[Panel]
     labels: Mapping[str, Look]
@@ -268,14 +268,14 @@ class _Legend:
     @cached_property
     def entries(self) -> list[_Entry]:
         """The entries, in order."""
-        return [*self._methods(), *self._references(), *self._marks()]
+        return [*self._methods(), *self._roles(), *self._marks()]
 
     def _methods(self) -> Iterator[_Entry]:
         named = [panel for panel in self.panels if panel.kind in ("curves", "scatter") and "id" not in panel.data]
         methods = {method for panel in named for method, _ in _models(panel.data)}
         # A panel that has its method for a title needs no entry.
         methods |= {m for of in self.panels if of.kind == "ecdf" for m, _ in _models(of.data) if of.title != method_name(m)}
-        for method in sorted(methods - ({*REFERENCES} & {*self._distributions}), key=model_order):
+        for method in sorted(methods - ({*ROLES} & {*self._distributions}), key=model_order):
             lines = any(panel.kind != "scatter" and method in set(panel.data["method"]) for panel in self.panels)
             look = Look(colour_of(method), shape_of(method), size_of(method), dash=SOLID if lines else None)
             yield _Entry(method_name(method), look, method_name(method))
@@ -289,10 +289,10 @@ class _Legend:
     def _distributions(self) -> list[str]:
         return [method for panel in self.panels if panel.kind == "ecdf" for method, _ in _models(panel.data)]
 
-    def _references(self) -> Iterator[_Entry]:
+    def _roles(self) -> Iterator[_Entry]:
         if RETRAIN in self._distributions:
             yield _Entry(method_name(RETRAIN), Look(AREA, area=True))
-        lines = {*self._distributions} & {*REFERENCES} - {RETRAIN} | {role for panel in self.panels for role in panel.levels}
+        lines = {*self._distributions} & {*ROLES} - {RETRAIN} | {role for panel in self.panels for role in panel.levels}
         shown = {entry.label for entry in self._methods()} | ({method_name(RETRAIN)} & {*map(method_name, self._distributions)})
         for role in sorted(lines, key=model_order):
             name = method_name(role) if role != GUESSING else GUESSING
@@ -711,19 +711,19 @@ class _Drawn:
     @cached_property
     def _ends(self) -> tuple[float, float]:
         """The decades that an axis of distributions holds; a collapsed model's values may lie far away from the usual ones."""
-        usual = self._data[self._data["method"].isin(REFERENCES)]
+        usual = self._data[self._data["method"].isin(ROLES)]
         low, high = np.quantile((usual if len(usual) else self._data)["x"].to_numpy(dtype=float), [0.002, 0.998])
         return float(low) - 0.25, float(high) + 0.25
 
     def _ecdf(self) -> list[Spec]:
-        """Draw which share of the x of each model is at most a value: Retrain's as an area, other references dotted."""
+        """Draw which share of the x of each model is at most a value: Retrain's as an area, Original's dotted."""
         left, right = self._ends
         grid = np.linspace(left, right, 121)
         areas, lines, points = [], [], []
         for number, model in enumerate(models_of(self._data)):
             sample = np.sort(model.rows["x"].to_numpy(dtype=float))
             below = np.searchsorted(sample, grid, side="right") / max(len(sample), 1)
-            dotted = model.method in REFERENCES and self.panel.title != method_name(model.method) and model.method != RETRAIN
+            dotted = model.method in ROLES and self.panel.title != method_name(model.method) and model.method != RETRAIN
             look = {
                 "line": number,
                 "dash": list(DOTTED) if dotted else self._dash(model),

@@ -2,7 +2,7 @@
 
 
 def evaluation_id(of: str, suite: str) -> str:
-    """Return the id of an evaluation of a model (its folder below the run) or of a reference (the name of the seed's folder)."""
+    """Return the id of an evaluation; `of` is a model's folder below the run, or the folder of Original's or Retrain's seed."""
     return f"{of}/{suite}"
 
 

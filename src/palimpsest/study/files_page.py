@@ -24,8 +24,8 @@ Made by `python -m palimpsest.study write` from the table of stages, the schemas
 
 Next to the folders of the stages, the results have `report.html`, `samples.html` and `summary.csv` (copies from `report/` and
 `summary/`), `run_config.yaml` (the complete config), `cost.html` and `cost.csv`, `audit.html` and `audit.json` (after
-`palimpsest audit verify results --out results`), `equivalences.json` (after `palimpsest accept`), and `logs/` and `benchmarks/`
-with the log, the time and the memory of each job.
+`palimpsest audit verify results --out results`), `equivalences.json` (after `palimpsest accept`), and `logs/` with
+the log of each job.
 
 ## Stages
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from palimpsest.names import ROLES
 from palimpsest.report.claims import Claim, Pair
 from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
-from palimpsest.report.names import NPO, REFERENCES, SIMNPO, model_label, model_order, standing_variant
+from palimpsest.report.names import NPO, SIMNPO, model_label, model_order, standing_variant
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import KEY, of_models
 from palimpsest.report.tables import make_table, points_of
@@ -69,7 +70,7 @@ def _find(evidence: Evidence) -> Iterator[Series]:
 def _models(places: Sequence[Place]) -> list[tuple[str, str]]:
     """Return the methods that went further than the first forget set, each with the variant that has most splits."""
     found = []
-    for method in sorted({str(method) for place in places for method in place.rows["method"]} - {*REFERENCES}, key=model_order):
+    for method in sorted({str(method) for place in places for method in place.rows["method"]} - {*ROLES}, key=model_order):
         names = {name for place in places for name in place.block.variants_of(method)}
         splits = {name: {of.block.split for of in places if len(of.of_model(method, name))} for name in sorted(names)}
         counts = {name: len(followed) for name, followed in splits.items() if followed - {FIRST}}
@@ -80,7 +81,7 @@ def _models(places: Sequence[Place]) -> list[tuple[str, str]]:
 
 
 def _levels(evidence: Evidence, places: Sequence[Place]) -> dict[str, dict[str, float]]:
-    """Return the levels of the references of the first forget set, which all splits share and which alone has their rows."""
+    """Return Original's and Retrain's levels on the first forget set, which all splits share and which alone has their rows."""
     levels: dict[str, dict[str, float]] = {}
     for place in reversed(places):
         levels = {metric: levels.get(metric, {}) | found for metric, found in evidence.levels(place, NAMES).items()}

@@ -1,7 +1,6 @@
 """A table of several TOFU evaluation logs, as text, JSON, Markdown or LaTeX: the best of each column marked, Retrain once."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from palimpsest.benchmarks.tofu.score import score_log
 from palimpsest.benchmarks.tofu.scores import METRICS
 from palimpsest.errors import UserError
-from palimpsest.evaluation.metric import Metric
+from palimpsest.evaluation.metric import Metric, best_of
 from palimpsest.markup import escape_latex, markdown_table
 
 Result = dict[str, Any]
@@ -40,12 +39,8 @@ class Comparison:
         """Return the best models by the metric's rule; empty if fewer than two compete, or if all are equal."""
         rows = self.rows
         retrain = rows.pop(RETRAIN, {}).get(metric.name)
-        goal = {"highest": math.inf, "nearest 0": 0.0, "nearest Retrain": retrain}.get(metric.best or "")
         values = {name: value for name, row in rows.items() if (value := row.get(metric.name)) is not None}
-        if goal is None:
-            return set()
-        merits = {name: value if goal == math.inf else -abs(value - goal) for name, value in values.items()}
-        return {name for name, merit in merits.items() if merit == max(merits.values())} if len({*merits.values()}) > 1 else set()
+        return best_of(values, metric.best, retrain)
 
     @property
     def notes(self) -> list[str]:

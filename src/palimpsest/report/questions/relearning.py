@@ -140,7 +140,7 @@ LARGER = "SimNPO's lead is larger when the shortest answers are relearnt"
 QUESTIONS = (
     Question(
         "relearning",
-        "Does the forgotten come back?",
+        "Does forgotten knowledge come back?",
         "Fig. 6",
         _find,
         "What is left of the forget set after each epoch or step of an attack, a row per attack, a line per method.",
