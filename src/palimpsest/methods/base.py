@@ -31,9 +31,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Finetuned:
-    """The start model after further fine-tuning on a set of the split; on `forget`, this is the reinforced model."""
-
-    on: Literal["forget"] = "forget"
+    """The reinforced model: the start model after more fine-tuning on the forget set."""
 
 
 @dataclass(frozen=True, kw_only=True)

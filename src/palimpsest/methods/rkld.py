@@ -20,7 +20,7 @@ class RKLD(LossMethod):
 
     colour = "#999933"
     marker = "p"
-    models = {"original": Start(), "reinforced": Finetuned(on="forget")}
+    models = {"original": Start(), "reinforced": Finetuned()}
     reads_logits = True
     retain_loss = "none"
 

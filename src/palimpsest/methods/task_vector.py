@@ -21,7 +21,7 @@ class TaskVector(EditMethod):
     label = "Task Vector"
     colour = "#332288"
     marker = "h"
-    models = {"reinforced": Finetuned(on="forget")}
+    models = {"reinforced": Finetuned()}
 
     alpha: Positive = 1.0
     """The factor of the subtracted task vector."""

@@ -135,13 +135,14 @@ def _cached(name: str, key: str, make: Callable[[], str]) -> str:
     with suppress(OSError, RuntimeError, UnicodeError):
         place = cache_folder() / PACKAGE / "code" / name
         head, _, text = place.read_text(encoding="utf-8").partition("\n")
-        if head == sha256_text(key + text):
+        if head == sha256_text(f"{key}\0{text}"):
             return text
     text = make()
     if place:
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(f"{sha256_text(key + text)}\n{text}", encoding="utf-8")
+            head = sha256_text(f"{key}\0{text}")
+            place.write_text(f"{head}\n{text}", encoding="utf-8")
     return text
 
 
