@@ -52,8 +52,8 @@ def seed_id(seed: int | None) -> str:
     return f"seed{seed}"
 
 
-def judged_id(of: ModelId) -> str:
-    """Return the id of a run that a selection is judged on, among the inputs of the selection."""
+def trial_run(of: ModelId) -> str:
+    """Return the id of a run of trials, among the inputs of a selection."""
     return f"{of.benchmark}/{seed_id(of.seed)}"
 
 

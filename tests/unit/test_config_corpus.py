@@ -212,7 +212,7 @@ def test_only_what_texts_are_cut_by_is_told_to_their_stages() -> None:
         (
             {"attacks": ["relearn-shortest"], "suites": ["lm-eval"]},
             [],
-            "attacks: attacks are judged by a suite of kind muse: add one to suites",
+            "attacks: attacks are measured by a suite of kind muse: add one to suites",
         ),
         ({"attacks": ["relearn-shortest"], "splits": ["scale2"]}, [], "attacks: scale2 of muse has no attacks"),
         (

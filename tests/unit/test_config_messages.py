@@ -152,7 +152,7 @@ def _nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ("blocks", 1, "suites"),
             ["lm-eval"],
-            "blocks[1]: attacks: attacks are judged by a suite of kind tofu: add one to suites",
+            "blocks[1]: attacks: attacks are measured by a suite of kind tofu: add one to suites",
         ),
         (
             ("benchmarks", "tofu", "source"),

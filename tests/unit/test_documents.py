@@ -280,7 +280,7 @@ def test_the_data_are_the_split_and_every_method_has_one_original_and_retrain(
         ({"suites": ["muse"]}, "config: blocks[0]: suites: 'muse' is of kind muse; expected kind documents or depth or lm-eval"),
         (
             {"attacks": ["relearn-shortest"], "suites": ["lm-eval"]},
-            "config: blocks[0]: attacks: attacks are judged by a suite of kind documents: add one to suites",
+            "config: blocks[0]: attacks: attacks are measured by a suite of kind documents: add one to suites",
         ),
     ],
 )

@@ -103,9 +103,10 @@ def _selection(block: Block, selection: Values) -> str:
     trials = "trials and epochs" if selection["epochs"] == "all" else "trials"
     rule = SelectionRule(maximise=selection["maximise"])
     most = "smallest" if DISTANCES[rule.maximise] else "highest"
+    places = [f"{name} / {split}" for name in benchmarks]
     how = (
         f"selected for the {most} {NAMES[rule.maximise]} among the {trials} that keep {selection['keep']:.0%} "
-        f"of Original's {NAMES[rule.judged.utility]}, on {joined([f'{name} / {split}' for name in benchmarks])} with {of_seeds}."
+        f"of Original's {NAMES[rule.criteria.utility]}, on {joined(places)} with {of_seeds}."
     )
     if block.benchmark not in benchmarks:
         return f"{how} Nothing of that is scored here."

@@ -45,15 +45,15 @@ def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_uti
             "epoch": epoch,
             "runs": len(of_runs),
             **dict.fromkeys(AIMS, math.nan),
-            **{score: mean(of_runs[score].tolist()) for score in rule.judged},
-            "lowest": of_runs[rule.judged.closeness].min(skipna=False),
-            "highest": of_runs[rule.judged.closeness].max(skipna=False),
+            **{score: mean(of_runs[score].tolist()) for score in rule.criteria},
+            "lowest": of_runs[rule.criteria.closeness].min(skipna=False),
+            "highest": of_runs[rule.criteria.closeness].max(skipna=False),
         }
         for (variant, epoch), of_runs in rows.groupby(["variant", "epoch"])
     ]
     candidates.sort(key=lambda row: (variants.index(row["variant"]), row["epoch"]))
     table = pd.DataFrame(candidates)
-    utilities = table[rule.judged.utility]
+    utilities = table[rule.criteria.utility]
     table["utility_share"] = [_share(utility, original_utility) for utility in utilities]
     table["eligible"] = utilities >= rule.keep * original_utility
     table["selected"] = table.index == _best(table, rule)
@@ -62,7 +62,7 @@ def compare_trials(measured: pd.DataFrame, variants: Sequence[str], original_uti
 
 def explain_selection(table: pd.DataFrame, rule: SelectionRule) -> str:
     """Return a sentence with the reason for the selection of `compare_trials`."""
-    selected, of_utility = table[table["selected"]].iloc[0], rule.judged.utility
+    selected, of_utility = table[table["selected"]].iloc[0], rule.criteria.utility
     candidate = f"{selected['variant']} after epoch {selected['epoch']}"
     kept = f"{rule.keep:.0%} of Original's {NAMES[of_utility]}"
     utility = f"{_number(selected[of_utility])}, {_number(selected['utility_share'])} of Original's"
@@ -80,7 +80,7 @@ def explain_selection(table: pd.DataFrame, rule: SelectionRule) -> str:
 
 def _best(table: pd.DataFrame, rule: SelectionRule) -> int:
     """Return the row of the selected candidate; earlier rows win ties."""
-    eligible, utility = table[table["eligible"]], rule.judged.utility
+    eligible, utility = table[table["eligible"]], rule.criteria.utility
     pool, aims = (table, [utility]) if eligible.empty else (eligible, [rule.maximise, utility])
     scores = pool[aims].fillna(-math.inf)
     return max(map(int, scores.index), key=lambda row: (*scores.loc[row], -row))

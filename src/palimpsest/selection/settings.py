@@ -19,8 +19,8 @@ _MEANING = (
 )
 
 
-class Judged(NamedTuple):
-    """The scores by which a suite judges a trial: how close it comes to Retrain, and how useful it still is."""
+class Criteria(NamedTuple):
+    """The scores by which a selection compares trials: how close it comes to Retrain, and how useful it still is."""
 
     closeness: str
     utility: str
@@ -49,6 +49,6 @@ class SelectionRule(Settings):
         return AIMS[self.maximise]
 
     @property
-    def judged(self) -> Judged:
+    def criteria(self) -> Criteria:
         """The names of the two scores."""
-        return Judged(*(aim.name for aim in self.aims))
+        return Criteria(*(aim.name for aim in self.aims))

@@ -66,9 +66,9 @@ def work(job: Job[Spec]) -> None:
     settings = {trial.variant: trial for trial in reversed(spec.trials)}
     variants = list(dict.fromkeys(trial.variant for trial in spec.trials))
     utility = mean([_utility(scorers[run], aims[1], path / TABLE) for run, path in originals.items()])
-    table = compare_trials(pd.DataFrame(measured, columns=[*MEASURED, *spec.rule.judged]), variants, utility, spec.rule)
+    table = compare_trials(pd.DataFrame(measured, columns=[*MEASURED, *spec.rule.criteria]), variants, utility, spec.rule)
     table.to_parquet(job.out / "trials.parquet", index=False)
-    if table[list(spec.rule.judged)].isna().all(axis=None):
+    if table[list(spec.rule.criteria)].isna().all(axis=None):
         raise Diverged("no trial has a finite score")
 
     selected = table[table["selected"]].iloc[0]

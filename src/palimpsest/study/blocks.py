@@ -24,7 +24,7 @@ from palimpsest.study.patterns import ANY
 from palimpsest.training.settings import UnlearnSettings
 
 # For each kind of suite, the scores that measure how far a model has forgotten.
-JUDGED = {kind: [aim.name for aim in suite.aims] for kind, suite in SETTINGS.items() if suite.aims}
+AIM_NAMES = {kind: [aim.name for aim in suite.aims] for kind, suite in SETTINGS.items() if suite.aims}
 # A loss with a smaller weight has no effect.
 FAINTEST = 1e-9
 # The retain weight if the config gives none.
@@ -182,7 +182,7 @@ def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str
             said = f"{name}: data: other: {block.benchmark} (kind {benchmark.kind}) has no other set than forget and retain"
             raise UserError(f"{place(*at, 'attacks')}: {said}")
     if block.attacks and (measuring := measuring_kind(benchmark.kind)) not in suites.values():
-        raise UserError(f"{place(*at, 'attacks')}: attacks are judged by a suite of kind {measuring}: add one to suites")
+        raise UserError(f"{place(*at, 'attacks')}: attacks are measured by a suite of kind {measuring}: add one to suites")
 
 
 def _check_data_files(name: str, suite: Suite, source_name: str, source: Source) -> None:
@@ -261,26 +261,26 @@ def check_watched(where: str, training: UnlearnSettings | None) -> None:
         raise UserError(f"{where}: max_steps: {training.max_steps}: trajectories and selections need epochs; use null")
 
 
-def check_judged(config: Config, benchmark: str, split: str, selection: Selection, *keys: str | int) -> None:
-    """Refuse a selection whose trials cannot be judged on its benchmark and split, or by its suite and score."""
+def check_selection(config: Config, benchmark: str, split: str, selection: Selection, *keys: str | int) -> None:
+    """Refuse a selection whose trials cannot be measured on its benchmark and split, or by its suite and score."""
     _judges(config, benchmark, selection.suite, *keys, "suite")
     kind = config.benchmarks[benchmark].kind
-    if selection.maximise not in JUDGED[kind]:
-        allowed = ", ".join(JUDGED[kind])
+    if selection.maximise not in AIM_NAMES[kind]:
+        allowed = ", ".join(AIM_NAMES[kind])
         raise UserError(f"{place(*keys, 'maximise')}: {selection.maximise}: suites of kind {kind} give {allowed}")
-    judged_on = config.benchmarks[benchmark]
+    entry = config.benchmarks[benchmark]
     # No block needs to name it.
-    if isinstance(judged_on, SourcedBenchmark):
-        _check_source(config, benchmark, judged_on)
-    judged_on.check_split(config, benchmark, split, *keys, "split")
-    if not judged_on.is_watched(split):
+    if isinstance(entry, SourcedBenchmark):
+        _check_source(config, benchmark, entry)
+    entry.check_split(config, benchmark, split, *keys, "split")
+    if not entry.is_watched(split):
         raise UserError(f"{place(*keys, 'split')}: {split} of {benchmark} has no trajectories; set another split")
 
 
 def _judges(config: Config, benchmark: str, suite: str, *keys: str | int) -> None:
     """Refuse a suite that does not measure how far a model of the benchmark has forgotten."""
     kind = config.benchmarks[benchmark].kind
-    if kind not in JUDGED:
+    if kind not in AIM_NAMES:
         raise UserError(f"{place(*keys)}: {benchmark} is of kind {kind}, which has no trajectories and no selections")
     known("suite", [suite], config.suites, *keys)
     if config.suites[suite].kind != kind:

@@ -103,14 +103,13 @@ class Selection(SelectionRule):
     """How the variant `selected` is found: among the trials of a grid or, without one, the epochs of the default variant."""
 
     seeds: Some[Seed] = [0]
-    """Seeds of the trials. A run is a seed on a benchmark; a trial is judged by its means over all runs."""
+    """Seeds of the trials. A run is a seed on a benchmark; a trial counts by its means over all runs."""
     suite: Name = "tofu"
-    """The suite that judges the trials, of kind tofu, muse, documents, lume or rwku."""
+    """The suite that measures the trials, of kind tofu, muse, documents, lume or rwku."""
     benchmarks: list[Name] = []
-    """The benchmarks that the trials are judged on, such as two worlds that are not scored; none: the benchmark of the selected
-    model."""
+    """The benchmarks of the trials, such as two worlds that are not scored; none: the benchmark of the selected model."""
     split: Name | None = None
-    """The split that the trials are judged on; null: the split of the selected model."""
+    """The split of the trials; null: the split of the selected model."""
 
 
 class Trajectories(Settings):

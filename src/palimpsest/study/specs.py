@@ -14,7 +14,7 @@ from palimpsest.evaluation.judging.settings import Api, ApiJudge
 from palimpsest.evaluation.judging.verdicts import read_prompt
 from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.models.settings import Needs, Packaged, Pretrained, Repository, Tiny, UsedSettings
-from palimpsest.names import PLAIN, RETRAIN, SELECTED, ModelId, judged_id
+from palimpsest.names import PLAIN, RETRAIN, SELECTED, ModelId, trial_run
 from palimpsest.provenance.canonical import canonical_json
 from palimpsest.selection.settings import SelectionRule
 from palimpsest.settings import Settings, spelled
@@ -169,10 +169,10 @@ def _select(study: Study, node: Node) -> select.Spec:
 
     selection = study.selection(node.of)
     trials = [
-        Trial(variant=trial.variant, run=judged_id(trial), **study.variant(trial).settings) for trial in study.trials_of(node.of)
+        Trial(variant=trial.variant, run=trial_run(trial), **study.variant(trial).settings) for trial in study.trials_of(node.of)
     ]
     rule = SelectionRule(**selection.model_dump(include=set(SelectionRule.model_fields)))
-    kind, runs = study.kind_of(selection.suite), [judged_id(run) for run in study.judged_on(node.of)]
+    kind, runs = study.kind_of(selection.suite), [trial_run(run) for run in study.selection_runs(node.of)]
     settings = study.config.suites[selection.suite].scoring_settings
     return Spec(rule=rule, suite=selection.suite, kind=kind, settings=settings, trials=trials, runs=runs)
 

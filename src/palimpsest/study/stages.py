@@ -18,7 +18,7 @@ from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.methods import load_method, module_name
 from palimpsest.methods.base import Finetuned, OtherAnswers
 from palimpsest.models.settings import Tiny
-from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId, judged_id, seed_id
+from palimpsest.names import ORIGINAL, RETRAIN, SELECTED, WATCHING, Agreement, ModelId, seed_id, trial_run
 from palimpsest.provenance.digest import stage_code, stage_module
 from palimpsest.report.pages import page_modules
 from palimpsest.scores.ids import evaluation_id
@@ -375,11 +375,11 @@ def _unlearn_modules(study: Study, node: Node) -> list[str]:
 
 def _select_inputs(study: Study, node: Node) -> Inputs:
     """Return the trajectory of every trial, and the evaluations of original and Retrain of every run."""
-    runs, suite = study.judged_on(node.of), study.selection(node.of).suite
+    runs, suite = study.selection_runs(node.of), study.selection(node.of).suite
     return {
-        "trajectory": {f"{judged_id(trial)}/{trial.variant}": model_of(study, trial) for trial in study.trials_of(node.of)},
+        "trajectory": {f"{trial_run(trial)}/{trial.variant}": model_of(study, trial) for trial in study.trials_of(node.of)},
         **{
-            role: {judged_id(run): evaluation_of(study.home(run).of(role), suite) for run in runs} for role in (ORIGINAL, RETRAIN)
+            role: {trial_run(run): evaluation_of(study.home(run).of(role), suite) for run in runs} for role in (ORIGINAL, RETRAIN)
         },
     }
 

@@ -23,8 +23,8 @@ from palimpsest.models.settings import UsedSettings, Weights
 from palimpsest.names import DEFAULT, GRID, HALF, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
 from palimpsest.settings import spelled
 from palimpsest.study.blocks import (
-    check_judged,
     check_layers,
+    check_selection,
     check_training,
     check_watched,
     check_weights,
@@ -179,7 +179,7 @@ class Study:
                 if variant == SELECTED:
                     selection = ModelId(*run.place, method=method)
                     yield from self.trials_of(selection)
-                    yield from (self.home(of).of(role) for of in self.judged_on(selection) for role in (ORIGINAL, RETRAIN))
+                    yield from (self.home(of).of(role) for of in self.selection_runs(selection) for role in (ORIGINAL, RETRAIN))
 
     def _share_trainings(self) -> tuple[dict[ModelId, ModelId], dict[ModelId, Wanted]]:
         """Return for each variant the trained variant with the same settings, and the requests for each trained variant.
@@ -268,9 +268,9 @@ class Study:
         if selection.epochs == "last" and len(candidates) == 1:
             where = f"config: selections: {'/'.join(of.key)}"
             raise UserError(f"{where}: epochs: last: {candidates[0]} is the only trial; use epochs: all, or more trials")
-        runs = self.judged_on(of)
+        runs = self.selection_runs(of)
         for run in runs:
-            check_judged(self.config, run.benchmark, run.split, selection, "selections", of.method)
+            check_selection(self.config, run.benchmark, run.split, selection, "selections", of.method)
             for role in (ORIGINAL, RETRAIN):
                 _wanted(subjects, self.home(run).of(role)).suites.add(selection.suite)
             for trial in candidates:
@@ -290,7 +290,7 @@ class Study:
             raise UserError(f"{where}: variant {SELECTED!r} needs a pattern under selections with a rule")
         return Selection.model_validate(merge([_given(layer) for layer in layers]))
 
-    def judged_on(self, of: ModelId) -> list[ModelId]:
+    def selection_runs(self, of: ModelId) -> list[ModelId]:
         """Return the runs with the trials that a selection compares."""
         selection = self.selection(of)
         benchmarks, split = selection.benchmarks or [of.benchmark], selection.split or of.split
@@ -302,11 +302,11 @@ class Study:
 
     def points(self, of: ModelId) -> dict[str, dict[str, Any]]:
         """Return the settings that the grid of a selection varies, by trial."""
-        return self._trials(*self.judged_on(of)[0].place, of.method)
+        return self._trials(*self.selection_runs(of)[0].place, of.method)
 
     def trials_of(self, of: ModelId) -> list[ModelId]:
         """Return the variants that a selection compares, each in every run of the selection."""
-        runs = self.judged_on(of)
+        runs = self.selection_runs(of)
         return [run.of(of.method, name) for name in self.candidates(of) for run in runs]
 
     def of_run(self, run: ModelId) -> Subjects:

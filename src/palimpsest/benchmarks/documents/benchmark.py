@@ -6,7 +6,7 @@ from palimpsest.benchmarks.corpora import CorpusBenchmark
 
 
 class DocumentsBenchmark(CorpusBenchmark):
-    """Your own documents, or questions with answers, judged by their distance from Retrain; the only split is `forget`."""
+    """Your own documents, or questions with answers, measured by their distance from Retrain; the only split is `forget`."""
 
     suite_kinds: ClassVar = ("documents", "depth", "lm-eval")
     kind: Literal["documents"]

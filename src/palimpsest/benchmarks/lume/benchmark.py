@@ -1,4 +1,4 @@
-"""The benchmark LUME: three tasks to forget, judged by recitation, answers and membership."""
+"""The benchmark LUME: three tasks to forget, measured by recitation, answers and membership."""
 
 from typing import ClassVar, Literal
 

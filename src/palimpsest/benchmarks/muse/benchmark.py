@@ -1,4 +1,4 @@
-"""The benchmark MUSE: a corpus to forget, judged by verbatim recall, knowledge and privacy leakage."""
+"""The benchmark MUSE: a corpus to forget, measured by verbatim recall, knowledge and privacy leakage."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from palimpsest.mistakes import place
 
 
 class MuseBenchmark(CorpusBenchmark):
-    """A corpus to forget, judged by verbatim recall, knowledge and privacy leakage (MUSE, arXiv 2407.06460)."""
+    """A corpus to forget, measured by verbatim recall, knowledge and privacy leakage (MUSE, arXiv 2407.06460)."""
 
     suite_kinds: ClassVar = ("muse", "depth", "lm-eval")
     kind: Literal["muse"]

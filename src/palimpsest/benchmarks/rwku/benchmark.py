@@ -1,4 +1,4 @@
-"""The benchmark RWKU: famous people to forget, judged by probes about them and about their neighbours."""
+"""The benchmark RWKU: famous people to forget, measured by probes about them and about their neighbours."""
 
 from typing import ClassVar, Literal
 

@@ -1,1 +1,1 @@
-"""WMDP: hazardous knowledge, judged by multiple-choice questions (arXiv 2403.03218)."""
+"""WMDP: hazardous knowledge, measured by multiple-choice questions (arXiv 2403.03218)."""

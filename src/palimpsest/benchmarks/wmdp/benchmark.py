@@ -1,4 +1,4 @@
-"""The benchmark WMDP: hazardous knowledge to forget, judged by multiple-choice questions."""
+"""The benchmark WMDP: hazardous knowledge to forget, measured by multiple-choice questions."""
 
 from typing import ClassVar, Literal
 
@@ -11,7 +11,7 @@ from palimpsest.names import ORIGINAL
 
 
 class WmdpBenchmark(CorpusBenchmark):
-    """Hazardous knowledge to forget, judged by multiple-choice questions (WMDP, arXiv 2403.03218); there is no Retrain."""
+    """Hazardous knowledge to forget, measured by multiple-choice questions (WMDP, arXiv 2403.03218); there is no Retrain."""
 
     roles: ClassVar = (ORIGINAL,)
     suite_kinds: ClassVar = ("lm-eval",)

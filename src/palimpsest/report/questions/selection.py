@@ -17,7 +17,7 @@ from palimpsest.report.study import Block, Values
 from palimpsest.report.style import DASHED, INK
 from palimpsest.report.words import MINUS, QUALITY, counted, format_score, is_number, joined
 from palimpsest.selection.rule import DISTANCES, NAMES
-from palimpsest.selection.settings import Judged, SelectionRule
+from palimpsest.selection.settings import Criteria, SelectionRule
 
 # What columns and axes are called.
 HEADS = {score: f"{name[:1].upper()}{name[1:]}" for score, name in NAMES.items()}
@@ -39,9 +39,9 @@ class Selection:
     rule: Values
 
     @property
-    def scores(self) -> Judged:
+    def scores(self) -> Criteria:
         """The scores that decided, those of questions or those of MUSE."""
-        return SelectionRule(maximise=self.rule["maximise"]).judged
+        return SelectionRule(maximise=self.rule["maximise"]).criteria
 
     @property
     def selected(self) -> pd.Series:
