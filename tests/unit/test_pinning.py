@@ -111,6 +111,20 @@ def test_commits_are_written_in_place(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("known")
+def test_a_config_is_replaced_whole_with_its_mode_and_its_link() -> None:
+    Path("own.yaml").write_text(BEFORE)
+    Path("own.yaml").chmod(0o640)
+    Path("config.yaml").symlink_to("own.yaml")
+    with Path("own.yaml").open() as opened:
+        assert pin() == 0
+        # Whoever has opened the old file reads all of it.
+        assert opened.read() == BEFORE
+    assert Path("config.yaml").is_symlink() and Path("own.yaml").read_text() == AFTER
+    assert Path("own.yaml").stat().st_mode & 0o777 == 0o640
+    assert {path.name for path in Path().iterdir()} == {"config.yaml", "own.yaml", "models"}
+
+
+@pytest.mark.usefixtures("known")
 def test_a_config_in_json_stays_json() -> None:
     config = {
         "models": {"large": {"kind": "pretrained", "name": "org/large", "tokenizer": {"name": "org/large", "revision": "v1"}}}

@@ -89,10 +89,15 @@ def clear(folder: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; a file that it replaces gives it its mode."""
     partial = path.with_name(f".{uuid4().hex}.partial")
-    partial.write_bytes(content)
-    partial.rename(path)
+    try:
+        partial.write_bytes(content)
+        if path.exists():
+            shutil.copymode(path, partial)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def replace(partial: Path, out: Path) -> None:

@@ -23,9 +23,9 @@ from palimpsest import interruption, processes
 from palimpsest.contract.archive import at_hand, pack
 from palimpsest.contract.command import parse_stage
 from palimpsest.contract.equivalences import equivalences_of
-from palimpsest.contract.folders import replace, side_place, workplace
+from palimpsest.contract.folders import replace, side_place, workplace, write_whole
 from palimpsest.contract.pruning import difference_from_pruned
-from palimpsest.contract.store import keep, record_code, scratch_of
+from palimpsest.contract.store import keep, record_code, remove, scratch_of
 from palimpsest.environment import check, store_folder
 from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
 from palimpsest.faults import explained
@@ -79,7 +79,7 @@ class Job(Generic[Spec]):
         if remark not in self.remarks:
             self.remarks.append(remark)
             if processes.is_main():
-                (self.scratch / REMARKS).write_text(json.dumps(self.remarks), encoding="utf-8")
+                write_whole(self.scratch / REMARKS, json.dumps(self.remarks).encode())
 
     def remarks_of(self, name: str) -> list[Remark]:
         """Return the remarks on the one artefact given under this name."""
@@ -113,7 +113,7 @@ class Job(Generic[Spec]):
         """Write a finished part of the work into `scratch`, whole or not at all, for a run that continues the work."""
         if processes.is_main():
             partial = path.with_suffix(".partial")
-            partial.unlink(missing_ok=True)
+            remove(partial)
             write(partial)
             partial.rename(path)
         processes.barrier()
@@ -283,7 +283,7 @@ def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
     except UserError as error:
         if run and error.exit == USER_ERROR_EXIT and processes.is_main():
             with suppress(OSError):
-                refused.write_text(json.dumps([str(error), run]), encoding="utf-8")
+                write_whole(refused, json.dumps([str(error), run]).encode())
         raise
     # Otherwise, an input under a name that the stage does not know would be ignored.
     if unread := job.given.keys() - job.read:

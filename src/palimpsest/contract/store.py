@@ -110,7 +110,7 @@ def _put(store: Path, place: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove(place: Path) -> None:
-    """Remove a file or a folder of a store, which another process may also be removing."""
+    """Remove a file or a folder, which may be missing and which another process may also be removing."""
     if place.is_dir():
         shutil.rmtree(place, ignore_errors=True)
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from palimpsest.contract.folders import write_whole
 from palimpsest.errors import UserError
 from palimpsest.hub import Kind, commit_of
 from palimpsest.settings import COMMIT
@@ -61,7 +62,8 @@ def pin(paths: Iterable[Path]) -> list[str]:
         lines += [f"{path}:{found.line}: {found.repo} is at {commit}" for found, commit in commits]
         lines += [] if commits else [f"{path}: every repository has its commit"]
     for path, text in changes.items():
-        path.write_bytes(text.encode())
+        # A link to a config stays a link.
+        write_whole(path.resolve(), text.encode())
     return lines
 
 
