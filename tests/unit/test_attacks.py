@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 from small_models import build
+from test_training import SETTINGS, items, run, same, small_model, weights
 from torch.nn.utils import prune
 
 from palimpsest.attacks import base, list_attacks, load_attack
@@ -18,6 +19,10 @@ from palimpsest.attacks.prune import without_smallest
 from palimpsest.attacks.quantise import NF4, round_blocks, round_rows
 from palimpsest.errors import UserError
 from palimpsest.models.editing import edit_layers
+from palimpsest.models.merging import merge_adapters
+from palimpsest.models.settings import UsedSettings
+from palimpsest.training.adapters import add_adapters
+from palimpsest.training.settings import LoraSettings
 
 rows = st.lists(st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3), min_size=1, max_size=4)
 
@@ -114,6 +119,23 @@ def test_noise_depends_on_seed_draw_and_layer_alone() -> None:
     assert not torch.equal(first[0], attacked(draw=1)[0]) and not torch.equal(first[0], attacked(seed=1)[0])
     before = [layer.self_attn.q_proj.weight for layer in build("llama", 2).model.layers]
     assert not torch.allclose(first[0] - before[0], first[1] - before[1])
+
+
+@pytest.mark.parametrize("lora", [None, LoraSettings(rank=2)])
+def test_draws_of_relearning_train_apart_and_the_first_as_without_draws(lora: LoraSettings | None) -> None:
+    training = SETTINGS.model_copy(update={"epochs": 1})
+    settings = {"kind": "relearn", "select": "random", "draws": 2, "training": training, "keep_model": True}
+    relearn, used = load_attack("relearn").model_validate(settings), UsedSettings(lora=lora)
+
+    def attacked(draw: int) -> dict[str, torch.Tensor]:
+        model = small_model()
+        relearn.attack(base.Target(model, used, items(10), 0, draw, "draw", lambda step: None, lambda remark: None))
+        return weights(model)
+
+    plain: Any = add_adapters(small_model(), lora, 0)
+    run(plain, training, used=used)
+    alone = weights(merge_adapters(plain))
+    assert same(attacked(0), alone) and not same(attacked(1), alone)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])

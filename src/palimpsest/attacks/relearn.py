@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from palimpsest.attacks.base import Attack, Draws, Held, Target
-from palimpsest.streams import stream
+from palimpsest.streams import seed_of_draw, stream
 from palimpsest.training.settings import TrainSettings
 
 
@@ -71,7 +71,7 @@ class Relearn(Attack):
         from palimpsest.training.loop import train
         from palimpsest.training.problems import FineTuning
 
-        used, seed = target.used, target.seed
+        used, seed = target.used, seed_of_draw(target.seed, target.draw)
         model = add_adapters(target.model, used.lora, seed)
         problem = FineTuning(list(target.items))
         train(model, problem, self.training, used, seed=seed, label=target.label, after_epoch=target.watch, remark=target.remark)
