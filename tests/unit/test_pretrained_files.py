@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from palimpsest import hub
 from palimpsest.errors import UserError
 from palimpsest.models.pretrained import _has_all, fetch_model
 from palimpsest.models.settings import Pretrained, Repository
@@ -37,6 +38,20 @@ def test_a_tokenizer_from_elsewhere_replaces_the_models_own(tmp_path: Path) -> N
     other = folder(tmp_path / "other", (*WEIGHTS, *TOKENIZER))
     settings = Pretrained(kind="pretrained", name=str(model), tokenizer=Repository(name=str(other)))
     assert fetched(tmp_path, settings) == dict.fromkeys(WEIGHTS, "model") | dict.fromkeys(TOKENIZER, "other")
+
+
+@pytest.mark.parametrize("cached", [(), ("model",), ("tokens",), ("model", "tokens")])
+def test_only_files_of_the_hubs_cache_are_shared(
+    cached: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever overwrites a file of a folder in place does not change the results."""
+    folders = {"model": folder(tmp_path / "model", (*WEIGHTS, *TOKENIZER)), "tokens": folder(tmp_path / "tokens", TOKENIZER)}
+    monkeypatch.setattr(hub, "fetch_snapshot", lambda name, *rest, **more: folders[Path(name).name])
+    names = {name: {"name": str(tmp_path / name), "revision": "0" * 40 if name in cached else None} for name in folders}
+    fetched(tmp_path, Pretrained(kind="pretrained", **names["model"], tokenizer=Repository(**names["tokens"])))
+    for name, files in (("model", WEIGHTS), ("tokens", TOKENIZER)):
+        for file in files:
+            assert (tmp_path / "out" / file).samefile(folders[name] / file) == (name in cached)
 
 
 @pytest.mark.parametrize(

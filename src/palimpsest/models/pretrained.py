@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +24,7 @@ TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "voca
 
 
 def fetch_model(settings: Pretrained, out: Path) -> None:
-    """Put the model's files into `out`, as hard links if the file system allows, otherwise as copies.
+    """Put the model's files into `out`: those of the Hub's cache as hard links if the file system allows, otherwise as copies.
 
     An adapter is merged into the model that it changes. Raises UserError if the source is neither a folder nor an accessible
     repository, or has no model or no tokenizer.
@@ -41,9 +42,11 @@ def fetch_model(settings: Pretrained, out: Path) -> None:
     if settings.tokenizer is None and not _has_tokenizer(folder):
         raise UserError(f"models: {settings.name!r} has no tokenizer_config.json; name its tokenizer under `tokenizer`")
     files = _files(folder, PATTERNS)
+    linked = set(files) if settings.revision else set()
     if settings.tokenizer is not None:
         own = _files(_fetch_tokenizer(settings.tokenizer), TOKENIZER)
         files = {name: path for name, path in files.items() if not any(Path(name).match(pattern) for pattern in TOKENIZER)} | own
+        linked = linked - own.keys() if settings.tokenizer.revision is None else linked | own.keys()
     if not any(Path(name).match(pattern) for name in files for pattern in VOCABULARY):
         raise UserError(f"models: {(settings.tokenizer or settings).name!r} has no vocabulary: none of {', '.join(VOCABULARY)}")
     for name, source in sorted(files.items()):
@@ -51,10 +54,16 @@ def fetch_model(settings: Pretrained, out: Path) -> None:
             raise UserError(
                 f"models: {settings.name!r}: {name} is a Git LFS pointer, not the file; download it with `git lfs pull`"
             )
-        try:
-            os.link(source, out / name)
-        except OSError:
-            shutil.copyfile(source, out / name)
+        _put(source, out / name, linked=name in linked)
+
+
+def _put(source: Path, target: Path, *, linked: bool) -> None:
+    """Link a file of the Hub's cache, which never changes; copy any other, which its owner may overwrite in place."""
+    if linked:
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
 
 
 def _fetch_merged(name: str, revision: str | None, over: Repository, tokenizer: Repository | None, out: Path) -> None:
