@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +165,8 @@ class Results:
         all_runs = [{name: of[name] for name in RUN} for each in self.artefacts.values() for of, _ in each]
         return sorted({tuple(run.values()): run for run in all_runs}.values(), key=lambda run: tuple(run.values()))
 
-    def score(self, monkeypatch: pytest.MonkeyPatch, run: Identity) -> Path:
-        """Run the stage `scores` of one run."""
+    def score(self, monkeypatch: pytest.MonkeyPatch, run: Identity, more: Sequence[tuple[str, Path]] = ()) -> Path:
+        """Run the stage `scores` of one run, with more inputs."""
         suites = {folder.name for _, folder in self.artefacts["eval"]}
         own = {
             kind: {label(kind, *each): each for each in self.artefacts[kind] if run.items() <= each[0].items()} for kind in KINDS
@@ -182,7 +182,7 @@ class Results:
             if of["method"] == "retrain" and run.items() <= {**of, "seed": run["seed"]}.items():
                 role = "retrain" if of["seed"] == run["seed"] else "other_retrains"
                 inputs.append((f"{role}:seed{of['seed']}/{path.name}", path))
-        return self.stage(monkeypatch, scores, spec, inputs, self.run_folder(run) / "scores")
+        return self.stage(monkeypatch, scores, spec, [*inputs, *more], self.run_folder(run) / "scores")
 
     def select(self, monkeypatch: pytest.MonkeyPatch, method: str, spec: dict[str, Any]) -> Path:
         """Run the stage `select` of a method, the trials being among this study's trajectories."""

@@ -1,5 +1,8 @@
 """The scores of one run, through the stage's command line: parts of the forget set, trajectories, and what is refused."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +28,9 @@ from run_example import (
 from scipy.stats import ks_2samp
 
 from palimpsest.benchmarks.tofu.items import sets_from_table
-from palimpsest.benchmarks.tofu.scores import tofu_scores
+from palimpsest.benchmarks.tofu.scores import SCORING, tofu_scores
 from palimpsest.evaluation.items import PROMPT_TABLE
+from palimpsest.evaluation.metric import Metric
 from palimpsest.metrics.parts import forget_parts
 from palimpsest.provenance.manifest import MANIFEST
 from palimpsest.scores import tables
@@ -51,8 +55,10 @@ def study(tmp_path: Path) -> Results:
     return results
 
 
-def table(study: Results, monkeypatch: pytest.MonkeyPatch, name: str = "scores") -> pd.DataFrame:
-    return pd.read_parquet(study.score(monkeypatch, RUN) / f"{name}.parquet")
+def table(
+    study: Results, monkeypatch: pytest.MonkeyPatch, name: str = "scores", more: Sequence[tuple[str, Path]] = ()
+) -> pd.DataFrame:
+    return pd.read_parquet(study.score(monkeypatch, RUN, more) / f"{name}.parquet")
 
 
 def test_parts_of_the_forget_set_are_scored_apart_against_the_same_items_of_retrain(
@@ -239,6 +245,34 @@ def test_each_table_is_read_once(study: Results, monkeypatch: pytest.MonkeyPatch
     # A model's prompt is shown once, from the first evaluation of its original.
     there = [path for path in there if path.name != PROMPT_TABLE or ("original" in path.parts and path.parent.name == "facts")]
     assert sorted(read) == sorted(there)
+
+
+def test_an_attack_keeps_what_needs_no_retrain_if_retrain_diverged(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.attack(identity("npo", "default", attack="random"), attack_rows(np.random.default_rng(3), 1))
+    inputs = [(f"original:seed0/{path.name}", path) for of, path in study.artefacts["eval"] if of["method"] == "original"]
+
+    def attacked() -> pd.DataFrame:
+        scored = table(study, monkeypatch, more=inputs)
+        return scored[(scored["attack"] == "random") & (scored["epoch"] == 2)].set_index("metric")["value"]
+
+    before = attacked()
+    manifest = study.items_path(identity("retrain", "")).with_name(MANIFEST)
+    record = {"what": "loss is nan", "step": 3, "steps": 9}
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "diverged": record}))
+    after = attacked()
+    assert "forget_probability" in after and "forget_quality" not in after
+    # Of the same questions: the attack asks more than the suite.
+    assert after.to_dict() == before[after.index].to_dict()
+
+
+def test_over_several_draws_a_score_has_a_spread_and_no_interval(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = [Metric("loss", lambda sets: sets["forget"].answer.mean(), interval=lambda sets: (0.0, 1.0))]
+    monkeypatch.setattr("palimpsest.benchmarks.tofu.scores.SCORING", replace(SCORING, metrics=metrics))
+    for attack, draws in (("shortest", 1), ("random", 3)):
+        study.attack(identity("npo", "default", attack=attack), attack_rows(np.random.default_rng(3), draws))
+    scored = table(study, monkeypatch)
+    names = {attack: {*scored.loc[scored["attack"] == attack, "metric"]} for attack in ("shortest", "random")}
+    assert names == {"shortest": {"loss", "loss_low", "loss_high"}, "random": {"loss", "loss_sd"}}
 
 
 def test_a_run_without_its_retrain_is_refused(

@@ -53,7 +53,8 @@ class Scorer:
         self._retrains = retrains
 
     def scores(self, path: Path, only: Collection[str] | None = None) -> Iterator[tuple[int | None, Scores]]:
-        """Yield the scores of an item table by epoch (None without epochs); of several draws, the mean and the spread.
+        """Yield the scores of an item table by epoch (None without epochs); of several draws, the mean and the spread, without
+        intervals.
 
         With `only`, yield only these metrics, without intervals. Raises UserError if Retrain is missing or has other items.
         """
@@ -62,9 +63,10 @@ class Scorer:
             if "draw" not in table:
                 yield epoch, self._score(rows, path, only)
                 continue
-            asked = self._asked(rows)
-            if asked is not None:
-                yield epoch, _over_draws([self._score(draw, path, only) for _, draw in _groups(asked, "draw")])
+            draws = [draw for _, draw in _groups(self._asked(rows), "draw")]
+            # The mean of several intervals is no interval.
+            named = only if only is not None or len(draws) == 1 else [metric.name for metric in self._metrics]
+            yield epoch, _over_draws([self._score(draw, path, named) for draw in draws])
 
     def _score(self, rows: pd.DataFrame, path: Path, only: Collection[str] | None) -> Scores:
         items = self.scoring.read(rows, path)
@@ -80,17 +82,17 @@ class Scorer:
         if self.scoring.check and self._retrain is not None:
             self.scoring.check(items, path, self._retrain, self._retrains.own)
 
-    def _asked(self, rows: pd.DataFrame) -> pd.DataFrame | None:
-        """Return the rows of an attack whose items are also in Retrain's evaluation; an attack measures all items.
+    def _asked(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of an attack whose items are also in an evaluation; an attack measures all items.
 
-        Returns all rows if no metric needs Retrain, and None if one does and there is no Retrain.
+        It is Retrain's evaluation, or Original's if Retrain is absent. Returns all rows if no metric needs Retrain, or both are
+        absent.
         """
-        if self._needing is None:
+        evaluated = self._retrains.own if self._retrain is not None else self._retrains.original
+        if self._needing is None or evaluated is None:
             return rows
-        if self._retrains.own is None or self._retrain is None:
-            return None
         keys = ["set", "id"]
-        known = pd.MultiIndex.from_frame(self.read(self._retrains.own)[keys])
+        known = pd.MultiIndex.from_frame(self.read(evaluated)[keys])
         return rows[pd.MultiIndex.from_frame(rows[keys]).isin(known)]
 
     @cached_property
