@@ -85,6 +85,20 @@ def test_the_table_has_the_scores_of_each_metric(tmp_path):
     assert drawn("meta", case(tmp_path / "again"))
 
 
+def test_all_seeds_of_a_given_model_have_one_retrain(tmp_path):
+    of = case(tmp_path, left={"relearn-random": LEFT["relearn-random"]})
+    is_moved = of.results["method"].isin(["npo", "simnpo"])
+    moved = of.results.assign(seed=of.results["seed"].where(~is_moved, 1))
+
+    def relearning(models):
+        again = Evidence(of.study.model_copy(update={"models": models}), of.summary)
+        vars(again)["results"] = moved
+        return answered("meta", again).numbers.set_index("metric").loc["forget_probability", "relearning"]
+
+    assert relearning({PLACE["model"]: {"original": {"name": "org/original"}}}) == pytest.approx((0.8 + 1) / 2)
+    assert math.isnan(relearning({PLACE["model"]: {}}))
+
+
 def test_edited_retrains_are_models_that_never_saw_the_forget_set(tmp_path):
     of = case(tmp_path)
     pruned = of.results[(of.results["method"] == "retrain") & (of.results["attack"] == "")].assign(attack="prune")

@@ -130,13 +130,25 @@ def test_each_seed_is_compared_with_its_own_retrain(tmp_path):
     assert npo.values == pytest.approx({0: 0.1 / 0.4, 1: 0.12 / 0.42})
 
 
-def test_a_given_retrain_of_one_seed_is_that_of_all(tmp_path):
-    of = case(tmp_path)
+def of_one_retrain(of, models):
+    """The evidence without Retrain of seed 1."""
     is_missing = (of.results["method"] == "retrain") & (of.results["seed"] == 1)
-    vars(of)["results"] = of.results[~is_missing]
+    again = Evidence(of.study.model_copy(update={"models": models}), of.summary)
+    vars(again)["results"] = of.results[~is_missing]
+    return again
+
+
+def test_a_given_retrain_of_one_seed_is_that_of_all(tmp_path):
+    of = of_one_retrain(case(tmp_path), {PLACE["model"]: {"original": {"name": "org/original"}}})
     _, ratio, _ = answered("robustness", of).tables
     npo = ratio.rows[1].cells["robustness_forget_probability_relearn-random"]
     assert npo.values == pytest.approx({0: 0.1 / 0.4, 1: 0.1 / 0.42})
+
+
+def test_a_seed_without_its_retrain_has_no_r(tmp_path):
+    _, ratio, _ = answered("robustness", of_one_retrain(case(tmp_path), {PLACE["model"]: {}})).tables
+    npo = ratio.rows[1].cells["robustness_forget_probability_relearn-random"]
+    assert npo.values == pytest.approx({0: 0.1 / 0.4})
 
 
 def test_without_retrain_there_is_q_and_no_r(tmp_path):

@@ -18,9 +18,9 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Grid, Panel
 from palimpsest.report.pages import declared_metrics
 from palimpsest.report.question import Found, Question
-from palimpsest.report.questions.robustness import MODEL, Model, ends_of
+from palimpsest.report.questions.robustness import MODEL, Model, control_of, ends_of
 from palimpsest.report.rows import attacked, of_block
-from palimpsest.report.study import TRAINED, Study
+from palimpsest.report.study import TRAINED, Block, Study
 from palimpsest.report.words import counted
 
 # With fewer models of a kind, an AUC says nothing.
@@ -80,7 +80,7 @@ def _find(evidence: Evidence) -> Iterator[Metrics]:
     for place in evidence.finished(*(metric.name for metric in declared)):
         steps, rows = attacks.get(place.title, along[:0]), _of_all_models(evidence, place)
         own = of_block(rows, place.block)
-        scores = [_scores(evidence.study, metric, rows, _changes(metric, own, steps)) for metric in declared]
+        scores = [_scores(evidence.study, place.block, metric, rows, _changes(metric, own, steps)) for metric in declared]
         numbers = pd.DataFrame([of for of in scores if of])
         # Several models of a benchmark share the pools; the one that attacks measure most has the table.
         key = (place.block.benchmark, place.block.split, place.suite)
@@ -122,7 +122,9 @@ def _changes(metric: Metric, rows: pd.DataFrame, steps: pd.DataFrame) -> dict[Mo
     return ends_of(steps[steps["metric"] == metric.name]) | kept
 
 
-def _scores(study: Study, metric: Metric, rows: pd.DataFrame, changes: dict[Model, Change]) -> dict[str, object] | None:
+def _scores(
+    study: Study, block: Block, metric: Metric, rows: pd.DataFrame, changes: dict[Model, Change]
+) -> dict[str, object] | None:
     """Return the scores of a metric; None with too few models."""
     own = rows[rows["metric"] == metric.name]
     knowing, others = _pools(study, own)
@@ -133,7 +135,7 @@ def _scores(study: Study, metric: Metric, rows: pd.DataFrame, changes: dict[Mode
         changes = {}
     elif falls:
         changes = {key: Change(1 - change.before, 1 - change.after) for key, change in changes.items()}
-    relearning, editing = _robustness(study, changes)
+    relearning, editing = _robustness(study, block, changes)
     robust = harmonic_mean([score for score in (relearning, editing) if pd.notna(score)])
     found = faithfulness(knowing, others)
     return {
@@ -149,7 +151,7 @@ def _scores(study: Study, metric: Metric, rows: pd.DataFrame, changes: dict[Mode
     }
 
 
-def _robustness(study: Study, changes: dict[Model, Change]) -> tuple[float, float]:
+def _robustness(study: Study, block: Block, changes: dict[Model, Change]) -> tuple[float, float]:
     """Return the mean symmetric R over models that attacks train, and the mean symmetric Q over edited ones; NaN without any."""
     relearnt, edited = [], []
     for (method, _, attack, seed), change in changes.items():
@@ -157,7 +159,7 @@ def _robustness(study: Study, changes: dict[Model, Change]) -> tuple[float, floa
             continue
         if study.unit_of(attack) != TRAINED:
             edited.append(symmetric_stability(change))
-        elif control := changes.get((RETRAIN, "", attack, seed)):
+        elif control := control_of(study, block, changes, attack, seed):
             relearnt.append(symmetric_robustness(change, control))
     return mean(relearnt), mean(edited)
 

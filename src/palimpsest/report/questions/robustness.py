@@ -17,7 +17,7 @@ from palimpsest.report.pages import declared_metrics
 from palimpsest.report.question import Found, Question
 from palimpsest.report.remarks import remarks_on
 from palimpsest.report.rows import attacked, finished, of_block
-from palimpsest.report.study import TRAINED, Study
+from palimpsest.report.study import TRAINED, Block, Study
 from palimpsest.report.tables import Column, Table, make_table
 from palimpsest.report.words import format_score
 
@@ -145,9 +145,7 @@ def _numbers(study: Study, place: Place, metric: str) -> pd.DataFrame:
     found = []
     for key, change in changes.items():
         method, variant, attack, seed = key
-        # All seeds share the Retrain of the first if it is a given model.
-        controls = {of[-1]: control for of, control in changes.items() if of[:3] == (RETRAIN, "", attack)}
-        control = controls.get(seed, next(iter(controls.values()), None))
+        control = control_of(study, place.block, changes, attack, seed)
         row = {"method": method, "variant": variant, "attack": attack, "seed": seed, "metric": metric}
         row |= {"before": change.before, "after": change.after, "sd": spreads[key].after if key in spreads else 0.0}
         found.append(row | dict(zip([*PARTS][1:], _scores(study, attack, change, control), strict=True)))
@@ -160,6 +158,13 @@ def ends_of(rows: pd.DataFrame) -> dict[Model, Change]:
     """Return the first and the last value of each model, attack and seed over the epochs or steps of the attack."""
     groups = rows.sort_values("epoch").groupby(MODEL)["value"]
     return {cast(Model, key): Change(float(of.iloc[0]), float(of.iloc[-1])) for key, of in groups}
+
+
+def control_of(study: Study, block: Block, changes: Mapping[Model, Change], attack: str, seed: int) -> Change | None:
+    """Return what an attack changes in the Retrain of a seed, or in the one that all seeds share if Original is a given model."""
+    is_shared = bool(study.models.get(block.model, {}).get(ORIGINAL))
+    found = (change for of, change in changes.items() if of[:3] == (RETRAIN, "", attack) and (is_shared or of[-1] == seed))
+    return next(found, None)
 
 
 def _scores(study: Study, attack: str, change: Change, control: Change | None) -> tuple[float | None, float | None]:
