@@ -1,6 +1,7 @@
 """LoRA models for others: an adapter that peft itself loads over the base, or the merged model; never a mixture."""
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,9 @@ def test_a_merged_export_is_a_plain_model_with_the_bytes_that_the_stages_load(st
     assert found.keys() == wanted.keys() and all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_a_push_names_the_base_on_the_hub_or_merges(tmp_path: Path, hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_push_names_the_base_on_the_hub_or_merges(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = str(Adapters(tmp_path / "results", base=BASE).root / UNLEARNED / "model")
     assert main(["push", model, "org/adapter"]) == 0
     adapter = hub.pushed["org/adapter"]
@@ -131,7 +134,10 @@ def test_a_push_names_the_base_on_the_hub_or_merges(tmp_path: Path, hub: Hub, ca
     assert f"sha256 of {RUN.of('original').path}/model/{WEIGHTS}" in card and str(tmp_path) not in card
     assert not any(str(tmp_path).encode() in content for content in adapter.values())
 
+    # The machine's folder for temporary files may be too small for a whole model.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     assert main(["push", model, "org/merged", "--merged"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
     merged = hub.pushed["org/merged"]
     assert {"model.safetensors", "config.json", "README.md"} < merged.keys() and not merged.keys() & {ADAPTER, WEIGHTS}
     assert "library_name: transformers" in merged["README.md"].decode()

@@ -1,12 +1,17 @@
 """The files of a pretrained model: what is taken of a folder, and a tokenizer from elsewhere."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from test_adapter_files import LORA, adapted, small
+from test_adapter_files import TOKENIZER as TOKENS
 
 from palimpsest import hub
 from palimpsest.errors import UserError
+from palimpsest.models.loading import save_model
+from palimpsest.models.merging import save_adapters
 from palimpsest.models.pretrained import _has_all, fetch_model
 from palimpsest.models.settings import Pretrained, Repository
 
@@ -52,6 +57,18 @@ def test_only_files_of_the_hubs_cache_are_shared(
     for name, files in (("model", WEIGHTS), ("tokens", TOKENIZER)):
         for file in files:
             assert (tmp_path / "out" / file).samefile(folders[name] / file) == (name in cached)
+
+
+def test_adapters_are_merged_beside_the_result_and_leave_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base may be larger than the machine's folder for temporary files."""
+    base, adapter, out = (tmp_path / name for name in ("base", "adapter", "out"))
+    save_model(small("llama"), TOKENS, base)
+    adapter.mkdir()
+    out.mkdir()
+    save_adapters(adapted(small("llama"), LORA, 1), TOKENS, adapter)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    fetch_model(Pretrained(kind="pretrained", name=str(adapter), over=Repository(name=str(base))), out)
+    assert {path.name for path in out.iterdir()} == {path.name for path in base.iterdir()}
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def push(folder: Path, repo: str, *, public: bool = False, merged: bool = False,
     if is_adapter(model.made) and not merged and base_of(below[-1])[1] is None:
         raise UserError(f"{folder}: an adapter, whose base is not on the Hub; use --merged")
     card = card_text(results, model, license, merged=merged).encode()
-    with TemporaryDirectory() as place:
+    # A merged model may be larger than the machine's folder for temporary files.
+    with TemporaryDirectory(dir=root.parent if merged else None, prefix=".push-") as place:
         paths = [*files_of(results, model.made, Path(place), merged=merged), folder / MANIFEST]
         files = [CommitOperationAdd(path.name, str(path)) for path in paths]
         api = HfApi()

@@ -72,7 +72,8 @@ def _fetch_merged(name: str, revision: str | None, over: Repository, tokenizer: 
     adapter = _fetch(name, revision, (ADAPTER, WEIGHTS), lambda folder: (folder / WEIGHTS).is_file())
     if not (adapter / ADAPTER).is_file():
         raise UserError(f"models: {name!r} has no {ADAPTER}, so it is no adapter; leave out `over`")
-    with TemporaryDirectory() as folder:
+    # A base may be larger than the machine's folder for temporary files.
+    with TemporaryDirectory(dir=out) as folder:
         fetch_model(Pretrained(kind="pretrained", **over.model_dump(), tokenizer=tokenizer), Path(folder))
         merge_adapter(adapter, Path(folder), out)
 
