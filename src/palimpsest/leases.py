@@ -18,6 +18,7 @@ from urllib.parse import quote
 from palimpsest import environment as environments
 from palimpsest.errors import UserError
 
+# A job that asked for GPUs has the second, which is empty if nothing could be leased.
 VISIBLE, LEASED = "CUDA_VISIBLE_DEVICES", "PALIMPSEST_LEASES"
 # A scheduler may number the GPUs of each allocation from 0, so each allocation has its own locks.
 ALLOCATIONS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
@@ -34,7 +35,7 @@ def lease(gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, s
         return {} if environments.gpus(environment) is None else {VISIBLE: ""}
     found = pool(environment)
     if not found:
-        return {}
+        return {LEASED: ""}
     if gpus > len(found):
         raise UserError(f"the job requests {gpus} GPUs, but there are only {len(found)}: {','.join(found)}")
     folder = lock_folder(environment)

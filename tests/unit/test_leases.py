@@ -9,6 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+
+from palimpsest.contract.job import Job, _work
+from palimpsest.leases import lease
+from palimpsest.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 # A stage that says what it sees, works until it is told to end, and says when it ended.
@@ -118,6 +123,18 @@ def test_more_gpus_than_there_are_is_one_line(machine: Machine) -> None:
 def test_what_a_job_sees(machine: Machine, gpus: int, variables: dict[str, str], seen: str) -> None:
     assert machine.start("job", gpus, 0, **variables).wait(60) == 0
     assert machine.started("job")[1] == seen
+
+
+@pytest.mark.parametrize(("asked", "is_there", "lines"), [(1, False, 1), (1, True, 0), (0, False, 0)])
+def test_a_job_that_asked_for_a_gpu_and_sees_none_says_so(
+    asked: int, is_there: bool, lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in lease(asked, {"CUDA_VISIBLE_DEVICES": ""}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_there)
+    _work(lambda job: None, Job(Settings(), {}, tmp_path, tmp_path))
+    said = [record.message for record in caplog.records]
+    assert len(said) == lines and all("torch sees none, so it runs on the CPU; check" in line for line in said)
 
 
 def test_allocations_of_a_scheduler_that_number_their_gpus_alike_do_not_wait_for_each_other(machine: Machine) -> None:

@@ -29,6 +29,7 @@ from palimpsest.contract.store import keep, record_code, remove, scratch_of
 from palimpsest.environment import check, store_folder
 from palimpsest.errors import INTERRUPTED_EXIT, SNAKEMAKE_RUN, USER_ERROR_EXIT, Diverged, UserError
 from palimpsest.faults import explained
+from palimpsest.leases import LEASED
 from palimpsest.provenance.digest import code_today
 from palimpsest.provenance.environment import describe_environment, usage
 from palimpsest.provenance.manifest import (
@@ -276,6 +277,7 @@ def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
         line, seen = json.loads(refused.read_text(encoding="utf-8"))
         if seen == run:
             raise UserError(f"{line} (not tried again in this run)")
+    _warn_without_gpu()
     try:
         work(job)
     except Diverged as error:
@@ -289,6 +291,19 @@ def _work(work: Callable[[Job[Spec]], None], job: Job[Spec]) -> Diverged | None:
     if unread := job.given.keys() - job.read:
         raise UserError(f"--in {min(unread)}=: this stage does not read it")
     return None
+
+
+def _warn_without_gpu() -> None:
+    """Log it if the job asked for GPUs and torch sees none; its numbers are right, but late."""
+    if LEASED not in os.environ:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        log.warning(
+            "the job asked for a GPU, but torch sees none, so it runs on the CPU; check that `nvidia-smi` lists one, that"
+            " CUDA_VISIBLE_DEVICES does not hide it, and that this torch is built for CUDA (torch.version.cuda)"
+        )
 
 
 def _code(stage: str, planned: str | None, out: Path) -> str | None:
