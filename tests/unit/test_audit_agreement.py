@@ -1,12 +1,15 @@
 """How far two makings of an artefact have to agree."""
 
+import json
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch_file
 
 from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact
@@ -65,6 +68,27 @@ def test_adapters_are_only_what_training_changes(tmp_path: Path, factor: float, 
         manifest = build_manifest(tmp_path / name, stage="unlearn", spec={}, code="c", inputs={})
         write_manifest(tmp_path / name, manifest)
     assert ("statistical" in agreeing(tmp_path / "first", tmp_path / "second")) is agreed
+
+
+@pytest.mark.parametrize(("factor", "agreed"), [(1.0, ["numeric", "statistical"]), (1.01, ["statistical"]), (1.5, [])])
+def test_weights_in_16_bits_are_compared_as_those_in_32_bits(tmp_path: Path, factor: float, agreed: list[Agreement]) -> None:
+    for name, weights in (("first", WEIGHTS), ("second", WEIGHTS * np.float32(factor))):
+        (tmp_path / name).mkdir()
+        tensors = {part: torch.tensor(values, dtype=torch.bfloat16) for part, values in (("a", weights[:500]), ("b", weights))}
+        save_torch_file(tensors, tmp_path / name / "model.safetensors", metadata={"made": name})
+        write_manifest(tmp_path / name, build_manifest(tmp_path / name, stage="unlearn", spec={}, code="c", inputs={}))
+    assert agreeing(tmp_path / "first", tmp_path / "second") == agreed
+
+
+@pytest.mark.parametrize(("ids", "agreed"), [(["1000", "1001"], ["numeric", "statistical"]), (["1000", "1002"], [])])
+def test_lists_of_numbers_in_a_log_are_compared_as_numbers(tmp_path: Path, ids: list[str], agreed: list[Agreement]) -> None:
+    for name, factor, said in (("first", 1.0, ["1000", "1001"]), ("second", 1 + 1e-6, ids)):
+        (tmp_path / name).mkdir()
+        lines = [{"step": step, "gradients": {"weights": [factor * step, None, 0.5]}, "ids": said} for step in (1, 2)]
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        (tmp_path / name / "train_log.jsonl").write_text(text)
+        write_manifest(tmp_path / name, build_manifest(tmp_path / name, stage="unlearn", spec={}, code="c", inputs={}))
+    assert agreeing(tmp_path / "first", tmp_path / "second") == agreed
 
 
 def test_a_disagreement_names_file_column_and_distance(tmp_path: Path) -> None:

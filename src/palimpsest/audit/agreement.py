@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -97,24 +98,40 @@ def _numbers(a: Numbers, b: Numbers, agreed: Agreement) -> str | None:
 
 
 def _weights(one: Path, other: Path, agreed: Agreement) -> str | None:
-    from safetensors.numpy import load_file
+    from safetensors import safe_open
 
-    first, second = load_file(one), load_file(other)
-    if first.keys() != second.keys() or any(first[name].shape != second[name].shape for name in first):
-        return "other tensors"
-    a, b = (np.concatenate([tensors[name].astype(np.float64).ravel() for name in sorted(tensors)]) for tensors in (first, second))
-    if agreed == "numeric":
-        return _numbers(a, b, agreed)
-    distance = float(np.linalg.norm(a - b) / np.linalg.norm(a))
-    allowed = ADAPTERS if all("lora_" in name for name in first) else WEIGHTS
-    return None if distance <= allowed else f"weights differ by {distance:.2%} of their size"
+    # NumPy has no bf16.
+    with safe_open(one, framework="pt") as first, safe_open(other, framework="pt") as second:
+        names = sorted(first.keys())
+        if names != sorted(second.keys()) or any(_shape(first, name) != _shape(second, name) for name in names):
+            return "other tensors"
+        apart = size = np.float64(0)
+        for name in names:
+            a, b = (file.get_tensor(name).double().numpy().ravel() for file in (first, second))
+            if agreed == "numeric" and (reason := _numbers(a, b, agreed)):
+                return f"{name}: {reason}"
+            apart, size = apart + np.sum((a - b) ** 2), size + np.sum(a**2)
+    distance = float(np.sqrt(apart / size))
+    allowed = ADAPTERS if all("lora_" in name for name in names) else WEIGHTS
+    return None if agreed == "numeric" or distance <= allowed else f"weights differ by {distance:.2%} of their size"
+
+
+def _shape(file: Any, name: str) -> list[int]:
+    shape: list[int] = file.get_slice(name).get_shape()
+    return shape
 
 
 def _is_numeric(column: "pd.Series[Any]") -> bool:
     if pd.api.types.is_numeric_dtype(column):
         return True
-    lists = column.dropna().map(lambda value: isinstance(value, np.ndarray))
+    lists = column.dropna().map(_are_numbers)
     return bool(len(lists)) and bool(lists.all())
+
+
+def _are_numbers(values: object) -> bool:
+    """Return whether a value is a list of numbers, of a Parquet table or of JSON."""
+    kinds = (int, float, np.number, np.bool_, NoneType)
+    return isinstance(values, list | np.ndarray) and all(isinstance(value, kinds) for value in values)
 
 
 def _flat(column: "pd.Series[Any]") -> Numbers:
