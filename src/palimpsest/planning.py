@@ -192,14 +192,17 @@ def activation_bytes(size: Size, precision: str, tokens: int, *, checkpointing: 
     return kept + 3 * 4 * tokens * size.vocabulary
 
 
-def training_memory(size: Size, used: UsedSettings, tokens: int, *, partly: bool = False) -> Memory:
-    """Return the memory of training with this many tokens per pass; `partly` means the training of three layers (RMU)."""
+def training_memory(size: Size, used: UsedSettings, tokens: int, *, partly: bool = False, kept: int = 0) -> Memory:
+    """Return the memory of training with this many tokens per pass; `partly` means the training of three layers (RMU).
+
+    `kept` is the number of copies of the trained weights, or gradients of them, that a step keeps besides its gradient.
+    """
     # Their down-projections, a quarter of a layer each.
     trained = adapter_parameters(size, used.lora) if used.lora else size.parameters * (0.75 / size.layers if partly else 1)
-    kept = activation_bytes(size, used.precision, tokens, checkpointing=used.gradient_checkpointing)
+    activations = activation_bytes(size, used.precision, tokens, checkpointing=used.gradient_checkpointing)
     if used.optimizer == EIGHT_BIT and used.precision == "bf16" and not (used.lora or partly):
         # Activations are gone when the weights are updated.
-        kept = max(kept, rounding_bytes(size))
+        activations = max(activations, rounding_bytes(size))
     gathered = weight_bytes(size, used.precision, frozen=True)
     # Autocast keeps its copy of the weights until the backward pass has read it, and with checkpointing none.
     cast = gathered if used.precision == MIXED and not used.gradient_checkpointing else 0
@@ -208,10 +211,12 @@ def training_memory(size: Size, used: UsedSettings, tokens: int, *, partly: bool
     precision = "fp32" if used.lora else used.precision
     held = training_bytes(replace(size, parameters=trained) if used.lora else size, precision, trained, used.optimizer)
     held += loaded if used.lora else 0
-    checkpoint = held - trained * weight_bits(precision) / 8
+    gradient = trained * weight_bits(precision) / 8
+    checkpoint = held - gradient
+    held += kept * gradient
     # 8-bit moments cannot be sharded.
     shared = 0.0 if used.optimizer == EIGHT_BIT else held
-    return Memory(shared, held - shared + kept, loaded, gathered, cast, checkpoint)
+    return Memory(shared, held - shared + activations, loaded, gathered, cast, checkpoint)
 
 
 def adapter_parameters(size: Size, lora: LoraSettings) -> float:
@@ -330,7 +335,7 @@ class Plan:
     def _base(self, node: Node) -> tuple[str, Memory, Work]:
         entry = self._study.config.models[node.of.model]
         assert isinstance(entry, Tiny)
-        return self._training(node, entry.base_training, BASE_ITEMS * self._assumed.item_tokens)
+        return self._training(node, entry.base_training, BASE_ITEMS * self._assumed.item_tokens * entry.base_training.epochs)
 
     def _alternatives(self, node: Node) -> tuple[str, Memory, Work]:
         asking, forget = self._study.alternatives(*node.of.place), self._tokens(node)[0]
@@ -403,23 +408,25 @@ class Plan:
     def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
         training, forget = variant.training, self._tokens(node)[0]
         assert training
-        sides = 1 if training.retain_loss == "none" else 2
-        passes = forget * training.last_epoch * sides
-        copies = self._copies(method, frozen=frozen)
-        holds, memory, work = self._training(node, training, passes, sides=sides, partly=issubclass(method, LayerMethod))
-        size = self.size(node.of.model)
-        each = copies * self._frozen(node)
+        losses, sharp = 1 if training.retain_loss == "none" else 2, int(training.sharpness is not None)
+        tokens, sides = forget * training.last_epoch, losses + sharp
+        # The gradient of each loss, and the weights before they are moved.
+        kept = losses + sharp if sharp or training.gradients == "projected" else 0
+        partly = issubclass(method, LayerMethod)
+        holds, memory, work = self._training(node, training, tokens * sides, sides=sides, partly=partly, kept=kept)
+        size, copies = self.size(node.of.model), self._copies(method, frozen=frozen)
+        each, passes = copies * self._frozen(node), tokens * losses
         text = f"{holds}, {copies} frozen" if copies else holds
         return text, replace(memory, each=memory.each + each), work + Work(copies * forward_operations(size, passes / 2))
 
     def _training(
-        self, node: Node, training: TrainSettings, tokens: float, *, sides: int = 1, partly: bool = False
+        self, node: Node, training: TrainSettings, tokens: float, *, sides: int = 1, partly: bool = False, kept: int = 0
     ) -> tuple[str, Memory, Work]:
         used, size = self._used(node.of.model), self.size(node.of.model)
         if training.max_steps:
             tokens = min(tokens, training.max_steps * training.batch_size * self._item(node) * sides)
         holds = "training of adapters" if used.lora else "training of three layers" if partly else "training"
-        memory = training_memory(size, used, training.tokens_per_pass, partly=partly)
+        memory = training_memory(size, used, training.tokens_per_pass, partly=partly, kept=kept)
         return holds, memory, Work(train_operations(size, used, tokens))
 
     def _frozen(self, node: Node) -> float:

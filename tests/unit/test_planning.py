@@ -298,6 +298,31 @@ def test_alternatives_are_planned_by_their_number() -> None:
     assert many == pytest.approx(4 * few) and scored_many == pytest.approx(3 * scored_few)
 
 
+def test_sharpness_and_projection_keep_gradients_and_sharpness_takes_a_pass_more() -> None:
+    def planned(**settings: Any) -> Row:
+        config = read_configs([ROOT / "config" / "studies" / "tofu-forget05-llama2.yaml"])
+        config["blocks"] = [{**config["blocks"][0], "methods": ["graddiff"]}]
+        config["methods"]["tofu/*/*/graddiff"] = {"retain_loss": "ce", **settings}
+        (row,) = (row for row in Plan(Study(config), assumed=Assumptions(start=0)).rows() if row.stage == "unlearn")
+        return row
+
+    plain, sharp, projected = planned(), planned(sharpness=0.01), planned(gradients="projected")
+    size = LLAMA.parameters
+    assert projected.memory.on(1) - plain.memory.on(1) == pytest.approx(2 * 4 * size)
+    assert sharp.memory.on(1) - plain.memory.on(1) == pytest.approx(3 * 4 * size)
+    assert sharp.memory.checkpoint == plain.memory.checkpoint
+    assert projected.hours == pytest.approx(plain.hours) and sharp.hours == pytest.approx(1.5 * plain.hours)
+
+
+def test_the_base_of_a_tiny_model_is_trained_in_every_epoch() -> None:
+    def hours(epochs: int) -> float:
+        config = read_configs([ROOT / "config.yaml"])
+        config["models"]["tiny"]["base_training"] = config["models"]["tiny"]["base_training"] | {"epochs": epochs}
+        return next(row.hours for row in Plan(Study(config), assumed=Assumptions(start=0)).rows() if row.stage == "base")
+
+    assert hours(6) == pytest.approx(3 * hours(2))
+
+
 def test_the_page_shows_the_plans_as_they_are() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "plan.py"))
     page = script["PAGE"].read_text(encoding="utf-8")
