@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from example_study import CONFIG, changed
 
 from palimpsest.audit.artefacts import find_artefacts
 from palimpsest.audit.files import check_file, check_manifest, check_strangers
+from palimpsest.cli import main as command
 from palimpsest.contract.pruning import difference_from_pruned, freed_by, is_left, main, prune, restore
 from palimpsest.contract.store import entry_of, keep
 from palimpsest.disk import Step, simulate
@@ -348,3 +350,53 @@ def test_other_bytes_are_told_and_the_same_command_runs_once_more(
         hooks.succeeded(workflow, study, Remade(["tofu/model"]), None)
     assert [command[1:] for command in ran] == [["-m", "snakemake", "--cores", "2", "--nolock"]]
     assert "have other bytes than before they were pruned:\n  tofu/model" in capsys.readouterr().err
+
+
+@pytest.fixture
+def above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Results in `project`, seen from the folder above; Snakemake runs there, and made one artefact."""
+    project = tmp_path / "project"
+    node = next(iter(Artefacts(Study(CONFIG)).nodes.values()))
+    made = write(project / "results" / node.path, {})
+    (project / "results/run_config.yaml").write_text(json.dumps(CONFIG))
+    name = urlsafe_b64encode(f"results/{node.path}/{MANIFEST}".encode()).decode()
+    for path in (project / ".snakemake/locks/0.input.lock", project / ".snakemake/metadata" / name):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+@pytest.mark.parametrize("named", [Path, Path.absolute])
+def test_snakemake_is_seen_to_run_from_any_folder(
+    above: Path, capsys: pytest.CaptureFixture[str], named: Callable[[Path], Path]
+) -> None:
+    assert command(["prune", str(named(Path("project/results")))]) == 2
+    assert "snakemake is running here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [Path, Path.absolute])
+def test_records_of_snakemake_are_found_from_any_folder(
+    above: Path, capsys: pytest.CaptureFixture[str], named: Callable[[Path], Path]
+) -> None:
+    results = str(named(Path("project/results")))
+    assert command(["status", results, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["unrecorded"] == found["orphaned"] == []
+    assert [state["path"] for state in found["states"] if state["kind"] == "stale"] == [
+        above.relative_to(Path("project/results").absolute()).as_posix()
+    ]
+    assert command(["status", results, "--adopt"]) == 0
+    assert above.is_dir()
+
+
+def test_nothing_is_accepted_of_results_elsewhere(above: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["accept", f"{Path('project/results').absolute()}"]) == 0
+    assert "nothing to accept" in capsys.readouterr().out
+
+
+def test_a_study_that_was_not_run_has_a_status(above: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["status", "project/none", "--configfile", "project/results/run_config.yaml", "--json"]) == 0
+    assert {state["kind"] for state in json.loads(capsys.readouterr().out)["states"]} == {"missing"}
+    assert command(["status", "project/none"]) == 2
+    assert "project/none: no such folder of results" in capsys.readouterr().err

@@ -3,7 +3,8 @@
 import argparse
 import json
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from palimpsest.provenance.canonical import sha256_text
 from palimpsest.provenance.digest import ROOT
 
 if TYPE_CHECKING:
+    from palimpsest.audit.planned import Project
     from palimpsest.audit.verify import Verdict
     from palimpsest.study.study import Study
 
@@ -52,13 +54,13 @@ def add_status(commands: "argparse._SubParsersAction[Parser]") -> None:
 def _status(args: argparse.Namespace) -> int:
     from palimpsest.audit.status import CURRENT, format_status, set_aside, status
 
-    study = _study(args)
-    found = status(study)
-    if args.adopt:
-        stale = [state.path for state in found.of("stale") if state.path in found.unrecorded]
-        set_aside(study, stale)
-        print(f"{args.results}: {len(stale)} artefacts set aside; {len(found.of(*CURRENT))} are current", file=sys.stderr)
+    with _opened(args) as (_, study):
         found = status(study)
+        if args.adopt:
+            stale = [state.path for state in found.of("stale") if state.path in found.unrecorded]
+            set_aside(study, stale)
+            print(f"{args.results}: {len(stale)} artefacts set aside; {len(found.of(*CURRENT))} are current", file=sys.stderr)
+            found = status(study)
     print(json.dumps(found.as_json()) if args.json else format_status(found))
     return 0
 
@@ -92,19 +94,20 @@ def add_accept(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _accept(args: argparse.Namespace) -> int:
     from palimpsest.audit.accept import accept, list_groups
-    from palimpsest.audit.planned import open_project
     from palimpsest.contract.equivalences import read_equivalences
 
-    project, study = open_project(args.results, args.configfile), _study(args)
-    groups = list_groups(study, read_equivalences(args.results), args.stage, again=args.again)
-    if not groups:
-        print(f"{args.results}: nothing to accept: no artefact differs from the study in its code alone")
-        return 0
     refused = 0
     with ExitStack() as stack:
-        if args.scratch:
-            args.scratch.mkdir(parents=True)
-        scratch = (args.scratch or Path(stack.enter_context(TemporaryDirectory(prefix="palimpsest-")))).resolve()
+        scratch = args.scratch and args.scratch.resolve()
+        project, study = stack.enter_context(_opened(args))
+        groups = list_groups(study, read_equivalences(project.results), args.stage, again=args.again)
+        if not groups:
+            print(f"{args.results}: nothing to accept: no artefact differs from the study in its code alone")
+            return 0
+        if scratch:
+            scratch.mkdir(parents=True)
+        else:
+            scratch = Path(stack.enter_context(TemporaryDirectory(prefix="palimpsest-"))).resolve()
         for outcome in accept(study, project, groups, scratch, args.sample, args.seed):
             refused += bool(outcome.reasons)
             if outcome.reasons:
@@ -139,18 +142,22 @@ def add_prune(commands: "argparse._SubParsersAction[Parser]") -> None:
 def _prune(args: argparse.Namespace) -> int:
     from palimpsest.audit.pruning import format_pruning, prune_results
 
-    found = prune_results(_study(args), args.keep, dry_run=args.dry_run)
+    with _opened(args) as (_, study):
+        found = prune_results(study, args.keep, dry_run=args.dry_run)
     print(format_pruning(found, dry_run=args.dry_run))
     return 0
 
 
-def _study(args: argparse.Namespace) -> "Study":
+@contextmanager
+def _opened(args: argparse.Namespace) -> "Iterator[tuple[Project, Study]]":
+    """Open results with their study, in the folder that Snakemake ran in, where its locks and records are."""
     from palimpsest.audit.planned import open_project
     from palimpsest.study.files import read_configs
     from palimpsest.study.study import Study
 
-    configs = args.configfile or open_project(args.results, []).configs
-    return Study(read_configs(configs) | {"results": str(args.results)})
+    project = open_project(args.results, args.configfile)
+    with chdir(project.workdir):
+        yield project, Study(read_configs(project.configs) | {"results": project.called})
 
 
 def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -67,8 +67,9 @@ def open_project(results: Path, configs: list[Path]) -> Project:
 
     Raises UserError if there is none.
     """
-    if not results.is_dir():
-        raise UserError(f"{results}: no such folder of results")
+    missing = UserError(f"{results}: no such folder of results")
+    if not results.is_dir() and not configs:
+        raise missing
     # Not resolved, because Snakemake knows linked results by the name of the link.
     results = Path(os.path.normpath(results.absolute()))
     configs = [path.resolve() for path in configs] or [results / CONFIG]
@@ -79,7 +80,10 @@ def open_project(results: Path, configs: list[Path]) -> Project:
     # The folder was copied under another name, so Snakemake's records, if they were copied too, have the old name.
     if results.parts[-len(parts) :] != parts:
         parts = (results.name,)
-    return Project(results, Path(*results.parts[: -len(parts)]), str(Path(*parts)), configs)
+    workdir = Path(*results.parts[: -len(parts)])
+    if not workdir.is_dir():
+        raise missing
+    return Project(results, workdir, str(Path(*parts)), configs)
 
 
 def plan_jobs(project: Project) -> dict[str, Planned]:
