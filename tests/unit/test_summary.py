@@ -25,6 +25,7 @@ from run_example import (
 )
 from scipy.stats import ks_2samp
 
+from palimpsest.audit.explain import find_number, trace
 from palimpsest.names import ModelId
 from palimpsest.provenance.manifest import content_of, read_manifest
 from palimpsest.report.summary import SELECTION_COLUMNS
@@ -38,6 +39,7 @@ from palimpsest.scores.columns import (
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
 )
+from palimpsest.stages import summarise
 from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
@@ -126,6 +128,25 @@ def test_the_floor_is_what_the_other_seeds_of_retrain_give(study: Results, monke
         p_values = [ks_2samp(own, other).pvalue for other in logs if other is not own]
         assert floors["value"].iloc[seed] == pytest.approx(np.mean(p_values))
     assert floors["value"].nunique() == 2
+
+
+def test_a_number_is_traced_to_all_that_it_was_compared_with(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.evaluate(identity("retrain", "", 2), suite_rows(np.random.default_rng(3), 0.3))
+    inputs = []
+    for run in study.runs():
+        original = study.items_path(identity("original", "", run["seed"])).parent
+        more = [(f"original:seed{run['seed']}/tofu", original)] if original.exists() else []
+        inputs.append((f"scores:{ModelId(**run).path}", study.score(monkeypatch, run, more)))
+    study.stage(monkeypatch, summarise, {}, inputs, study.root / "summary")
+
+    def traced(method: str) -> list[str]:
+        row = find_number(study.root, "forget_quality", {"method": method, "seed": "0", "suite": "tofu"})
+        return sorted(step.label for step in trace(study.root, row) if step.depth == 2)
+
+    both = ["original:seed0/tofu", "retrain:seed0/tofu"]
+    assert traced("npo") == ["eval:unlearn/npo/default/tofu", *both]
+    others = ["other_retrains:seed1/tofu", "other_retrains:seed2/tofu"]
+    assert traced("retrain") == sorted(["eval:retrain/tofu", *both, *others])
 
 
 def test_attacks_have_mean_and_spread_over_draws(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:

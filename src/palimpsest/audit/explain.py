@@ -23,6 +23,8 @@ SUMMARY = "summary"
 IDENTITY = ("benchmark", "split", "model", "seed", "method", "variant", "attack", "epoch", "suite")
 # Inputs of the stage `scores` whose ids are models of its run.
 MEASURED = ("eval", "judged", "attack", "trajectory")
+# The input of the stage `scores` with the Retrains of other seeds.
+OTHERS = "other_retrains"
 # The ids of these inputs name no suite; the ids of evaluations and of verdicts do.
 TRAINED = ("attack", "trajectory")
 LISTED = 6
@@ -144,7 +146,8 @@ def format_trace(row: Mapping[str, str], steps: Sequence[Step]) -> str:
 def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[str, str]:
     """Return the inputs that a number depends on.
 
-    A summary and scores have the inputs of many numbers; only the inputs of the number's model, suite and Retrain are returned.
+    A summary and scores have the inputs of many numbers; only those of the number's model and suite are returned, and what
+    they are compared with.
     """
     inputs: dict[str, str] = artefact.manifest["inputs"]
     stage, spec = artefact.manifest["stage"], artefact.manifest["spec"]
@@ -159,21 +162,21 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[st
     measured = "judged" if row["metric"].startswith("judged_") else "eval"
     wanted = measured if not row["epoch"] else "attack" if row["attack"] else "trajectory"
     run, identity = ModelId(**spec["run"]), tuple(row[key] for key in ("method", "variant", "attack"))
-    own, retrain = {}, {}
+    own, compared = {}, {}
     for name, content in inputs.items():
         kind, _, subject = name.partition(":")
         if kind not in TRAINED:
             subject, suite = evaluation_parts(subject)
             if suite != row["suite"]:
                 continue
-        of = run.at(subject) if kind in MEASURED else run.of(RETRAIN)
-        label = f"{kind} of " + " ".join(value for value in (of.method, of.variant) if value)
-        if kind == wanted and (of.method, of.variant, of.attack) == identity:
-            own[label] = content
-        # Only Retrain itself is compared with, not its attacked versions.
-        elif of.method == RETRAIN and not of.attack:
-            retrain[label] = content
-    return own | retrain
+        if kind in MEASURED:
+            of = run.at(subject)
+            if kind == wanted and (of.method, of.variant, of.attack) == identity:
+                own[name] = content
+        # Only Retrain is compared with the Retrains of other seeds.
+        elif kind != OTHERS or row["method"] == RETRAIN:
+            compared[name] = content
+    return own | compared
 
 
 def _is_of(artefact: Artefact, row: Mapping[str, str]) -> bool:
