@@ -25,7 +25,7 @@ from palimpsest.study.description import describe_study, resolve_config
 from palimpsest.study.docs import REFERENCE, SCHEMA, make_schema, reference_text, schema_text
 from palimpsest.study.patterns import matching, merge
 from palimpsest.study.publish import list_measured
-from palimpsest.study.rules import Rule, as_flags, before, one_of, shell_prefix
+from palimpsest.study.rules import Rule, as_flags, before, multiplied, one_of, shell_prefix
 from palimpsest.study.specs import source_files, spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
@@ -653,6 +653,11 @@ def test_wildcards_match_the_names_of_the_study_alone() -> None:
 
 def test_inputs_become_flags() -> None:
     assert as_flags({"model": "a", "eval:npo": "b", "eval:ga": "c d"}) == "--in model=a --in eval:npo=b --in eval:ga='c d'"
+
+
+@pytest.mark.parametrize(("amount", "twice"), [("1.5GB", "3GB"), ("600000MB", "1200000MB"), ("0.1GB", "0.2GB"), ("45m", "90m")])
+def test_twice_an_amount_is_written_without_an_exponent(amount: str, twice: str) -> None:
+    assert multiplied(amount, 2) == twice
 
 
 def test_the_prefix_of_jobs_survives_odd_paths() -> None:

@@ -57,3 +57,15 @@ def test_the_config_is_printed_whole() -> None:
     command = [sys.executable, "-m", "palimpsest.study.publish", "resolved", json.dumps({"description": text})]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
     assert yaml.safe_load(done.stdout) == {"description": text}
+
+
+def test_a_config_of_any_size_is_printed() -> None:
+    """Linux refuses an argument of 128 KiB."""
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    text = json.dumps({"description": "x" * 300_000})
+    command = [sys.executable, "-m", "palimpsest.study.publish", "resolved", "-"]
+    done = subprocess.run(command, env=environment, input=text, capture_output=True, encoding="utf-8", check=True)
+    assert yaml.safe_load(done.stdout) == json.loads(text)
+    rule = (root / "workflow/rules/report.smk").read_text()
+    assert rule.count("{params.config:q}") == rule.count("printf %s {params.config:q} |") == 2

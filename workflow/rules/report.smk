@@ -93,8 +93,9 @@ rule publish:
         code=ruling.publish_code(),
     message:
         "Writing {output.page} and {output.table}"
+    # Linux refuses long arguments, but not those of printf, which is built in.
     shell:
         "{params.before} (cp {input.table} {output.table} && cp {input.page} {output.page} && cp {input.samples} {output.samples}"
-        " && python -m palimpsest.study.publish resolved {params.config:q} > {output.config}"
-        " && python -m palimpsest.study.publish measured {params.config:q}"
+        " && printf %s {params.config:q} | python -m palimpsest.study.publish resolved - > {output.config}"
+        " && printf %s {params.config:q} | python -m palimpsest.study.publish measured -"
         " | python -m palimpsest.report.cost --spec - --summary {input.table} --out $(dirname {output.cost})) 2> {log}"

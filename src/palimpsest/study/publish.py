@@ -1,4 +1,4 @@
-"""The files beside a report: `resolved JSON` prints a config as YAML, `measured JSON` prints the spec of its cost table."""
+"""The files beside a report: `resolved JSON` prints a config as YAML, `measured JSON` the spec of its cost table; - is stdin."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def list_measured(artefacts: Artefacts) -> dict[str, Any]:
 
 def _config(text: str) -> dict[str, Any]:
     try:
-        config = json.loads(text)
+        config = json.loads(sys.stdin.read() if text == "-" else text)
     except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
     if not isinstance(config, dict):

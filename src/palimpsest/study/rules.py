@@ -211,7 +211,7 @@ def resource(artefacts: Artefacts, name: str, stage: str = "") -> int | str | Ca
 def multiplied(amount: str, times: int) -> str:
     """Multiply an amount that has a unit: twice "1.5GB" is "3GB"."""
     number = amount.rstrip(string.ascii_letters)
-    return f"{float(number) * times:g}{amount[len(number) :]}"
+    return f"{float(number) * times:.12g}{amount[len(number) :]}"
 
 
 def run_of(workflow: Any) -> str:
