@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkout import Checkout
+from checkout import ROOT, Checkout
 from rocrate import vocabs
 from rocrate.rocrate import ROCrate
 
@@ -19,6 +19,7 @@ from palimpsest.audit.artefacts import Contents, find_artefacts
 from palimpsest.audit.crate import LICENSE, name_of_bytes, write_crate
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import sha256_file, sha256_text
+from palimpsest.provenance.manifest import build_manifest, write_manifest
 
 METADATA = "ro-crate-metadata.json"
 # Of the contexts that a crate names, which validators fetch: in RO-Crate 1.1 these terms were other ones than in 1.3, which the
@@ -137,8 +138,24 @@ def test_an_image_and_an_input_from_elsewhere(finished: Checkout) -> None:
     entities = graph(write_crate(results, finished.path / "crate", root=finished.path).parent)
     assert entities["#run/summary"]["containerImage"] == {"@id": f"#image/{image}"}
     assert entities[f"#image/{image}"]["sha256"].startswith(image.partition("-")[2].removesuffix(".sif"))
-    manifest = entities["#run/tofu/splits/forget10"]["object"][0]["@id"]
-    assert entities[manifest]["alternateName"] == "manifest.json"
+    outside = entities[entities["#run/tofu/splits/forget10"]["object"][0]["@id"]]
+    split = json.loads((results / "tofu/splits/forget10/manifest.json").read_text())
+    assert outside["identifier"] == split["inputs"]["data"]
+
+
+def test_stages_of_benchmarks_lists_of_inputs_and_inputs_from_elsewhere_have_their_names(tmp_path: Path) -> None:
+    stage, results = "palimpsest.benchmarks.markov.stages.evaluate", tmp_path / "results"
+    inputs = {"eval:unlearn/npo/default/tofu.en": "a" * 64, "eval:retrain/tofu.en": "b" * 64}
+    (results / "made").mkdir(parents=True)
+    (results / "run_config.yaml").write_text("study: small\n")
+    write_manifest(results / "made", build_manifest(results / "made", stage=stage, spec={}, code="c", inputs=inputs))
+    (results / "made/environment.json").write_text('{"started": "2026-01-01T00:00:00Z", "seconds": 1.0}')
+    entities = graph(write_crate(results, tmp_path / "crate", root=ROOT).parent)
+    assert entities[f"#stage/{stage}"]["description"] == f"python -m {stage}"
+    assert {name for name in entities if name.startswith(f"#stage/{stage}/in/")} == {f"#stage/{stage}/in/eval"}
+    consumed = [entities[ref["@id"]] for ref in entities["#run/made"]["object"]]
+    assert {each["identifier"] for each in consumed if each["@type"] == "Dataset"} == {*inputs.values()}
+    assert not any(name.startswith("ni:") for name in entities)
 
 
 def break_table(results: Path) -> None:

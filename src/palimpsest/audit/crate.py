@@ -16,9 +16,11 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from palimpsest.audit.artefacts import CONFIG, PLAIN, Artefact, Contents, find_artefacts
+from palimpsest.audit.findings import short
 from palimpsest.errors import BrokenArtefact, UserError
 from palimpsest.provenance.canonical import canonical_json, sha256_file
 from palimpsest.provenance.commit import describe_commit
+from palimpsest.provenance.digest import stage_module
 from palimpsest.provenance.manifest import ENVIRONMENT, MANIFEST, PRUNED
 from palimpsest.study.files import read_file
 from palimpsest.study.images import Image, open_images
@@ -229,9 +231,15 @@ class _Export:
         )
 
     def consumed(self, content: str, reader: Artefact) -> Ref:
-        """Return a reference to the folder with this content, or to the manifest if it is outside the results."""
-        source = self.contents.of(content, reader)
-        return self.folders[source.path] if source else self.add_elsewhere(MANIFEST, content)
+        """Return a reference to the folder with this content, or to a description of it if it is outside the results."""
+        if source := self.contents.of(content, reader):
+            return self.folders[source.path]
+        # It is a hash of the hashes of the files, and so the name of no bytes.
+        identity = f"#content/{content}"
+        if identity not in self.crate:
+            about = "An artefact outside these results; identifier is the hash of its files' names and hashes."
+            self.add(identity, "Dataset", name=short(content), identifier=content, description=about)
+        return _ref(identity)
 
     def image(self, artefact: Artefact) -> Ref | None:
         """Return a reference to the container image of a job, with its hash if the repository lists the image."""
@@ -264,7 +272,7 @@ class _Export:
                 f"#stage/{stage}",
                 "SoftwareApplication",
                 name=f"palimpsest {stage}",
-                description=f"python -m palimpsest.stages.{stage}",
+                description=f"python -m {stage_module(stage)}",
                 softwareVersion=metadata.version("palimpsest"),
                 input=[*inputs, self.parameter(f"#stage/{stage}/spec", "PropertyValue")],
                 output=[self.parameter(f"#stage/{stage}/artefact", "Dataset")],
@@ -362,8 +370,8 @@ def _compact(crate: ROCrate) -> None:
 
 
 def _input(stage: str, label: str) -> str:
-    """Return the formal parameter of an input; all inputs of a list (eval, eval.1, ...) share one."""
-    return f"#stage/{stage}/in/{label.partition('.')[0]}"
+    """Return the formal parameter of an input; all inputs of a list (eval:ID, ...) share one."""
+    return f"#stage/{stage}/in/{label.partition(':')[0]}"
 
 
 def _times(artefact: Artefact) -> tuple[datetime, datetime] | None:
