@@ -18,6 +18,7 @@ from palimpsest.errors import BrokenArtefact
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.digest import code_digest
+from palimpsest.provenance.environment import describe_environment, usage
 from palimpsest.provenance.manifest import build_manifest, read_manifest, verify_artefact, write_manifest
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -469,3 +470,8 @@ def test_the_commit_is_named_and_edits_of_code_make_it_dirty(tmp_path: Path, mon
     assert describe_commit(tmp_path) == f"{commit}-dirty"
     # Of a folder within another repository nothing is known.
     assert describe_commit(tmp_path / "src") == ""
+
+
+def test_the_packages_that_write_files_of_a_report_are_recorded() -> None:
+    packages = describe_environment(0.0, {}, [usage()])["packages"]
+    assert {"jinja2", "numpy", "pandas", "pyarrow", "pydantic", "vl-convert-python"} <= packages.keys()

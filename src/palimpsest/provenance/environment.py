@@ -31,6 +31,9 @@ PACKAGES = (
     "safetensors",
     "gguf",
     "pypdf",
+    "pydantic",
+    "jinja2",
+    "vl-convert-python",
     "snakemake",
 )
 
