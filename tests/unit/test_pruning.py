@@ -109,11 +109,11 @@ def test_pruned_is_told_from_lost(model: Path) -> None:
     assert verify_artefact(model / MANIFEST, weights=False)["stage"] == "unlearn"
 
 
-@pytest.mark.parametrize("killed_at", range(5))
+@pytest.mark.parametrize("killed_at", range(6))
 def test_killed_while_pruning_it_is_whole_or_pruned(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
-    """At every change of the disk: the record, each file, the store."""
+    """At every change of the disk: the record, the half-written one of it, each file, the store."""
     left = iter(range(killed_at))
 
     def or_die(change: Any) -> Any:
@@ -128,7 +128,7 @@ def test_killed_while_pruning_it_is_whole_or_pruned(
         patched.setattr(Path, "rename", or_die(Path.rename))
         patched.setattr(Path, "unlink", or_die(Path.unlink))
         patched.setattr(shutil, "rmtree", or_die(shutil.rmtree))
-        if killed_at < 4:
+        if killed_at < 5:
             with pytest.raises(KeyboardInterrupt):
                 prune(model, tmp_path / "store")
         else:
@@ -136,7 +136,7 @@ def test_killed_while_pruning_it_is_whole_or_pruned(
     if is_pruned(model):
         with pytest.raises(BrokenArtefact, match="pruned"):
             verify_artefact(model / MANIFEST)
-        assert is_left(model) == (killed_at < 3)
+        assert is_left(model) == (killed_at < 4)
     else:
         assert killed_at == 0 and verify_artefact(model / MANIFEST)
     # The second attempt does the rest.
