@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,15 @@ from safetensors.torch import load_file, save_file
 
 import forked
 from caught import catches_sigterm
+from palimpsest.benchmarks.tofu import losses as tofu_losses
+from palimpsest.contract.job import Job
 from palimpsest.data.rows import read_lessons
+from palimpsest.models import encoding
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
 from palimpsest.models.settings import UsedSettings
 from palimpsest.provenance.digest import code_closure
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, write_manifest
+from palimpsest.stages import attack as attack_stage
 
 SRC = Path(__file__).parents[2] / "src"
 WORLD = {"kind": "world", "authors": 10, "questions_per_author": 4, "base_authors": 6, "real_authors": 4, "world_facts": 4}
@@ -738,6 +743,30 @@ def test_an_edited_model_can_be_evaluated_by_any_suite(ready: Path, settings: di
     assert bool(by_draw[1]) == ("draws" in settings) and by_draw[0] != by_draw[1]
     suite = {"kind": "tofu", "max_items": 2, "max_new_tokens": 2}
     succeed(ready, "evaluate", {"suite": suite, "model": {}}, {"model": "attacked", "split": "split"}, "eval")
+
+
+def test_draws_share_the_measurement_before_and_an_edit_encodes_nothing(
+    ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Any] = []
+    losses = tofu_losses.forget_losses
+    monkeypatch.setattr(tofu_losses, "forget_losses", lambda *given: measured.append(given) or losses(*given))
+    monkeypatch.setattr(encoding, "named_items", None)
+    _, spec, inputs, _ = attack({"kind": "noise", "draws": 3, "keep_model": False})
+    folders = {name: {"": ready / path} for name, path in inputs.items()}
+    job = Job(attack_stage.Spec.model_validate(spec), folders, tmp_path / "out", tmp_path)
+    attack_stage.work(job)
+    assert len(measured) == 1 + 3
+    rows = table(tmp_path / "out" / "items.parquet")
+    before, after = ([row for row in rows if row["epoch"] == epoch] for epoch in (0, 1))
+    untold = [row | {"draw": None} for row in before]
+    assert untold == untold[: len(untold) // 3] * 3
+    assert [row["draw"] for row in before] == [row["draw"] for row in after] == sorted(row["draw"] for row in after)
+    # As after an interruption behind the last draw.
+    again = replace(job, out=tmp_path / "again", read=set())
+    attack_stage.work(again)
+    assert len(measured) == 1 + 3 and again.given.keys() <= again.read
+    assert table(tmp_path / "again" / "items.parquet") == rows
 
 
 def test_benign_fine_tuning_learns_other_sets_and_is_measured_on_the_forget_set(ready: Path) -> None:

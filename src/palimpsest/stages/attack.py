@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 
 from palimpsest import processes
 from palimpsest.attacks import load_attack
-from palimpsest.attacks.base import Attack, Target
+from palimpsest.attacks.base import Attack, Edit, Target
 from palimpsest.benchmarks.suites import AnySuite, load
 from palimpsest.contract.job import Job, log, run_stage
 from palimpsest.data.rows import Lesson, Text, read_lessons
@@ -17,6 +17,8 @@ from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 
 if TYPE_CHECKING:
+    from pyarrow import Schema
+
     from palimpsest.data.prompts import Encoded
 
 
@@ -41,10 +43,13 @@ class Spec(Settings):
 def work(job: Job[Spec]) -> None:
     """Write the items before and after every step of every draw, and the model of the first draw if it is to be kept.
 
-    A finished draw survives an interruption, except one whose model is kept.
+    The items before are the same in every draw, so they are measured once. A finished draw survives an interruption, except one
+    whose model is kept.
     """
     from palimpsest.evaluation.items import TABLE, keyed, read_table, write_table
 
+    # A run that continues after the last draw reads none of these.
+    job.read.update(("model", "model_over", *(["datasets"] if job.spec.suite else [])))
     attack, suite = job.spec.attack, job.spec.suite
     schema = keyed(load(suite.kind, "suite").SCHEMA if suite else load(job.spec.kind, "losses").LOSSES, "draw", "epoch")
     rows = read_lessons(job.input("split") / "forget.jsonl")
@@ -55,7 +60,7 @@ def work(job: Job[Spec]) -> None:
         finished = job.scratch / f"draw-{draw}.parquet"
         if _keeps(attack, draw) or not processes.main_value(finished.exists()):
             log.info("attack: draw %d of %d, %d items", draw + 1, len(draws), len(drawn))
-            measured = _draw(job, rows, [items[i] for i in drawn], draw)
+            measured = _draw(job, rows, [items[i] for i in drawn], draw, schema)
             job.keep(finished, partial(write_table, rows=measured, schema=schema))
         table += read_table(finished)
     write_table(job.out / TABLE, table, schema)
@@ -68,20 +73,28 @@ def _keeps(attack: Attack, draw: int) -> bool:
 
 
 def _items(job: Job[Spec]) -> tuple[list[str], list["Encoded"], list[int]]:
-    """Return the names, the training items and the lengths of the attacker's sets: answers in characters, chunks in tokens."""
+    """Return the names, the training items and the lengths of the attacker's sets: answers in characters, chunks in tokens.
+
+    There are none for an attack that edits the weights, which needs no data.
+    """
     from palimpsest.models.encoding import named_items
     from palimpsest.models.loading import load_tokenizer
     from palimpsest.stages.loading import open_input
 
+    if isinstance(job.spec.attack, Edit):
+        return [], [], []
     rows = [row for name in job.spec.sets for row in read_lessons(job.input("split") / f"{name}.jsonl")]
     names, items = named_items(rows, load_tokenizer(job.input("model")), job.spec.model, open_input(job, "model"))
     answers = [len(row.answer) for row in rows if not isinstance(row, Text)]
     return names, items, answers or [len(item.answers[0]) for item in items]
 
 
-def _draw(job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], draw: int) -> list[dict[str, Any]]:
+def _draw(
+    job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], draw: int, schema: "Schema"
+) -> list[dict[str, Any]]:
     """Attack the model once; return the items before and after every step."""
     from palimpsest.data.prompts import PromptEncoder
+    from palimpsest.evaluation.items import read_table, write_table
     from palimpsest.evaluation.subject import Subject
     from palimpsest.models.loading import load_tokenizer, save_model
     from palimpsest.models.precision import autocast
@@ -90,17 +103,23 @@ def _draw(job: Job[Spec], rows: Sequence[Lesson], items: Sequence["Encoded"], dr
     used, attack, kind, suite = job.spec.model, job.spec.attack, job.spec.kind, job.spec.suite
     tokenizer, model = load_tokenizer(job.input("model")), load_input(job, "model", used)
     encoder, subject = PromptEncoder(tokenizer, used.prompt), Subject(model, tokenizer, used)
-    table: list[dict[str, Any]] = []
 
-    def watch(step: int) -> None:
+    def measured(step: int) -> list[dict[str, Any]]:
         with autocast(model.device, used):
             if suite:
                 of_step = load(suite.kind, "suite").measure(subject, suite, job.input("split"), job.scratch, **data_sets(job))
             else:
                 of_step = load(kind, "losses").forget_losses(model, encoder, rows)
-        table.extend({"draw": draw, "epoch": step, **columns} for columns in of_step)
+        return [{"draw": draw, "epoch": step, **columns} for columns in of_step]
 
-    watch(0)
+    before = job.scratch / "before.parquet"
+    if not processes.main_value(before.exists()):
+        job.keep(before, partial(write_table, rows=measured(0), schema=schema))
+    table = [row | {"draw": draw} for row in read_table(before)]
+
+    def watch(step: int) -> None:
+        table.extend(measured(step))
+
     attack.attack(Target(model, used, items, job.spec.seed, draw, f"draw {draw + 1}", watch, job.remark))
     if _keeps(attack, draw) and processes.is_main():
         save_model(model, tokenizer, job.out)
