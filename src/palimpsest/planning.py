@@ -372,13 +372,13 @@ class Plan:
         measured = self._suite(node, self._study.config.suites[suite]) if suite else losses
         each = self._frozen(node) + self._cache(node, measured)
         if attack.trains is None:
-            return "weights", Memory(each=each), measured * (2 * attack.number_of_draws)
+            return "weights", Memory(each=each), measured * (attack.number_of_draws + 1)
         training, share = attack.trains
         # The size of sets about something else is unknown: they are taken to be as large as the forget set.
         held = everything - forget if attack.has == "retain" else forget
         holds, memory, work = self._training(node, training, attack.number_of_draws * share * held * training.epochs)
         memory = replace(memory, between=self._between(node, memory, measured)) if suite else memory
-        return holds, memory, work + measured * (attack.number_of_draws * (training.epochs + 1))
+        return holds, memory, work + measured * (attack.number_of_draws * training.epochs + 1)
 
     def _unlearn(self, node: Node) -> tuple[str, Memory, Work]:
         variant, method = self._variant(node), load_method(node.of.method)
