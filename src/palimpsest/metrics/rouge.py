@@ -5,11 +5,13 @@ and the text generated for them, are split into Unicode words, or into character
 """
 
 import math
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from unicodedata import normalize
 
 import regex
 from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenizers import DefaultTokenizer
 
 from palimpsest.metrics.words import has_known_words
 
@@ -20,6 +22,17 @@ _WORD = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Line_Break=SA}]\p{M}*
 # Joiners and direction marks are not part of a word; U+200B separates words.
 _INVISIBLE = regex.compile(r"[\p{Cf}--\u200B]", regex.V1)
 _CHARACTER = regex.compile(r"\X")
+
+
+class StemmedWords:
+    """A tokenizer for `RougeScorer`: its own words and stems. Each word is stemmed once, as stemming is most of the work."""
+
+    def __init__(self) -> None:
+        self._words, self._stems = DefaultTokenizer(), lru_cache(maxsize=2**16)(DefaultTokenizer(use_stemmer=True).tokenize)
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return the stems of a text's words."""
+        return [stem for word in self._words.tokenize(text) for stem in self._stems(word)]
 
 
 class UnicodeWords:
@@ -41,8 +54,7 @@ class Characters:
         return [character for character in _CHARACTER.findall(text) if not character.isspace()]
 
 
-# Shared by all calls, because creating the stemmer costs more than a score.
-_STEMMED = RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
+_STEMMED = RougeScorer(["rouge1", "rougeL"], tokenizer=StemmedWords())
 _PLAIN = RougeScorer(["rougeL"], use_stemmer=False)
 _UNICODE = RougeScorer(["rouge1", "rougeL"], tokenizer=UnicodeWords())
 _CHARACTERS = RougeScorer(["rouge1", "rougeL"], tokenizer=Characters())
