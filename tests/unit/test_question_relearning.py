@@ -83,11 +83,18 @@ def test_an_sd_goes_over_seeds_and_draws(tmp_path):
 
 
 def test_an_attack_that_trains_nothing_counts_steps_and_is_no_relearning(tmp_path):
-    of = case(tmp_path, bits={"npo": WEAK[:2], "simnpo": STRONG[:2]}, random={"npo": WEAK})
+    of = case(tmp_path, bits={"npo": WEAK[:2], "simnpo": STRONG[:2]}, random={"npo": WEAK[:2]})
     (steps, _), (epochs, _) = (row for _, row in answered("relearning", of).figure.rows)
     assert (steps.x.label, epochs.x.label) == ("Steps of relearn-bits", "Epochs of relearn-random")
     assert answered("relearning", of).tables[0].columns[1].head == "step\N{NO-BREAK SPACE}1"
     assert judged("relearning", of) == {}
+
+
+def test_an_attack_of_one_step_has_a_table_and_no_curve_beside_one_of_several(tmp_path):
+    of = answered("relearning", case(tmp_path, bits={"npo": WEAK[:2]}, random={"npo": WEAK}))
+    ((curve, _),) = (row for _, row in of.figure.rows)
+    assert curve.x.label == "Epochs of relearn-random"
+    assert len(of.tables) == 2
 
 
 def test_fine_tuning_on_other_data_is_no_relearning(tmp_path):

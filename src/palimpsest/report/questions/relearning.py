@@ -37,6 +37,8 @@ class Attacked(Found):
     """What Original and Retrain reach, by metric."""
     easier: "Attacked | None" = None
     """The attack beside it that relearns a random part."""
+    is_drawn: bool = True
+    """Whether it has panels."""
 
     @property
     def counts(self) -> list[int]:
@@ -45,6 +47,8 @@ class Attacked(Found):
 
     def panels(self) -> list[Panel]:
         """Return a panel per metric over the counts."""
+        if not self.is_drawn:
+            return []
         data = pd.DataFrame(
             {"method": row.method, "variant": row.variant, "main": self.table.stands(row), "x": count, "seed": 0}
             | {"metric": metric, "value": cell.mean, "low": low, "high": high}
@@ -78,7 +82,8 @@ def _bounds(cell: Cell, metric: str) -> tuple[float, float]:
 def _find(evidence: Evidence) -> Iterator[Found]:
     """Yield every attack in every place with metrics that their benchmark shows of an attack.
 
-    A suite in which only Retrain was attacked has rows in the CSV. The page omits it if another suite has attacked methods.
+    A suite in which only Retrain was attacked has rows in the CSV. The page omits it if another suite has attacked methods. An
+    attack of one step has a table, and no panels beside attacks of several.
     """
     titles = {metric.name: metric.attacked for metric in declared_metrics(evidence.study.kinds) if metric.attacked}
     found: dict[tuple[object, ...], list[Attacked]] = {}
@@ -88,9 +93,12 @@ def _find(evidence: Evidence) -> Iterator[Found]:
         easier = next((of for of in of_place if of.kind == EASIER), None)
         for of in of_place:
             found.setdefault((*place.block.key, of.table.attack), []).append(replace(of, easier=easier))
+    several = any(len(of.counts) > 2 for suites in found.values() for of in suites)
     for suites in found.values():
         has_methods = any(of.table.rivals for of in suites)
-        yield from (of if of.table.rivals or not has_methods else Found(of.title, (), of.numbers) for of in suites)
+        for of in suites:
+            is_shown = of.table.rivals or not has_methods
+            yield replace(of, is_drawn=len(of.counts) > 2 or not several) if is_shown else Found(of.title, (), of.numbers)
 
 
 def _attacked(evidence: Evidence, place: Place, attack: str, titles: Mapping[str, str]) -> Attacked:
@@ -146,7 +154,8 @@ QUESTIONS = (
         "What is left of the forget set after each epoch or step of an attack, a row per attack, a line per method.",
         "What each attack brings back: after each of its epochs, or of its steps where it trains nothing, the model is asked the "
         "whole forget set; 0 is the model before the attack, and Retrain is the control. Bands: of forget quality the range of "
-        "the seeds, of other metrics mean ± sd; among many methods only NPO and SimNPO have one.",
+        "the seeds, of other metrics mean ± sd; among many methods only NPO and SimNPO have one. "
+        "Beside attacks of several epochs, attacks of one step are in the tables alone.",
         (
             Claim("SimNPO is more robust to relearning than NPO", "Fig. 6", measure=_robust),
             Claim(LARGER, "Fig. 6", "lead", measure=_harder),
