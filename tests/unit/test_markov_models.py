@@ -5,10 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markov_optimum import divergence
 from torch import nn
 from torch.nn import functional as F
 
-from palimpsest.benchmarks.markov.chains import CHAINS, STATES, divergence, sample, transitions
+from palimpsest.benchmarks.markov.chains import CHAINS, STATES, sample, transitions
 from palimpsest.benchmarks.markov.data import draw
 from palimpsest.benchmarks.markov.models import ChainTraining, EachStep, build_model, encode
 from palimpsest.benchmarks.markov.settings import ChainModel, ChainSettings

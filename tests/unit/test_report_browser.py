@@ -42,7 +42,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
         shown = browser.new_page(viewport={"width": 1400, "height": 900}, accept_downloads=True)
-        shown.set_default_timeout(10_000)
+        shown.set_default_timeout(60_000)
         sync_api.expect.set_options(timeout=10_000)
         shown.failures = []
         shown.on("pageerror", lambda error: shown.failures.append(str(error)))

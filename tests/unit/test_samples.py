@@ -221,7 +221,7 @@ def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("samples")
     write_samples(study(block(seeds=[0, 1])), frame(rows(seeds=2, copies=10)), folder / "samples.html")
     opened = browser.new_page()
-    opened.set_default_timeout(5000)
+    opened.set_default_timeout(60_000)
     troubles: list[str] = []
     opened.on("pageerror", lambda error: troubles.append(str(error)))
     opened.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)

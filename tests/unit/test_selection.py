@@ -45,7 +45,7 @@ def compare(
 ) -> tuple[pd.DataFrame, pd.Series, str]:
     """Return the table, its selected row, and the reason."""
     settings = SelectionRule(**rule)
-    table = compare_trials(pd.DataFrame(rows, columns=[*MEASURED, *settings.judged]), variants, original, settings)
+    table = compare_trials(pd.DataFrame(rows, columns=[*MEASURED, *settings.criteria]), variants, original, settings)
     (place,) = table.index[table["selected"]]
     return table, table.loc[place], explain_selection(table, settings)
 
