@@ -15,11 +15,14 @@ from pathlib import Path
 from palimpsest import warm
 from palimpsest.warm import Command, Warm
 
+# What Snakemake's command line imports, at once or later.
+SNAKEMAKE = ("snakemake.cli", "snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage", "smart_open")
+
 
 @cache
 def server() -> Path:
     """Return the socket of the warm process, which starts once and ends with this one; it has also imported Snakemake."""
-    process = Warm("snakemake.cli")
+    process = Warm(*SNAKEMAKE)
     atexit.register(process.stop)
     return process.socket
 

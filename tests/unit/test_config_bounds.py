@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -116,6 +117,7 @@ def numbers(node: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Wrap]]:
             yield leaf, lambda value, name=name, wrap=wrap: {name: wrap(value)}  # type: ignore[misc]
 
 
+@cache
 def fields() -> list[tuple[str, str, dict[str, Any], Wrap]]:
     """Return every number of the config's classes and of the methods', whose settings the config's class does not check."""
     schema, methods = make_schema(), [load_method(method).model_json_schema() for method in list_methods()]
