@@ -55,6 +55,16 @@ def test_the_best_is_the_highest_or_on_the_forget_set_the_nearest_to_retrain():
     assert best_of(table) == {("NPO", "forget_quality"), ("SimNPO", "model_utility"), ("IDK", "forget_probability")}
 
 
+def test_values_that_print_alike_are_marked_alike():
+    models = {
+        "npo": {0: {"model_utility": 0.50004}},
+        "simnpo": {0: {"model_utility": 0.49996}},
+        "ga": {0: {"model_utility": 0.1}},
+    }
+    (table,) = main_tables(told(numbers(models)))
+    assert best_of(table) == {("NPO", "model_utility"), ("SimNPO", "model_utility")}
+
+
 def test_original_and_retrain_never_compete():
     models = {"original": {0: {"model_utility": 0.9}}, "npo": {0: {"model_utility": 0.2}}, "ga": {0: {"model_utility": 0.1}}}
     (table,) = main_tables(told(numbers(models)))

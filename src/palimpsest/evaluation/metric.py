@@ -95,13 +95,16 @@ class Scoring(Generic[Items]):
     """Return the rows of the forget set in a table of the suite, with the `tokens` of the answer and its summed `nll`."""
 
 
-def best_of(values: Mapping[Name, float], rule: Best, retrain: float | None) -> set[Name]:
-    """Return the names with the best value by the rule of a metric; empty if fewer than two compete, or if all are equal."""
+def best_of(values: Mapping[Name, float], rule: Best, retrain: float | None, printed: Callable[[float], str]) -> set[Name]:
+    """Return the names whose printed value is best by the rule of a metric; empty if fewer than two compete or all are best."""
     goal = {"highest": math.inf, "nearest 0": 0.0, "nearest Retrain": retrain}.get(rule or "")
-    if goal is None:
+    if goal is None or not values:
         return set()
     merits = {name: value if goal == math.inf else -abs(value - goal) for name, value in values.items()}
-    return {name for name, merit in merits.items() if merit == max(merits.values())} if len({*merits.values()}) > 1 else set()
+    # A reader sees no difference between values that print alike.
+    best = {printed(values[name]) for name, merit in merits.items() if merit == max(merits.values())}
+    names = {name for name, value in values.items() if printed(value) in best}
+    return names if len(names) < len(values) else set()
 
 
 def score(

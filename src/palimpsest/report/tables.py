@@ -22,7 +22,7 @@ from palimpsest.report.pages import declared_metrics
 from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.rows import finished, main_models, of_block
 from palimpsest.report.study import Block
-from palimpsest.report.words import SCORES, spread_of
+from palimpsest.report.words import SCORES, format_score, spread_of
 
 # What lm-eval gives beside a score.
 UNSCORED = "_stderr"
@@ -157,10 +157,11 @@ class Table:
         return [row for method, row in self.standing.items() if method in list_methods()]
 
     def best(self, column: Column) -> list[Row]:
-        """Return the best unlearned models in a column; none where fewer than two compete or all are alike."""
+        """Return the best unlearned models in a column; none where fewer than two compete or all are best."""
         rows = [row for row in self.rows if row.method in list_methods() and column.key in row.cells]
         means = {place: row.cells[column.key].mean for place, row in enumerate(rows)}
-        return [rows[place] for place in sorted(best_of(means, column.best, self.value(RETRAIN, column.key)))]
+        retrain, printed = self.value(RETRAIN, column.key), partial(format_score, column.key)
+        return [rows[place] for place in sorted(best_of(means, column.best, retrain, printed))]
 
     def published_of(self, row: Row, key: str) -> float | None:
         """Return the published value to print beside the variant that stands for a method, or its only one."""

@@ -36,11 +36,11 @@ class Comparison:
         return [metric for metric in METRICS if metric.label and any(row.get(metric.name) is not None for row in rows)]
 
     def best(self, metric: Metric) -> set[str]:
-        """Return the best models by the metric's rule; empty if fewer than two compete, or if all are equal."""
+        """Return the best models by the metric's rule; empty if fewer than two compete or all are best."""
         rows = self.rows
         retrain = rows.pop(RETRAIN, {}).get(metric.name)
         values = {name: value for name, row in rows.items() if (value := row.get(metric.name)) is not None}
-        return best_of(values, metric.best, retrain)
+        return best_of(values, metric.best, retrain, _written)
 
     @property
     def notes(self) -> list[str]:
@@ -117,6 +117,10 @@ def _cells(compared: Comparison, mark: str, undefined: str) -> Iterator[list[str
         cells = []
         for metric, winners in best.items():
             value = row.get(metric)
-            text = undefined if value is None else f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
+            text = undefined if value is None else _written(value)
             cells.append(mark.format(text) if name in winners else text)
         yield [name, *cells]
+
+
+def _written(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
