@@ -10,7 +10,7 @@ from checkout import ROOT, Checkout, clone
 from palimpsest.cli import main
 
 PAGES = sorted((ROOT / "docs" / "running").glob("*.md"))
-BLOCK = re.compile(r"^(<!-- not run: .+ -->\n\n?)?```bash\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^(<!-- not run: .+ -->\n\n?)?```console\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 
 
@@ -24,7 +24,7 @@ class Line:
     @property
     def words(self) -> list[str]:
         """Its words, without the variables that are set before it."""
-        words = shlex.split(self.text, comments=True)
+        words = shlex.split(self.text.removeprefix("$ "), comments=True)
         while words and ASSIGNMENT.fullmatch(words[0]):
             words = words[1:]
         return words
@@ -45,7 +45,11 @@ def name(line: Line) -> str:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    return clone(tmp_path_factory.mktemp("running") / "clone")
+    fresh = clone(tmp_path_factory.mktemp("running") / "clone")
+    text = (ROOT / "docs/running/slurm.md").read_text(encoding="utf-8")
+    (partitions,) = re.findall(r"```yaml\n(partitions:.*?)```", text, re.DOTALL)
+    (fresh.path / "partitions.yaml").write_text(partitions, encoding="utf-8")
+    return fresh
 
 
 @pytest.mark.parametrize("line", lines("snakemake"), ids=name)
@@ -60,6 +64,12 @@ def test_palimpsest_does_it(line: Line, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.chdir(ROOT)
     assert main(line.words[1:]) == 0
     assert "GPU-hours" in capsys.readouterr().out
+
+
+def test_every_page_shows_its_commands_alike() -> None:
+    """A block in another format would be left out of these tests."""
+    for page in PAGES:
+        assert not re.search(r"^```(bash|sh|shell)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE), page
 
 
 def test_every_page_is_listed_and_every_listed_one_is_there() -> None:
