@@ -125,6 +125,19 @@ def test_a_request_starts_from_the_model_that_the_one_before_has_left() -> None:
     assert not any("/request2/" in path for path in folders(study, "evaluate"))
 
 
+def test_variants_that_start_from_other_models_are_no_copies_of_each_other() -> None:
+    """They have other settings for the first request, and the same for the second."""
+    changes = [
+        (["variants", "muse/*/tiny/npo"], {"fast": {"learning_rate": 5.0e-3}}),
+        (["methods", "muse/request2/tiny/npo"], {"learning_rate": 5.0e-3}),
+    ]
+    study = Study(config({**MUSE, "splits": ["request2"], "methods": [{"npo": ["default", "fast"]}]}, changes=changes))
+    for variant in ("default", "fast"):
+        evaluated = inputs(study, f"muse/tiny/request2/seed0/unlearn/npo/{variant}/eval/muse")["model"]
+        assert evaluated == f"muse/tiny/request2/seed0/unlearn/npo/{variant}/model"
+        assert inputs(study, evaluated)["model"] == f"{FIRST}/unlearn/npo/{variant}/model"
+
+
 def test_every_split_is_scored_against_the_one_retrain() -> None:
     study = Study(config({**MUSE, "splits": ["forget", "request2"], "seeds": [0, 1]}))
     first, second = "muse/tiny/forget/seed0/scores", "muse/tiny/request2/seed0/scores"

@@ -100,6 +100,7 @@ def test_the_resolved_config_is_the_same_study() -> None:
     assert "checkpoints" not in resolve_config(Study(CONFIG))
 
 
+ELSEWHERE = {"tofu/*/*/npo": {"seeds": [1], "suite": "tofu", "epochs": "all", "split": "forget05"}}
 HALF = {"tofu/*/*/npo": {"half": {"start": "original-half"}}}
 
 
@@ -110,7 +111,19 @@ HALF = {"tofu/*/*/npo": {"half": {"start": "original-half"}}}
             config(model={"retrain": None}),
             "models: large: retrain: null: original and retrain go together: give both or neither",
         ),
-        (config({"splits": ["forget01"]}), "models: large: retrain: no Retrain of forget01; given: forget05, forget10"),
+        (
+            config(model={"retrain": {"forget05": RETRAINS["forget05"]}}),
+            "models: large: retrain: no Retrain of forget10; given: forget05",
+        ),
+        # The trials of a selection need a Retrain too.
+        (
+            config({"methods": [{"npo": ["selected"]}]}, {"retrain": {"forget10": RETRAINS["forget10"]}}, selections=ELSEWHERE),
+            "models: large: retrain: no Retrain of forget05; given: forget10",
+        ),
+        (
+            config({"methods": [{"npo": ["selected"]}]}, {"retrain": RETRAINS["forget10"]}, selections=ELSEWHERE),
+            "models: large: retrain: one Retrain for forget05, forget10; give one for each: {forget05: ..., forget10: ...}",
+        ),
         (
             config({"splits": ["forget05", "forget10"], "checkpoints": []}, {"retrain": RETRAINS["forget10"]}),
             "models: large: retrain: one Retrain for forget05, forget10; give one for each: {forget05: ..., forget10: ...}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
@@ -104,31 +104,26 @@ def _check_models(config: Config, block: Block, benchmark: Benchmark, *at: str |
     own = [name for name, model in config.models.items() if model.kind in benchmark.model_kinds]
     only = benchmark.model_kinds[0] if len(benchmark.model_kinds) == 1 else ""
     known(f"model of kind {only}" if only else "model", block.models, own, *at, "models")
-    for name in block.models:
-        if getattr(config.models[name], ORIGINAL, None):
-            _check_given(config, block, name)
 
 
-def _check_given(config: Config, block: Block, name: str) -> None:
-    """Refuse a given Original of a benchmark that makes its own, and a Retrain that is missing, not needed or ambiguous."""
-    benchmark, retrain = config.benchmarks[block.benchmark], getattr(config.models[name], RETRAIN, None)
-    where, kind = place("models", name, RETRAIN), f"{block.benchmark} is of kind {benchmark.kind}"
+def check_given(config: Config, name: str, model: str, requested: Collection[str]) -> None:
+    """Raise UserError if a model's given Original or Retrain does not fit a benchmark and the splits that are requested of it.
+
+    This is a given Original of a benchmark that makes its own, and a Retrain that is missing, not needed or ambiguous.
+    """
+    if not getattr(config.models[model], ORIGINAL, None):
+        return
+    benchmark, retrain = config.benchmarks[name], getattr(config.models[model], RETRAIN, None)
+    where, kind = place("models", model, RETRAIN), f"{name} is of kind {benchmark.kind}"
     if benchmark.draws_anew:
-        raise UserError(f"{place('models', name, ORIGINAL)}: {kind}, which makes its own; use null")
+        raise UserError(f"{place('models', model, ORIGINAL)}: {kind}, which makes its own; use null")
     if RETRAIN not in benchmark.roles:
         if retrain:
             raise UserError(f"{where}: {kind}, which has no Retrain; use null")
         return
     if not retrain:
         raise UserError(f"{where}: null: {ORIGINAL} and {RETRAIN} go together: give both or neither")
-    splits = sorted(
-        {
-            benchmark.retrain_split or benchmark.home(split)
-            for of in config.blocks
-            if of.benchmark == block.benchmark and name in of.models
-            for split in of.splits
-        }
-    )
+    splits = sorted({benchmark.retrain_split or benchmark.home(split) for split in requested})
     if isinstance(retrain, dict):
         if missing := [split for split in splits if split not in retrain]:
             raise UserError(f"{where}: no Retrain of {missing[0]}; given: {', '.join(retrain)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from palimpsest.models.settings import EIGHT_BIT, Pretrained, Repository, Tiny, 
 from palimpsest.names import DEFAULT, GRID, ORIGINAL, PLAIN, RETRAIN, ROLES, SELECTED, UNLEARN
 from palimpsest.study.blocks import check_block, check_epochs, check_pattern, stands_in
 from palimpsest.study.messages import explain
-from palimpsest.study.models import Block, Config, External, MethodSettings
+from palimpsest.study.models import Config, External, MethodSettings
 from palimpsest.study.patterns import ANY
 from palimpsest.training.settings import UnlearnSettings
 
@@ -88,18 +88,21 @@ def check_characters(value: Any, *keys: str | int) -> None:
 
 
 def files_made_of(results: str, benchmark: str) -> dict[str, str] | None:
-    """Return the hashes of the source files that a benchmark's data were made from; None if they were not made from files."""
+    """Return the hashes of the source files that a benchmark's data were made from; None if they do not tell any."""
     try:
         described = json.loads(Path(results, benchmark, "data", "source.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     hashes: dict[str, str] | None = described.get("files")
     return hashes
 
 
-def check_folders(config: Config, results: str) -> None:
-    """Raise UserError if a folder of data or of a model is missing, unless its artefact exists."""
-    for name in dict.fromkeys(block.benchmark for block in config.blocks):
+def check_folders(config: Config, results: str, requested: Collection[tuple[str, str]]) -> None:
+    """Raise UserError if a folder of data or of a model is missing, unless its artefact exists.
+
+    `requested` are the benchmarks and models that are used together, apart from judges.
+    """
+    for name in dict.fromkeys(benchmark for benchmark, _ in requested):
         settings = config.benchmarks[name]
         if not isinstance(settings, SourcedBenchmark):
             continue
@@ -107,7 +110,7 @@ def check_folders(config: Config, results: str) -> None:
         if isinstance(source, LocalSource) and not Path(source.path).is_dir() and files_made_of(results, name) is None:
             where = place("sources", settings.source, "path")
             raise UserError(f"{where}: there is no folder {source.path!r}: it should hold {source.holds}")
-    for benchmark, name in dict.fromkeys((block.benchmark, model) for block in config.blocks for model in _loaded(config, block)):
+    for benchmark, name in dict.fromkeys([*requested, *_judges(config)]):
         model = config.models[name]
         if not isinstance(model, Pretrained) or Path(results, benchmark, name, "base", "manifest.json").exists():
             continue
@@ -117,10 +120,12 @@ def check_folders(config: Config, results: str) -> None:
         _check_repository(config.checkpoints[name], "checkpoints", name)
 
 
-def _loaded(config: Config, block: Block) -> list[str]:
-    """Return the names of the models of a block and of its judge."""
-    judge = config.judges[block.judge] if block.judge else None
-    return [*block.models, *([judge.model] if isinstance(judge, LocalJudge) else [])]
+def _judges(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the benchmark of each block with the model of its judge, if this machine runs it."""
+    for block in config.blocks:
+        judge = config.judges[block.judge] if block.judge else None
+        if isinstance(judge, LocalJudge):
+            yield block.benchmark, judge.model
 
 
 def _check_repository(repository: Repository, *keys: str) -> None:

@@ -23,6 +23,7 @@ from palimpsest.models.settings import UsedSettings, Weights
 from palimpsest.names import DEFAULT, GRID, HALF, ORIGINAL, PLAIN, RETRAIN, SELECTED, ModelId
 from palimpsest.settings import spelled
 from palimpsest.study.blocks import (
+    check_given,
     check_layers,
     check_selection,
     check_training,
@@ -130,7 +131,12 @@ class Study:
         for of in self.subjects.attacked:
             self.measured_by(of)
         self._check_lessons()
-        check_folders(self.config, self.results)
+        requested: dict[tuple[str, str], set[str]] = {}
+        for of in self.subjects:
+            requested.setdefault((of.benchmark, of.model), set()).add(of.split)
+        for (benchmark, model), splits in requested.items():
+            check_given(self.config, benchmark, model, splits)
+        check_folders(self.config, self.results, requested)
         check_logs(self.config, self._is_imported)
 
     def _subjects(self) -> Subjects:
@@ -182,18 +188,20 @@ class Study:
                     yield from (self.home(of).of(role) for of in self.selection_runs(selection) for role in (ORIGINAL, RETRAIN))
 
     def _share_trainings(self) -> tuple[dict[ModelId, ModelId], dict[ModelId, Wanted]]:
-        """Return for each variant the trained variant with the same settings, and the requests for each trained variant.
+        """Return for each variant the one that is trained in its place, and the requests for each that is trained.
 
-        Of several variants with the same settings, the default is trained or, without it, the first by name.
+        Of several variants with the same settings and start, the default is trained or, without it, the first by name.
         """
         listed = [of for of in self.subjects if of.variant and not of.attack]
-        first: dict[tuple[ModelId, str], ModelId] = {}
+        first: dict[tuple[ModelId, str, ModelId], ModelId] = {}
         made_as: dict[ModelId, ModelId] = {}
         trainings: dict[ModelId, Wanted] = {}
-        for of in sorted(listed, key=lambda of: (of.variant != DEFAULT, of)):
+        # A later request starts from the model of the request before it.
+        for of in sorted(listed, key=lambda of: (len(self._requests_before(of.run)), of.variant != DEFAULT, of)):
             # The settings of `selected` are not known yet.
             settings = SELECTED if of.variant == SELECTED else repr(self.variant(of))
-            made_as[of] = first.setdefault((of.of(of.method), settings), of)
+            start = self.start_of(of)
+            made_as[of] = first.setdefault((of.of(of.method), settings, made_as.get(start, start)), of)
             wanted, training = self.subjects[of], _wanted(trainings, made_as[of])
             training.model |= wanted.model
             if wanted.trajectory:
