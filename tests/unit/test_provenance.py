@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest.errors import BrokenArtefact
+from palimpsest.provenance.bare_code import spell, strip
 from palimpsest.provenance.canonical import canonical_json, sha256_file, sha256_text
 from palimpsest.provenance.commit import describe_commit
 from palimpsest.provenance.digest import code_digest
@@ -383,6 +385,13 @@ def test_a_user_without_a_cache_gets_the_same_digest(package: Package, monkeypat
     (package.root / "no-folder").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(package.root / "no-folder"))
     assert package.digest() == before
+
+
+def test_every_python_spells_code_alike() -> None:
+    """Python 3.12 reads formats in another way than 3.11 and 3.13; the spelling below is of all three."""
+    code = "@wraps(f)\ndef told(x: int, *more, width=3) -> str:\n    return f'{x!r:>{width}} {more} {{}} \\xe9' 'and' rf'\\d'\n"
+    spelled = spell(strip(ast.parse(code)))
+    assert sha256_text(spelled) == "f92ff1b097c7a1a6ee15d49b9e285f9ea14dc2265d17053e801ca9470dedd1eb"
 
 
 def test_where_the_code_lies_does_not_matter(package: Package, tmp_path: Path) -> None:

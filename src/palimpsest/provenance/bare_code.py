@@ -26,6 +26,17 @@ def strip(tree: ast.Module) -> ast.Module:
     return bare
 
 
+def spell(node: Any) -> str:
+    """Return a text of a syntax tree that all versions of Python give, unlike `ast.unparse` and `ast.dump`."""
+    if isinstance(node, ast.AST):
+        fields = [(name, getattr(node, name, None)) for name in sorted(node._fields)]
+        # A version may add a field, which is empty unless the code uses it.
+        return (
+            f"{type(node).__name__}({', '.join(f'{name}={spell(value)}' for name, value in fields if value not in (None, []))})"
+        )
+    return f"[{', '.join(map(spell, node))}]" if isinstance(node, list) else ascii(node)
+
+
 def is_for_types(node: ast.AST) -> bool:
     """Return whether a statement is `if TYPE_CHECKING:`, which never runs."""
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
@@ -80,7 +91,13 @@ class _Bare(ast.NodeTransformer):
     def visit_Raise(self, node: ast.Raise) -> Any:
         named = node.exc.func if isinstance(node.exc, ast.Call) else None
         name = named.id if isinstance(named, ast.Name) else named.attr if isinstance(named, ast.Attribute) else ""
-        return node if name in RECORDED else _Silent().visit(node)
+        return self.generic_visit(node) if name in RECORDED else _Silent().visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
+        """Remove empty texts, which some versions of Python add to formats."""
+        self.generic_visit(node)
+        node.values = [each for each in node.values if not (isinstance(each, ast.Constant) and each.value == "")]
+        return node
 
     def visit_Assert(self, node: ast.Assert) -> Any:
         node.msg = None

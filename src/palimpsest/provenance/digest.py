@@ -12,7 +12,7 @@ from pathlib import Path
 
 from palimpsest.environment import cache_folder
 from palimpsest.provenance import bare_code
-from palimpsest.provenance.bare_code import is_for_types, strip
+from palimpsest.provenance.bare_code import is_for_types, spell, strip
 from palimpsest.provenance.canonical import sha256_file, sha256_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,7 +119,7 @@ def _parsed(name: str, path: Path) -> tuple[str, list[str]]:
         tree = ast.parse(text, filename=str(path))
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         imported = {module for statement in _statements(tree) for module in _imported(name, package, statement)}
-        return json.dumps([ast.unparse(strip(tree)), sorted(imported)])
+        return json.dumps([spell(strip(tree)), sorted(imported)])
 
     # A plan takes half of its time to parse all modules.
     bare, imported = json.loads(_cached(name, "\0".join([_parser(), path.name, text]), parse))
