@@ -186,7 +186,8 @@ def _refuse_stale_storage(artefacts: Artefacts, storage: Storage) -> None:
 
 def set_aside(study: Study, paths: Iterable[str]) -> None:
     """Remove artefacts from the results, and the report, so that Snakemake makes them again; the store keeps them."""
-    for path in paths:
+    # Evaluations of an attacked model, which are in the folder of the attack, come before it.
+    for path in sorted(paths, reverse=True):
         artefact = Artefact(path, Path(study.results, path))
         if artefact.is_readable:
             made = artefact.manifest

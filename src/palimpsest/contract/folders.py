@@ -103,10 +103,13 @@ def write_whole(path: Path, content: bytes) -> None:
 def replace(partial: Path, out: Path) -> None:
     """Move a finished folder into place; an older manifest is deleted first, so that none ever names a broken artefact.
 
-    No artefact is inside another artefact's folder.
+    Folders with other artefacts stay: the evaluations of an attacked model are in the folder of the attack.
     """
     refuse_link(out)
     if out.exists():
         (out / MANIFEST).unlink(missing_ok=True)
+        for path in out.iterdir():
+            if path.is_dir() and not path.is_symlink() and any(path.rglob(MANIFEST)):
+                path.rename(partial / path.name)
         shutil.rmtree(out)
     partial.rename(out)
