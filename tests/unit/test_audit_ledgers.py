@@ -126,10 +126,11 @@ def test_results_are_called_as_snakemake_called_them(tmp_path: Path) -> None:
         open_project(link, [])
 
 
-def test_a_stage_is_read_off_its_command() -> None:
+@pytest.mark.parametrize("spec", ['\'{"a":"x y"}\'', '@<(printf %s \'{"a":"x y"}\')'], ids=["argument", "file"])
+def test_a_stage_is_read_off_its_command(spec: str) -> None:
     text = (
         "PALIMPSEST_NETWORK=yes python -m palimpsest.launch --gpu 2 --parallel ddp palimpsest.stages.evaluate"
-        ' --spec \'{"a":"x y"}\''
+        f" --spec {spec}"
         " --code abc+palimpsest.evaluation.tofu --in eval:original=r/a/manifest.json"
         " --in eval:retrain=r/b/manifest.json --out r/c/manifest.json"
         " > r/logs/c.log 2>&1"

@@ -142,6 +142,9 @@ def read_command(text: str) -> Command | None:
     if "--spec" not in words:
         return None
     start = words.index("--spec") - 1
+    # A long spec goes through a file, as `study.rules` writes it: `@<(printf %s SPEC)`.
+    if words[start + 2] == "@<(printf":
+        words[start + 2 : start + 5] = [words[start + 4].removesuffix(")")]
     before = words[: start + 1]
     # Variables of the command come first.
     while before and before[0] != "python":

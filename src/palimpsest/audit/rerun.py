@@ -113,7 +113,10 @@ def class_of(first: Artefact, second: Artefact) -> Agreement:
 def make_again(job: Planned, out: Path, project: Project, scratch: Path, code: str) -> list[str]:
     """Run a job's command with another output folder and a code; return its last message if it fails."""
     command = job.command
-    arguments = [*command.before[1:], "--spec", command.spec, "--code", code, "--out", str(out / MANIFEST)]
+    # A spec may be longer than Linux allows for an argument.
+    spec = out.with_name(f"{out.name}.spec")
+    spec.write_text(command.spec, encoding="utf-8")
+    arguments = [*command.before[1:], "--spec", f"@{spec}", "--code", code, "--out", str(out / MANIFEST)]
     arguments += [word for label, source in command.inputs.items() for word in ("--in", f"{label}={source}")]
     own = {SCRATCH: f"{scratch}/.scratch", STORE: NO_STORE, "OMP_NUM_THREADS": str(job.threads)}
     environment = {**os.environ, **job_environment(in_use(), project.called), **own}
