@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from palimpsest.audit.artefacts import Contents, find_artefacts
 from palimpsest.audit.status import set_aside
 from palimpsest.contract.folders import replace
 from palimpsest.provenance.manifest import MANIFEST, build_manifest, write_manifest
@@ -40,3 +41,16 @@ def test_an_attack_and_its_evaluation_are_set_aside_in_any_order(tmp_path: Path,
         set_aside(study, order)
         assert not (tmp_path / ATTACK).exists()
     assert len(list((tmp_path / ".store").rglob(MANIFEST))) == 4
+
+
+def test_of_artefacts_with_equal_contents_the_one_that_the_reader_names_is_found(tmp_path: Path) -> None:
+    """Two trials that diverge in the same step have equal evaluations."""
+    run = "tofu/tiny/forget10/seed0"
+    for trial in ("lr-0.1", "lr-0.5"):
+        made(tmp_path / run / "unlearn/ga" / trial / "eval/tofu", "nothing")
+    made(tmp_path / run / "scores", "scores")
+    found = find_artefacts(tmp_path)
+    contents, reader = Contents(found), found[f"{run}/scores"]
+    for trial in ("lr-0.1", "lr-0.5"):
+        evaluation = found[f"{run}/unlearn/ga/{trial}/eval/tofu"]
+        assert contents.of(evaluation.content, reader, f"eval:unlearn/ga/{trial}/tofu") is evaluation

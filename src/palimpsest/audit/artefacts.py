@@ -91,9 +91,13 @@ class Contents:
             if artefact.is_readable:
                 self._found.setdefault(artefact.content, []).append(artefact)
 
-    def of(self, content: str, reader: Artefact) -> Artefact | None:
-        """Return the artefact with a content; of several, the one whose path has most in common with the path of its reader."""
-        return max(self._found.get(content, []), key=lambda each: _in_common(each.path, reader.path), default=None)
+    def of(self, content: str, reader: Artefact, label: str) -> Artefact | None:
+        """Return the artefact with a content; of several, the one whose path has most in common with reader and label.
+
+        `label` is the reader's name for it: `eval:unlearn/npo/default/tofu` is an evaluation of that variant.
+        """
+        near = f"{reader.path}/{label.replace(':', '/')}"
+        return max(self._found.get(content, []), key=lambda each: _in_common(each.path, near), default=None)
 
 
 def _in_common(one: str, other: str) -> int:

@@ -19,7 +19,7 @@ def check_inputs(
     """
     paths = inputs_of(job, called) if job else {}
     for label, content in artefact.manifest["inputs"].items():
-        source = here.get(paths[label]) if label in paths else contents.of(content, artefact)
+        source = here.get(paths[label]) if label in paths else contents.of(content, artefact, label)
         if source is None:
             yield Finding("stale", artefact.path, f"made of {label} {short(content)}, which is not in these results")
         elif source.content != content:

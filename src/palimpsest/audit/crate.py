@@ -213,7 +213,7 @@ class _Export:
         spec = self.add(f"#run/{path}/spec", "PropertyValue", name="spec", value=canonical_json(artefact.manifest["spec"]))
         self.example(spec, f"#stage/{stage}/spec")
         consumed = [
-            self.example(self.consumed(content, artefact), _input(stage, label))
+            self.example(self.consumed(content, artefact, label), _input(stage, label))
             for label, content in sorted(artefact.manifest["inputs"].items())
         ]
         start, end = self.times.get(path, (None, None))
@@ -230,9 +230,9 @@ class _Export:
             containerImage=self.image(artefact),
         )
 
-    def consumed(self, content: str, reader: Artefact) -> Ref:
+    def consumed(self, content: str, reader: Artefact, label: str) -> Ref:
         """Return a reference to the folder with this content, or to a description of it if it is outside the results."""
-        if source := self.contents.of(content, reader):
+        if source := self.contents.of(content, reader, label):
             return self.folders[source.path]
         # It is a hash of the hashes of the files, and so the name of no bytes.
         identity = f"#content/{content}"
@@ -263,7 +263,10 @@ class _Export:
         for stage in self.stages:
             made = [artefact for artefact in self.artefacts.values() if artefact.manifest["stage"] == stage]
             consumed = {
-                (_input(stage, label), source.manifest["stage"] if (source := self.contents.of(content, artefact)) else None)
+                (
+                    _input(stage, label),
+                    source.manifest["stage"] if (source := self.contents.of(content, artefact, label)) else None,
+                )
                 for artefact in made
                 for label, content in artefact.manifest["inputs"].items()
             }

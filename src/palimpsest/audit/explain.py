@@ -111,7 +111,7 @@ def trace(results: Path, row: Mapping[str, str]) -> list[Step]:
             seen=again,
         )
         for name, content in {} if again else _read(artefact, row, here).items():
-            if (found := here.of(content, artefact)) is None:
+            if (found := here.of(content, artefact, name)) is None:
                 raise UserError(f"{artefact.path}: made of {name} {short(content)}, which is not in {results}: audit verify")
             yield from steps(found, name, depth + 1)
 
@@ -152,7 +152,7 @@ def _read(artefact: Artefact, row: Mapping[str, str], here: Contents) -> dict[st
     inputs: dict[str, str] = artefact.manifest["inputs"]
     stage, spec = artefact.manifest["stage"], artefact.manifest["spec"]
     if stage == "summarise":
-        sources = {name: here.of(content, artefact) for name, content in inputs.items()}
+        sources = {name: here.of(content, artefact, name) for name, content in inputs.items()}
         read = {name: inputs[name] for name, source in sources.items() if source is None or _is_of(source, row)}
         # The scores of the neighbouring run do not concern an imported model.
         imported = {name: inputs[name] for name in read if (source := sources[name]) and is_imported(source)}

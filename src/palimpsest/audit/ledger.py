@@ -89,7 +89,7 @@ def _entry(artefact: Artefact, here: Contents) -> Entry:
         code=manifest["code"],
         files=sha256_text(canonical_json(manifest["files"])),
         inputs={
-            label: source.path if (source := here.of(content, artefact)) else content
+            label: source.path if (source := here.of(content, artefact, label)) else content
             for label, content in manifest["inputs"].items()
         },
     )

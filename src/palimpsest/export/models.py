@@ -119,7 +119,7 @@ class Results:
     def input_of(self, artefact: Artefact, label: str) -> Artefact:
         """Return an input of an artefact; raises UserError if it is not in the results."""
         content = artefact.manifest["inputs"].get(label)
-        if (found := self.contents.of(content, artefact)) is None:
+        if (found := self.contents.of(content, artefact, label)) is None:
             raise UserError(
                 f"{artefact.path}: made of {label} {short(str(content))}, which is not in {self.folder}: audit verify"
             )
