@@ -21,9 +21,11 @@ from palimpsest.methods import load_method
 from palimpsest.methods.base import Finetuned, LayerMethod, Method, Start
 from palimpsest.models.settings import EIGHT_BIT, MIXED, Packaged, Tiny, UsedSettings, weight_bits
 from palimpsest.names import RETRAIN
-from palimpsest.provenance.manifest import ENVIRONMENT, read_environment
+from palimpsest.provenance.canonical import canonical_json
+from palimpsest.provenance.manifest import ENVIRONMENT, read_environment, read_manifest
 from palimpsest.study.keeping import priority, prunable
 from palimpsest.study.models import Keep, PretrainedEntry
+from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import ALTERNATIVES, REFUSALS, STAGES, Artefacts, Node, is_remote, over, working_model
 from palimpsest.study.study import Study, Variant
 from palimpsest.training.settings import LoraSettings, TrainSettings
@@ -313,10 +315,13 @@ class Plan:
         return Row(node.stage, holds, 1, work.hours(self._assumed), memory, self._measured(node))
 
     def _measured(self, node: Node) -> Sequence[Measured]:
-        """Return what a finished job measured on a GPU; nothing for a job of an older version or a damaged file."""
+        """Return what a finished job with today's settings measured on a GPU; nothing for a damaged or older file."""
+        manifest = Path(self._study.path(node.path))
         try:
-            found = read_environment(Path(self._study.path(node.path)).with_name(ENVIRONMENT))
+            found = read_environment(manifest.with_name(ENVIRONMENT))
             if found is None or found["device"] == "cpu":
+                return ()
+            if canonical_json(read_manifest(manifest)["spec"]) != spec_of(self._study, node):
                 return ()
             return (Measured(found["seconds"] * found["processes"] / 3600, found["peak_gpu_memory_gb"] * 2**30),)
         except (BrokenArtefact, KeyError, TypeError):
@@ -352,8 +357,9 @@ class Plan:
         return "weights", self._read(node), Work(forward_operations(self.size(node.of.model), tokens))
 
     def _evaluate(self, node: Node) -> tuple[str, Memory, Work]:
-        work = self._suite(node, self._study.config.suites[node.name])
-        return "weights", self._read(node, self._cache(node, work)), work
+        suite = self._study.config.suites[node.name]
+        work = self._suite(node, suite)
+        return "weights", self._read(node, self._cache(node, work) + len(suite.models) * self._frozen(node)), work
 
     def _judge(self, node: Node) -> tuple[str, Memory, Work]:
         """Return the work of a judge on this machine: a prompt is about twice as long as the longest answer in it."""

@@ -7,6 +7,8 @@ from string import ascii_letters
 from typing import Any
 
 import pytest
+import yaml
+from pinned import read_pinned
 
 from palimpsest.benchmarks.muse.suite_settings import RECITED
 from palimpsest.errors import UserError
@@ -30,7 +32,9 @@ from palimpsest.planning import (
     train_operations,
     training_bytes,
 )
+from palimpsest.provenance.manifest import build_manifest, write_manifest
 from palimpsest.study.files import read_configs
+from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts, Node
 from palimpsest.study.study import Study
 from palimpsest.training.settings import LoraSettings
@@ -171,6 +175,28 @@ def test_a_training_in_progress_keeps_two_checkpoints_while_it_writes_one() -> N
     assert ends[1].peak - ends[0].peak == pytest.approx(7 * 24 * LLAMA.parameters, rel=0.2)
 
 
+@pytest.mark.parametrize("name", ["tofu-forget05-llama2-lora", "tofu-forget10-llama31-8b", "muse-news", "wmdp-cyber"])
+def test_the_disk_of_a_study_with_other_methods_and_kinds_of_data(name: str, tmp_path: Path) -> None:
+    """With adapters, RKLD reads the original as its start and below the reinforced adapters."""
+    pinned = tmp_path / "pinned.yaml"
+    pinned.write_text(yaml.safe_dump(read_pinned(ROOT / f"config/studies/{name}.yaml")), encoding="utf-8")
+    disk = Plan(Study(read_configs([pinned]))).disk(2, "results")
+    assert 0 <= disk.end < disk.peak
+
+
+def test_the_suite_depth_loads_original_and_retrain_too() -> None:
+    config = read_configs([ROOT / "config/studies/tofu-forget05-llama2.yaml"])
+    (block, *_) = config["blocks"]
+    block |= {"suites": ["tofu", "depth"], "methods": ["npo"]}
+    config["blocks"] = [block]
+    of = Study(config)
+    assert Plan(of).disk(2).end > 0
+    plain, depth = (
+        Plan(of)._row(next(node for node in Artefacts(of).of("evaluate") if node.name == name)) for name in block["suites"]
+    )
+    assert depth.memory.each > 2.5 * LLAMA.parameters * 2 and plain.memory.each < 2.5 * LLAMA.parameters * 2
+
+
 def test_the_disk_of_a_study_by_hand() -> None:
     """Models of 4 bytes a parameter, but the base, which others made, of 2; a training has 24 of checkpoints."""
     of = study("tofu-forget05-llama2")
@@ -267,6 +293,8 @@ def test_finished_jobs_correct_the_plan(tmp_path: Path, monkeypatch: pytest.Monk
         seconds = times * Plan(of)._row(node).hours * 3600 / 2
         measured = {"device": device, "seconds": seconds, "processes": 2, "peak_gpu_memory_gb": peak}
         (folder / "environment.json").write_text(json.dumps(measured))
+        spec = json.loads(spec_of(of, node))
+        write_manifest(folder, build_manifest(folder, stage=node.stage, spec=spec, code="", inputs={}))
 
     first, second, *_ = Artefacts(of).of("reference")
     finish(first, 3)
@@ -280,6 +308,14 @@ def test_finished_jobs_correct_the_plan(tmp_path: Path, monkeypatch: pytest.Monk
 
     finish(attack, 1)
     again = {(row.stage, row.holds): row for row in Plan(of).rows()}
+    # An interrupted job, and a finished one with other settings, tell nothing of the jobs to come.
+    _, _, third, fourth, *_ = Artefacts(of).of("reference")
+    finish(third, 100)
+    Path(of.path(third.path)).unlink()
+    finish(fourth, 100)
+    other = Path(of.path(fourth.path)).parent
+    write_manifest(other, build_manifest(other, stage="reference", spec={}, code="", inputs={}))
+    assert {(row.stage, row.holds): row for row in Plan(of).rows()} == again
     assert again["attack", "training"].hours == pytest.approx(before["attack", "training"].hours)
     assert again["reference", "weights"].hours == pytest.approx(after["reference", "weights"].hours)
 

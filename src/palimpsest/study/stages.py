@@ -128,9 +128,9 @@ class Artefacts:
         return self._inputs(node)
 
     def weights(self, node: Node) -> list[Node]:
-        """Return the inputs of an artefact whose weights its job reads."""
+        """Return the inputs of an artefact whose weights its job reads, each once."""
         given = self._inputs(node).values() if STAGES[node.stage].is_measured else ()
-        return [each for each in given if STAGES[each.stage].has_weights]
+        return [each for each in dict.fromkeys(given) if STAGES[each.stage].has_weights]
 
     def measured(self) -> list[Node]:
         """Return the artefacts whose jobs compute with a model, in the order of the pipeline.
