@@ -1,5 +1,6 @@
 """Codes that count as equal: by records of remakes, along chains of them, until one remake contradicts."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.contract.equivalences import EQUIVALENCES, Equivalence, Equivalences, read_equivalences, write_equivalences
+from palimpsest.contract.equivalences import (
+    EQUIVALENCES,
+    Equivalence,
+    Equivalences,
+    change_equivalences,
+    read_equivalences,
+    write_equivalences,
+)
 from palimpsest.errors import UserError
 
 CODES = ["a", "b", "c", "d", "e"]
@@ -72,6 +80,13 @@ def test_the_file_has_the_same_bytes_whatever_the_order(tmp_path: Path) -> None:
         assert read_equivalences(tmp_path).records == Equivalences(records).records
     assert written[0] == written[1] and len(written[0].splitlines()) == 5
     assert [path.name for path in tmp_path.iterdir()] == [EQUIVALENCES]
+
+
+def test_several_processes_lose_no_record(tmp_path: Path) -> None:
+    records = [record("a", "b", seed=seed) for seed in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda each: change_equivalences(tmp_path, lambda known: known.added(each)), records))
+    assert read_equivalences(tmp_path).records == Equivalences(records).records
 
 
 def test_the_same_draw_again_replaces_the_earlier() -> None:

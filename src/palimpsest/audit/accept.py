@@ -4,14 +4,15 @@ import random
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from palimpsest.audit.agreement import compare_folders
 from palimpsest.audit.artefacts import Artefact, find_artefacts
 from palimpsest.audit.planned import Planned, Project, plan_jobs
-from palimpsest.audit.rerun import SAME, make_again
+from palimpsest.audit.rerun import make_again, other_environment
 from palimpsest.audit.status import changed_modules, differences, inputs_of, module_files
-from palimpsest.contract.equivalences import Equivalence, Equivalences, read_equivalences, write_equivalences
+from palimpsest.contract.equivalences import Equivalence, Equivalences, change_equivalences, read_equivalences
 from palimpsest.errors import UserError
 from palimpsest.mistakes import suggest
 from palimpsest.study.stages import STAGES, Artefacts
@@ -89,9 +90,9 @@ def accept(study: Study, project: Project, groups: Collection[Group], scratch: P
         drawn = sorted(random.Random(seed).sample(group.drawable, min(sample, len(group.drawable))))
         outcome = _made_again(Outcome(group, record, ()), drawn, here, planned, project, scratch / str(number))
         if outcome.record.contrary:
-            write_equivalences(project.results, known.revoked(outcome.record))
+            change_equivalences(project.results, partial(Equivalences.revoked, found=outcome.record))
         elif not outcome.reasons:
-            write_equivalences(project.results, known.added(outcome.record))
+            change_equivalences(project.results, partial(Equivalences.added, record=outcome.record))
         yield outcome
 
 
@@ -101,7 +102,7 @@ def revoke(results: Path, artefact: Artefact, today: str, content: str, sample: 
     if made == today or not known.are_equal(stage, made, today):
         return False
     found = Equivalence(stage, made, today, [], sample, seed, contrary={artefact.path: content})
-    write_equivalences(results, known.revoked(found))
+    change_equivalences(results, partial(Equivalences.revoked, found=found))
     return True
 
 
@@ -124,10 +125,11 @@ def _made_again(
         made = Artefact(path, out)
         if made.content != artefact.content:
             reasons = [f"{each.file}: {each.reason}" for each in compare_folders(artefact.folder, out, "bitwise")]
-            elsewhere = _other_environment(artefact, made)
+            elsewhere = other_environment(artefact, made)
             # Bytes of another environment say nothing about the code.
             contrary = {} if elsewhere else {path: made.content}
-            why = f"{path}: {'; '.join([*(reasons or ['other remarks']), *elsewhere])}"
+            told = [f"made in another environment: {', '.join(elsewhere)}"] if elsewhere else []
+            why = f"{path}: {'; '.join([*(reasons or ['other remarks']), *told])}"
             return replace(outcome, record=replace(record, artefacts=equal, contrary=contrary), reasons=(why,))
         equal[path] = made.content
         shutil.rmtree(out)
@@ -137,9 +139,3 @@ def _made_again(
 def _is_whole(artefact: Artefact) -> bool:
     """Return whether all files of an artefact exist: weights that nobody needs any more may have been removed."""
     return artefact.is_readable and all((artefact.folder / name).is_file() for name in artefact.manifest["files"])
-
-
-def _other_environment(first: Artefact, second: Artefact) -> list[str]:
-    one, other = first.environment or {}, second.environment or {}
-    different = [name for name in SAME if one.get(name) != other.get(name)]
-    return [f"made in another environment: {', '.join(different)}"] if different else []

@@ -316,7 +316,7 @@ def _rerun(args: argparse.Namespace) -> int:
             redone.append(each)
             artefact = artefacts[each.path]
             # In another environment, other bytes say nothing about the code.
-            if each.content and each.reasons and each.agreed == "bitwise":
+            if each.content and each.reasons and each.agreed == "bitwise" and not each.elsewhere:
                 today = code_of(artefact, planned[each.path])
                 if revoke(project.results, artefact, today, each.content, args.sample, args.seed):
                     print(f"{args.prog}: {each.path}: its code is no longer accepted", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from palimpsest.audit.status import status
+from palimpsest.audit.status import CURRENT, status
 from palimpsest.contract.pruning import freed_by, is_left, prune
 from palimpsest.contract.store import store_of
 from palimpsest.errors import UserError
@@ -30,9 +30,9 @@ def find_prunable(study: Study, keep: Keep | None) -> Pruning:
     """Return what may be pruned of a study's results; `keep` counts in place of the config's."""
     artefacts = Artefacts(study)
     kinds = {state.path: state.kind for state in status(study).states}
-    here = [path for path in prunable(artefacts, keep) if kinds[path] in ("current", "pruned")]
-    whole = [path for path in here if kinds[path] == "current" or is_left(Path(study.results, path))]
-    is_read = {path: all(kinds[of.path] in ("current", "pruned") for of in artefacts.readers[path]) for path in whole}
+    here = [path for path in prunable(artefacts, keep) if kinds[path] in CURRENT]
+    whole = [path for path in here if kinds[path] != "pruned" or is_left(Path(study.results, path))]
+    is_read = {path: all(kinds[of.path] in CURRENT for of in artefacts.readers[path]) for path in whole}
     store = store_of(study.results)
     return Pruning(
         results=study.results,

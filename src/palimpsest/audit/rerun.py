@@ -38,6 +38,8 @@ class Redone:
     seconds: float
     content: str
     """The hash of what was made; empty if nothing was made."""
+    elsewhere: list[str]
+    """The parts of the environment that are not those of the existing artefact."""
 
     def __str__(self) -> str:
         result = "; ".join(self.reasons) or "agrees"
@@ -88,10 +90,10 @@ def redo(
         reasons = stale or make_again(job, out, project, scratch, code_of(artefact, job))
         made = Artefact(artefact.path, out)
         by = agreed or class_of(artefact, made)
-        content = "" if reasons else made.content
+        content, elsewhere = ("", []) if reasons else (made.content, other_environment(artefact, made))
         if not reasons:
             reasons = [f"{each.file}: {each.reason}" for each in compare_folders(artefact.folder, out, by)]
-        yield Redone(artefact.path, by, reasons, round(time.monotonic() - started, 1), content)
+        yield Redone(artefact.path, by, reasons, round(time.monotonic() - started, 1), content, elsewhere)
 
 
 def code_of(artefact: Artefact, job: Planned) -> str:
@@ -104,10 +106,15 @@ def code_of(artefact: Artefact, job: Planned) -> str:
 
 def class_of(first: Artefact, second: Artefact) -> Agreement:
     """Return how closely two versions must agree: in their bytes in equal environments without a GPU, otherwise as declared."""
-    one, other = first.environment or {}, second.environment or {}
-    if all(one.get(name) == other.get(name) for name in SAME) and one.get("device") == "cpu":
+    if not other_environment(first, second) and (first.environment or {}).get("device") == "cpu":
         return "bitwise"
     return agreement_of(first.manifest["stage"])
+
+
+def other_environment(first: Artefact, second: Artefact) -> list[str]:
+    """Return the parts of the environment in which two versions differ; their bytes may then differ with the same code."""
+    one, other = first.environment or {}, second.environment or {}
+    return [name for name in SAME if one.get(name) != other.get(name)]
 
 
 def make_again(job: Planned, out: Path, project: Project, scratch: Path, code: str) -> list[str]:

@@ -1,7 +1,10 @@
 """Codes of a stage that were found to make the same bytes: `equivalences.json` in the results, written by `palimpsest accept`."""
 
+import fcntl
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -118,6 +121,18 @@ def write_equivalences(results: Path, found: Equivalences) -> None:
     """Write what is known about codes into the results: a record per line, with the same bytes for equal records."""
     lines = [canonical_json(asdict(record)) for record in found.records]
     write_whole(results / EQUIVALENCES, ("[\n" + ",\n".join(lines) + "\n]\n").encode())
+
+
+def change_equivalences(results: Path, change: Callable[[Equivalences], Equivalences]) -> None:
+    """Replace what is known about codes in the results by what a function makes of it, one process at a time."""
+    handle = os.open(results, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Some file systems have no locks.
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        write_equivalences(results, change(read_equivalences(results)))
+    finally:
+        os.close(handle)
 
 
 def equivalences_of(out: Path) -> Equivalences:
