@@ -19,10 +19,11 @@ from palimpsest.report.rows import clean_summary
 TOFU = {"benchmark": "tofu", "split": "forget05", "model": "tiny"}
 
 
-def job(folder, name, seconds=None, memory=0.5, cpu=None, **changes):
+def job(folder, name, seconds=None, memory=0.5, cpu=None, gpus=0, **changes):
     """A job and its measurements; a job without seconds was not measured."""
     if seconds:
         measured = {"seconds": seconds, "cpu_seconds": cpu or seconds, "peak_memory_gb": memory, "peak_gpu_memory_gb": 0.0}
+        measured |= {"device": "NVIDIA H100", "processes": gpus} if gpus else {"device": "cpu", "processes": 1}
         (folder / f"{name}.json").write_text(json.dumps(measured))
     return TOFU | {"stage": "unlearn", "method": "npo", "variant": "default", "seed": 0, "file": f"{name}.json"} | changes
 
@@ -36,8 +37,8 @@ def jobs(tmp_path):
     # In the order of the pipeline, as the workflow lists them.
     return [
         job(tmp_path, "base", 30, stage="base", split="", method="", variant="", seed=None),
-        job(tmp_path, "unlearn0", 100, cpu=90, gpu=2),
-        job(tmp_path, "unlearn1", 300, memory=2.0, cpu=270, gpu=2, seed=1),
+        job(tmp_path, "unlearn0", 100, cpu=90, gpus=2),
+        job(tmp_path, "unlearn1", 300, memory=2.0, cpu=270, gpus=2, seed=1),
         job(tmp_path, "unlearn2", seed=2),
         job(tmp_path, "ga", method="ga"),
         job(tmp_path, "attack", 60, stage="attack", attack="relearn-random"),

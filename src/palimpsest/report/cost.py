@@ -37,8 +37,6 @@ class MeasuredJob(Settings):
     method: str = ""
     variant: str = ""
     attack: str = ""
-    gpu: int = 0
-    """How many GPUs it held."""
     file: str
     """The artefact's environment.json, relative to `folder`."""
 
@@ -72,8 +70,7 @@ def _read_summary(path: Path) -> pd.DataFrame:
 def measured_jobs(spec: CostSpec) -> pd.DataFrame:
     """Return one row per job: its model, wall seconds, CPU and GPU hours, peak memory in GB; NaN if it was not measured."""
     rows = [job.model_dump() | _measures(Path(spec.folder, job.file)) for job in spec.jobs]
-    frame = pd.DataFrame(rows, columns=[*MeasuredJob.model_fields, *(name for name, _ in MEASURES.values())])
-    return frame.assign(gpu_h=frame["wall_s"] * frame["gpu"] / 3600)
+    return pd.DataFrame(rows, columns=[*MeasuredJob.model_fields, *(name for name, _ in MEASURES.values()), "gpu_h"])
 
 
 def made_by(spec: CostSpec) -> dict[str, list[str]]:
@@ -94,7 +91,10 @@ def _measures(path: Path) -> dict[str, float]:
     """Return the measurements of a job; a job of an older version has fewer."""
     told = read_environment(path) or {}
     try:
-        return {name: float(told.get(key, math.nan)) / unit for key, (name, unit) in MEASURES.items()}
+        found = {name: float(told.get(key, math.nan)) / unit for key, (name, unit) in MEASURES.items()}
+        # Each process of a job has a GPU, or none has.
+        gpus = 0.0 if told.get("device") == "cpu" else float(told.get("processes", math.nan))
+        return found | {"gpu_h": found["wall_s"] * gpus / 3600}
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: not the environment of a job: {error}") from None
 

@@ -41,7 +41,6 @@ def list_measured(artefacts: Artefacts) -> dict[str, Any]:
         {
             "stage": node.stage,
             **{name: value for name, value in node.columns.items() if value not in ("", None)},
-            "gpu": study.config.models[node.of.model].resources.gpu,
             "file": f"{node.path}/{ENVIRONMENT}",
         }
         for node in artefacts.measured()
