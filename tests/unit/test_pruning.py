@@ -340,7 +340,7 @@ def test_other_bytes_are_told_and_the_same_command_runs_once_more(
 ) -> None:
     """What was made of the bytes before has a manifest of other content, which Snakemake sees."""
     ran: list[list[str]] = []
-    monkeypatch.setattr("sys.argv", ["snakemake", "--cores", "2"])
+    monkeypatch.setattr("sys.argv", ["snakemake", "-F", "-R", "evaluate", "--cores", "2"])
     monkeypatch.setattr(subprocess, "run", lambda command, **_: ran.append(command) or subprocess.CompletedProcess(command, 3))
     workflow, study = SimpleNamespace(dag=SimpleNamespace(jobs=[])), Study(CONFIG)
     monkeypatch.setenv(SNAKEMAKE_RUN, "a run")
@@ -348,7 +348,7 @@ def test_other_bytes_are_told_and_the_same_command_runs_once_more(
     assert ran == [] and capsys.readouterr().err == ""
     with pytest.raises(SystemExit, match="3"):
         hooks.succeeded(workflow, study, Remade(["tofu/model"]), None)
-    assert [command[1:] for command in ran] == [["-m", "snakemake", "--cores", "2", "--nolock"]]
+    assert [command[1:] for command in ran] == [["-m", "snakemake", "-R", "evaluate", "--cores", "2", "--forcerun", "--nolock"]]
     assert "have other bytes than before they were pruned:\n  tofu/model" in capsys.readouterr().err
 
 
@@ -398,5 +398,11 @@ def test_nothing_is_accepted_of_results_elsewhere(above: Path, capsys: pytest.Ca
 def test_a_study_that_was_not_run_has_a_status(above: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["status", "project/none", "--configfile", "project/results/run_config.yaml", "--json"]) == 0
     assert {state["kind"] for state in json.loads(capsys.readouterr().out)["states"]} == {"missing"}
+    # The entries of a store are no artefacts.
+    Path("project/none/.store").mkdir(parents=True)
+    Path("project/none/.store/manifest.json").touch()
+    assert command(["status", "project/none", "--configfile", "project/results/run_config.yaml"]) == 0
+    capsys.readouterr()
+    shutil.rmtree("project/none")
     assert command(["status", "project/none"]) == 2
     assert "project/none: no such folder of results" in capsys.readouterr().err

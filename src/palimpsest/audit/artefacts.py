@@ -82,6 +82,11 @@ def find_artefacts(results: Path) -> dict[str, Artefact]:
     return {path: Artefact(path, found[path]) for path in sorted(found)}
 
 
+def has_artefacts(results: Path) -> bool:
+    """Return whether there is an artefact below a folder; an entry of its store is none."""
+    return any(True for _ in _folders(results))
+
+
 class Contents:
     """Artefacts by their content, which several may share, as two models whose Retrains are the same."""
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from palimpsest.audit.artefacts import Artefact, find_artefacts
+from palimpsest.audit.artefacts import Artefact, find_artefacts, has_artefacts
 from palimpsest.audit.files import COPIES
 from palimpsest.audit.planned import is_planning
 from palimpsest.audit.study import differing
@@ -90,7 +90,7 @@ class Status:
 def status(study: Study, folder: Path = Path()) -> Status:
     """Return the state of a study's artefacts; `folder` contains its results."""
     results = folder / study.results
-    here = find_artefacts(results) if any(results.rglob(MANIFEST)) else {}
+    here = find_artefacts(results) if has_artefacts(results) else {}
     artefacts, states, known = Artefacts(study), dict[str, State](), read_equivalences(results)
     # The inputs of an artefact come before it.
     for path, node in artefacts.nodes.items():

@@ -117,8 +117,8 @@ def _push(args: argparse.Namespace) -> int:
 
 
 def _describe(args: argparse.Namespace) -> int:
+    from palimpsest.audit.artefacts import has_artefacts
     from palimpsest.export.describe import WRITERS, describe
-    from palimpsest.provenance.manifest import MANIFEST
     from palimpsest.report.study import Study as Described
     from palimpsest.study.description import describe_study
     from palimpsest.study.files import read_configs
@@ -128,7 +128,7 @@ def _describe(args: argparse.Namespace) -> int:
     shown = Described.model_validate(describe_study(study))
     results = Path(study.results)
     parts = describe(
-        shown, {name: study.benchmark(name).kind for name in shown.data}, results if any(results.rglob(MANIFEST)) else None
+        shown, {name: study.benchmark(name).kind for name in shown.data}, results if has_artefacts(results) else None
     )
     print(WRITERS[args.format](parts))
     return 0

@@ -34,6 +34,8 @@ REPORTING = ("scores", "summarise", "page", "publish", "all", "report")
 PUBLISH = "publish"
 PAGES = ("report.html", "samples.html")
 LISTED = 10
+# Snakemake's options without a value that force jobs; `--forcerun` without one forces none.
+FORCING_ALL = ("--force", "-f", "--forceall", "-F")
 # Fewer jobs take less time than the start of a warm process.
 FEWEST = 4
 # Snakemake's own limit: at most so many jobs start in so many seconds.
@@ -159,8 +161,12 @@ def _is_command() -> bool:
 
 
 def _run_again(workflow: Any, *more: str, environment: Mapping[str, str] | None = None) -> int:
-    """Run the command of this run, which still holds the lock, as a part of it; return its exit code."""
-    again = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock", *more]
+    """Run the command of this run, which still holds the lock, as a part of it; return its exit code.
+
+    It forces no job once more: a forced job whose bytes never repeat would be forced again and again.
+    """
+    words = [word for word in sys.argv[1:] if word not in FORCING_ALL]
+    again = [sys.executable, "-m", "snakemake", *words, "--forcerun", "--nolock", *more]
     surroundings = {**os.environ, SNAKEMAKE_RUN: run_of(workflow), **(environment or {})}
     return subprocess.run(again, env=surroundings, check=False).returncode
 
