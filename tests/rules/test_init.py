@@ -80,6 +80,7 @@ def test_init_alone_lists_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
             "two words.yaml: 'two words' is not a name of a study: use letters, digits, . _ + and -, "
             "and start with a letter or a digit",
         ),
+        (["tofu", "report.yaml"], "report.yaml: 'report' is the name of a folder of the results; choose another name"),
         (
             ["method", "Mine.yaml"],
             "Mine.yaml: 'Mine' is not a name of a method: use small letters, digits and -, and start with a letter",

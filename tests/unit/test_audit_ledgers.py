@@ -56,6 +56,15 @@ def test_what_is_no_ledger_is_one_line(tmp_path: Path, text: str | None, said: s
     assert "\n" not in str(caught.value)
 
 
+def test_an_edited_config_or_acceptance_is_no_agreement() -> None:
+    first = FIRST.model_copy(update={"config": {"study": "s", "results": "a"}})
+    assert compare(first, first.model_copy(update={"config": {"study": "s", "results": "b"}})).agrees
+    for changed in ({"config": {"study": "t", "results": "a"}}, {"equivalences": [{"stage": "split"}]}):
+        comparison = compare(first, first.model_copy(update=changed))
+        assert not comparison.agrees
+        assert format_comparison(comparison).splitlines()[1:] == [f"{name}: not the same" for name in changed]
+
+
 def test_a_difference_is_traced_to_where_it_began() -> None:
     assert compare(FIRST, FIRST).agrees
     changed = {

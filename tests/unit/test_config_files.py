@@ -296,9 +296,9 @@ LOST: list[tuple[dict[str, Any], str]] = [
     ({"methods": {"tofu/forget05/tiny/npo": {"beta": 0.7}}}, "the nearest is tofu/forget10/tiny/npo"),
     ({"methods": {"tofu/*/tiny/idk": {"epochs": 3}}}, "the nearest is "),
     ({"finetuning": {"tofu/forget05/tiny": {"epochs": 3}}}, "the nearest is tofu/forget10/tiny"),
-    ({"reinforcing": {"tofu/*/tiny": {"epochs": 3}}}, "the nearest is nothing at all"),
-    ({"grids": {"tofu/*/*/npo": {"beta": [0.1, 0.2]}}}, "the nearest is nothing at all"),
-    ({"selections": {"tofu/*/*/npo": {}}}, "the nearest is nothing at all"),
+    ({"reinforcing": {"tofu/*/tiny": {"epochs": 3}}}, "which uses no reinforcing"),
+    ({"grids": {"tofu/*/*/npo": {"beta": [0.1, 0.2]}}}, "which uses no grids"),
+    ({"selections": {"tofu/*/*/npo": {}}}, "which uses no selections"),
     (
         {"published": {"tofu/forget05/tiny": [{"source": "a paper", "scores": {"npo": {"forget_quality": 0.5}}}]}},
         "the nearest is tofu/forget10/tiny",

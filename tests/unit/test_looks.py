@@ -64,6 +64,16 @@ def test_what_is_not_in_the_study_is_one_line(here: Path, capsys: pytest.Capture
     assert "'tofu/forget10/tiny/simpo'; did you mean tofu/forget10/tiny/simnpo?" in capsys.readouterr().err
     assert main(["show", "tofu/forget10/tiny/npo/gone", "--configfile", "mine.yaml"]) == 2
     assert "has no variant 'gone'" in capsys.readouterr().err
+    assert main(["show", "tofu/forget10/tiny/npo/kl/more", "--configfile", "mine.yaml"]) == 2
+    assert "a key has at most five parts" in capsys.readouterr().err
+
+
+def test_what_a_run_selects_has_no_settings_before_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "mine.yaml").write_text(
+        OVERLAY.replace("grid, kl", "selected, kl") + 'selections:\n  "tofu/*/*/npo": {seeds: [0], suite: tofu, epochs: all}\n'
+    )
+    assert main(["show", "tofu/forget10/tiny/npo/selected", "--configfile", "mine.yaml"]) == 2
+    assert "a run selects its settings; the trials: beta-0.05, beta-0.2" in capsys.readouterr().err
 
 
 def test_a_valid_config_is_said_to_be_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

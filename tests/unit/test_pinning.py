@@ -194,6 +194,9 @@ def test_what_cannot_be_edited_is_one_line(text: str, line: str, capsys: pytest.
 def test_what_is_no_repository_is_left_to_the_check_of_the_study(capsys: pytest.CaptureFixture[str]) -> None:
     text = "models: [{name: [x]}, {tiny: {kind: tiny}}]\nsources: main\nsuites: {a: {datasets: {b: [c]}}}\n"
     text += "other: {name: org/large}\n"
+    text = text.replace(
+        "[{name: [x]}, {tiny: {kind: tiny}}]", "[{name: [x]}, {tiny: {kind: tiny}}, {bare: {name: null}}, {more: {name: ~}}]"
+    )
     Path("config.yaml").write_text(text)
     assert pin() == 0
     assert capsys.readouterr().out == "config.yaml: every repository has its commit\n"

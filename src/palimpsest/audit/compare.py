@@ -31,11 +31,13 @@ class Comparison:
     only_second: list[str]
     differences: list[Difference]
     environments: dict[str, tuple[dict[str, int], dict[str, int]]]
+    studies: list[str]
+    """What differs beside the artefacts: the config of the study, the codes that count as equal."""
 
     @property
     def agrees(self) -> bool:
-        """Whether both contain the same artefacts with the same bytes."""
-        return not (self.only_first or self.only_second or self.differences)
+        """Whether both contain the same study and the same artefacts with the same bytes."""
+        return not (self.only_first or self.only_second or self.differences or self.studies)
 
     @property
     def roots(self) -> dict[str, int]:
@@ -82,6 +84,7 @@ def compare(first: Ledger, second: Ledger) -> Comparison:
             for path in sorted(differing)
         ],
         environments={name: pair for name, pair in pairs.items() if pair[0].keys() != pair[1].keys()},
+        studies=[name for name in ("config", "equivalences") if _of_study(first, name) != _of_study(second, name)],
     )
 
 
@@ -102,9 +105,15 @@ def format_comparison(comparison: Comparison) -> str:
         for name, said in (("settings", "settings differ"), ("code", "code differs")):
             stages = sorted({each.stage for each in comparison.differences if name in each.own})
             lines += [f"{said} in stages: {', '.join(stages)}"] if stages else []
+    lines += [f"{name}: not the same" for name in comparison.studies]
     for name, (one, other) in comparison.environments.items():
         lines.append(f"{name}: {', '.join(one) or 'none'} in the first, {', '.join(other) or 'none'} in the second")
     return "\n".join(lines)
+
+
+def _of_study(ledger: Ledger, name: str) -> Any:
+    """Return a part of a ledger that is no artefact; the folder of the results has any name."""
+    return {**ledger.config, "results": ""} if name == "config" else getattr(ledger, name)
 
 
 def _own(*entries: Entry) -> set[str]:

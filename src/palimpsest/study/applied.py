@@ -46,7 +46,7 @@ def check_applied(study: Study, layers: Sequence[Layer]) -> None:
         for section, keys in made.items():
             for pattern, settings in _mapping(layer.config.get(section)).items():
                 if not any(matches(pattern, key) for key in keys):
-                    raise UserError(f"{place(section, pattern)}: in {layer.name}: {_nothing(pattern, keys)}")
+                    raise UserError(f"{place(section, pattern)}: in {layer.name}: {_nothing(section, pattern, keys)}")
                 if section == "variants":
                     _check_asked(study, layer.name, pattern, _mapping(settings))
 
@@ -61,9 +61,9 @@ def _check_asked(study: Study, layer: str, pattern: str, variants: Mapping[str, 
             raise UserError(f"{place('variants', pattern, name)}: in {layer}: no block asks for this variant{guess}")
 
 
-def _nothing(pattern: str, keys: Collection[Key]) -> str:
+def _nothing(section: str, pattern: str, keys: Collection[Key]) -> str:
     near = difflib.get_close_matches(pattern, sorted({"/".join(key) for key in keys}), n=1, cutoff=0)
-    return f"the pattern matches nothing in the study; the nearest is {near[0] if near else 'nothing at all'}"
+    return f"the pattern matches nothing in the study{f'; the nearest is {near[0]}' if near else f', which uses no {section}'}"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -78,7 +78,7 @@ def _first(of: type) -> str:
 
 def _show(args: argparse.Namespace) -> int:
     from palimpsest.mistakes import suggest
-    from palimpsest.names import DEFAULT, ModelId
+    from palimpsest.names import DEFAULT, SELECTED, ModelId
     from palimpsest.study.made import list_asked
     from palimpsest.study.origins import open_study, settings_of
 
@@ -89,8 +89,13 @@ def _show(args: argparse.Namespace) -> int:
     key = "/".join(parts[:4])
     if key not in known:
         raise UserError(suggest("key", key, known))
+    if len(parts) > 5:
+        raise UserError(f"{args.key}: a key has at most five parts: benchmark/split/model/method/variant")
     benchmark, split, model, *rest = parts
     method, variant = (*rest, DEFAULT)[:2] if rest else ("", "")
+    if variant == SELECTED:
+        trials = study.candidates(ModelId(benchmark, split, model, method=method))
+        raise UserError(f"{args.key}: a run selects its settings; the trials: {', '.join(trials)}")
     found = settings_of(study, ModelId(benchmark, split, model, None, method, variant), places)
     rows = [(name, json.dumps(value), origin) for name, value, origin in found]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]

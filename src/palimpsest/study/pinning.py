@@ -91,6 +91,9 @@ def _find(path: Path, text: str) -> Iterator[Unpinned]:
 def _repositories(path: Path, text: str, node: yaml.MappingNode, section: str) -> Iterator[Unpinned]:
     pairs = {key.value: (key, value) for key, value in node.value if isinstance(value, yaml.ScalarNode)}
     for name_key, revision_key, kind in KEYS[section]:
+        # A model without a base has a null in place of its name.
+        if name_key in pairs and pairs[name_key][1].tag.endswith(":null"):
+            continue
         key, name = pairs.get(name_key, (None, None))
         if revision_key in pairs:
             revision = pairs[revision_key][1]

@@ -9,11 +9,13 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from pydantic_core import PydanticCustomError
+
 from palimpsest.arguments import filled, filled_path
 from palimpsest.errors import UserError
 from palimpsest.helps import with_examples
 from palimpsest.mistakes import suggest
-from palimpsest.names import SAFE_NAME
+from palimpsest.names import SAFE_NAME, checked_name
 from palimpsest.study.places import BASE
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ def write_task(task: str, file: Path) -> list[Path]:
         of_method = "a method: use small letters, digits and -, and start with a letter"
         of_study = "a study: use letters, digits, . _ + and -, and start with a letter or a digit"
         raise UserError(f"{file}: {file.stem!r} is not a name of {of_method if task == METHOD else of_study}")
+    try:
+        checked_name(file.stem)
+    except PydanticCustomError as error:
+        raise UserError(f"{file}: {error.message()}") from None
     words = {"file": file.as_posix(), "name": file.stem}
     texts = {file: f"{task}.yaml"}
     if task == METHOD:
