@@ -3,17 +3,20 @@
 from palimpsest.benchmarks.suites import AnySuite, load
 from palimpsest.contract.job import Job, run_stage
 from palimpsest.data.rows import read_lessons
+from palimpsest.errors import UserError
 from palimpsest.evaluation.items import PROMPT, PROMPT_TABLE, TABLE, write_table
+from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.evaluation.subject import Subject, SuiteModule
 from palimpsest.models.settings import UsedSettings
-from palimpsest.settings import Settings
+from palimpsest.settings import Option, Settings
 
 
 class Spec(Settings):
-    """The suite, and how the model is loaded."""
+    """The suite, how the model is loaded, and the hashes of the user's own files that the suite reads."""
 
     suite: AnySuite
     model: UsedSettings
+    files: Option[dict[str, str]] = None
 
 
 def work(job: Job[Spec]) -> None:
@@ -24,6 +27,8 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.stages.loading import data_sets, load_input
 
     used, suite = job.spec.model, job.spec.suite
+    if isinstance(suite, LmEvalSuite) and suite.hash_own_files() != (job.spec.files or {}):
+        raise UserError(f"suite: {', '.join(suite.hash_own_files())}: edited after Snakemake planned the job; run it again")
     for remark in job.remarks_of("model"):
         job.remark(remark)
     subject = Subject(load_input(job, "model", used, frozen=True), load_tokenizer(job.input("model")), used)

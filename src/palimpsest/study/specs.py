@@ -192,7 +192,9 @@ def _attack(study: Study, node: Node) -> attack.Spec:
 
 def _evaluate(study: Study, node: Node) -> evaluate.Spec:
     used = study.used(node.of.benchmark, node.of.model, trained=False)
-    return evaluate.Spec(suite=study.config.suites[node.name].measured, model=used)
+    suite = study.config.suites[node.name]
+    files = suite.hash_own_files() if isinstance(suite, LmEvalSuite) else {}
+    return evaluate.Spec(suite=suite.measured, model=used, files=files or None)
 
 
 def _judge(study: Study, node: Node) -> judge.Spec:

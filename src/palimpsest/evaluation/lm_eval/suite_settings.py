@@ -3,12 +3,15 @@
 import json
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from palimpsest.errors import UserError
 from palimpsest.evaluation.suite import Reading, Suite
 from palimpsest.lines import texts_in
+from palimpsest.provenance.canonical import sha256_file
 from palimpsest.settings import Count, Revision
 
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -32,7 +35,7 @@ class LmEvalSuite(Suite):
     """Tasks of the lm-evaluation-harness."""
     tasks: Annotated[list[str | dict[str, Any]], Field(min_length=1)]
     """Names of stock tasks, or complete configs of tasks or groups; in their strings {data} stands for the folder of the split
-    and {package:NAME} for the folder of an installed package."""
+    and {package:NAME} for the folder of an installed package. Other files count by their bytes: an edit evaluates again."""
     datasets: dict[Repo, Revision] = {}
     """The data sets of the Hub that the tasks read, by name, each with its commit; a job of its own downloads them."""
     packages: dict[PackageName, Requirement] = {}
@@ -58,6 +61,21 @@ class LmEvalSuite(Suite):
     def data_files(self) -> set[str]:
         """Return the files that the tasks read, relative to `{data}`."""
         return {file for task in self.tasks for file in _data_files(task)}
+
+    def hash_own_files(self) -> dict[str, str]:
+        """Return the sha256 of each file outside `{data}` and packages that the tasks read; raises UserError if one is missing.
+
+        Their paths are relative to the working directory.
+        """
+        found: dict[str, str] = {}
+        for named in sorted({path for task in self.tasks for path in _own_paths(task)}):
+            start = Path(Path(named).anchor)
+            matching = sorted(start.glob(str(Path(named).relative_to(start)))) if Path(named).parts else []
+            files = [file for path in matching for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+            if not (hashes := {str(file): sha256_file(file) for file in files if file.is_file()}):
+                raise UserError(f"there is no file {named!r}")
+            found |= hashes
+        return found
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -98,13 +116,30 @@ def _members(group: dict[str, Any]) -> list[str]:
     return [member if isinstance(member, str) else member["task"] for member in group["task"]]
 
 
+def _configs(task: str | dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the config of a task, and those of a group's tasks; none of a stock task."""
+    if isinstance(task, str):
+        return []
+    return [task, *(each for each in (task["task"] if "group" in task else []) if isinstance(each, dict))]
+
+
+def _dataset_paths(task: str | dict[str, Any]) -> set[str]:
+    """Return what the configs of a task name in place of a format: a data set of the Hub, or a folder."""
+    return {path for config in _configs(task) if isinstance(path := config.get("dataset_path"), str) and path not in FORMATS}
+
+
 def _hub_paths(task: str | dict[str, Any]) -> set[str]:
     """Return the data sets of the Hub that a complete config names."""
-    if isinstance(task, str):
-        return set()
-    configs = [task, *(each for each in (task["task"] if "group" in task else []) if isinstance(each, dict))]
-    paths = {path for config in configs if isinstance(path := config.get("dataset_path"), str)}
-    return {path for path in paths if path not in FORMATS and not path.startswith(("{", "/", "."))}
+    return {path for path in _dataset_paths(task) if not path.startswith(("{", "/", "."))}
+
+
+def _own_paths(task: str | dict[str, Any]) -> set[str]:
+    """Return the paths that a complete config names outside the data and packages: files of a format, and folders."""
+    given = [config.get("dataset_kwargs") for config in _configs(task)]
+    named = [each["data_files"] for each in given if isinstance(each, dict) and "data_files" in each]
+    files = {text for each in named for text in texts_in(list(each.values()) if isinstance(each, dict) else each)}
+    folders = {path for path in _dataset_paths(task) if path.startswith(("/", "."))}
+    return {path for path in files | folders if "{" not in path}
 
 
 def _check_task(task: str | dict[str, Any]) -> None:
