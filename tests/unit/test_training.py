@@ -384,6 +384,14 @@ def test_a_model_stopped_at_an_epoch_is_the_full_run_s_after_that_epoch(stop_epo
     assert same(weights(stopped), seen[stop_epoch - 1][1])
 
 
+@pytest.mark.parametrize("max_steps", [3, 5, 100])
+def test_a_training_of_so_many_steps_that_stops_earlier_has_their_learning_rates(max_steps: int) -> None:
+    settings = unlearn_settings(max_steps=max_steps)
+    log = run(small_model(), settings, unlearning("npo", settings))
+    stopping = settings.model_copy(update={"stop_epoch": 2})
+    assert run(small_model(), stopping, unlearning("npo", stopping)) == log[:4]
+
+
 @pytest.mark.parametrize(("method", "retain_loss"), [("npo", "ce"), ("rmu", "activations")])
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_a_stopped_run_that_was_interrupted_ends_at_the_same_epoch(
