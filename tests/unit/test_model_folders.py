@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaForSequenceClass
 
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.errors import UserError
-from palimpsest.models.checks import check_folder
+from palimpsest.models.checks import check_folder, check_needs
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
 from palimpsest.models.pretrained import fetch_model
 from palimpsest.models.scoring import score
@@ -268,6 +269,16 @@ def test_layers_that_get_adapters_are_looked_for_before_any_training(whole: Path
     for targets, reason in ((["c_attn"], "no layer 'c_attn'"), (["q_proj", "nonsense"], "no layer 'nonsense'; its layers are")):
         with pytest.raises(UserError, match=f"lora: target_modules: the model has {reason}"):
             check_folder(whole, Needs(lora_targets=targets))
+
+
+@pytest.mark.parametrize(("family", "is_able"), [("llama", True), ("openai-gpt", False)])
+def test_a_family_without_gradient_checkpointing_is_refused_before_any_training(family: str, is_able: bool) -> None:
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, num_hidden_layers=1))
+    tokenizer: Any = None
+    check_needs(model, tokenizer, Needs())
+    with nullcontext() if is_able else pytest.raises(UserError, match="gradient_checkpointing: true: OpenAIGPTLMHeadModel does"):
+        check_needs(model, tokenizer, Needs(gradient_checkpointing=True))
 
 
 def test_weights_do_not_come_into_memory_to_be_checked(whole: Path) -> None:
