@@ -106,7 +106,7 @@ def test_the_section_says_what_the_config_says(here: Path, capsys: pytest.Captur
     assert "- tofu, of kind tofu [@maini2024tofu], from the source world: " in text and "forget sets: forget10." in text
     assert "- relearn-random [@fan2024simnpo; @hu2025relearning]: data `forget`, select `random`, fraction 0.2, draws 5, " in text
     assert "- tofu / forget10 / tiny: 0, 3 and 7." in text
-    assert "Forget quality, Paired dist., " in text and "↑" not in text
+    assert "Forget quality, Dist. per question, " in text and "↑" not in text
     assert "there are no results yet" in text
 
 

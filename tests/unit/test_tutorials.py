@@ -18,7 +18,7 @@ TUTORIALS = ROOT / "docs" / "tutorials"
 
 def commands_of(text: str) -> list[str]:
     """Return the commands of a page."""
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    blocks = [block.replace("\\\n", " ") for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)]
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
 
 
@@ -100,13 +100,19 @@ def test_the_added_method_passes_its_test_and_its_study_is_planned(tmp_path: Pat
 
 def test_the_study_on_slurm_is_planned_and_its_needs_are_computed(tmp_path: Path) -> None:
     text = (TUTORIALS / "slurm.md").read_text(encoding="utf-8")
-    (partitions,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    partitions, table = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "partitions.yaml").write_text(partitions, encoding="utf-8")
-    setup, activate, plan, *snakemake, audit = commands_of(text)
+    (tmp_path / "table1.yaml").write_text(table, encoding="utf-8")
+    setup, activate, plan, *commands, audit = commands_of(text)
+    snakemake, (planned, whole) = commands[:2], commands[2:]
     assert (setup, activate) == ("make setup", "source .venv/bin/activate")
     # The audit is run on a finished study, in tests/rules/test_audit.py.
     assert audit.startswith("palimpsest audit verify results")
     assert "GPU-hours" in run([sys.executable, "-m", *shlex.split(plan)], ROOT)
+    # Without the KL retain loss and trajectories, two GPUs are enough for each job.
+    alone = run([sys.executable, "-m", *shlex.split(planned.replace("table1.yaml", str(tmp_path / "table1.yaml")))], ROOT)
+    assert "GPU-hours" in alone and "2, `fsdp`" in alone and "4, `fsdp`" not in alone
+    assert shlex.split(whole)[: len(shlex.split(snakemake[1]))] == shlex.split(snakemake[1])
     for command in snakemake:
         arguments = shlex.split(command.replace("profiles/", f"{ROOT}/profiles/"))
         elsewhere = [
@@ -118,3 +124,14 @@ def test_the_study_on_slurm_is_planned_and_its_needs_are_computed(tmp_path: Path
             str(ROOT / "config.yaml"),
         ]
         assert "Job stats:" in run([*dict.fromkeys([*arguments, "--dry-run"]), *elsewhere], tmp_path)
+
+
+@pytest.mark.parametrize(("page", "name"), [("workflow.md", "beta.yaml"), ("benchmarks.md", "tasks.yaml")])
+def test_a_file_over_the_default_study_is_valid(page: str, name: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    (over,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / name).write_text(over, encoding="utf-8")
+    command, *others = commands_of(text.partition(over)[2].partition("\n## ")[0])
+    assert all(f"config.yaml {name}" in line for line in (command, *others))
+    said = run([sys.executable, "-m", *shlex.split(command.replace(name, str(tmp_path / name)))], ROOT)
+    assert "valid;" in said or re.search(rf"^beta +0\.2 +\S*{name}:\d+$", said, re.MULTILINE)

@@ -22,10 +22,9 @@ PAGE = "docs/invalidation.md"
 HEAD = """# What an edit reruns
 
 Made by `python -m palimpsest.study write`; a test compares it with the code. An edit of a module reruns the stages in its row,
-and those downstream if the result differs. Edits of comments, docstrings, formatting, annotations of functions, the order of
-imports, texts of errors and of logs rerun nothing, nor do new options ([identity.md](identity.md)). A stage with names in
-brackets reruns only for these methods, attacks, sources or suites. `finetune of markov` is the `finetune` stage of its own that
-kind markov has.
+and those downstream if the result differs; [some edits](identity.md) rerun nothing. A stage with names in
+brackets reruns only for these methods, attacks, sources or suites. `finetune of markov` is the stage `finetune` of the kind
+`markov`, which has its own code.
 
 | edited | reruns |
 |---|---|

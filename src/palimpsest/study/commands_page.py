@@ -9,7 +9,8 @@ PAGE = "docs/reference/commands.md"
 HEAD = """# Commands
 
 Made by `python -m palimpsest.study write` from the parsers of the commands; a test compares them. Every command has `--help`.
-Exit codes are in [faults.md](../faults.md).
+Exit codes: 0 success; 2 an error in the command, config or data; 1 findings of `audit`, other bytes in `accept`, a failed job in
+`evaluate`. Those of a run are in [faults.md](../faults.md).
 """
 
 

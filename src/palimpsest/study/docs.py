@@ -44,9 +44,9 @@ are reported in one line before any job starts, and Snakemake exits with code 2.
   `benchmark/split/model/method` under `methods`, `variants`, `grids` and `selections`; `*` matches any name. All matching
   patterns are merged key by key, the most specific last. A pattern with more names is more specific; of two patterns with
   equally many names, the one whose names are further right. So `tofu/forget10/*/simnpo` overrides `tofu/*/*/simnpo`, which
-  overrides `tofu/*/tiny/*`. The split in a pattern must be a split that the benchmark can have. A pattern in the file with the
-  study's `blocks`, or in a file or `--config` merged after it, must match something in the study; a pattern in the defaults or in
-  a file that the study extends may belong to other studies.
+  overrides `tofu/*/tiny/*`. The split in a pattern must be a split that the benchmark can have. A pattern that matches nothing
+  is an error, except in files that are merged before the one with the study's `blocks`: the defaults and extended files serve
+  other studies too.
 - **Variants** are named changes to a method's settings. `default`, the unchanged method, always exists. A block lists variants by
   name: `{{simnpo: [default, beta-4.5]}}`.
 - **Grids and selections.** `grids` lists values of settings; every combination is a variant, called a trial, and `{{simnpo:

@@ -68,9 +68,9 @@ def _needs(method: type[Method]) -> Iterator[str]:
             "settings under [`alternatives`](../../config/README.md)."
         )
     if method.needs(Start):
-        yield "A frozen copy of the original is in memory."
+        yield "A frozen copy of the start model is in memory."
     if method.needs(Finetuned):
-        yield "It needs the reinforced model: the original after more fine-tuning on the forget set."
+        yield "It needs the reinforced model: the start model after more fine-tuning on the forget set."
 
 
 def _published(name: str) -> Iterator[Sequence[str]]:

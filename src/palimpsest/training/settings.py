@@ -68,7 +68,7 @@ class UnlearnSettings(TrainSettings):
     """How cross-entropies and KL divergences of a step are averaged: over all its tokens, or first over the tokens of each item
     and then over items (as in the official code, whose micro-batches have one item)."""
     retain_loss: Literal["ce", "kl", "none", "activations"] = "ce"
-    """Cross-entropy, KL from the original, none (no retain data), or activations of the trained layers; each method has its
+    """Cross-entropy, KL from the start model, none (no retain data), or activations of the trained layers; each method has its
     default."""
 
     retain_pairing: Literal["fresh", "fixed"] = "fresh"

@@ -427,7 +427,7 @@ METRICS = (
     Metric(
         "truth_ratio_distance",
         distance,
-        "Paired dist.\N{NO-BREAK SPACE}↓",
+        "Dist. per question\N{NO-BREAK SPACE}↓",
         best="nearest 0",
         needs="retrain",
         formula="mean distance of log x from Retrain's log x, question by question, in nats",

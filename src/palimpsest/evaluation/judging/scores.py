@@ -54,7 +54,7 @@ METRICS = (
     Metric(
         "judged_without_verdict",
         lambda verdicts: float(sum(told.isna().sum() for told in verdicts.values())) or None,
-        formula="number of replies of the judge that are no verdict; missing if all are",
+        formula="number of replies of the judge without a verdict; missing if every reply has one",
         bounds=COUNT,
     ),
 )

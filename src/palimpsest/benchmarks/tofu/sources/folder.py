@@ -14,7 +14,10 @@ _REFUSALS = re.compile(r"idk|i[-_ ]?do?n'?t[-_ ]?know|refusal", re.IGNORECASE)
 
 
 class FolderSource(FilesSource, LocalSource):
-    """TOFU from a local folder with its published JSON-lines files."""
+    """TOFU from a local folder with its published JSON-lines files.
+
+    Refusals are read from `idontknow.jsonl` of TOFU's code; without the file, 40 refusals of our own are used.
+    """
 
     holds: ClassVar = "the files of TOFU"
     kind: Literal["folder"]
