@@ -161,8 +161,8 @@ def ends_of(rows: pd.DataFrame) -> dict[Model, Change]:
 
 
 def control_of(study: Study, block: Block, changes: Mapping[Model, Change], attack: str, seed: int) -> Change | None:
-    """Return what an attack changes in the Retrain of a seed, or in the one that all seeds share if Original is a given model."""
-    is_shared = bool(study.models.get(block.model, {}).get(ORIGINAL))
+    """Return what an attack changes in the Retrain of a seed, or in the one that all its seeds share."""
+    is_shared = study.shares_references(block)
     found = (change for of, change in changes.items() if of[:3] == (RETRAIN, "", attack) and (is_shared or of[-1] == seed))
     return next(found, None)
 
