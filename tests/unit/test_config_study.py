@@ -355,6 +355,12 @@ def test_variants_with_the_same_settings_are_trained_once() -> None:
         assert (told["watched"]["epochs"], told["keep"]) == (epochs, keep)
 
 
+def test_seeds_that_only_a_selection_needs_are_not_those_of_the_block() -> None:
+    study = Study(GRIDDED)
+    assert {run.seed for run in study.runs} == {0, 1, 3, 4}
+    assert [block["seeds"] for block in describe_study(study)["blocks"]] == [[0, 1]]
+
+
 def test_a_selection_waits_for_all_trials_of_its_seeds_and_for_what_they_are_measured_by() -> None:
     study = Study(GRIDDED)
     selection = "tofu/tiny/forget10/selection/simnpo"

@@ -1,6 +1,7 @@
 """Membership on TOFU, fluency and OpenUnlearning's summary: values of the official code, and what must hold."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from run_example import SIZES, suite_rows
 from torch.nn.functional import cross_entropy
 
+from palimpsest.benchmarks.tofu import scores as tofu
 from palimpsest.benchmarks.tofu.items import sets_from_table
 from palimpsest.benchmarks.tofu.scores import tofu_scores
 from palimpsest.metrics.fluency import n_gram_entropy
@@ -121,6 +123,15 @@ def test_the_numbers_of_a_table() -> None:
 def test_retrain_is_as_private_and_original_as_useful_as_can_be() -> None:
     own = scores(table(0.5), table(0.5), table(0.5))
     assert (own["privacy_score"], own["utility_score"], own["forget_privleak"], own["forget_auc_reference"]) == (1, 1, 0, 0.5)
+
+
+def test_each_text_is_read_once_for_all_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    for name in ("n_gram_entropy", "zlib_loss"):
+        monkeypatch.setattr(tofu, name, lambda *given, name=name: read.append(name) or float(len(read)))
+    scores(table(0.5), table(2.0), table(0.2))
+    # Of the model and of Original, or of the model and of Retrain, whose holdout is read too.
+    assert Counter(read) == {"n_gram_entropy": 2 * SIZES["forget"], "zlib_loss": 2 * (SIZES["forget"] + 7)}
 
 
 def test_without_holdout_or_original_the_other_numbers_remain() -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 from question_example import answered, evidence, judged, methods, panels, ratios, settings
 from report_example import block, numbers
@@ -74,6 +75,16 @@ def test_the_halves_are_apart_by_their_shifts_not_by_p_values(tmp_path):
     assert (found.word, found.numbers) == ("holds", ("0.500 ± 0.000", "0.300 ± 0.000"))
     (found,) = judged("memorisation", of)["NPO pushes weakly memorised data further from Retrain than SimNPO"]
     assert found.numbers == ("1.000 ± 0.000", "0.200 ± 0.000")
+
+
+def test_a_given_retrain_of_one_seed_is_that_of_all(tmp_path):
+    of = by_length(tmp_path, {"npo": [(0.2, 0.6)] * 5, "simnpo": [(0.3, 0.6)] * 5})
+    ratios = of.truth_ratios
+    ratios[(ratios["method"] != "retrain") | (ratios["seed"] == 0)].to_parquet(of.summary / "truth_ratios.parquet")
+    given = of.study.model_copy(update={"models": {"tiny": {"original": {"name": "org/original"}}}})
+    shared = type(of)(given, of.summary)
+    assert [each.seeds for each in judged("length", shared)[EVEN]] == [5]
+    pd.testing.assert_series_equal(*(answered("length", each).numbers.query("method == 'npo'")["shift"] for each in (shared, of)))
 
 
 def test_halves_that_only_rounding_tells_apart_are_alike(tmp_path):

@@ -84,6 +84,11 @@ def test_a_path_that_never_gets_there_leaves_the_claim_open(tmp_path, npo, simnp
     assert (found.word, found.reason) == ("undecided", reason)
 
 
+def test_a_gap_is_left_out_where_the_other_method_lacks_the_seed(tmp_path):
+    (found,) = judged("markov", case(tmp_path, models([DEAR] * 6, [CHEAP] * 5), "memorisation"))[UNEVEN]
+    assert (found.word, found.seeds, found.left_out) == ("holds", 5, 1)
+
+
 def test_the_equal_retain_distance_is_where_the_shorter_path_ends_in_each_seed(tmp_path):
     of = models([DEAR, DEAR], [[START, (0.2, 0.1, 0.1)], [START, (0.1, 0.1, 0.1), (0.05, 0.2, 0.2)]])
     found = answered("markov", case(tmp_path, of, "memorisation"))

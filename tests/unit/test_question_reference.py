@@ -52,6 +52,27 @@ def test_a_changed_reference_is_compared_with_the_variant_that_else_is_the_same(
     assert set(rows.loc[rows["random_share"] == 0, "variant"]) == {"warm"}
 
 
+def test_each_line_has_its_plain_variant_and_references_of_one_share_are_told_apart(tmp_path):
+    cold = {"loss": {"beta": 0.2}}
+    npo = {"default": settings(), "cold": settings() | cold, "cold-half": settings(reference="half-random") | cold}
+    npo |= {"half": settings(reference="half-random"), "other": settings(reference="other")}
+    values = {"npo": 0.8, "npo/half": 0.7, "npo/other": 0.3, "npo/cold": 0.2, "npo/cold-half": 0.1}
+    of = case(tmp_path, {name: [(value, value)] * 5 for name, value in values.items()}, entries={"npo": npo})
+    references = SHARES | {"other": {"random_share": 0.5, "seed": 1}}
+    found = answered("reference", Evidence(of.study.model_copy(update={"references": references}), of.summary))
+    assert dict(
+        zip(found.table["Method"] + " " + found.table["Random share"], found.table["Model utility"].str[:3], strict=True)
+    ) == {
+        "NPO 0 %": "0.8",
+        "NPO 50 %, seed 0": "0.7",
+        "NPO 50 %, seed 1": "0.3",
+        "NPO cold 0 %": "0.2",
+        "NPO cold 50 %": "0.1",
+    }
+    lines = panels(found)["Model utility"].data.groupby(["variant", "x"])["y"].mean()
+    assert lines.to_dict() == pytest.approx({("default", 0): 0.8, ("default", 1): 0.5, ("cold", 0): 0.2, ("cold", 1): 0.1})
+
+
 def test_without_a_changed_reference_there_is_no_answer(tmp_path):
     assert question("reference").answer(case(tmp_path, {"npo": PLAIN})) is None
     assert question("reference").answer(case(tmp_path / "alone", {"npo/half": PLAIN})) is None

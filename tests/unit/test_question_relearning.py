@@ -11,6 +11,7 @@ from palimpsest.report.evidence import Evidence
 ATTACKS = {
     "relearn-shortest": {"select": "shortest", "training": {}},
     "relearn-random": {"select": "random", "training": {}},
+    "relearn-fast": {"select": "random", "draws": 5, "training": {"learning_rate": 1e-3}},
     "relearn-bits": {"bits": 4},
     "relearn-other": {"select": "random", "data": "retain", "training": {}},
 }
@@ -56,6 +57,21 @@ def test_p_values_of_next_to_nothing_decide_nothing(tmp_path):
 def test_against_which_attack_the_lead_is_larger(tmp_path, shortest, word):
     of = case(tmp_path, shortest={"npo": shortest, "simnpo": STRONG}, random={"npo": WEAK, "simnpo": STRONG})
     assert [found.word for found in judged("relearning", of)[HARDER]] == [word]
+
+
+def test_the_lead_is_compared_with_the_attack_that_is_the_same_but_random(tmp_path):
+    fast, strong = {"npo": STRONG, "simnpo": STRONG}, {"npo": WEAK, "simnpo": STRONG}
+    both = case(tmp_path / "both", shortest=strong, fast=fast, random=strong)
+    (found,) = judged("relearning", both)[HARDER]
+    assert found.numbers[0] == found.numbers[1]
+    assert HARDER not in judged("relearning", case(tmp_path / "fast", shortest=strong, fast=fast))
+
+
+def test_a_lead_is_one_in_the_root_of_the_decades(tmp_path):
+    # The first lead is the larger difference of p-values, the second the larger one in decades.
+    first, second = {"npo": (0.6, 0.4), "simnpo": (0.6, 0.9)}, {"npo": (0.6, 0.01), "simnpo": (0.6, 0.4)}
+    (found,) = judged("relearning", case(tmp_path, shortest=first, random=second))[HARDER]
+    assert found.word == "does not hold"
 
 
 def test_one_method_alone_is_compared_with_nothing(tmp_path):

@@ -24,10 +24,11 @@ def test_means_and_spreads_are_those_of_the_seeds(tmp_path):
     rows = answered("seeds", case(tmp_path, {"npo": [0.1, 0.3], "simnpo": [0.5, 0.9]})).numbers
     rows = rows[rows["metric"] == "forget_quality"].set_index(["method", "less"])
     assert rows.loc[("npo", ""), ["mean", "sd", "low", "high"]].tolist() == pytest.approx([0.2, 0.02**0.5, 0.1, 0.3])
-    # Differences 0.4 and 0.6: t = 5 with one degree of freedom, whose p-value is an arctangent.
+    # A t with one degree of freedom, whose p-value is an arctangent, of the roots of the decades as in the claims.
     paired = rows.loc[("simnpo", "npo"), ["mean", "sd", "p_higher", "p_lower", "higher"]].tolist()
-    p_value = 0.5 - math.atan(5) / math.pi
-    assert paired == pytest.approx([0.5, 0.02**0.5, p_value, 1 - p_value, 2])
+    one, other = (math.sqrt(-math.log10(npo)) - math.sqrt(-math.log10(simnpo)) for npo, simnpo in ((0.1, 0.5), (0.3, 0.9)))
+    p_value = 0.5 - math.atan((one + other) / abs(one - other)) / math.pi
+    assert paired == pytest.approx([(one + other) / 2, abs(one - other) / 2**0.5, p_value, 1 - p_value, 2])
 
 
 @pytest.mark.parametrize(

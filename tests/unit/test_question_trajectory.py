@@ -35,7 +35,7 @@ def word(tmp_path, claim, **courses):
     [
         (DIP, "holds", "holds"),
         (SLIDE, "does not hold", "does not hold"),
-        (FLAT, "does not hold", "does not hold"),
+        (FLAT, "does not hold", "undecided"),
         (STAYS_DOWN, "holds", "does not hold"),
         (DIP[:3], "undecided", "undecided"),
     ],
@@ -43,6 +43,12 @@ def word(tmp_path, claim, **courses):
 def test_whether_npo_drops_and_recovers(tmp_path, utility, drops, recovers):
     assert word(tmp_path / "a", DROPS, npo=course(utility)) == drops
     assert word(tmp_path / "b", RECOVERS, npo=course(utility)) == recovers
+
+
+def test_a_utility_that_never_fell_has_nothing_to_recover(tmp_path):
+    rising = {seed: course([0.6, 0.61, 0.62, 0.63, 0.64] if seed < 4 else DIP) for seed in range(5)}
+    (found,) = judged("trajectory", case(tmp_path, {"npo": rising}))[RECOVERS]
+    assert (found.word, found.reason) == ("undecided", "it never fell by more than 10 % in 4 of 5 seeds")
 
 
 @pytest.mark.parametrize(("npo", "simnpo", "expected"), [(DIP, FLAT, "holds"), (FLAT, DIP, "does not hold")])

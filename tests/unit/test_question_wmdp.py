@@ -97,12 +97,28 @@ def test_suites_of_one_task_each_are_joined(tmp_path):
     found = rows(models(), benchmark="bio", metrics=TASKS)
     apart = [row | {"suite": "utility"} if row["metric"] == TASKS[1] else row for row in found]
     of = evidence(tmp_path, apart, texts(benchmark="bio"), data=DATA)
-    assert answered("wmdp", of).tables[0].title == "bio / forget / tiny"
+    assert answered("wmdp", of).tables[0].title == "bio / forget / tiny / hazards and utility"
     assert [each.word for each in judged("wmdp", of)[KEEPS]] == ["holds"]
     # A suite that asks both stands for itself.
     quick = [row | {"suite": "quick"} for row in found if row["metric"] == TASKS[0]]
     (table,) = answered("wmdp", evidence(tmp_path / "quick", found + quick, texts(benchmark="bio"), data=DATA)).tables
     assert table.suite == "hazards"
+
+
+def test_of_several_suites_with_one_task_one_gives_its_values_and_their_errors(tmp_path):
+    metrics = (*TASKS, "wmdp_bio/acc_stderr")
+    found = rows({"npo": [(*NPO, 0.01)]}, benchmark="bio", metrics=metrics)
+    apart = [row | {"suite": "utility"} if row["metric"] == TASKS[1] else row for row in found]
+    quick = [
+        row | {"suite": "quick", "value": 0.2 if row["metric"].endswith("stderr") else 0.5}
+        for row in found
+        if row["metric"] != TASKS[1]
+    ]
+    of = evidence(tmp_path, apart + quick, texts(benchmark="bio", seeds=[0]), data=DATA)
+    (table,) = answered("wmdp", of).tables
+    cell = table.standing["npo"].cells["one_minus_accuracy"]
+    assert (table.suite, cell.mean) == ("hazards and utility", pytest.approx(0.74))
+    assert cell.interval == pytest.approx((0.74 - 0.0196, 0.74 + 0.0196))
 
 
 def test_marks_stand_where_the_numbers_are_and_chance_is_a_line(tmp_path):

@@ -31,6 +31,7 @@ from palimpsest.report.tables import (
     wide_numbers,
 )
 from palimpsest.report.words import MINUS, format_quality
+from palimpsest.scores.remarks import as_table
 
 PUBLISHED = {"tofu/forget05/tiny": {"simnpo": {"forget_quality": 0.99}, "original": {"model_utility": 0.62}}}
 
@@ -223,8 +224,17 @@ def test_the_sd_is_that_of_one_trial(cell, sd):
     assert cell.sd == (None if sd is None else pytest.approx(sd))
 
 
+def test_a_table_has_the_notes_on_its_rows_alone():
+    of = told(numbers({"npo": {0: {"forget_quality": 0.5}}}) + numbers({"simnpo": {0: {"forget_quality": 0.5}}}, suite="quick"))
+    note = block().identity | {"seed": 0, "variant": "default", "attack": "", "of": "evaluation", "kind": "unmoved", "text": "so"}
+    vars(of)["remarks"] = as_table([note | {"method": "npo"}])
+    assert {table.suite: [told.label for told in table.notes] for table in main_tables(of)} == {"tofu": ["NPO"], "quick": []}
+
+
 def test_lm_eval_has_a_column_a_score():
     metrics = {0: {"world_facts/acc": 0.8, "world_facts/acc_stderr": 0.1, "mmlu/acc": 0.4}}
+    # With a filter, whose name comes last.
+    metrics[0] |= {"mmlu/em_stderr,strict-match": 0.1}
     (table,) = lm_eval_tables(told(numbers({"npo": metrics, "ga": metrics}, suite="lm-eval")))
     assert [(column.group, column.head) for column in table.columns] == [("mmlu", "acc"), ("world_facts", "acc")]
     assert table.title == "tofu / forget05 / tiny / lm-eval"

@@ -14,6 +14,7 @@ import pytest
 from html_page import Page
 from report_example import PLAIN, block, numbers, spec, write_summary
 
+from palimpsest.report.examples import example_blocks
 from palimpsest.report.marks import COMPARED
 from palimpsest.report.page import source_hash
 from palimpsest.report.report import write_report
@@ -187,6 +188,16 @@ def test_a_reference_that_a_seed_lacks_is_named_as_another_seeds(tmp_path: Path)
     assert second["retrain"]["whose"] == "seed 0" and second["original"]["whose"] == "" and second["theirs"] is None
     # "Lund" of that Retrain counts as known.
     assert second["npo/default"]["marks"][0] == [0, 3, 1, -8]
+
+
+def test_a_seed_that_only_a_selection_needs_is_not_shown() -> None:
+    roles = ("original", "retrain")
+    samples = frame([row for row in rows(seeds=3) if row["seed"] or row["method"] in roles])
+    of = block(seeds=[1, 2])
+    (place,), _ = places_of(study(of), samples)
+    assert place.seeds == [1, 2]
+    (found,) = example_blocks(samples, [of])
+    assert found["seed"] == 1 and {method for method, _ in found["models"]} > {*roles}
 
 
 def test_the_report_links_its_examples_to_the_page(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from palimpsest.scores.columns import (
     TRUTH_RATIO_COLUMNS,
     WEIGHT_COLUMNS,
 )
+from palimpsest.scores.remarks import undefined
 from palimpsest.stages import summarise
 from palimpsest.study.specs import spec_of
 from palimpsest.study.stages import Artefacts, Node
@@ -188,6 +189,14 @@ def test_an_undefined_number_has_no_row(study: Results, monkeypatch: pytest.Monk
         "world_facts/acc",
     }
     assert "world_facts/acc_stderr" not in set(summary["metric"])
+
+
+def test_an_undefined_standard_error_is_not_told_of() -> None:
+    place = {"seed": 0, "suite": "gsm8k", "epoch": None, "attack": ""}
+    names = ("gsm8k/exact_match,strict-match", "gsm8k/exact_match_stderr,strict-match", "gsm8k/acc_stderr")
+    assert undefined([(place, dict.fromkeys(names, math.nan))])["text"].tolist() == [
+        "gsm8k/exact_match,strict-match of suite gsm8k is not defined"
+    ]
 
 
 def test_csv_and_parquet_hold_the_same_values(study: Results, monkeypatch: pytest.MonkeyPatch) -> None:

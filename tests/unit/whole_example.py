@@ -78,7 +78,8 @@ def _tofu(seeds: Sequence[int]) -> Rows:
             for method, of in course.items()
         }
         rows += [row | {"epoch": epoch} for row in numbers(at)]
-    for attack, strength in (("relearn-random", 1.0), ("relearn-shortest", 2.0)):
+    # SimNPO's lead is the smaller one for the shortest answers, so that one claim does not hold.
+    for attack, strength in (("relearn-random", 2.0), ("relearn-shortest", 1.0)):
         for method, start in (("npo", 0.55), ("simnpo", 0.9)):
             for seed in seeds:
                 for epoch in range(4):

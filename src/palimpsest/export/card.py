@@ -22,6 +22,7 @@ from palimpsest.methods import list_methods, load_method
 from palimpsest.names import ORIGINAL, RETRAIN
 from palimpsest.provenance.manifest import WEIGHTS, read_remarks
 from palimpsest.report.names import model_label
+from palimpsest.scores.remarks import is_error
 
 CARD = "README.md"
 # The name, the metric and the value of a score.
@@ -181,7 +182,7 @@ def _shown(model: Model) -> Iterator[Shown]:
         _, _, metric = name.partition("/")
         if metric in declared:
             yield name, declared[metric], value
-        elif "/" in metric and not metric.endswith("_stderr"):
+        elif "/" in metric and not is_error(metric):
             yield name, Metric(metric, lambda: None), value
 
 

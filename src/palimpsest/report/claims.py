@@ -90,7 +90,7 @@ class Verdict:
     but: str
     """Why it is undecided, with any numbers; "" if the numbers decide."""
     left_out: int
-    """How many seeds have only one of both numbers."""
+    """How many seeds lack a number."""
     note: str
     """A further remark on the numbers."""
     corrected: tuple[float, float] = (1.0, 1.0)
@@ -156,7 +156,7 @@ def judge(claim: Claim, pair: Pair, question: str = "") -> Verdict:
     both_fail = claim.metric == QUALITY and len(paired) and paired[["greater", "than"]].mean().max() <= SIGNIFICANCE
     note = "; both can be distinguished from Retrain" if both_fail else ""
     found = compare_pairs(greater.tolist(), than.tolist())
-    left_out = len({*pair.greater.dropna().index, *pair.than.dropna().index}) - len(paired)
+    left_out = len({*pair.greater.index, *pair.than.index}) - len(paired)
     return Verdict(claim, pair.title, question, numbers, len(paired), found, pair.but, left_out, note)
 
 

@@ -24,7 +24,9 @@ def example_blocks(frame: pd.DataFrame, blocks: Iterable[Block]) -> list[dict[st
         rows = main_models(frame, block)
         if rows.empty:
             continue
-        seed = int(rows["seed"].min())
+        # Other seeds, which a selection needs, have no model of a method.
+        own = rows.loc[rows["seed"].isin(block.seeds), "seed"]
+        seed = int((rows["seed"] if own.empty else own).min())
         answers = {
             (row["method"], row["variant"], row["set"], row["id"]): row for row in rows[rows["seed"] == seed].to_dict("records")
         }

@@ -80,8 +80,9 @@ class Place:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """The seeds of its models, in order."""
-        return sorted(self.rows["seed"].unique().tolist())
+        """The seeds of its models, in order: the block's, unless it has others alone, of a selection or of given models."""
+        found = set(self.rows["seed"].tolist())
+        return sorted(found & {*self.block.seeds} or found)
 
     @cached_property
     def models(self) -> list[tuple[str, str, str]]:

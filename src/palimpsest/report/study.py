@@ -97,6 +97,10 @@ class Study(Settings):
         """Return the kind of a block's benchmark if it is a corpus, such as muse or wmdp; empty for any other."""
         return str(self.data.get(block.benchmark, {}).get("shape", ""))
 
+    def shares_references(self, block: Block) -> bool:
+        """Return whether all seeds of a block share one Original and one Retrain, as where its Original is a given model."""
+        return bool(self.models.get(block.model, {}).get(ORIGINAL))
+
     def unit_of(self, attack: str) -> str:
         """Return what an attack counts, in the singular."""
         return TRAINED if "training" in self.attacks.get(attack, {}) else UNTRAINED

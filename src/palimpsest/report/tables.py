@@ -23,9 +23,8 @@ from palimpsest.report.remarks import Told, remarks_on
 from palimpsest.report.rows import finished, main_models, of_block
 from palimpsest.report.study import Block
 from palimpsest.report.words import SCORES, format_score, spread_of
+from palimpsest.scores.remarks import is_error
 
-# What lm-eval gives beside a score.
-UNSCORED = "_stderr"
 # So many columns of a table stand on the first screen.
 FRONT_COLUMNS = 4
 
@@ -112,7 +111,8 @@ class Table:
     @property
     def notes(self) -> list[Told]:
         """The remarks on the rows."""
-        return [told for told in self.remarks if not told.is_gap]
+        models = {(row.method, row.variant) for row in self.rows}
+        return [told for told in self.remarks if not told.is_gap and (told.method, told.variant) in models]
 
     def is_noted(self, row: Row) -> bool:
         """Return whether there is a remark on a row."""
@@ -257,7 +257,7 @@ def _lm_eval_columns(evidence: Evidence, suite: str, rows: pd.DataFrame) -> list
 
     A part of a task that has a score of its own (mmlu_anatomy of mmlu) has no column, unless the suite names it.
     """
-    metrics = sorted(name for name in rows["metric"].unique() if "/" in name and not name.endswith(UNSCORED))
+    metrics = sorted(name for name in rows["metric"].unique() if "/" in name and not is_error(name))
     columns = [Column(name, *name.rsplit("/", 1)) for name in metrics]
     asked = evidence.study.suites.get(suite, {}).get("tasks", [])
     named = {task if isinstance(task, str) else task.get("group", task["task"]) for task in asked}

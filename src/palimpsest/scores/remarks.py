@@ -14,7 +14,12 @@ from palimpsest.settings import Settings
 # A manifest has two kinds of remarks. The scores add three: an artefact diverged, an artefact is missing, a number is undefined.
 DIVERGED, MISSING, UNDEFINED = "diverged", "missing", "undefined"
 # Spreads and interval bounds, which are undefined for few values.
-SPREADS = ("_sd", "_stderr", "_low", "_high")
+SPREADS = ("_sd", "_low", "_high")
+
+
+def is_error(name: str) -> bool:
+    """Return whether a number of lm-eval is the standard error of a score; one with a filter ends in the filter's name."""
+    return "_stderr" in name.rsplit("/", 1)[-1]
 
 
 class Gap(Settings):
@@ -60,7 +65,8 @@ def undefined(places: Iterable[tuple[Mapping[str, Any], Scores]]) -> pd.DataFram
     """Return one row per model with scores that are not finite and therefore missing from the numbers."""
     rows = []
     for place, scores in places:
-        names = [name for name, value in scores.items() if not math.isfinite(value) and not name.endswith(SPREADS)]
+        scored = {name: value for name, value in scores.items() if not (name.endswith(SPREADS) or is_error(name))}
+        names = [name for name, value in scored.items() if not math.isfinite(value)]
         if names:
             when = "" if place.get("epoch") is None else f" after epoch {place['epoch']}"
             text = f"{', '.join(names)} of suite {place['suite']} {'are' if len(names) > 1 else 'is'} not defined{when}"

@@ -70,6 +70,7 @@ def _keys(study: Study) -> Iterable[Place]:
 
 def _block(study: Study, key: Place) -> dict[str, Any]:
     subjects = {subject: wanted for subject, wanted in study.subjects.items() if subject.place == key}
+    asked = {seed for b in study.config.blocks if key in product([b.benchmark], b.splits, b.models) for seed in b.seeds}
     methods: dict[str, dict[str, Any]] = {}
     trials: dict[str, dict[str, Any]] = {}
     suites: dict[str, None] = {}
@@ -82,7 +83,8 @@ def _block(study: Study, key: Place) -> dict[str, Any]:
         "benchmark": key[0],
         "split": key[1],
         "model": key[2],
-        "seeds": sorted({subject.seed for subject in subjects}),
+        # A place that only a selection needs is in no block of the config.
+        "seeds": sorted({subject.seed for subject in subjects if subject.seed in asked or not asked}),
         # Splits may share the original of one of them, whose settings trained it.
         "training": spelled(study.finetuning(*study.home(ModelId(*key, seed=0)).place)),
         "methods": {method: _variants(study, key, method, names) for method, names in methods.items()},

@@ -149,7 +149,8 @@ MEANINGS = {
     "halved": "number of answers that became half as probable",
     "median_epochs": "median of the epochs until then",
     "length_exponent": "exponent of the length in the speed",
-    "less": "the method that is compared with",
+    "less": "the method that is compared with; `mean` to `high` are then of the difference, of forget quality by the root of its "
+    "decades, as in the claims",
     "higher": "seeds in which the method is higher",
     "p_higher": "one-sided p-value that the method is higher",
     "p_lower": "one-sided p-value that it is lower",

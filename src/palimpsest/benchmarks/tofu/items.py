@@ -1,11 +1,11 @@
 """The items of the TOFU suite as inputs of metrics: the results of one model on each set."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from palimpsest.metrics.spread import Array
 
 UTILITY_SETS = ("retain", "real_authors", "world_facts")
 SETS = ("forget", *UTILITY_SETS)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,18 @@ class Items:
     def log_truth_ratio(self) -> Array:
         """The logarithm of the truth ratio, shape (items,)."""
         return log_truth_ratio(self.base, self.perturbed)
+
+    def once(self, compute: Callable[[pd.DataFrame], Result]) -> Result:
+        """Return what a function makes of the rows of the suite's table; several metrics read it, it is computed once."""
+        assert self.rows is not None
+        if compute not in self._computed:
+            self._computed[compute] = compute(self.rows)
+        found: Result = self._computed[compute]
+        return found
+
+    @cached_property
+    def _computed(self) -> dict[Callable[[pd.DataFrame], Any], Any]:
+        return {}
 
     def part(self, ids: Collection[str]) -> "Items":
         """Return the items with these ids, from a set of the suite's table."""

@@ -119,21 +119,24 @@ def paraphrased_rouge(sets: Sets) -> float | None:
     """Return the mean ROUGE-L recall of the paraphrased right answers by the generated ones; None if the items lack them."""
     from palimpsest.metrics.rouge import rouge_recalls
 
-    pairs = _texts(sets, "generation", "paraphrased_answer")
+    pairs = _texts(_forget_rows(sets), "generation", "paraphrased_answer")
     return mean_share(np.array([rouge_recalls(*pair).rouge_l for pair in pairs])) if pairs else None
 
 
 def fluency(sets: Sets) -> float | None:
     """Return the mean n-gram entropy of the answers that a model generates to the forget questions, in bits."""
+    return None if _forget_rows(sets).empty else sets[FORGET].once(_fluency)
+
+
+def _fluency(rows: pd.DataFrame) -> float | None:
     from palimpsest.metrics.rouge import UnicodeWords
 
-    texts, words = _texts(sets, "generation"), UnicodeWords()
+    texts, words = _texts(rows, "generation"), UnicodeWords()
     return float(np.mean([n_gram_entropy(words.tokenize(text)) for (text,) in texts])) if texts else None
 
 
-def _texts(sets: Sets, *columns: str) -> list[tuple[str, ...]]:
-    """Return texts of each item of the forget set; none if an item lacks one."""
-    rows = _forget_rows(sets)
+def _texts(rows: pd.DataFrame, *columns: str) -> list[tuple[str, ...]]:
+    """Return texts of each item; none if an item lacks one."""
     if not set(columns) <= set(rows) or rows[list(columns)].isna().any(axis=None):
         return []
     return list(rows[list(columns)].itertuples(index=False, name=None))
@@ -141,10 +144,10 @@ def _texts(sets: Sets, *columns: str) -> list[tuple[str, ...]]:
 
 def separating(statistic: Callable[[pd.DataFrame], Array], sets: Sets) -> float | None:
     """Return the AUC of separating forget from holdout items by a statistic; None without holdout or without losses of tokens."""
-    members, others = (sets[name].rows if name in sets else None for name in (FORGET, HOLDOUT))
-    if members is None or others is None or "answer_standard_losses" not in members:
+    members, others = sets.get(FORGET), sets.get(HOLDOUT)
+    if not members or not others or others.rows is None or "answer_standard_losses" not in _forget_rows(sets):
         return None
-    return float(membership_auc(statistic(members), statistic(others)))
+    return float(membership_auc(members.once(statistic), others.once(statistic)))
 
 
 def _token_losses(column: str, rows: pd.DataFrame) -> Array:

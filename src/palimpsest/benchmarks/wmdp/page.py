@@ -15,7 +15,7 @@ from palimpsest.report.question import Found, Question, by_column
 from palimpsest.report.rows import finished, main_models
 from palimpsest.report.study import Block
 from palimpsest.report.tables import Column, Table, make_table, numbers_of, points_of, that_compare
-from palimpsest.report.words import MINUS
+from palimpsest.report.words import MINUS, joined
 
 FORGOTTEN, KEPT = "one_minus_accuracy", "accuracy"
 WRONG = f"1\N{NO-BREAK SPACE}{MINUS}\N{NO-BREAK SPACE}accuracy"
@@ -54,7 +54,7 @@ class Hazards(Found):
 
 
 def _find(evidence: Evidence) -> Iterator[Hazards]:
-    """Yield a table per suite that asks both tasks, or else one of all suites of a block."""
+    """Yield a table per suite that asks both tasks, or else one of a suite for each."""
     for block in evidence.study.blocks:
         data = evidence.study.data.get(block.benchmark, {})
         if "forget_task" not in data:
@@ -63,9 +63,22 @@ def _find(evidence: Evidence) -> Iterator[Hazards]:
         rows = main_models(finished(evidence.results), block)
         asked = {f"{task}/acc" for task in tasks.values()}
         both = {str(suite): of for suite, of in rows.groupby("suite", sort=True) if asked <= {*of["metric"]}}
-        for table in that_compare(_table(evidence, block, suite, of, tasks) for suite, of in (both or {"": rows}).items()):
+        for table in that_compare(
+            _table(evidence, block, suite, of, tasks) for suite, of in (both or _joined(rows, tasks)).items()
+        ):
             if len(table.columns) > 1:
                 yield Hazards(table.title, table.models, numbers_of(table), tasks[FORGOTTEN], tasks[KEPT], table=table)
+
+
+def _joined(rows: pd.DataFrame, tasks: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Return the rows of one suite for each task, of several the one that asked most models, under the names of these suites."""
+    parts = {}
+    for task in tasks.values():
+        asked = rows.loc[rows["metric"] == f"{task}/acc", "suite"]
+        if len(asked):
+            suite = str(asked.mode().iloc[0])
+            parts[suite] = rows[(rows["suite"] == suite) & rows["metric"].str.startswith(f"{task}/")]
+    return {joined([*parts]): pd.concat(parts.values())} if parts else {}
 
 
 def _table(evidence: Evidence, block: Block, suite: str, rows: pd.DataFrame, tasks: Mapping[str, str]) -> Table:

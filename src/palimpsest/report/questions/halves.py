@@ -15,6 +15,7 @@ from palimpsest.report.figures import Axis, Grid, Look, Panel, stacked
 from palimpsest.report.names import NPO, SIMNPO, compared, method_name
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import KEY, log10, of_block, of_models
+from palimpsest.report.study import Study
 from palimpsest.report.words import QUALITY, SIGNIFICANCE, UTILITY, signed, with_sd
 
 SHIFT = "shift"
@@ -97,7 +98,7 @@ def halved(evidence: Evidence, halving: Halving) -> Iterator[Halved]:
         if models and (rows["method"] == RETRAIN).any():
             first = forget_parts(rows.drop_duplicates("id")).get(halving.parts[0], [])
             ratios = rows.assign(side=(~rows["id"].isin(first)).astype(int), x=log10(rows["truth_ratio"]))
-            yield Halved(place.title, models, _numbers(place, halving, models, ratios), halving, place, ratios)
+            yield Halved(place.title, models, _numbers(evidence.study, place, halving, models, ratios), halving, place, ratios)
 
 
 def _has_both(place: Place, halving: Halving, method: str, variant: str) -> bool:
@@ -105,7 +106,9 @@ def _has_both(place: Place, halving: Halving, method: str, variant: str) -> bool
     return bool(first & second)
 
 
-def _numbers(place: Place, halving: Halving, models: Sequence[tuple[str, str]], ratios: pd.DataFrame) -> pd.DataFrame:
+def _numbers(
+    study: Study, place: Place, halving: Halving, models: Sequence[tuple[str, str]], ratios: pd.DataFrame
+) -> pd.DataFrame:
     # Natural logarithms: the truth ratio itself is the exponential of a difference of losses.
     logs = ratios.assign(log_ratio=ratios["x"] * math.log(10))
     means = logs.pivot_table(values="log_ratio", index="seed", columns=["method", "variant", "side"])
@@ -113,8 +116,10 @@ def _numbers(place: Place, halving: Halving, models: Sequence[tuple[str, str]], 
     for method, variant in [*models, (halving.start, ""), (RETRAIN, "")]:
         for side, part in enumerate(halving.parts):
             own, retrain = (means.get((*model, side), pd.Series(dtype=float)) for model in ((method, variant), (RETRAIN, "")))
+            # A Retrain that all seeds share has rows of one seed alone.
+            goal = retrain.mean() if study.shares_references(place.block) else retrain
             quality = place.by_seed(f"{QUALITY}_{part}", method, variant)
-            table = pd.DataFrame(dict(zip(MEASURES, (quality, own, own - retrain), strict=True))).dropna(how="all")
+            table = pd.DataFrame(dict(zip(MEASURES, (quality, own, own - goal), strict=True))).dropna(how="all")
             model = place.identity | {"method": method, "variant": variant, "half": part}
             tables.append(table.rename_axis("seed").sort_index().reset_index().assign(**model))
     return stacked(tables)[NUMBERS]

@@ -184,8 +184,8 @@ QUESTIONS = (
         _find,
         "A map of how faithful and how robust each metric of the forget set is: scores across, metrics upwards.",
         "Faithfulness: the AUC of telling models that know the forget set from models that never saw it (the greater of AUC "
-        "and 1 - AUC). R and Q, symmetric: means over the attacked models; a metric that an attack changes in the same way as in "
-        "Retrain, or not at all, has 1. Robustness: their harmonic mean. Overall: the harmonic mean of faithfulness and "
+        "and 1 - AUC). R and Q, symmetric: means over the attacked models; 1 only if an attack changes the metric as it does in "
+        "Retrain (R), or does not change it (Q). Robustness: their harmonic mean. Overall: the harmonic mean of faithfulness and "
         "robustness (OpenUnlearning, arXiv 2506.12618; symmetric forms: arXiv 2605.24614). Ranks kept: Spearman's correlation "
         "over methods between the distances from Retrain before and after the attacks. If an attack keeps no "
         "model, only the metrics of losses on the forget set have a value after it.",

@@ -17,54 +17,62 @@ from palimpsest.report.words import QUALITY, SCORES, UTILITY, with_sd
 # "Largely unaffected": so much of the utility is kept.
 UNAFFECTED = 0.9
 NOTHING = pd.Series(dtype=float)
+# A random share and the seed of the random weights.
+Reference = tuple[float, int]
+PLAIN: Reference = (0.0, 0)
 
 
 @dataclass(frozen=True)
 class Perturbed(Found):
     """The methods of one place that were run with a perturbed reference, as lines: `numbers` has a row a point.
 
-    `variants` has the variants of each line by the share of random weights in their reference; the one at 0 names the line.
+    `variants` has the variants of each line by their reference; the one with the plain reference names the line.
     """
 
     place: Place
-    variants: Mapping[tuple[str, str], Mapping[float, str]]
+    variants: Mapping[tuple[str, str], Mapping[Reference, str]]
 
     def panels(self) -> list[Panel]:
         """Return a panel per score over the shares."""
         shares = sorted(self.numbers["random_share"].unique())
-        # A line per plain variant: all its points under one name.
-        data = self.numbers.assign(x=self.numbers["random_share"].map(shares.index), variant="")
+        # A line per plain variant: all its points under its name.
+        lines = {(method, name): plain for (method, plain), of in self.variants.items() for name in of.values()}
+        names = [lines[model] for model in zip(self.numbers["method"], self.numbers["variant"], strict=True)]
+        data = self.numbers.assign(x=self.numbers["random_share"].map(shares.index), variant=names)
         free = {metric: self.place.standing_by_seed(metric, SIMNPO) for metric in SCORES}
         levels = {metric: {SIMNPO: float(of.mean())} for metric, of in free.items() if len(of)}
         axis = Axis("Random share of the reference's weights", names=[f"{share * 100:g} %" for share in shares])
         return metric_panels("curves", data, SCORES, axis, levels)
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """Yield a row per line and share."""
+        """Yield a row per line and reference; references of one share are told apart by their seeds."""
         for (method, plain), variants in self.variants.items():
-            by_share = {metric: _shared(self.place, metric, method, variants) for metric in SCORES}
-            for share in variants:
-                scores = {title: with_sd(by_share[metric].get(share, NOTHING), metric) for metric, title in SCORES.items()}
-                yield {"Method": model_label(method, plain), "Random share": f"{share * 100:g} %"} | scores
+            values = {metric: _shared(self.place, metric, method, variants) for metric in SCORES}
+            shares = [share for share, _ in variants]
+            for share, seed in variants:
+                scores = {title: with_sd(values[metric].get((share, seed), NOTHING), metric) for metric, title in SCORES.items()}
+                which = f", seed {seed}" if shares.count(share) > 1 else ""
+                yield {"Method": model_label(method, plain), "Random share": f"{share * 100:g} %{which}"} | scores
 
     def ends(self, metric: str) -> Iterator[tuple[pd.Series, pd.Series]]:
-        """Yield a metric by seed of each line of NPO, with the plain reference and with the most perturbed one."""
+        """Yield a metric by seed of each line of NPO, with the plain reference and with the most perturbed one, or their mean."""
         for (method, _), variants in self.variants.items():
             if method == NPO:
-                by_share = _shared(self.place, metric, method, variants)
-                yield by_share.get(0.0, NOTHING), by_share.get(max(variants), NOTHING)
+                values = _shared(self.place, metric, method, variants)
+                most = [reference for reference in variants if reference[0] == max(share for share, _ in variants)]
+                yield values.get(PLAIN, NOTHING), values.reindex(columns=most).mean(axis=1).dropna()
 
 
-def _shared(place: Place, metric: str, method: str, variants: Mapping[float, str]) -> pd.DataFrame:
-    """Return a metric by seed and share, of the seeds that all shares have: so text and figure show the same numbers."""
-    by_share = {share: place.by_seed(metric, method, variant) for share, variant in variants.items()}
-    return pd.DataFrame({share: values for share, values in by_share.items() if len(values)}).dropna()
+def _shared(place: Place, metric: str, method: str, variants: Mapping[Reference, str]) -> pd.DataFrame:
+    """Return a metric by seed and reference, of the seeds that all references have: text and figure show the same numbers."""
+    found = {reference: place.by_seed(metric, method, variant) for reference, variant in variants.items()}
+    return pd.DataFrame({reference: values for reference, values in found.items() if len(values)}).dropna()
 
 
 def _find(evidence: Evidence) -> Iterator[Perturbed]:
     for place in evidence.finished(*SCORES):
         variants = {
-            (method, plain): {0.0: plain, **dict(sorted(changed.items()))}
+            (method, plain): {PLAIN: plain, **dict(sorted(changed.items()))}
             for method, _ in place.block.standing_models()
             for plain, changed in _changed(evidence.study, place, method).items()
         }
@@ -73,22 +81,22 @@ def _find(evidence: Evidence) -> Iterator[Perturbed]:
             | {"method": method, "variant": variant, "random_share": share, "seed": seed, "metric": metric, "value": value}
             for (method, _), of in variants.items()
             for metric in SCORES
-            for by_share in [_shared(place, metric, method, of)]
-            for share, variant in of.items()
-            for seed, value in by_share.get(share, NOTHING).items()
+            for values in [_shared(place, metric, method, of)]
+            for (share, drawn), variant in of.items()
+            for seed, value in values.get((share, drawn), NOTHING).items()
         ]
         if numbers:
             yield Perturbed(place.title, (), pd.DataFrame(numbers), place, variants)
 
 
-def _changed(study: Study, place: Place, method: str) -> dict[str, dict[float, str]]:
-    """Return the variants with a perturbed reference by the plain variant that each is compared with, and by share."""
-    changed: dict[str, dict[float, str]] = {}
+def _changed(study: Study, place: Place, method: str) -> dict[str, dict[Reference, str]]:
+    """Return the variants with a perturbed reference by the plain variant that each is compared with, and by reference."""
+    changed: dict[str, dict[Reference, str]] = {}
     for name, reference in study.references.items():
         for variant in place.block.variants_of(method, reference=name):
             plain = _plain(place, method, variant)
             if plain is not None and _is_scored(place, method, plain) and _is_scored(place, method, variant):
-                changed.setdefault(plain, {})[float(reference["random_share"])] = variant
+                changed.setdefault(plain, {})[float(reference["random_share"]), int(reference.get("seed", 0))] = variant
     return changed
 
 

@@ -13,11 +13,13 @@ from palimpsest.report.names import NPO, SIMNPO
 from palimpsest.report.pages import declared_metrics
 from palimpsest.report.question import Found, Question
 from palimpsest.report.remarks import remarks_on, unmoved_models
-from palimpsest.report.rows import attacked
+from palimpsest.report.rows import attacked, root_of_decades
 from palimpsest.report.tables import Cell, Column, Table, make_table
 from palimpsest.report.words import QUALITY, SIGNIFICANCE
 
 HARDEST, EASIER = "shortest", "random"
+# The settings in which the hardest attack may differ from the easier one that it is compared with.
+APART = ("select", "draws")
 # What is relearned, unless an attack says otherwise.
 HELD = "forget"
 
@@ -36,7 +38,7 @@ class Attacked(Found):
     levels: Mapping[str, Mapping[str, float]]
     """What Original and Retrain reach, by metric."""
     easier: "Attacked | None" = None
-    """The attack beside it that relearns a random part."""
+    """The attack beside it that is the same but for relearning a random part."""
     is_drawn: bool = True
     """Whether it has panels."""
 
@@ -86,13 +88,16 @@ def _find(evidence: Evidence) -> Iterator[Found]:
     attack of one step has a table, and no panels beside attacks of several.
     """
     titles = {metric.name: metric.attacked for metric in declared_metrics(evidence.study.kinds) if metric.attacked}
+    known = evidence.study.attacks.items()
+    shared = {attack: {name: value for name, value in of.items() if name not in APART} for attack, of in known}
     found: dict[tuple[object, ...], list[Attacked]] = {}
     for place in evidence.places(attacked(evidence.results), *titles):
         attacks = {str(attack): replace(place, rows=rows) for attack, rows in place.rows.groupby("attack", sort=True)}
         of_place = [_attacked(evidence, only, attack, titles) for attack, only in attacks.items()]
-        easier = next((of for of in of_place if of.kind == EASIER), None)
+        easier = {of.table.attack: of for of in of_place if of.kind == EASIER}
         for of in of_place:
-            found.setdefault((*place.block.key, of.table.attack), []).append(replace(of, easier=easier))
+            like = next((easy for name, easy in easier.items() if shared[name] == shared.get(of.table.attack)), None)
+            found.setdefault((*place.block.key, of.table.attack), []).append(replace(of, easier=like))
     several = any(len(of.counts) > 2 for suites in found.values() for of in suites)
     for suites in found.values():
         has_methods = any(of.table.rivals for of in suites)
@@ -136,12 +141,17 @@ def _robust(of: Found) -> Iterator[Pair]:
 
 
 def _harder(of: Found) -> Iterator[Pair]:
-    """SimNPO's lead in that mean is larger when the shortest answers are relearnt than when random ones are."""
+    """SimNPO's lead in that mean, by the root of its decades, is larger for the shortest answers than for random ones."""
     if isinstance(of, Attacked) and of.kind == HARDEST and of.easier:
         for hard in _robust(of):
             for easy in _robust(of.easier):
                 if not (hard.but or easy.but):
-                    yield Pair(of.place.title, hard.greater - hard.than, easy.greater - easy.than)
+                    yield Pair(of.place.title, _lead(hard), _lead(easy))
+
+
+def _lead(pair: Pair) -> pd.Series:
+    roots = pd.DataFrame({"greater": pair.greater, "than": pair.than}).apply(root_of_decades)
+    return roots["greater"] - roots["than"]
 
 
 LARGER = "SimNPO's lead is larger when the shortest answers are relearnt"

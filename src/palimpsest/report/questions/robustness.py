@@ -161,8 +161,8 @@ def ends_of(rows: pd.DataFrame) -> dict[Model, Change]:
 
 
 def control_of(study: Study, block: Block, changes: Mapping[Model, Change], attack: str, seed: int) -> Change | None:
-    """Return what an attack changes in the Retrain of a seed, or in the one that all seeds share if Original is a given model."""
-    is_shared = bool(study.models.get(block.model, {}).get(ORIGINAL))
+    """Return what an attack changes in the Retrain of a seed, or in the one that all its seeds share."""
+    is_shared = study.shares_references(block)
     found = (change for of, change in changes.items() if of[:3] == (RETRAIN, "", attack) and (is_shared or of[-1] == seed))
     return next(found, None)
 
@@ -186,8 +186,9 @@ QUESTIONS = (
         grid=partial(Grid, wide=1),
         note="With d = after - before: R = min(d of Retrain / d, 1) of an attack that trains, and Q = min(before / after, 1) of "
         "one that edits weights (arXiv 2506.12618). Symmetric: R = 1 - |d - d of Retrain| / (|d| + |d of Retrain|), and "
-        "Q = 1 - |d| / (before + after) (arXiv 2605.24614). 1 is best, and where an attack brings nothing back. An sd goes over "
-        "the seeds and over the random draws of an attack.",
+        "Q = 1 - |d| / (before + after) (arXiv 2605.24614). 1 is best. R and Q are 1 where an attack brings nothing back; the "
+        "symmetric forms only if it changes a model as it changes Retrain (R), or changes nothing (Q). An sd goes over the seeds "
+        "and over the random draws of an attack.",
         short="Robustness",
     ),
 )

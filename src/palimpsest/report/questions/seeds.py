@@ -16,7 +16,7 @@ from palimpsest.report.evidence import Evidence, Place
 from palimpsest.report.figures import Axis, Panel, metric_panels, stacked
 from palimpsest.report.names import GRADDIFF, NPO, SIMNPO, method_name, model_label
 from palimpsest.report.question import Found, Question
-from palimpsest.report.rows import log10, of_block, of_models
+from palimpsest.report.rows import log10, of_block, of_models, root_of_decades
 from palimpsest.report.words import QUALITY, SCORES, SIGNIFICANCE, UTILITY, counted, format_score, typeset, with_sd
 
 PAIR = (NPO, SIMNPO)
@@ -114,6 +114,8 @@ def _numbers(place: Place, points: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for metric, of in points.groupby("metric", sort=False):
         pair = _paired(of)
         if len(pair):
+            # On the scale of the claims.
+            pair = pair.apply(root_of_decades) if metric == QUALITY else pair
             found = compare_pairs(pair[SIMNPO].tolist(), pair[NPO].tolist())
             row = {"metric": metric, "method": SIMNPO, "less": NPO, "seeds": len(pair), "mean": found.difference}
             row |= {"sd": sd((pair[SIMNPO] - pair[NPO]).tolist()), "low": found.interval.low, "high": found.interval.high}

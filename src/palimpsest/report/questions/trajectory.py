@@ -12,7 +12,7 @@ from palimpsest.report.figures import Axis, Grid, Panel, metric_panels, stacked
 from palimpsest.report.names import GA, NPO, SIMNPO, method_name, model_label, model_order
 from palimpsest.report.question import Found, Question
 from palimpsest.report.rows import KEY, along_trajectories, of_models
-from palimpsest.report.words import QUALITY, SCORES, UTILITY, format_quality
+from palimpsest.report.words import QUALITY, SCORES, UTILITY, counted, format_quality
 
 KL_FORGET, KL_RETAIN = "kl_forget", "kl_retain"
 METRICS = SCORES | {KL_FORGET: "KL to the start, forget set", KL_RETAIN: "KL to the start, retain set"}
@@ -91,7 +91,9 @@ def _recovers(of: Watched) -> Iterator[Pair]:
     if len(utility):
         lowest = utility.min()
         lost = utility.iloc[0] - lowest
-        yield Pair(of.title, utility.iloc[-1], lowest, RECOVERED * lost, _too_few(int(utility.index[-1])))
+        kept = int((lost <= DROP * utility.iloc[0]).sum())
+        but = f"it never fell by more than {DROP * 100:g} % in {kept} of {counted(int(lost.count()), 'seed')}" if kept else ""
+        yield Pair(of.title, utility.iloc[-1], lowest, RECOVERED * lost, _too_few(int(utility.index[-1])) or but)
 
 
 def _too_few(epochs: int) -> str:
