@@ -13,6 +13,7 @@ from palimpsest import processes
 from palimpsest.data.prompts import Encoded
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
+from palimpsest.models.layouts import kind_of
 from palimpsest.models.merging import merge_adapters
 from palimpsest.models.precision import autocast
 from palimpsest.models.scoring import score
@@ -74,8 +75,11 @@ def trained(
             seed=0,
         )
     seen: list[float] = []
+    kind = kind_of(start)
 
     def look(epoch: int) -> None:
+        # What was found about the model before it was sharded holds for it.
+        assert kind_of(start) == kind
         with autocast(torch.device("cpu"), using):
             seen.extend(one.nll[0] for one in score(model, forget, 40))
 

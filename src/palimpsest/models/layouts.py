@@ -66,9 +66,11 @@ def base_model(model: nn.Module) -> PreTrainedModel:
 
 
 def kind_of(model: PreTrainedModel) -> str:
-    """Return a key that is equal for models that differ only in their weights."""
+    """Return a key that is equal for models that differ only in their weights, and for a model before and after it is sharded."""
     config = model.config
-    return f"{type(model).__name__} {model.dtype} {config._attn_implementation} {config.to_json_string(use_diff=False)}"
+    # FSDP gives a sharded module a class of its own.
+    name = type(model).__name__.removeprefix("FSDP")
+    return f"{name} {model.dtype} {config._attn_implementation} {config.to_json_string(use_diff=False)}"
 
 
 def _examine(model: PreTrainedModel) -> Layouts:
