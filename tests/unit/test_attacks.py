@@ -183,6 +183,11 @@ def test_nf4_needs_four_bits() -> None:
         load_attack("quantise").model_validate({"kind": "quantise", "levels": "nf4"})
 
 
+def test_relearning_is_not_measured_between_epochs_so_its_length_is_not_given_in_steps() -> None:
+    with pytest.raises(ValueError, match="training: max_steps: 3: relearning is measured by epochs; use null"):
+        load_attack("relearn").model_validate({"kind": "relearn", "select": "random", "training": {"max_steps": 3}})
+
+
 def test_attacks_are_found_by_their_files_and_an_unknown_one_is_one_line() -> None:
     files = {path.stem.replace("_", "-") for path in Path(base.__file__).parent.glob("*.py")}
     assert set(list_attacks()) == files - {"--init--", "base"}
