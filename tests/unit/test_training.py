@@ -394,6 +394,13 @@ def test_a_stopped_run_that_was_interrupted_ends_at_the_same_epoch(
     undisturbed, interrupted, resumed = small_model(), small_model(), small_model()
     log = run(undisturbed, settings, unlearning(method, settings, trained=undisturbed))
     assert len(log) == 4 and log[-1]["epoch"] == 1
+def test_a_run_stopped_before_its_last_step_has_the_schedule_of_its_steps() -> None:
+    settings = unlearn_settings(max_steps=4)
+    full = run(small_model(), settings, unlearning("npo", settings))
+    stopping = settings.model_copy(update={"stop_epoch": 1})
+    assert len(full) == 4 and run(small_model(), stopping, unlearning("npo", stopping)) == full[:2]
+
+
     with pytest.raises(Stopped):
         run(interrupted, settings, unlearning(method, settings, trained=interrupted, stop=step), scratch=tmp_path)
     # The log is the same, so the gradient weights of the steps before the interruption are too.

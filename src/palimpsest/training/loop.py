@@ -72,9 +72,9 @@ def train(
 
     whole = problem.size // settings.batch_size
     per_epoch = whole if settings.drop_last and whole else math.ceil(problem.size / settings.batch_size)
-    steps, end = settings.epochs * per_epoch, settings.last_epoch * per_epoch
-    if settings.max_steps is not None and settings.max_steps < end:
-        steps = end = settings.max_steps
+    steps = settings.epochs * per_epoch
+    steps = min(steps, settings.max_steps or steps)
+    end = min(settings.last_epoch * per_epoch, steps)
     warmup_steps = _warmup_steps(round(settings.warmup_epochs * per_epoch), steps, remark)
     before = sharing.weights()
     log = checkpoints.restore() if checkpoints else []
