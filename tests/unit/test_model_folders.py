@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaForSequenceClass
 
 from palimpsest.data.prompts import PromptEncoder
 from palimpsest.errors import UserError
-from palimpsest.models.checks import check_folder
+from palimpsest.models.checks import check_folder, check_needs
 from palimpsest.models.loading import load_model, load_tokenizer, save_model
 from palimpsest.models.pretrained import fetch_model
 from palimpsest.models.scoring import score
@@ -268,6 +268,13 @@ def test_layers_that_get_adapters_are_looked_for_before_any_training(whole: Path
     for targets, reason in ((["c_attn"], "no layer 'c_attn'"), (["q_proj", "nonsense"], "no layer 'nonsense'; its layers are")):
         with pytest.raises(UserError, match=f"lora: target_modules: the model has {reason}"):
             check_folder(whole, Needs(lora_targets=targets))
+
+
+def test_a_family_that_cannot_recompute_its_activations_is_refused_before_any_training(whole: Path) -> None:
+    tokenizer, needs = load_tokenizer(whole), Needs(gradient_checkpointing=True)
+    check_needs(small_model(), tokenizer, needs)
+    with pytest.raises(UserError, match=r"^gradient_checkpointing: OpenAIGPTLMHeadModel does not support it; use false$"):
+        check_needs(small_model("openai-gpt"), tokenizer, needs)
 
 
 def test_weights_do_not_come_into_memory_to_be_checked(whole: Path) -> None:
