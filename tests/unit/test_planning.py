@@ -29,6 +29,8 @@ from palimpsest.planning import (
     format_plan,
     train_operations,
     training_bytes,
+    training_memory,
+    weight_bytes,
 )
 from palimpsest.study.files import read_configs
 from palimpsest.study.stages import Artefacts, Node
@@ -169,6 +171,16 @@ def test_a_training_in_progress_keeps_two_checkpoints_while_it_writes_one() -> N
     # On one GPU the last training ends with its checkpoints; 8 train at once.
     assert ends[0].end == ends[1].end <= ends[0].peak - 4 * LLAMA.parameters
     assert ends[1].peak - ends[0].peak == pytest.approx(7 * 24 * LLAMA.parameters, rel=0.2)
+
+
+def test_a_checkpoint_has_no_frozen_weights() -> None:
+    lora = LoraSettings(rank=8)
+    adapters = training_memory(LLAMA, UsedSettings(precision="bf16", lora=lora), 2048)
+    assert adapters.checkpoint == pytest.approx(12 * adapter_parameters(LLAMA, lora))
+    assert adapters.frozen == weight_bytes(LLAMA, "bf16")
+    partly = training_memory(LLAMA, UsedSettings(), 2048, partly=True)
+    assert partly.checkpoint == pytest.approx(12 * 0.75 * LLAMA.parameters / LLAMA.layers)
+    assert partly.checkpoint + partly.frozen < training_memory(LLAMA, UsedSettings(), 2048).checkpoint
 
 
 def test_the_disk_of_a_study_by_hand() -> None:
