@@ -116,7 +116,7 @@ class Memory:
 
     Each GPU first loads the whole model (`loaded`). FSDP gathers its weights for a step or an evaluation (`gathered`); without
     FSDP, autocast may keep a 16-bit copy of them (`cast`). A watched training needs other memory between its epochs (`between`).
-    `checkpoint` is the size of a checkpoint on disk, which has no gradients.
+    `checkpoint` is the size of a checkpoint on disk, which has neither gradients nor the `frozen` weights of the model.
     """
 
     shared: float = 0.0
@@ -125,6 +125,7 @@ class Memory:
     gathered: float = 0.0
     cast: float = 0.0
     checkpoint: float = 0.0
+    frozen: float = 0.0
     between: Memory | None = None
 
     def on(self, gpus: int) -> float:
@@ -211,14 +212,14 @@ def training_memory(size: Size, used: UsedSettings, tokens: int, *, partly: bool
     loaded = weight_bytes(size, used.precision)
     # Adapters are in fp32 in any precision.
     precision = "fp32" if used.lora else used.precision
-    held = training_bytes(replace(size, parameters=trained) if used.lora else size, precision, trained, used.optimizer)
-    held += loaded if used.lora else 0
+    held = training_bytes(replace(size, parameters=trained), precision, trained, used.optimizer)
     gradient = trained * weight_bits(precision) / 8
     checkpoint = held - gradient
-    held += kept * gradient
+    frozen = loaded if used.lora else loaded - weight_bytes(replace(size, parameters=trained), precision)
+    held += frozen + kept * gradient
     # 8-bit moments cannot be sharded.
     shared = 0.0 if used.optimizer == EIGHT_BIT else held
-    return Memory(shared, held - shared + activations, loaded, gathered, cast, checkpoint)
+    return Memory(shared, held - shared + activations, loaded, gathered, cast, checkpoint, frozen)
 
 
 def adapter_parameters(size: Size, lora: LoraSettings) -> float:
@@ -406,10 +407,11 @@ class Plan:
         """Return the memory of a training that a suite measures between its epochs, with `copies` frozen models."""
         precision, frozen_bytes = self._used(node.of.model).precision, self._frozen(node)
         each = copies * frozen_bytes + self._cache(node, suite)
-        # There are no gradients between epochs, nor in a checkpoint.
+        # There are no gradients between epochs.
+        held = memory.checkpoint + memory.frozen
         cast = frozen_bytes if precision == MIXED else 0
-        shared = memory.checkpoint if memory.shared else 0.0
-        return Memory(shared, memory.checkpoint - shared + each, gathered=frozen_bytes, cast=cast)
+        shared = held if memory.shared else 0.0
+        return Memory(shared, held - shared + each, gathered=frozen_bytes, cast=cast)
 
     def _unlearning(self, node: Node, variant: Variant, method: type[Method], *, frozen: bool) -> tuple[str, Memory, Work]:
         training, forget = variant.training, self._tokens(node)[0]

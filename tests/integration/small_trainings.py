@@ -13,6 +13,7 @@ from palimpsest import processes
 from palimpsest.data.prompts import Encoded
 from palimpsest.methods import make_method
 from palimpsest.methods.problem import Unlearning
+from palimpsest.models.layouts import kind_of
 from palimpsest.models.merging import merge_adapters
 from palimpsest.models.precision import autocast
 from palimpsest.models.scoring import score
@@ -51,7 +52,12 @@ def made(family: str, tied: bool = True) -> Any:
 
 
 def trained(
-    method: str | None, used: dict[str, Any] | None = None, family: str = "llama", tied: bool = True, **settings: Any
+    method: str | None,
+    used: dict[str, Any] | None = None,
+    family: str = "llama",
+    tied: bool = True,
+    scratch: Path | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
     """Train with a method, or fine-tune; return the log, the losses seen after each epoch, and the main process's weights."""
     training, using = UnlearnSettings(**SETTINGS | settings), UsedSettings(**used or {})
@@ -74,9 +80,14 @@ def trained(
             seed=0,
         )
     seen: list[float] = []
+    kind = kind_of(start)
 
     def look(epoch: int) -> None:
+        # What was found about the model before it was sharded holds for it.
+        assert kind_of(start) == kind
         with autocast(torch.device("cpu"), using):
+            # Of a training that continues, before it has run the model as a whole.
+            model.generate(input_ids=torch.tensor([[3, 4]]), max_new_tokens=1, do_sample=False)
             seen.extend(one.nll[0] for one in score(model, forget, 40))
 
     log = train(
@@ -86,6 +97,7 @@ def trained(
         using,
         seed=0,
         label="test",
+        scratch=scratch,
         after_epoch=look,
     )
     result: dict[str, Any] = {"log": log, "seen": seen}
@@ -94,7 +106,7 @@ def trained(
     return result
 
 
-def all_trainings() -> dict[str, Any]:
+def all_trainings(scratch: Path) -> dict[str, Any]:
     lora = LoraSettings(rank=2).model_dump()
     found = {
         "finetune": trained(None, tied=False),
@@ -112,6 +124,9 @@ def all_trainings() -> dict[str, Any]:
         "dpo_idk, rows of several lengths": trained("dpo-idk", family="phi3"),
         "dpo_idk, lora, rows of several lengths": trained("dpo-idk", {"lora": lora}, family="phi3", max_steps=2),
     }
+    # Ends with the first epoch, and continues.
+    trained(None, {"lora": lora}, scratch=scratch, max_steps=2)
+    found["finetune, lora, resumed"] = trained(None, {"lora": lora}, scratch=scratch)
     if not processes.is_sharded():
         # Weights of at least 4096 values have 8-bit moments.
         found["finetune, 8 bits"] = trained(None, {"optimizer": "adamw-8bit"}, "gpt2", max_steps=2)
@@ -121,10 +136,11 @@ def all_trainings() -> dict[str, Any]:
 
 if __name__ == "__main__":
     processes.connect()
+    os.environ["PALIMPSEST_CHECKPOINT_SECONDS"] = "0"
     results = {}
     for parallel in sys.argv[2:]:
         os.environ[processes.PARALLEL] = parallel
-        results[parallel] = all_trainings()
+        results[parallel] = all_trainings(Path(sys.argv[1]).with_suffix(f".{parallel}"))
     everyone = processes.gather(results)
     if processes.is_main():
         torch.save({"processes": len(everyone), "results": results}, Path(sys.argv[1]))

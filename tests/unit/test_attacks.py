@@ -17,10 +17,14 @@ from palimpsest.attacks import base, list_attacks, load_attack
 from palimpsest.attacks.noise import with_noise
 from palimpsest.attacks.prune import without_smallest
 from palimpsest.attacks.quantise import NF4, round_blocks, round_rows
+from palimpsest.contract.job import Job
 from palimpsest.errors import UserError
 from palimpsest.models.editing import edit_layers
+from palimpsest.models.loading import save_model
 from palimpsest.models.merging import merge_adapters
 from palimpsest.models.settings import UsedSettings
+from palimpsest.models.tiny import train_tokenizer
+from palimpsest.stages.attack import Spec, _items
 from palimpsest.training.adapters import add_adapters
 from palimpsest.training.settings import LoraSettings
 
@@ -181,6 +185,23 @@ def test_an_edit_that_moves_nothing_is_told() -> None:
 def test_nf4_needs_four_bits() -> None:
     with pytest.raises(ValueError, match="levels: nf4 has 16 levels: use bits: 4, not 8"):
         load_attack("quantise").model_validate({"kind": "quantise", "levels": "nf4"})
+
+
+def test_relearning_is_not_measured_between_epochs_so_its_length_is_not_given_in_steps() -> None:
+    with pytest.raises(ValueError, match="training: max_steps: 3: relearning is measured by epochs; use null"):
+        load_attack("relearn").model_validate({"kind": "relearn", "select": "random", "training": {"max_steps": 3}})
+
+
+@pytest.mark.parametrize("select", ["shortest", "random"])
+def test_an_attacker_without_data_is_one_line(tmp_path: Path, select: str) -> None:
+    tokenizer = train_tokenizer(["Who?"], 300)
+    save_model(build("llama", 1, vocabulary=len(tokenizer)), tokenizer, tmp_path)
+    (tmp_path / "other.jsonl").touch()
+    attack = {"kind": "relearn", "select": select, "data": "other"}
+    spec = Spec.model_validate({"kind": "tofu", "attack": attack, "sets": ["other"], "seed": 0, "model": {}})
+    job = Job(spec, {"model": {"": tmp_path}, "split": {"": tmp_path}}, tmp_path, tmp_path)
+    with pytest.raises(UserError, match="attack: nothing to learn"):
+        _items(job)
 
 
 def test_attacks_are_found_by_their_files_and_an_unknown_one_is_one_line() -> None:

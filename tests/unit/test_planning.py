@@ -31,6 +31,8 @@ from palimpsest.planning import (
     format_plan,
     train_operations,
     training_bytes,
+    training_memory,
+    weight_bytes,
 )
 from palimpsest.provenance.manifest import build_manifest, write_manifest
 from palimpsest.study.files import read_configs
@@ -195,6 +197,16 @@ def test_the_suite_depth_loads_original_and_retrain_too() -> None:
         Plan(of)._row(next(node for node in Artefacts(of).of("evaluate") if node.name == name)) for name in block["suites"]
     )
     assert depth.memory.each > 2.5 * LLAMA.parameters * 2 and plain.memory.each < 2.5 * LLAMA.parameters * 2
+
+
+def test_a_checkpoint_has_no_frozen_weights() -> None:
+    lora = LoraSettings(rank=8)
+    adapters = training_memory(LLAMA, UsedSettings(precision="bf16", lora=lora), 2048)
+    assert adapters.checkpoint == pytest.approx(12 * adapter_parameters(LLAMA, lora))
+    assert adapters.frozen == weight_bytes(LLAMA, "bf16")
+    partly = training_memory(LLAMA, UsedSettings(), 2048, partly=True)
+    assert partly.checkpoint == pytest.approx(12 * 0.75 * LLAMA.parameters / LLAMA.layers)
+    assert partly.checkpoint + partly.frozen < training_memory(LLAMA, UsedSettings(), 2048).checkpoint
 
 
 def test_the_disk_of_a_study_by_hand() -> None:

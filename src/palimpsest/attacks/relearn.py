@@ -33,6 +33,9 @@ class Relearn(Attack):
     def _check(self) -> Self:
         if self.select == "shortest" and self.draws > 1:
             raise ValueError(f"draws: {self.draws}: the shortest answers are the same in every draw; use 1, or select: random")
+        # Between the last whole epoch and this step nothing would be measured.
+        if self.training.max_steps is not None:
+            raise ValueError(f"training: max_steps: {self.training.max_steps}: relearning is measured by epochs; use null")
         return self
 
     @property

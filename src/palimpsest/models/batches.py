@@ -96,7 +96,7 @@ def _agree(
         return False
     for found, expected in zip(together, alone, strict=True):
         for (token, log_probs), (expected_token, expected_log_probs) in zip(found, expected, strict=False):
-            if not is_close(log_probs[None], expected_log_probs[None], model.dtype):
+            if not is_close(log_probs[None], expected_log_probs[None], model):
                 return False
             if token != expected_token:
                 break

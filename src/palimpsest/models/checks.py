@@ -42,15 +42,18 @@ def check_folder(folder: Path, needs: Needs) -> None:
 
 
 def check_needs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, needs: Needs) -> None:
-    """Raise UserError for settings that the model does not allow: of its chat template, its adapters or its training."""
+    """Raise UserError for a chat template that cannot be used as the settings say, or for a model that cannot be trained so.
+
+    It cannot if a layer for adapters is missing, or if its family cannot recompute its activations.
+    """
+    if needs.gradient_checkpointing and not model.supports_gradient_checkpointing:
+        raise UserError(f"gradient_checkpointing: {type(model).__name__} does not support it; use false")
     if needs.chat is not None:
         _check_chat(model, tokenizer, needs.chat)
     if needs.lora_targets is not None:
         check_targets(model, needs.lora_targets)
     if needs.lora_layers is not None:
         names_in_layers(model, needs.lora_targets or "all-linear", needs.lora_layers)
-    if needs.gradient_checkpointing and not model.supports_gradient_checkpointing:
-        raise UserError(f"gradient_checkpointing: true: {type(model).__name__} does not support it; use false")
 
 
 def _check_chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:

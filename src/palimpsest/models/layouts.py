@@ -66,9 +66,11 @@ def base_model(model: nn.Module) -> PreTrainedModel:
 
 
 def kind_of(model: PreTrainedModel) -> str:
-    """Return a key that is equal for models that differ only in their weights."""
+    """Return a key that is equal for models that differ only in their weights, and for a model before and after it is sharded."""
     config = model.config
-    return f"{type(model).__name__} {model.dtype} {config._attn_implementation} {config.to_json_string(use_diff=False)}"
+    # FSDP gives a sharded module a class of its own.
+    name = type(model).__name__.removeprefix("FSDP")
+    return f"{name} {model.dtype} {config._attn_implementation} {config.to_json_string(use_diff=False)}"
 
 
 def _examine(model: PreTrainedModel) -> Layouts:
@@ -122,14 +124,14 @@ class Trial:
     def agrees(self, row: Pass) -> bool:
         """Return whether the labels of a pass have the same probabilities as alone; a pass that fails does not agree."""
         found = attempt(lambda: self._log_probs(row))
-        return isinstance(found, Tensor) and is_close(found, self.alone, self.model.dtype)
+        return isinstance(found, Tensor) and is_close(found, self.alone, self.model)
 
     def is_causal(self) -> bool:
         """Return whether the probabilities of the labels are unchanged when more tokens follow."""
         longer = [Encoded(item.prompt, [answer + item.prompt for answer in item.answers]) for item in self.items]
         row = pack(longer, replace(EVEN, arguments=self.arguments))
         parts = zip(self._log_probs(row).split(row.lengths), self.laid_out(EVEN).lengths, strict=True)
-        return is_close(torch.cat([part[:length] for part, length in parts]), self.alone, self.model.dtype)
+        return is_close(torch.cat([part[:length] for part, length in parts]), self.alone, self.model)
 
     @torch.no_grad()
     def _log_probs(self, row: Pass) -> Tensor:
@@ -150,10 +152,13 @@ def attempt(action: Callable[[], Value]) -> Value | Exception:
         return error
 
 
-def is_close(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
-    """Return whether log-probabilities, shape (N, vocabulary), differ only by the rounding of this type."""
+def is_close(found: Tensor, expected: Tensor, model: PreTrainedModel) -> bool:
+    """Return whether a model's log-probabilities, shape (N, vocabulary), differ only by the rounding of its arithmetic."""
     if found.shape != expected.shape:
         return False
+    kind = model.device.type
+    # Autocast computes fp32 weights in 16 bits.
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
     tolerance = TOLERANCES.get(dtype, TOLERANCE)
     spread = (expected - expected.mean(-1, keepdim=True)).norm(dim=-1)
     return bool(((found - expected).norm(dim=-1) <= tolerance * spread).all())

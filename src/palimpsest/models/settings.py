@@ -98,8 +98,8 @@ class Needs(Settings):
     """Decoder layers that get adapters; null: all."""
     optimizer: Optimizer = "adamw"
     """How the model is trained."""
-    gradient_checkpointing: Option[Literal[True]] = None
-    """Whether training recomputes activations; null: it keeps them."""
+    gradient_checkpointing: Option[bool] = None
+    """Whether activations are recomputed in the backward pass; null: they are not."""
 
 
 class TinyArchitecture(Settings):

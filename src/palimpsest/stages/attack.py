@@ -13,6 +13,7 @@ from palimpsest.attacks.base import Attack, Edit, Target
 from palimpsest.benchmarks.suites import AnySuite, load
 from palimpsest.contract.job import Job, log, run_stage
 from palimpsest.data.rows import Lesson, Text, read_lessons
+from palimpsest.errors import UserError
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Settings
 
@@ -85,6 +86,8 @@ def _items(job: Job[Spec]) -> tuple[list[str], list["Encoded"], list[int]]:
         return [], [], []
     rows = [row for name in job.spec.sets for row in read_lessons(job.input("split") / f"{name}.jsonl")]
     names, items = named_items(rows, load_tokenizer(job.input("model")), job.spec.model, open_input(job, "model"))
+    if not items:
+        raise UserError("attack: nothing to learn: the attacker's sets have no rows, or only empty texts")
     answers = [len(row.answer) for row in rows if not isinstance(row, Text)]
     return names, items, answers or [len(item.answers[0]) for item in items]
 

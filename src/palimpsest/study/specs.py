@@ -118,10 +118,8 @@ def _needs(model: Tiny | Pretrained | Packaged) -> Needs:
     targets, layers = (model.lora.target_modules, model.lora.layers) if model.lora else (None, None)
     chat = model.prompt if model.prompt.kind == "chat" else None
     named = targets if isinstance(targets, list) else None
-    checkpointing = model.gradient_checkpointing or None
-    return Needs(
-        chat=chat, lora_targets=named, lora_layers=layers, optimizer=model.optimizer, gradient_checkpointing=checkpointing
-    )
+    recomputed = model.gradient_checkpointing or None
+    return Needs(chat=chat, lora_targets=named, lora_layers=layers, optimizer=model.optimizer, gradient_checkpointing=recomputed)
 
 
 def _finetune(study: Study, node: Node) -> finetune.Spec:

@@ -174,4 +174,4 @@ def _merges(model: PreTrainedModel, layer: Any, ids: Tensor) -> bool:
         return False
     # In half precision, rounding may change a router's choice; an ignored adapter has no effect at all.
     heeded = model.dtype is torch.bfloat16 and bool((together - apart).norm() <= (together - start).norm() / 2)
-    return heeded or is_close(together, apart, model.dtype)
+    return heeded or is_close(together, apart, model)

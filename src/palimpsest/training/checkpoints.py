@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 logger = logging.getLogger("palimpsest")
+# Frozen weights are those of the start model, which a rerun loads anyway.
+OPTIONS: dict[str, Any] = {"ignore_frozen_params": True, "strict": False}
 
 
 class Checkpoints:
-    """Save model, optimiser and log at intervals, and find the newest complete checkpoint.
+    """Save trained weights, optimiser and log at intervals, and find the newest complete checkpoint.
 
     Each process writes its part; any other number of processes can read the checkpoint.
     """
@@ -39,13 +41,14 @@ class Checkpoints:
         found = sorted(self.folder.glob("step-*"))
         if not found:
             return []
-        from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
         from palimpsest.training.safe_loading import load_checkpoint
 
-        weights, moments = get_state_dict(self.model, self.optimizer)
+        options = StateDictOptions(**OPTIONS)
+        weights, moments = get_state_dict(self.model, self.optimizer, options=options)
         load_checkpoint({"model": weights, "optimizer": moments}, found[-1])
-        set_state_dict(self.model, self.optimizer, model_state_dict=weights, optim_state_dict=moments)
+        set_state_dict(self.model, self.optimizer, model_state_dict=weights, optim_state_dict=moments, options=options)
         log: list[dict[str, Any]] = json.loads((found[-1] / "log.json").read_text(encoding="utf-8"))
         logger.info("continuing after step %d, from a checkpoint", len(log))
         return log
@@ -89,7 +92,7 @@ class Checkpoints:
 
     def save(self, log: list[dict[str, Any]]) -> None:
         """Save a checkpoint after the last step of the log, and delete the older ones."""
-        from torch.distributed.checkpoint.state_dict import get_state_dict
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
         from torch.distributed.checkpoint.state_dict_saver import save
 
         whole = self.folder / f"step-{len(log):09d}"
@@ -100,7 +103,7 @@ class Checkpoints:
         if processes.is_main():
             shutil.rmtree(partial, ignore_errors=True)
         processes.barrier()
-        weights, moments = get_state_dict(self.model, self.optimizer)
+        weights, moments = get_state_dict(self.model, self.optimizer, options=StateDictOptions(**OPTIONS))
         save({"model": weights, "optimizer": moments}, checkpoint_id=partial)
         if processes.is_main():
             (partial / "log.json").write_text(json.dumps(log), encoding="utf-8")

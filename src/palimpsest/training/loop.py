@@ -72,7 +72,8 @@ def train(
 
     whole = problem.size // settings.batch_size
     per_epoch = whole if settings.drop_last and whole else math.ceil(problem.size / settings.batch_size)
-    steps = min(settings.epochs * per_epoch, settings.max_steps or settings.epochs * per_epoch)
+    steps = settings.epochs * per_epoch
+    steps = min(steps, settings.max_steps or steps)
     end = min(settings.last_epoch * per_epoch, steps)
     warmup_steps = _warmup_steps(round(settings.warmup_epochs * per_epoch), steps, remark)
     before = sharing.weights()

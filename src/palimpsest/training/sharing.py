@@ -147,6 +147,8 @@ def _shard(model: Any, device: torch.device, *, is_mixed: bool) -> list[Any]:
             left.difference_update(own)
             parts.append(shard(own, mp_policy=half)[0])
         parts.append(shard(module))
+    # Otherwise torch takes the first module that runs for the root, and generation with adapters runs only those inside.
+    parts[-1]._get_fsdp_state()._lazy_init()
     return parts
 
 
