@@ -147,8 +147,8 @@ def _shard(model: Any, device: torch.device, *, is_mixed: bool) -> list[Any]:
             left.difference_update(own)
             parts.append(shard(own, mp_policy=half)[0])
         parts.append(shard(module))
-    # Weights stay gathered until the backward pass, so none is gathered ahead in it. By default torch looks ahead in the order of all
-    # forward passes, also between epochs, where that of processes differs: then each would wait for another one.
+    # Weights stay gathered until the backward pass, which need not gather any ahead. Torch would, in the order of all forward
+    # passes: between epochs it differs between processes, and then each waits for another one.
     for part in parts:
         part.set_modules_to_backward_prefetch([part])
     # Otherwise torch takes the first module that runs for the root, and generation with adapters runs only those inside.
