@@ -69,4 +69,5 @@ def simulate(steps: Sequence[Step], gpus: int, gone: Collection[str]) -> Disk:
             waiting[step.path].discard(ended.path)
             if not waiting[step.path]:
                 ready.append(step)
-    return Disk(most, used)
+    # Rounding may leave less than nothing.
+    return Disk(most, max(used, 0.0))

@@ -96,7 +96,7 @@ def test_every_artefact_is_the_result_of_one_run_on_what_it_consumed(crate: Path
     contents = Contents(artefacts)
     for path, artefact in artefacts.items():
         *folders, spec = listed(runs[path]["object"])
-        sources = [contents.of(content, artefact) for content in artefact.manifest["inputs"].values()]
+        sources = [contents.of(content, artefact, label) for label, content in artefact.manifest["inputs"].items()]
         assert {folder["name"] for folder in folders} == {source.path for source in sources if source}
         assert json.loads(spec["value"]) == artefact.manifest["spec"]
         assert runs[path]["startTime"] <= runs[path]["endTime"] <= read.root_dataset["datePublished"]

@@ -66,6 +66,10 @@ class Suite(Settings):
     models: ClassVar[tuple[str, ...]] = ()
     """The models of the run that the suite reads besides the evaluated one: `original`, `retrain`."""
 
+    def hash_own_files(self) -> dict[str, str]:
+        """Return the sha256 of each file of the user's own that the suite reads; raises UserError if one is missing."""
+        return {}
+
     def reading(self, forget: float, everything: float, item: float) -> Reading:
         """Return about how much an evaluation reads, for the plan of a study.
 

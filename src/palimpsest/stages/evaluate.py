@@ -5,7 +5,6 @@ from palimpsest.contract.job import Job, run_stage
 from palimpsest.data.rows import read_lessons
 from palimpsest.errors import UserError
 from palimpsest.evaluation.items import PROMPT, PROMPT_TABLE, TABLE, write_table
-from palimpsest.evaluation.lm_eval.suite_settings import LmEvalSuite
 from palimpsest.evaluation.subject import Subject, SuiteModule
 from palimpsest.models.settings import UsedSettings
 from palimpsest.settings import Option, Settings
@@ -27,7 +26,7 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.stages.loading import data_sets, load_input
 
     used, suite = job.spec.model, job.spec.suite
-    if isinstance(suite, LmEvalSuite) and suite.hash_own_files() != (job.spec.files or {}):
+    if suite.hash_own_files() != (job.spec.files or {}):
         raise UserError(f"suite: {', '.join(suite.hash_own_files())}: edited after Snakemake planned the job; run it again")
     for remark in job.remarks_of("model"):
         job.remark(remark)

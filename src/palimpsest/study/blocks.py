@@ -166,11 +166,10 @@ def _check_measured(config: Config, block: Block, benchmark: Benchmark, *at: str
         if kind not in benchmark.suite_kinds:
             allowed = " or ".join(benchmark.suite_kinds)
             raise UserError(f"{place(*at, 'suites')}: {name!r} is of kind {kind}; expected kind {allowed}")
-        if isinstance(suite := config.suites[name], LmEvalSuite):
-            try:
-                suite.hash_own_files()
-            except UserError as error:
-                raise UserError(f"{place('suites', name, 'tasks')}: {error}") from None
+        try:
+            config.suites[name].hash_own_files()
+        except UserError as error:
+            raise UserError(f"{place('suites', name, 'tasks')}: {error}") from None
     if block.trajectories:
         _judges(config, block.benchmark, block.trajectories.suite, *at, "trajectories", "suite")
     for method, variants in block.variants.items():

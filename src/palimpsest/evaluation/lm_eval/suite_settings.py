@@ -63,10 +63,7 @@ class LmEvalSuite(Suite):
         return {file for task in self.tasks for file in _data_files(task)}
 
     def hash_own_files(self) -> dict[str, str]:
-        """Return the sha256 of each file outside `{data}` and packages that the tasks read; raises UserError if one is missing.
-
-        Their paths are relative to the working directory.
-        """
+        """Return the sha256 of each file that the tasks read outside `{data}` and packages, relative to the working directory."""
         found: dict[str, str] = {}
         for named in sorted({path for task in self.tasks for path in _own_paths(task)}):
             start = Path(Path(named).anchor)
