@@ -1,4 +1,4 @@
-"""Tasks of lm-eval on files of the user's own: an evaluation is of their bytes."""
+"""Tasks of lm-eval that read a user's files: an edit of a file runs the evaluation again."""
 
 from __future__ import annotations
 

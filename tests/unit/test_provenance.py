@@ -388,7 +388,7 @@ def test_a_user_without_a_cache_gets_the_same_digest(package: Package, monkeypat
 
 
 def test_every_python_spells_code_alike() -> None:
-    """Python 3.12 reads formats in another way than 3.11 and 3.13; the spelling below is of all three."""
+    """Python 3.12 parses f-strings differently from Python 3.11 and 3.13; all three must give the hash below."""
     code = "@wraps(f)\ndef told(x: int, *more, width=3) -> str:\n    return f'{x!r:>{width}} {more} {{}} \\xe9' 'and' rf'\\d'\n"
     spelled = spell(strip(ast.parse(code)))
     assert sha256_text(spelled) == "f92ff1b097c7a1a6ee15d49b9e285f9ea14dc2265d17053e801ca9470dedd1eb"

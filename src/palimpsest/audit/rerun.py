@@ -39,7 +39,7 @@ class Redone:
     content: str
     """The hash of what was made; empty if nothing was made."""
     elsewhere: list[str]
-    """The parts of the environment that are not those of the existing artefact."""
+    """The parts of the environment, such as packages, in which the new artefact differs from the existing one."""
 
     def __str__(self) -> str:
         result = "; ".join(self.reasons) or "agrees"

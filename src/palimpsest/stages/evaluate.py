@@ -26,8 +26,8 @@ def work(job: Job[Spec]) -> None:
     from palimpsest.stages.loading import data_sets, load_input
 
     used, suite = job.spec.model, job.spec.suite
-    if suite.hash_own_files() != (job.spec.files or {}):
-        raise UserError(f"suite: {', '.join(suite.hash_own_files())}: edited after Snakemake planned the job; run it again")
+    if (files := suite.hash_own_files()) != (job.spec.files or {}):
+        raise UserError(f"suite: {', '.join(files)}: edited after Snakemake planned the job; run it again")
     for remark in job.remarks_of("model"):
         job.remark(remark)
     subject = Subject(load_input(job, "model", used, frozen=True), load_tokenizer(job.input("model")), used)

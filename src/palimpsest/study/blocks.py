@@ -114,12 +114,12 @@ def check_given(config: Config, name: str, model: str, requested: Collection[str
     if not getattr(config.models[model], ORIGINAL, None):
         return
     benchmark, retrain = config.benchmarks[name], getattr(config.models[model], RETRAIN, None)
-    where, kind = place("models", model, RETRAIN), f"{name} is of kind {benchmark.kind}"
+    where, reason = place("models", model, RETRAIN), f"{name} is of kind {benchmark.kind}"
     if benchmark.draws_anew:
-        raise UserError(f"{place('models', model, ORIGINAL)}: {kind}, which makes its own; use null")
+        raise UserError(f"{place('models', model, ORIGINAL)}: {reason}, which makes its own; use null")
     if RETRAIN not in benchmark.roles:
         if retrain:
-            raise UserError(f"{where}: {kind}, which has no Retrain; use null")
+            raise UserError(f"{where}: {reason}, which has no Retrain; use null")
         return
     if not retrain:
         raise UserError(f"{where}: null: {ORIGINAL} and {RETRAIN} go together: give both or neither")

@@ -194,7 +194,7 @@ def _attack(study: Study, node: Node) -> attack.Spec:
 def _evaluate(study: Study, node: Node) -> evaluate.Spec:
     used = study.used(node.of.benchmark, node.of.model, trained=False)
     suite = study.config.suites[node.name]
-    return evaluate.Spec(suite=suite.measured, model=used, files=suite.hash_own_files() or None)
+    return evaluate.Spec(suite=suite.measured, model=used, files=study.own_files(node.name) or None)
 
 
 def _judge(study: Study, node: Node) -> judge.Spec:

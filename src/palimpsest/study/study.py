@@ -123,6 +123,7 @@ class Study:
         self.selections: list[ModelId] = []
         # Cached, because every job asks again and a study may have ten thousand jobs.
         self._resolved, self._changes = cache(self._resolve), cache(self._list_changes)
+        self.own_files = cache(lambda suite: self.config.suites[suite].hash_own_files())
         self.subjects = self._subjects()
         self._made_as, self._trainings = self._share_trainings()
         self._by_run: dict[ModelId, Subjects] = {}

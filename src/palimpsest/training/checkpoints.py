@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 logger = logging.getLogger("palimpsest")
-# Frozen weights are those of the start model, which a rerun loads anyway.
+# A rerun loads the start model, which has the frozen weights.
 OPTIONS: dict[str, Any] = {"ignore_frozen_params": True, "strict": False}
 
 

@@ -35,7 +35,7 @@ class LmEvalSuite(Suite):
     """Tasks of the lm-evaluation-harness."""
     tasks: Annotated[list[str | dict[str, Any]], Field(min_length=1)]
     """Names of stock tasks, or complete configs of tasks or groups; in their strings {data} stands for the folder of the split
-    and {package:NAME} for the folder of an installed package. Other files count by their bytes: an edit evaluates again."""
+    and {package:NAME} for the folder of an installed package. An edit of another file runs the evaluation again."""
     datasets: dict[Repo, Revision] = {}
     """The data sets of the Hub that the tasks read, by name, each with its commit; a job of its own downloads them."""
     packages: dict[PackageName, Requirement] = {}
